@@ -1,0 +1,190 @@
+"""Checks: what must be true of a table before anything is built on it.
+
+Each function here makes one blocking check of one asset. A check counts the rows that offend, where they lie, on the
+run's engine; what is downstream waits until there are none. The offending rows stay in the table to be looked at, and
+the version before it can still be read.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import TypeAlias
+from typing import Any
+
+import dagster as dg
+import narwhals as nw
+import pyarrow as pa
+
+from assets.partitions import FIRST_DAY, Period
+from resources.frame import Frame
+from resources.lake import Slice
+from resources.lake_io import LakeIO
+
+COUNT = pa.schema([("rows", pa.int64())])
+UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+Add: TypeAlias = Callable[[nw.LazyFrame], nw.LazyFrame]
+SKEW = timedelta(hours=1)  # how far a listener's clock may be ahead, as ListenBrainz allows
+
+
+def unique(asset: dg.AssetsDefinition, *key: str) -> dg.AssetChecksDefinition:
+    """No two rows have the same key."""
+
+    def repeated(rows: Frame) -> int:
+        return _total(rows.select(*key).per(list(key), partial(_repeated, key=key)))
+
+    return _alone(asset, "unique", f"No two rows have the same {', '.join(key)}.", repeated)
+
+
+def complete(asset: dg.AssetsDefinition, schema: pa.Schema) -> dg.AssetChecksDefinition:
+    """No column that is declared without nulls has one."""
+    needed = [f.name for f in schema if not f.nullable]
+
+    def lacking(rows: Frame) -> int:
+        return _total(rows.select(*needed).map(partial(_lacking, columns=needed)))
+
+    return _alone(asset, "complete", f"No row lacks {', '.join(needed)}.", lacking)
+
+
+def bounded(asset: dg.AssetsDefinition, instant: str) -> dg.AssetChecksDefinition:
+    """Every instant lies within its day, and none before the first day there is or in the future."""
+
+    def outside(rows: Frame) -> int:
+        latest = datetime.now(UTC) + SKEW
+        count = partial(_outside, instant=instant, latest=latest)
+        return _total(rows.select("day", instant).map(count, schema=COUNT, kernel="arrow"))
+
+    says = f"Every {instant} lies within its UTC day, none before {FIRST_DAY} or in the future."
+    return _alone(asset, "bounded", says, outside)
+
+
+def well_formed(asset: dg.AssetsDefinition, *columns: str) -> dg.AssetChecksDefinition:
+    """Every id is a UUID, as MusicBrainz ids are and ours of names."""
+
+    def malformed(rows: Frame) -> int:
+        count = partial(_malformed, columns=columns)
+        return _total(rows.select(*columns).map(count, schema=COUNT, kernel="arrow"))
+
+    return _alone(asset, "well_formed", f"Every {', '.join(columns)} is a UUID.", malformed)
+
+
+def referential(asset: dg.AssetsDefinition, catalogue: list[str]) -> dg.AssetChecksDefinition:
+    """Every recording id is a UUID; those that the catalogue does not know are allowed, and counted."""
+
+    @dg.asset_check(
+        asset=asset,
+        name="referential",
+        description="Every recording_id is a UUID. Those without a row in the catalogue are allowed and counted.",
+        blocking=True,
+        partitions_def=asset.partitions_def,
+        additional_ins={"recordings": dg.AssetIn(catalogue)},
+    )
+    def check(rows: Frame, recordings: Frame) -> dg.AssetCheckResult:
+        ids = rows.select("recording_id")
+        malformed = _total(ids.map(partial(_malformed, columns=["recording_id"]), schema=COUNT, kernel="arrow"))
+        unknown = _total(ids.per("recording_id", _unknown, recordings.select("recording_id")).map(count))
+        return dg.AssetCheckResult(
+            passed=malformed == 0, metadata={"malformed rows": malformed, "rows without a catalogue entry": unknown}
+        )
+
+    return check
+
+
+def totals(
+    asset: dg.AssetsDefinition,
+    upstream: dg.AssetKey,
+    schema: pa.Schema,
+    sums: Mapping[str, tuple[Add, Add]],
+    period: Period | None = None,
+) -> dg.AssetChecksDefinition:
+    """What this table adds up to is what the table it is made of adds up to, on the same days.
+
+    `sums` gives, by what is added up, a function of this table and one of the other; each returns a column `rows`.
+    """
+
+    @dg.asset_check(
+        asset=asset,
+        name="totals",
+        description=f"The {' and '.join(sums)} here add up to those of {'/'.join(upstream.path)}.",
+        blocking=True,
+        partitions_def=asset.partitions_def,
+        additional_deps=[upstream],
+    )
+    def check(
+        context: dg.AssetCheckExecutionContext, rows: Frame, io_manager: dg.ResourceParam[LakeIO]
+    ) -> dg.AssetCheckResult:
+        # Dagster maps the inputs of checks without their mapping, and would ask for the days of a year to come.
+        days = None
+        if period:
+            keys = context.op_execution_context.partition_key_range
+            first, start = date.fromisoformat(keys.start), date.fromisoformat(keys.end)
+            days = Slice("day", first, period.following(start) - timedelta(days=1))
+        source = io_manager.open(upstream, schema, days)
+        found = {what: (_total(rows.map(ours)), _total(source.map(theirs))) for what, (ours, theirs) in sums.items()}
+        told = {f"{what} {where}": n for what, ns in found.items() for where, n in zip(("here", "there"), ns, strict=True)}
+        return dg.AssetCheckResult(passed=all(ours == theirs for ours, theirs in found.values()), metadata=told)
+
+    return check
+
+
+def count(rows: nw.LazyFrame) -> nw.LazyFrame:
+    """How many rows, as far as these know: for `totals`."""
+    return rows.select(rows=nw.len())
+
+
+def added(rows: nw.LazyFrame, column: str) -> nw.LazyFrame:
+    """What a column adds up to, as far as these rows know: for `totals`."""
+    return rows.select(rows=nw.col(column).sum())
+
+
+def _alone(
+    asset: dg.AssetsDefinition, name: str, says: str, offending: Callable[[Frame], int]
+) -> dg.AssetChecksDefinition:
+    """A check that needs no other table."""
+
+    @dg.asset_check(asset=asset, name=name, description=says, blocking=True, partitions_def=asset.partitions_def)
+    def check(rows: Frame) -> dg.AssetCheckResult:
+        found = offending(rows)
+        return dg.AssetCheckResult(passed=found == 0, metadata={"offending rows": found})
+
+    return check
+
+
+def _total(counts: Frame) -> int:
+    """The sum of what the shares counted, an integer each."""
+    return sum(n or 0 for n in counts.collect()["rows"].to_pylist())
+
+
+
+
+
+def _repeated(rows: nw.LazyFrame, key: tuple[str, ...]) -> nw.LazyFrame:
+    many = rows.group_by(*key).agg(n=nw.len()).filter(nw.col("n") > 1)
+    return many.select(rows=nw.col("n").sum())
+
+
+def _lacking(rows: nw.LazyFrame, columns: list[str]) -> nw.LazyFrame:
+    return count(rows.filter(nw.any_horizontal(*(nw.col(c).is_null() for c in columns), ignore_nulls=True)))
+
+
+def _unknown(rows: nw.LazyFrame, recordings: nw.LazyFrame) -> nw.LazyFrame:
+    return rows.join(recordings, on="recording_id", how="anti")
+
+
+def _outside(rows: pa.Table, instant: str, latest: datetime) -> pa.Table:
+    import pyarrow.compute as pc
+
+    day = pc.equal(pc.cast(rows[instant], pa.date32()), rows["day"])
+    early = pc.greater_equal(rows["day"], pa.scalar(FIRST_DAY))
+    late = pc.less_equal(rows[instant], pa.scalar(latest, rows[instant].type))
+    good = pc.fill_null(pc.and_(day, pc.and_(early, late)), False)
+    return _number(len(rows) - (pc.sum(good).as_py() or 0))
+
+
+def _malformed(rows: pa.Table, columns: tuple[str, ...]) -> pa.Table:
+    import pyarrow.compute as pc
+
+    return _number(sum(len(rows) - (pc.sum(pc.match_substring_regex(rows[c], UUID)).as_py() or 0) for c in columns))
+
+
+def _number(n: int) -> pa.Table:
+    return pa.table({"rows": [n]}, COUNT)

@@ -1,0 +1,1 @@
+"""Content: audio, metadata and lyrics."""

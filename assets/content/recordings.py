@@ -1,0 +1,45 @@
+"""Recordings: the catalogue, as MusicBrainz tells of each.
+
+Read from files of MusicBrainz recordings, one JSON object a line, in the landing folder ("recordings"). A platform
+without such files has an empty catalogue: listens count all the same.
+"""
+
+from dataclasses import asdict
+
+import dagster as dg
+import pyarrow as pa
+
+from assets.checks import complete, unique, well_formed
+from resources.columns import column, declare
+from resources.landing import Landing
+from resources.sources import musicbrainz
+
+RECORDINGS = pa.schema(
+    [
+        column("recording_id", pa.string(), "MusicBrainz recording"),
+        column("title", pa.string(), "title"),
+        column("artist_credit", pa.string(), "the artists as credited, with what joins them"),
+        column("artist_ids", pa.list_(pa.string()), "MusicBrainz artists, in the order of the credit"),
+        column("release_id", pa.string(), "first release it is on", null=True),
+        column("length_ms", pa.int64(), "length", unit="ms", null=True),
+        column("isrcs", pa.list_(pa.string()), "International Standard Recording Codes"),
+        column("first_release_date", pa.string(), "as partial as known: 1883, 1883-05 or 1883-05-01", null=True),
+        column("provenance", pa.string(), "where this is from, and what of it is invented"),
+    ]
+)
+
+
+@dg.asset(key_prefix="content", metadata=declare(RECORDINGS, order=["recording_id"]))
+def recordings(context: dg.AssetExecutionContext, landing: Landing) -> pa.Table:
+    """What the catalogue knows of each recording."""
+    rows: dict[str, musicbrainz.Recording] = {}
+    for path in landing.files("recordings"):
+        for found in musicbrainz.recordings(path):
+            if isinstance(found, musicbrainz.Recording):
+                rows[found.recording_id] = found
+            else:
+                context.log.warning("%s, record %s is passed over: %s", path.name, *found)
+    return pa.Table.from_pylist([asdict(r) for r in rows.values()], RECORDINGS)
+
+
+checks = [unique(recordings, "recording_id"), complete(recordings, RECORDINGS), well_formed(recordings, "recording_id")]

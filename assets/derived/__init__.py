@@ -1,0 +1,1 @@
+"""Derived: what follows from content and events. One file per derived thing."""

@@ -1,0 +1,166 @@
+"""Charts: the recordings and artists of each day, week, month and year, and of all time, most played first.
+
+A chart ranks everything that was heard in its period, so that totals agree with the plays below it; how many places to
+show is the reader's choice. Movement is against the period before.
+"""
+
+from datetime import date, timedelta
+from functools import partial
+
+import dagster as dg
+import narwhals as nw
+import pyarrow as pa
+
+from assets.checks import added, complete, totals, unique
+from assets.derived.plays import PLAYS
+from assets.partitions import DAILY, FIRST_DAY, PERIODS, Period, with_previous
+from resources.columns import column, declare
+from resources.frame import Frame
+
+CHART = pa.schema(
+    [
+        column("period_start", pa.date32(), "first UTC day of the period"),
+        column("entity", pa.string(), '"recording" or "artist"'),
+        column("entity_id", pa.string(), "recording_id or artist id of the listens"),
+        column("rank", pa.int64(), "place by plays, from 1; of equals the smaller id comes first"),
+        column("plays", pa.int64(), "listens"),
+        column("ms_played", pa.int64(), "time listened, as far as sources tell", unit="ms"),
+        column("listeners", pa.int64(), "distinct listeners"),
+        column("previous_rank", pa.int64(), "place in the period before; null if not heard then", null=True),
+        column("name", pa.string(), "what it was called last", null=True),
+    ]
+)
+KEY = ["entity", "entity_id"]
+INPUTS = ("plays", "artist_plays", "names")
+
+
+def calendar(period: Period, first: date, last: date) -> pa.Table:
+    """Each day of the periods from `first` to `last` and of the one before: day, period (0 is the one before).
+
+    Both dates are starts of periods.
+    """
+    start, number = period.first(first - timedelta(days=1)), 0
+    rows = []
+    while start <= last:
+        end = period.following(start)
+        rows += [(start + timedelta(days=d), number) for d in range((end - start).days)]
+        start, number = end, number + 1
+    days, numbers = zip(*rows, strict=True)
+    return pa.table({"day": pa.array(days, pa.date32()), "period": pa.array(numbers, pa.int64())})
+
+
+def starts(period: Period, first: date, last: date) -> pa.Table:
+    """The periods that are charted: period (from 1), period_start."""
+    found = [first]
+    while found[-1] < last:
+        found.append(period.following(found[-1]))
+    return pa.table({"period": pa.array(range(1, len(found) + 1), pa.int64()), "period_start": found})
+
+
+def as_entity(plays: nw.LazyFrame, entity: str, id: str) -> nw.LazyFrame:
+    """Plays of recordings or artists in the columns both share."""
+    return plays.select("day", "user_id", nw.lit(entity).alias("entity"), nw.col(id).alias("entity_id"), "plays", "ms_played")
+
+
+def into_periods(plays: nw.LazyFrame, calendar: nw.LazyFrame) -> nw.LazyFrame:
+    """Plays with the period of their day."""
+    return plays.join(calendar, on="day", how="inner").select(
+        "period", "user_id", "entity", "entity_id", "plays", "ms_played"
+    )
+
+
+def of_listeners(plays: nw.LazyFrame) -> nw.LazyFrame:
+    """Plays of each listener and entity in a period, as far as these rows know."""
+    return plays.group_by("period", "entity", "entity_id", "user_id").agg(nw.col("plays").sum(), nw.col("ms_played").sum())
+
+
+def count_listeners(plays: nw.LazyFrame) -> nw.LazyFrame:
+    """Plays, time and distinct listeners of each entity in a period."""
+    return (
+        of_listeners(plays)
+        .group_by("period", "entity", "entity_id")
+        .agg(nw.col("plays").sum(), nw.col("ms_played").sum(), listeners=nw.len())
+    )
+
+
+def ranked(totals: nw.LazyFrame) -> nw.LazyFrame:
+    """Number the entities of each period from one, most plays first, of equals the smaller id."""
+    down = totals.with_columns(one=nw.lit(1), down=-nw.col("plays"))
+    rank = nw.col("one").cum_sum().over("period", "entity", order_by=["down", "entity_id"])
+    return down.with_columns(rank=rank).drop("one", "down")
+
+
+def moved(chart: nw.LazyFrame, names: nw.LazyFrame) -> nw.LazyFrame:
+    """Each entity's place in the period before, and its name."""
+    before, place = (nw.col(c).shift(1).over("entity", "entity_id", order_by="period") for c in ("period", "rank"))
+    rows = chart.with_columns(before=before, place=place)
+    follows = nw.col("before") == nw.col("period") - 1
+    rows = rows.with_columns(previous_rank=nw.when(follows).then(nw.col("place")))
+    last = names.unique(KEY, keep="last", order_by=["day", "name"]).select(*KEY, "name")
+    return rows.drop("before", "place").join(last, on=KEY, how="left")
+
+
+def dated(chart: nw.LazyFrame, starts: nw.LazyFrame) -> nw.LazyFrame:
+    """The periods asked for, by their first day."""
+    return chart.join(starts, on="period", how="inner").select(CHART.names)
+
+
+def rank_periods(plays: Frame, artist_plays: Frame, names: Frame, days: pa.Table, periods: pa.Table) -> Frame:
+    """Charts of the periods, from plays on the days of the calendar."""
+    heard = plays.map(partial(as_entity, entity="recording", id="recording_id")).concat(
+        artist_plays.map(partial(as_entity, entity="artist", id="artist_id"))
+    )
+    rows = heard.map(into_periods, broadcast=[days])
+    chart = rows.per(KEY, count_listeners, combine=of_listeners).per(["period", "entity"], ranked)
+    return chart.per(KEY, moved, names).map(dated, broadcast=[periods])
+
+
+def chart_of(period: Period) -> dg.AssetsDefinition:
+    """The chart of a period as an asset."""
+    @dg.asset(
+        key=["derived", f"charts_{period.name}"],
+        ins={n: dg.AssetIn(["derived", n], partition_mapping=with_previous()) for n in INPUTS},
+        partitions_def=period.partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        metadata=declare(CHART, slices="period_start", order=["period_start", "entity", "rank"]),
+        description=f"Recordings and artists by plays, {period.name}: place, listeners, time and movement.",
+    )
+    def charts(context: dg.AssetExecutionContext, plays: Frame, artist_plays: Frame, names: Frame) -> Frame:
+        keys = context.partition_key_range
+        first, last = date.fromisoformat(keys.start), date.fromisoformat(keys.end)
+        days, periods = calendar(period, first, last), starts(period, first, last)
+        return rank_periods(plays, artist_plays, names, days, periods)
+
+    return charts
+
+
+@dg.asset(
+    key=["derived", "charts_all_time"],
+    ins={n: dg.AssetIn(["derived", n]) for n in INPUTS},
+    metadata=declare(CHART, order=["period_start", "entity", "rank"]),
+)
+def charts_all_time(plays: Frame, artist_plays: Frame, names: Frame) -> Frame:
+    """Recordings and artists by plays, of all time: place, listeners and time."""
+    until = date.today() + timedelta(days=2)  # a listener's today may be tomorrow here
+    ever = [FIRST_DAY + timedelta(days=d) for d in range((until - FIRST_DAY).days)]
+    days = pa.table({"day": pa.array(ever, pa.date32()), "period": pa.repeat(pa.scalar(1, pa.int64()), len(ever))})
+    periods = pa.table({"period": [1], "period_start": pa.array([FIRST_DAY], pa.date32())})
+    return rank_periods(plays, artist_plays, names, days, periods)
+
+
+def recordings_only(chart: nw.LazyFrame) -> nw.LazyFrame:
+    """What the chart of recordings adds up to; a recording by two artists counts for both of theirs."""
+    return added(chart.filter(nw.col("entity") == "recording"), "plays")
+
+
+SUMS = {"plays": (recordings_only, partial(added, column="plays"))}
+charts = [*map(chart_of, PERIODS), charts_all_time]
+checks = [
+    check
+    for chart, period in zip(charts, [*PERIODS, None], strict=True)
+    for check in (
+        unique(chart, "period_start", "entity", "entity_id"),
+        complete(chart, CHART),
+        totals(chart, dg.AssetKey(["derived", "plays"]), PLAYS, SUMS, period),
+    )
+]

@@ -1,0 +1,86 @@
+"""Plays: what each listener played on a day, recording by recording and artist by artist.
+
+The two rollups from which every chart is counted; they keep the listener, so that distinct listeners of a week are
+never the sum of those of its days.
+"""
+
+from functools import partial
+
+import dagster as dg
+import narwhals as nw
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assets.checks import added, complete, count, totals, unique
+from assets.partitions import DAILY, DAY
+from resources.columns import column, declare
+from resources.frame import Frame
+
+ON = column("day", pa.date32(), "UTC day on which the listens began")
+USER = column("user_id", pa.string(), "who listened", personal=True)
+COUNTS = [
+    column("plays", pa.int64(), "listens"),
+    column("ms_played", pa.int64(), "time listened, as far as sources tell", unit="ms"),
+]
+PLAYS = pa.schema([ON, USER, column("recording_id", pa.string(), "recording heard"), *COUNTS])
+ARTIST_PLAYS = pa.schema([ON, USER, column("artist_id", pa.string(), "artist credited"), *COUNTS])
+HEARD = pa.schema([("day", pa.date32()), ("ms_played", pa.int64())])  # what totals need of listens
+CREDITS = pa.schema([ON, USER, ("artist_id", pa.string()), ("ms_played", pa.int64())])
+
+
+def count_plays(listens: nw.LazyFrame, of: str) -> nw.LazyFrame:
+    """Plays and time of each listener and recording (or artist) in a day."""
+    return listens.group_by("day", "user_id", of).agg(plays=nw.len(), ms_played=nw.col("ms_played").sum())
+
+
+def credit(listens: pa.Table) -> pa.Table:
+    """A row for each artist of each listen: a recording by two is heard once, and counts once for either."""
+    artists = listens["artist_ids"].combine_chunks()
+    rows = pc.list_parent_indices(artists)
+    columns = [listens[c].take(rows) for c in ("day", "user_id", "ms_played")]
+    day, user, ms = columns
+    return pa.table([day, user, pc.list_flatten(artists), ms], CREDITS.names).cast(CREDITS)
+
+
+@dg.asset(
+    key_prefix="derived",
+    ins={"listens": dg.AssetIn(["events", "listens"])},
+    partitions_def=DAILY,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    metadata=declare(PLAYS, slices="day", order=["day", "user_id", "recording_id"]),
+)
+def plays(listens: Frame) -> Frame:
+    """What each listener played on a day, recording by recording."""
+    needed = listens.select("day", "user_id", "recording_id", "ms_played")
+    return needed.per(["day", "user_id", "recording_id"], partial(count_plays, of="recording_id"))
+
+
+@dg.asset(
+    key_prefix="derived",
+    ins={"listens": dg.AssetIn(["events", "listens"])},
+    partitions_def=DAILY,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    metadata=declare(ARTIST_PLAYS, slices="day", order=["day", "user_id", "artist_id"]),
+)
+def artist_plays(listens: Frame) -> Frame:
+    """What each listener played on a day, artist by artist."""
+    credits = listens.select("day", "user_id", "artist_ids", "ms_played").map(credit, schema=CREDITS, kernel="arrow")
+    return credits.per(["day", "user_id", "artist_id"], partial(count_plays, of="artist_id"))
+
+
+checks = [
+    unique(plays, "day", "user_id", "recording_id"),
+    complete(plays, PLAYS),
+    totals(
+        plays,
+        dg.AssetKey(["events", "listens"]),
+        HEARD,
+        {
+            "plays": (partial(added, column="plays"), count),
+            "milliseconds": (partial(added, column="ms_played"), partial(added, column="ms_played")),
+        },
+        DAY,
+    ),
+    unique(artist_plays, "day", "user_id", "artist_id"),
+    complete(artist_plays, ARTIST_PLAYS),
+]

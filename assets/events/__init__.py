@@ -1,0 +1,1 @@
+"""Events: listens and what else listeners do."""

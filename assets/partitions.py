@@ -1,0 +1,50 @@
+"""Partitions: how time is sliced. A day is a UTC day, a week begins on Monday, and every key is its first date."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import dagster as dg
+
+FIRST_DAY = date(2002, 10, 1)  # no listen is older: Last.fm opened then, and ListenBrainz takes none from before
+
+# The current day, week, month and year have a partition too: people look at today.
+DAILY = dg.DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), end_offset=1)
+WEEKLY = dg.WeeklyPartitionsDefinition(start_date="2002-09-30", day_offset=1, end_offset=1)
+MONTHLY = dg.MonthlyPartitionsDefinition(start_date="2002-10-01", end_offset=1)
+YEARLY = dg.TimeWindowPartitionsDefinition(
+    cron_schedule="0 0 1 1 *", start="2002-01-01", fmt="%Y-%m-%d", end_offset=1
+)
+
+
+@dataclass(frozen=True)
+class Period:
+    """A length of time that charts are about; `longest` is the most days it can have."""
+
+    name: str
+    partitions: dg.TimeWindowPartitionsDefinition | None
+    first: Callable[[date], date]
+    longest: int
+
+    def following(self, start: date) -> date:
+        """The first date of the period after the one that begins at `start`."""
+        return self.first(start + timedelta(days=self.longest))
+
+
+DAY = Period("daily", DAILY, lambda day: day, 1)
+PERIODS = (
+    DAY,
+    Period("weekly", WEEKLY, lambda day: day - timedelta(days=day.weekday()), 7),
+    Period("monthly", MONTHLY, lambda day: day.replace(day=1), 31),
+    Period("yearly", YEARLY, lambda day: day.replace(month=1, day=1), 366),
+)
+
+
+def with_previous() -> dg.TimeWindowPartitionMapping:
+    """From a period to its days and those of the period before."""
+    return dg.TimeWindowPartitionMapping(start_offset=-1, allow_nonexistent_upstream_partitions=True)
+
+
+def with_neighbours() -> dg.TimeWindowPartitionMapping:
+    """From a day to the day before, itself and the day after."""
+    return dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=1, allow_nonexistent_upstream_partitions=True)

@@ -1,0 +1,39 @@
+"""The platform as Dagster loads it. What belongs here is assembly; assets and resources have rooms of their own."""
+
+import os
+
+import dagster as dg
+
+from assets import content, derived, events
+from orchestration.jobs import JOBS
+from resources.environments import environment
+
+LAYERS = {"content": content, "events": events, "derived": derived}
+
+
+def build(name: str) -> dg.Definitions:
+    """Assemble the platform in one environment. Raises `TuttiError` for an unknown one."""
+    resources = environment(name)
+    engine = resources["engine"].name.value
+    found = [
+        definition
+        for layer, package in LAYERS.items()
+        for definition in dg.load_assets_from_package_module(package, group_name=layer, include_specs=True)
+    ]
+    checks = [c for package in LAYERS.values() for c in dg.load_asset_checks_from_package_module(package)]
+    defs = dg.Definitions(
+        assets=found,
+        asset_checks=checks,
+        jobs=JOBS,
+        resources=resources,
+        # Steps hand each other nothing but what is in the lake, and starting an engine costs more than most steps.
+        executor=dg.in_process_executor,
+    )
+    return defs.map_resolved_asset_specs(
+        func=lambda spec: spec.replace_attributes(
+            kinds={*spec.kinds, engine, "deltalake"}, owners=spec.owners or ["team:tutti"]
+        )
+    )
+
+
+defs = build(os.environ.get("TUTTI_ENV") or "laptop")

@@ -1,0 +1,72 @@
+"""Columns: how an asset declares the table it makes, and how that declaration is read back.
+
+The declaration is the asset's Dagster metadata, so that the catalogue shows what the lake enforces.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+INSTANT = pa.timestamp("us", "UTC")  # nanoseconds break Spark, a missing zone changes Delta's protocol
+TYPES: dict[str, pa.DataType] = {
+    str(t): t
+    for t in (
+        pa.bool_(),
+        pa.int64(),
+        pa.float64(),
+        pa.string(),
+        pa.date32(),
+        INSTANT,
+        pa.list_(pa.string()),
+        pa.list_(pa.int64()),
+        pa.list_(pa.float64()),
+    )
+}
+"""The types a table of the lake may have: those on which all engines and Delta agree."""
+
+
+def column(
+    name: str, type: pa.DataType, says: str, *, unit: str | None = None, null: bool = False, personal: bool = False
+) -> pa.Field:
+    """Declare a column: what it says, in which unit, whether it may be null, whether it tells about a person."""
+    notes = {"comment": f"{says} ({unit})" if unit else says} | ({"personal": "yes"} if personal else {})
+    return pa.field(name, type, nullable=null, metadata=notes)
+
+
+def declare(schema: pa.Schema, *, slices: str | None = None, order: Sequence[str] = ()) -> dict[str, Any]:
+    """An asset's metadata: its columns, the date column its partitions slice, and how rows are sorted in files."""
+    columns = [
+        dg.TableColumn(
+            f.name,
+            str(f.type),
+            f.metadata[b"comment"].decode(),
+            dg.TableColumnConstraints(nullable=f.nullable),
+            tags={"personal": ""} if b"personal" in f.metadata else {},
+        )
+        for f in schema
+    ]
+    partitions = {"partition_expr": slices} if slices else {}
+    return {"dagster/column_schema": dg.TableSchema(columns), "sorted_by": ", ".join(order), **partitions}
+
+
+def declared(metadata: Mapping[str, Any]) -> pa.Schema:
+    """The schema an asset declared."""
+    return pa.schema(
+        [
+            column(
+                c.name,
+                TYPES[c.type],
+                c.description or "",
+                null=c.constraints.nullable,
+                personal="personal" in (c.tags or {}),
+            )
+            for c in metadata["dagster/column_schema"].columns
+        ]
+    )
+
+
+def order(metadata: Mapping[str, Any]) -> list[str]:
+    """The columns by which an asset's rows are sorted in its files."""
+    return [c for c in str(metadata.get("sorted_by", "")).split(", ") if c]

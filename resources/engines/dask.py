@@ -1,0 +1,126 @@
+"""Dask: every core, or many machines of Python. Keys are shuffled, then each share runs as on pandas."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from resources.errors import TuttiError
+from resources.frame import Engine, Frame, Step, Writer, run
+from resources.scan import Scan, Share
+
+PATIENCE = 10  # seconds to wait for a scheduler that somebody named
+
+
+@dataclass(frozen=True)
+class DaskEngine(Engine):
+    """Tables are Dask dataframes with Arrow's types; `shares` is how many parts a shuffle makes."""
+
+    scheduler: str | None = None
+    workers: int = 2
+    memory_gb: int = 4
+    shares: int = 8
+    spill: str | None = None
+
+    @property
+    def client(self) -> Any:
+        """The process's connection to its scheduler, or its own local cluster, started on first use."""
+        import dask
+        from distributed import Client, LocalCluster
+
+        dask.config.set({"dataframe.convert-string": False})  # it would turn Arrow's strings into pandas'
+        try:
+            return Client.current()
+        except ValueError:
+            pass
+        if not self.scheduler:
+            local = {"n_workers": self.workers, "threads_per_worker": 1, "memory_limit": f"{self.memory_gb}GB"}
+            return Client(LocalCluster(**local, dashboard_address=None, local_directory=self.spill))
+        try:
+            return Client(self.scheduler, timeout=PATIENCE)
+        except (OSError, ValueError) as error:
+            raise TuttiError(
+                f"no Dask scheduler answers at {self.scheduler!r}: start one with `dask scheduler`, correct "
+                "TUTTI_DASK_SCHEDULER, or unset it for a local cluster"
+            ) from error
+
+    def lift(self, table: pa.Table) -> Frame:
+        import dask.dataframe as dd
+
+        self.client  # noqa: B018 (connects)
+        return Frame(self, dd.from_pandas(lend(table), npartitions=max(1, min(self.shares, len(table))), sort=False))
+
+    def read(self, scan: Scan) -> Frame:
+        import dask.dataframe as dd
+
+        shares = list(scan.split())
+        if not shares:
+            return self.lift(scan.schema.empty_table())
+        self.client  # noqa: B018
+        return Frame(self, dd.from_map(_read, shares, meta=lend(scan.schema.empty_table())))
+
+    def per(self, keys: list[str], step: Step, *natives: Any) -> Any:
+        if not keys:
+            return self._each(step, *(n.repartition(npartitions=1) for n in natives))
+        return self._each(step, *(n.shuffle(keys, npartitions=self.shares) for n in natives))
+
+    def map(self, step: Step, native: Any, *small: Any) -> Any:
+        return self._each(step, native, *(s.repartition(npartitions=1) for s in small))
+
+    def _each(self, step: Step, *natives: Any) -> Any:
+        """Run a step on every share; its columns are learnt from a share without rows."""
+        import dask.dataframe as dd
+
+        schema = step.schema or run(step, *(borrow(n._meta) for n in natives)).schema
+        step = Step(step.fn, schema, step.kernel)
+        meta = lend(schema.empty_table())
+        return dd.map_partitions(_run, step, *natives, meta=meta, align_dataframes=False, enforce_metadata=False)
+
+    def select(self, native: Any, columns: list[str]) -> Any:
+        return native[columns]
+
+    def concat(self, natives: list[Any]) -> Any:
+        import dask.dataframe as dd
+
+        return dd.concat(natives, interleave_partitions=True)
+
+    def keep(self, native: Any) -> Any:
+        return native.persist()
+
+    def columns(self, native: Any) -> list[str]:
+        return list(native.columns)
+
+    def collect(self, native: Any) -> pa.Table:
+        return borrow(native.compute())
+
+    def store(self, native: Any, write: Writer) -> list[str]:
+        import dask
+
+        shares = dask.compute(*(dask.delayed(_store)(share, write) for share in native.to_delayed()))
+        return [file for share in shares for file in share]
+
+
+def lend(table: pa.Table) -> Any:
+    """An Arrow table as pandas with Arrow's types."""
+    import pandas as pd
+
+    return table.to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def borrow(rows: Any) -> pa.Table:
+    """A pandas frame as Arrow, without its index."""
+    return pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata()
+
+
+def _read(share: Share, columns: Sequence[str] | None = None) -> Any:
+    """Read a share where it is needed; Dask passes `columns` when fewer are used."""
+    return lend(share.table(columns))
+
+
+def _run(step: Step, *shares: Any) -> Any:
+    return lend(run(step, *map(borrow, shares)))
+
+
+def _store(share: Any, write: Writer) -> list[str]:
+    return write(iter([borrow(share)]))

@@ -1,0 +1,194 @@
+"""Spark: many machines. Narwhals functions are planned by Spark, opaque ones run on shuffled Arrow batches."""
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import narwhals as nw
+import pyarrow as pa
+
+from resources.engines.java import java_home
+from resources.errors import TuttiError
+from resources.frame import Engine, Frame, Step, Writer, run
+from resources.scan import Scan
+
+PATIENCE = 10  # seconds to wait for a master that somebody named
+FILES = pa.schema([("file", pa.string())])
+
+
+@dataclass(frozen=True)
+class SparkEngine(Engine):
+    """Tables are Spark dataframes; `shares` is how many parts a shuffle makes, `conf` overrides any setting."""
+
+    master: str | None = None
+    memory_gb: int = 4
+    shares: int = 8
+    spill: str | None = None
+    planned: bool = True
+    conf: dict[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def session(self) -> Any:
+        """The process's Spark session, started on first use by Dagster's own resource."""
+        from pyspark.sql import SparkSession
+
+        if session := SparkSession.getActiveSession():
+            return session
+        from dagster import build_init_resource_context
+        from dagster_pyspark import PySparkResource
+
+        _reach(self.master)
+        os.environ["JAVA_HOME"] = java_home()
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers take whichever python comes first
+        spark = PySparkResource(spark_config=self._settings())
+        spark.setup_for_execution(build_init_resource_context())
+        spark.spark_context.setLogLevel("ERROR")
+        return spark.spark_session
+
+    def _settings(self) -> dict[str, str]:
+        local = self.master is None or self.master.startswith("local")
+        here = {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"} if local else {}
+        spill = {"spark.local.dir": self.spill} if self.spill else {}
+        return {
+            "spark.master": self.master or "local[*]",
+            "spark.app.name": "tutti",
+            "spark.sql.session.timeZone": "UTC",
+            "spark.sql.shuffle.partitions": str(self.shares),
+            "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
+            "spark.driver.memory": f"{self.memory_gb}g",
+            "spark.ui.enabled": "false",
+            "spark.ui.showConsoleProgress": "false",
+            # Workers find our modules where the driver does: a cluster sees the same folders, as it sees the lake.
+            "spark.executorEnv.PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
+            **here,
+            **spill,
+            **self.conf,
+        }
+
+    def lift(self, table: pa.Table) -> Frame:
+        return Frame(self, self.session.createDataFrame(table))
+
+    def read(self, scan: Scan) -> Frame:
+        from pyspark.sql import functions as F
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        if not scan.files:
+            return self.lift(scan.schema.empty_table())
+        rows = self.session.read.schema(from_arrow_schema(scan.stored)).parquet(*scan.files)
+        if scan.column is not None and scan.first is not None:
+            rows = rows.filter((F.col(scan.column) >= F.lit(scan.first)) & (F.col(scan.column) <= F.lit(scan.last)))
+        return Frame(self, self.select(rows, scan.schema.names))
+
+    def per(self, keys: list[str], step: Step, *natives: Any) -> Any:
+        if step.kernel == "narwhals" and self.planned:
+            return step.fn(*map(nw.from_native, natives)).to_native()
+        return self._shares(step, keys, *natives)
+
+    def map(self, step: Step, native: Any, *small: Any) -> Any:
+        from pyspark.sql import functions as F
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        if step.kernel == "narwhals" and self.planned:
+            return step.fn(nw.from_native(native), *(nw.from_native(F.broadcast(s)) for s in small)).to_native()
+        sent = [self.collect(s) for s in small]
+        schema = step.schema or run(step, _empty(native), *(s.slice(0, 0) for s in sent)).schema
+
+        def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                yield from run(step, pa.Table.from_batches([batch]), *sent).to_batches()
+
+        return native.mapInArrow(work, from_arrow_schema(schema))
+
+    def _shares(self, step: Step, keys: list[str], *natives: Any) -> Any:
+        """Tag the rows of each table, shuffle them together by key, and run the step on each share."""
+        from pyspark.sql import functions as F
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        empty = [_empty(n) for n in natives]
+        schema = step.schema or run(step, *empty).schema
+        tagged = [
+            native.select(
+                F.lit(side).alias("side"),
+                *(F.col(key).alias(f"key{j}") for j, key in enumerate(keys)),
+                F.struct(*(native[c] for c in native.columns)).alias(f"rows{side}"),
+            )
+            for side, native in enumerate(natives)
+        ]
+        rows = tagged[0]
+        for other in tagged[1:]:
+            rows = rows.unionByName(other, allowMissingColumns=True)
+        by = [f"key{j}" for j in range(len(keys))]
+        rows = rows.repartition(self.shares, *by) if by else rows.coalesce(1)
+
+        def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            if share := list(batches):
+                table = pa.Table.from_batches(share)
+                yield from run(step, *(_side(table, i, e.schema) for i, e in enumerate(empty))).to_batches()
+
+        return rows.mapInArrow(work, from_arrow_schema(schema))
+
+    def select(self, native: Any, columns: list[str]) -> Any:
+        return native.select(*columns)
+
+    def concat(self, natives: list[Any]) -> Any:
+        rows = natives[0]
+        for other in natives[1:]:
+            rows = rows.unionByName(other)
+        return rows
+
+    def keep(self, native: Any) -> Any:
+        return native.persist()
+
+    def columns(self, native: Any) -> list[str]:
+        return list(native.columns)
+
+    def collect(self, native: Any) -> pa.Table:
+        return native.toArrow()
+
+    def store(self, native: Any, write: Writer) -> list[str]:
+        """Each task writes its share; only the names of the files come here, and only of tasks that ended well."""
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            files = write(pa.Table.from_batches([b]) for b in batches)
+            yield from pa.table({"file": pa.array(files, pa.string())}).to_batches()
+
+        return [row.file for row in native.mapInArrow(work, from_arrow_schema(FILES)).collect()]
+
+
+def _empty(native: Any) -> pa.Table:
+    """The columns of a Spark table, as Arrow without rows."""
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    return to_arrow_schema(native.schema, timezone="UTC").empty_table()
+
+
+def _side(table: pa.Table, side: int, schema: pa.Schema) -> pa.Table:
+    """The rows of one of the tables that travelled together."""
+    import pyarrow.compute as pc
+
+    rows = table.filter(pc.equal(table["side"], side))[f"rows{side}"]
+    return (
+        pa.Table.from_batches([pa.RecordBatch.from_struct_array(c) for c in rows.chunks if len(c)], schema=None).cast(
+            schema
+        )
+        if len(rows)
+        else schema.empty_table()
+    )
+
+
+def _reach(master: str | None) -> None:
+    """Fail within seconds where nothing listens at the master's address; Spark itself would try for minutes."""
+    if master is None or not master.startswith("spark://"):
+        return
+    try:
+        url = urlsplit(master)
+        socket.create_connection((url.hostname or "", url.port or 7077), PATIENCE).close()
+    except (OSError, ValueError) as error:
+        raise TuttiError(
+            f"no Spark master answers at {master!r}: start one, correct TUTTI_SPARK_MASTER, or unset it to run locally"
+        ) from error

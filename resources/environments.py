@@ -1,0 +1,50 @@
+"""Environments: where the platform computes and keeps its data, by name.
+
+An environment is one line of `ENVIRONMENTS`. Only the one chosen is built, and no engine is imported by that.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from resources.engine import EngineName, EngineResource
+from resources.errors import TuttiError
+from resources.lake_io import LakeIO
+from resources.landing import Landing
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def data_folder() -> Path:
+    """Where everything is kept: TUTTI_DATA, else `data` beside the platform's code."""
+    return Path(os.environ.get("TUTTI_DATA") or PROJECT / "data").expanduser().resolve()
+
+
+def resources(engine: EngineResource) -> dict[str, Any]:
+    """What assets ask for by name, on an engine."""
+    data = data_folder()
+    return {
+        "engine": engine,
+        "io_manager": LakeIO(engine=engine, root=str(data / "lake")),
+        "landing": Landing(root=str(data / "landing")),
+    }
+
+
+def _engine(name: EngineName, **settings: Any) -> EngineResource:
+    return EngineResource(name=name, spill=str(data_folder() / "spill"), **settings)
+
+
+ENVIRONMENTS: Mapping[str, Callable[[], EngineResource]] = {
+    "laptop": lambda: _engine(EngineName.pandas),
+    "workstation": lambda: _engine(EngineName.duckdb),
+    "dask": lambda: _engine(EngineName.dask, scheduler=os.environ.get("TUTTI_DASK_SCHEDULER")),
+    "spark": lambda: _engine(EngineName.spark, master=os.environ.get("TUTTI_SPARK_MASTER")),
+}
+
+
+def environment(name: str) -> dict[str, Any]:
+    """The resources of an environment. Raises `TuttiError` for a name that is none."""
+    if name not in ENVIRONMENTS:
+        raise TuttiError(f"there is no environment {name!r}: set TUTTI_ENV to one of {', '.join(ENVIRONMENTS)}")
+    return resources(ENVIRONMENTS[name]())

@@ -1,0 +1,99 @@
+"""The lake as Dagster's IO manager: assets receive frames on the run's engine and return frames.
+
+What belongs here is what Dagster knows (keys, partitions, metadata) in the lake's words.
+"""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from resources.columns import declared, order
+from resources.engine import EngineResource
+from resources.frame import Frame
+from resources.lake import Lake, Slice, Written
+
+PREVIEW = 10  # rows
+
+
+class LakeIO(dg.ConfigurableIOManager):
+    """Reads and writes the partitions that a run is about; the folder of a table is its asset's key."""
+
+    engine: dg.ResourceDependency[EngineResource]
+    root: str
+
+    @property
+    def lake(self) -> Lake:
+        """The tables themselves."""
+        return Lake(self.root)
+
+    def open(self, asset: dg.AssetKey, schema: pa.Schema, slice: Slice | None = None) -> Frame:
+        """An asset's table, or a slice of it, on the run's engine."""
+        return self.engine.engine.read(self.lake.scan("/".join(asset.path), schema, slice))
+
+    def load_input(self, context: dg.InputContext) -> Frame:
+        """Open an upstream asset, or the partitions of it that this run maps to."""
+        upstream = context.upstream_output
+        metadata = (upstream.definition_metadata if upstream else None) or context.definition_metadata
+        slice = _slice(context, metadata) if context.has_asset_partitions else None
+        return self.open(context.asset_key, declared(metadata), slice)
+
+    def handle_output(self, context: dg.OutputContext, obj: Frame | pa.Table) -> None:
+        """Store what an asset returned and tell what became of it."""
+        metadata = context.definition_metadata
+        table, schema = "/".join(context.asset_key.path), declared(metadata)
+        rows = obj if isinstance(obj, Frame) else iter([obj])
+        slice = _slice(context, metadata) if context.has_asset_partitions else None
+        written = self.lake.replace(table, rows, schema, slice, order(metadata))
+        context.log.info("%s: %s rows in version %s", table, f"{written.rows:,}", written.version)
+        context.add_output_metadata(self.told(table, schema, written, metadata.get("partition_expr")))
+
+    def told(self, table: str, schema: pa.Schema, written: Written, dated: str | None = None) -> dict[str, Any]:
+        """What the UI shows of a write: rows, days, bytes, version, folder and a preview."""
+        files = [str(Path(self.root, table, f)) for f in written.files]
+        told = {
+            "dagster/row_count": written.rows,
+            "bytes": written.bytes,
+            "files": len(files),
+            "version": written.version,
+            "folder": dg.MetadataValue.path(str(Path(self.root, table))),
+            "preview": _preview(files, schema),
+        }
+        return told | ({_plural(dated): _days(files, dated)} if dated else {})
+
+
+def _slice(context: dg.InputContext | dg.OutputContext, metadata: Any) -> Slice | None:
+    """The dates that a run reads or replaces: every partition key is the date its partition begins."""
+    keys = context.asset_partition_key_range
+    if not keys.start:
+        return None
+    return Slice(metadata["partition_expr"], date.fromisoformat(keys.start), date.fromisoformat(keys.end))
+
+
+def _plural(column: str) -> str:
+    return {"day": "days", "period_start": "periods"}.get(column, f"distinct {column}")
+
+
+def _days(files: list[str], column: str) -> int:
+    """How many distinct dates the files hold."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    found = [pc.unique(pq.read_table(f, columns=[column])[column]) for f in files]
+    return len(pa.concat_arrays(found).unique()) if found else 0
+
+
+def _preview(files: list[str], schema: pa.Schema) -> dg.MetadataValue:
+    """The first rows as a table, unless rows are about persons."""
+    import pyarrow.parquet as pq
+
+    if any(b"personal" in (f.metadata or {}) for f in schema):
+        return dg.MetadataValue.text("not shown: each row is about a person")
+    if not files:
+        return dg.MetadataValue.text("no rows")
+    rows = next(pq.ParquetFile(files[0]).iter_batches(PREVIEW)).to_pylist()
+    lines = [" | ".join(str(v if v is not None else "").replace("|", "\\|") for v in row.values()) for row in rows]
+    head = [" | ".join(schema.names), " | ".join("---" for _ in schema.names)]
+    return dg.MetadataValue.md("\n".join(f"| {line} |" for line in [*head, *lines]))

@@ -1,0 +1,219 @@
+"""The sandbox's outside world as files: what public sources would hold, in the shapes they hold it.
+
+What belongs here: the file formats, when each listen arrives, and the dirt on the way. What is true comes from the
+catalogue, the performers and the listeners; nothing that only the truth may tell is written.
+"""
+
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+
+from resources.sandbox import catalogue, performers
+from resources.sandbox.listeners import ZONES, Bools, Ints, Listens, Population, population, simulate
+from resources.sandbox.performers import INVENTED, Recording
+
+# Shares of all listens. Each is rare enough to be noise and frequent enough that a demo shows it hundreds of times,
+# except impossible dates: a player with a dead clock battery is a curiosity.
+LATE, DUPLICATE, MALFORMED, IMPOSSIBLE = 0.01, 0.01, 0.003, 0.001
+NAMES_ONLY = 0.10  # of listens carry no MBIDs: their player knows only what the file's tags say
+IMPOSSIBLE_TIMES = (0, -441_849_600, 4_070_908_800)  # never set, the year 1956, the year 2099
+CLIENTS = ("Sandbox Desktop Player", "Sandbox Phone Player", "Sandbox Browser Extension")
+DAY = 86_400
+SENT, AGAIN, BROKEN, MISDATED = range(4)  # what a delivered line is: the listen, or one more line made of it
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was written. `listens` counts each listen once, late ones included; the other dirt comes on top."""
+
+    works: int
+    recordings: int
+    artists: int
+    lyrics: int
+    listens: int
+    late: int
+    duplicates: int
+    malformed: int
+    impossible: int
+    files: tuple[Path, ...]
+
+
+def write(landing: Path, *, first_day: date, days: int = 14, seed: int = 7, listeners: int = 240) -> Summary:
+    """Write the world's files under `landing`; the same arguments write the same bytes.
+
+    - `recordings/sandbox.jsonl`: MusicBrainz WS/2 recordings, one a line.
+    - `lyrics/sandbox.jsonl`: LRCLIB records, one for each recording of a work with open lyrics.
+    - `listens/sandbox-<day>.listens`: ListenBrainz's public dump lines, by the UTC day and in the order of arrival.
+
+    Listens begin in the UTC days from `first_day`, `days` of them; what arrives later than that is in the last file.
+    Each file appears whole or not at all. Raises `ValueError` for an empty window or population.
+    """
+    if days < 1 or listeners < 1:
+        raise ValueError(f"nothing to write for {days} days and {listeners} listeners")
+    works = catalogue.works()
+    recordings = performers.recordings(works, seed)
+    people = population(recordings, seed, listeners)
+    listens = simulate(people, recordings, first_day=first_day, days=days, seed=seed)
+    rng = np.random.default_rng([seed, 3])
+    start = int(datetime(first_day.year, first_day.month, first_day.day, tzinfo=UTC).timestamp())
+    row, kind, arrived, late = _deliveries(listens, start + days * DAY - 1, rng)
+    unmapped = rng.random(len(listens.listener)) < NAMES_ONLY
+
+    files = [
+        _publish(landing / "recordings" / "sandbox.jsonl", map(_json, map(_musicbrainz, recordings))),
+        _publish(landing / "lyrics" / "sandbox.jsonl", map(_json, _lrclib(recordings))),
+    ]
+    bounds = np.searchsorted(arrived, start + DAY * np.arange(days + 1))
+    for n in range(days):
+        today = slice(bounds[n], bounds[n + 1])
+        lines = _lines(people, recordings, listens, unmapped, row[today], kind[today])
+        files.append(_publish(landing / "listens" / f"sandbox-{first_day + timedelta(days=n)}.listens", lines))
+    return Summary(
+        works=len(works),
+        recordings=len(recordings),
+        artists=len({artist.id for recording in recordings for artist, _ in recording.credit}),
+        lyrics=sum(recording.work.lyrics is not None for recording in recordings),
+        listens=len(listens.listener),
+        late=late,
+        duplicates=int((kind == AGAIN).sum()),
+        malformed=int((kind == BROKEN).sum()),
+        impossible=int((kind == MISDATED).sum()),
+        files=tuple(files),
+    )
+
+
+def _deliveries(listens: Listens, last: int, rng: Generator) -> tuple[Ints, Ints, Ints, int]:
+    """Every line that arrives, by time of arrival: its listen, its kind, when (never after `last`), and how many late.
+
+    Broken and misdated lines come besides the listen they are made of, as from a player that fails once and tries
+    again: so all listens are there to be found.
+    """
+    total = len(listens.listener)
+    arrived = listens.listened_at + listens.ms_played // 1000 + rng.integers(1, 60, size=total)
+    late = rng.random(total) < LATE
+    arrived[late] += rng.integers(DAY, 5 * DAY, size=int(late.sum()))
+    rows, kinds, times = [np.arange(total)], [np.full(total, SENT)], [arrived]
+    for kind, share in ((AGAIN, DUPLICATE), (BROKEN, MALFORMED), (MISDATED, IMPOSSIBLE)):
+        row = np.flatnonzero(rng.random(total) < share)
+        soon, days_later = rng.integers(1, 7_200, size=len(row)), rng.integers(DAY, 3 * DAY, size=len(row))
+        wait = np.where((kind == AGAIN) & (rng.random(len(row)) < 0.5), days_later, soon)
+        rows.append(row)
+        kinds.append(np.full(len(row), kind))
+        times.append(arrived[row] + wait)
+    row, kind_, when = np.concatenate(rows), np.concatenate(kinds), np.minimum(np.concatenate(times), last)
+    order = np.lexsort((kind_, row, when))
+    return row[order], kind_[order], when[order], int(late.sum())
+
+
+def _lines(
+    people: Population, recordings: Sequence[Recording], listens: Listens, unmapped: Bools, rows: Ints, kinds: Ints
+) -> Iterator[str]:
+    """The lines of the given listens, each of its kind, as the public dump of ListenBrainz has them."""
+    zones = list(ZONES)
+    columns = (listens.listener, listens.recording, listens.listened_at, listens.ms_played, unmapped)
+    picked = (column[rows].tolist() for column in columns)
+    for row, kind, listener, played, listened_at, ms_played, plain in zip(
+        rows.tolist(), kinds.tolist(), *picked, strict=True
+    ):
+        recording = recordings[played]
+        names = (recording.credited, recording.work.title, recording.release.title)
+        info: dict[str, object] = {
+            "duration_ms": recording.length_ms,
+            "duration_played": ms_played // 1000,
+            "submission_client": CLIENTS[listener % len(CLIENTS)],
+            "time_zone": zones[people.zone[listener]],  # ListenBrainz names no such field; additional_info takes any
+        }
+        if not plain:
+            info["recording_mbid"] = recording.id
+            info["artist_mbids"] = [artist.id for artist, _ in recording.credit]
+        listen: dict[str, Any] = {
+            "user_id": int(people.user_id[listener]),
+            "user_name": people.user_name[listener],
+            "timestamp": IMPOSSIBLE_TIMES[row % len(IMPOSSIBLE_TIMES)] if kind == MISDATED else listened_at,
+            "track_metadata": {
+                **dict(zip(("artist_name", "track_name", "release_name"), names, strict=True)),
+                "additional_info": info,
+            },
+            "recording_msid": str(uuid.uuid5(catalogue.NAMESPACE, "msid/" + "/".join(names))),  # one for each spelling
+        }
+        yield _malformed(listen, row) if kind == BROKEN else _json(listen)
+
+
+def _malformed(listen: dict[str, Any], row: int) -> str:
+    """The listen spoilt in one of the ways that real lines are."""
+    match row % 4:
+        case 0:  # the connection was lost
+            text = _json(listen)
+            return text[: len(text) // 2 + row % (len(text) // 2)]
+        case 1:
+            return _json({**listen, "timestamp": "yesterday"})
+        case 2:
+            return _json({**listen, "track_metadata": [listen["track_metadata"]]})
+        case _:
+            del listen["track_metadata"]["track_name"]
+            return _json(listen)
+
+
+def _musicbrainz(recording: Recording) -> dict[str, object]:
+    """The recording as MusicBrainz's WS/2 gives it with artist-credits, isrcs, releases, tags, genres, annotation."""
+    work, release = recording.work, recording.release
+    forms = [{"name": work.form, "count": 1}] if work.form else []
+    credit = []
+    for artist, phrase in recording.credit:
+        entity = {"id": artist.id, "name": artist.name, "sort-name": artist.sort_name, "disambiguation": INVENTED}
+        credit.append({"name": artist.name, "joinphrase": phrase, "artist": entity})
+    issue = {"id": release.id, "title": release.title, "status": "Official", "date": release.date}
+    return {
+        "id": recording.id,
+        "title": work.title,
+        "length": recording.length_ms,
+        "video": False,
+        "disambiguation": INVENTED,
+        "first-release-date": release.date,
+        "artist-credit": credit,
+        "isrcs": [],  # an ISRC names a real recording
+        "releases": [{**issue, "disambiguation": INVENTED}],
+        "tags": forms,
+        "genres": forms,
+        "annotation": f"{work.provenance} The work is real; performers, release, date and length are {INVENTED}.",
+    }
+
+
+def _lrclib(recordings: Iterable[Recording]) -> Iterator[dict[str, object]]:
+    """LRCLIB's records of the recordings whose work has open lyrics."""
+    sung = (recording for recording in recordings if recording.work.lyrics)
+    for number, recording in enumerate(sung, start=1):
+        yield {
+            "id": number,
+            "name": recording.work.title,
+            "trackName": recording.work.title,
+            "artistName": recording.credited,
+            "albumName": recording.release.title,
+            "duration": recording.length_ms / 1000,
+            "instrumental": False,
+            "plainLyrics": recording.work.lyrics,
+            "syncedLyrics": None,
+            "recording_mbid": recording.id,  # not a field of LRCLIB, which knows recordings by name and length alone
+        }
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _publish(path: Path, lines: Iterable[str]) -> Path:
+    """Write the lines under a hidden name and rename: a reader never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.draft")
+    with draft.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(line + "\n" for line in lines)
+    os.replace(draft, path)
+    return path

@@ -1,0 +1,239 @@
+"""JSON records out of a stream of bytes, one after the other, whatever lies between them.
+
+Reads lists of objects, JSON lines, objects written one after the other, and the `payload` of ListenBrainz's API, in
+bounded memory. A record that is broken comes out with the reason, and the ones after it come out whole: in JSON lines
+a line ends it; elsewhere its closing brace does, or the next object that is `plausible` as a record of the file.
+"""
+
+import codecs
+import json
+import re
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any, NamedTuple, NoReturn, Protocol
+
+LONGEST = 1 << 20  # characters of a record; ListenBrainz allows a listen 10,240 bytes, Spotify writes about 800
+BLOCK = 1 << 13  # bytes read at once: what a damaged archive can take with it
+PROBED = 50  # lines looked at to tell JSON lines from other layouts
+
+CUT = "the file ends in the middle of this record: it was cut, download it again to have the rest"
+UNENDED = "the file ends where its list goes on: it was cut, download it again to have the rest"
+TOO_LONG = "longer than 1 MB: no listen is"
+NOT_UTF8 = "not UTF-8 text"
+
+GAP = re.compile(r"[\s,\[\]\ufeff]*")  # between records; lists joined end to end read as one
+PAYLOAD = re.compile(r'\{[^\[{]*"payload"\s*:\s*(?:\{[^\[{]*"listens"\s*:\s*)?\[')
+PAYLOAD_END = re.compile(r"[^{}\[\]]*\}{1,2}")
+TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*+"|[{}]')  # no JSON string holds a newline: a lost quote harms one line at most
+CLOSED = re.compile(r"\s*(?:[,\]{]|\Z)")
+START = re.compile(r'(?<=[\s,\[\]}])\{\s*"')
+BLANK = " \t\r\n\ufeff"
+
+
+Plausible = Callable[[dict[str, Any]], bool]
+
+
+class Bytes(Protocol):
+    """What records are read from: b"" is the end."""
+
+    def read1(self, size: int, /) -> bytes: ...
+
+
+class Record(NamedTuple):
+    """One record: its value, or the reason why it has none."""
+
+    number: int  # line (from 1) in JSON lines, index (from 0) elsewhere
+    text: str  # as written, at most LONGEST characters; bytes that are not UTF-8 as lone surrogates
+    value: dict[str, Any] | None
+    reason: str | None = None
+
+
+def records(stream: Bytes, plausible: Plausible) -> Iterator[Record]:
+    """Every record of a stream, in order, good or broken."""
+    window = _Window(stream)
+    return _lines(window) if _is_lines(window.text) else _objects(window, plausible)
+
+
+class _Window:
+    """The text of a stream from `at` on: `fill` sees to more than LONGEST characters of it, or to its end."""
+
+    def __init__(self, stream: Bytes) -> None:
+        self.text, self.at, self.ended, self.clean = "", 0, False, True
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
+        self.fill()
+
+    def fill(self) -> bool:
+        """Whether there was something to read; keeps one character before `at` for START to look back on."""
+        if self.ended or len(self.text) - self.at > LONGEST:
+            return False
+        kept = max(self.at - 1, 0)
+        parts = [self.text[kept:]]
+        missing = 2 * LONGEST - len(parts[0])
+        while missing > 0 and not self.ended:
+            block = self._stream.read1(BLOCK)
+            self.ended = not block
+            parts.append(self._decoder.decode(block, final=self.ended))
+            missing -= len(parts[-1])
+        self.text, self.at = "".join(parts), self.at - kept
+        self.clean = _is_utf8(self.text)
+        return True
+
+
+def _decode(text: str, at: int, clean: bool) -> tuple[dict[str, Any] | None, int, str | None]:
+    """The object at a place, its end (0 if unknown) and, if it is none or not sound, the reason."""
+    try:
+        value, end = DECODER.raw_decode(text, at)
+    except json.JSONDecodeError as error:
+        return None, 0, f"not JSON: {error.msg} at character {error.pos - at}"
+    except RecursionError:
+        return None, 0, "nested deeper than any listen"
+    except (ValueError, ArithmeticError) as error:
+        return None, 0, str(error) if isinstance(error, _NotJson) else "a number with too many digits"
+    if end - at > LONGEST:
+        return None, end, TOO_LONG
+    if not clean and not _is_utf8(text[at:end]):
+        return None, end, NOT_UTF8
+    if not isinstance(value, dict):
+        return None, end if CLOSED.match(text, end) else 0, "not an object"
+    return value, end, None
+
+
+def _lines(window: _Window) -> Iterator[Record]:
+    number = 0
+    while window.fill() or window.at < len(window.text):
+        number += 1
+        end = window.text.find("\n", window.at)
+        whole, end = end >= 0, end if end >= 0 else len(window.text)
+        line = window.text[window.at : end].strip(BLANK)
+        if len(line) > LONGEST or not (whole or window.ended):
+            yield Record(number, line[:LONGEST], None, TOO_LONG)
+            end = _end_of_line(window, end)
+        elif line:
+            value, reached, reason = _decode(line, 0, window.clean)
+            if value is not None and reached < len(line):
+                value, reason = None, "more than one value on the line"
+            if reason and not whole and not _closing(line, 0, len(line)):
+                reason = CUT
+            yield Record(number, line, value, reason)
+        window.at = min(end + 1, len(window.text))
+
+
+def _end_of_line(window: _Window, end: int) -> int:
+    """Where the line ends that has not ended before `end`, keeping nothing of it."""
+    while end == len(window.text) and not window.ended:
+        window.at = end
+        window.fill()
+        newline = window.text.find("\n", window.at)
+        end = newline if newline >= 0 else len(window.text)
+    return end
+
+
+def _objects(window: _Window, plausible: Plausible) -> Iterator[Record]:
+    number = open_lists = 0
+    payload = False
+    while True:
+        gap = GAP.match(window.text, window.at)
+        if gap and gap[0]:
+            open_lists = max(0, open_lists + gap[0].count("[") - gap[0].count("]"))
+            window.at = gap.end()
+        if window.fill():
+            continue
+        edge = None if open_lists else (PAYLOAD_END if payload else PAYLOAD).match(window.text, window.at)
+        if edge:
+            payload = not payload
+            open_lists = int(payload)
+            window.at = edge.end()
+            continue
+        if window.at == len(window.text):
+            if open_lists:
+                yield Record(number, "", None, UNENDED)
+            return
+        value, end, reason = _decode(window.text, window.at, window.clean)
+        if value is not None:
+            yield Record(number, window.text[window.at : end], value)
+            window.at = end
+        else:
+            broken = Record(number, *_broken(window, end, reason, plausible))
+            yield broken
+            if broken.reason == CUT:
+                return
+        number += 1
+
+
+def _broken(window: _Window, end: int, reason: str | None, plausible: Plausible) -> tuple[str, None, str | None]:
+    """Text and reason of the broken record at `at`, and `at` moves to where the next may begin."""
+    start = window.at
+    text = window.text[start : start + LONGEST]
+    # A quote or brace too few can hide the end of a record; then an object that looks like one ends it.
+    closing = end or _closing(window.text, start, start + LONGEST)
+    found = None if end else _next(window.text, start + 1, closing or start + LONGEST, plausible)
+    if found or closing:
+        window.at = found or closing or 0
+        return text[: window.at - start].rstrip(BLANK + ","), None, reason
+    if window.ended and len(window.text) - start <= LONGEST:
+        window.at = len(window.text)
+        if text.startswith("{"):
+            return text, None, CUT
+        text = text.rstrip(BLANK + "]")  # what closes the list is no part of a stray word
+        window.at = start + len(text)
+        return text, None, reason
+    while not found and window.at < len(window.text):
+        window.at = min(window.at + LONGEST, len(window.text))
+        window.fill()
+        found = _next(window.text, window.at, window.at + LONGEST, plausible)
+    window.at = found or len(window.text)
+    return text, None, TOO_LONG
+
+
+def _closing(text: str, start: int, limit: int) -> int | None:
+    """Where the object at `start` ends, if its braces match and what follows can follow a record."""
+    depth = 0
+    for token in TOKEN.finditer(text, start, limit) if text[start] == "{" else ():
+        depth += {"{": 1, "}": -1}.get(token[0], 0)
+        if depth == 0:
+            return token.end() if CLOSED.match(text, token.end()) else None
+    return None
+
+
+def _next(text: str, start: int, limit: int, plausible: Plausible) -> int | None:
+    """Where between two places a plausible record begins."""
+    for match in START.finditer(text, start):
+        if match.start() >= limit:
+            break
+        try:
+            value, _ = DECODER.raw_decode(text, match.start())
+        except (ValueError, ArithmeticError, RecursionError):
+            continue
+        if plausible(value):
+            return match.start()
+    return None
+
+
+def _is_lines(text: str) -> bool:
+    """Whether a file that begins so is JSON lines: some line is an object, and no list or payload surrounds it."""
+    text = text.lstrip(BLANK)
+    if PAYLOAD.match(text):
+        return False
+    lines = [line.rstrip(BLANK) for line in text.split("\n", PROBED)[:PROBED] if line.strip(BLANK)]
+    decoded = [(line, *_decode(line, 0, True)) for line in lines]
+    objects = sum(value is not None and end == len(line) for line, value, end, _ in decoded)
+    return objects > 0 and (not text.startswith("[") or 2 * objects >= len(lines))
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+class _NotJson(ValueError):
+    pass
+
+
+def _refuse(literal: str) -> NoReturn:
+    raise _NotJson(f"not JSON: {literal} is no number")
+
+
+DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse)  # a float would blur microseconds

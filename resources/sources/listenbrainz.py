@@ -1,0 +1,87 @@
+"""ListenBrainz listens, in each of the forms it hands them out.
+
+The user export (`listens/<year>/<month>.jsonl`: `listened_at` with or without decimals), the public dump (`timestamp`,
+`user_name`), what the API answers, and the body of submit-listens all share `track_metadata`, with the client's own
+words in `additional_info` and ListenBrainz's match in `mbid_mapping`. What the client submitted goes before the match,
+as ListenBrainz documents; its Spark dump does the reverse.
+"""
+
+import re
+from decimal import Decimal
+from typing import Any
+
+from resources.sources.listen import (
+    LONGEST_PLAY_MS,
+    Listen,
+    Malformed,
+    Nameless,
+    PassedOver,
+    instant,
+    isrc,
+    mbid,
+    mbids,
+    needed,
+    text,
+    time_zone,
+)
+
+NAME = "listenbrainz"
+EXPORT = "a ListenBrainz export (zip or JSON lines)"
+
+SPOTIFY_TRACK = re.compile(r"(?:https?://open\.spotify\.com/(?:intl-\w+/)?track/|spotify:track:)([0-9A-Za-z]{22})\b.*")
+
+
+def recognise(record: dict[str, Any]) -> bool:
+    """Whether a record has the shape of this format: pins and feedback have `track_metadata` but no such time."""
+    return isinstance(record.get("track_metadata"), dict) and ("listened_at" in record or "timestamp" in record)
+
+
+def parse(record: dict[str, Any], listener: str | None) -> Listen:
+    """The listen a record tells of; the listener given goes before the record's own `user_name`."""
+    user_id = listener or text(record.get("user_name"), "user_name")
+    if not user_id:
+        raise Nameless("it does not say whose listen it is")
+    if record.get("playing_now"):
+        raise PassedOver("a track playing now, not yet listened to")
+    metadata = record.get("track_metadata")
+    if not isinstance(metadata, dict):
+        raise Malformed("no track_metadata")
+    info, match = _object(metadata, "additional_info"), _object(metadata, "mbid_mapping")
+    field = "listened_at" if "listened_at" in record else "timestamp" if "timestamp" in record else "listened_at"
+    return Listen(
+        user_id=user_id,
+        listened_at=instant(record.get(field), field),
+        ms_played=_ms_played(info.get("duration_played")),
+        source=NAME,
+        time_zone=time_zone(info.get("time_zone")),
+        artist_name=needed(metadata.get("artist_name"), "artist_name"),
+        recording_name=needed(metadata.get("track_name"), "track_name"),
+        release_name=text(metadata.get("release_name"), "release_name"),
+        recording_mbid=mbid(info.get("recording_mbid")) or mbid(match.get("recording_mbid")),
+        artist_mbids=mbids(info.get("artist_mbids")) or mbids(match.get("artist_mbids")),
+        isrc=isrc(info.get("isrc")),
+        origin=_origin(info.get("spotify_id")),
+    )
+
+
+def _object(parent: dict[str, Any], key: str) -> dict[str, Any]:
+    value = parent.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _ms_played(seconds: object) -> int | None:
+    """`duration_played`, a free field: unusable values count as absent. (`duration` is the length of the track.)"""
+    if isinstance(seconds, str) and re.fullmatch(r"[0-9]{1,9}", seconds):  # ListenBrainz takes a number in quotes
+        seconds = int(seconds)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | Decimal):
+        return None
+    return round(seconds * 1000) if 0 <= seconds <= LONGEST_PLAY_MS // 1000 else None
+
+
+def _origin(spotify_id: object) -> str | None:
+    """The track in Spotify's own words, so that the same play told by both sources can be paired.
+
+    `origin_url` is not taken: it may be an address in the listener's home.
+    """
+    track = SPOTIFY_TRACK.fullmatch(spotify_id.strip()) if isinstance(spotify_id, str) else None
+    return f"spotify:track:{track[1]}" if track else None

@@ -1,0 +1,52 @@
+"""LRCLIB lyrics, as its API gives them. Source of the schema: https://lrclib.net/docs, `/api/get`."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from resources.sources.json_records import records
+
+
+@dataclass(frozen=True, slots=True)
+class Lyrics:
+    """The words of a recording, or that it has none."""
+
+    lyrics_id: int
+    recording_id: str | None
+    title: str
+    artist_credit: str
+    language: str | None
+    instrumental: bool
+    text: str | None
+
+
+def lyrics(path: Path) -> Iterator[Lyrics | tuple[int, str]]:
+    """The lyrics in a file of one JSON object a line; for a line that holds none, its number and the reason."""
+    with path.open("rb") as stream:
+        for record in records(stream, lambda value: "trackName" in value):
+            if record.value is None:
+                yield record.number, record.reason or "no lyrics"
+                continue
+            try:
+                yield parse(record.value)
+            except (KeyError, TypeError, ValueError) as error:
+                yield record.number, f"no LRCLIB record: {error!r}"
+
+
+def parse(told: Mapping[str, Any]) -> Lyrics:
+    """Lyrics as LRCLIB tells them; `recording_mbid` and `language` are ours, where whoever wrote the file knew.
+
+    Raises `KeyError`, `TypeError` or `ValueError` where the record is none.
+    """
+    mbid = told.get("recording_mbid")
+    return Lyrics(
+        lyrics_id=int(told["id"]),
+        recording_id=str(UUID(mbid)) if mbid else None,
+        title=str(told["trackName"]),
+        artist_credit=str(told["artistName"]),
+        language=told.get("language"),
+        instrumental=bool(told.get("instrumental")),
+        text=told.get("plainLyrics"),
+    )

@@ -1,0 +1,191 @@
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from resources.sandbox import listeners
+from resources.sandbox.catalogue import works
+from resources.sandbox.listeners import ZONES, Listens, Population, population, simulate
+from resources.sandbox.performers import Recording, recordings
+
+MONDAY = date(2025, 2, 24)
+SEED, SIZE, DAYS = 7, 240, 14
+Floats = NDArray[np.float64]
+
+
+@pytest.fixture(scope="module")
+def played() -> list[Recording]:
+    return recordings(works(), SEED)
+
+
+@pytest.fixture(scope="module")
+def people(played: list[Recording]) -> Population:
+    return population(played, SEED, SIZE)
+
+
+@pytest.fixture(scope="module")
+def listens(people: Population, played: list[Recording]) -> Listens:
+    return simulate(people, played, first_day=MONDAY, days=DAYS, seed=SEED)
+
+
+def counts(people: Population, listens: Listens, played: list[Recording], chosen: NDArray[np.bool_]) -> Floats:
+    """Plays of each recording by each listener."""
+    plays = np.zeros((len(people.user_id), len(played)))
+    np.add.at(plays, (listens.listener[chosen], listens.recording[chosen]), 1)
+    return plays
+
+
+def local(people: Population, listens: Listens) -> list[datetime]:
+    zones = [ZoneInfo(name) for name in ZONES]
+    pairs = zip(listens.listened_at.tolist(), people.zone[listens.listener].tolist(), strict=True)
+    return [datetime.fromtimestamp(at, zones[zone]) for at, zone in pairs]
+
+
+def share(hours: list[int], wanted: set[int]) -> float:
+    return sum(hour in wanted for hour in hours) / len(hours)
+
+
+def test_a_demo_holds_tens_of_thousands_of_listens_all_inside_its_days(listens: Listens) -> None:
+    start = datetime(2025, 2, 24, tzinfo=UTC).timestamp()
+    assert 25_000 <= len(listens.listener) <= 40_000
+    assert listens.listened_at.min() >= start
+    assert listens.listened_at.max() < start + DAYS * 86_400
+    assert (np.diff(listens.listened_at) >= 0).all()
+
+
+def test_most_of_what_a_listener_hears_is_heard_once(
+    people: Population, listens: Listens, played: list[Recording]
+) -> None:
+    plays = counts(people, listens, played, ~people.bot[listens.listener])[~people.bot]
+    distinct = (plays > 0).sum(axis=1) / np.maximum(plays.sum(axis=1), 1)
+    assert np.median(distinct) > 0.7
+    assert np.median(distinct) < 0.95  # and yet there are favourites
+    assert (plays > 0).mean() < 0.03
+    assert ((plays > 0).any(axis=0)).mean() > 0.5  # the catalogue is not left to a few hits
+
+
+def test_listeners_of_one_taste_group_share_far_more_than_others(
+    people: Population, listens: Listens, played: list[Recording]
+) -> None:
+    heard = (counts(people, listens, played, ~people.bot[listens.listener]) > 0)[~people.bot].astype(float)
+    both = heard @ heard.T
+    jaccard = both / np.maximum(heard.sum(axis=1)[:, None] + heard.sum(axis=1)[None, :] - both, 1)
+    group = people.taste_group[~people.bot]
+    alike, self_ = group[:, None] == group[None, :], np.eye(len(group), dtype=bool)
+    assert jaccard[alike & ~self_].mean() > 3 * jaccard[~alike].mean()
+
+
+def test_neighbours_in_taste_foretell_unheard_recordings_better_than_popularity(
+    people: Population, listens: Listens, played: list[Recording]
+) -> None:
+    human = ~people.bot[listens.listener]
+    early = listens.listened_at < datetime(2025, 3, 6, tzinfo=UTC).timestamp()
+    known = (counts(people, listens, played, human & early) > 0)[~people.bot].astype(float)
+    later = (counts(people, listens, played, human & ~early) > 0)[~people.bot] & (known == 0)
+    unit = known / np.maximum(np.linalg.norm(known, axis=1, keepdims=True), 1e-9)
+    likeness = unit @ unit.T
+    np.fill_diagonal(likeness, 0)
+    likeness[likeness < np.sort(likeness, axis=1)[:, [-25]]] = 0
+
+    def precision_at_10(score: Floats) -> float:
+        best = np.argsort(np.where(known > 0, -np.inf, score), axis=1)[:, -10:]
+        return float(np.take_along_axis(later, best, axis=1).mean())
+
+    popular = precision_at_10(np.broadcast_to(known.sum(axis=0), known.shape))
+    assert precision_at_10(likeness @ known) > 2 * popular > 0
+
+
+def test_people_listen_in_the_evening_and_sleep_at_night_by_their_own_clocks(
+    people: Population, listens: Listens
+) -> None:
+    when = local(people, listens)
+    human = ~people.bot[listens.listener]
+    for zones in ({"Europe/London", "Europe/Dublin"}, {"America/New_York"}, {"Asia/Kolkata"}):
+        there = np.isin(people.zone[listens.listener], [list(ZONES).index(zone) for zone in zones]) & human
+        hours = [when[i].hour for i in np.flatnonzero(there)]
+        assert share(hours, {19, 20, 21, 22}) > 4 * share(hours, {2, 3, 4, 5})
+
+
+def test_weekends_are_fuller_and_begin_later(people: Population, listens: Listens) -> None:
+    when = [at for at, bot in zip(local(people, listens), people.bot[listens.listener], strict=True) if not bot]
+    weekend, workday = ([at.hour for at in when if (at.weekday() >= 5) is wanted] for wanted in (True, False))
+    assert len(weekend) / 2 > 1.1 * len(workday) / 5
+    assert share(workday, {7, 8}) > 1.5 * share(weekend, {7, 8})
+
+
+def test_summer_time_moves_the_listeners_utc_hours_and_not_their_own(played: list[Recording]) -> None:
+    people = population(played, SEED, 4_000)
+    listens = simulate(people, played, first_day=date(2025, 3, 1), days=10, seed=SEED)
+    there = (people.zone[listens.listener] == list(ZONES).index("America/New_York")) & ~people.bot[listens.listener]
+    at = [datetime.fromtimestamp(t, ZoneInfo("America/New_York")) for t in listens.listened_at[there].tolist()]
+    evening: dict[date, list[datetime]] = {}
+    for time in at:
+        evening.setdefault((time - timedelta(hours=4)).date(), []).append(time)
+    before, after = evening[date(2025, 3, 2)], evening[date(2025, 3, 9)]  # Sundays; clocks went forward on the 9th
+    own = [np.mean([(t.hour - 4) % 24 + t.minute / 60 for t in times]) for times in (before, after)]
+    utc = [np.mean([(t.astimezone(UTC).hour - 9) % 24 + t.minute / 60 for t in times]) for times in (before, after)]
+    assert abs(own[1] - own[0]) < 0.4
+    assert 0.6 < utc[0] - (utc[1] + 1) + 1 + (own[1] - own[0]) < 1.4
+
+
+def test_a_clock_time_is_told_in_utc_by_the_offset_of_its_own_hour() -> None:
+    new_york = np.array([list(ZONES).index("America/New_York")] * 3)
+    clock = np.array([18, 21, 23]) * 3600 + 1800  # half past: 22, 1 and 3 o'clock, the last one after the change
+    told = [datetime.fromtimestamp(t, UTC) for t in listeners._utc(date(2025, 3, 8), clock, new_york).tolist()]
+    assert [f"{at:%d %H:%M}" for at in told] == ["09 03:30", "09 06:30", "09 07:30"]
+
+
+def test_nobody_listens_to_two_things_at_once(people: Population, listens: Listens) -> None:
+    order = np.lexsort((listens.listened_at, listens.listener))
+    who, start = listens.listener[order], listens.listened_at[order]
+    end = start + listens.ms_played[order] // 1000
+    same = (who[1:] == who[:-1]) & ~people.bot[who[1:]]
+    assert (start[1:][same] >= end[:-1][same]).all()
+
+
+def test_people_listen_in_sessions_and_skip_some(people: Population, listens: Listens, played: list[Recording]) -> None:
+    human = ~people.bot[listens.listener]
+    order = np.lexsort((listens.listened_at[human], listens.listener[human]))
+    who, at = listens.listener[human][order], listens.listened_at[human][order]
+    begins = (np.diff(who, prepend=-1) != 0) | (np.diff(at, prepend=0) > 1_800)
+    assert 4 < len(who) / begins.sum() < 10
+    length = np.array([recording.length_ms for recording in played])[listens.recording[human]]
+    skipped = listens.ms_played[human] < 30_000
+    assert 0.12 < skipped.mean() < 0.3
+    assert (listens.ms_played[human] <= length).all() and (listens.ms_played[human] > 0).all()
+
+
+def test_friends_are_pairs_who_share_taste_more_than_chance(people: Population) -> None:
+    one, two = people.friends.T
+    assert (one < two).all() and len(np.unique(people.friends, axis=0)) == len(one)
+    alike = (people.taste_group[one] == people.taste_group[two]).mean()
+    assert alike > 3 / listeners.GROUPS
+    assert np.median(np.bincount(people.friends.ravel(), minlength=SIZE)) >= 2
+
+
+def test_bots_are_few_and_play_day_and_night(people: Population, listens: Listens) -> None:
+    assert 0.01 <= people.bot.mean() <= 0.05
+    bot = people.bot[listens.listener]
+    assert bot.mean() < 0.3
+    hours = [datetime.fromtimestamp(at, UTC).hour for at in listens.listened_at[bot].tolist()]
+    assert np.bincount(hours, minlength=24).min() > 0.5 * len(hours) / 24
+    loops = [b for b in np.flatnonzero(people.bot) if len(np.unique(listens.recording[listens.listener == b])) == 1]
+    assert 0 < len(loops) < people.bot.sum()
+    assert set(listens.ms_played[np.isin(listens.listener, loops)]) == {31_000}
+
+
+def test_a_longer_window_holds_the_listens_of_a_shorter_one(
+    people: Population, listens: Listens, played: list[Recording]
+) -> None:
+    short = simulate(people, played, first_day=MONDAY + timedelta(days=2), days=3, seed=SEED)
+    start = datetime(2025, 2, 26, tzinfo=UTC).timestamp()
+    inside = (listens.listened_at >= start) & (listens.listened_at < start + 3 * 86_400)
+    for name in ("listener", "recording", "listened_at", "ms_played"):
+        assert (getattr(short, name) == getattr(listens, name)[inside]).all()
+
+
+def test_ten_times_the_listeners_make_ten_times_the_listens(played: list[Recording], listens: Listens) -> None:
+    many = simulate(population(played, SEED, 10 * SIZE), played, first_day=MONDAY, days=DAYS, seed=SEED)
+    assert len(many.listener) == pytest.approx(10 * len(listens.listener), rel=0.15)

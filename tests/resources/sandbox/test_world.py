@@ -1,0 +1,230 @@
+import json
+import re
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from resources.sandbox import world
+from resources.sandbox.truth import truth
+from resources.sandbox.world import Summary, write
+
+MONDAY = date(2025, 2, 24)
+START = int(datetime(2025, 2, 24, tzinfo=UTC).timestamp())
+DAY = 86_400
+
+
+@pytest.fixture(scope="module")
+def landing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("landing")
+
+
+@pytest.fixture(scope="module")
+def summary(landing: Path) -> Summary:
+    return write(landing, first_day=MONDAY)
+
+
+@pytest.fixture(scope="module")
+def lines(landing: Path, summary: Summary) -> list[tuple[int, str]]:
+    """Every delivered line with the first second of the day it arrived on."""
+    files = sorted((landing / "listens").glob("*.listens"))
+    return [
+        (START + n * DAY, line) for n, file in enumerate(files) for line in file.read_text("utf-8").split("\n")[:-1]
+    ]
+
+
+@pytest.fixture(scope="module")
+def clean(lines: list[tuple[int, str]]) -> dict[str, tuple[int, dict[str, Any]]]:
+    """The good lines, once each, with the day of their first arrival."""
+    found: dict[str, tuple[int, dict[str, Any]]] = {}
+    for arrived, line in lines:
+        listen = well_formed(line)
+        if listen and 1e9 < listen["timestamp"] < 3e9:
+            found.setdefault(line, (arrived, listen))
+    return found
+
+
+def well_formed(line: str) -> dict[str, Any] | None:
+    try:
+        listen: dict[str, Any] = json.loads(line)
+        named = isinstance(listen["track_metadata"]["track_name"], str)
+        return listen if named and isinstance(listen["timestamp"], int) else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_the_same_arguments_write_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
+    for name, seed in (("a", 7), ("b", 7), ("c", 8)):
+        write(tmp_path / name, first_day=MONDAY, days=3, seed=seed, listeners=40)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    other = contents(tmp_path / "c")
+    assert all(other[name] != data for name, data in contents(tmp_path / "a").items())
+
+
+def test_every_day_has_its_file_and_no_draft_is_left(landing: Path, summary: Summary) -> None:
+    names = sorted(path.name for path in (landing / "listens").iterdir())
+    assert names == [f"sandbox-{MONDAY + timedelta(days=n)}.listens" for n in range(14)]
+    assert {str(path.relative_to(landing)) for path in summary.files} == set(contents(landing))
+
+
+def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    def broken() -> Iterator[str]:
+        yield "half"
+        raise OSError("disk full")
+
+    path = world._publish(tmp_path / "file", ["whole"])
+    with pytest.raises(OSError, match="disk full"):
+        world._publish(path, broken())
+    assert path.read_text() == "whole\n"
+
+
+def test_every_listen_is_delivered_and_begins_inside_the_window(
+    summary: Summary, clean: dict[str, tuple[int, dict[str, Any]]]
+) -> None:
+    assert len(clean) == summary.listens
+    assert all(START <= listen["timestamp"] < START + 14 * DAY for _, listen in clean.values())
+
+
+def test_no_line_eats_another_and_dirt_comes_at_its_rates(
+    summary: Summary, lines: list[tuple[int, str]], clean: dict[str, tuple[int, dict[str, Any]]]
+) -> None:
+    seen = Counter(line for _, line in lines)
+    dirt = {line: n for line, n in seen.items() if line not in clean}
+    malformed = sum(n for line, n in dirt.items() if well_formed(line) is None)
+    impossible = sum(n for line, n in dirt.items() if well_formed(line) is not None)
+    again = sum(seen[line] - 1 for line in clean)
+    assert (again, malformed, impossible) == (summary.duplicates, summary.malformed, summary.impossible)
+    assert 0.008 < again / summary.listens < 0.012
+    assert 0.002 < malformed / summary.listens < 0.004
+    assert 0.0005 < impossible / summary.listens < 0.0016
+
+
+def test_lines_are_malformed_and_misdated_in_several_ways(
+    lines: list[tuple[int, str]], clean: dict[str, tuple[int, dict[str, Any]]]
+) -> None:
+    ways: Counter[str] = Counter()
+    for _, line in lines:
+        if line in clean:
+            continue
+        try:
+            listen = json.loads(line)
+        except ValueError:
+            ways["cut"] += 1
+            continue
+        if not isinstance(listen["timestamp"], int):
+            ways["type of time"] += 1
+        elif isinstance(listen["track_metadata"], list):
+            ways["type of metadata"] += 1
+        elif "track_name" not in listen["track_metadata"]:
+            ways["no name"] += 1
+        else:
+            ways[str(datetime.fromtimestamp(listen["timestamp"], UTC).year)] += 1
+    assert set(ways) == {"cut", "type of time", "type of metadata", "no name", "1970", "1956", "2099"}
+
+
+def test_late_listens_arrive_days_after_and_the_rest_as_they_end(
+    summary: Summary, clean: dict[str, tuple[int, dict[str, Any]]]
+) -> None:
+    delay = [arrived - (listen["timestamp"] // DAY) * DAY for arrived, listen in clean.values()]
+    assert set(delay) <= {n * DAY for n in range(7)}  # five days after an end past midnight
+    late = sum(wait >= 2 * DAY for wait in delay)
+    assert 0.004 < late / summary.listens < 0.012
+    assert sum(wait == 0 for wait in delay) / summary.listens > 0.97
+
+
+def test_some_duplicates_arrive_on_a_later_day(lines: list[tuple[int, str]]) -> None:
+    arrivals: dict[str, set[int]] = {}
+    for arrived, line in lines:
+        arrivals.setdefault(line, set()).add(arrived)
+    assert sum(len(days) > 1 for days in arrivals.values()) > 100
+
+
+def test_listens_have_the_shape_of_the_public_dump(landing: Path, clean: dict[str, tuple[int, dict[str, Any]]]) -> None:
+    known = {r["id"]: r for r in records(landing / "recordings" / "sandbox.jsonl")}
+    mapped = 0
+    for _, listen in clean.values():
+        assert set(listen) == {"user_id", "user_name", "timestamp", "track_metadata", "recording_msid"}
+        assert type(listen["user_id"]) is int and uuid.UUID(listen["recording_msid"])
+        track = listen["track_metadata"]
+        assert set(track) == {"artist_name", "track_name", "release_name", "additional_info"}
+        info = track["additional_info"]
+        assert 0 < info["duration_played"] * 1000 <= info["duration_ms"] and ZoneInfo(info["time_zone"])
+        plain = {"duration_ms", "duration_played", "submission_client", "time_zone"}
+        if set(info) == plain:
+            continue
+        mapped += 1
+        assert set(info) == plain | {"recording_mbid", "artist_mbids"}
+        recording = known[info["recording_mbid"]]
+        credit = recording["artist-credit"]
+        assert track["track_name"] == recording["title"]
+        assert track["artist_name"] == "".join(c["name"] + c["joinphrase"] for c in credit)
+        assert info["artist_mbids"] == [c["artist"]["id"] for c in credit]
+    assert 0.88 < mapped / len(clean) < 0.92
+
+
+def test_recordings_have_the_shape_of_musicbrainz_and_say_what_is_invented(landing: Path, summary: Summary) -> None:
+    found = records(landing / "recordings" / "sandbox.jsonl")
+    assert len(found) == summary.recordings and summary.works >= 1_000
+    for recording in found:
+        (release,) = recording["releases"]
+        entities = [recording, release, *(credit["artist"] for credit in recording["artist-credit"])]
+        assert {uuid.UUID(entity["id"]).version for entity in entities} == {5}
+        assert {entity["disambiguation"] for entity in entities} == {"invented for a sandbox"}
+        assert "music21" in recording["annotation"] and "invented" in recording["annotation"]
+        assert recording["isrcs"] == [] and recording["length"] > 0
+        assert re.fullmatch(r"\d{4}(-\d\d){0,2}", recording["first-release-date"])
+        assert recording["artist-credit"][-1]["joinphrase"] == ""
+    assert {len(recording["artist-credit"]) for recording in found} == {1, 2}
+    forms = Counter(genre["name"] for recording in found for genre in recording["genres"])
+    assert forms["reel"] > 500 and forms["jig"] > 300
+
+
+def test_open_lyrics_come_in_the_shape_of_lrclib_with_their_recording(landing: Path, summary: Summary) -> None:
+    found = records(landing / "lyrics" / "sandbox.jsonl")
+    known = {r["id"]: r for r in records(landing / "recordings" / "sandbox.jsonl")}
+    assert len(found) == summary.lyrics >= 4
+    for record in found:
+        recording = known[record["recording_mbid"]]
+        assert record["trackName"] == recording["title"] and record["duration"] == recording["length"] / 1000
+        assert len(record["plainLyrics"].split()) > 30
+        assert record["instrumental"] is False and record["syncedLyrics"] is None
+
+
+def test_the_truth_is_in_no_file(landing: Path, clean: dict[str, tuple[int, dict[str, Any]]]) -> None:
+    secret = truth()
+    users = {listen["user_name"]: listen["user_id"] for _, listen in clean.values()}
+    assert secret.bots < set(users) and secret.taste_group.keys() <= set(users) | set(secret.taste_group)
+    everything = b"".join(contents(landing).values()).decode()
+    assert not re.search(r"\bbots?\b|taste|ground.truth|is_bot", everything, re.IGNORECASE)
+    # neither names nor ids set bots apart: each word of a bot's name is also some listener's
+    words = Counter(word for name in users for word in name.split("_")[:2])
+    assert all(words[word] > 1 for name in secret.bots for word in name.split("_")[:2])
+    ranks = sorted(users.values())
+    assert 0.1 < sum(ranks.index(users[name]) for name in secret.bots) / len(secret.bots) / len(ranks) < 0.9
+
+
+def test_the_truth_knows_bots_tastes_friends_tempo_and_key() -> None:
+    secret = truth(seed=7, listeners=100)
+    assert len(secret.bots) == 3 and len(secret.taste_group) == 97 and not secret.bots & secret.taste_group.keys()
+    assert len(set(secret.taste_group.values())) == 8
+    assert secret.friends and all((b, a) in secret.friends and a != b for a, b in secret.friends)
+    assert sum(tempo is not None for tempo in secret.tempo.values()) > 1_000
+    assert sum(key is not None for key in secret.key.values()) > 4_000
+
+
+def test_an_empty_window_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nothing to write"):
+        write(tmp_path, first_day=MONDAY, days=0)

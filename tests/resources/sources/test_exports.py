@@ -1,0 +1,240 @@
+"""The door: whole exports in, listens and quarantine out."""
+
+import gzip
+import json
+import zipfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from resources.errors import TuttiError
+from resources.sources import exports
+from resources.sources.listen import Read
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ADDRESS, AGENT = "203.0.113.77", "Mozilla/5.0 (X11; Kepler)"
+
+
+def play(n: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "ts": (datetime(2020, 1, 1, tzinfo=UTC) + timedelta(hours=n)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "ms_played": 1_000 * n,
+        "ip_addr_decrypted": ADDRESS,
+        "user_agent_decrypted": AGENT,
+        "master_metadata_track_name": f"Söng {n} }},{{",
+        "master_metadata_album_artist_name": 'Ar"tist',
+        "master_metadata_album_album_name": "Album",
+        "spotify_track_uri": f"spotify:track:{n}",
+    } | changes
+
+
+def listen(n: int, **changes: Any) -> dict[str, Any]:
+    metadata = {"artist_name": "Artist", "track_name": f"Song {n}", "mbid_mapping": None}
+    return {"listened_at": 1_600_000_000 + n, "inserted_at": 1.5, "track_metadata": metadata} | changes
+
+
+PLAYS, LISTENS = [play(n) for n in range(5)], [listen(n) for n in range(5)]
+
+
+def lines(records: list[dict[str, Any]]) -> str:
+    return "\n".join(json.dumps(record) for record in records)
+
+
+def write(folder: Path, data: str | bytes, name: str = "anything.bin") -> Path:
+    path = folder / name
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return path
+
+
+def read(path: Path, listener: str | None = "ann") -> list[Read]:
+    return list(exports.read(path, listener, NOW))
+
+
+def names(reads: list[Read]) -> list[str]:
+    return [each.listen.recording_name for each in reads if each.listen]
+
+
+def refusal(path: Path, listener: str | None = "ann") -> str:
+    with pytest.raises(TuttiError) as error:
+        read(path, listener)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+SONGS = [f"Söng {n} }},{{" for n in range(5)]
+
+
+@pytest.mark.parametrize("data", [json.dumps(PLAYS), json.dumps(PLAYS, indent=4), lines(PLAYS)])
+def test_a_spotify_history_is_recognised_by_content_in_any_layout(tmp_path: Path, data: str) -> None:
+    for content in (data.encode(), gzip.compress(data.encode())):
+        reads = read(write(tmp_path, content))
+        assert names(reads) == SONGS
+        assert {each.file for each in reads} == {"anything.bin"}
+
+
+def test_a_zip_gives_the_listens_of_every_file_that_has_some(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as file:
+        file.writestr("user.json", json.dumps({"user_id": 1, "username": "bob"}))
+        file.writestr("ReadMe.pdf", b"%PDF-1.7\n\xff\xfe\0\n")
+        file.writestr("empty.json", "[]")
+        file.writestr("feedback.jsonl", lines([{"recording_msid": "x", "score": 1, "created": 1}]))
+        file.writestr("listens/2020/9.jsonl", lines(LISTENS[:2]))
+        file.writestr("listens/2020/10.jsonl", lines(LISTENS[2:]))
+        file.writestr("Streaming_History_Video_2020.json", json.dumps(PLAYS[:1]))
+    reads = read(tmp_path / "export.zip")
+    assert names(reads) == [f"Song {n}" for n in range(5)] + SONGS[:1]
+    assert [(each.file, each.record) for each in reads[1:3]] == [
+        ("export.zip/listens/2020/9.jsonl", 2),
+        ("export.zip/listens/2020/10.jsonl", 1),
+    ]
+
+
+def test_a_broken_record_is_quarantined_with_its_place_reason_and_text_and_the_rest_goes_in(tmp_path: Path) -> None:
+    hurt = [json.dumps(record) for record in PLAYS]
+    hurt[0] = hurt[0].replace('"ms_played": 0', '"ms_played": NaN')
+    hurt[3] = json.dumps(play(3, ms_played=None))
+    reads = read(write(tmp_path, "[" + ",".join(hurt) + "]"))
+    assert names(reads) == [SONGS[1], SONGS[2], SONGS[4]]
+    first, fourth = (each for each in reads if each.reason)
+    assert (first.record, first.reason) == (0, "not JSON: NaN is no number")
+    assert (fourth.record, fourth.reason) == (3, "no ms_played: without it the start of the play is unknown")
+    for each in (first, fourth):
+        assert "Söng" in str(each.raw) or "S\\u00f6ng" in str(each.raw)
+        assert ADDRESS not in str(each.raw)
+        assert "Kepler" not in str(each.raw)
+
+
+def test_times_that_cannot_be_are_quarantined_by_name(tmp_path: Path) -> None:
+    odd = [listen(0), listen(1, listened_at=1), listen(2, listened_at=1_900_000_000)]
+    reads = read(write(tmp_path, lines(odd)))
+    assert [each.reason and each.reason[:23] for each in reads] == [
+        None,
+        "listened at 1970-01-01T",
+        "listened at 2030-03-17T",
+    ]
+
+
+def test_half_characters_go_to_quarantine_as_text_that_utf8_can_hold(tmp_path: Path) -> None:
+    data = lines([listen(0), listen(1, track_metadata={"artist_name": "\ud83d", "track_name": "x"})])
+    bad = read(write(tmp_path, data))[1]
+    assert "half a character" in str(bad.reason)
+    assert b"\\ud83d" in str(bad.raw).encode()
+
+
+def test_episodes_are_passed_over_not_quarantined(tmp_path: Path) -> None:
+    reads = read(write(tmp_path, json.dumps([play(0), play(1, master_metadata_track_name=None, episode_name="News")])))
+    assert reads[1] == Read("anything.bin", 1, passed_over="an episode of a podcast or show")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"[]", b"{}", b"hello", b"\x89PNG\r\n\x1a\n\0\0", b"PK", b'[{"endTime": "2020-01-01 10:00", "msPlayed": 5}]',
+     b'{"listen_type": "playing_now", "payload": [{"track_metadata": {}}]}', b"[" * 5_000],
+)  # fmt: skip
+def test_what_is_no_export_is_refused_in_one_line_that_says_what_to_give(tmp_path: Path, data: bytes) -> None:
+    told = refusal(write(tmp_path, data))
+    assert told.startswith("anything.bin ")
+    assert "Spotify" in told or "download it again" in told
+
+
+def test_a_zip_without_a_listen_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
+        file.writestr("a.txt", "hello")
+    assert "holds no listens" in refusal(tmp_path / "x.zip")
+
+
+@pytest.mark.parametrize("records", [PLAYS, LISTENS])
+@pytest.mark.parametrize("listener", [None, "", "  "])
+def test_an_export_that_names_nobody_asks_for_the_listener(tmp_path: Path, records: Any, listener: str | None) -> None:
+    assert "LISTENER=" in refusal(write(tmp_path, json.dumps(records)), listener)
+
+
+def test_a_dump_names_its_listeners_and_a_record_that_does_not_is_quarantined(tmp_path: Path) -> None:
+    reads = read(write(tmp_path, lines([listen(0, user_name="bob"), listen(1)])), None)
+    assert reads[0].listen is not None
+    assert reads[0].listen.user_id == "bob"
+    assert "whose listen" in str(reads[1].reason)
+
+
+def damaged_zip(folder: Path, entry: str, records: list[dict[str, Any]]) -> Path:
+    with zipfile.ZipFile(folder / "x.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(entry, lines(records))
+        file.writestr("whole.jsonl", lines(LISTENS))
+    data = bytearray((folder / "x.zip").read_bytes())
+    middle = data.index(b"whole.jsonl") * 2 // 3
+    data[middle : middle + 500] = b"\xff" * 500
+    (folder / "x.zip").write_bytes(data)
+    return folder / "x.zip"
+
+
+def test_damage_in_a_zip_is_told_once_and_what_precedes_it_goes_in(tmp_path: Path) -> None:
+    reads = read(damaged_zip(tmp_path, "hurt.jsonl", [listen(n, noise=str(hash(str(n)))) for n in range(20_000)]))
+    hurt = [each for each in reads if each.file == "x.zip/hurt.jsonl"]
+    assert names(hurt[:-1]) == [f"Song {n}" for n in range(len(hurt) - 1)]
+    assert len(hurt) > 1_000
+    assert "damaged" in str(hurt[-1].reason)
+    assert names(reads[len(hurt) :]) == [f"Song {n}" for n in range(5)]
+
+
+def test_damage_from_the_first_byte_is_told_too(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
+        file.writestr("gone.jsonl", lines(LISTENS))
+        file.writestr("whole.jsonl", lines(LISTENS))
+    data = bytearray((tmp_path / "x.zip").read_bytes())
+    data[0:4] = b"PK\0\0"
+    reads = read(write(tmp_path, bytes(data)))
+    assert [each.file for each in reads if each.reason] == ["anything.bin/gone.jsonl"]
+    assert len(names(reads)) == 5
+
+
+@pytest.mark.parametrize("data", [json.dumps(PLAYS), json.dumps(PLAYS, indent=2), lines(PLAYS), lines(LISTENS)])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data())
+def test_an_export_cut_at_any_byte_gives_every_record_before_the_cut_and_invents_none(
+    tmp_path: Path, data: str, draws: st.DataObject
+) -> None:
+    whole = read(write(tmp_path, data))
+    raw = data.encode()
+    path = write(tmp_path, raw[: draws.draw(st.integers(0, len(raw)))])
+    try:
+        reads = read(path)
+    except TuttiError:
+        assert path.stat().st_size < len(raw) // 4  # not even the first record is whole
+        return
+    kept = [each for each in reads if each.listen]
+    assert kept == whole[: len(kept)]
+    assert len(reads) - len(kept) <= 1
+    assert all("it was cut" in str(each.reason) for each in reads[len(kept) :])
+    assert ADDRESS not in str(reads)
+    assert "Kepler" not in str(reads)
+
+
+@pytest.mark.parametrize("before, between, after", [("[", ", ", "]"), ("[\n", ",\n", "\n]"), ("", "\n", "")])  # noqa: PT006
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data())
+def test_one_corrupted_record_loses_only_that_one(
+    tmp_path: Path, before: str, between: str, after: str, draws: st.DataObject
+) -> None:
+    parts = [json.dumps(record) for record in PLAYS]
+    hurt = draws.draw(st.integers(0, 4))
+    text = list(parts[hurt])
+    for _ in range(draws.draw(st.integers(1, 3))):
+        text[draws.draw(st.integers(0, len(text) - 1))] = draws.draw(st.sampled_from('{}[]",:\\ x0'))
+    parts[hurt] = "".join(text)
+    reads = read(write(tmp_path, before + between.join(parts) + after))
+    rest = [song for n, song in enumerate(SONGS) if n != hurt]
+    assert [name for name in names(reads) if name in rest] == rest
+    assert len(names(reads)) <= 5
+    assert ADDRESS not in str(reads)
+
+
+def test_an_export_is_read_in_place(tmp_path: Path) -> None:
+    path = write(tmp_path, json.dumps(PLAYS))
+    path.chmod(0o400)
+    read(path)
+    assert list(tmp_path.iterdir()) == [path]
+    assert exports.fingerprint(path) == exports.fingerprint(write(tmp_path, path.read_bytes(), "copy"))
