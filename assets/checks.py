@@ -151,7 +151,7 @@ def _alone(
 
 def _total(counts: Frame) -> int:
     """The sum of what the shares counted, an integer each."""
-    return sum(n or 0 for n in counts.collect()["rows"].to_pylist())
+    return sum(n or 0 for n in counts.collect(COUNT)["rows"].to_pylist())
 
 
 

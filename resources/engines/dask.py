@@ -63,7 +63,7 @@ class DaskEngine(Engine):
     def per(self, keys: list[str], step: Step, *natives: Any) -> Any:
         if not keys:
             return self._each(step, *(n.repartition(npartitions=1) for n in natives))
-        return self._each(step, *(n.shuffle(keys, npartitions=self.shares) for n in natives))
+        return self._each(step, *(n.shuffle(keys, npartitions=self.shares, shuffle_method=_way(n)) for n in natives))
 
     def map(self, step: Step, native: Any, *small: Any) -> Any:
         return self._each(step, native, *(s.repartition(npartitions=1) for s in small))
@@ -99,6 +99,11 @@ class DaskEngine(Engine):
 
         shares = dask.compute(*(dask.delayed(_store)(share, write) for share in native.to_delayed()))
         return [file for share in shares for file in share]
+
+
+def _way(native: Any) -> str | None:
+    """How to shuffle: Dask's own choice, but its peer-to-peer way cannot carry lists."""
+    return "tasks" if any("list<" in str(t) for t in native.dtypes) else None
 
 
 def lend(table: pa.Table) -> Any:

@@ -1,7 +1,7 @@
 """Who listens, and what they play when: a seeded, simulated population.
 
 What belongs here: tastes, habits, friends, bots, and the listens that follow from them, as numpy columns. Every step
-is linear in what it makes and holds one day at a time, so a larger population is only a larger number. The fields
+is linear in what it makes, and days are independent: a large world can be simulated window by window. The fields
 marked as ground truth serve the simulation; outside the sandbox nothing may know them (see truth).
 """
 
@@ -92,7 +92,7 @@ def population(recordings: Sequence[Recording], seed: int, listeners: int) -> Po
     shares[np.arange(listeners), group] += OWN_GROUP
     mixture = _cumulative(shares)
     owner = np.repeat(np.arange(listeners), FAVOURITES)
-    user_id = 1000 + rng.permutation(listeners)  # so that neither ids nor names follow the order of anything below
+    user_id = 1000 + np.arange(listeners)
     words = rng.integers((len(ADJECTIVES), len(NOUNS)), size=(listeners, 2))
     weights = np.array(list(ZONES.values()), dtype=float)
     bot = np.zeros(listeners, dtype=bool)
@@ -118,7 +118,7 @@ def simulate(people: Population, recordings: Sequence[Recording], *, first_day: 
     Each day has its own random stream: a longer window holds the listens of a shorter one.
     """
     length_ms = np.array([recording.length_ms for recording in recordings])
-    start, end = (_epoch(first_day + timedelta(days=n)) for n in (0, days))
+    start, end = (epoch(first_day + timedelta(days=n)) for n in (0, days))
     parts = []
     for n in range(-1, days + 1):  # a local day reaches into both neighbours of the UTC day
         day = first_day + timedelta(days=n)
@@ -202,7 +202,7 @@ def _bots_on(day: date, people: Population, length_ms: Ints, rng: Generator) -> 
     slot = 86_400 // BOUTS
     free = slot - took.sum(axis=1)
     starts = slot * np.arange(BOUTS) + (rng.random((len(bots), BOUTS)) * free[:, None]).astype(np.int64)
-    listened_at = _epoch(day) + starts[:, :, None] + within[:, None, :]
+    listened_at = epoch(day) + starts[:, :, None] + within[:, None, :]
     shape = listened_at.shape
     columns = (bots[:, None, None], recording[:, None, :], listened_at, ms_played[:, None, :])
     return np.stack([np.broadcast_to(column, shape).ravel() for column in columns])
@@ -216,11 +216,12 @@ def _utc(day: date, clock: Ints, zone: Ints) -> Ints:
     hours = [datetime(day.year, day.month, day.day, DAWN) + timedelta(hours=h) for h in range(24)]
     ahead = [[hour.replace(tzinfo=ZoneInfo(name)).utcoffset() or timedelta() for hour in hours] for name in ZONES]
     offset: Ints = np.array([[int(delta.total_seconds()) for delta in row] for row in ahead])
-    at: Ints = _epoch(day) + DAWN * 3600 + clock - offset[zone, clock // 3600]
+    at: Ints = epoch(day) + DAWN * 3600 + clock - offset[zone, clock // 3600]
     return at
 
 
-def _epoch(day: date) -> int:
+def epoch(day: date) -> int:
+    """Seconds from 1970 to the UTC midnight that begins the day."""
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
 
 

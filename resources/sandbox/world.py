@@ -9,7 +9,7 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.random import Generator
 
 from resources.sandbox import catalogue, performers
-from resources.sandbox.listeners import ZONES, Bools, Ints, Listens, Population, population, simulate
+from resources.sandbox.listeners import ZONES, Bools, Ints, Listens, Population, epoch, population, simulate
 from resources.sandbox.performers import INVENTED, Recording
 
 # Shares of all listens. Each is rare enough to be noise and frequent enough that a demo shows it hundreds of times,
@@ -54,7 +54,8 @@ def write(landing: Path, *, first_day: date, days: int = 14, seed: int = 7, list
     - `listens/sandbox-<day>.listens`: ListenBrainz's public dump lines, by the UTC day and in the order of arrival.
 
     Listens begin in the UTC days from `first_day`, `days` of them; what arrives later than that is in the last file.
-    Each file appears whole or not at all. Raises `ValueError` for an empty window or population.
+    Each file appears whole or not at all; files of other days are left alone.
+    Raises `ValueError` for an empty window or population.
     """
     if days < 1 or listeners < 1:
         raise ValueError(f"nothing to write for {days} days and {listeners} listeners")
@@ -63,7 +64,7 @@ def write(landing: Path, *, first_day: date, days: int = 14, seed: int = 7, list
     people = population(recordings, seed, listeners)
     listens = simulate(people, recordings, first_day=first_day, days=days, seed=seed)
     rng = np.random.default_rng([seed, 3])
-    start = int(datetime(first_day.year, first_day.month, first_day.day, tzinfo=UTC).timestamp())
+    start = epoch(first_day)
     row, kind, arrived, late = _deliveries(listens, start + days * DAY - 1, rng)
     unmapped = rng.random(len(listens.listener)) < NAMES_ONLY
 

@@ -32,7 +32,7 @@ TOO_MANY = f"holds more than {MOST_FILES:,} files"
 DAMAGES = (OSError, EOFError, RuntimeError, ValueError, zlib.error, zipfile.BadZipFile)
 DIRECTORY_ENTRY = 2_048  # bytes, at most, of a file in a zip's directory: 46, its name and extra fields
 DOWNLOAD = "download it again"
-DAMAGED = f"the file is damaged from here on: {DOWNLOAD} to have the rest"
+DAMAGED = f"the file is damaged here or shortly before: {DOWNLOAD} to have it whole"
 
 
 class Member:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 
 LONGEST = 1 << 20  # characters of a record; ListenBrainz allows a listen 10,240 bytes, Spotify writes about 800
 BLOCK = 1 << 13  # bytes read at once: what a damaged archive can take with it
+NEAR = 1 << 12  # characters: most records end within
 PROBED = 50  # lines looked at to tell JSON lines from other layouts
 
 CUT = "the file ends in the middle of this record: it was cut, download it again to have the rest"
@@ -24,7 +25,7 @@ NOT_UTF8 = "not UTF-8 text"
 GAP = re.compile(r"[\s,\[\]\ufeff]*")  # between records; lists joined end to end read as one
 PAYLOAD = re.compile(r'\{[^\[{]*"payload"\s*:\s*(?:\{[^\[{]*"listens"\s*:\s*)?\[')
 PAYLOAD_END = re.compile(r"[^{}\[\]]*\}{1,2}")
-TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*+"|[{}]')  # no JSON string holds a newline: a lost quote harms one line at most
+TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*+"?|[{}]')  # no string of JSON holds a newline: a lost quote ends with its line
 CLOSED = re.compile(r"\s*(?:[,\]{]|\Z)")
 START = re.compile(r'(?<=[\s,\[\]}])\{\s*"')
 BLANK = " \t\r\n\ufeff"
@@ -165,11 +166,16 @@ def _broken(window: _Window, end: int, reason: str | None, plausible: Plausible)
     """Text and reason of the broken record at `at`, and `at` moves to where the next may begin."""
     start = window.at
     text = window.text[start : start + LONGEST]
-    # A quote or brace too few can hide the end of a record; then an object that looks like one ends it.
-    closing = end or _closing(window.text, start, start + LONGEST)
-    found = None if end else _next(window.text, start + 1, closing or start + LONGEST, plausible)
-    if found or closing:
-        window.at = found or closing or 0
+    # A quote or brace too few can hide the end of a record; then an object that looks like one ends it. Near places
+    # are searched before far ones, or a file of broken records would take hours.
+    closing, found, reach = end, 0, NEAR
+    while not (closing or found) and reach < 4 * LONGEST:
+        limit = start + min(reach, LONGEST)
+        closing = _closing(window.text, start, limit)
+        found = _next(window.text, start + 1, closing or limit, plausible)
+        reach *= 4
+    if closing or found:
+        window.at = found or closing
         return text[: window.at - start].rstrip(BLANK + ","), None, reason
     if window.ended and len(window.text) - start <= LONGEST:
         window.at = len(window.text)
@@ -186,18 +192,18 @@ def _broken(window: _Window, end: int, reason: str | None, plausible: Plausible)
     return text, None, TOO_LONG
 
 
-def _closing(text: str, start: int, limit: int) -> int | None:
-    """Where the object at `start` ends, if its braces match and what follows can follow a record."""
+def _closing(text: str, start: int, limit: int) -> int:
+    """Where the object at `start` ends: 0 unless its braces match and what follows can follow a record."""
     depth = 0
     for token in TOKEN.finditer(text, start, limit) if text[start] == "{" else ():
         depth += {"{": 1, "}": -1}.get(token[0], 0)
         if depth == 0:
-            return token.end() if CLOSED.match(text, token.end()) else None
-    return None
+            return token.end() if CLOSED.match(text, token.end()) else 0
+    return 0
 
 
-def _next(text: str, start: int, limit: int, plausible: Plausible) -> int | None:
-    """Where between two places a plausible record begins."""
+def _next(text: str, start: int, limit: int, plausible: Plausible) -> int:
+    """Where between two places a plausible record begins, 0 if nowhere."""
     for match in START.finditer(text, start):
         if match.start() >= limit:
             break
@@ -207,7 +213,7 @@ def _next(text: str, start: int, limit: int, plausible: Plausible) -> int | None
             continue
         if plausible(value):
             return match.start()
-    return None
+    return 0
 
 
 def _is_lines(text: str) -> bool:

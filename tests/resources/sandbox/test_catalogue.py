@@ -103,7 +103,8 @@ def test_the_songs_have_their_words_each_verse_once(all_works: list[Work]) -> No
     hymn = words["Lift Every Voice and Sing"]
     assert hymn is not None and len(hymn.splitlines()) == 3
     assert hymn.startswith("Lift ev'ry voice and sing, till earth and heaven ring, Ring with the harmonies of liberty;")
-    assert words["Allor che ignuda d'herb et fior la terra"].count("\n") == 0  # type: ignore[union-attr]
+    madrigal = words["Allor che ignuda d'herb et fior la terra"]
+    assert madrigal is not None and "\n" not in madrigal
 
 
 def test_a_score_that_lost_its_notice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

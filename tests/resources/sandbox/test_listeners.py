@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -116,18 +117,16 @@ def test_weekends_are_fuller_and_begin_later(people: Population, listens: Listen
 
 
 def test_summer_time_moves_the_listeners_utc_hours_and_not_their_own(played: list[Recording]) -> None:
-    people = population(played, SEED, 4_000)
+    new_york = np.full(5_000, list(ZONES).index("America/New_York"))
+    people = replace(population(played, SEED, 5_000), zone=new_york)
     listens = simulate(people, played, first_day=date(2025, 3, 1), days=10, seed=SEED)
-    there = (people.zone[listens.listener] == list(ZONES).index("America/New_York")) & ~people.bot[listens.listener]
-    at = [datetime.fromtimestamp(t, ZoneInfo("America/New_York")) for t in listens.listened_at[there].tolist()]
-    evening: dict[date, list[datetime]] = {}
-    for time in at:
-        evening.setdefault((time - timedelta(hours=4)).date(), []).append(time)
-    before, after = evening[date(2025, 3, 2)], evening[date(2025, 3, 9)]  # Sundays; clocks went forward on the 9th
-    own = [np.mean([(t.hour - 4) % 24 + t.minute / 60 for t in times]) for times in (before, after)]
-    utc = [np.mean([(t.astimezone(UTC).hour - 9) % 24 + t.minute / 60 for t in times]) for times in (before, after)]
-    assert abs(own[1] - own[0]) < 0.4
-    assert 0.6 < utc[0] - (utc[1] + 1) + 1 + (own[1] - own[0]) < 1.4
+    at = listens.listened_at[~people.bot[listens.listener]]
+    # two Sundays, from dawn to dawn; on the second, clocks went forward two hours before dawn
+    before, after = (at[(at >= dawn) & (at < dawn + 86_400)] - dawn for dawn in (1_740_906_000, 1_741_507_200))
+    assert datetime.fromtimestamp(1_740_906_000, UTC) == datetime(2025, 3, 2, 9, tzinfo=UTC)  # 4 o'clock EST
+    assert datetime.fromtimestamp(1_741_507_200, UTC) == datetime(2025, 3, 9, 8, tzinfo=UTC)  # 4 o'clock EDT
+    assert abs(before.mean() - after.mean()) < 900
+    assert before.min() < 3_600 and after.min() < 3_600  # an hour wrong would leave the first hour empty
 
 
 def test_a_clock_time_is_told_in_utc_by_the_offset_of_its_own_hour() -> None:

@@ -12,7 +12,7 @@ import pytest
 from resources.errors import TuttiError
 from resources.sources import archive
 
-TEXT = b"".join(b'{"line": %d, "noise": "%x"}\n' % (n, hash(str(n)) & 0xFFFFFFFF) for n in range(20_000))
+TEXT = b"".join(b'{"line": %d, "noise": "%x"}\n' % (n, n * 2_654_435_761 % 2**32) for n in range(20_000))
 
 
 def contents(path: Path) -> dict[str, tuple[bytes, str | None]]:
@@ -121,7 +121,7 @@ def test_a_gzip_cut_gives_what_precedes_the_cut(tmp_path: Path) -> None:
     [(read, damage)] = contents(path).values()
     assert len(read) > len(TEXT) // 2
     assert TEXT.startswith(read)
-    assert "damaged from here on" in str(damage)
+    assert "damaged here" in str(damage)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])

@@ -175,7 +175,7 @@ def test_bytes_changed_in_one_record_lose_that_record_only(data: st.DataObject) 
 
 def test_memory_stays_bounded_however_long_the_list() -> None:
     class Endless:
-        left = 12 * LONGEST
+        left = 5 * LONGEST
 
         def read1(self, size: int, /) -> bytes:
             if self.left <= 0:
@@ -195,5 +195,5 @@ def test_memory_stays_bounded_however_long_the_list() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_records._Window, "fill", fill)
         count = sum(1 for _ in records(Endless(), lambda record: True))
-    assert count > 1_000_000
+    assert count > 450_000
     assert largest < 3 * LONGEST

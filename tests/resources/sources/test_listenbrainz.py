@@ -81,8 +81,14 @@ def test_only_iana_time_zones_are_kept(zone: object, kept: str | None) -> None:
     assert parse({"time_zone": zone}).time_zone == kept
 
 
-@pytest.mark.parametrize("url", ["https://open.spotify.com/track/2AX5E86cn9n2dgioZEjirI", "spotify:track:2AX5E86cn9n2dgioZEjirI",
-                                 "https://open.spotify.com/intl-de/track/2AX5E86cn9n2dgioZEjirI?si=1"])  # fmt: skip
+@pytest.mark.parametrize(
+    "url",
+    [
+        "spotify:track:2AX5E86cn9n2dgioZEjirI",
+        "https://open.spotify.com/track/2AX5E86cn9n2dgioZEjirI",
+        "https://open.spotify.com/intl-de/track/2AX5E86cn9n2dgioZEjirI?si=1",
+    ],
+)
 def test_a_spotify_track_is_named_as_spotify_names_it(url: str) -> None:
     assert parse({"spotify_id": url}).origin == "spotify:track:2AX5E86cn9n2dgioZEjirI"
 
