@@ -172,8 +172,14 @@ def run(step: Step, *tables: pa.Table) -> pa.Table:
         return conform(step.fn(*tables), step.schema)
     frames = (nw.from_native(t.to_pandas(types_mapper=pd.ArrowDtype)).lazy() for t in tables)
     rows = step.fn(*frames).to_native()
-    table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata()
+    table = _narrow(pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata())
     return conform(table, step.schema) if step.schema else table
+
+
+def _narrow(table: pa.Table) -> pa.Table:
+    """Text with short offsets, as files have it: pandas joins the two kinds of text to nothing where both are empty."""
+    kinds = [pa.string() if pa.types.is_large_string(f.type) else f.type for f in table.schema]
+    return table.cast(pa.schema(list(zip(table.schema.names, kinds, strict=True))))
 
 
 def name(fn: Callable[..., Any]) -> str:

@@ -59,7 +59,7 @@ def starts(period: Period, first: date, last: date) -> pa.Table:
 
 def as_entity(plays: nw.LazyFrame, entity: str, id: str) -> nw.LazyFrame:
     """Plays of recordings or artists in the columns both share."""
-    return plays.select("day", "user_id", nw.lit(entity).alias("entity"), nw.col(id).alias("entity_id"), "plays", "ms_played")
+    return plays.select("day", "user_id", nw.lit(entity, nw.String()).alias("entity"), nw.col(id).alias("entity_id"), "plays", "ms_played")
 
 
 def into_periods(plays: nw.LazyFrame, calendar: nw.LazyFrame) -> nw.LazyFrame:
