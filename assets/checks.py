@@ -5,20 +5,19 @@ run's engine; what is downstream waits until there are none. The offending rows 
 the version before it can still be read.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import TypeAlias
-from typing import Any
 
 import dagster as dg
 import narwhals as nw
 import pyarrow as pa
-
-from assets.partitions import FIRST_DAY, Period
 from resources.frame import Frame
 from resources.lake import Slice
 from resources.lake_io import LakeIO
+
+from assets.partitions import FIRST_DAY, Period
 
 COUNT = pa.schema([("rows", pa.int64())])
 UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
@@ -120,7 +119,9 @@ def totals(
             days = Slice("day", first, period.following(start) - timedelta(days=1))
         source = io_manager.open(upstream, schema, days)
         found = {what: (_total(rows.map(ours)), _total(source.map(theirs))) for what, (ours, theirs) in sums.items()}
-        told = {f"{what} {where}": n for what, ns in found.items() for where, n in zip(("here", "there"), ns, strict=True)}
+        told = {
+            f"{what} {where}": n for what, ns in found.items() for where, n in zip(("here", "there"), ns, strict=True)
+        }
         return dg.AssetCheckResult(passed=all(ours == theirs for ours, theirs in found.values()), metadata=told)
 
     return check
@@ -154,9 +155,6 @@ def _total(counts: Frame) -> int:
     return sum(n or 0 for n in counts.collect(COUNT)["rows"].to_pylist())
 
 
-
-
-
 def _repeated(rows: nw.LazyFrame, key: tuple[str, ...]) -> nw.LazyFrame:
     many = rows.group_by(*key).agg(n=nw.len()).filter(nw.col("n") > 1)
     return many.select(rows=nw.col("n").sum())
@@ -180,7 +178,7 @@ def _outside(rows: pa.Table, instant: str, latest: datetime) -> pa.Table:
     return _number(len(rows) - (pc.sum(good).as_py() or 0))
 
 
-def _malformed(rows: pa.Table, columns: tuple[str, ...]) -> pa.Table:
+def _malformed(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
     import pyarrow.compute as pc
 
     return _number(sum(len(rows) - (pc.sum(pc.match_substring_regex(rows[c], UUID)).as_py() or 0) for c in columns))

@@ -12,9 +12,7 @@ FIRST_DAY = date(2002, 10, 1)  # no listen is older: Last.fm opened then, and Li
 DAILY = dg.DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), end_offset=1)
 WEEKLY = dg.WeeklyPartitionsDefinition(start_date="2002-09-30", day_offset=1, end_offset=1)
 MONTHLY = dg.MonthlyPartitionsDefinition(start_date="2002-10-01", end_offset=1)
-YEARLY = dg.TimeWindowPartitionsDefinition(
-    cron_schedule="0 0 1 1 *", start="2002-01-01", fmt="%Y-%m-%d", end_offset=1
-)
+YEARLY = dg.TimeWindowPartitionsDefinition(cron_schedule="0 0 1 1 *", start="2002-01-01", fmt="%Y-%m-%d", end_offset=1)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""The command line: `python -m orchestration demo`, `... import LISTENER FILE...`.
+"""The command line: `python -m orchestration demo | import | ui`.
 
-Runs are Dagster runs, kept where the web UI finds them; a mistake of the person at the keyboard is one line.
+Runs are Dagster runs, kept where the web UI finds them. A mistake of the person at the keyboard is told in one line.
 """
 
 import argparse
@@ -8,42 +8,108 @@ import os
 import shutil
 import sys
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
-from typing import Any
 
-import dagster as dg
-
-from orchestration.jobs import following
-from orchestration.terminal import terminal
-from resources.environments import data_folder
+from orchestration.home import dagster_home
+from resources.environments import PROJECT, data_folder
 from resources.errors import TuttiError
 
-DEMO_FIRST_DAY = date(2025, 2, 24)  # two ISO weeks that cross a month, and end where the USA's clocks change
+DEMO_FIRST_DAY = date(2025, 2, 24)  # two ISO weeks that cross a month and end where the USA's clocks change
 DEMO_DAYS = 14
 
 
-class Platform:
-    """The platform in the environment's variables, and the Dagster instance beside its data."""
+def demo() -> None:
+    """The sandbox writes two weeks of the outside world, and everything is materialized from it afresh."""
+    from orchestration.runner import Runner
+    from resources.sandbox import world
 
-    def __init__(self) -> None:
-        from orchestration.definitions import defs
+    data, began = data_folder(), time.monotonic()
+    if data.name != "demo":
+        raise TuttiError(f"the demo would overwrite {data}: run it with `make demo`, or with a TUTTI_DATA named demo")
+    for folder in ("lake", "landing"):
+        shutil.rmtree(data / folder, ignore_errors=True)
+    print("The sandbox writes two weeks of listening to public-domain tunes ...", flush=True)
+    told = world.write(data / "landing", first_day=DEMO_FIRST_DAY, days=DEMO_DAYS)
+    print(f"  {told.works:,} works, {told.recordings:,} recordings, {told.listens:,} listens", flush=True)
+    runner = Runner()
+    runner.run("content")
+    runner.take({})
+    print(f"\n{runner.progress.table()}\n\nAll of it took {time.monotonic() - began:.0f} s. Where to look next:")
+    print("  make ui DATA=data/demo           the assets, their checks and previews in the browser")
+    print("  make chart DATA=data/demo        what was played most")
+    print('  make import LISTENER=ada FILES="my_spotify_data.zip"    the same on your own history')
 
-        self.defs = defs
-        self.instance = dg.DagsterInstance.get()
-        self.rows: dict[str, int] = {}
-        self.seconds: dict[str, float] = {}
 
-    def run(self, job: str, keys: dg.PartitionKeyRange | None = None, config: dict[str, Any] | None = None) -> None:
-        """Run a job here, for a range of its partitions; raises `TuttiError` with the reason if it fails."""
-        span = {"dagster/asset_partition_range_start": keys.start, "dagster/asset_partition_range_end": keys.end} if keys else {}
-        result = self.defs.resolve_job_def(job).execute_in_process(
-            instance=self.instance,
-            tags=span,
-            run_config={"ops": config or {}, "loggers": {"terminal": {"config": {}}}},
-            raise_on_error=False,
-        )
-        for event in result.all_events:
-            print(event.event_type_value, event.step_key)
-        if not result.success:
-            raise TuttiError("failed")
+def import_files(listener: str, files: list[str]) -> None:
+    """A person's own history goes in, and everything that follows from it is materialized."""
+    from orchestration.runner import Runner
+
+    if not listener:
+        raise TuttiError('whose listens are these? name the person: make import LISTENER=ada FILES="..."')
+    if not files:
+        raise TuttiError('which files? name them: make import LISTENER=ada FILES="my_spotify_data.zip"')
+    runner = Runner()
+    if runner.take({"listener": listener, "files": [str(Path(f).expanduser().resolve()) for f in files]}):
+        print(f"\n{runner.progress.table()}\n\nLook at it with `make ui` or `make chart`.")
+    else:
+        print("Nothing new in these files: nothing changed.")
+
+
+def chart(places: int = 10) -> None:
+    """The chart of all time, as a person would read it."""
+    from assets.derived.charts import CHART
+    from resources.lake import Lake
+
+    rows = Lake(data_folder() / "lake").scan("derived/charts_all_time", CHART).table().to_pylist()
+    if not rows:
+        raise TuttiError("there is no chart yet: `make demo`, or import your own history with `make import`")
+    for entity in ("recording", "artist"):
+        print(f"\n{entity}s by plays, of all time")
+        for row in sorted((r for r in rows if r["entity"] == entity), key=lambda r: r["rank"])[:places]:
+            hours = row["ms_played"] / 3_600_000
+            name = (row["name"] or row["entity_id"])[:60]
+            print(
+                f"{row['rank']:4d}. {name:60s} {row['plays']:7,} plays {hours:7,.1f} h {row['listeners']:5,} listeners"
+            )
+
+
+def ui(port: str) -> None:
+    """Dagster's web server and daemon, until stopped."""
+    print(f"http://127.0.0.1:{port} shows {data_folder()}; Ctrl-C ends it", flush=True)
+    command = ["dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-h", "127.0.0.1", "-p", port]
+    os.chdir(PROJECT)
+    os.execv(str(Path(sys.executable).with_name("dagster")), command)  # noqa: S606 (it is ours)
+
+
+def main() -> int:
+    """Run a command; 0 if all went well, 1 if not."""
+    parser = argparse.ArgumentParser(prog="tutti", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("demo", help=demo.__doc__)
+    own = commands.add_parser("import", help=import_files.__doc__)
+    own.add_argument("--listener", required=True)
+    own.add_argument("files", nargs="*")
+    commands.add_parser("chart", help=chart.__doc__)
+    web = commands.add_parser("ui", help=ui.__doc__)
+    web.add_argument("--port", default="3000")
+    told = parser.parse_args()
+    try:
+        dagster_home()
+        match told.command:
+            case "demo":
+                demo()
+            case "import":
+                import_files(told.listener, told.files)
+            case "chart":
+                chart()
+            case "ui":
+                ui(told.port)
+    except TuttiError as error:
+        print(f"tutti: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,6 +6,7 @@ import dagster as dg
 
 from assets import content, derived, events
 from orchestration.jobs import JOBS
+from orchestration.sensors import SENSORS
 from resources.environments import environment
 
 LAYERS = {"content": content, "events": events, "derived": derived}
@@ -25,6 +26,7 @@ def build(name: str) -> dg.Definitions:
         assets=found,
         asset_checks=checks,
         jobs=JOBS,
+        sensors=SENSORS,
         resources=resources,
         # Steps hand each other nothing but what is in the lake, and starting an engine costs more than most steps.
         executor=dg.in_process_executor,

@@ -4,14 +4,20 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-from assets.partitions import DAILY, PERIODS
+from assets.partitions import PERIODS
+
+BY_HAND = "tutti/by_hand"  # tags a run from the command line, which itself starts what follows
 
 IMPORTED = dg.AssetSelection.assets(["events", "imports"], ["events", "quarantine"])
 CONTENT = dg.AssetSelection.groups("content") | dg.AssetSelection.assets(["derived", "lyrics_word_counts"])
 LONGER = {p.name: dg.AssetSelection.assets(["derived", f"charts_{p.name}"]) for p in PERIODS if p.name != "daily"}
 EVER = dg.AssetSelection.assets(["derived", "charts_all_time"])
-DAYS = dg.AssetSelection.all(include_sources=False) - IMPORTED - CONTENT - EVER - dg.AssetSelection.assets(
-    *(["derived", f"charts_{name}"] for name in LONGER)
+DAYS = (
+    dg.AssetSelection.all(include_sources=False)
+    - IMPORTED
+    - CONTENT
+    - EVER
+    - dg.AssetSelection.assets(*(["derived", f"charts_{name}"] for name in LONGER))
 )
 
 import_listens = dg.define_asset_job(
@@ -38,6 +44,15 @@ def following(first: date, last: date, today: date) -> list[tuple[str, dg.Partit
         assert period.partitions is not None
         start = period.first(first - timedelta(days=1) if period.name == "daily" else first)
         end = min(period.following(period.first(last)), period.first(today))
-        keys = dg.PartitionKeyRange(max(start.isoformat(), period.partitions.get_first_partition_key() or ""), end.isoformat())
+        keys = dg.PartitionKeyRange(
+            max(start.isoformat(), period.partitions.get_first_partition_key() or ""), end.isoformat()
+        )
         runs.append((period.name, keys))
     return [*runs, ("all_time", None)]
+
+
+def span(keys: dg.PartitionKeyRange | None) -> dict[str, str]:
+    """The tags that make one run materialize a range of partitions."""
+    if keys is None:
+        return {}
+    return {"dagster/asset_partition_range_start": keys.start, "dagster/asset_partition_range_end": keys.end}

@@ -5,7 +5,6 @@ from enum import Enum
 
 import dagster as dg
 from pydantic import Field
-
 from resources.frame import Engine
 
 

@@ -9,11 +9,10 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
-
 from resources.columns import declared, order
 from resources.engine import EngineResource
 from resources.frame import Frame
-from resources.lake import Lake, Slice, Written
+from resources.lake import Lake, Slice
 
 PREVIEW = 10  # rows
 
@@ -41,27 +40,32 @@ class LakeIO(dg.ConfigurableIOManager):
         return self.open(context.asset_key, declared(metadata), slice)
 
     def handle_output(self, context: dg.OutputContext, obj: Frame | pa.Table) -> None:
-        """Store what an asset returned and tell what became of it."""
+        """Store what an asset returned, and tell what became of it: in all, and of each partition its rows."""
         metadata = context.definition_metadata
         table, schema = "/".join(context.asset_key.path), declared(metadata)
         rows = obj if isinstance(obj, Frame) else iter([obj])
         slice = _slice(context, metadata) if context.has_asset_partitions else None
         written = self.lake.replace(table, rows, schema, slice, order(metadata))
-        context.log.info("%s: %s rows in version %s", table, f"{written.rows:,}", written.version)
-        context.add_output_metadata(self.told(table, schema, written, metadata.get("partition_expr")))
-
-    def told(self, table: str, schema: pa.Schema, written: Written, dated: str | None = None) -> dict[str, Any]:
-        """What the UI shows of a write: rows, days, bytes, version, folder and a preview."""
+        context.log.debug("%s: %s rows in version %s", table, f"{written.rows:,}", written.version)
         files = [str(Path(self.root, table, f)) for f in written.files]
-        told = {
-            "dagster/row_count": written.rows,
-            "bytes": written.bytes,
-            "files": len(files),
-            "version": written.version,
-            "folder": dg.MetadataValue.path(str(Path(self.root, table))),
-            "preview": _preview(files, schema),
-        }
-        return told | ({_plural(dated): _days(files, dated)} if dated else {})
+        if slice is None:
+            context.add_output_metadata({"dagster/row_count": written.rows})
+        else:
+            rows_on = _count(files, slice.column)
+            context.add_output_metadata({"rows written": written.rows, "partitions with rows": len(rows_on)})
+            for key in context.asset_partition_keys:
+                context.step_context.add_asset_metadata(
+                    {"dagster/row_count": rows_on.get(date.fromisoformat(key), 0)}, context.asset_key, key
+                )
+        context.add_output_metadata(
+            {
+                "bytes": written.bytes,
+                "files": len(files),
+                "version": written.version,
+                "folder": dg.MetadataValue.path(str(Path(self.root, table))),
+                "preview": _preview(files, schema),
+            }
+        )
 
 
 def _slice(context: dg.InputContext | dg.OutputContext, metadata: Any) -> Slice | None:
@@ -72,17 +76,12 @@ def _slice(context: dg.InputContext | dg.OutputContext, metadata: Any) -> Slice 
     return Slice(metadata["partition_expr"], date.fromisoformat(keys.start), date.fromisoformat(keys.end))
 
 
-def _plural(column: str) -> str:
-    return {"day": "days", "period_start": "periods"}.get(column, f"distinct {column}")
-
-
-def _days(files: list[str], column: str) -> int:
-    """How many distinct dates the files hold."""
-    import pyarrow.compute as pc
+def _count(files: list[str], column: str) -> dict[date, int]:
+    """How many rows the files hold of each date."""
     import pyarrow.parquet as pq
 
-    found = [pc.unique(pq.read_table(f, columns=[column])[column]) for f in files]
-    return len(pa.concat_arrays(found).unique()) if found else 0
+    dates = pa.chunked_array([c for f in files for c in pq.read_table(f, columns=[column])[column].chunks], pa.date32())
+    return {c["values"]: c["counts"] for c in dates.value_counts().to_pylist()}
 
 
 def _preview(files: list[str], schema: pa.Schema) -> dg.MetadataValue:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scan:
-    """Some rows of a stored table: Parquet files, the columns wanted, and a range of dates, both ends included as in partition keys."""
+    """Some rows of a stored table: its files, the columns wanted, and a range of dates, both ends included."""
 
     files: Sequence[str]
     schema: pa.Schema

@@ -10,12 +10,12 @@ from functools import partial
 import dagster as dg
 import narwhals as nw
 import pyarrow as pa
+from resources.columns import column, declare
+from resources.frame import Frame
 
 from assets.checks import added, complete, totals, unique
 from assets.derived.plays import PLAYS
-from assets.partitions import DAILY, FIRST_DAY, PERIODS, Period, with_previous
-from resources.columns import column, declare
-from resources.frame import Frame
+from assets.partitions import FIRST_DAY, PERIODS, Period, with_previous
 
 CHART = pa.schema(
     [
@@ -59,7 +59,14 @@ def starts(period: Period, first: date, last: date) -> pa.Table:
 
 def as_entity(plays: nw.LazyFrame, entity: str, id: str) -> nw.LazyFrame:
     """Plays of recordings or artists in the columns both share."""
-    return plays.select("day", "user_id", nw.lit(entity, nw.String()).alias("entity"), nw.col(id).alias("entity_id"), "plays", "ms_played")
+    return plays.select(
+        "day",
+        "user_id",
+        nw.lit(entity, nw.String()).alias("entity"),
+        nw.col(id).alias("entity_id"),
+        "plays",
+        "ms_played",
+    )
 
 
 def into_periods(plays: nw.LazyFrame, calendar: nw.LazyFrame) -> nw.LazyFrame:
@@ -71,7 +78,9 @@ def into_periods(plays: nw.LazyFrame, calendar: nw.LazyFrame) -> nw.LazyFrame:
 
 def of_listeners(plays: nw.LazyFrame) -> nw.LazyFrame:
     """Plays of each listener and entity in a period, as far as these rows know."""
-    return plays.group_by("period", "entity", "entity_id", "user_id").agg(nw.col("plays").sum(), nw.col("ms_played").sum())
+    return plays.group_by("period", "entity", "entity_id", "user_id").agg(
+        nw.col("plays").sum(), nw.col("ms_played").sum()
+    )
 
 
 def count_listeners(plays: nw.LazyFrame) -> nw.LazyFrame:
@@ -117,6 +126,7 @@ def rank_periods(plays: Frame, artist_plays: Frame, names: Frame, days: pa.Table
 
 def chart_of(period: Period) -> dg.AssetsDefinition:
     """The chart of a period as an asset."""
+
     @dg.asset(
         key=["derived", f"charts_{period.name}"],
         ins={n: dg.AssetIn(["derived", n], partition_mapping=with_previous()) for n in INPUTS},

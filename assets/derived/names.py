@@ -4,11 +4,11 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
+from resources.columns import column, declare
+from resources.frame import Frame
 
 from assets.checks import complete, unique
 from assets.partitions import DAILY
-from resources.columns import column, declare
-from resources.frame import Frame
 
 NAMES = pa.schema(
     [
@@ -29,8 +29,11 @@ def called(listens: pa.Table) -> pa.Table:
         _names("recording", listens["day"], listens["recording_id"], title),
         _names("artist", alone["day"], pc.list_flatten(alone["artist_ids"]), alone["artist_name"]),
     ]
-    return pa.concat_tables(tables).group_by(["day", "entity", "entity_id"]).aggregate([("name", "max")]).rename_columns(
-        ["day", "entity", "entity_id", "name"]
+    return (
+        pa.concat_tables(tables)
+        .group_by(["day", "entity", "entity_id"])
+        .aggregate([("name", "max")])
+        .rename_columns(["day", "entity", "entity_id", "name"])
     )
 
 

@@ -14,8 +14,7 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
-
-from assets.partitions import DAILY
+from pydantic import Field
 from resources.columns import INSTANT, column, declare
 from resources.errors import TuttiError
 from resources.lake import Lake, Slice
@@ -23,6 +22,8 @@ from resources.lake_io import LakeIO
 from resources.landing import Landing
 from resources.sources import exports
 from resources.sources.listen import Read
+
+from assets.partitions import DAILY
 
 RAW_LISTENS = pa.schema(
     [
@@ -74,8 +75,8 @@ CHUNK = 200_000  # records held in memory: about 200 MB
 class ImportConfig(dg.Config):
     """What to import: files of one listener, or (with none named) what lies in the landing folder."""
 
-    files: list[str] = []
-    listener: str | None = None
+    files: list[str] = Field(default=[], description="paths on this machine; none for the landing folder")
+    listener: str | None = Field(default=None, description="whose listens these are, if they are one person's")
 
 
 def listen_rows(reads: Sequence[Read], import_id: str) -> pa.Table:
@@ -117,9 +118,9 @@ def take(path: Path, listener: str | None, lake: Lake, now: datetime) -> tuple[d
     """
     import_id = exports.fingerprint(path)[:32]
     slice = Slice("import_id", import_id, import_id)
-    if known := lake.scan("events/imports", IMPORTS, slice).table().to_pylist():
-        if row := next((k for k in known if k["import_id"] == import_id), None):
-            return row, []
+    known = lake.scan("events/imports", IMPORTS, slice).table().to_pylist()
+    if row := next((k for k in known if k["import_id"] == import_id), None):
+        return row, []
     count = dict.fromkeys(("listens", "quarantined", "passed_over"), 0)
     staged: list[str] = []
     rejected: list[str] = []
@@ -185,7 +186,7 @@ def import_listens(
         context.log_event(dg.AssetMaterialization(["events", "raw_listens"], partition=day.isoformat()))
     told = {n: sum(r[n] for r in rows) for n in ("listens", "quarantined", "passed_over")}
     span = {"first_day": min(touched).isoformat(), "last_day": max(touched).isoformat()} if touched else {}
-    yield dg.MaterializeResult(["events", "imports"], metadata={"files": len(rows), **told, **span})
+    yield dg.MaterializeResult(["events", "imports"], metadata={"dagster/row_count": len(rows), **told, **span})
     yield dg.MaterializeResult(["events", "quarantine"], metadata={"dagster/row_count": told["quarantined"]})
 
 

@@ -11,18 +11,20 @@ from functools import partial
 import dagster as dg
 import narwhals as nw
 import pyarrow as pa
+from resources.columns import INSTANT, column, declare
+from resources.frame import Frame
 
 from assets.checks import bounded, complete, unique
 from assets.partitions import DAILY, with_neighbours
-from resources.columns import INSTANT, column, declare
-from resources.frame import Frame
 
 SESSIONS = pa.schema(
     [
         column("day", pa.date32(), "UTC day on which the session began"),
         column("user_id", pa.string(), "who listened", personal=True),
         column("started_at", INSTANT, "start of the first listen", unit="UTC"),
-        column("ended_at", INSTANT, "end of the listen that ended last, or its start where no end is known", unit="UTC"),
+        column(
+            "ended_at", INSTANT, "end of the listen that ended last, or its start where no end is known", unit="UTC"
+        ),
         column("listens", pa.int64(), "listens in the session"),
         column("recordings", pa.int64(), "distinct recordings in the session"),
         column("ms_played", pa.int64(), "time listened, as far as sources tell", unit="ms"),

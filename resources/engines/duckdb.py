@@ -10,7 +10,6 @@ from typing import Any
 
 import narwhals as nw
 import pyarrow as pa
-
 from resources.frame import Engine, Frame, Step, Writer, run
 from resources.scan import Scan
 
@@ -86,7 +85,7 @@ class DuckEngine(Engine):
             reader.close()  # an open result would lock the connection
 
     def _spool(self, tables: Iterator[pa.Table]) -> Any:
-        """Rows that a Python function made, on disk as they come: memory holds one batch, and they can be read twice."""
+        """Rows that a Python function made, on disk as they come, so that they can be read twice."""
         import pyarrow.parquet as pq
 
         path = str(Path(_database(self).folder, f"{uuid.uuid4().hex}.parquet"))

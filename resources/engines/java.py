@@ -28,15 +28,23 @@ def java_home() -> str:
 
 
 def _system() -> str | None:
-    """The Java that JAVA_HOME or the path names, if it runs and is new enough."""
-    candidates = [os.environ["JAVA_HOME"] + "/bin/java"] if os.environ.get("JAVA_HOME") else []
-    for java in [*candidates, shutil.which("java")]:
-        if java and os.access(java, os.X_OK):
-            told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=60).stderr
-            version = re.search(r'version "(\d+)', told)
-            if version and int(version[1]) >= OLDEST:
-                return str(Path(java).resolve().parent.parent) if java not in candidates else os.environ["JAVA_HOME"]
+    """The home of the Java that JAVA_HOME or the path names, if it runs and is new enough."""
+    named = os.environ.get("JAVA_HOME")
+    found = shutil.which("java")
+    for home in filter(None, [named, found and str(Path(found).resolve().parent.parent)]):
+        if (java := Path(home, "bin", "java")).exists() and _version(java) >= OLDEST:
+            return home
     return None
+
+
+def _version(java: Path) -> int:
+    """The major version of a Java, 0 where it does not run."""
+    try:
+        told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    version = re.search(r'version "(\d+)', told.stderr)
+    return int(version[1]) if version else 0
 
 
 def _pypi() -> str:

@@ -1,0 +1,56 @@
+# Tutti: `make demo` shows it, `make test` proves it, `make help` tells the rest.
+PYTHON ?= python3
+DATA ?=
+PORT ?= 3000
+VENV := .venv
+RUN := $(if $(DATA),TUTTI_DATA=$(DATA) )$(VENV)/bin/python -m orchestration
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help demo import chart ui test lint install-dask install-spark clean
+
+help:  ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+demo: $(VENV)/base  ## two weeks of listening to real music, every asset materialized afresh
+	@TUTTI_DATA=data/demo $(VENV)/bin/python -m orchestration demo
+
+import: $(VENV)/base  ## your own history: make import LISTENER=ada FILES="my_spotify_data.zip"
+	@$(RUN) import --listener "$(LISTENER)" -- $(FILES)
+
+chart: $(VENV)/base  ## what was played most, of all time
+	@$(RUN) chart
+
+ui: $(VENV)/base  ## Dagster's web server and daemon on http://127.0.0.1:3000 (PORT=...)
+	@$(RUN) ui --port $(PORT)
+
+test: $(VENV)/test  ## lint, types and every test, on all four engines
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/pytest
+
+lint: $(VENV)/test  ## put the code in order and say what is left to do
+	$(VENV)/bin/ruff format
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/mypy
+
+install-dask: $(VENV)/base  ## what TUTTI_ENV=dask needs
+	$(PIP) -e '.[dask]'
+
+install-spark: $(VENV)/base  ## what TUTTI_ENV=spark needs, a Java runtime included
+	$(PIP) -e '.[spark]'
+
+clean:  ## remove what was installed and the demo's data; your own data stays
+	rm -rf $(VENV) data/demo
+
+$(VENV)/base: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tutti: Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Installing into $(VENV), once ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/test: $(VENV)/base
+	@echo "Installing what tests need: Dask, Spark and a Java runtime among it ..."
+	@$(PIP) -e '.[dask,spark,test]'
+	@touch $@

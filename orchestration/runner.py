@@ -1,0 +1,45 @@
+"""Runs of the platform's jobs in this process, one after the other, for the command line."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import dagster as dg
+
+from orchestration import definitions
+from orchestration.jobs import BY_HAND, following, span
+from orchestration.terminal import Progress, logger
+from resources.errors import TuttiError
+
+
+class Runner:
+    """The jobs, Dagster's instance and what the terminal is told."""
+
+    def __init__(self) -> None:
+        self.progress = Progress()
+        own = dg.Definitions(loggers={"terminal": logger(self.progress)})
+        self.defs = dg.Definitions.merge(definitions.defs, own)
+        self.instance = dg.DagsterInstance.get()
+
+    def take(self, what: dict[str, Any]) -> bool:
+        """Import listens and run what follows from the days they touch; whether there was anything new."""
+        self.run("import_listens", config={"import_listens": {"config": what}})
+        if not self.progress.days:
+            return False
+        days = sorted(map(date.fromisoformat, self.progress.days))
+        for job, keys in following(days[0], days[-1], datetime.now(UTC).date()):
+            self.run(job, keys)
+        return True
+
+    def run(self, job: str, keys: dg.PartitionKeyRange | None = None, config: dict[str, Any] | None = None) -> None:
+        """Run a job, for a range of its partitions. Raises `TuttiError` with the cause if it fails."""
+        print(f"{job}{f' from {keys.start} to {keys.end}' if keys else ''}", flush=True)
+        result = self.defs.resolve_job_def(job).execute_in_process(
+            instance=self.instance,
+            tags={BY_HAND: "yes"} | span(keys),
+            run_config={"ops": config or {}, "loggers": {"terminal": {}}},
+            raise_on_error=False,
+        )
+        if not result.success:
+            raise TuttiError(
+                self.progress.cause or f"the run {result.run_id} of {job} failed: look at it with `make ui`"
+            )
