@@ -13,11 +13,11 @@ from typing import TypeAlias
 import dagster as dg
 import narwhals as nw
 import pyarrow as pa
+
+from assets.partitions import FIRST_DAY, Period
 from resources.frame import Frame
 from resources.lake import Slice
 from resources.lake_io import LakeIO
-
-from assets.partitions import FIRST_DAY, Period
 
 COUNT = pa.schema([("rows", pa.int64())])
 UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"

@@ -5,6 +5,7 @@ from enum import Enum
 
 import dagster as dg
 from pydantic import Field
+
 from resources.frame import Engine
 
 

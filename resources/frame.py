@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
+
 from resources.scan import Scan
 
 Kernel: TypeAlias = Literal["narwhals", "arrow"]

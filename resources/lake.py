@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+
 from resources.errors import TuttiError
 from resources.frame import Frame, conform
 from resources.scan import Scan

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+
 from resources.columns import declared, order
 from resources.engine import EngineResource
 from resources.frame import Frame

@@ -7,11 +7,11 @@ from dataclasses import asdict
 
 import dagster as dg
 import pyarrow as pa
+
+from assets.checks import complete, unique
 from resources.columns import column, declare
 from resources.landing import Landing
 from resources.sources import lrclib
-
-from assets.checks import complete, unique
 
 LYRICS = pa.schema(
     [

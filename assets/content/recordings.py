@@ -8,11 +8,11 @@ from dataclasses import asdict
 
 import dagster as dg
 import pyarrow as pa
+
+from assets.checks import complete, unique, well_formed
 from resources.columns import column, declare
 from resources.landing import Landing
 from resources.sources import musicbrainz
-
-from assets.checks import complete, unique, well_formed
 
 RECORDINGS = pa.schema(
     [

@@ -10,12 +10,12 @@ from functools import partial
 import dagster as dg
 import narwhals as nw
 import pyarrow as pa
-from resources.columns import column, declare
-from resources.frame import Frame
 
 from assets.checks import added, complete, totals, unique
 from assets.derived.plays import PLAYS
 from assets.partitions import FIRST_DAY, PERIODS, Period, with_previous
+from resources.columns import column, declare
+from resources.frame import Frame
 
 CHART = pa.schema(
     [

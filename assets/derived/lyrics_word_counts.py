@@ -11,10 +11,10 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 import regex
-from resources.columns import column, declare
-from resources.frame import Frame
 
 from assets.checks import complete, unique
+from resources.columns import column, declare
+from resources.frame import Frame
 
 WORD_COUNTS = pa.schema(
     [

@@ -4,11 +4,11 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
-from resources.columns import column, declare
-from resources.frame import Frame
 
 from assets.checks import complete, unique
 from assets.partitions import DAILY
+from resources.columns import column, declare
+from resources.frame import Frame
 
 NAMES = pa.schema(
     [

@@ -10,11 +10,11 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
-from resources.columns import column, declare
-from resources.frame import Frame
 
 from assets.checks import added, complete, count, totals, unique
 from assets.partitions import DAILY, DAY
+from resources.columns import column, declare
+from resources.frame import Frame
 
 ON = column("day", pa.date32(), "UTC day on which the listens began")
 USER = column("user_id", pa.string(), "who listened", personal=True)

@@ -15,6 +15,8 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 from pydantic import Field
+
+from assets.partitions import DAILY
 from resources.columns import INSTANT, column, declare
 from resources.errors import TuttiError
 from resources.lake import Lake, Slice
@@ -22,8 +24,6 @@ from resources.lake_io import LakeIO
 from resources.landing import Landing
 from resources.sources import exports
 from resources.sources.listen import Read
-
-from assets.partitions import DAILY
 
 RAW_LISTENS = pa.schema(
     [

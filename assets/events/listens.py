@@ -8,12 +8,12 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
-from resources.columns import INSTANT, column, declare
-from resources.frame import Frame
 
 from assets.checks import bounded, complete, referential, unique
 from assets.events.identity import artist_id, recording_id
 from assets.partitions import DAILY
+from resources.columns import INSTANT, column, declare
+from resources.frame import Frame
 
 LISTENS = pa.schema(
     [

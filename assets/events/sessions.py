@@ -11,11 +11,11 @@ from functools import partial
 import dagster as dg
 import narwhals as nw
 import pyarrow as pa
-from resources.columns import INSTANT, column, declare
-from resources.frame import Frame
 
 from assets.checks import bounded, complete, unique
 from assets.partitions import DAILY, with_neighbours
+from resources.columns import INSTANT, column, declare
+from resources.frame import Frame
 
 SESSIONS = pa.schema(
     [

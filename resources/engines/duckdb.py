@@ -10,6 +10,7 @@ from typing import Any
 
 import narwhals as nw
 import pyarrow as pa
+
 from resources.frame import Engine, Frame, Step, Writer, run
 from resources.scan import Scan
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+
 from resources.frame import Engine, Frame, Step, Writer, run
 from resources.scan import Scan
 

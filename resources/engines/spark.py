@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import narwhals as nw
 import pyarrow as pa
+
 from resources.engines.java import java_home
 from resources.errors import TuttiError
 from resources.frame import Engine, Frame, Step, Writer, run

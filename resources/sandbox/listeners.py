@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+
 from resources.sandbox.performers import Recording
 
 Ints = NDArray[np.int64]

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.random import Generator
+
 from resources.sandbox import catalogue, performers
 from resources.sandbox.listeners import ZONES, Bools, Ints, Listens, Population, epoch, population, simulate
 from resources.sandbox.performers import INVENTED, Recording

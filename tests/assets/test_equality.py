@@ -1,0 +1,27 @@
+"""Every asset gives, on every engine, the rows that plain Python gives."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resources.frame import Engine
+from tests.oracle import assert_same
+from tests.transformations import TRANSFORMATIONS, Transformation
+
+every = pytest.mark.parametrize("made", TRANSFORMATIONS, ids=lambda t: t.name)
+
+
+@every
+@given(data=st.data())
+def test_any_table_gives_what_plain_python_gives(made: Transformation, local: Engine, data: st.DataObject) -> None:
+    rows, span = data.draw(made.drawn)
+    read = made.prepare(rows, span)
+    assert_same(made.on(local, read, span), made.oracle(*read, span=span), made.schema)
+
+
+@every
+@pytest.mark.parametrize("case", range(3), ids=["empty", "a single row", "tricky"])
+def test_hard_cases_give_what_plain_python_gives(made: Transformation, engine: Engine, case: int) -> None:
+    rows, span = made.hard[case]
+    read = made.prepare(rows, span)
+    assert_same(made.on(engine, read, span), made.oracle(*read, span=span), made.schema)

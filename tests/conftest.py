@@ -1,0 +1,89 @@
+"""One fixture over the engines: a single core, every core, and one cluster of each kind for all tests together."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from resources.engines.duckdb import DuckEngine
+from resources.engines.pandas import PandasEngine
+from resources.frame import Engine
+
+SHARES = 4
+
+settings.register_profile(
+    "tutti",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=40,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.load_profile("tutti")
+
+ON_DASK = pytest.param("dask", marks=[pytest.mark.cluster, pytest.mark.dask])
+ON_SPARK = pytest.param("spark", marks=[pytest.mark.cluster, pytest.mark.spark])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "cluster: starts Dask or Spark")
+    config.addinivalue_line("markers", "dask: starts a Dask cluster of two processes")
+    config.addinivalue_line("markers", "spark: starts Spark, and so Java")
+
+
+@pytest.fixture(scope="session", params=["pandas", "duckdb", ON_DASK, ON_SPARK])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Each engine."""
+    found: Engine = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(scope="session", params=["pandas", "duckdb"])
+def local(request: pytest.FixtureRequest) -> Engine:
+    """The engines quick enough for many small tables."""
+    found: Engine = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(scope="session", params=[ON_DASK, ON_SPARK])
+def cluster(request: pytest.FixtureRequest) -> Engine:
+    """The engines that divide their work."""
+    found: Engine = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(scope="session")
+def pandas() -> Engine:
+    return PandasEngine()
+
+
+@pytest.fixture(scope="session")
+def duckdb() -> Engine:
+    return DuckEngine(memory_gb=1)
+
+
+@pytest.fixture(scope="session")
+def dask() -> Iterator[Engine]:
+    from resources.engines.dask import DaskEngine
+
+    engine = DaskEngine(workers=2, memory_gb=2, shares=SHARES)
+    client = engine.client
+    yield engine
+    cluster = client.cluster
+    client.close()
+    cluster.close()
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    from resources.engines.spark import SparkEngine
+
+    conf = {
+        "spark.default.parallelism": str(SHARES),
+        "spark.sql.adaptive.coalescePartitions.enabled": "false",  # small shares are what these tests look at
+        "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("spark")),
+    }
+    engine = SparkEngine(master="local[2]", memory_gb=2, shares=SHARES, conf=conf)
+    session = engine.session
+    yield engine
+    session.stop()

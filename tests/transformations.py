@@ -1,0 +1,176 @@
+"""Every asset's work, what it reads, and what plain Python makes of the same rows."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+from hypothesis import strategies as st
+
+from assets.content.lyrics import LYRICS
+from assets.derived import charts, lyrics_word_counts, names, plays
+from assets.derived.charts import CHART
+from assets.derived.lyrics_word_counts import WORD_COUNTS
+from assets.derived.names import NAMES
+from assets.derived.plays import ARTIST_PLAYS, PLAYS
+from assets.events import listens, sessions
+from assets.events.imports import RAW_LISTENS
+from assets.events.listens import LISTENS
+from assets.events.sessions import SESSIONS
+from resources.frame import Engine, Frame
+from tests import oracle, tables
+from tests.oracle import Row
+from tests.tables import LEAP, TRICKY_LISTENS, TRICKY_LYRICS, TRICKY_RAW, at, listen, raw, sung
+
+Span = tuple[date, date]
+
+
+@dataclass(frozen=True)
+class Transformation:
+    """What an asset makes of tables, for a range of its partitions."""
+
+    name: str
+    reads: dict[str, pa.Schema]
+    schema: pa.Schema
+    run: Callable[..., Frame]  # of a frame for each table, and the range
+    oracle: Callable[..., list[Row]]  # of rows for each table, and the range
+    drawn: st.SearchStrategy[tuple[list[Row], Span]]  # rows to begin with, and a range
+    hard: tuple[tuple[list[Row], Span], ...]
+    prepare: Callable[[list[Row], Span], Sequence[list[Row]]] = lambda rows, span: [rows]
+
+    def on(self, engine: Engine, rows: Sequence[list[Row]], span: Span) -> pa.Table:
+        """The result on an engine."""
+        given = [tables.table(r, schema) for r, schema in zip(rows, self.reads.values(), strict=True)]
+        return self.run(*map(engine.lift, given), span=span).collect(self.schema)
+
+
+def work_of(asset: dg.AssetsDefinition) -> Callable[..., Frame]:
+    """What an asset does to frames, without Dagster around it, which costs more than small tables do."""
+    fn: Any = asset.op.compute_fn.decorated_fn  # type: ignore[union-attr]
+    asks = "context" in inspect.signature(fn).parameters
+
+    def run(*frames: Frame, span: Span) -> Frame:
+        keys = dg.PartitionKeyRange(span[0].isoformat(), span[1].isoformat())
+        return fn(*([SimpleNamespace(partition_key_range=keys)] if asks else []), *frames)
+
+    return run
+
+
+def _plain(answer: Callable[[list[Row]], list[Row]]) -> Callable[..., list[Row]]:
+    return lambda rows, span: answer(rows)
+
+
+def _at_any_time(rows: st.SearchStrategy[list[Row]]) -> st.SearchStrategy[tuple[list[Row], Span]]:
+    return rows.map(lambda r: (r, (LEAP, LEAP)))
+
+
+def _hard(single: list[Row], tricky: list[Row], span: Span = (LEAP, LEAP)) -> tuple[tuple[list[Row], Span], ...]:
+    return ([], span), (single, span), (tricky, span)
+
+
+SINGLE = [listen(at(LEAP, 7))]
+LISTENED = _hard(SINGLE, TRICKY_LISTENS)
+WEEK = (LEAP, LEAP + timedelta(days=6))
+AMONG_DAYS = st.tuples(st.integers(0, 3), st.integers(0, 1)).map(
+    lambda x: (LEAP + timedelta(days=x[0]), LEAP + timedelta(days=x[0] + x[1]))
+)
+
+
+def _chart(period: str, asset: dg.AssetsDefinition) -> Transformation:
+    def prepare(rows: list[Row], span: Span) -> list[list[Row]]:
+        """The days that a chart reads: those of its periods and of the one before."""
+        before = oracle.begin(span[0] - timedelta(days=1), period)
+        read = [r for r in rows if before <= oracle.begin(r["day"], period) <= span[1]]
+        return [oracle.plays(read), oracle.artist_plays(read), oracle.names(read)]
+
+    def answer(*rows: list[Row], span: Span) -> list[Row]:
+        return oracle.chart(*rows, period=period, first=span[0], last=span[1])
+
+    starts = [oracle.begin(LEAP, period)]
+    if period != "all_time":
+        for _ in range(2):
+            starts.append(oracle.begin(starts[-1] + timedelta(days=_longest(period)), period))
+    days = sorted({d for s in starts for d in (s - timedelta(days=1), s, s + timedelta(days=_longest(period) // 2))})
+    spans = [(first, last) for first in starts for last in starts if first <= last]
+    return Transformation(
+        f"charts_{period}",
+        {"plays": PLAYS, "artist_plays": ARTIST_PLAYS, "names": NAMES},
+        CHART,
+        work_of(asset),
+        answer,
+        st.tuples(tables.listens(days), st.sampled_from(spans)),
+        _hard(SINGLE, TRICKY_LISTENS, (starts[0], starts[-1])),
+        prepare,
+    )
+
+
+def _longest(period: str) -> int:
+    return {"daily": 1, "weekly": 7, "monthly": 31, "yearly": 366, "all_time": 1}[period]
+
+
+CHARTS = {
+    name: _chart(name, asset)
+    for name, asset in zip(("daily", "weekly", "monthly", "yearly", "all_time"), charts.charts, strict=True)
+}
+SESSIONS_OF_LISTENS = Transformation(
+    "sessions",
+    {"listens": LISTENS},
+    SESSIONS,
+    work_of(sessions.sessions),
+    lambda rows, span: oracle.sessions(rows, *span),
+    st.tuples(tables.evenings(), AMONG_DAYS),
+    _hard(SINGLE, TRICKY_LISTENS, WEEK),
+)
+TRANSFORMATIONS = (
+    Transformation(
+        "listens",
+        {"raw_listens": RAW_LISTENS},
+        LISTENS,
+        work_of(listens.listens),
+        _plain(oracle.listens),
+        _at_any_time(tables.raw_listens()),
+        _hard([raw(at(LEAP), 0)], TRICKY_RAW),
+    ),
+    SESSIONS_OF_LISTENS,
+    Transformation(
+        "plays",
+        {"listens": LISTENS},
+        PLAYS,
+        work_of(plays.plays),
+        _plain(oracle.plays),
+        _at_any_time(tables.listens()),
+        LISTENED,
+    ),
+    Transformation(
+        "artist_plays",
+        {"listens": LISTENS},
+        ARTIST_PLAYS,
+        work_of(plays.artist_plays),
+        _plain(oracle.artist_plays),
+        _at_any_time(tables.listens()),
+        LISTENED,
+    ),
+    Transformation(
+        "names",
+        {"listens": LISTENS},
+        NAMES,
+        work_of(names.names),
+        _plain(oracle.names),
+        _at_any_time(tables.listens()),
+        LISTENED,
+    ),
+    *CHARTS.values(),
+    Transformation(
+        "lyrics_word_counts",
+        {"lyrics": LYRICS},
+        WORD_COUNTS,
+        work_of(lyrics_word_counts.lyrics_word_counts),
+        _plain(oracle.word_counts),
+        _at_any_time(tables.lyrics()),
+        _hard(sung((None, "La")), TRICKY_LYRICS),
+    ),
+)
