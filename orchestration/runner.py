@@ -22,7 +22,7 @@ class Runner:
 
     def take(self, what: dict[str, Any]) -> bool:
         """Import listens and run what follows from the days they touch; whether there was anything new."""
-        self.run("import_listens", config={"import_listens": {"config": what}})
+        self.run("import_listens", config={"imports": {"config": what}})
         if not self.progress.days:
             return False
         days = sorted(map(date.fromisoformat, self.progress.days))

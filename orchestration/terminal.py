@@ -44,7 +44,7 @@ class Progress(logging.Handler):
     def _done(self, event: dg.DagsterEvent) -> None:
         seconds = event.step_success_data.duration_ms / 1000
         name = (event.step_key or "").replace("__", "/", 1)
-        if name == "import_listens":
+        if name == "imports":
             name = "events/imports"
         if name in self.rows:  # a check has none
             self.seconds[name] = self.seconds.get(name, 0) + seconds

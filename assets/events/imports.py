@@ -161,7 +161,7 @@ def take(path: Path, listener: str | None, lake: Lake, now: datetime) -> tuple[d
             metadata=declare(QUARANTINE),
         ),
     ],
-    name="import_listens",
+    name="imports",
 )
 def import_listens(
     context: dg.AssetExecutionContext, config: ImportConfig, io_manager: dg.ResourceParam[LakeIO], landing: Landing

@@ -181,6 +181,14 @@ def test_damage_in_a_zip_is_told_once_and_what_precedes_it_goes_in(tmp_path: Pat
     assert names(reads[len(hurt) :]) == [f"Song {n}" for n in range(5)]
 
 
+def test_a_gzip_cut_in_the_middle_of_a_record_is_told_once(tmp_path: Path) -> None:
+    data = gzip.compress(lines([listen(n, noise=n * 2_654_435_761 % 2**32) for n in range(5_000)]).encode())
+    reads = read(write(tmp_path, data[: len(data) // 2]))
+    assert [each for each in reads if each.reason] == reads[-1:]
+    assert names(reads) == [f"Song {n}" for n in range(len(reads) - 1)]
+    assert "damaged" in str(reads[-1].reason)
+
+
 def test_damage_from_the_first_byte_is_told_too(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
         file.writestr("gone.jsonl", lines(LISTENS))

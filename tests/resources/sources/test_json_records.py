@@ -122,6 +122,14 @@ def test_a_record_may_begin_anywhere_in_what_is_read_at_once() -> None:
         assert read(data)[-1].value == {"id": 2}, length
 
 
+@pytest.mark.parametrize("before", ["[", ","])
+def test_the_record_after_an_endless_one_is_found_where_two_readings_meet(before: str) -> None:
+    for shift in range(-3, 4):
+        endless = '{"id": "' + "x" * (2 * LONGEST + shift)
+        found = read("[" + endless + before + '{"id": 2}, {"id": 3}]')
+        assert [record.value for record in found if record.value] == [{"id": 2}, {"id": 3}], shift
+
+
 def test_the_last_of_two_equal_keys_wins() -> None:
     assert values('[{"id": 1, "id": 2}]') == [{"id": 2}]
 

@@ -48,6 +48,12 @@ def test_json_keeps_everything_but_the_values_of_personal_keys() -> None:
     assert kept["ip_addr"] == kept["user_agent_decrypted"] == kept["username"] == "[cut]"
 
 
+@pytest.mark.parametrize("value", [["Kepler", "Browser"], {"name": "Kepler", "version": "Browser"}, "Kepler"])
+def test_json_loses_the_whole_value_of_a_personal_key_whatever_its_shape(value: Any) -> None:
+    kept = json.loads(cut(json.dumps({"inner": [{"user_agent": value}], "id": 1})))
+    assert kept == {"inner": [{"user_agent": "[cut]"}], "id": 1}
+
+
 def test_broken_text_keeps_what_shows_how_it_is_broken() -> None:
     kept = cut(json.dumps(record("203.0.113.7", AGENT)).replace('"ms_played": 5', '"ms_played": NaN,,'))
     assert '"ms_played": NaN,,' in kept
