@@ -16,6 +16,7 @@ from resources.frame import Frame
 from resources.lake import Lake, Slice
 
 PREVIEW = 10  # rows
+DATES = {"day": "days", "period_start": "periods"}  # what the UI calls the dates that have rows
 
 
 class LakeIO(dg.ConfigurableIOManager):
@@ -53,7 +54,7 @@ class LakeIO(dg.ConfigurableIOManager):
             context.add_output_metadata({"dagster/row_count": written.rows})
         else:
             rows_on = _count(files, slice.column)
-            context.add_output_metadata({"rows written": written.rows, "partitions with rows": len(rows_on)})
+            context.add_output_metadata({"rows written": written.rows, DATES.get(slice.column, "dates"): len(rows_on)})
             for key in context.asset_partition_keys:
                 context.step_context.add_asset_metadata(
                     {"dagster/row_count": rows_on.get(date.fromisoformat(key), 0)}, context.asset_key, key

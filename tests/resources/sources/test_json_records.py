@@ -122,12 +122,16 @@ def test_a_record_may_begin_anywhere_in_what_is_read_at_once() -> None:
         assert read(data)[-1].value == {"id": 2}, length
 
 
-@pytest.mark.parametrize("before", ["[", ","])
-def test_the_record_after_an_endless_one_is_found_where_two_readings_meet(before: str) -> None:
-    for shift in range(-3, 4):
-        endless = '{"id": "' + "x" * (2 * LONGEST + shift)
-        found = read("[" + endless + before + '{"id": 2}, {"id": 3}]')
+@pytest.mark.parametrize("times", [1, 3])
+def test_the_record_after_an_endless_one_is_found_where_two_readings_meet(times: int) -> None:
+    for shift in range(-12, -5):
+        endless = '{"id": "' + "x" * (times * LONGEST + shift)
+        found = read("[" + endless + "," + '{"id": 2}, {"id": 3}]')
         assert [record.value for record in found if record.value] == [{"id": 2}, {"id": 3}], shift
+
+
+def test_records_may_be_as_far_apart_as_they_like() -> None:
+    assert values('[{"id": 1},' + " " * 3 * LONGEST + '{"id": 2}' + "\n" * 3 * LONGEST + "]") == [{"id": 1}, {"id": 2}]
 
 
 def test_the_last_of_two_equal_keys_wins() -> None:

@@ -1,0 +1,373 @@
+"""The command line: a person's own history goes in, backfills, and what is told when something is wrong."""
+
+import json
+import shutil
+import sqlite3
+import sys
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.orchestration.support import DAGSTER, DG, TUTTI, Process, Row, rows, table, tables, told, versions
+
+# None of these may come to rest in Tutti's folder: addresses from the ranges for documentation, and made-up names.
+PERSONAL = ("203.0.113.77", "2001:db8::7e57", "PlantedAgent", "planted_account", "planted@example.org")
+EACH_DAY = ("events/listens", "events/sessions", "derived/plays", "derived/artist_plays", "derived/names")
+DAILY = (*EACH_DAY, "derived/charts_daily")
+
+
+def play(ended: str, track: str | None, artist: str | None = "Clara Example", **other: Any) -> Row:
+    """A record as Spotify's extended streaming history has it."""
+    return {
+        "ts": ended,
+        "username": "planted_account",
+        "platform": "android",
+        "ms_played": 180_000,
+        "conn_country": "DE",
+        "ip_addr_decrypted": "203.0.113.77",
+        "ip_addr": "2001:db8::7e57",
+        "user_agent_decrypted": "PlantedAgent/8.4 Android",
+        "master_metadata_track_name": track,
+        "master_metadata_album_artist_name": artist,
+        "master_metadata_album_album_name": "Études",
+        "spotify_track_uri": "spotify:track:6RjKVXi31fui9m4dbiGRrL",
+        "episode_name": None,
+        "offline_timestamp": None,
+    } | other
+
+
+WHOLE = [
+    play("2024-03-01T10:03:00Z", "Prelude"),
+    play("2024-03-01T10:06:00Z", "Fugue"),
+    play("2024-03-01T18:03:00Z", "Prelude"),
+    play("2024-03-02T00:01:00Z", "Prelude"),  # began the day before
+    play("2024-03-02T10:03:00Z", "Gigue", "Ensemble Example"),
+    play("2024-03-02T10:06:00Z", None, None, episode_name="An episode"),
+    play("yesterday, planted@example.org, 203.0.113.77", "Prelude", conn_country="2001:db8::7e57"),
+]
+CUT = [play("2024-03-02T12:03:00Z", "Gigue", "Ensemble Example"), play("2024-03-02T12:06:00Z", "Lost")]
+
+
+def exported(folder: Path) -> list[str]:
+    """Two files of one person: one whole, one of which the end is lost in the middle of a record."""
+    folder.mkdir()
+    whole, cut = folder / "Streaming_History_Audio_2024_0.json", folder / "Streaming_History_Audio_2024_1.json"
+    whole.write_text(json.dumps(WHOLE))
+    text = json.dumps(CUT)
+    cut.write_text(text[: text.index("Lost")])  # after the address, the agent and the account
+    return [str(whole), str(cut)]
+
+
+@dataclass
+class Import:
+    """A person's import, and what it left."""
+
+    process: Process
+    data: Path
+    files: list[str]
+
+
+@pytest.fixture(scope="module")
+def ada(tmp_path_factory: pytest.TempPathFactory) -> Import:
+    """Ada's history, imported once; tests read it, and copy it to change it."""
+    folder = tmp_path_factory.mktemp("ada")
+    data, files = folder / "data", exported(folder / "exports")
+    return Import(Process((*TUTTI, "import", "--listener", "ada", "--", *files), data).fine(), data, files)
+
+
+def test_an_import_tells_what_became_of_each_record(ada: Import) -> None:
+    assert "Streaming_History_Audio_2024_0.json: 5 listens, 1 quarantined, 1 passed over" in ada.process.out
+    assert "Streaming_History_Audio_2024_1.json: 1 listens, 1 quarantined, 0 passed over" in ada.process.out
+
+
+def test_listens_plays_sessions_and_charts_are_hers_and_by_utc_day(ada: Import) -> None:
+    listens = rows(ada.data, "events/listens")
+    assert {r["user_id"] for r in listens} == {"ada"}
+    found = sorted((str(r["day"]), f"{r['listened_at']:%H:%M}", r["recording_name"]) for r in listens)
+    assert found == [
+        ("2024-03-01", "10:00", "Prelude"),
+        ("2024-03-01", "10:03", "Fugue"),
+        ("2024-03-01", "18:00", "Prelude"),
+        ("2024-03-01", "23:58", "Prelude"),
+        ("2024-03-02", "10:00", "Gigue"),
+        ("2024-03-02", "12:00", "Gigue"),
+    ]
+    plays = rows(ada.data, "derived/plays")
+    assert sorted((str(r["day"]), r["user_id"], r["plays"]) for r in plays) == [
+        ("2024-03-01", "ada", 1),
+        ("2024-03-01", "ada", 3),
+        ("2024-03-02", "ada", 2),
+    ]
+    sessions = rows(ada.data, "events/sessions")
+    assert sorted((str(r["day"]), r["user_id"], r["listens"]) for r in sessions) == [
+        ("2024-03-01", "ada", 1),
+        ("2024-03-01", "ada", 1),
+        ("2024-03-01", "ada", 2),
+        ("2024-03-02", "ada", 1),
+        ("2024-03-02", "ada", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("chart", "starts"),
+    [("weekly", "2024-02-26"), ("monthly", "2024-03-01"), ("yearly", "2024-01-01"), ("all_time", "2002-10-01")],
+)
+def test_the_longer_charts_follow(ada: Import, chart: str, starts: str) -> None:
+    found = [r for r in rows(ada.data, f"derived/charts_{chart}") if r["entity"] == "recording"]
+    top = sorted((r["rank"], r["plays"], r["name"], r["listeners"]) for r in found)
+    assert {str(r["period_start"]) for r in found} == {starts}
+    assert top == [
+        (1, 3, "Clara Example – Prelude", 1),
+        (2, 2, "Ensemble Example – Gigue", 1),
+        (3, 1, "Clara Example – Fugue", 1),
+    ]
+
+
+def test_a_daily_chart_tells_the_place_of_the_day_before(ada: Import) -> None:
+    found = {(str(r["period_start"]), r["name"]): r for r in rows(ada.data, "derived/charts_daily")}
+    assert sorted(found) == [
+        ("2024-03-01", "Clara Example"),
+        ("2024-03-01", "Clara Example – Fugue"),
+        ("2024-03-01", "Clara Example – Prelude"),
+        ("2024-03-02", "Ensemble Example"),
+        ("2024-03-02", "Ensemble Example – Gigue"),
+    ]
+    assert all(r["previous_rank"] is None for r in found.values())
+
+
+def test_a_file_that_was_cut_gives_what_precedes_and_quarantine_says_so(ada: Import) -> None:
+    held = {r["file"]: r for r in rows(ada.data, "events/quarantine")}
+    assert held.keys() == {Path(f).name for f in ada.files}
+    cut, malformed = held["Streaming_History_Audio_2024_1.json"], held["Streaming_History_Audio_2024_0.json"]
+    assert "cut" in cut["reason"] or "end" in cut["reason"]
+    assert cut["record"] == 1
+    assert malformed["record"] == 6
+    assert malformed["reason"].startswith("ts is not a UTC time")
+
+
+def test_no_address_agent_or_account_comes_to_rest_anywhere(ada: Import) -> None:
+    places = list(_texts(ada.data))
+    kinds = {Path(place).suffix for place, _ in places}
+    assert {".parquet", ".db", ".err", ".json"} <= kinds  # tables, runs and logs have been looked at
+    assert not [(place, word) for place, text in places for word in PERSONAL if word in text]
+    said = ada.process.out + ada.process.err
+    assert not [word for word in PERSONAL if word in said]
+
+
+def _texts(folder: Path) -> Iterator[tuple[str, str]]:
+    """All there is to read under a folder: each file's bytes and, where they are packed, what they hold."""
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        yield str(path), path.read_bytes().decode("utf-8", "replace")
+        if path.suffix == ".parquet":
+            yield str(path), repr(pq.read_table(path).to_pylist())
+        elif path.suffix == ".db":
+            with sqlite3.connect(path) as base:
+                names = [n for (n,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+                for name in names:
+                    yield str(path), repr(base.execute(f'SELECT * FROM "{name}"').fetchall())
+
+
+def test_importing_again_says_that_nothing_changed_and_changes_no_table(ada: Import) -> None:
+    before, versions_before = told(ada.data, ()), versions(ada.data)
+    again = Process((*TUTTI, "import", "--listener", "ada", "--", *ada.files), ada.data).fine()
+    assert "already imported, nothing changed" in again.out
+    assert again.out.rstrip().endswith("Nothing new in these files: nothing changed.")
+    assert versions(ada.data) == versions_before
+    assert told(ada.data, ()) == before
+
+
+# What a person may get wrong.
+
+
+def _no_export(folder: Path) -> str:
+    path = folder / "holiday.json"
+    path.write_text('[{"title": "a postcard"}]')
+    return str(path)
+
+
+def _missing(folder: Path) -> str:
+    return str(folder / "nowhere.json")
+
+
+def _folder(folder: Path) -> str:
+    return str(folder)
+
+
+def _bomb(folder: Path) -> str:
+    path = folder / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("endsong_0.json", "w") as file:
+        file.write(b"[" + json.dumps(WHOLE[0]).encode() + b",")
+        for _ in range(300):
+            file.write(b" " * (1 << 20))
+        file.write(json.dumps(WHOLE[1]).encode() + b"]")
+    return str(path)
+
+
+def _climbing(folder: Path) -> str:
+    path = folder / "climbing.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("endsong_0.json", json.dumps(WHOLE))
+        archive.writestr("../../endsong_1.json", json.dumps(WHOLE))
+    return str(path)
+
+
+def _nobody(folder: Path) -> str:
+    path = folder / "endsong_0.json"
+    path.write_text(json.dumps(WHOLE))
+    return str(path)
+
+
+MISTAKES = {
+    "a file that is no export": (_no_export, "ada", "holds no listens"),
+    "a missing file": (_missing, "ada", "cannot be read"),
+    "a folder": (_folder, "ada", "is a folder"),
+    "a zip bomb": (_bomb, "ada", "unpacks to far more"),
+    "a zip that climbs out": (_climbing, "ada", "leads out of it"),
+    "no listener": (_nobody, "", "LISTENER=ada"),
+}
+
+
+@pytest.fixture(scope="module")
+def mistaken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Process]:
+    """Each mistake made, all at once."""
+    found = {}
+    for name, (make, listener, _) in MISTAKES.items():
+        folder = tmp_path_factory.mktemp("mistake")
+        command = (*TUTTI, "import", "--listener", listener, "--", make(folder))
+        found[name] = Process(command, folder / "data")
+    return found
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_told_in_one_line_and_nothing_goes_in(mistaken: dict[str, Process], mistake: str) -> None:
+    process, says = mistaken[mistake], MISTAKES[mistake][2]
+    assert process.code == 1
+    assert process.err.count("\n") == 1, process.err
+    assert process.err.startswith("tutti: ")
+    assert says in process.err
+    assert not [n for n in tables(process.data) if len(table(process.data, n))]
+
+
+# Backfills, from the shell.
+
+
+def _backfilling(ada: Import, folder: Path, *command: str, **more: str) -> Process:
+    """A command on a copy of Ada's data of which only what was imported is left."""
+    data = folder / "data"
+    shutil.copytree(ada.data / "lake", data / "lake")
+    for name in tables(data):
+        if name not in ("events/raw_listens", "events/imports", "events/quarantine"):
+            shutil.rmtree(data / "lake" / name)
+    return Process(command, data, more)
+
+
+SELECTED = " or ".join(f'key:"{n}"' for n in DAILY)
+SPAN = ("--partition-range", "2024-03-01...2024-03-03")
+ON_DUCKDB = ("--config-json", json.dumps({"resources": {"engine": {"config": {"name": "duckdb"}}}}))
+MATERIALIZE = (DAGSTER, "asset", "materialize", "-m", "orchestration.definitions", "--select")
+WATCHED = {"PYTHONPROFILEIMPORTTIME": "1"}  # Python tells on stderr which modules it imports
+
+
+@pytest.fixture(scope="module")
+def backfills(ada: Import, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Process]:
+    """Backfills of every kind, all at once, each on data of its own."""
+
+    def begin(*command: str, **more: str) -> Process:
+        return _backfilling(ada, tmp_path_factory.mktemp("backfill"), *command, **more)
+
+    return {
+        "dagster": begin(*MATERIALIZE, SELECTED, *SPAN, **WATCHED),
+        "dg": begin(DG, "launch", "--assets", SELECTED, *SPAN),
+        "duckdb": begin(*MATERIALIZE, SELECTED, *SPAN, *ON_DUCKDB, **WATCHED),
+        "too early": begin(*MATERIALIZE, SELECTED, "--partition", "1999-01-01"),
+        "too early, many": begin(DG, "launch", "--assets", SELECTED, "--partition-range", "1999-01-01...2024-03-03"),
+        "too late": begin(DG, "launch", "--assets", SELECTED, "--partition", "2999-01-01"),
+    }
+
+
+@pytest.mark.parametrize("by", ["dagster", "dg", "duckdb"])
+def test_a_backfill_of_a_range_gives_the_tables_of_the_import(
+    ada: Import, backfills: dict[str, Process], by: str
+) -> None:
+    process = backfills[by].fine()
+    for name in DAILY:
+        assert rows(process.data, name) == rows(ada.data, name), name
+
+
+@pytest.mark.parametrize("by", ["dagster", "dg"])
+def test_a_backfill_of_a_range_is_one_run(backfills: dict[str, Process], by: str) -> None:
+    with sqlite3.connect(backfills[by].fine().data / "dagster" / "history" / "runs.db") as base:
+        assert base.execute("SELECT status FROM runs").fetchall() == [("SUCCESS",)]
+
+
+def test_a_run_may_ask_for_another_engine(backfills: dict[str, Process]) -> None:
+    usual, asked = backfills["dagster"].fine().err, backfills["duckdb"].fine().err
+    assert ("resources.engines.pandas" in usual, "resources.engines.duckdb" in usual) == (True, False)
+    assert ("resources.engines.pandas" in asked, "resources.engines.duckdb" in asked) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("which", "names"), [("too early", "1999-01-01"), ("too early, many", "1999-01-01"), ("too late", "2999-01-01")]
+)
+def test_a_partition_that_does_not_exist_is_refused_by_name_and_nothing_is_lost(
+    ada: Import, backfills: dict[str, Process], which: str, names: str
+) -> None:
+    process = backfills[which]
+    assert process.code != 0
+    assert names in process.err.splitlines()[-1] + process.out
+    assert rows(process.data, "events/raw_listens") == rows(ada.data, "events/raw_listens")
+
+
+# A process that is killed.
+
+# The import as the command line runs it, in a process that the system kills after so many commits to the lake.
+KILLED = """
+import os, signal, sys
+from orchestration.__main__ import main
+from resources.lake import Lake
+
+left, commit = int(sys.argv.pop(1)), Lake._commit
+
+def last(self, table, *rest):
+    global left
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    return commit(self, table, *rest)
+
+Lake._commit = last
+sys.exit(main())
+"""
+# Two files, with three commits each: raw listens, quarantine, the row of imports. Then listens, plays and so on.
+POINTS = {"once files are written": 0, "after raw listens": 1, "between two files": 3, "after listens": 7}
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Import]:
+    """An import killed at each point."""
+    found = {}
+    for name, commits in POINTS.items():
+        folder = tmp_path_factory.mktemp("killed")
+        files = exported(folder / "exports")
+        command = (sys.executable, "-c", KILLED, str(commits), "import", "--listener", "ada", "--", *files)
+        found[name] = Import(Process(command, folder / "data"), folder / "data", files)
+    return found
+
+
+@pytest.fixture(scope="module")
+def rerun(killed: dict[str, Import]) -> dict[str, Process]:
+    """The same command once more, after each kill."""
+    assert all(k.process.code == -9 for k in killed.values())
+    return {
+        name: Process((*TUTTI, "import", "--listener", "ada", "--", *k.files), k.data) for name, k in killed.items()
+    }
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_an_import_killed_and_run_again_equals_a_calm_one(ada: Import, rerun: dict[str, Process], point: str) -> None:
+    assert told(rerun[point].fine().data) == told(ada.data)
