@@ -7,7 +7,7 @@ import dagster as dg
 from assets import content, derived, events
 from orchestration.jobs import JOBS
 from orchestration.sensors import SENSORS
-from resources.environments import environment
+from resources.environments import ENVIRONMENTS, environment
 
 LAYERS = {"content": content, "events": events, "derived": derived}
 
@@ -15,7 +15,7 @@ LAYERS = {"content": content, "events": events, "derived": derived}
 def build(name: str) -> dg.Definitions:
     """Assemble the platform in one environment. Raises `TuttiError` for an unknown one."""
     resources = environment(name)
-    engine = resources["engine"].name.value
+    engine = ENVIRONMENTS[name]().name.value
     found = [
         definition
         for layer, package in LAYERS.items()

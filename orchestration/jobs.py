@@ -1,5 +1,6 @@
 """Jobs: what people, schedules and sensors start by name. A single asset or a backfill needs none."""
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 
 import dagster as dg
@@ -7,6 +8,8 @@ import dagster as dg
 from assets.partitions import PERIODS
 
 BY_HAND = "tutti/by_hand"  # tags a run from the command line, which itself starts what follows
+
+QUIET = timedelta(days=365)  # a run costs seconds, a day in a run milliseconds: beyond this, two runs cost less
 
 IMPORTED = dg.AssetSelection.assets(["events", "imports"], ["events", "quarantine"])
 CONTENT = dg.AssetSelection.groups("content") | dg.AssetSelection.assets(["derived", "lyrics_word_counts"])
@@ -33,22 +36,42 @@ all_time = dg.define_asset_job("all_time", EVER, description="Charts of all time
 JOBS = [import_listens, content, daily, *longer.values(), all_time]
 
 
-def following(first: date, last: date, today: date) -> list[tuple[str, dg.PartitionKeyRange | None]]:
-    """The jobs to run, in order, once listens of the days from `first` to `last` have changed.
+def owed(instance: dg.DagsterInstance) -> list[date]:
+    """The days imported since the charts of all time, which are made last: also those of a run that was killed."""
+    done = instance.fetch_materializations(dg.AssetKey(["derived", "charts_all_time"]), limit=1).records
+    told = instance.get_latest_storage_id_by_partition(
+        dg.AssetKey(["events", "raw_listens"]), dg.DagsterEventType.ASSET_MATERIALIZATION
+    )
+    return sorted(date.fromisoformat(day) for day, told_at in told.items() if not done or told_at > done[0].storage_id)
+
+
+def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
+    """The first and last day of each stretch of days that has no quiet time longer than `QUIET` in it."""
+    found: list[tuple[date, date]] = []
+    for day in sorted(days):
+        if found and day - found[-1][1] <= QUIET:
+            found[-1] = (found[-1][0], day)
+        else:
+            found.append((day, day))
+    return found
+
+
+def following(first: date, last: date, today: date) -> list[tuple[str, dg.PartitionKeyRange]]:
+    """The jobs to run, in order and before `all_time`, once listens of the days from `first` to `last` have changed.
 
     A session reaches into the day after it began, and a chart looks back one period: so a day more on either side,
     and a period more at the end.
     """
-    runs: list[tuple[str, dg.PartitionKeyRange | None]] = []
+    runs: list[tuple[str, dg.PartitionKeyRange]] = []
     for period in PERIODS:
         assert period.partitions is not None
-        start = period.first(first - timedelta(days=1) if period.name == "daily" else first)
         end = min(period.following(period.first(last)), period.first(today))
+        start = min(period.first(first - timedelta(days=1) if period.name == "daily" else first), end)
         keys = dg.PartitionKeyRange(
             max(start.isoformat(), period.partitions.get_first_partition_key() or ""), end.isoformat()
         )
         runs.append((period.name, keys))
-    return [*runs, ("all_time", None)]
+    return runs
 
 
 def span(keys: dg.PartitionKeyRange | None) -> dict[str, str]:

@@ -1,12 +1,12 @@
 """Runs of the platform's jobs in this process, one after the other, for the command line."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
 from orchestration import definitions
-from orchestration.jobs import BY_HAND, following, span
+from orchestration.jobs import BY_HAND, following, owed, span, stretches
 from orchestration.terminal import Progress, logger
 from resources.errors import TuttiError
 
@@ -21,13 +21,16 @@ class Runner:
         self.instance = dg.DagsterInstance.get()
 
     def take(self, what: dict[str, Any]) -> bool:
-        """Import listens and run what follows from the days they touch; whether there was anything new."""
+        """Import listens and run what follows from the days they touch; whether there was anything to do."""
         self.run("import_listens", config={"imports": {"config": what}})
-        if not self.progress.days:
+        today, days = datetime.now(UTC).date(), owed(self.instance)
+        if not days:
             return False
-        days = sorted(map(date.fromisoformat, self.progress.days))
-        for job, keys in following(days[0], days[-1], datetime.now(UTC).date()):
+        for first, last in stretches(days):
+            self.run(*following(first, last, today)[0])
+        for job, keys in following(min(days), max(days), today)[1:]:
             self.run(job, keys)
+        self.run("all_time")
         return True
 
     def run(self, job: str, keys: dg.PartitionKeyRange | None = None, config: dict[str, Any] | None = None) -> None:

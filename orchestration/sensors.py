@@ -5,17 +5,17 @@ from datetime import UTC, date, datetime
 
 import dagster as dg
 
-from orchestration.jobs import BY_HAND, JOBS, content, daily, following, import_listens, span
+from orchestration.jobs import BY_HAND, JOBS, all_time, content, daily, following, import_listens, owed, span, stretches
 
 FIRST, LAST = "tutti/first_day", "tutti/last_day"  # tags that tell the days an import touched
 
 
-def touched(instance: dg.DagsterInstance, run_id: str) -> tuple[date, date] | None:
-    """The first and last day on which a run imported listens; none if it imported nothing new."""
+def touched(instance: dg.DagsterInstance, run_id: str) -> set[date]:
+    """The days that a run imported, or one before it that was killed."""
     logs = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
     told = [e.dagster_event.materialization for e in logs if e.dagster_event]
-    days = [m.partition for m in told if m.asset_key == dg.AssetKey(["events", "raw_listens"]) and m.partition]
-    return (date.fromisoformat(min(days)), date.fromisoformat(max(days))) if days else None
+    days = {m.partition for m in told if m.asset_key == dg.AssetKey(["events", "raw_listens"]) and m.partition}
+    return {*map(date.fromisoformat, days), *owed(instance)}
 
 
 @dg.run_status_sensor(
@@ -31,22 +31,23 @@ def follow_imports(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest
     if BY_HAND in run.tags:
         yield dg.SkipReason("started from the command line, which sees to the rest itself")
     elif run.job_name == import_listens.name:
-        if (days := touched(context.instance, run.run_id)) is None:
+        days = touched(context.instance, run.run_id)
+        if not days:
             yield dg.SkipReason("the files held nothing new")
-        else:
-            first, last = days
+        for first, last in stretches(days):
             (job, keys), *_ = following(first, last, today)
-            told = {FIRST: first.isoformat(), LAST: last.isoformat()}
-            yield _request(run.run_id, job, keys, told)
+            yield _request(run.run_id, job, keys, {FIRST: first.isoformat(), LAST: last.isoformat()})
     elif FIRST in run.tags:
         first, last = (date.fromisoformat(run.tags[t]) for t in (FIRST, LAST))
         for job, keys in following(first, last, today)[1:]:
             yield _request(run.run_id, job, keys, {})
+        yield _request(run.run_id, all_time.name, None, {})
 
 
 def _request(run_id: str, job: str, keys: dg.PartitionKeyRange | None, tags: dict[str, str]) -> dg.RunRequest:
     """A run of a job over a range of its partitions."""
-    return dg.RunRequest(run_key=f"{run_id}-{job}", job_name=job, tags=tags | span(keys))
+    run_key = f"{run_id}-{job}-{keys.start if keys else 'ever'}"
+    return dg.RunRequest(run_key=run_key, job_name=job, tags=tags | span(keys))
 
 
 SENSORS = [follow_imports]

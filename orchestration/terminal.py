@@ -15,7 +15,7 @@ class Progress(logging.Handler):
         self.say = say
         self.rows: dict[str, int | None] = {}
         self.seconds: dict[str, float] = {}
-        self.days: set[str] = set()
+        self._written: dict[str, int | None] = {}
         self.cause: str | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -36,19 +36,18 @@ class Progress(logging.Handler):
     def _materialized(self, event: dg.DagsterEvent) -> None:
         told = event.materialization
         name = told.asset_key.to_user_string()
-        if name == "events/raw_listens":
-            self.days.add(str(told.partition))
         rows = told.metadata.get("rows written") or told.metadata.get("dagster/row_count")
-        self.rows[name] = rows.value if rows else self.rows.get(name)  # type: ignore[assignment]
+        self._written[name] = rows.value if rows else None  # type: ignore[assignment]
 
     def _done(self, event: dg.DagsterEvent) -> None:
         seconds = event.step_success_data.duration_ms / 1000
         name = (event.step_key or "").replace("__", "/", 1)
         if name == "imports":
             name = "events/imports"
-        if name in self.rows:  # a check has none
+        if name in self._written:  # a check has none
+            rows = self._written.pop(name)
             self.seconds[name] = self.seconds.get(name, 0) + seconds
-            rows = self.rows[name]
+            self.rows[name] = (self.rows.get(name) or 0) + rows if rows is not None else None
             self.say(f"  ✓ {name:30s} {'' if rows is None else f'{rows:>10,} rows'} {seconds:8.1f} s")
 
     def _checked(self, event: dg.DagsterEvent) -> None:

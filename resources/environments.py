@@ -24,9 +24,11 @@ def data_folder() -> Path:
 def resources(engine: EngineResource) -> dict[str, Any]:
     """What assets ask for by name, on an engine."""
     data = data_folder()
+    # Dagster hands what the launchpad says to the IO manager only if the engine is configured at launch.
+    chosen = EngineResource.configure_at_launch(**{k: v for k, v in engine if v is not None})
     return {
-        "engine": engine,
-        "io_manager": LakeIO(engine=engine, root=str(data / "lake")),
+        "engine": chosen,
+        "io_manager": LakeIO(engine=chosen, root=str(data / "lake")),
         "landing": Landing(root=str(data / "landing")),
     }
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from resources.engines.duckdb import DuckEngine
 from resources.engines.pandas import PandasEngine
@@ -17,6 +17,7 @@ settings.register_profile(
     derandomize=True,
     database=None,
     max_examples=40,
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 settings.load_profile("tutti")

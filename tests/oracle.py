@@ -26,7 +26,7 @@ def assert_same(got: pa.Table, want: Iterable[Row], schema: pa.Schema) -> None:
     ours, theirs = ([_sortable(r, schema) for r in rows] for rows in (got.to_pylist(), want))
     exact, wanted = (Counter(repr(e) for e, _ in rows) for rows in (ours, theirs))
     assert exact == wanted, f"too many: {list((exact - wanted).elements())[:3]}, missing: {list((wanted - exact).elements())[:3]}"
-    for (_, a), (row, b) in zip(sorted(ours), sorted(theirs), strict=True):
+    for (_, a), (row, b) in zip(sorted(ours, key=_order), sorted(theirs, key=_order), strict=True):
         assert all(_close(x, y) for x, y in zip(a, b, strict=True)), f"{a} is not {b} in {row}"
 
 
@@ -125,9 +125,9 @@ def chart(
             )
     charted = [r for r in found if first <= r["period_start"] <= last]
     for row in charted:
-        before = begin(row["period_start"] - timedelta(days=1), period)
+        before = begin(row["period_start"] - timedelta(days=1), period) if period != "all_time" else None
         known = [n for n in names if n["entity"] == row["entity"] and n["entity_id"] == row["entity_id"]]
-        known = [n for n in known if before <= begin(n["day"], period) <= row["period_start"]]
+        known = [n for n in known if begin(n["day"], period) in (before, row["period_start"])]
         row["previous_rank"] = places.get((before, row["entity"], row["entity_id"]))
         row["name"] = max(known, key=lambda n: (n["day"], n["name"]))["name"] if known else None
     return charted
@@ -202,6 +202,10 @@ def _sortable(row: Row, schema: pa.Schema) -> tuple[Any, list[float]]:
     fractions = [f.name for f in schema if pa.types.is_floating(f.type)]
     exact = [(row[n] is not None, row[n]) for n in schema.names if n not in fractions]
     return tuple((known, _plain(value) if known else 0) for known, value in exact), [row[n] for n in fractions]
+
+
+def _order(row: tuple[Any, list[float]]) -> Any:
+    return row[0], [(x is not None, x or 0.0) for x in row[1]]
 
 
 def _plain(value: Any) -> Any:

@@ -21,6 +21,7 @@ from assets.events import listens, sessions
 from assets.events.imports import RAW_LISTENS
 from assets.events.listens import LISTENS
 from assets.events.sessions import SESSIONS
+from assets.partitions import FIRST_DAY
 from resources.frame import Engine, Frame
 from tests import oracle, tables
 from tests.oracle import Row
@@ -29,7 +30,7 @@ from tests.tables import LEAP, TRICKY_LISTENS, TRICKY_LYRICS, TRICKY_RAW, at, li
 Span = tuple[date, date]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Transformation:
     """What an asset makes of tables, for a range of its partitions."""
 
@@ -41,6 +42,9 @@ class Transformation:
     drawn: st.SearchStrategy[tuple[list[Row], Span]]  # rows to begin with, and a range
     hard: tuple[tuple[list[Row], Span], ...]
     prepare: Callable[[list[Row], Span], Sequence[list[Row]]] = lambda rows, span: [rows]
+
+    def __repr__(self) -> str:
+        return self.name
 
     def on(self, engine: Engine, rows: Sequence[list[Row]], span: Span) -> pa.Table:
         """The result on an engine."""
@@ -83,8 +87,8 @@ AMONG_DAYS = st.tuples(st.integers(0, 3), st.integers(0, 1)).map(
 def _chart(period: str, asset: dg.AssetsDefinition) -> Transformation:
     def prepare(rows: list[Row], span: Span) -> list[list[Row]]:
         """The days that a chart reads: those of its periods and of the one before."""
-        before = oracle.begin(span[0] - timedelta(days=1), period)
-        read = [r for r in rows if before <= oracle.begin(r["day"], period) <= span[1]]
+        before = max(oracle.begin(span[0] - timedelta(days=1), period), FIRST_DAY)
+        read = [r for r in rows if before <= r["day"] and oracle.begin(r["day"], period) <= span[1]]
         return [oracle.plays(read), oracle.artist_plays(read), oracle.names(read)]
 
     def answer(*rows: list[Row], span: Span) -> list[Row]:
@@ -94,7 +98,7 @@ def _chart(period: str, asset: dg.AssetsDefinition) -> Transformation:
     if period != "all_time":
         for _ in range(2):
             starts.append(oracle.begin(starts[-1] + timedelta(days=_longest(period)), period))
-    days = sorted({d for s in starts for d in (s - timedelta(days=1), s, s + timedelta(days=_longest(period) // 2))})
+    days = sorted({s + timedelta(days=d) for s in starts for d in (-1, 0, _longest(period) // 2)})
     spans = [(first, last) for first in starts for last in starts if first <= last]
     return Transformation(
         f"charts_{period}",

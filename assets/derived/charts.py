@@ -69,11 +69,9 @@ def as_entity(plays: nw.LazyFrame, entity: str, id: str) -> nw.LazyFrame:
     )
 
 
-def into_periods(plays: nw.LazyFrame, calendar: nw.LazyFrame) -> nw.LazyFrame:
-    """Plays with the period of their day."""
-    return plays.join(calendar, on="day", how="inner").select(
-        "period", "user_id", "entity", "entity_id", "plays", "ms_played"
-    )
+def into_periods(rows: nw.LazyFrame, calendar: nw.LazyFrame) -> nw.LazyFrame:
+    """Plays or names with the period of their day."""
+    return rows.join(calendar, on="day", how="inner")
 
 
 def of_listeners(plays: nw.LazyFrame) -> nw.LazyFrame:
@@ -100,13 +98,18 @@ def ranked(totals: nw.LazyFrame) -> nw.LazyFrame:
 
 
 def moved(chart: nw.LazyFrame, names: nw.LazyFrame) -> nw.LazyFrame:
-    """Each entity's place in the period before, and its name."""
-    before, place = (nw.col(c).shift(1).over("entity", "entity_id", order_by="period") for c in ("period", "rank"))
-    rows = chart.with_columns(before=before, place=place)
+    """Each entity's place in the period before, and its last name in this period, else in that one."""
+    last = names.unique(["period", *KEY], keep="last", order_by=["day", "name"]).select("period", *KEY, "name")
+    rows = chart.join(last, on=["period", *KEY], how="left")
+    columns = {"before": "period", "place": "rank", "called": "name"}
+    earlier = {new: nw.col(c).shift(1).over(*KEY, order_by="period") for new, c in columns.items()}
+    rows = rows.with_columns(**earlier)
     follows = nw.col("before") == nw.col("period") - 1
-    rows = rows.with_columns(previous_rank=nw.when(follows).then(nw.col("place")))
-    last = names.unique(KEY, keep="last", order_by=["day", "name"]).select(*KEY, "name")
-    return rows.drop("before", "place").join(last, on=KEY, how="left")
+    unnamed = nw.col("name").is_null() & follows
+    return rows.with_columns(
+        previous_rank=nw.when(follows).then(nw.col("place")),
+        name=nw.when(unnamed).then(nw.col("called")).otherwise(nw.col("name")),
+    ).drop(*columns)
 
 
 def dated(chart: nw.LazyFrame, starts: nw.LazyFrame) -> nw.LazyFrame:
@@ -121,7 +124,7 @@ def rank_periods(plays: Frame, artist_plays: Frame, names: Frame, days: pa.Table
     )
     rows = heard.map(into_periods, broadcast=[days])
     chart = rows.per(KEY, count_listeners, combine=of_listeners).per(["period", "entity"], ranked)
-    return chart.per(KEY, moved, names).map(dated, broadcast=[periods])
+    return chart.per(KEY, moved, names.map(into_periods, broadcast=[days])).map(dated, broadcast=[periods])
 
 
 def chart_of(period: Period) -> dg.AssetsDefinition:

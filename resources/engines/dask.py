@@ -49,7 +49,8 @@ class DaskEngine(Engine):
         import dask.dataframe as dd
 
         self.client  # noqa: B018 (connects)
-        return Frame(self, dd.from_pandas(lend(table), npartitions=max(1, min(self.shares, len(table))), sort=False))
+        rows = dd.from_pandas(lend(table), npartitions=max(1, min(self.shares, len(table))), sort=False)
+        return Frame(self, rows.clear_divisions())  # rows have no index that means anything, and keep none
 
     def read(self, scan: Scan) -> Frame:
         import dask.dataframe as dd
@@ -83,7 +84,7 @@ class DaskEngine(Engine):
     def concat(self, natives: list[Any]) -> Any:
         import dask.dataframe as dd
 
-        return dd.concat(natives, interleave_partitions=True)
+        return dd.concat(natives)
 
     def keep(self, native: Any) -> Any:
         return native.persist()

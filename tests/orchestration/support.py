@@ -105,8 +105,10 @@ def rows(data: Path, name: str) -> list[Row]:
 
 def told(data: Path, without: tuple[str, ...] = ("imported_at", "seen_at")) -> dict[str, list[Row]]:
     """Every row of every table, but for the columns that tell when it was made."""
-    return {n: sorted(({k: v for k, v in r.items() if k not in without} for r in rows(data, n)), key=repr)
-            for n in tables(data)}
+    return {
+        n: sorted(({k: v for k, v in r.items() if k not in without} for r in rows(data, n)), key=repr)
+        for n in tables(data)
+    }
 
 
 def versions(data: Path) -> dict[str, int]:

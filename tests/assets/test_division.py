@@ -1,0 +1,141 @@
+"""Clusters divide the work on large tables: rows never come to one place, and the result is that of pandas."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import resources.lake
+from assets.content.lyrics import LYRICS
+from assets.derived.charts import KEY, as_entity, calendar, count_listeners, into_periods, of_listeners
+from assets.events.imports import RAW_LISTENS
+from assets.partitions import DAY
+from resources.engines.pandas import PandasEngine
+from resources.frame import Engine, Frame, conform
+from resources.lake import Lake, write_files
+from tests.oracle import begin
+from tests.tables import LEAP, many_lyrics, many_raw_listens
+from tests.transformations import TRANSFORMATIONS, Span, Transformation
+
+LISTENS, DAYS, TEXTS = 200_000, 40, 4_000
+ENOUGH = 3  # shares that must have rows, of the four that a shuffle makes here
+LARGE = {t.name: t for t in TRANSFORMATIONS if t.name not in ("charts_weekly", "charts_yearly")}  # as the others
+
+
+@dataclass(frozen=True)
+class World:
+    """Large tables in a lake, as the assets make them on pandas."""
+
+    lake: Lake
+    schemas: dict[str, pa.Schema]
+
+    def read(self, engine: Engine, name: str) -> Frame:
+        return engine.read(self.lake.scan(name, self.schemas[name]))
+
+    def make(self, engine: Engine, made: Transformation) -> Frame:
+        return made.run(*(self.read(engine, n) for n in made.reads), span=_span(made))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    found = World(Lake(tmp_path_factory.mktemp("lake")), {"raw_listens": RAW_LISTENS, "lyrics": LYRICS})
+    given = {"raw_listens": many_raw_listens(LISTENS, days=DAYS), "lyrics": many_lyrics(TEXTS)}
+    with patch.object(resources.lake, "FILE_ROWS", 20_000):  # many files, as of many days
+        for name, table in given.items():
+            found.lake.replace(name, iter([table]), found.schemas[name])
+        for name, made in LARGE.items():
+            found.schemas[name] = made.schema
+            found.lake.replace(name, found.make(PandasEngine(), made), made.schema)
+    return found
+
+
+@pytest.mark.parametrize("made", LARGE.values(), ids=str)
+def test_a_large_table_gives_the_rows_of_pandas_from_several_shares(
+    made: Transformation, cluster: Engine, world: World, tmp_path: Path
+) -> None:
+    with nothing_collected():
+        frame = world.make(cluster, made)
+    shares = stored(frame, made.schema, tmp_path)
+    assert len(shares) >= ENOUGH
+    assert_equal(pa.concat_tables(shares), world.lake.scan(made.name, made.schema).table())
+
+
+def test_duckdb_gives_the_rows_of_pandas(duckdb: Engine, world: World) -> None:
+    for name, made in LARGE.items():
+        assert_equal(world.make(duckdb, made).collect(made.schema), world.lake.scan(name, made.schema).table())
+
+
+def test_what_a_chart_ranks_is_counted_in_several_shares(cluster: Engine, world: World, tmp_path: Path) -> None:
+    days = calendar(DAY, LEAP, LEAP + timedelta(days=DAYS))
+    with nothing_collected():
+        plays = world.read(cluster, "plays").map(partial(as_entity, entity="recording", id="recording_id"))
+        counted = plays.map(into_periods, broadcast=[days]).per(KEY, count_listeners, combine=of_listeners)
+    schema = pa.schema([("entity_id", pa.string()), ("plays", pa.int64())])
+    assert len(stored(counted, schema, tmp_path)) >= ENOUGH
+
+
+def test_collecting_while_a_frame_is_built_is_noticed(cluster: Engine) -> None:
+    rows = cluster.lift(pa.table({"a": [1]}))
+    with nothing_collected(), pytest.raises(AssertionError, match="rows came"):
+        rows.collect()
+
+
+def stored(frame: Frame, schema: pa.Schema, folder: Path) -> list[pa.Table]:
+    """What each share wrote, where it had rows."""
+    write = partial(write_files, folder=str(folder), schema=schema, order=())
+    files = [pq.read_table(folder / name) for name in frame.engine.store(frame.native, write)]
+    return [f for f in files if len(f)]
+
+
+def assert_equal(got: pa.Table, want: pa.Table) -> None:
+    keys = [(f.name, "ascending") for f in want.schema if not pa.types.is_nested(f.type)]
+    same: bool = conform(got, want.schema).sort_by(keys).equals(want.sort_by(keys))
+    assert same, f"{len(got):,} rows differ from the {len(want):,} of pandas"
+
+
+def nothing_collected() -> AbstractContextManager[Any]:
+    """While this lasts, no rows may come to this process."""
+    import dask
+    import dask.dataframe as dd
+    import distributed
+    from pyspark.sql.classic.dataframe import DataFrame
+
+    from resources.engines.dask import DaskEngine
+    from resources.engines.spark import SparkEngine
+
+    ways: list[tuple[Any, str]] = [
+        *((engine, "collect") for engine in (DaskEngine, SparkEngine)),
+        *((dd.DataFrame, way) for way in ("compute", "head", "__len__")),
+        (dask, "compute"),
+        *((distributed.Client, way) for way in ("compute", "gather", "get")),
+        *((DataFrame, way) for way in ("collect", "toArrow", "toPandas", "toLocalIterator", "count", "head", "take")),
+    ]
+    stack = ExitStack()
+    for place, way in ways:
+        stack.enter_context(patch.object(place, way, _refuse(way)))
+    return stack
+
+
+def _refuse(way: str) -> Callable[..., Any]:
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise AssertionError(f"rows came here by {way}")
+
+    return refuse
+
+
+def _span(made: Transformation) -> Span:
+    """All partitions of the large tables."""
+    last = LEAP + timedelta(days=DAYS - 1)
+    period = made.name.removeprefix("charts_")
+    if period == made.name:
+        return LEAP, last
+    first: date = begin(LEAP, period)
+    return first, begin(last, period)

@@ -1,0 +1,94 @@
+"""A range of days run at once gives the rows of its days run one by one, each from the days that it reads."""
+
+from datetime import date, timedelta
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assets.derived import charts, names, plays
+from assets.events import listens, sessions
+from assets.events.sessions import SESSIONS
+from assets.partitions import DAILY, PERIODS
+from resources.frame import Engine, Frame
+from resources.lake import Lake, Slice
+from tests import oracle, tables
+from tests.oracle import Row, assert_same, begin
+from tests.tables import LEAP, TRICKY_LISTENS, TRICKY_RAW
+from tests.transformations import CHARTS, SESSIONS_OF_LISTENS, TRANSFORMATIONS, Span
+
+BY_NAME = {t.name: t for t in TRANSFORMATIONS}
+ASSETS = {
+    "listens": listens.listens,
+    "sessions": sessions.sessions,
+    "plays": plays.plays,
+    "artist_plays": plays.artist_plays,
+    "names": names.names,
+    **{f"charts_{p.name}": asset for p, asset in zip(PERIODS, charts.charts, strict=False)},
+}
+ROLLUPS = (oracle.plays, oracle.artist_plays, oracle.names)
+RANDOM_DAYS = {
+    "listens": tables.raw_listens(),
+    "sessions": tables.evenings(),
+    **dict.fromkeys(("plays", "artist_plays", "names"), tables.listens()),
+    **{t.name: t.drawn.map(lambda drawn: drawn[0]) for t in CHARTS.values()},
+}
+
+
+@pytest.mark.parametrize("name", ASSETS)
+@given(data=st.data())
+def test_days_one_by_one_give_the_range(name: str, pandas: Engine, data: st.DataObject) -> None:
+    check(name, pandas, data.draw(RANDOM_DAYS[name]))
+
+
+@pytest.mark.parametrize("name", ASSETS)
+def test_tricky_days_one_by_one_give_the_range(name: str, local: Engine) -> None:
+    check(name, local, TRICKY_RAW if name == "listens" else TRICKY_LISTENS)
+
+
+@given(heard=tables.evenings(), days=st.permutations(range(6)))
+def test_days_may_come_in_any_order(
+    heard: list[Row], days: list[int], pandas: Engine, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    lake = Lake(tmp_path_factory.mktemp("lake"))
+    for day in (LEAP + timedelta(days=n - 1) for n in days):
+        lake.replace("sessions", run("sessions", pandas, heard, (day, day)), SESSIONS, Slice("day", day, day))
+    span = (LEAP - timedelta(days=1), LEAP + timedelta(days=4))
+    stored = lake.scan("sessions", SESSIONS).table()
+    assert_same(stored, SESSIONS_OF_LISTENS.oracle(heard, span=span), SESSIONS)
+
+
+def check(name: str, engine: Engine, rows: list[Row]) -> None:
+    """At once and one by one, over every partition that has a row and its neighbours."""
+    period = name.removeprefix("charts_") if name.startswith("charts_") else "daily"
+    days = [r["day"] + timedelta(days=d) for r in rows for d in (-1, 0, 1)] or [LEAP]
+    starts = sorted({begin(day, period) for day in days})
+    each = [run(name, engine, rows, (start, start)).collect(BY_NAME[name].schema) for start in starts]
+    whole = run(name, engine, rows, (starts[0], starts[-1])).collect(BY_NAME[name].schema)
+    assert_same(whole, pa.concat_tables(each).to_pylist(), BY_NAME[name].schema)
+
+
+def run(name: str, engine: Engine, rows: list[Row], span: Span) -> Frame:
+    """An asset's rows for a range of its partitions, from the days that Dagster gives it."""
+    made = BY_NAME[name]
+    first, last = read(ASSETS[name], span)
+    days = [r for r in rows if first <= r["day"] <= last]
+    given = [answer(days) for answer in ROLLUPS] if name.startswith("charts") else [days]
+    frames = (engine.lift(tables.table(r, s)) for r, s in zip(given, made.reads.values(), strict=True))
+    return made.run(*frames, span=span)
+
+
+def read(asset: dg.AssetsDefinition, span: Span) -> Span:
+    """The first and last day of what Dagster hands to an asset for a range of its partitions."""
+    input = next(iter(asset.keys_by_input_name.values()))
+    mapping, partitions = asset.get_partition_mapping(input), asset.partitions_def
+    if mapping is None:
+        return span
+    assert isinstance(partitions, dg.TimeWindowPartitionsDefinition)
+    keys = partitions.get_partition_keys_in_range(dg.PartitionKeyRange(*(d.isoformat() for d in span)))
+    subset = partitions.subset_with_partition_keys(keys)
+    found = mapping.get_upstream_mapped_partitions_result_for_partitions(subset, partitions, DAILY)
+    days = sorted(map(date.fromisoformat, found.partitions_subset.get_partition_keys()))
+    return days[0], days[-1]

@@ -1,0 +1,77 @@
+"""One small world, materialized once in each of two environments, for every test that looks at what became of it."""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from resources.sandbox import world
+from resources.sandbox.world import Summary
+from tests.orchestration.support import Process
+
+FIRST_DAY, DAYS, LISTENERS = date(2025, 2, 28), 4, 40  # crosses a month and a week; every kind of dirt is in it
+
+EVERYTHING = """
+from orchestration.home import dagster_home
+dagster_home()
+from orchestration.runner import Runner
+runner = Runner()
+runner.run("content")
+runner.take({})
+"""
+
+
+@dataclass
+class World:
+    """What the sandbox wrote, and where the platform keeps what it made of it."""
+
+    summary: Summary
+    data: Path
+    process: Process
+
+    @contextmanager
+    def instance(self) -> Iterator[dg.DagsterInstance]:
+        """Dagster's own records of the runs."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DAGSTER_HOME", str(self.data / "dagster"))
+            with dg.DagsterInstance.get() as instance:
+                yield instance
+
+
+def again(world: World, name: str = "laptop") -> Process:
+    """Everything once more, on the same files."""
+    return Process((sys.executable, "-c", EVERYTHING), world.data, {"TUTTI_ENV": name})
+
+
+@pytest.fixture(scope="session")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, World]:
+    """The same small world in two environments, side by side."""
+    found: dict[str, World] = {}
+    landing = tmp_path_factory.mktemp("world") / "landing"
+    summary = world.write(landing, first_day=FIRST_DAY, days=DAYS, listeners=LISTENERS)
+    for name in ("laptop", "workstation"):
+        data = tmp_path_factory.mktemp(name)
+        shutil.copytree(landing, data / "landing")
+        process = Process((sys.executable, "-c", EVERYTHING), data, {"TUTTI_ENV": name})
+        found[name] = World(summary, data, process)
+    return found
+
+
+@pytest.fixture(scope="session")
+def laptop(worlds: dict[str, World]) -> World:
+    """The small world on a laptop."""
+    worlds["laptop"].process.fine()
+    return worlds["laptop"]
+
+
+@pytest.fixture(scope="session")
+def workstation(worlds: dict[str, World]) -> World:
+    """The small world on a workstation."""
+    worlds["workstation"].process.fine()
+    return worlds["workstation"]

@@ -1,0 +1,212 @@
+"""The platform as Dagster loads it: fast, in every environment, described, and wired as drawn here."""
+
+import json
+import sys
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from orchestration.definitions import build
+from resources.environments import ENVIRONMENTS
+from resources.errors import TuttiError
+from tests.orchestration.support import DAGSTER, PROJECT, TUTTI, Process
+
+ENGINES = {"laptop": "pandas", "workstation": "duckdb", "dask": "dask", "spark": "spark"}
+HEAVY = ("pandas", "polars", "duckdb", "dask", "distributed", "pyspark", "dagster_pyspark", "deltalake")
+MOST_SECONDS = 2.0  # to load the platform, beyond loading Dagster itself
+
+PLAYED = ["derived/artist_plays", "derived/names", "derived/plays"]
+GRAPH: Mapping[str, list[str]] = {
+    "content/lyrics": [],
+    "content/recordings": [],
+    "derived/artist_plays": ["events/listens"],
+    "derived/charts_all_time": PLAYED,
+    "derived/charts_daily": PLAYED,
+    "derived/charts_monthly": PLAYED,
+    "derived/charts_weekly": PLAYED,
+    "derived/charts_yearly": PLAYED,
+    "derived/lyrics_word_counts": ["content/lyrics"],
+    "derived/names": ["events/listens"],
+    "derived/plays": ["events/listens"],
+    "events/imports": [],
+    "events/listens": ["events/raw_listens"],
+    "events/quarantine": [],
+    "events/raw_listens": ["events/imports"],
+    "events/sessions": ["events/listens"],
+}
+CHECKS: Mapping[str, list[str]] = {
+    "content/lyrics": ["complete", "unique"],
+    "content/recordings": ["complete", "unique", "well_formed"],
+    "derived/artist_plays": ["complete", "unique"],
+    "derived/charts_all_time": ["complete", "totals", "unique"],
+    "derived/charts_daily": ["complete", "totals", "unique"],
+    "derived/charts_monthly": ["complete", "totals", "unique"],
+    "derived/charts_weekly": ["complete", "totals", "unique"],
+    "derived/charts_yearly": ["complete", "totals", "unique"],
+    "derived/lyrics_word_counts": ["complete", "unique"],
+    "derived/names": ["complete", "unique"],
+    "derived/plays": ["complete", "totals", "unique"],
+    "events/imports": [],
+    "events/listens": ["bounded", "complete", "referential", "unique"],
+    "events/quarantine": [],
+    "events/raw_listens": [],
+    "events/sessions": ["bounded", "complete", "unique"],
+}
+JOBS: Mapping[str, list[str]] = {
+    "all_time": ["derived/charts_all_time"],
+    "content": ["content/lyrics", "content/recordings", "derived/lyrics_word_counts"],
+    "daily": [
+        "derived/artist_plays",
+        "derived/charts_daily",
+        "derived/names",
+        "derived/plays",
+        "events/listens",
+        "events/sessions",
+    ],
+    "import_listens": ["events/imports", "events/quarantine"],
+    "monthly": ["derived/charts_monthly"],
+    "weekly": ["derived/charts_weekly"],
+    "yearly": ["derived/charts_yearly"],
+}
+
+# What a process does that loads the platform: seconds it takes, once Dagster is loaded, and modules that came along.
+LOADING = f"""
+import json, sys, time
+import dagster
+began = time.perf_counter()
+import orchestration.definitions
+seconds = time.perf_counter() - began
+print(json.dumps([seconds, [m for m in {HEAVY!r} if m in sys.modules]]))
+"""
+
+
+@pytest.fixture(scope="module", params=sorted(ENGINES))
+def environment(request: pytest.FixtureRequest) -> str:
+    """Every environment in turn."""
+    return str(request.param)
+
+
+def keys(found: Any) -> list[str]:
+    """Asset keys as people write them."""
+    return sorted(k.to_user_string() for k in found)
+
+
+def test_the_environments_are_these() -> None:
+    assert set(ENVIRONMENTS) == set(ENGINES)
+
+
+def test_loading_is_fast_and_brings_no_engine(environment: str, tmp_path: Path) -> None:
+    took = []
+    for _ in range(3):  # the bound is on what loading costs, not on what else the machine does
+        process = Process((sys.executable, "-c", LOADING), tmp_path, {"TUTTI_ENV": environment}).fine()
+        seconds, came_along = json.loads(process.out)
+        assert came_along == []
+        took.append(seconds)
+        if seconds < MOST_SECONDS:
+            break
+    assert min(took) < MOST_SECONDS
+
+
+def test_the_graph_is_this_in_every_environment(environment: str) -> None:
+    graph = build(environment).resolve_asset_graph()
+    assert {k.to_user_string(): keys(graph.get(k).parent_keys) for k in graph.get_all_asset_keys()} == GRAPH
+
+
+def test_every_check_blocks_and_they_are_these() -> None:
+    graph = build("laptop").resolve_asset_graph()
+    found: dict[str, list[str]] = {name: [] for name in GRAPH}
+    for check in sorted(graph.asset_check_keys, key=lambda c: c.name):
+        assert graph.get(check).blocking, check
+        found[check.asset_key.to_user_string()].append(check.name)
+    assert found == CHECKS
+
+
+def test_jobs_and_sensors_are_these() -> None:
+    platform = build("laptop")
+    repository = platform.get_repository_def()
+    jobs = {j.name: j for j in repository.get_all_jobs() if not j.name.startswith("__")}
+    assert {name: keys(job.asset_layer.executable_asset_keys) for name, job in jobs.items()} == JOBS
+    assert {s.name: s.default_status for s in repository.sensor_defs} == {
+        "follow_imports": dg.DefaultSensorStatus.RUNNING
+    }
+    assert not repository.schedule_defs
+
+
+def test_every_asset_that_a_job_should_make_is_in_one() -> None:
+    made = [name for names in JOBS.values() for name in names]
+    assert sorted([*made, "events/raw_listens"]) == sorted(GRAPH)  # written by imports
+
+
+def test_every_asset_says_what_it_is(environment: str) -> None:
+    for spec in build(environment).resolve_all_asset_specs():
+        name = spec.key.to_user_string()
+        assert spec.group_name == spec.key.path[0], name
+        assert spec.description, name
+        assert list(spec.owners) == ["team:tutti"], name
+        assert {ENGINES[environment], "deltalake"} <= spec.kinds, name
+        assert not spec.kinds & (set(ENGINES.values()) - {ENGINES[environment]}), name
+        columns = spec.metadata["dagster/column_schema"].columns
+        assert columns, name
+        assert [c.name for c in columns if not c.description] == [], name
+        if spec.partitions_def:
+            assert spec.metadata["partition_expr"] in {c.name for c in columns}, name
+
+
+def test_columns_about_persons_are_marked() -> None:
+    for spec in build("laptop").resolve_all_asset_specs():
+        for column in spec.metadata["dagster/column_schema"].columns:
+            assert ("personal" in column.tags) == (column.name in ("user_id", "listener", "raw")), (spec.key, column)
+
+
+def test_an_unknown_environment_is_told_in_one_line_with_the_choices(tmp_path: Path) -> None:
+    with pytest.raises(TuttiError) as told:
+        build("moon")
+    line = str(told.value)
+    assert "'moon'" in line
+    assert "\n" not in line
+    assert all(name in line for name in ENVIRONMENTS)
+    wrong = {"TUTTI_ENV": "moon"}
+    own = Process((*TUTTI, "import", "--listener", "ada", "--", "file.json"), tmp_path / "own", wrong)
+    loaded = Process((sys.executable, "-c", "import orchestration.definitions"), tmp_path / "loaded", wrong)
+    validated = Process(
+        (DAGSTER, "definitions", "validate", "-w", str(PROJECT / "workspace.yaml")), tmp_path / "validated", wrong
+    )
+    assert (own.code, own.err) == (1, f"tutti: {line}\n")
+    assert loaded.code != 0
+    assert loaded.err.rstrip().endswith(line)
+    assert validated.code != 0
+    assert line in (validated.out + validated.err)
+
+
+def test_the_workspace_loads_from_another_folder(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    workspace = str(PROJECT / "workspace.yaml")
+    process = Process((DAGSTER, "definitions", "validate", "-w", workspace), tmp_path, cwd=elsewhere).fine()
+    assert "Validation successful for code location tutti" in process.out + process.err
+    assert not list(elsewhere.iterdir())
+
+
+BEGINS = {
+    "daily": lambda day: day,
+    "weekly": lambda day: day - timedelta(days=day.weekday()),  # on Mondays
+    "monthly": lambda day: day.replace(day=1),
+    "yearly": lambda day: day.replace(month=1, day=1),
+}
+
+
+@pytest.mark.parametrize("period", BEGINS)
+def test_partitions_are_named_by_their_first_day_and_reach_from_the_first_listen_to_today(period: str) -> None:
+    today = datetime.now(UTC).date()
+    specs = {s.key.to_user_string(): s for s in build("laptop").resolve_all_asset_specs()}
+    partitions = specs[f"derived/charts_{period}"].partitions_def
+    assert partitions
+    found = [date.fromisoformat(k) for k in partitions.get_partition_keys()]
+    now = datetime.now(UTC).date()  # midnight may have struck in between
+    assert found[-1] in (BEGINS[period](today), BEGINS[period](now))
+    days = (date(2002, 10, 1) + timedelta(days=n) for n in range((found[-1] - date(2002, 10, 1)).days + 1))
+    assert found == sorted({BEGINS[period](day) for day in days})

@@ -1,0 +1,157 @@
+"""The small world, materialized: nothing is lost, nothing is told twice, and the records of runs tell of no person."""
+
+import re
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from orchestration.definitions import build
+from tests.orchestration.conftest import DAYS, FIRST_DAY, World, again
+from tests.orchestration.support import rows, table, tables, told, versions
+
+MADE = sorted(s.key.to_user_string() for s in build("laptop").resolve_all_asset_specs())
+SPECS = {s.key.to_user_string(): s for s in build("laptop").resolve_all_asset_specs()}
+WRITTEN_BY_IMPORTS = ("events/imports", "events/quarantine", "events/raw_listens")
+THROUGH_LAKE = [n for n in MADE if n not in WRITTEN_BY_IMPORTS]
+
+
+def latest(world: World, asset: str, partition: str | None = None) -> dg.AssetMaterialization:
+    """The newest record of an asset, or of one partition of it."""
+    key = dg.AssetKey(asset.split("/"))
+    asked = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[partition] if partition else None)
+    with world.instance() as instance:
+        (record,) = instance.fetch_materializations(asked, limit=1).records
+    assert record.asset_materialization
+    return record.asset_materialization
+
+
+def test_every_asset_is_there(laptop: World) -> None:
+    assert tables(laptop.data) == MADE
+
+
+def test_every_listen_of_the_world_is_there_once(laptop: World) -> None:
+    summary = laptop.summary
+    assert summary.duplicates
+    assert summary.late
+    assert len(table(laptop.data, "events/raw_listens")) == summary.listens + summary.duplicates
+    assert len(table(laptop.data, "events/listens")) == summary.listens
+
+
+def test_every_broken_or_misdated_record_is_in_quarantine_with_its_reason(laptop: World) -> None:
+    summary, held = laptop.summary, rows(laptop.data, "events/quarantine")
+    assert summary.malformed
+    assert summary.impossible
+    assert len(held) == summary.malformed + summary.impossible
+    assert all(r["reason"] and r["file"] and r["record"] >= 1 for r in held)
+    misdated = [r for r in held if "before 2002-10-01" in r["reason"] or "not come yet" in r["reason"]]
+    negative = [r for r in held if r["reason"] == "timestamp is negative"]  # before 1970
+    assert len(misdated) + len(negative) == summary.impossible
+
+
+def test_the_catalogue_and_the_lyrics_are_whole(laptop: World) -> None:
+    assert len(table(laptop.data, "content/recordings")) == laptop.summary.recordings
+    assert len(table(laptop.data, "content/lyrics")) == laptop.summary.lyrics
+    assert len(table(laptop.data, "derived/lyrics_word_counts")) > 0
+
+
+def test_what_is_derived_adds_up_to_the_listens(laptop: World) -> None:
+    listens = laptop.summary.listens
+    assert sum(r["plays"] for r in rows(laptop.data, "derived/plays")) == listens
+    assert sum(r["listens"] for r in rows(laptop.data, "events/sessions")) == listens
+    for period in ("daily", "weekly", "monthly", "yearly", "all_time"):
+        chart = rows(laptop.data, f"derived/charts_{period}")
+        assert sum(r["plays"] for r in chart if r["entity"] == "recording") == listens, period
+
+
+def test_both_engines_make_the_same_tables(laptop: World, workstation: World) -> None:
+    assert versions(laptop.data).keys() == versions(workstation.data).keys()
+    ours, theirs = told(laptop.data), told(workstation.data)
+    assert [n for n in MADE if ours[n] != theirs[n]] == []
+
+
+def test_every_run_ended_well_and_every_check_passed(laptop: World, workstation: World) -> None:
+    for world in (laptop, workstation):
+        with world.instance() as instance:
+            runs = instance.get_runs()
+            assert {r.job_name for r in runs} == {
+                "content",
+                "import_listens",
+                "daily",
+                "weekly",
+                "monthly",
+                "yearly",
+                "all_time",
+            }
+            assert {r.status for r in runs} == {dg.DagsterRunStatus.SUCCESS}
+            found = Counter(
+                (e.dagster_event.asset_check_evaluation_data.passed)
+                for r in runs
+                for e in instance.all_logs(r.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+                if e.dagster_event
+            )
+        assert found[False] == 0
+        assert found[True] == len(build("laptop").resolve_asset_graph().asset_check_keys)
+
+
+@pytest.mark.parametrize("asset", THROUGH_LAKE)
+def test_a_materialization_tells_columns_rows_bytes_version_and_a_preview(laptop: World, asset: str) -> None:
+    spec, metadata = SPECS[asset], latest(laptop, asset).metadata
+    stored = table(laptop.data, asset)
+    assert spec.metadata["dagster/column_schema"].columns
+    assert metadata["version"].value == versions(laptop.data)[asset]
+    assert metadata["bytes"].value > 0
+    assert Path(str(metadata["folder"].value)) == laptop.data / "lake" / asset
+    total = metadata["rows written" if spec.partitions_def else "dagster/row_count"].value
+    assert total == len(stored)
+    personal = any("personal" in c.tags for c in spec.metadata["dagster/column_schema"].columns)
+    preview = str(metadata["preview"].value)
+    assert (preview == "not shown: each row is about a person") == personal
+    if not personal:
+        assert preview.startswith("| " + " | ".join(stored.column_names))
+
+
+def test_each_partition_tells_its_own_rows(laptop: World) -> None:
+    for asset in ("events/listens", "events/sessions", "derived/plays", "derived/names"):
+        by_day = Counter(r["day"] for r in rows(laptop.data, asset))
+        days = [FIRST_DAY + timedelta(days=n) for n in range(-1, DAYS)]
+        assert by_day.keys() <= set(days)
+        found = {day: latest(laptop, asset, day.isoformat()).metadata["dagster/row_count"].value for day in days}
+        assert found == {day: by_day[day] for day in days}, asset
+    chart = Counter(r["period_start"].isoformat() for r in rows(laptop.data, "derived/charts_weekly"))
+    for week, n in chart.items():
+        assert latest(laptop, "derived/charts_weekly", week).metadata["dagster/row_count"].value == n
+
+
+def test_no_record_of_a_run_names_a_listener(laptop: World) -> None:
+    people = {r["user_id"] for r in rows(laptop.data, "events/listens")}
+    assert len(people) > 20
+    names = re.compile("|".join(map(re.escape, sorted(people))))
+    texts = list(_records(laptop.data))
+    assert len(texts) > 500
+    assert not [(found[0], text[:200]) for text in texts if (found := names.search(text))]
+
+
+def _records(data: Path) -> Iterator[str]:
+    """All that Dagster keeps: its databases row by row, and what runs wrote to their logs."""
+    for path in (data / "dagster").rglob("*"):
+        if path.suffix == ".db":
+            with sqlite3.connect(path) as base:
+                names = [n for (n,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+                for name in names:
+                    yield from map(repr, base.execute(f'SELECT * FROM "{name}"'))
+        elif path.is_file():
+            yield path.read_text(errors="replace")
+
+
+def test_the_same_files_again_change_nothing(laptop: World) -> None:
+    before = versions(laptop.data)
+    process = again(laptop).fine()
+    assert "already imported, nothing changed" in process.out
+    after = versions(laptop.data)
+    content = {n for n in MADE if n.startswith("content/") or n == "derived/lyrics_word_counts"}
+    assert {n for n in MADE if after[n] != before[n]} <= content  # read from the landing folder each time it is asked

@@ -1,0 +1,278 @@
+"""The ways to work on a frame mean the same on every engine, whatever the rows."""
+
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resources.frame import Engine, Frame, Step, conform
+from tests.oracle import Row, assert_same
+from tests.tables import BEYOND, TITLES, table
+
+SALES = pa.schema([("buyer", pa.string()), ("fruit", pa.int64()), ("price", pa.int64()), ("weight", pa.float64())])
+FRUITS = pa.schema([("fruit", pa.int64()), ("called", pa.string())])
+LABELLED = pa.schema([*SALES, FRUITS.field("called")])
+BASKETS = pa.schema([("buyer", pa.string()), ("fruits", pa.list_(pa.int64())), ("paid", pa.int64())])
+COUNTS = pa.schema([("buyer", pa.string()), ("n", pa.int64()), ("price", pa.int64())])
+WEIGHTS = pa.schema([("buyer", pa.string()), ("weight", pa.float64())])
+PLACES = pa.schema([("fruit", pa.int64()), ("n", pa.int64()), ("place", pa.int64())])
+
+buyers = st.sampled_from((*TITLES[:8], None))
+fruits = st.sampled_from((None, 1, 2, BEYOND))
+prices = st.one_of(st.none(), st.sampled_from((0, -1, BEYOND)))
+weights = st.one_of(st.none(), st.floats(0, 1e6))
+sold = st.lists(st.builds(lambda *v: dict(zip(SALES.names, v, strict=True)), buyers, fruits, prices, weights), max_size=15)
+told = st.dictionaries(fruits, st.one_of(st.none(), st.sampled_from(TITLES)), max_size=4).map(
+    lambda found: [{"fruit": f, "called": c} for f, c in found.items()]
+)
+
+HARD = [
+    {"buyer": buyer, "fruit": fruit, "price": price, "weight": weight}
+    for buyer, fruit, price, weight in [
+        ("é", 1, BEYOND, 0.1),
+        ("é", 1, BEYOND, 0.2),
+        ("é", BEYOND, -1, 0.3),
+        ("é", BEYOND - 1, 0, None),
+        (None, 1, None, 1e-300),
+        (None, None, 7, 1e300),
+        ("हिन्दी", None, None, 1.5),
+        ("👩‍🎤", 2, 2**62, 3.0),
+    ]
+    + [("many", n % 3, n, n / 7) for n in range(30)]
+]
+HARD_FRUITS: list[Row] = [{"fruit": f, "called": c} for f, c in [(1, "ß"), (BEYOND, None), (None, "nothing"), (9, "nine")]]
+
+
+@dataclass(frozen=True, repr=False)
+class Way:
+    """One way to work on two frames, the columns it gives, and what plain Python gives."""
+
+    name: str
+    work: Callable[[Frame, Frame], Frame]
+    schema: pa.Schema
+    answer: Callable[[list[Row], list[Row]], list[Row]]
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def label(sales: nw.LazyFrame, fruits: nw.LazyFrame) -> nw.LazyFrame:
+    return sales.join(fruits, on="fruit", how="left").select(LABELLED.names)
+
+
+def known(sales: nw.LazyFrame, fruits: nw.LazyFrame) -> nw.LazyFrame:
+    return sales.filter(nw.col("price") >= 0).join(fruits, on="fruit", how="inner").select(LABELLED.names)
+
+
+def basket(sales: pa.Table) -> pa.Table:
+    """Opaque, of whole keys: what each buyer has, and what was paid."""
+    held: dict[Any, list[int]] = {}
+    paid: Counter[Any] = Counter()
+    for buyer, fruit, price in zip(*(sales[c].to_pylist() for c in ("buyer", "fruit", "price")), strict=True):
+        held.setdefault(buyer, []).extend([fruit] if fruit is not None else [])
+        paid[buyer] += price or 0
+    return table([{"buyer": b, "fruits": sorted(f), "paid": paid[b]} for b, f in held.items()], BASKETS)
+
+
+def dearer(sales: pa.Table, fruits: pa.Table) -> pa.Table:
+    """Opaque, of any rows, with a small table at hand."""
+    by = len(fruits)
+    price = pc.add(pc.fill_null(sales["price"], 0), by)
+    return sales.set_column(2, SALES.field("price"), price).cast(SALES)
+
+
+def one_each(sales: nw.LazyFrame) -> nw.LazyFrame:
+    return sales.group_by("buyer").agg(n=nw.len(), price=nw.col("price").sum())
+
+
+def add_up(counts: nw.LazyFrame) -> nw.LazyFrame:
+    return counts.group_by("buyer").agg(nw.col("n").sum(), nw.col("price").sum())
+
+
+def weigh(sales: nw.LazyFrame) -> nw.LazyFrame:
+    return sales.group_by("buyer").agg(nw.col("weight").sum())
+
+
+def count_fruits(sales: nw.LazyFrame) -> nw.LazyFrame:
+    return sales.group_by("fruit").agg(n=nw.len())
+
+
+def place(counts: nw.LazyFrame) -> nw.LazyFrame:
+    """All rows together: fruits in order, the most sold first."""
+    rows = counts.filter(~nw.col("fruit").is_null()).with_columns(one=nw.lit(1), down=-nw.col("n").cast(nw.Int64))
+    return rows.with_columns(place=nw.col("one").cum_sum().over(order_by=["down", "fruit"])).select(PLACES.names)
+
+
+def all_labelled(sales: list[Row], fruits: list[Row]) -> list[Row]:
+    names = {r["fruit"]: r["called"] for r in fruits if r["fruit"] is not None}
+    return [r | {"called": names.get(r["fruit"])} for r in sales]
+
+
+def known_labelled(sales: list[Row], fruits: list[Row]) -> list[Row]:
+    found = {r["fruit"] for r in fruits} - {None}
+    return all_labelled([r for r in sales if r["price"] is not None and r["price"] >= 0 and r["fruit"] in found], fruits)
+
+
+def counted(sales: list[Row]) -> list[Row]:
+    return [
+        {
+            "buyer": buyer,
+            "n": sum(r["buyer"] == buyer for r in sales),
+            "price": sum(r["price"] or 0 for r in sales if r["buyer"] == buyer),
+        }
+        for buyer in {r["buyer"] for r in sales}
+    ]
+
+
+def placed(sales: list[Row]) -> list[Row]:
+    n = Counter(r["fruit"] for r in sales if r["fruit"] is not None)
+    order = sorted(n, key=lambda f: (-n[f], f))
+    return [{"fruit": f, "n": n[f], "place": i} for i, f in enumerate(order, start=1)]
+
+
+def combined_in_parts(sales: Frame, fruits: Frame) -> Frame:
+    """Counted before rows travel, then added up: as counted at once."""
+    return sales.per("buyer", add_up, combine=one_each)
+
+
+def kept(sales: Frame, fruits: Frame) -> Frame:
+    """Computed once for two uses."""
+    once = sales.per("buyer", one_each).keep()
+    return once.concat(once)
+
+
+WAYS = (
+    Way("equal keys of two tables together", lambda s, f: s.per("fruit", label, f), LABELLED, all_labelled),
+    Way("a small table sent along", lambda s, f: s.map(known, broadcast=[f]), LABELLED, known_labelled),
+    Way(
+        "an opaque function of whole keys",
+        lambda s, f: s.per("buyer", basket, schema=BASKETS, kernel="arrow"),
+        BASKETS,
+        lambda s, f: basket(table(s, SALES)).to_pylist(),
+    ),
+    Way(
+        "an opaque function of rows with a small table sent along",
+        lambda s, f: s.map(dearer, broadcast=[f], schema=SALES, kernel="arrow"),
+        SALES,
+        lambda s, f: [r | {"price": (r["price"] or 0) + len(f)} for r in s],
+    ),
+    Way("rows that shrink before they travel", combined_in_parts, COUNTS, lambda s, f: counted(s)),
+    Way("all rows together", lambda s, f: s.per("fruit", count_fruits).per([], place), PLACES, lambda s, f: placed(s)),
+    Way("one table below another", lambda s, f: s.concat(s), SALES, lambda s, f: s + s),
+    Way("rows computed once for two uses", kept, COUNTS, lambda s, f: counted(s) * 2),
+    Way("some columns", lambda s, f: s.select("price", "buyer"), pa.schema([SALES.field(2), SALES.field(0)]), lambda s, f: s),
+    Way(
+        "fractions",
+        lambda s, f: s.per("buyer", weigh),
+        WEIGHTS,
+        lambda s, f: [
+            {"buyer": b, "weight": sum(r["weight"] or 0 for r in s if r["buyer"] == b)} for b in {r["buyer"] for r in s}
+        ],
+    ),
+)
+every_way = pytest.mark.parametrize("way", WAYS, ids=str)
+
+
+@every_way
+@given(sales=sold, fruits=told)
+def test_any_rows_give_what_plain_python_gives(way: Way, local: Engine, sales: list[Row], fruits: list[Row]) -> None:
+    check(way, local, sales, fruits)
+
+
+@every_way
+@pytest.mark.parametrize("sales", [[], HARD], ids=["no rows", "hard rows"])
+def test_hard_rows_give_what_plain_python_gives(way: Way, engine: Engine, sales: list[Row]) -> None:
+    check(way, engine, sales, HARD_FRUITS)
+
+
+def test_no_small_rows_to_send_along(engine: Engine) -> None:
+    for way in (w for w in WAYS if "small" in w.name or "two tables" in w.name):
+        check(way, engine, HARD, [])
+
+
+def check(way: Way, engine: Engine, sales: list[Row], fruits: list[Row]) -> None:
+    got = way.work(engine.lift(table(sales, SALES)), engine.lift(table(fruits, FRUITS))).collect(way.schema)
+    assert_same(got, way.answer(sales, fruits), way.schema)
+
+
+def test_columns_are_known_without_computing_a_row(engine: Engine) -> None:
+    sales = engine.lift(table(HARD, SALES))
+    assert sales.per("fruit", label, engine.lift(table(HARD_FRUITS, FRUITS))).columns == LABELLED.names
+    assert sales.map(basket, schema=BASKETS, kernel="arrow").columns == BASKETS.names
+
+
+def test_dividing_by_a_column_that_is_not_there_is_refused_before_work_begins(engine: Engine) -> None:
+    sales, fruits = engine.lift(table(HARD, SALES)), engine.lift(table(HARD_FRUITS, FRUITS))
+    with pytest.raises(KeyError, match=r"label divides by \['buyer'\], absent from \['fruit', 'called'\]"):
+        sales.per("buyer", label, fruits)
+    with pytest.raises(KeyError, match="cannot put"):
+        sales.concat(fruits)
+
+
+def test_an_opaque_function_must_declare_its_columns(pandas: Engine) -> None:
+    with pytest.raises(ValueError, match="basket is opaque: declare the schema it returns"):
+        pandas.lift(table(HARD, SALES)).map(basket, kernel="arrow")
+    with pytest.raises(ValueError, match="basket"):
+        Step(partial(basket), kernel="arrow")
+
+
+def fail(sales: pa.Table) -> pa.Table:
+    if len(sales):
+        raise ArithmeticError("the scales are broken")
+    return BASKETS.empty_table()
+
+
+def lack(sales: pa.Table) -> pa.Table:
+    return sales.select(["buyer"])
+
+
+@pytest.mark.parametrize("of", ["rows", "keys"])
+def test_an_opaque_function_that_fails_says_why(engine: Engine, of: str) -> None:
+    with pytest.raises(Exception, match="the scales are broken"):
+        opaque(engine, fail, of).collect()
+
+
+@pytest.mark.parametrize("of", ["rows", "keys"])
+def test_an_opaque_function_that_lacks_a_declared_column_says_which(engine: Engine, of: str) -> None:
+    with pytest.raises(Exception, match=r"the declared columns \['fruits', 'paid'\] are not among \['buyer'\]"):
+        opaque(engine, lack, of).collect()
+
+
+def opaque(engine: Engine, fn: Callable[[pa.Table], pa.Table], of: str) -> Frame:
+    sales = engine.lift(table(HARD, SALES))
+    if of == "rows":
+        return sales.map(fn, schema=BASKETS, kernel="arrow")
+    return sales.per("buyer", fn, schema=BASKETS, kernel="arrow")
+
+
+def test_rows_are_computed_once_where_they_are_kept(engine: Engine, tmp_path: Path) -> None:
+    kept = engine.lift(table(HARD, SALES)).map(partial(leave_a_trace, folder=str(tmp_path)), schema=SALES, kernel="arrow").keep()
+    assert len(kept.collect()) == len(HARD)
+    before = len(list(tmp_path.iterdir()))
+    assert len(kept.select("buyer").collect()) == len(kept.collect()) == len(HARD)
+    assert len(list(tmp_path.iterdir())) == before > 0
+
+
+def leave_a_trace(sales: pa.Table, folder: str) -> pa.Table:
+    if len(sales):
+        Path(folder, uuid.uuid4().hex).touch()
+    return sales
+
+
+def test_declared_types_are_kept_or_refused() -> None:
+    small = pa.schema([("a", pa.int64())])
+    assert conform(pa.table({"b": ["x"], "a": pa.array([1.0])}), small).to_pydict() == {"a": [1]}
+    for wrong in (pa.array([1.5]), pa.array([2.0**64]), pa.array(["one"]), pa.array([2**64 - 1], pa.uint64())):
+        with pytest.raises(pa.ArrowInvalid):
+            conform(pa.table({"a": wrong}), small)
+
