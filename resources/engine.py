@@ -1,5 +1,6 @@
 """The engine as Dagster's resource: which one runs is the environment's choice, or the launchpad's for one run."""
 
+import os
 from collections.abc import Callable
 from enum import Enum
 
@@ -23,7 +24,7 @@ class EngineResource(dg.ConfigurableResource):
 
     name: EngineName = Field(description="pandas, duckdb, dask or spark; change it to send one run elsewhere")
     memory_gb: int = Field(default=4, description="what DuckDB, a Dask worker or Spark may hold before it spills")
-    workers: int = Field(default=2, description="processes of Dask's own local cluster")
+    workers: int = Field(default=os.cpu_count() or 1, description="processes of Dask's own local cluster")
     shares: int = Field(default=8, description="parts into which Dask and Spark shuffle the keys")
     scheduler: str | None = Field(default=None, description="address of a Dask scheduler; none for a local cluster")
     master: str | None = Field(default=None, description="address of a Spark master; none to run locally")

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from math import isinf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,9 @@ FILE_ROWS = 1_000_000  # what replacing one day may have to copy, and what one c
 GROUP_ROWS = 100_000  # the least a reader skips within a file
 TRIES = 100  # losing a race costs milliseconds; a hundred losses in a row mean something else is wrong
 FOREVER = "interval 36500 days"  # versions are kept until somebody vacuums
-LONG_TEXT = 32  # longer texts would bloat the log; Delta allows leaving their bounds out
+LONG_TEXT = 32  # longer bounds would bloat the log
+LAST = "\U0010ffff"  # no text goes on with a greater character
+BEYOND = 10**309  # JSON has no infinity, but readers take what no float can hold for one
 
 
 @dataclass(frozen=True)
@@ -234,7 +237,7 @@ class _Add:
         """The file as Delta's log has it."""
         from deltalake.transaction import AddAction
 
-        known = {c: b for c, b in self.bounds.items() if b[0] is not None and not _long(*b)}
+        known = {c: b for c, b in self.bounds.items() if b[0] is not None}
         stats = {
             "numRecords": self.rows,
             "minValues": {c: _told(low) for c, (low, _) in known.items()},
@@ -285,12 +288,15 @@ def _plain(schema: pa.Schema) -> pa.Schema:
     return pa.schema([pa.field(f.name, f.type, metadata=comments.get(f.name)) for f in schema])
 
 
-def _long(*values: Any) -> bool:
-    return any(isinstance(v, str) and len(v) > LONG_TEXT for v in values)
-
-
 def _told(value: Any, up: bool = False) -> Any:
-    """A bound as Delta writes it: instants in whole milliseconds, rounded outwards."""
+    """A bound as Delta writes it, rounded outwards: instants in whole milliseconds, texts cut.
+
+    None is left out, since delta-rs takes a column with some bounds missing to hold nothing at all.
+    """
+    if isinstance(value, str) and len(value) > LONG_TEXT:
+        return value[:LONG_TEXT] + (LAST if up else "")
+    if isinstance(value, float) and isinf(value):
+        return BEYOND if value > 0 else -BEYOND
     if isinstance(value, datetime):
         value = value.astimezone(UTC)
         floor = value.replace(microsecond=value.microsecond // 1000 * 1000)

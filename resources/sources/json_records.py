@@ -10,7 +10,8 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from typing import Any, NamedTuple, NoReturn, Protocol
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn, Protocol, TypeVar
 
 LONGEST = 1 << 20  # characters of a record; ListenBrainz allows a listen 10,240 bytes, Spotify writes about 800
 BLOCK = 1 << 13  # bytes read at once: what a damaged archive can take with it
@@ -32,6 +33,7 @@ BLANK = " \t\r\n\ufeff"
 
 
 Plausible = Callable[[dict[str, Any]], bool]
+T = TypeVar("T")
 
 
 class Bytes(Protocol):
@@ -53,6 +55,22 @@ def records(stream: Bytes, plausible: Plausible) -> Iterator[Record]:
     """Every record of a stream, in order, good or broken."""
     window = _Window(stream)
     return _lines(window) if _is_lines(window.text) else _objects(window, plausible)
+
+
+def parsed(path: Path, telling: str, parse: Callable[[dict[str, Any]], T]) -> Iterator[T | tuple[int, str]]:
+    """What `parse` makes of each record of a file, or the record's number and why it is none.
+
+    `telling` is a key that such records have.
+    """
+    with path.open("rb") as stream:
+        for record in records(stream, lambda value: telling in value):
+            if record.value is None:
+                yield record.number, record.reason or "no record"
+                continue
+            try:
+                yield parse(record.value)
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                yield record.number, f"not of the form expected: {error!r}"
 
 
 class _Window:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from resources.sources.json_records import records
+from resources.sources.json_records import parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +24,7 @@ class Lyrics:
 
 def lyrics(path: Path) -> Iterator[Lyrics | tuple[int, str]]:
     """The lyrics in a file of one JSON object a line; for a line that holds none, its number and the reason."""
-    with path.open("rb") as stream:
-        for record in records(stream, lambda value: "trackName" in value):
-            if record.value is None:
-                yield record.number, record.reason or "no lyrics"
-                continue
-            try:
-                yield parse(record.value)
-            except (KeyError, TypeError, ValueError) as error:
-                yield record.number, f"no LRCLIB record: {error!r}"
+    return parsed(path, "trackName", parse)
 
 
 def parse(told: Mapping[str, Any]) -> Lyrics:

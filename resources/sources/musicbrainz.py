@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from resources.sources.json_records import records
+from resources.sources.json_records import parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +30,7 @@ class Recording:
 
 def recordings(path: Path) -> Iterator[Recording | tuple[int, str]]:
     """The recordings in a file of one JSON object a line; for a line that is none, its number and the reason."""
-    with path.open("rb") as stream:
-        for record in records(stream, lambda value: "artist-credit" in value):
-            if record.value is None:
-                yield record.number, record.reason or "no recording"
-                continue
-            try:
-                yield parse(record.value)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                yield record.number, f"no MusicBrainz recording: {error!r}"
+    return parsed(path, "artist-credit", parse)
 
 
 def parse(told: Mapping[str, Any]) -> Recording:
