@@ -106,10 +106,7 @@ class Lake:
         """Compute rows and write them as files of the table that nobody sees before they are published."""
         self._create(table, _plain(schema))
         write = partial(write_files, folder=str(self.root / table), schema=_plain(schema), order=tuple(order))
-        try:
-            return rows.engine.store(rows.native, write) if isinstance(rows, Frame) else write(rows)
-        except (pa.ArrowInvalid, KeyError) as error:
-            raise TuttiError(f"{table} cannot hold these rows: {error}") from error
+        return rows.engine.store(rows.native, write) if isinstance(rows, Frame) else write(rows)
 
     def publish(
         self, table: str, staged: Sequence[str], schema: pa.Schema, slice: Slice | None, order: Sequence[str] = ()
@@ -193,7 +190,8 @@ class Lake:
 def write_files(tables: Iterator[pa.Table], folder: str, schema: pa.Schema, order: Sequence[str]) -> list[str]:
     """Write rows as new Parquet files, sorted, of at most `FILE_ROWS` rows, under names nobody has used before.
 
-    Nobody sees the files until they are committed. Memory holds one file's rows.
+    Nobody sees the files until they are committed. Memory holds one file's rows. Raises `TuttiError` for rows that the
+    columns cannot hold as they are.
     """
     import pyarrow.parquet as pq
 
@@ -210,7 +208,10 @@ def write_files(tables: Iterator[pa.Table], folder: str, schema: pa.Schema, orde
     held: list[pa.Table] = []
     size = 0
     for given in tables:
-        table = conform(given, schema)
+        try:
+            table = conform(given, schema)
+        except (pa.ArrowException, KeyError) as error:
+            raise TuttiError(f"{folder} cannot hold these rows: {error}") from error
         while len(table):
             part = table.slice(0, FILE_ROWS - size)
             table = table.slice(len(part))

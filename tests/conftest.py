@@ -16,7 +16,7 @@ settings.register_profile(
     deadline=None,
     derandomize=True,
     database=None,
-    max_examples=40,
+    max_examples=25,
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -27,9 +27,7 @@ ON_SPARK = pytest.param("spark", marks=[pytest.mark.cluster, pytest.mark.spark])
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "cluster: starts Dask or Spark")
-    config.addinivalue_line("markers", "dask: starts a Dask cluster of two processes")
-    config.addinivalue_line("markers", "spark: starts Spark, and so Java")
+    config.addinivalue_line("markers", "cluster: needs Dask or Spark")
 
 
 @pytest.fixture(scope="session", params=["pandas", "duckdb", ON_DASK, ON_SPARK])

@@ -25,7 +25,9 @@ def assert_same(got: pa.Table, want: Iterable[Row], schema: pa.Schema) -> None:
     assert got.schema.names == schema.names
     ours, theirs = ([_sortable(r, schema) for r in rows] for rows in (got.to_pylist(), want))
     exact, wanted = (Counter(repr(e) for e, _ in rows) for rows in (ours, theirs))
-    assert exact == wanted, f"too many: {list((exact - wanted).elements())[:3]}, missing: {list((wanted - exact).elements())[:3]}"
+    assert exact == wanted, (
+        f"too many: {list((exact - wanted).elements())[:3]}, missing: {list((wanted - exact).elements())[:3]}"
+    )
     for (_, a), (row, b) in zip(sorted(ours, key=_order), sorted(theirs, key=_order), strict=True):
         assert all(_close(x, y) for x, y in zip(a, b, strict=True)), f"{a} is not {b} in {row}"
 

@@ -150,7 +150,8 @@ def evenings() -> st.SearchStrategy[list[Row]]:
 
 def _heard(start: datetime, step: timedelta, count: int, user: str, length: timedelta | None) -> list[Row]:
     return [
-        r | ({"ms_played": length // timedelta(milliseconds=1), "ended_at": r["listened_at"] + length} if length else {})
+        r
+        | ({"ms_played": length // timedelta(milliseconds=1), "ended_at": r["listened_at"] + length} if length else {})
         for r in run_of(start, step, count, user)
     ]
 
@@ -282,5 +283,3 @@ def _skewed(random: np.random.Generator, kinds: int, size: int) -> Any:
     """Numbers below `kinds`, the smaller ones more often, as with listeners and songs."""
     weights = 1 / np.arange(1, kinds + 1)
     return random.choice(kinds, size, p=weights / weights.sum())
-
-

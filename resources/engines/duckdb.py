@@ -2,7 +2,8 @@
 
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -37,6 +38,11 @@ class DuckEngine(Engine):
         if not scan.files:
             return self.lift(scan.schema.empty_table())
         rows = self.db.read_parquet(list(scan.files), union_by_name=len(scan.files) > 1)
+        wanted = self.db.from_arrow(scan.stored.empty_table())
+        new = [
+            f'NULL::{t} AS "{c}"' for c, t in zip(wanted.columns, wanted.types, strict=True) if c not in rows.columns
+        ]
+        rows = rows.project(", ".join(["*", *new]))  # columns added since these files were written
         if scan.column is not None and scan.first is not None:
             rows = rows.filter(f"\"{scan.column}\" BETWEEN DATE '{scan.first}' AND DATE '{scan.last}'")
         return Frame(self, self.select(rows, scan.schema.names))
@@ -49,7 +55,8 @@ class DuckEngine(Engine):
     def map(self, step: Step, native: Any, *small: Any) -> Any:
         if step.kernel == "arrow":
             sent = [self.collect(s) for s in small]
-            return self._spool(run(step, batch, *sent) for batch in self._batches(native))
+            with closing(self._batches(native)) as batches:
+                return self._spool(run(step, batch, *sent) for batch in batches)
         return self.per([], step, native, *small)
 
     def select(self, native: Any, columns: list[str]) -> Any:
@@ -73,10 +80,11 @@ class DuckEngine(Engine):
         return native.to_arrow_table()
 
     def store(self, native: Any, write: Writer) -> list[str]:
-        return write(self._batches(native))
+        with closing(self._batches(native)) as batches:
+            return write(batches)
 
-    def _batches(self, native: Any) -> Iterator[pa.Table]:
-        """The rows, a bounded number at a time; at least one table, so that its columns are known."""
+    def _batches(self, native: Any) -> Generator[pa.Table, None, None]:
+        """The rows, a bounded number at a time; at least one table, so that its columns are known. To be closed."""
         reader = native.to_arrow_reader(BATCH)
         try:
             yield reader.schema.empty_table()

@@ -1,6 +1,7 @@
 """Spark: many machines. Narwhals functions are planned by Spark, opaque ones run on shuffled Arrow batches."""
 
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -151,13 +152,19 @@ class SparkEngine(Engine):
 
     def store(self, native: Any, write: Writer) -> list[str]:
         """Each task writes its share; only the names of the files come here, and only of tasks that ended well."""
+        from pyspark.errors import PythonException
         from pyspark.sql.pandas.types import from_arrow_schema
 
         def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             files = write(pa.Table.from_batches([b]) for b in batches)
             yield from pa.table({"file": pa.array(files, pa.string())}).to_batches()
 
-        return [row.file for row in native.mapInArrow(work, from_arrow_schema(FILES)).collect()]
+        try:
+            return [row.file for row in native.mapInArrow(work, from_arrow_schema(FILES)).collect()]
+        except PythonException as error:
+            if told := re.search(r"TuttiError: (.+)", str(error)):
+                raise TuttiError(told[1]) from error  # what a task told in one line, Spark tells in a hundred
+            raise
 
 
 def _empty(native: Any) -> pa.Table:

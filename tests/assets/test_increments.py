@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import dagster as dg
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.derived import charts, names, plays
@@ -38,6 +38,7 @@ RANDOM_DAYS = {
 
 
 @pytest.mark.parametrize("name", ASSETS)
+@settings(max_examples=8)
 @given(data=st.data())
 def test_days_one_by_one_give_the_range(name: str, pandas: Engine, data: st.DataObject) -> None:
     check(name, pandas, data.draw(RANDOM_DAYS[name]))
@@ -48,6 +49,7 @@ def test_tricky_days_one_by_one_give_the_range(name: str, local: Engine) -> None
     check(name, local, TRICKY_RAW if name == "listens" else TRICKY_LISTENS)
 
 
+@settings(max_examples=5)
 @given(heard=tables.evenings(), days=st.permutations(range(6)))
 def test_days_may_come_in_any_order(
     heard: list[Row], days: list[int], pandas: Engine, tmp_path_factory: pytest.TempPathFactory

@@ -9,12 +9,13 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.orchestration.support import BIN, PROJECT, environ, rows, table, versions
+from tests.orchestration.support import BIN, PROJECT, environ, rows, versions
 
 PATIENCE = 120  # seconds, for each thing that happens by itself
 
@@ -145,56 +146,69 @@ def browser(data: Path) -> Iterator[Browser]:
                 print(log.name, log.read_text()[-4000:])  # shown where a test fails
 
 
-def test_an_import_from_the_browser_makes_the_charts_follow(browser: Browser, data: Path, tmp_path: Path) -> None:
-    path = tmp_path / "endsong_0.json"
+IMPORT = {"repositoryLocationName": "tutti", "repositoryName": "__repository__", "jobName": "import_listens"}
+FOLLOWING = ["all_time", "daily", "import_listens", "monthly", "weekly", "yearly"]
+BACKFILLED = ["events/listens", "derived/plays", "derived/names"]
+
+
+@dataclass
+class Afternoon:
+    """What a person did in the browser, and what became of it."""
+
+    runs: list[dict[str, Any]]
+    before: dict[str, int]  # versions of tables, before the backfill
+    after: dict[str, int]
+
+
+@pytest.fixture(scope="module")
+def afternoon(browser: Browser, data: Path) -> Afternoon:
+    """Three days of listens are imported; once they are in, the same days are asked for by a backfill."""
+    path = data.parent / "endsong_0.json"
     played = {"ms_played": 60_000, "master_metadata_album_artist_name": "Clara Example"}
     ends = [("2024-03-01T12:00:00Z", "Prelude"), ("2024-03-02T12:00:00Z", "Fugue"), ("2024-03-03T12:00:00Z", "Fugue")]
     path.write_text(json.dumps([{"ts": ts, "master_metadata_track_name": name, **played} for ts, name in ends]))
-    asked = {
-        "selector": {
-            "repositoryLocationName": "tutti",
-            "repositoryName": "__repository__",
-            "jobName": "import_listens",
-        },
-        "runConfigData": {"ops": {"imports": {"config": {"files": [str(path)], "listener": "ada"}}}},
-    }
-    answer = browser.ask(LAUNCH, params=asked)["launchRun"]
+    config = {"ops": {"imports": {"config": {"files": [str(path)], "listener": "ada"}}}}
+    answer = browser.ask(LAUNCH, params={"selector": IMPORT, "runConfigData": config})["launchRun"]
     assert answer["__typename"] == "LaunchRunSuccess", answer
 
-    def done() -> bool:
+    def succeeded() -> list[str]:
         runs = browser.runs()
         assert not [r for r in runs if r["status"] in ("FAILURE", "CANCELED")]
-        return sum(r["status"] == "SUCCESS" for r in runs) == 6
+        return sorted(r["jobName"] for r in runs if r["status"] == "SUCCESS")
 
-    wait(done, "the charts' following")
-    jobs = sorted(r["jobName"] for r in browser.runs())
-    assert jobs == ["all_time", "daily", "import_listens", "monthly", "weekly", "yearly"]
+    wait(lambda: "daily" in succeeded(), "making the days again")
+    before = versions(data)
+    asked = {
+        "assetSelection": [{"path": name.split("/")} for name in BACKFILLED],
+        "partitionNames": ["2024-03-01", "2024-03-02", "2024-03-03"],
+    }
+    answer = browser.ask(BACKFILL, params=asked)["launchPartitionBackfill"]
+    assert answer["__typename"] == "LaunchBackfillSuccess", answer
+
+    def backfilled() -> bool:
+        told = browser.ask(BACKFILL_STATUS, id=answer["backfillId"])["partitionBackfillOrError"]
+        assert told.get("status") not in ("FAILED", "COMPLETED_FAILED", "CANCELED"), told
+        return bool(told.get("status") == "COMPLETED_SUCCESS")
+
+    wait(lambda: set(FOLLOWING) <= set(succeeded()), "the charts' following")
+    wait(backfilled, "the backfill")
+    return Afternoon(browser.runs(), before, versions(data))
+
+
+def test_an_import_from_the_browser_makes_the_charts_follow(afternoon: Afternoon, data: Path) -> None:
+    assert sorted(r["jobName"] for r in afternoon.runs if r["jobName"] != "__ASSET_JOB") == FOLLOWING
     for name in ("weekly", "monthly", "yearly", "all_time"):
         chart = [r for r in rows(data, f"derived/charts_{name}") if r["entity"] == "recording"]
         places = sorted((r["rank"], r["plays"], r["name"]) for r in chart)
         assert places == [(1, 2, "Clara Example – Fugue"), (2, 1, "Clara Example – Prelude")], name
 
 
-def test_a_backfill_from_the_browser_is_one_run_and_gives_rows(browser: Browser, data: Path) -> None:
-    before, earlier = versions(data), {r["runId"] for r in browser.runs()}
-    assert len(table(data, "events/listens")) == 3
-    names = ["events/listens", "events/sessions", "derived/plays"]
-    asked = {
-        "assetSelection": [{"path": name.split("/")} for name in names],
-        "partitionNames": ["2024-03-01", "2024-03-02", "2024-03-03"],
-    }
-    answer = browser.ask(BACKFILL, params=asked)["launchPartitionBackfill"]
-    assert answer["__typename"] == "LaunchBackfillSuccess", answer
-
-    def done() -> bool:
-        told = browser.ask(BACKFILL_STATUS, id=answer["backfillId"])["partitionBackfillOrError"]
-        assert told.get("status") not in ("FAILED", "COMPLETED_FAILED", "CANCELED"), told
-        return bool(told.get("status") in ("COMPLETED", "COMPLETED_SUCCESS"))
-
-    wait(done, "the backfill")
-    (run,) = [r for r in browser.runs() if r["runId"] not in earlier]
+def test_a_backfill_of_three_days_from_the_browser_is_one_run(afternoon: Afternoon, data: Path) -> None:
+    (run,) = [r for r in afternoon.runs if r["jobName"] == "__ASSET_JOB"]
     assert run["status"] == "SUCCESS"
-    after = versions(data)
-    assert {n: after[n] - before[n] for n in after} == {n: int(n in names) for n in after}
-    assert len(table(data, "events/listens")) == 3
-    assert len(table(data, "events/sessions")) == 3
+    tags = {t["key"]: t["value"] for t in run["tags"]}
+    assert tags["dagster/asset_partition_range_start"] == "2024-03-01"
+    assert tags["dagster/asset_partition_range_end"] == "2024-03-03"
+    daily = ["events/listens", "events/sessions", "derived/plays", "derived/artist_plays", "derived/names"]
+    assert {n: afternoon.after[n] - afternoon.before[n] for n in daily} == {n: int(n in BACKFILLED) for n in daily}
+    assert len(rows(data, "events/listens")) == 3

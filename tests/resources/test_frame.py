@@ -3,7 +3,7 @@
 import uuid
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resources.engines.spark import SparkEngine
 from resources.frame import Engine, Frame, Step, conform
 from tests.oracle import Row, assert_same
 from tests.tables import BEYOND, TITLES, table
@@ -31,7 +32,9 @@ buyers = st.sampled_from((*TITLES[:8], None))
 fruits = st.sampled_from((None, 1, 2, BEYOND))
 prices = st.one_of(st.none(), st.sampled_from((0, -1, BEYOND)))
 weights = st.one_of(st.none(), st.floats(0, 1e6))
-sold = st.lists(st.builds(lambda *v: dict(zip(SALES.names, v, strict=True)), buyers, fruits, prices, weights), max_size=15)
+sold = st.lists(
+    st.builds(lambda *v: dict(zip(SALES.names, v, strict=True)), buyers, fruits, prices, weights), max_size=15
+)
 told = st.dictionaries(fruits, st.one_of(st.none(), st.sampled_from(TITLES)), max_size=4).map(
     lambda found: [{"fruit": f, "called": c} for f, c in found.items()]
 )
@@ -50,7 +53,9 @@ HARD = [
     ]
     + [("many", n % 3, n, n / 7) for n in range(30)]
 ]
-HARD_FRUITS: list[Row] = [{"fruit": f, "called": c} for f, c in [(1, "ß"), (BEYOND, None), (None, "nothing"), (9, "nine")]]
+HARD_FRUITS: list[Row] = [
+    {"fruit": f, "called": c} for f, c in [(1, "ß"), (BEYOND, None), (None, "nothing"), (9, "nine")]
+]
 
 
 @dataclass(frozen=True, repr=False)
@@ -120,7 +125,9 @@ def all_labelled(sales: list[Row], fruits: list[Row]) -> list[Row]:
 
 def known_labelled(sales: list[Row], fruits: list[Row]) -> list[Row]:
     found = {r["fruit"] for r in fruits} - {None}
-    return all_labelled([r for r in sales if r["price"] is not None and r["price"] >= 0 and r["fruit"] in found], fruits)
+    return all_labelled(
+        [r for r in sales if r["price"] is not None and r["price"] >= 0 and r["fruit"] in found], fruits
+    )
 
 
 def counted(sales: list[Row]) -> list[Row]:
@@ -170,7 +177,12 @@ WAYS = (
     Way("all rows together", lambda s, f: s.per("fruit", count_fruits).per([], place), PLACES, lambda s, f: placed(s)),
     Way("one table below another", lambda s, f: s.concat(s), SALES, lambda s, f: s + s),
     Way("rows computed once for two uses", kept, COUNTS, lambda s, f: counted(s) * 2),
-    Way("some columns", lambda s, f: s.select("price", "buyer"), pa.schema([SALES.field(2), SALES.field(0)]), lambda s, f: s),
+    Way(
+        "some columns",
+        lambda s, f: s.select("price", "buyer"),
+        pa.schema([SALES.field(2), SALES.field(0)]),
+        lambda s, f: s,
+    ),
     Way(
         "fractions",
         lambda s, f: s.per("buyer", weigh),
@@ -198,6 +210,13 @@ def test_hard_rows_give_what_plain_python_gives(way: Way, engine: Engine, sales:
 def test_no_small_rows_to_send_along(engine: Engine) -> None:
     for way in (w for w in WAYS if "small" in w.name or "two tables" in w.name):
         check(way, engine, HARD, [])
+
+
+@pytest.mark.cluster
+@pytest.mark.spark
+@pytest.mark.parametrize("way", [w for w in WAYS if "two tables" in w.name or "small" in w.name], ids=str)
+def test_spark_gives_the_same_where_nothing_is_planned(way: Way, spark: SparkEngine) -> None:
+    check(way, replace(spark, planned=False), HARD, HARD_FRUITS)
 
 
 def check(way: Way, engine: Engine, sales: list[Row], fruits: list[Row]) -> None:
@@ -256,7 +275,11 @@ def opaque(engine: Engine, fn: Callable[[pa.Table], pa.Table], of: str) -> Frame
 
 
 def test_rows_are_computed_once_where_they_are_kept(engine: Engine, tmp_path: Path) -> None:
-    kept = engine.lift(table(HARD, SALES)).map(partial(leave_a_trace, folder=str(tmp_path)), schema=SALES, kernel="arrow").keep()
+    kept = (
+        engine.lift(table(HARD, SALES))
+        .map(partial(leave_a_trace, folder=str(tmp_path)), schema=SALES, kernel="arrow")
+        .keep()
+    )
     assert len(kept.collect()) == len(HARD)
     before = len(list(tmp_path.iterdir()))
     assert len(kept.select("buyer").collect()) == len(kept.collect()) == len(HARD)
@@ -275,4 +298,3 @@ def test_declared_types_are_kept_or_refused() -> None:
     for wrong in (pa.array([1.5]), pa.array([2.0**64]), pa.array(["one"]), pa.array([2**64 - 1], pa.uint64())):
         with pytest.raises(pa.ArrowInvalid):
             conform(pa.table({"a": wrong}), small)
-

@@ -1,0 +1,85 @@
+"""Charts of a few known plays."""
+
+from datetime import date, timedelta
+
+import pytest
+
+from assets.partitions import FIRST_DAY, PERIODS, Period
+from resources.frame import Engine
+from tests import oracle
+from tests.oracle import Row
+from tests.tables import BEYOND, at, listen
+from tests.transformations import CHARTS
+
+MONDAY = date(2024, 2, 26)
+
+
+def chart(engine: Engine, period: str, rows: list[Row], first: date, last: date | None = None) -> list[Row]:
+    """The recordings of a chart, in order."""
+    read = [oracle.plays(rows), oracle.artist_plays(rows), oracle.names(rows)]
+    found = (
+        CHARTS[period]
+        .on(engine, read, (first, last or first))
+        .sort_by([("period_start", "ascending"), ("rank", "ascending")])
+    )
+    return [r for r in found.to_pylist() if r["entity"] == "recording"]
+
+
+def heard(day: date, **times: int) -> list[Row]:
+    return [listen(at(day, n), id, id) for id, count in times.items() for n in range(count)]
+
+
+def test_of_equals_the_smaller_id_comes_first(local: Engine) -> None:
+    found = chart(local, "daily", heard(MONDAY, b=2, é=2, a=1, B=2), MONDAY)
+    assert [(r["rank"], r["entity_id"]) for r in found] == [(1, "B"), (2, "b"), (3, "é"), (4, "a")]
+
+
+def test_movement_is_against_the_period_before_and_no_other(local: Engine) -> None:
+    weeks = [MONDAY + timedelta(weeks=n) for n in range(3)]
+    rows = heard(weeks[0], a=1, b=2, c=3) + heard(weeks[1], a=2, b=1) + heard(weeks[2], a=1, c=2)
+    found = chart(local, "weekly", rows, weeks[1], weeks[2])
+    assert [(r["period_start"], r["entity_id"], r["rank"], r["previous_rank"]) for r in found] == [
+        (weeks[1], "a", 1, 3),
+        (weeks[1], "b", 2, 2),
+        (weeks[2], "c", 1, None),
+        (weeks[2], "a", 2, 1),
+    ]
+
+
+def test_listeners_of_a_week_are_counted_once(local: Engine) -> None:
+    rows = [listen(at(MONDAY + timedelta(days=d)), user, ms_played=BEYOND) for d in range(7) for user in ("ada", "bo")]
+    (found,) = chart(local, "weekly", rows, MONDAY)
+    assert (found["plays"], found["listeners"], found["ms_played"]) == (14, 2, 14 * BEYOND)
+
+
+def test_a_recording_by_two_artists_counts_once_for_either(local: Engine) -> None:
+    rows = [listen(at(MONDAY), artist_ids=["x", "y"]), listen(at(MONDAY, 5), artist_ids=["y"], artist_name="Y")]
+    read = [oracle.plays(rows), oracle.artist_plays(rows), oracle.names(rows)]
+    found = CHARTS["daily"].on(local, read, (MONDAY, MONDAY)).sort_by("rank").to_pylist()
+    artists = [(r["entity_id"], r["plays"], r["name"]) for r in found if r["entity"] == "artist"]
+    assert artists == [("y", 2, "Y"), ("x", 1, None)]
+
+
+def test_a_chart_has_the_name_of_its_time(engine: Engine) -> None:
+    """Regression: a range of periods run at once gave all of them the name of the last."""
+    days = [MONDAY + timedelta(days=n) for n in range(3)]
+    rows = [listen(at(day), recording_name=name) for day, name in zip(days, ("Old", "New", "Newest"), strict=True)]
+    found = chart(engine, "daily", rows, days[0], days[2])
+    assert [r["name"] for r in found] == ["Artist – Old", "Artist – New", "Artist – Newest"]
+
+
+def test_the_chart_of_all_time_has_no_movement(local: Engine) -> None:
+    found = chart(local, "all_time", heard(FIRST_DAY, a=1) + heard(MONDAY, a=1, b=1), FIRST_DAY)
+    assert [(r["entity_id"], r["plays"], r["previous_rank"]) for r in found] == [("a", 2, None), ("b", 1, None)]
+
+
+@pytest.mark.parametrize("period", PERIODS, ids=lambda p: p.name)
+def test_every_day_is_in_one_period(period: Period) -> None:
+    day = date(2019, 12, 25)
+    start = period.first(day)
+    while day < date(2025, 1, 7):
+        following = period.following(start)
+        assert start <= day < following
+        assert period.first(day) == start == oracle.begin(day, period.name)
+        day += timedelta(days=1)
+        start = following if day == following else start

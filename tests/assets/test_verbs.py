@@ -1,0 +1,103 @@
+"""Assets use only the verbs that mean the same on every engine.
+
+Each of the others was seen to fail on one engine or, worse, to give other rows there.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ASSETS = Path(__file__).parents[2] / "assets"
+FRAMES = {"select", "filter", "with_columns", "rename", "drop", "join", "group_by", "agg", "unique"}
+EXPRESSIONS = {"col", "lit", "len", "when", "then", "otherwise", "any_horizontal", "all_horizontal", "alias", "cast"}
+VALUES = {"is_null", "fill_null", "is_in", "is_between", "sum", "min", "max", "truncate"}
+WINDOWS = {"shift", "cum_sum", "rank", "over"}
+TYPES = {"String", "Int64", "Float64", "Boolean", "Date"}
+PYTHON = {"items"}
+ALLOWED = FRAMES | EXPRESSIONS | VALUES | WINDOWS | TYPES | PYTHON
+JOINS = {"inner", "left", "semi", "anti"}
+
+
+def complaints(source: str) -> Iterator[str]:
+    """What is wrong with the Narwhals functions of a module."""
+    for function in ast.walk(ast.parse(source)):
+        if isinstance(function, ast.FunctionDef) and "LazyFrame" in ast.unparse(function.args):
+            windows = _windows(function)
+            for node in ast.walk(function):
+                if complaint := _complaint(node, windows):
+                    yield f"line {getattr(node, 'lineno', '?')}: {complaint}"
+
+
+def _complaint(node: ast.AST, windows: dict[ast.AST, ast.AST]) -> str | None:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
+        return "% is not there on every engine"
+    if isinstance(node, ast.Attribute) and node.attr in ("str", "list", "struct"):
+        return f".{node.attr} differs by engine: use an arrow function"
+    verb, told = _verb(node), _told(node)
+    if verb is None:
+        return None
+    order = _told(windows[node]).get("order_by") if node in windows else None
+    if verb not in ALLOWED:
+        return f"{verb} is not among the verbs that mean the same on every engine"
+    if verb in ("shift", "cum_sum") and order is None:
+        return f"{verb} needs an order"
+    if verb == "rank" and order is not None:
+        return "rank in an order is not there on SQL engines: number rows by a running sum"
+    if verb == "join" and ast.literal_eval(told.get("how", ast.Constant("inner"))) not in JOINS:
+        return "join is inner, left, semi or anti"
+    if verb == "unique" and ("order_by" in told) != ("keep" in told):
+        return "unique needs an order to say which row it keeps"
+    if verb == "unique" and isinstance(told.get("order_by"), ast.Constant):
+        return "unique takes its order as a list"
+    return None
+
+
+def _windows(function: ast.FunctionDef) -> dict[ast.AST, ast.AST]:
+    """What stands before each `over`, and that `over`."""
+    calls = (n for n in ast.walk(function) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute))
+    return {c.func.value: c for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr == "over"}
+
+
+def _verb(node: ast.AST) -> str | None:
+    return node.func.attr if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else None
+
+
+def _told(node: ast.AST) -> dict[str | None, ast.expr]:
+    return {k.arg: k.value for k in node.keywords} if isinstance(node, ast.Call) else {}
+
+
+@pytest.mark.parametrize("path", sorted(ASSETS.rglob("*.py")), ids=lambda p: str(p.relative_to(ASSETS)))
+def test_assets_use_verbs_that_mean_the_same_on_every_engine(path: Path) -> None:
+    assert list(complaints(path.read_text())) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "rows.with_columns(r=nw.col('a').rank('min').over('b', order_by=['c']))",
+        "rows.group_by('a').agg(nw.col('b').first())",
+        "rows.group_by('a').agg(nw.col('b').last())",
+        "rows.group_by('a').agg(nw.col('b').n_unique())",
+        "rows.join_asof(rows, on='a')",
+        "rows.join(rows, on='a', how='full')",
+        "rows.unpivot('a')",
+        "rows.explode('a')",
+        "rows.filter(nw.col('a').str.contains('b'))",
+        "rows.with_columns(nw.col('a') % 2)",
+        "rows.with_columns(nw.col('a').dt.timestamp('ms'))",
+        "rows.with_columns(nw.col('a').dt.total_minutes())",
+        "rows.with_columns(nw.col('a').shift(1).over('b'))",
+        "rows.with_columns(nw.col('a').cum_sum())",
+        "rows.unique(['a'], keep='first')",
+        "rows.unique(['a'], keep='first', order_by='b')",
+    ],
+)
+def test_what_differs_by_engine_is_noticed(wrong: str) -> None:
+    assert list(complaints(f"def f(rows: nw.LazyFrame) -> nw.LazyFrame:\n    return {wrong}\n"))
+
+
+def test_what_does_not_differ_is_allowed() -> None:
+    right = "rows.with_columns(r=nw.col('a').shift(1).over('b', order_by='c'), s=nw.col('a').rank('min').over('b'))"
+    assert list(complaints(f"def f(rows: nw.LazyFrame) -> nw.LazyFrame:\n    return {right}\n")) == []
