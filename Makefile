@@ -3,6 +3,9 @@ PYTHON ?= python3
 DATA ?=
 PORT ?= 3000
 VENV := .venv
+# As they were typed: make would take a dollar sign for a variable of its own.
+override export LISTENER := $(value LISTENER)
+override FILES := $(value FILES)
 RUN := $(if $(DATA),TUTTI_DATA=$(DATA) )$(VENV)/bin/python -m orchestration
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -15,7 +18,7 @@ demo: $(VENV)/base  ## two weeks of listening to real music, every asset materia
 	@TUTTI_DATA=data/demo $(VENV)/bin/python -m orchestration demo
 
 import: $(VENV)/base  ## your own history: make import LISTENER=ada FILES="my_spotify_data.zip"
-	@$(RUN) import --listener "$(LISTENER)" -- $(FILES)
+	@$(RUN) import --listener "$$LISTENER" -- $(FILES)
 
 chart: $(VENV)/base  ## what was played most, of all time
 	@$(RUN) chart

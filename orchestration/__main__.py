@@ -27,12 +27,12 @@ def demo() -> None:
     data, began = data_folder(), time.monotonic()
     if data.name != "demo":
         raise TuttiError(f"the demo would overwrite {data}: run it with `make demo`, or with a TUTTI_DATA named demo")
+    runner = Runner()
     for folder in ("lake", "landing"):
         shutil.rmtree(data / folder, ignore_errors=True)
     print("The sandbox writes two weeks of listening to public-domain tunes ...", flush=True)
     told = world.write(data / "landing", first_day=DEMO_FIRST_DAY, days=DEMO_DAYS)
     print(f"  {told.works:,} works, {told.recordings:,} recordings, {told.listens:,} listens", flush=True)
-    runner = Runner()
     runner.run("content")
     runner.take({})
     print(f"\n{runner.progress.table()}\n\nAll of it took {time.monotonic() - began:.0f} s. Where to look next:")
@@ -63,15 +63,15 @@ def chart(places: int = 10) -> None:
 
     rows = Lake(data_folder() / "lake").scan("derived/charts_all_time", CHART).table().to_pylist()
     if not rows:
-        raise TuttiError("there is no chart yet: `make demo`, or import your own history with `make import`")
+        raise TuttiError(
+            "there is no chart yet: import your history, or see the demo's with `make chart DATA=data/demo`"
+        )
     for entity in ("recording", "artist"):
         print(f"\n{entity}s by plays, of all time")
         for row in sorted((r for r in rows if r["entity"] == entity), key=lambda r: r["rank"])[:places]:
-            hours = row["ms_played"] / 3_600_000
-            name = (row["name"] or row["entity_id"])[:60]
-            print(
-                f"{row['rank']:4d}. {name:60s} {row['plays']:7,} plays {hours:7,.1f} h {row['listeners']:5,} listeners"
-            )
+            name, hours = (row["name"] or row["entity_id"])[:60], row["ms_played"] / 3_600_000
+            heard = f"{row['plays']:7,} plays {hours:7,.1f} h, listeners: {row['listeners']:,}"
+            print(f"{row['rank']:4d}. {name:60s} {heard}")
 
 
 def ui(port: str) -> None:
@@ -95,7 +95,8 @@ def main() -> int:
     web.add_argument("--port", default="3000")
     told = parser.parse_args()
     try:
-        dagster_home()
+        if told.command != "chart":
+            dagster_home()
         match told.command:
             case "demo":
                 demo()
@@ -105,6 +106,8 @@ def main() -> int:
                 chart()
             case "ui":
                 ui(told.port)
+    except BrokenPipeError:  # whoever reads has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except TuttiError as error:
         print(f"tutti: {error}", file=sys.stderr)
         return 1

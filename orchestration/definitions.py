@@ -38,4 +38,5 @@ def build(name: str) -> dg.Definitions:
     )
 
 
-defs = build(os.environ.get("TUTTI_ENV") or "laptop")
+CHOSEN = os.environ.get("TUTTI_ENV") or "laptop"
+defs = build(CHOSEN)

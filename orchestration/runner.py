@@ -8,6 +8,7 @@ import dagster as dg
 from orchestration import definitions
 from orchestration.jobs import BY_HAND, following, owed, span, stretches
 from orchestration.terminal import Progress, logger
+from resources.environments import ENVIRONMENTS
 from resources.errors import TuttiError
 
 
@@ -15,6 +16,7 @@ class Runner:
     """The jobs, Dagster's instance and what the terminal is told."""
 
     def __init__(self) -> None:
+        _ = ENVIRONMENTS[definitions.CHOSEN]().engine  # an engine that is not installed says so before anything is done
         self.progress = Progress()
         own = dg.Definitions(loggers={"terminal": logger(self.progress)})
         self.defs = dg.Definitions.merge(definitions.defs, own)
@@ -35,7 +37,7 @@ class Runner:
 
     def run(self, job: str, keys: dg.PartitionKeyRange | None = None, config: dict[str, Any] | None = None) -> None:
         """Run a job, for a range of its partitions. Raises `TuttiError` with the cause if it fails."""
-        print(f"{job}{f' from {keys.start} to {keys.end}' if keys else ''}", flush=True)
+        print(f"{job}{f' from {keys.start} through {keys.end}' if keys else ''}", flush=True)
         result = self.defs.resolve_job_def(job).execute_in_process(
             instance=self.instance,
             tags={BY_HAND: "yes"} | span(keys),

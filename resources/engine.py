@@ -3,10 +3,12 @@
 import os
 from collections.abc import Callable
 from enum import Enum
+from importlib.util import find_spec
 
 import dagster as dg
 from pydantic import Field
 
+from resources.errors import TuttiError
 from resources.frame import Engine
 
 
@@ -48,7 +50,16 @@ def _duckdb(settings: EngineResource) -> Engine:
     return DuckEngine(memory_gb=settings.memory_gb, spill=settings.spill)
 
 
+def _needs(package: str, environment: str) -> None:
+    """Raise `TuttiError` where an engine is not installed."""
+    if find_spec(package) is None:
+        raise TuttiError(
+            f"TUTTI_ENV={environment} needs {package}, which is not installed: `make install-{environment}`"
+        )
+
+
 def _dask(settings: EngineResource) -> Engine:
+    _needs("distributed", "dask")
     from resources.engines.dask import DaskEngine
 
     return DaskEngine(
@@ -61,6 +72,7 @@ def _dask(settings: EngineResource) -> Engine:
 
 
 def _spark(settings: EngineResource) -> Engine:
+    _needs("pyspark", "spark")
     from resources.engines.spark import SparkEngine
 
     return SparkEngine(

@@ -184,7 +184,9 @@ def import_listens(
     """Import the files named in the configuration for one listener, or everything new in the landing folder."""
     lake, now = io_manager.lake, datetime.now(UTC)
     if config.files and not config.listener:
-        raise TuttiError("whose listens are these? name the person: LISTENER=ada")
+        raise TuttiError(
+            "whose listens are these? name the listener (LISTENER=ada, or `listener: ada` in the launchpad)"
+        )
     paths = [Path(f).expanduser() for f in config.files] or landing.files("listens")
     rows: list[dict[str, Any]] = []
     for path in paths:

@@ -407,6 +407,26 @@ def test_two_writers_of_one_new_day_leave_it_once(lake: Lake) -> None:
     assert lake.version(T) == 12
 
 
+@pytest.mark.parametrize("before", [[], [event(LEAP, "old")], [event(LEAP, "old"), event(DAYS[1], "old")]], ids=len)
+@pytest.mark.parametrize("theirs", [LEAP, DAYS[1]], ids=["the same day", "another day"])
+def test_a_commit_that_another_overtakes_is_made_again(lake: Lake, before: list[Row], theirs: date) -> None:
+    lake.replace(T, given_rows(*before), EVENTS)
+    files, late = resources.lake._files, True
+
+    def overtaken(delta: DeltaTable) -> list[dict[str, Any]]:
+        nonlocal late
+        if late:
+            late = False
+            lake.replace(T, given_rows(event(theirs, "theirs")), EVENTS, only(theirs))
+        return files(delta)
+
+    with patch.object(resources.lake, "_files", overtaken):
+        written = lake.replace(T, given_rows(event(LEAP, "ours")), EVENTS, only(LEAP))
+    assert written.version == lake.version(T) == 3
+    other = ["theirs"] if theirs != LEAP else [r["name"] for r in before[1:]]
+    assert names(lake) == ["ours", *other]
+
+
 def test_a_reader_beside_a_writer_sees_whole_versions(lake: Lake) -> None:
     lake.replace(T, given_rows(event(LEAP, "0"), event(LEAP, "0")), EVENTS)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as processes:
