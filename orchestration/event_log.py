@@ -24,6 +24,7 @@ class BatchingEventLog(SqliteEventLogStorage):
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> "BatchingEventLog":
         """Open the storage in a folder of DAGSTER_HOME."""
+        os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", BATCH)
         return cls(os.path.join(os.environ["DAGSTER_HOME"], config_value["base_dir"]), inst_data)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:

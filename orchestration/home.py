@@ -4,7 +4,6 @@ import os
 import shutil
 from pathlib import Path
 
-from orchestration.event_log import BATCH
 from resources.environments import PROJECT, data_folder
 
 
@@ -15,5 +14,4 @@ def dagster_home() -> Path:
     if not (home / "dagster.yaml").exists():
         shutil.copy(PROJECT / "orchestration" / "dagster.yaml", home)
     os.environ["DAGSTER_HOME"] = str(home)
-    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", BATCH)
     return home

@@ -11,12 +11,14 @@ from typing import Any
 import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.engines.spark import SparkEngine
 from resources.frame import Engine, Frame, Step, conform
+from resources.scan import Scan
 from tests.oracle import Row, assert_same
 from tests.tables import BEYOND, TITLES, table
 
@@ -284,6 +286,14 @@ def test_rows_are_computed_once_where_they_are_kept(engine: Engine, tmp_path: Pa
     before = len(list(tmp_path.iterdir()))
     assert len(kept.select("buyer").collect()) == len(kept.collect()) == len(HARD)
     assert len(list(tmp_path.iterdir())) == before > 0
+
+
+def test_kept_rows_outlive_what_they_were_made_of(local: Engine, tmp_path: Path) -> None:
+    file = tmp_path / "sales.parquet"
+    pq.write_table(table(HARD, SALES), file)
+    kept = local.read(Scan([str(file)], SALES)).per("buyer", one_each).keep()
+    file.unlink()
+    assert_same(kept.collect(COUNTS), counted(HARD), COUNTS)
 
 
 def leave_a_trace(sales: pa.Table, folder: str) -> pa.Table:

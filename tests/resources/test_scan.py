@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resources.frame import Engine
 from resources.scan import Scan
 from tests.tables import LEAP
 
@@ -66,6 +67,20 @@ def test_columns_added_since_are_null(tmp_path: Path) -> None:
     assert scan.table()["mood"].to_pylist() == [None, None]
     assert [s.table()["mood"].to_pylist() for s in scan.split()] == [[None, None]]
     assert [s.table(["mood"]).to_pydict() for s in scan.split()] == [{"mood": [None, None]}]
+
+
+@pytest.mark.parametrize("newest", ["first", "last"])
+def test_old_and_new_files_are_read_together_on_every_engine(engine: Engine, newest: str, tmp_path: Path) -> None:
+    more = ROWS.append(pa.field("mood", pa.string()))
+    (old,) = write(tmp_path, [2])
+    new = str(tmp_path / "new.parquet")
+    pq.write_table(
+        pa.table({"mood": ["good"], "n": [9], "day": [LEAP]}, pa.schema([more.field(i) for i in (2, 1, 0)])), new
+    )
+    files = [new, old] if newest == "first" else [old, new]
+    for scan in (Scan(files, more), Scan(files, more, "day", LEAP, LEAP)):
+        found = engine.read(scan).collect(more).sort_by("n")
+        assert found.to_pydict() == {"day": [LEAP] * 3, "n": [0, 1, 9], "mood": [None, None, "good"]}
 
 
 @given(sizes=st.lists(st.integers(1, 30), max_size=4), share=st.integers(1, 40))
