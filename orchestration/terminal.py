@@ -22,7 +22,9 @@ class Progress(logging.Handler):
         """Take note of an event of a run, or pass on what an asset has to say."""
         event: dg.DagsterEvent | None = getattr(record, "dagster_event", None)
         if event is None:
-            if record.levelno >= logging.INFO and (said := record.__dict__.get("dagster_meta", {}).get("orig_message")):
+            said = record.__dict__.get("dagster_meta", {}).get("orig_message") or ""
+            # What waits is plain from what failed.
+            if said and record.levelno >= logging.INFO and not said.startswith("Dependencies for step"):
                 self.say(f"    {said}")
         elif event.event_type_value == "ASSET_MATERIALIZATION":
             self._materialized(event)
@@ -81,7 +83,7 @@ def logger(progress: Progress) -> dg.LoggerDefinition:
 
 def _root(error: Any) -> str | None:
     """The first cause of a failure, in one line; a `TuttiError` says enough by itself."""
-    while error and error.cause:
+    while error and error.cause and error.cls_name != "TuttiError":
         error = error.cause
     if error is None:
         return None

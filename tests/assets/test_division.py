@@ -29,6 +29,8 @@ LISTENS, DAYS, TEXTS = 200_000, 40, 4_000
 ENOUGH = 3  # shares that must have rows, of the four that a shuffle makes here
 LARGE = {t.name: t for t in TRANSFORMATIONS if t.name not in ("charts_weekly", "charts_yearly")}  # as the others
 
+TALLIES = pa.schema([("user_id", pa.string()), ("listens", pa.int64())])
+
 
 @dataclass(frozen=True)
 class World:
@@ -80,6 +82,21 @@ def test_what_a_chart_ranks_is_counted_in_several_shares(cluster: Engine, world:
         counted = plays.map(into_periods, broadcast=[days]).per(KEY, count_listeners, combine=of_listeners)
     schema = pa.schema([("entity_id", pa.string()), ("plays", pa.int64())])
     assert len(stored(counted, schema, tmp_path)) >= ENOUGH
+
+
+def test_an_opaque_function_of_whole_keys_works_in_several_shares(
+    cluster: Engine, world: World, tmp_path: Path
+) -> None:
+    with nothing_collected():
+        tallied = world.read(cluster, "listens").per("user_id", tally, schema=TALLIES, kernel="arrow")
+    shares = stored(tallied, TALLIES, tmp_path)
+    assert len(shares) >= ENOUGH
+    assert_equal(pa.concat_tables(shares), tally(world.lake.scan("listens", world.schemas["listens"]).table()))
+
+
+def tally(listens: pa.Table) -> pa.Table:
+    counts = listens.group_by("user_id").aggregate([("listened_at", "count")])
+    return counts.rename_columns(TALLIES.names).cast(TALLIES)
 
 
 def test_collecting_while_a_frame_is_built_is_noticed(cluster: Engine) -> None:
