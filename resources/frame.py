@@ -7,7 +7,7 @@ in `engines/`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeAlias
@@ -54,11 +54,12 @@ class Frame:
     ) -> "Frame":
         """Apply `fn` to whole keys, any number at once, together with the same keys of `others`.
 
-        `combine` shrinks rows where they lie before they travel: `fn(combine(a) + combine(b))` must equal
-        `fn(combine(a + b))`. An empty key keeps all rows together. Raises `KeyError` where a frame lacks the key.
+        `combine` may shrink rows where they lie before they travel. As MapReduce's combiner it runs on any parts of
+        the rows or on none, so `fn(combine(a) + b)` must equal `fn(a + b)`. An empty key keeps all rows together.
+        Raises `KeyError` where a frame lacks the key.
         """
         keys = [key] if isinstance(key, str) else list(key)
-        rows = self.map(combine) if combine else self
+        rows = self.map(combine) if combine and self.engine.scattered else self
         for frame in (rows, *others):
             if missing := set(keys) - set(frame.columns):
                 raise KeyError(f"{name(fn)} divides by {sorted(missing)}, absent from {frame.columns}")
@@ -111,6 +112,9 @@ class Engine(ABC):
     but on an engine that has no plan to defer (pandas) and for opaque functions on DuckDB.
     """
 
+    scattered: bool = False
+    """Whether rows travel between places without a plan that would shrink them first by itself."""
+
     @abstractmethod
     def lift(self, table: pa.Table) -> Frame:
         """Bring rows from outside onto the engine."""
@@ -148,11 +152,14 @@ class Engine(ABC):
         """Compute, and bring the rows here."""
 
     @abstractmethod
-    def store(self, native: Any, write: "Writer") -> list[str]:
-        """Compute, and hand the rows, share by share and wherever they are, to `write`; the names of the files."""
+    def store(self, native: Any, write: "Writer", order: Sequence[str] = ()) -> list[str]:
+        """Compute, and hand the rows, share by share and wherever they are, to `write`; the names of the files.
+
+        The rows of a share come in the order of these columns.
+        """
 
 
-Writer: TypeAlias = Callable[[Iterator[pa.Table]], list[str]]
+Writer: TypeAlias = Callable[[Iterable[pa.Table]], list[str]]
 """Writes tables as new files and names them; picklable, so that it can run where the rows are."""
 
 
@@ -161,6 +168,11 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     if missing := [n for n in schema.names if n not in table.column_names]:
         raise KeyError(f"the declared columns {missing} are not among {table.column_names}")
     return table.select(schema.names).cast(schema)
+
+
+def sort(table: pa.Table, order: Sequence[str]) -> pa.Table:
+    """The rows by these columns, nulls last; as they are where none is named."""
+    return table.sort_by([(c, "ascending") for c in order]) if order else table
 
 
 def run(step: Step, *tables: pa.Table) -> pa.Table:

@@ -4,6 +4,7 @@ A chart ranks everything that was heard in its period, so that totals agree with
 show is the reader's choice. Movement is against the period before.
 """
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from functools import partial
 
@@ -30,12 +31,14 @@ CHART = pa.schema(
         column("name", pa.string(), "what it was called last", null=True),
     ]
 )
+ENTITIES = ("recording", "artist")
+CALENDAR = ["entity", "day", "period"]
 KEY = ["entity", "entity_id"]
 INPUTS = ("plays", "artist_plays", "names")
 
 
 def calendar(period: Period, first: date, last: date) -> pa.Table:
-    """Each day of the periods from `first` to `last` and of the one before: day, period (0 is the one before).
+    """Each day of the periods from `first` to `last` and of the one before: entity, day, period (0 is the one before).
 
     Both dates are starts of periods.
     """
@@ -45,8 +48,16 @@ def calendar(period: Period, first: date, last: date) -> pa.Table:
         end = period.following(start)
         rows += [(start + timedelta(days=d), number) for d in range((end - start).days)]
         start, number = end, number + 1
-    days, numbers = zip(*rows, strict=True)
-    return pa.table({"day": pa.array(days, pa.date32()), "period": pa.array(numbers, pa.int64())})
+    return of_entities(*zip(*rows, strict=True))
+
+
+def of_entities(days: Sequence[date], periods: Sequence[int]) -> pa.Table:
+    """A calendar's days and periods, for each kind of entity: pandas joins by a date alone only one by one."""
+    entities = [entity for entity in ENTITIES for _ in days]
+    columns = (entities, [*days] * len(ENTITIES), [*periods] * len(ENTITIES))
+    return pa.table(
+        [pa.array(c, t) for c, t in zip(columns, (pa.string(), pa.date32(), pa.int64()), strict=True)], CALENDAR
+    )
 
 
 def starts(period: Period, first: date, last: date) -> pa.Table:
@@ -71,23 +82,14 @@ def as_entity(plays: nw.LazyFrame, entity: str, id: str) -> nw.LazyFrame:
 
 def into_periods(rows: nw.LazyFrame, calendar: nw.LazyFrame) -> nw.LazyFrame:
     """Plays or names with the period of their day."""
-    return rows.join(calendar, on="day", how="inner")
-
-
-def of_listeners(plays: nw.LazyFrame) -> nw.LazyFrame:
-    """Plays of each listener and entity in a period, as far as these rows know."""
-    return plays.group_by("period", "entity", "entity_id", "user_id").agg(
-        nw.col("plays").sum(), nw.col("ms_played").sum()
-    )
+    return rows.join(calendar, on=["entity", "day"], how="inner")
 
 
 def count_listeners(plays: nw.LazyFrame) -> nw.LazyFrame:
     """Plays, time and distinct listeners of each entity in a period."""
-    return (
-        of_listeners(plays)
-        .group_by("period", "entity", "entity_id")
-        .agg(nw.col("plays").sum(), nw.col("ms_played").sum(), listeners=nw.len())
-    )
+    counts = nw.col("plays").sum(), nw.col("ms_played").sum()
+    of_listeners = plays.group_by("period", "entity", "entity_id", "user_id").agg(*counts)
+    return of_listeners.group_by("period", "entity", "entity_id").agg(*counts, listeners=nw.len())
 
 
 def ranked(totals: nw.LazyFrame) -> nw.LazyFrame:
@@ -123,7 +125,7 @@ def rank_periods(plays: Frame, artist_plays: Frame, names: Frame, days: pa.Table
         artist_plays.map(partial(as_entity, entity="artist", id="artist_id"))
     )
     rows = heard.map(into_periods, broadcast=[days])
-    chart = rows.per(KEY, count_listeners, combine=of_listeners).per(["period", "entity"], ranked)
+    chart = rows.per(KEY, count_listeners).per(["period", "entity"], ranked)
     return chart.per(KEY, moved, names.map(into_periods, broadcast=[days])).map(dated, broadcast=[periods])
 
 
@@ -156,7 +158,7 @@ def charts_all_time(plays: Frame, artist_plays: Frame, names: Frame) -> Frame:
     """Recordings and artists by plays, of all time: place, listeners and time."""
     until = date.today() + timedelta(days=2)  # a listener's today may be tomorrow here
     ever = [FIRST_DAY + timedelta(days=d) for d in range((until - FIRST_DAY).days)]
-    days = pa.table({"day": pa.array(ever, pa.date32()), "period": pa.repeat(pa.scalar(1, pa.int64()), len(ever))})
+    days = of_entities(ever, [1] * len(ever))
     periods = pa.table({"period": [1], "period_start": pa.array([FIRST_DAY], pa.date32())})
     return rank_periods(plays, artist_plays, names, days, periods)
 

@@ -5,7 +5,7 @@ computed from itself and its neighbours, in any order, because a session never r
 ends its session at its closing midnight.
 """
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
 import dagster as dg
@@ -31,44 +31,45 @@ SESSIONS = pa.schema(
     ]
 )
 GAP = timedelta(minutes=30)  # the web-analytics convention; ListenBrainz closes at 5 minutes to pair tracks
-ORDER = ["listened_at", "recording_id"]  # total, since a listener starts a recording once at an instant
+A_DAY = timedelta(days=1)
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)  # before every listen
 
 
 def sessionize(listens: nw.LazyFrame) -> nw.LazyFrame:
-    """Each session of each listener."""
-    when, day = nw.col("listened_at"), nw.col("day")
+    """Each session of each listener.
+
+    Within thirty-minute silences a session ends at each midnight that closes a day without a gap. That is every
+    midnight but the first, and the first too where the session opened its day: no listen of that day came earlier, and
+    the day was at most thirty minutes old. Of listens at one instant any may come first; the results are the same.
+    """
+    when, before, opened = nw.col("listened_at"), nw.col("before"), nw.col("opened")
+    midnight, first_midnight = nw.col("midnight"), nw.col("first_midnight")
     rows = listens.with_columns(
-        silence=when - when.shift(1).over("user_id", order_by=ORDER),
-        pause=when - when.shift(1).over("user_id", "day", order_by=ORDER),
-        opening=when - when.dt.truncate("1d"),
-        day_before=day.shift(1).over("user_id", order_by=ORDER),
-    )
-    # A day holds no gap if neither the silence at its opening nor any pause within it is longer than one.
-    longest = nw.when(nw.col("pause").is_null()).then(nw.col("opening")).otherwise(nw.col("pause"))
-    rows = rows.with_columns(gap=nw.when(longest > GAP).then(1).otherwise(0))
-    rows = rows.with_columns(gaps=nw.col("gap").sum().over("user_id", "day"))
-    rows = rows.with_columns(gaps_before=nw.col("gaps").shift(1).over("user_id", order_by=ORDER))
-    midnight = (nw.col("day_before") != day) & (nw.col("gaps_before") == 0)
-    rows = rows.with_columns(opens=nw.when((nw.col("silence") <= GAP) & ~midnight).then(0).otherwise(1))
-    rows = rows.with_columns(
-        session=nw.col("opens").cum_sum().over("user_id", order_by=ORDER),
+        before=when.shift(1).over("user_id", order_by=["listened_at"]),
+        midnight=when.dt.truncate("1d"),
         ended_at=nw.when(nw.col("ended_at").is_null()).then(when).otherwise(nw.col("ended_at")),
     )
+    opens = before.is_null() | (when - before > GAP)
+    opens_day = (before.is_null() | (before < midnight)) & (when - midnight <= GAP)
+    # One that opens its day is said to have opened at midnight, which tells the two kinds apart below.
+    told = nw.when(opens & opens_day).then(midnight).otherwise(nw.when(opens).then(when).otherwise(nw.lit(LONG_AGO)))
+    rows = rows.with_columns(opened=told, goes_on=nw.when(opens).then(0).otherwise(1))
+    rows = rows.with_columns(opened=opened.cum_max().over("user_id", order_by=["listened_at", "goes_on"]))
+    rows = rows.with_columns(first_midnight=opened.dt.truncate("1d"))
+    over_midnight = (opened != first_midnight) & (midnight - first_midnight <= A_DAY)
+    unbroken = (midnight == first_midnight) | over_midnight
+    rows = rows.with_columns(session=nw.when(unbroken).then(opened).otherwise(midnight))
     heard = rows.group_by("user_id", "session", "recording_id").agg(
-        day=day.min(),
-        started_at=when.min(),
-        ended_at=nw.col("ended_at").max(),
-        listens=nw.len(),
-        ms_played=nw.col("ms_played").sum(),
+        started_at=when.min(), ended_at=nw.col("ended_at").max(), listens=nw.len(), ms_played=nw.col("ms_played").sum()
     )
-    return heard.group_by("user_id", "session").agg(
-        day=day.min(),
+    sessions = heard.group_by("user_id", "session").agg(
         started_at=nw.col("started_at").min(),
         ended_at=nw.col("ended_at").max(),
         recordings=nw.len(),
         listens=nw.col("listens").sum(),
         ms_played=nw.col("ms_played").sum(),
     )
+    return sessions.with_columns(day=nw.col("started_at").cast(nw.Date))
 
 
 def began_within(sessions: nw.LazyFrame, first: date, last: date) -> nw.LazyFrame:
@@ -86,7 +87,7 @@ def began_within(sessions: nw.LazyFrame, first: date, last: date) -> nw.LazyFram
 def sessions(context: dg.AssetExecutionContext, listens: Frame) -> Frame:
     """Listening without a break of thirty minutes, by the UTC day it began."""
     first, last = (date.fromisoformat(k) for k in (context.partition_key_range.start, context.partition_key_range.end))
-    needed = listens.select("day", "user_id", "recording_id", "listened_at", "ended_at", "ms_played")
+    needed = listens.select("user_id", "recording_id", "listened_at", "ended_at", "ms_played")
     return needed.per("user_id", sessionize).map(partial(began_within, first=first, last=last))
 
 

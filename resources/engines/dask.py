@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from resources.errors import TuttiError
-from resources.frame import Engine, Frame, Step, Writer, run
+from resources.frame import Engine, Frame, Step, Writer, run, sort
 from resources.scan import Scan, Share
 
 PATIENCE = 10  # seconds to wait for a scheduler that somebody named
@@ -15,13 +15,14 @@ PATIENCE = 10  # seconds to wait for a scheduler that somebody named
 
 @dataclass(frozen=True)
 class DaskEngine(Engine):
-    """Tables are Dask dataframes with Arrow's types; `shares` is how many parts a shuffle makes."""
+    """Tables are Dask dataframes with Arrow's types; `shares` is how many parts a shuffle makes at least."""
 
     scheduler: str | None = None
     workers: int = 2
     memory_gb: int = 4
     shares: int = 8
     spill: str | None = None
+    scattered = True
 
     @property
     def client(self) -> Any:
@@ -64,7 +65,10 @@ class DaskEngine(Engine):
     def per(self, keys: list[str], step: Step, *natives: Any) -> Any:
         if not keys:
             return self._each(step, *(n.repartition(npartitions=1) for n in natives))
-        return self._each(step, *(n.shuffle(keys, npartitions=self.shares, shuffle_method=_way(n)) for n in natives))
+        shares = max(self.shares, *(n.npartitions for n in natives))  # each of bounded size, however long the table
+        return self._each(
+            step, *(n.shuffle(_codes(n, keys), npartitions=shares, shuffle_method=_way(n)) for n in natives)
+        )
 
     def map(self, step: Step, native: Any, *small: Any) -> Any:
         return self._each(step, native, *(s.repartition(npartitions=1) for s in small))
@@ -95,11 +99,19 @@ class DaskEngine(Engine):
     def collect(self, native: Any) -> pa.Table:
         return borrow(native.compute())
 
-    def store(self, native: Any, write: Writer) -> list[str]:
+    def store(self, native: Any, write: Writer, order: Sequence[str] = ()) -> list[str]:
         import dask
 
-        shares = dask.compute(*(dask.delayed(_store)(share, write) for share in native.to_delayed()))
+        shares = dask.compute(*(dask.delayed(_store)(share, write, order) for share in native.to_delayed()))
         return [file for share in shares for file in share]
+
+
+def _codes(native: Any, keys: list[str]) -> Any:
+    """The keys to shuffle by, dates as numbers: pandas would hash them one by one."""
+    import pandas as pd
+
+    dates = [k for k in keys if native.dtypes[k] == pd.ArrowDtype(pa.date32())]
+    return native[keys].astype(dict.fromkeys(dates, pd.ArrowDtype(pa.int32()))) if dates else keys
 
 
 def _way(native: Any) -> str | None:
@@ -128,5 +140,5 @@ def _run(step: Step, *shares: Any) -> Any:
     return lend(run(step, *map(borrow, shares)))
 
 
-def _store(share: Any, write: Writer) -> list[str]:
-    return write(iter([borrow(share)]))
+def _store(share: Any, write: Writer, order: Sequence[str]) -> list[str]:
+    return write([sort(borrow(share), order)])

@@ -2,10 +2,11 @@
 
 import tempfile
 import uuid
-from collections.abc import Generator, Iterator
+import weakref
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,25 @@ import narwhals as nw
 import pyarrow as pa
 
 from resources.frame import Engine, Frame, Step, Writer, run
+from resources.keys import SIDE, key_column, parts, side_column, untagged
 from resources.scan import Scan
 
 BATCH = 200_000  # rows lent to an opaque function, or to the writer, at once: tens of megabytes
+
+
+class _Held:
+    """Something on disk or in memory that goes when nobody needs it any more."""
+
+    def __init__(self, release: Callable[[], object]) -> None:
+        weakref.finalize(self, release).atexit = False  # at the end of the process everything goes anyway
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A relation, and what must stay as long as it does: tables kept and files spooled."""
+
+    relation: Any
+    held: tuple[_Held, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -32,7 +49,7 @@ class DuckEngine(Engine):
         return _database(self).connection
 
     def lift(self, table: pa.Table) -> Frame:
-        return Frame(self, self.db.from_arrow(table))
+        return Frame(self, Rows(self.db.from_arrow(table)))
 
     def read(self, scan: Scan) -> Frame:
         if not scan.files:
@@ -45,47 +62,50 @@ class DuckEngine(Engine):
         rows = rows.project(", ".join(["*", *new]))  # columns added since these files were written
         if scan.column is not None and scan.first is not None:
             rows = rows.filter(f"\"{scan.column}\" BETWEEN DATE '{scan.first}' AND DATE '{scan.last}'")
-        return Frame(self, self.select(rows, scan.schema.names))
+        return Frame(self, self.select(Rows(rows), scan.schema.names))
 
-    def per(self, keys: list[str], step: Step, *natives: Any) -> Any:
+    def per(self, keys: list[str], step: Step, *natives: Rows) -> Rows:
         if step.kernel == "arrow":
-            return self.lift(run(step, *map(self.collect, natives))).native
-        return step.fn(*map(nw.from_native, natives)).to_native()
+            return self._spool(self._parts(keys, step, *natives))
+        rows = step.fn(*(nw.from_native(n.relation) for n in natives)).to_native()
+        return Rows(rows, tuple(held for n in natives for held in n.held))
 
-    def map(self, step: Step, native: Any, *small: Any) -> Any:
+    def map(self, step: Step, native: Rows, *small: Rows) -> Rows:
         if step.kernel == "arrow":
             sent = [self.collect(s) for s in small]
             with closing(self._batches(native)) as batches:
                 return self._spool(run(step, batch, *sent) for batch in batches)
         return self.per([], step, native, *small)
 
-    def select(self, native: Any, columns: list[str]) -> Any:
-        return native.select(*(f'"{c}"' for c in columns))
+    def select(self, native: Rows, columns: list[str]) -> Rows:
+        return Rows(native.relation.select(*(f'"{c}"' for c in columns)), native.held)
 
-    def concat(self, natives: list[Any]) -> Any:
-        rows = natives[0]
+    def concat(self, natives: list[Rows]) -> Rows:
+        rows = natives[0].relation
         for other in natives[1:]:
-            rows = rows.union(other)
-        return rows
+            rows = rows.union(other.relation)
+        return Rows(rows, tuple(held for n in natives for held in n.held))
 
-    def keep(self, native: Any) -> Any:
+    def keep(self, native: Rows) -> Rows:
         table = f"kept_{uuid.uuid4().hex}"
-        native.create(table)
-        return self.db.table(table)
+        native.relation.create(table)
+        drop = partial(_database(self).connection.cursor().execute, f"DROP TABLE {table}")  # beside whatever runs
+        return Rows(self.db.table(table), (_Held(drop),))
 
-    def columns(self, native: Any) -> list[str]:
-        return list(native.columns)
+    def columns(self, native: Rows) -> list[str]:
+        return list(native.relation.columns)
 
-    def collect(self, native: Any) -> pa.Table:
-        return native.to_arrow_table()
+    def collect(self, native: Rows) -> pa.Table:
+        return native.relation.to_arrow_table()
 
-    def store(self, native: Any, write: Writer) -> list[str]:
-        with closing(self._batches(native)) as batches:
+    def store(self, native: Rows, write: Writer, order: Sequence[str] = ()) -> list[str]:
+        rows = native.relation.order(", ".join(f'"{c}"' for c in order)) if order else native.relation
+        with closing(self._batches(Rows(rows, native.held))) as batches:
             return write(batches)
 
-    def _batches(self, native: Any) -> Generator[pa.Table, None, None]:
+    def _batches(self, native: Rows) -> Generator[pa.Table, None, None]:
         """The rows, a bounded number at a time; at least one table, so that its columns are known. To be closed."""
-        reader = native.to_arrow_reader(BATCH)
+        reader = native.relation.to_arrow_reader(BATCH)
         try:
             yield reader.schema.empty_table()
             for batch in reader:
@@ -93,17 +113,39 @@ class DuckEngine(Engine):
         finally:
             reader.close()  # an open result would lock the connection
 
-    def _spool(self, tables: Iterator[pa.Table]) -> Any:
+    def _parts(self, keys: list[str], step: Step, *natives: Rows) -> Generator[pa.Table, None, None]:
+        """What a step makes of the tables, sorted together by key and lent in parts of whole keys."""
+        empty = [n.relation.limit(0).to_arrow_table() for n in natives]
+        yield run(step, *empty)
+        structs = ["{" + ", ".join(f"'{c}': \"{c}\"" for c in n.relation.columns) + "}" for n in natives]
+        types = [n.relation.project(struct).types[0] for n, struct in zip(natives, structs, strict=True)]
+        tagged = []
+        for side, native in enumerate(natives):
+            own = [structs[side] if i == side else f"NULL::{t}" for i, t in enumerate(types)]
+            columns = [f"{side} AS {SIDE}", *(f'"{key}" AS {key_column(n)}' for n, key in enumerate(keys))]
+            columns += [f"{rows} AS {side_column(i)}" for i, rows in enumerate(own)]
+            tagged.append(Rows(native.relation.project(", ".join(columns))))
+        rows = self.concat(tagged).relation
+        by = ", ".join(key_column(n) for n in range(len(keys)))
+        reader = (rows.order(by) if by else rows).to_arrow_reader(BATCH)
+        try:
+            for part in parts(reader, len(keys)):
+                yield run(step, *untagged(part, [e.schema for e in empty]))
+        finally:
+            reader.close()
+
+    def _spool(self, tables: Generator[pa.Table, None, None]) -> Rows:
         """Rows that a Python function made, on disk as they come, so that they can be read twice."""
         import pyarrow.parquet as pq
 
-        path = str(Path(_database(self).folder, f"{uuid.uuid4().hex}.parquet"))
-        first = next(tables)
-        with pq.ParquetWriter(path, first.schema) as out:
-            out.write_table(first)
-            for table in tables:
-                out.write_table(table)
-        return self.db.read_parquet(path)
+        path = Path(_database(self).folder, f"{uuid.uuid4().hex}.parquet")
+        with closing(tables):
+            first = next(tables)
+            with pq.ParquetWriter(path, first.schema, compression="lz4") as out:
+                out.write_table(first)
+                for table in tables:
+                    out.write_table(table)
+        return Rows(self.db.read_parquet(str(path)), (_Held(partial(path.unlink, missing_ok=True)),))
 
 
 class _Database:

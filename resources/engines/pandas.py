@@ -4,12 +4,14 @@ Rows rest as Arrow and are lent to functions as pandas with Arrow's types, which
 integers, nulls and UTC as they are.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from resources.frame import Engine, Frame, Step, Writer, run
+from resources.frame import Engine, Frame, Step, Writer, run, sort
+from resources.keys import ROWS, SIDE, key_column, parts, side_column, untagged
 from resources.scan import Scan
 
 
@@ -24,10 +26,23 @@ class PandasEngine(Engine):
         return Frame(self, scan)
 
     def per(self, keys: list[str], step: Step, *natives: Any) -> pa.Table:
-        return run(step, *map(self.collect, natives))
+        tables = [self.collect(n) for n in natives]
+        if step.kernel == "narwhals" or sum(map(len, tables)) <= ROWS:
+            return run(step, *tables)
+        tagged = pa.concat_tables(
+            [_tagged(table, side, keys) for side, table in enumerate(tables)], promote_options="default"
+        )
+        rows = tagged.sort_by([(key_column(n), "ascending") for n in range(len(keys))]) if keys else tagged
+        schemas = [t.schema for t in tables]
+        return pa.concat_tables(run(step, *untagged(part, schemas)) for part in parts(rows.to_batches(), len(keys)))
 
     def map(self, step: Step, native: Any, *small: Any) -> pa.Table:
-        return self.per([], step, native, *small)
+        if step.kernel == "narwhals":
+            return self.per([], step, native, *small)
+        sent = [self.collect(s) for s in small]
+        empty = pa.schema(native.schema).empty_table()
+        shares = (s.table() for s in native.split(ROWS)) if isinstance(native, Scan) else _slices(native)
+        return pa.concat_tables([run(step, empty, *sent), *(run(step, share, *sent) for share in shares)])
 
     def select(self, native: Any, columns: list[str]) -> Any:
         return native.select(columns)
@@ -44,5 +59,17 @@ class PandasEngine(Engine):
     def collect(self, native: Any) -> pa.Table:
         return native.table() if isinstance(native, Scan) else native
 
-    def store(self, native: Any, write: Writer) -> list[str]:
-        return write(iter([self.collect(native)]))
+    def store(self, native: Any, write: Writer, order: Sequence[str] = ()) -> list[str]:
+        return write([sort(self.collect(native), order)])
+
+
+def _slices(table: pa.Table) -> Iterator[pa.Table]:
+    return (table.slice(first, ROWS) for first in range(0, len(table), ROWS))
+
+
+def _tagged(table: pa.Table, side: int, keys: list[str]) -> pa.Table:
+    """The rows as they travel together with those of other tables."""
+    rows = table.to_struct_array()
+    columns = {SIDE: pa.repeat(pa.scalar(side, pa.int8()), len(table))}
+    columns |= {key_column(n): table[key] for n, key in enumerate(keys)}
+    return pa.table(columns | {side_column(side): rows})

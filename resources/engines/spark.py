@@ -4,7 +4,7 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ import pyarrow as pa
 from resources.engines.java import java_home
 from resources.errors import TuttiError
 from resources.frame import Engine, Frame, Step, Writer, run
+from resources.keys import SIDE, key_column, parts, side_column, untagged
 from resources.scan import Scan
 
 PATIENCE = 10  # seconds to wait for a master that somebody named
@@ -31,6 +32,11 @@ class SparkEngine(Engine):
     spill: str | None = None
     planned: bool = True
     conf: dict[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def scattered(self) -> bool:  # type: ignore[override]
+        """Spark's own plan shrinks rows before they travel."""
+        return not self.planned
 
     @property
     def session(self) -> Any:
@@ -105,7 +111,7 @@ class SparkEngine(Engine):
         return native.mapInArrow(work, from_arrow_schema(schema))
 
     def _shares(self, step: Step, keys: list[str], *natives: Any) -> Any:
-        """Tag the rows of each table, shuffle them together by key, and run the step on each share."""
+        """Tag the rows of each table, shuffle and sort them together by key, and run the step on part after part."""
         from pyspark.sql import functions as F
         from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -113,22 +119,21 @@ class SparkEngine(Engine):
         schema = step.schema or run(step, *empty).schema
         tagged = [
             native.select(
-                F.lit(side).alias("side"),
-                *(F.col(key).alias(f"key{j}") for j, key in enumerate(keys)),
-                F.struct(*(native[c] for c in native.columns)).alias(f"rows{side}"),
+                F.lit(side).alias(SIDE),
+                *(F.col(key).alias(key_column(n)) for n, key in enumerate(keys)),
+                F.struct(*(native[c] for c in native.columns)).alias(side_column(side)),
             )
             for side, native in enumerate(natives)
         ]
         rows = tagged[0]
         for other in tagged[1:]:
             rows = rows.unionByName(other, allowMissingColumns=True)
-        by = [f"key{j}" for j in range(len(keys))]
-        rows = rows.repartition(self.shares, *by) if by else rows.coalesce(1)
+        by = [key_column(n) for n in range(len(keys))]
+        rows = rows.repartition(self.shares, *by).sortWithinPartitions(*by) if by else rows.coalesce(1)
 
         def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            if share := list(batches):
-                table = pa.Table.from_batches(share)
-                yield from run(step, *(_side(table, i, e.schema) for i, e in enumerate(empty))).to_batches()
+            for part in parts(batches, len(keys)):
+                yield from run(step, *untagged(part, [e.schema for e in empty])).to_batches()
 
         return rows.mapInArrow(work, from_arrow_schema(schema))
 
@@ -150,7 +155,7 @@ class SparkEngine(Engine):
     def collect(self, native: Any) -> pa.Table:
         return native.toArrow()
 
-    def store(self, native: Any, write: Writer) -> list[str]:
+    def store(self, native: Any, write: Writer, order: Sequence[str] = ()) -> list[str]:
         """Each task writes its share; only the names of the files come here, and only of tasks that ended well."""
         from pyspark.errors import PythonException
         from pyspark.sql.pandas.types import from_arrow_schema
@@ -159,8 +164,9 @@ class SparkEngine(Engine):
             files = write(pa.Table.from_batches([b]) for b in batches)
             yield from pa.table({"file": pa.array(files, pa.string())}).to_batches()
 
+        rows = native.sortWithinPartitions(*order) if order else native
         try:
-            return [row.file for row in native.mapInArrow(work, from_arrow_schema(FILES)).collect()]
+            return [row.file for row in rows.mapInArrow(work, from_arrow_schema(FILES)).collect()]
         except PythonException as error:
             if told := re.search(r"TuttiError: (.+)", str(error)):
                 raise TuttiError(told[1]) from error  # what a task told in one line, Spark tells in a hundred
@@ -172,20 +178,6 @@ def _empty(native: Any) -> pa.Table:
     from pyspark.sql.pandas.types import to_arrow_schema
 
     return to_arrow_schema(native.schema, timezone="UTC").empty_table()
-
-
-def _side(table: pa.Table, side: int, schema: pa.Schema) -> pa.Table:
-    """The rows of one of the tables that travelled together."""
-    import pyarrow.compute as pc
-
-    rows = table.filter(pc.equal(table["side"], side))[f"rows{side}"]
-    return (
-        pa.Table.from_batches([pa.RecordBatch.from_struct_array(c) for c in rows.chunks if len(c)], schema=None).cast(
-            schema
-        )
-        if len(rows)
-        else schema.empty_table()
-    )
 
 
 def _reach(master: str | None) -> None:

@@ -13,7 +13,7 @@ ASSETS = Path(__file__).parents[2] / "assets"
 FRAMES = {"select", "filter", "with_columns", "rename", "drop", "join", "group_by", "agg", "unique"}
 EXPRESSIONS = {"col", "lit", "len", "when", "then", "otherwise", "any_horizontal", "all_horizontal", "alias", "cast"}
 VALUES = {"is_null", "fill_null", "is_in", "is_between", "sum", "min", "max", "truncate"}
-WINDOWS = {"shift", "cum_sum", "rank", "over"}
+WINDOWS = {"shift", "cum_sum", "cum_max", "rank", "over"}
 TYPES = {"String", "Int64", "Float64", "Boolean", "Date"}
 PYTHON = {"items"}
 ALLOWED = FRAMES | EXPRESSIONS | VALUES | WINDOWS | TYPES | PYTHON
@@ -41,7 +41,7 @@ def _complaint(node: ast.AST, windows: dict[ast.AST, ast.AST]) -> str | None:
     order = _told(windows[node]).get("order_by") if node in windows else None
     if verb not in ALLOWED:
         return f"{verb} is not among the verbs that mean the same on every engine"
-    if verb in ("shift", "cum_sum") and order is None:
+    if verb in ("shift", "cum_sum", "cum_max") and order is None:
         return f"{verb} needs an order"
     if verb == "rank" and order is not None:
         return "rank in an order is not there on SQL engines: number rows by a running sum"

@@ -27,6 +27,7 @@ FRUITS = pa.schema([("fruit", pa.int64()), ("called", pa.string())])
 LABELLED = pa.schema([*SALES, FRUITS.field("called")])
 BASKETS = pa.schema([("buyer", pa.string()), ("fruits", pa.list_(pa.int64())), ("paid", pa.int64())])
 COUNTS = pa.schema([("buyer", pa.string()), ("n", pa.int64()), ("price", pa.int64())])
+PRICED = pa.schema([("fruit", pa.int64()), ("n", pa.int64()), ("called", pa.string())])
 WEIGHTS = pa.schema([("buyer", pa.string()), ("weight", pa.float64())])
 PLACES = pa.schema([("fruit", pa.int64()), ("n", pa.int64()), ("place", pa.int64())])
 
@@ -91,6 +92,13 @@ def basket(sales: pa.Table) -> pa.Table:
     return table([{"buyer": b, "fruits": sorted(f), "paid": paid[b]} for b, f in held.items()], BASKETS)
 
 
+def priced(sales: pa.Table, fruits: pa.Table) -> pa.Table:
+    """Opaque, of equal keys of two tables: how often each fruit was sold, and what it is called."""
+    n = Counter(sales["fruit"].to_pylist())
+    called = dict(zip(fruits["fruit"].to_pylist(), fruits["called"].to_pylist(), strict=True))
+    return table([{"fruit": f, "n": n[f], "called": called.get(f)} for f in {*n, *called}], PRICED)
+
+
 def dearer(sales: pa.Table, fruits: pa.Table) -> pa.Table:
     """Opaque, of any rows, with a small table at hand."""
     by = len(fruits)
@@ -100,6 +108,10 @@ def dearer(sales: pa.Table, fruits: pa.Table) -> pa.Table:
 
 def one_each(sales: nw.LazyFrame) -> nw.LazyFrame:
     return sales.group_by("buyer").agg(n=nw.len(), price=nw.col("price").sum())
+
+
+def as_counts(sales: nw.LazyFrame) -> nw.LazyFrame:
+    return sales.with_columns(n=nw.lit(1)).select("buyer", "n", "price")
 
 
 def add_up(counts: nw.LazyFrame) -> nw.LazyFrame:
@@ -151,7 +163,7 @@ def placed(sales: list[Row]) -> list[Row]:
 
 def combined_in_parts(sales: Frame, fruits: Frame) -> Frame:
     """Counted before rows travel, then added up: as counted at once."""
-    return sales.per("buyer", add_up, combine=one_each)
+    return sales.map(as_counts).per("buyer", add_up, combine=add_up)
 
 
 def kept(sales: Frame, fruits: Frame) -> Frame:
@@ -174,6 +186,12 @@ WAYS = (
         lambda s, f: s.map(dearer, broadcast=[f], schema=SALES, kernel="arrow"),
         SALES,
         lambda s, f: [r | {"price": (r["price"] or 0) + len(f)} for r in s],
+    ),
+    Way(
+        "an opaque function of equal keys of two tables together",
+        lambda s, f: s.per("fruit", priced, f, schema=PRICED, kernel="arrow"),
+        PRICED,
+        lambda s, f: priced(table(s, SALES), table(f, FRUITS)).to_pylist(),
     ),
     Way("rows that shrink before they travel", combined_in_parts, COUNTS, lambda s, f: counted(s)),
     Way("all rows together", lambda s, f: s.per("fruit", count_fruits).per([], place), PLACES, lambda s, f: placed(s)),
