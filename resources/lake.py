@@ -2,39 +2,39 @@
 
 A table is a folder of Parquet files, each sorted and carrying its least and greatest values, so that a reader opens
 only those it needs. Files are not laid out by day: a day replaced inside a larger file leaves the file's other days
-behind in a new one, and fifteen years of one person are a few files, not thousands. What belongs here is storing and
-finding; computing belongs to the engines.
+behind in a new one, and a commit merges small files of like size, so that fifteen years of one person are dozens of
+files, not thousands. What belongs here is storing and finding; computing belongs to the engines.
 """
 
-import json
 import os
 import random
 import time
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
-from math import isinf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from resources.compaction import crowded
+from resources.delta_log import Add, bounds, described, files, unknown
+from resources.delta_table import KEEP_DAYS, TRIES, exists, opened, prepare, understood
+from resources.disk import writing_to
 from resources.errors import TuttiError
-from resources.frame import Frame, conform
+from resources.frame import Frame, Writer, conform, sort
+from resources.lease import lease, new_file
 from resources.scan import Scan
+from resources.vacuum import Vacuumed, vacuum
 
 if TYPE_CHECKING:
+    import pyarrow.compute as pc
     from deltalake import DeltaTable
 
 FILE_ROWS = 1_000_000  # what replacing one day may have to copy, and what one core sorts in a second
 GROUP_ROWS = 100_000  # the least a reader skips within a file
-TRIES = 100  # losing a race costs milliseconds; a hundred losses in a row mean something else is wrong
-FOREVER = "interval 36500 days"  # versions are kept until somebody vacuums
-LONG_TEXT = 32  # longer bounds would bloat the log
-LAST = "\U0010ffff"  # no text goes on with a greater character
-BEYOND = 10**309  # JSON has no infinity, but readers take what no float can hold for one
+CHECKPOINT = 50  # commits between two summaries of the log: fewer would fill the disk, more be slow to open
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,18 @@ class Slice:
 
     def misses(self, low: Any, high: Any) -> bool:
         """Whether no value from `low` to `high` is in the slice."""
-        return bool(high < self.first or low > self.last)
+        return bool(low is None or high < self.first or low > self.last)
 
     def covers(self, low: Any, high: Any) -> bool:
         """Whether every value from `low` to `high` is in the slice."""
         return bool(self.first <= low and high <= self.last)
+
+    @property
+    def within(self) -> "pc.Expression":
+        """The condition on rows."""
+        import pyarrow.dataset as ds
+
+        return (ds.field(self.column) >= self.first) & (ds.field(self.column) <= self.last)
 
 
 @dataclass(frozen=True)
@@ -70,20 +77,28 @@ class Lake:
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
 
+    def tables(self) -> list[str]:
+        """The names of all tables."""
+        found = (log.parent.relative_to(self.root).as_posix() for log in self.root.glob("*/*/_delta_log"))
+        return sorted(name for name in found if self.exists(name))
+
     def exists(self, table: str) -> bool:
         """Whether the table has been written."""
-        return (self.root / table / "_delta_log").is_dir()
+        return exists(self.root / table)
 
     def scan(self, table: str, schema: pa.Schema, slice: Slice | None = None, version: int | None = None) -> Scan:
-        """The rows of a table, whole or a slice of dates, now or at an earlier version; none if never written."""
+        """The rows of a table, whole or a slice of dates, now or at an earlier version; none if never written.
+
+        Versions older than `KEEP_DAYS` may be gone.
+        """
         if not self.exists(table):
             return Scan([], _plain(schema))
-        files = [
+        found = [
             str(self.root / table / f["path"])
-            for f in _files(self._open(table, version))
-            if slice is None or not slice.misses(*_bounds(f, slice.column))
+            for f in files(opened(self.root / table, version))
+            if slice is None or not slice.misses(*bounds(f, slice.column))
         ]
-        return Scan(files, _plain(schema), *((slice.column, slice.first, slice.last) if slice else ()))
+        return Scan(found, _plain(schema), *((slice.column, slice.first, slice.last) if slice else ()))
 
     def replace(
         self,
@@ -96,191 +111,229 @@ class Lake:
         """Compute rows and publish them as the table, or as this slice of it, in one commit.
 
         Readers see the old version until the commit and the new one after it. Raises `TuttiError` for rows outside
-        the slice and for columns that are not those declared; the table then stays as it was.
+        the slice, for columns that are not those declared, and where the disk refuses; the table then stays as it was.
         """
-        return self.publish(table, self.stage(table, rows, schema, order), schema, slice, order)
+        with self.writing(table, schema, order) as draft:
+            draft.write(rows)
+            return draft.publish(slice)
 
-    def stage(
-        self, table: str, rows: Frame | Iterator[pa.Table], schema: pa.Schema, order: Sequence[str] = ()
-    ) -> list[str]:
-        """Compute rows and write them as files of the table that nobody sees before they are published."""
-        self._create(table, _plain(schema))
-        write = partial(write_files, folder=str(self.root / table), schema=_plain(schema), order=tuple(order))
-        return rows.engine.store(rows.native, write) if isinstance(rows, Frame) else write(rows)
+    @contextmanager
+    def writing(self, table: str, schema: pa.Schema, order: Sequence[str] = ()) -> "Iterator[Draft]":
+        """Rows on their way into a table, in as many parts as it takes. What is not published is removed at the end."""
+        folder, stored = self.root / table, _plain(schema)
+        with writing_to(folder), understood(folder):
+            prepare(folder, stored)
+        with lease(folder) as id:
+            draft = Draft(folder, stored, tuple(order), id)
+            try:
+                yield draft
+            finally:
+                draft.discard()
 
-    def publish(
-        self, table: str, staged: Sequence[str], schema: pa.Schema, slice: Slice | None, order: Sequence[str] = ()
-    ) -> Written:
-        """Make staged files the table, or this slice of it, in one commit."""
-        adds = [_add(self.root / table, name) for name in staged]
-        if slice:
-            _refuse_strays(table, adds, slice)
-        version = self._commit(table, _plain(schema), adds, slice, order)
-        return Written(version, sum(a.rows for a in adds), sum(a.bytes for a in adds), tuple(a.path for a in adds))
+    def vacuum(self, table: str, keep_days: int = KEEP_DAYS) -> Vacuumed:
+        """Remove the files that no version of the last `keep_days` has, and those that killed jobs left behind.
+
+        A running job loses nothing: not what it has written, nor, within `keep_days`, what it reads. More than
+        `KEEP_DAYS` is not kept.
+        """
+        return vacuum(self.root / table, keep_days)
 
     def version(self, table: str) -> int:
         """The table's newest version."""
-        return self._open(table).version()
+        return opened(self.root / table).version()
 
-    def _open(self, table: str, version: int | None = None) -> "DeltaTable":
-        from deltalake import DeltaTable
 
-        return DeltaTable(str(self.root / table), version=version)
+@dataclass
+class Draft:
+    """Rows on their way into a table: files that nobody sees before they are published.
 
-    def _create(self, table: str, schema: pa.Schema) -> None:
-        """Make the table if it is new, and give it the columns it lacks."""
-        from deltalake import DeltaTable, Schema
+    They are written under a lease, held until the draft is done with, so that a vacuum leaves them alone.
+    """
 
-        folder = self.root / table
-        if not self.exists(table):
-            folder.mkdir(parents=True, exist_ok=True)
-            keep = {"delta.logRetentionDuration": FOREVER, "delta.deletedFileRetentionDuration": FOREVER}
-            DeltaTable.create(str(folder), Schema.from_arrow(schema), mode="ignore", configuration=keep)
-            return
-        delta = self._open(table)
-        stored = {f.name: f for f in pa.schema(delta.schema().to_arrow())}
-        for field in schema:
-            if field.name in stored and stored[field.name].type != field.type:
-                raise TuttiError(
-                    f"{table} was written with {field.name} as {stored[field.name].type}, now it is {field.type}: "
-                    f"move {folder} away and materialize it again"
-                )
-        if gone := [n for n in stored if n not in schema.names]:
-            raise TuttiError(
-                f"{table} holds columns {gone} that this version of the platform does not know: use the version that "
-                f"wrote it, or move {folder} away and materialize it again"
-            )
-        if new := [f for f in schema if f.name not in stored]:
-            delta.alter.add_columns(list(Schema.from_arrow(pa.schema(new)).fields))
+    folder: Path
+    schema: pa.Schema
+    order: tuple[str, ...]
+    lease: str
+    files: list[str] = field(default_factory=list)
+    published: set[str] = field(default_factory=set)
 
-    def _commit(
-        self, table: str, schema: pa.Schema, adds: "list[_Add]", slice: Slice | None, order: Sequence[str]
-    ) -> int:
+    @property
+    def writer(self) -> Writer:
+        """Writes rows as files of this draft, in any process; whoever calls it adds the names to `files`."""
+        return partial(write_files, folder=str(self.folder), schema=self.schema, order=self.order, lease=self.lease)
+
+    def write(self, rows: Frame | Iterator[pa.Table]) -> None:
+        """Compute rows and write them."""
+        if isinstance(rows, Frame):
+            self.files += rows.engine.store(rows.native, self.writer, self.order)
+        else:
+            self.files += self.writer(in_order(rows, self.order))
+
+    def publish(self, slice: Slice | None = None) -> Written:
+        """Make what was written since the last time the table, or this slice of it, in one commit."""
+        with writing_to(self.folder), understood(self.folder):
+            adds = [described(self.folder, name) for name in self.files]
+            if slice:
+                _refuse_strays(self.folder, adds, slice)
+            version = self._commit(adds, slice)
+        self.files = []
+        return Written(version, sum(a.rows for a in adds), sum(a.bytes for a in adds), tuple(a.path for a in adds))
+
+    def discard(self) -> None:
+        """Remove what was written and is not in the log, as far as the disk allows."""
+        from deltalake.exceptions import DeltaError
+
+        with suppress(OSError, DeltaError, TuttiError):
+            own = {file.name for file in os.scandir(self.folder) if file.name.startswith(self.lease)}
+            if left := own - self.published:
+                for name in unknown(opened(self.folder), left):
+                    (self.folder / name).unlink(missing_ok=True)
+
+    def _commit(self, adds: Sequence[Add], slice: Slice | None) -> int:
         """Swap the slice's files for new ones at once, while others may be doing the same with theirs."""
-        from deltalake import CommitProperties, Schema, Transaction
+        from deltalake import CommitProperties, PostCommitHookProperties, Schema, Transaction
         from deltalake.exceptions import CommitFailedError
-        from deltalake.transaction import RemoveAction
 
-        folder, now = self.root / table, int(time.time() * 1000)
+        later = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
         for attempt in range(TRIES):
-            delta = self._open(table)
-            actions: list[Any] = [a.action() for a in adds]
-            for file in _files(delta):
-                if slice is not None:
-                    bounds = _bounds(file, slice.column)
-                    if slice.misses(*bounds):
-                        continue
-                    if not slice.covers(*bounds):
-                        rest = write_files(_rest(folder / file["path"], schema, slice), str(folder), schema, order)
-                        actions += [_add(folder, name).action() for name in rest]
-                actions.append(RemoveAction(file["path"], True, now, file["size_bytes"], {}))
+            delta = opened(self.folder)
+            removed, rewritten = self._changes(delta, slice, tidy=attempt == 0)
+            actions = [a.action() for a in (*adds, *rewritten)] + [_remove(f) for f in removed]
             # One counter per table: of two commits that started from one version, the second is refused and retried,
             # also where both add the same new day and neither removes a file.
             turn = CommitProperties(max_commit_retries=0, app_transactions=[Transaction("tutti", delta.version() + 1)])
             try:
-                delta.create_write_transaction(actions, "append", Schema.from_arrow(schema), commit_properties=turn)
-                return delta.version() + 1
+                delta.create_write_transaction(
+                    actions,
+                    "append",
+                    Schema.from_arrow(self.schema),
+                    commit_properties=turn,
+                    post_commithook_properties=later,
+                )
             except CommitFailedError:
-                if attempt == TRIES - 1:
+                overtaken = opened(self.folder).version() > delta.version()
+                if not overtaken or attempt == TRIES - 1:
                     raise
+                for add in rewritten:
+                    (self.folder / add.path).unlink()
                 time.sleep(random.random() * 0.05 * (1 + min(attempt, 5)))
+            else:
+                self.published |= {a.path for a in (*adds, *rewritten)}
+                self._sum_up(delta.version() + 1)
+                return delta.version() + 1
         raise AssertionError("unreachable")
 
+    def _changes(
+        self, delta: "DeltaTable", slice: Slice | None, tidy: bool
+    ) -> tuple[list[Mapping[str, Any]], list[Add]]:
+        """The files that go, and new ones with those of their rows that stay: what is beside the slice.
 
-def write_files(tables: Iterator[pa.Table], folder: str, schema: pa.Schema, order: Sequence[str]) -> list[str]:
-    """Write rows as new Parquet files, sorted, of at most `FILE_ROWS` rows, under names nobody has used before.
+        If `tidy`, small files that pile up elsewhere go as well.
+        """
+        found = [(f, self._inside(f, slice)) for f in files(delta)]
+        elsewhere = sorted((f for f, rows in found if not rows), key=self._place)
+        merged = [elsewhere[i] for i in crowded([f["num_records"] for f in elsewhere], GROUP_ROWS)] if tidy else []
+        groups = [merged, *([f] for f, rows in found if 0 < rows < f["num_records"])]
+        kept = ((self._outside(f, slice) for f in group) for group in groups)
+        names = [name for rows in kept for name in self.writer(in_order(rows, self.order))]
+        return [*(f for f, rows in found if rows), *merged], [described(self.folder, name) for name in names]
 
-    Nobody sees the files until they are committed. Memory holds one file's rows. Raises `TuttiError` for rows that the
-    columns cannot hold as they are.
+    def _place(self, file: Mapping[str, Any]) -> Any:
+        """Where a file comes in the table's order, as far as the first column tells."""
+        low = bounds(file, self.order[0])[0] if self.order else None
+        return low is not None, low
+
+    def _inside(self, file: Mapping[str, Any], slice: Slice | None) -> int:
+        """How many rows of a file are in the slice; it is opened only where its bounds do not tell."""
+        import pyarrow.dataset as ds
+
+        if slice is None:
+            return file["num_records"]
+        low, high = bounds(file, slice.column)
+        if slice.misses(low, high):
+            return 0
+        if slice.covers(low, high) and file[f"null_count.{slice.column}"] == 0:
+            return file["num_records"]
+        return ds.dataset(str(self.folder / file["path"]), self.schema, "parquet").count_rows(filter=slice.within)
+
+    def _outside(self, file: Mapping[str, Any], slice: Slice | None) -> pa.Table:
+        """The rows of a file beside the slice."""
+        import pyarrow.dataset as ds
+
+        rows = ds.dataset(str(self.folder / file["path"]), self.schema, "parquet")
+        return rows.to_table(filter=~slice.within | ds.field(slice.column).is_null() if slice else None)
+
+    def _sum_up(self, version: int) -> None:
+        """Now and then sum up the log, so that it is opened quickly; the commit counts also where this fails."""
+        from deltalake.exceptions import DeltaError
+
+        if version % CHECKPOINT == 0:
+            with suppress(OSError, DeltaError):
+                delta = opened(self.folder)
+                delta.create_checkpoint()
+                delta.cleanup_metadata()
+
+
+def write_files(
+    tables: Iterable[pa.Table], folder: str, schema: pa.Schema, order: Sequence[str], lease: str = ""
+) -> list[str]:
+    """Write rows that come in order as new Parquet files, under names nobody has used before.
+
+    A file has at most `FILE_ROWS` rows and ends, where it has enough of them, with a date: so a day that is replaced
+    later has few rows of other days around it. Nobody sees the files until they are committed. Memory holds one file's
+    rows. Raises `TuttiError` for rows that the columns cannot hold as they are.
     """
     import pyarrow.parquet as pq
 
+    dated = bool(order) and pa.types.is_date(schema.field(order[0]).type)
     names: list[str] = []
+    held = schema.empty_table()
 
-    def flush(rows: list[pa.Table]) -> None:
-        table = pa.concat_tables(rows)
-        if order:
-            table = table.sort_by([(c, "ascending") for c in order])
-        names.append(f"{uuid.uuid4().hex}.parquet")
+    def flush(rows: pa.Table) -> None:
+        names.append(new_file(lease))
         path = os.path.join(folder, names[-1])
-        pq.write_table(table, path, row_group_size=GROUP_ROWS, compression="zstd", write_page_index=True)
+        with writing_to(folder):
+            pq.write_table(rows, path, row_group_size=GROUP_ROWS, compression="zstd", write_page_index=True)
 
-    held: list[pa.Table] = []
-    size = 0
     for given in tables:
         try:
-            table = conform(given, schema)
+            held = pa.concat_tables([held, conform(given, schema)])
         except (pa.ArrowException, KeyError) as error:
             raise TuttiError(f"{folder} cannot hold these rows: {error}") from error
-        while len(table):
-            part = table.slice(0, FILE_ROWS - size)
-            table = table.slice(len(part))
-            held, size = [*held, part], size + len(part)
-            if size == FILE_ROWS:
-                flush(held)
-                held, size = [], 0
-    if held:
+        while end := _end(held, order[0] if dated else None):
+            flush(held.slice(0, end))
+            held = held.slice(end)
+    if len(held):
         flush(held)
     return names
 
 
-@dataclass(frozen=True)
-class _Add:
-    """A new file and what the log says of it."""
-
-    path: str
-    bytes: int
-    rows: int
-    bounds: Mapping[str, tuple[Any, Any]]
-    nulls: Mapping[str, int]
-
-    def action(self) -> Any:
-        """The file as Delta's log has it."""
-        from deltalake.transaction import AddAction
-
-        known = {c: b for c, b in self.bounds.items() if b[0] is not None}
-        stats = {
-            "numRecords": self.rows,
-            "minValues": {c: _told(low) for c, (low, _) in known.items()},
-            "maxValues": {c: _told(high, up=True) for c, (_, high) in known.items()},
-            "nullCount": dict(self.nulls),
-        }
-        return AddAction(self.path, self.bytes, {}, int(time.time() * 1000), True, json.dumps(stats))
+def in_order(tables: Iterable[pa.Table], order: Sequence[str]) -> Iterator[pa.Table]:
+    """Rows sorted, as many together as a file may have."""
+    held: list[pa.Table] = []
+    for table in tables:
+        held.append(table)
+        if sum(map(len, held)) >= FILE_ROWS:
+            yield sort(pa.concat_tables(held), order)
+            held = []
+    if held:
+        yield sort(pa.concat_tables(held), order)
 
 
-def _add(folder: Path, name: str) -> _Add:
-    """Describe a written file from its own footer."""
-    import pyarrow.parquet as pq
-
-    meta = pq.read_metadata(folder / name)
-    bounds: dict[str, tuple[Any, Any]] = {}
-    nulls: dict[str, int] = {}
-    for i, path in enumerate(meta.row_group(0).column(i).path_in_schema for i in range(meta.num_columns)):
-        stats = [meta.row_group(g).column(i).statistics for g in range(meta.num_row_groups)]
-        if "." in path or any(s is None for s in stats):
-            continue  # lists have no order
-        nulls[path] = sum(s.null_count for s in stats)
-        ranges = [(s.min, s.max) for s in stats if s.has_min_max]
-        bounds[path] = (min(r[0] for r in ranges), max(r[1] for r in ranges)) if ranges else (None, None)
-    return _Add(name, (folder / name).stat().st_size, meta.num_rows, bounds, nulls)
+def _end(rows: pa.Table, date: str | None) -> int:
+    """How many rows the next file gets, or 0 where more must come before that can be told."""
+    if date and len(rows) > GROUP_ROWS:
+        days = rows[date].slice(GROUP_ROWS - 1, FILE_ROWS + 1 - GROUP_ROWS).to_numpy()
+        if len(ends := (days[1:] != days[:-1]).nonzero()[0]):
+            return GROUP_ROWS + int(ends[0])
+    return FILE_ROWS if len(rows) >= FILE_ROWS else 0
 
 
-def _files(delta: "DeltaTable") -> list[dict[str, Any]]:
-    """The files of a version, with their bounds."""
-    return pa.table(delta.get_add_actions(flatten=True)).to_pylist()
+def _remove(file: Mapping[str, Any]) -> Any:
+    """A file that goes, as Delta's log has it."""
+    from deltalake.transaction import RemoveAction
 
-
-def _bounds(file: Mapping[str, Any], column: str) -> tuple[Any, Any]:
-    """A file's least and greatest value of a column."""
-    return file[f"min.{column}"], file[f"max.{column}"]
-
-
-def _rest(path: Path, schema: pa.Schema, slice: Slice) -> Iterator[pa.Table]:
-    """The rows of a file outside the slice."""
-    import pyarrow.dataset as ds
-
-    outside = (ds.field(slice.column) < slice.first) | (ds.field(slice.column) > slice.last)
-    yield ds.dataset(str(path), schema, "parquet").to_table(filter=outside)
+    return RemoveAction(file["path"], True, int(time.time() * 1000), file["size_bytes"], {})
 
 
 def _plain(schema: pa.Schema) -> pa.Schema:
@@ -289,29 +342,12 @@ def _plain(schema: pa.Schema) -> pa.Schema:
     return pa.schema([pa.field(f.name, f.type, metadata=comments.get(f.name)) for f in schema])
 
 
-def _told(value: Any, up: bool = False) -> Any:
-    """A bound as Delta writes it, rounded outwards: instants in whole milliseconds, texts cut.
-
-    None is left out, since delta-rs takes a column with some bounds missing to hold nothing at all.
-    """
-    if isinstance(value, str) and len(value) > LONG_TEXT:
-        return value[:LONG_TEXT] + (LAST if up else "")
-    if isinstance(value, float) and isinf(value):
-        return BEYOND if value > 0 else -BEYOND
-    if isinstance(value, datetime):
-        value = value.astimezone(UTC)
-        floor = value.replace(microsecond=value.microsecond // 1000 * 1000)
-        whole = floor + timedelta(milliseconds=1) if up and floor < value else floor
-        return whole.strftime("%Y-%m-%dT%H:%M:%S.") + f"{whole.microsecond // 1000:03d}Z"
-    return value.isoformat() if isinstance(value, date) else value
-
-
-def _refuse_strays(table: str, adds: Sequence[_Add], slice: Slice) -> None:
+def _refuse_strays(folder: Path, adds: Sequence[Add], slice: Slice) -> None:
     """Raise where a file holds rows outside the slice."""
     for add in adds:
         low, high = add.bounds[slice.column]
         if low is None or add.nulls[slice.column] or not slice.covers(low, high):
             raise TuttiError(
-                f"{table} was given rows with {slice.column} from {low} to {high}, but this run replaces only "
+                f"{folder} was given rows with {slice.column} from {low} to {high}, but this run replaces only "
                 f"{slice.first} to {slice.last}: nothing was written"
             )

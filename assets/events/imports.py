@@ -128,19 +128,21 @@ def take(
     if row := next((k for k in known if k["import_id"] == import_id), None):
         return row, False
     count = dict.fromkeys(("listens", "quarantined", "passed_over"), 0)
-    staged: list[str] = []
-    rejected: list[str] = []
     days: set[date] = set()
-    for reads in _chunks(exports.read(path, listener, now)):
-        listens, refused = listen_rows(reads, import_id), quarantine_rows(reads, import_id, now)
-        days.update(r.listen.listened_at.date() for r in reads if r.listen)
-        staged += lake.stage("events/raw_listens", iter([listens]), RAW_LISTENS, BY_DAY)
-        rejected += lake.stage("events/quarantine", iter([refused]), QUARANTINE, ("file", "record"))
-        count["listens"] += len(listens)
-        count["quarantined"] += len(refused)
-        count["passed_over"] += len(reads) - len(listens) - len(refused)
-    lake.publish("events/raw_listens", staged, RAW_LISTENS, slice, BY_DAY)
-    lake.publish("events/quarantine", rejected, QUARANTINE, slice, ("file", "record"))
+    with (
+        lake.writing("events/raw_listens", RAW_LISTENS, BY_DAY) as accepted,
+        lake.writing("events/quarantine", QUARANTINE, ("file", "record")) as rejected,
+    ):
+        for reads in _chunks(exports.read(path, listener, now)):
+            listens, refused = listen_rows(reads, import_id), quarantine_rows(reads, import_id, now)
+            days.update(r.listen.listened_at.date() for r in reads if r.listen)
+            accepted.write(iter([listens]))
+            rejected.write(iter([refused]))
+            count["listens"] += len(listens)
+            count["quarantined"] += len(refused)
+            count["passed_over"] += len(reads) - len(listens) - len(refused)
+        accepted.publish(slice)
+        rejected.publish(slice)
     tell(sorted(days))
     row = {
         "import_id": import_id,

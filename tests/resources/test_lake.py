@@ -17,6 +17,7 @@ from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import resources.delta_table
 import resources.lake
 from resources.columns import INSTANT, column
 from resources.errors import TuttiError
@@ -130,9 +131,10 @@ def test_readers_see_the_old_version_until_the_commit(lake: Lake) -> None:
             yield events(event(LEAP, name))
             seen.append(names(lake))
 
-    staged = lake.stage(T, rows(), EVENTS)
-    seen.append(names(lake))
-    lake.publish(T, staged, EVENTS, only(LEAP))
+    with lake.writing(T, EVENTS) as draft:
+        draft.write(rows())
+        seen.append(names(lake))
+        draft.publish(only(LEAP))
     assert seen == [["old"]] * 3
     assert names(lake) == ["new", "newer"]
 
@@ -196,13 +198,21 @@ def test_any_replacements_leave_what_a_dictionary_of_days_would(
 
 
 @pytest.mark.usefixtures("small_files")
-def test_files_have_at_most_as_many_rows_as_they_should_and_are_sorted(lake: Lake) -> None:
-    rows = [event(DAYS[n % 8], str(n)) for n in range(23)]
+@pytest.mark.parametrize(
+    ("days", "order", "sizes"),
+    [(8, ["day", "name"], [3] * 7 + [2]), (1, ["day", "name"], [5] * 4 + [3]), (8, ["name"], [5] * 4 + [3])],
+    ids=["short days", "one long day", "not by day"],
+)
+def test_files_have_at_most_as_many_rows_as_they_should_and_are_sorted(
+    days: int, order: list[str], sizes: list[int], lake: Lake
+) -> None:
+    """They end with a day where they can: five rows are the most, and two enough."""
+    rows = [event(DAYS[n % days], str(n)) for n in range(23)]
     random.Random(1).shuffle(rows)
-    written = lake.replace(T, iter([events(*rows[:4]), events(), events(*rows[4:])]), EVENTS, order=["day", "name"])
+    written = lake.replace(T, iter([events(*rows[:4]), events(), events(*rows[4:])]), EVENTS, order=order)
     files = [pq.read_table(lake.root / T / f) for f in written.files]
-    assert [len(f) for f in files] == [5, 5, 5, 5, 3]
-    assert all(f.equals(f.sort_by([("day", "ascending"), ("name", "ascending")])) for f in files)
+    assert [len(f) for f in files] == sizes
+    assert all(f.equals(f.sort_by([(c, "ascending") for c in order])) for f in files)
     assert written.rows == 23
     assert written.bytes == sum((lake.root / T / f).stat().st_size for f in written.files)
 
@@ -272,6 +282,27 @@ def test_a_column_can_be_added(engine: Engine, lake: Lake) -> None:
     assert engine.read(lake.scan(T, more, only(DAYS[0]))).collect(more)["mood"].to_pylist() == [None]
     assert len(stored(lake, version=1)) == 2
     assert DeltaTable(str(lake.root / T)).to_pyarrow_table()["mood"].null_count == 1
+
+
+def test_a_column_that_two_add_at_once_is_added_once(lake: Lake) -> None:
+    lake.replace(T, given_rows(event(DAYS[0])), EVENTS)
+    more = EVENTS.append(column("mood", pa.string(), "how it felt", null=True))
+    opened, late = resources.delta_table.opened, True
+
+    def put(day: date) -> None:
+        lake.replace(T, iter([pa.Table.from_pylist([event(day) | {"mood": "good"}], more)]), more, only(day))
+
+    def overtaken(folder: Path) -> DeltaTable:
+        nonlocal late
+        found = opened(folder)
+        if late:
+            late = False
+            put(DAYS[1])
+        return found
+
+    with patch.object(resources.delta_table, "opened", overtaken):
+        put(DAYS[2])
+    assert [r["mood"] for r in lake.scan(T, more).table().sort_by("day").to_pylist()] == [None, "good", "good"]
 
 
 def test_a_column_that_changes_its_type_is_refused(lake: Lake) -> None:
@@ -411,7 +442,7 @@ def test_two_writers_of_one_new_day_leave_it_once(lake: Lake) -> None:
 @pytest.mark.parametrize("theirs", [LEAP, DAYS[1]], ids=["the same day", "another day"])
 def test_a_commit_that_another_overtakes_is_made_again(lake: Lake, before: list[Row], theirs: date) -> None:
     lake.replace(T, given_rows(*before), EVENTS)
-    files, late = resources.lake._files, True
+    files, late = resources.lake.files, True
 
     def overtaken(delta: DeltaTable) -> list[dict[str, Any]]:
         nonlocal late
@@ -420,7 +451,7 @@ def test_a_commit_that_another_overtakes_is_made_again(lake: Lake, before: list[
             lake.replace(T, given_rows(event(theirs, "theirs")), EVENTS, only(theirs))
         return files(delta)
 
-    with patch.object(resources.lake, "_files", overtaken):
+    with patch.object(resources.lake, "files", overtaken):
         written = lake.replace(T, given_rows(event(LEAP, "ours")), EVENTS, only(LEAP))
     assert written.version == lake.version(T) == 3
     other = ["theirs"] if theirs != LEAP else [r["name"] for r in before[1:]]

@@ -1,0 +1,106 @@
+"""Delta tables as delta-rs has them: made, given the columns they lack, and opened."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from resources.errors import TuttiError
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+TRIES = 100  # losing a race costs milliseconds; a hundred losses in a row mean something else is wrong
+KEEP_DAYS = 30  # most mistakes are found within a month; a log kept for ever takes ever longer to open
+SETTINGS = {
+    "delta.logRetentionDuration": f"interval {KEEP_DAYS} days",
+    "delta.deletedFileRetentionDuration": f"interval {KEEP_DAYS} days",
+}
+
+
+def exists(folder: Path) -> bool:
+    """Whether there is a table in the folder; one whose making was cut short is none."""
+    try:
+        with os.scandir(folder / "_delta_log") as log:  # delta-rs would list it whole
+            return any(entry.name.endswith(".json") for entry in log)
+    except FileNotFoundError:
+        return False
+
+
+def opened(folder: Path, version: int | None = None) -> "DeltaTable":
+    """A table now or at an earlier version. Raises `TuttiError` for a version that is gone."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    with understood(folder):
+        try:
+            return DeltaTable(str(folder), version=version)
+        except DeltaError as error:
+            if version is None or "log segment" not in str(error).lower():
+                raise
+            raise TuttiError(
+                f"{folder} has no version {version}: its versions can be read for {KEEP_DAYS} days"
+            ) from error
+
+
+def prepare(folder: Path, schema: pa.Schema) -> None:
+    """Make a table if there is none, and give it the columns and settings it lacks.
+
+    Raises `TuttiError` where its columns have other types, or some are not in the schema.
+    """
+    from deltalake import DeltaTable, Schema
+    from deltalake.exceptions import CommitFailedError
+
+    for attempt in range(TRIES):
+        try:
+            if exists(folder):
+                _adapt(opened(folder), folder, schema)
+            else:
+                folder.mkdir(parents=True, exist_ok=True)
+                DeltaTable.create(str(folder), Schema.from_arrow(schema), mode="ignore", configuration=SETTINGS)
+            return
+        except CommitFailedError:  # somebody else was at it
+            if attempt == TRIES - 1:
+                raise
+
+
+@contextmanager
+def understood(folder: Path) -> Iterator[None]:
+    """Raise `TuttiError` where a table asks for more than the installed delta-rs knows."""
+    from deltalake.exceptions import DeltaError
+
+    try:
+        yield
+    except DeltaError as error:
+        told = " ".join(str(error).split())
+        if "nsupported" not in told and "features must be" not in told:
+            raise
+        raise TuttiError(
+            f"{folder} was written by a newer version of Delta Lake ({told}): install the deltalake package that wrote "
+            "it, or move the folder away and materialize the table again"
+        ) from error
+
+
+def _adapt(delta: "DeltaTable", folder: Path, schema: pa.Schema) -> None:
+    """Give a table the columns and settings it lacks."""
+    from deltalake import Schema
+
+    stored = {f.name: f.type for f in pa.schema(delta.schema().to_arrow())}
+    for field in schema:
+        if stored.get(field.name, field.type) != field.type:
+            raise TuttiError(
+                f"{folder} was written with {field.name} as {stored[field.name]}, now it is {field.type}: move the "
+                "folder away and materialize the table again"
+            )
+    if unknown := [n for n in stored if n not in schema.names]:
+        raise TuttiError(
+            f"{folder} holds columns {unknown} that this version of the platform does not know: use the version that "
+            "wrote it, or move the folder away and materialize the table again"
+        )
+    if new := [f for f in schema if f.name not in stored]:
+        delta.alter.add_columns(list(Schema.from_arrow(pa.schema(new)).fields))
+    if SETTINGS.items() - delta.metadata().configuration.items():
+        delta.alter.set_table_properties(SETTINGS)

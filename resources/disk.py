@@ -1,0 +1,54 @@
+"""The disk: what it refuses, told in one line with what to do about it."""
+
+import errno
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from resources.errors import TuttiError
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
+CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+ROOM = 1_000_000  # bytes: with less, a database that cannot read or write has a full disk, not a broken one
+
+
+@contextmanager
+def writing_to(folder: str | Path) -> Iterator[None]:
+    """Raise `TuttiError` where the disk is full or the folder may not be written to."""
+    try:
+        yield
+    except TuttiError:
+        raise
+    except Exception as error:
+        refused = _number(error, Path(folder))
+        if refused in FULL:
+            raise TuttiError(
+                f"the disk of {folder} is full: make room (`make upkeep` removes what no reader needs) and run it "
+                "again; what was stored stands as it was"
+            ) from error
+        if refused in CLOSED:
+            raise TuttiError(
+                f"{folder} may not be written to: give yourself the right to, or set TUTTI_DATA to a folder of your "
+                "own; what was stored stands as it was"
+            ) from error
+        raise
+
+
+def _number(error: BaseException, folder: Path) -> int | None:
+    """The system's number of an error, or of that which caused it; Rust tells it in the text."""
+    if isinstance(error, sqlite3.Error):
+        return _of_database(error.sqlite_errorcode & 0xFF, folder)  # the rest are details
+    if isinstance(error, OSError):
+        told = re.search(r"os error (\d+)", str(error))
+        return int(told[1]) if told else error.errno
+    return _number(error.__cause__, folder) if error.__cause__ else None
+
+
+def _of_database(code: int, folder: Path) -> int | None:
+    """The system's number for what SQLite, in which Dagster keeps its runs, could not do."""
+    if code == sqlite3.SQLITE_IOERR and shutil.disk_usage(folder).free < ROOM:
+        return errno.ENOSPC
+    return {sqlite3.SQLITE_FULL: errno.ENOSPC, sqlite3.SQLITE_READONLY: errno.EROFS}.get(code)
