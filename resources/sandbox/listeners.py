@@ -5,7 +5,7 @@ is linear in what it makes, and days are independent: a large world can be simul
 marked as ground truth serve the simulation; outside the sandbox nothing may know them (see truth).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -113,20 +113,29 @@ def population(recordings: Sequence[Recording], seed: int, listeners: int) -> Po
 
 
 def simulate(people: Population, recordings: Sequence[Recording], *, first_day: date, days: int, seed: int) -> Listens:
-    """All listens that begin in the UTC days from `first_day`, `days` of them.
+    """All listens that begin in the UTC days from `first_day`, `days` of them, by time.
 
     Each day has its own random stream: a longer window holds the listens of a shorter one.
     """
+    window = [listens for _, listens in simulate_by_day(people, recordings, first_day=first_day, days=days, seed=seed)]
+    columns = np.concatenate([[day.listener, day.recording, day.listened_at, day.ms_played] for day in window], axis=1)
+    return Listens(*columns[:, np.lexsort((columns[0], columns[2]))])
+
+
+def simulate_by_day(
+    people: Population, recordings: Sequence[Recording], *, first_day: date, days: int, seed: int
+) -> Iterator[tuple[date, Listens]]:
+    """The listens of each UTC day in turn, those of a day in no order: memory holds three days, whatever `days` is."""
     length_ms = np.array([recording.length_ms for recording in recordings])
-    start, end = (epoch(first_day + timedelta(days=n)) for n in (0, days))
-    parts = []
+    held: list[Ints] = []
     for n in range(-1, days + 1):  # a local day reaches into both neighbours of the UTC day
         day = first_day + timedelta(days=n)
         rng = np.random.default_rng([seed, 2, day.toordinal()])
-        parts += [_people_on(day, people, length_ms, rng), _bots_on(day, people, length_ms, rng)]
-    columns = np.concatenate(parts, axis=1)
-    columns = columns[:, (columns[2] >= start) & (columns[2] < end)]
-    return Listens(*columns[:, np.lexsort((columns[0], columns[2]))])
+        held += [_people_on(day, people, length_ms, rng), _bots_on(day, people, length_ms, rng)]
+        if n > 0:  # tomorrow's listens are never as early as yesterday
+            ended = (part[:, part[2] < epoch(day)] for part in held)
+            yield day - timedelta(days=1), Listens(*np.concatenate(list(ended), axis=1))
+        held = [part[:, part[2] >= epoch(day)] for part in held]
 
 
 def _tastes(recordings: Sequence[Recording], rng: Generator) -> Floats:
