@@ -1,0 +1,183 @@
+"""What one more day costs after 10, 100 and 1,000 days of history: `python -m tests.benchmarks.increments`.
+
+A history is ten days of the sandbox, repeated, each day a commit of its own in every table, as a service that runs
+daily leaves it. Then one more day goes in and every asset is made for it, five times over. CPU seconds are those of an
+asset's step and of its checks in this process, without its start and with Dagster's records in memory; what those cost
+is for `tests.benchmarks.backfill` to tell. `import` takes in the file of a day.
+"""
+
+import argparse
+import logging
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assets.events.imports import take
+from assets.partitions import PERIODS
+from orchestration.definitions import build
+from orchestration.jobs import span
+from resources.columns import declared, order
+from resources.lake import Lake, Slice
+from resources.sandbox import world
+
+NEW = date(2024, 6, 15)  # the day that comes in: a Saturday in the middle of its month, week and year
+TEMPLATE, LISTENERS, TIMES = 10, 40, 5
+ENVIRONMENTS = {"pandas": "laptop", "duckdb": "workstation"}
+EXPECTED = 1.2  # what a daily output may cost after the longest history, against the shortest
+DAILY = ("events/listens", "events/sessions", "derived/plays", "derived/artist_plays", "derived/names")
+TABLES = (*DAILY, "derived/charts_daily")
+CUMULATIVE = "derived/charts_all_time"
+ASSETS = (*TABLES, *(f"derived/charts_{p.name}" for p in PERIODS[1:]), CUMULATIVE)
+
+
+class Stopwatch(logging.Handler):
+    """CPU seconds of the steps of a run, by what they are steps of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take the time at the start of a step and at its end."""
+        event = getattr(record, "dagster_event", None)
+        if event is None or event.step_key is None:
+            return
+        step = event.step_key.replace("__", "/")
+        key = next((a for a in ASSETS if step == a or step.startswith(f"{a}_")), step)  # or a check of it
+        if event.event_type_value == "STEP_START":
+            self.seconds[key] -= time.process_time()
+        elif event.event_type_value == "STEP_SUCCESS":
+            self.seconds[key] += time.process_time()
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--days", type=int, nargs="+", default=[10, 100, 1000])
+    parser.add_argument("--engines", nargs="+", choices=ENVIRONMENTS, default=list(ENVIRONMENTS))
+    asked = parser.parse_args()
+    cost: dict[tuple[str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    with tempfile.TemporaryDirectory() as folder:
+        template = _template(Path(folder) / "template")
+        for days in asked.days:
+            _remember(template, _lake(folder, asked.engines[0], days), days)
+            for engine in asked.engines[1:]:
+                shutil.copytree(_lake(folder, asked.engines[0], days), _lake(folder, engine, days))
+        # Histories in turn, so that what else the machine does is shared; libraries are loaded in the first round.
+        for n in range(TIMES + 1):
+            for engine in asked.engines:
+                for days in asked.days:
+                    coming = template / f"sandbox-{NEW + timedelta(days=n)}.listens"
+                    for asset, seconds in _one_more_day(engine, _lake(folder, engine, days), coming).items():
+                        cost[engine, asset][days] += [seconds] if n else []
+    print("\n".join(_table(cost, asked.days)))
+
+
+def _lake(folder: str, engine: str, days: int) -> Path:
+    """Where a history is kept."""
+    return Path(folder, f"{engine}-{days}")
+
+
+def _template(data: Path) -> Path:
+    """Ten days through every daily asset, and the files of the days that are to come."""
+    for n in range(-TEMPLATE, TIMES + 1):
+        world.write(data / "landing", first_day=NEW + timedelta(days=n), days=1, listeners=LISTENERS)
+    coming = [data / "landing" / "listens" / f"sandbox-{NEW + timedelta(days=n)}.listens" for n in range(TIMES + 1)]
+    for path in coming:
+        path.rename(data / path.name)
+    keys = dg.PartitionKeyRange((NEW - timedelta(days=TEMPLATE)).isoformat(), (NEW - timedelta(days=1)).isoformat())
+    os.environ["TUTTI_DATA"] = str(data)
+    with dg.DagsterInstance.ephemeral() as instance:
+        for job, days in (("content", None), ("import_listens", None), ("daily", keys)):
+            _run("laptop", job, instance, days)
+    return data
+
+
+def _remember(template: Path, data: Path, days: int) -> None:
+    """A lake with a history of so many days before the new one, a commit for each day and table."""
+    shutil.copytree(template / "lake" / "content", data / "lake" / "content")
+    old, new = Lake(template / "lake"), Lake(data / "lake")
+    metadata: dict[str, Any] = {"/".join(s.key.path): s.metadata for s in build("laptop").resolve_all_asset_specs()}
+    for table in ("events/raw_listens", *TABLES):
+        schema, sorted_by = declared(metadata[table]), order(metadata[table])
+        column = metadata[table]["partition_expr"]
+        rows = old.scan(table, schema).table()
+        for n in range(days, 0, -1):
+            source, day = NEW - timedelta(days=(n - 1) % TEMPLATE + 1), NEW - timedelta(days=n)
+            moved = _moved(rows.filter(pc.equal(rows[column], pa.scalar(source))), day - source)
+            slice = Slice(column, day, day)
+            if table == "events/raw_listens":
+                file = sha256(str(n).encode()).hexdigest()[:32]
+                moved = moved.set_column(schema.get_field_index("import_id"), "import_id", pa.repeat(file, len(moved)))
+                slice = Slice("import_id", file, file)
+            new.replace(table, iter([moved]), schema, slice, sorted_by)
+
+
+def _moved(rows: pa.Table, by: timedelta) -> pa.Table:
+    """Rows at another time."""
+    for i, field in enumerate(rows.schema):
+        if pa.types.is_date(field.type):
+            days = pc.add(pc.cast(rows[field.name], pa.int32()), pa.scalar(by.days, pa.int32()))
+            rows = rows.set_column(i, field, pc.cast(days, field.type))
+        elif pa.types.is_timestamp(field.type):
+            rows = rows.set_column(i, field, pc.add(rows[field.name], pa.scalar(by, pa.duration("us"))))
+    return rows
+
+
+def _one_more_day(engine: str, data: Path, file: Path) -> dict[str, float]:
+    """CPU seconds of each asset for one more day, and of the import of a day's file."""
+    os.environ["TUTTI_DATA"] = str(data)
+    began = time.process_time()
+    take(file, None, Lake(data / "lake"), datetime.now(UTC))
+    found = {"import": time.process_time() - began}
+    with dg.DagsterInstance.ephemeral() as instance:
+        for job, period in ((p.name, p) for p in PERIODS):
+            start = period.first(NEW).isoformat()
+            found |= _run(ENVIRONMENTS[engine], job, instance, dg.PartitionKeyRange(start, start)).seconds
+        found |= _run(ENVIRONMENTS[engine], "all_time", instance, None).seconds
+    return found
+
+
+def _run(environment: str, job: str, instance: dg.DagsterInstance, keys: dg.PartitionKeyRange | None) -> Stopwatch:
+    """A run of a job, timed."""
+    watch = Stopwatch()
+
+    @dg.logger
+    def stopwatch(_: dg.InitLoggerContext) -> logging.Logger:
+        log = logging.Logger("stopwatch", logging.DEBUG)
+        log.addHandler(watch)
+        return log
+
+    defs = dg.Definitions.merge(build(environment), dg.Definitions(loggers={"stopwatch": stopwatch}))
+    defs.resolve_job_def(job).execute_in_process(
+        instance=instance, tags=span(keys), run_config={"loggers": {"stopwatch": {}}}
+    )
+    return watch
+
+
+def _table(cost: Mapping[tuple[str, str], Mapping[int, list[float]]], days: Sequence[int]) -> Iterator[str]:
+    """CPU seconds by engine, asset and days of history, and the last as a multiple of the first."""
+    yield f"CPU seconds for one more day, median of {TIMES}; {LISTENERS} listeners\n"
+    yield f"| engine | asset | {' | '.join(f'{d:,} days' for d in days)} | ratio | |"
+    yield f"|---|---|{'---:|' * (len(days) + 1)}---|"
+    for (engine, asset), seconds in cost.items():
+        median = [statistics.median(seconds[d]) for d in days]
+        ratio = median[-1] / median[0]
+        says = "may grow" if asset == CUMULATIVE else "flat" if ratio <= EXPECTED else "GROWS"
+        yield f"| {engine} | {asset} | {' | '.join(f'{m:.3f}' for m in median)} | {ratio:.2f} | {says} |"
+
+
+if __name__ == "__main__":
+    main()

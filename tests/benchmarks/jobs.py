@@ -1,0 +1,68 @@
+"""What is measured: three jobs of the product, each from stored tables to a stored table, on any engine."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+
+from assets.derived.charts import CHART, charts
+from assets.derived.names import NAMES, names
+from assets.derived.plays import ARTIST_PLAYS, PLAYS, artist_plays, plays
+from assets.events.listens import LISTENS
+from assets.events.sessions import SESSIONS, sessions
+from resources.frame import Engine, Frame
+from resources.lake import Lake, Slice
+from resources.sandbox import load
+from tests.transformations import work_of
+
+WORKERS = 2
+MEMORY_GB = 2  # what DuckDB and each of two Dask workers may hold: three and four gigabytes in all are promised
+GAP = timedelta(minutes=30)
+WEEKS = (date(2025, 4, 7), date(2025, 4, 28))  # the first and last week of the charts; the week before is read too
+DAYS = (load.FIRST_DAY, load.FIRST_DAY + timedelta(days=load.DAYS - 1))  # of the listens
+
+
+@dataclass(frozen=True)
+class Job:
+    """An asset's work: what it reads, what it makes, and how its files are sorted."""
+
+    reads: Mapping[str, pa.Schema]
+    schema: pa.Schema
+    order: tuple[str, ...]
+    work: Callable[..., Frame]
+    span: tuple[date, date] = DAYS
+    days: Slice | None = None
+
+    def run(self, engine: Engine, lake: Lake, into: Lake, out: str) -> None:
+        """The job as the product does it: through the contract, from tables of one lake into one of another."""
+        frames = [engine.read(lake.scan(table, schema, self.days)) for table, schema in self.reads.items()]
+        into.replace(out, self.work(*frames, span=self.span), self.schema, order=self.order)
+
+
+JOBS = {
+    "plays": Job({"events/listens": LISTENS}, PLAYS, ("day", "user_id", "recording_id"), work_of(plays)),
+    "charts": Job(
+        {"derived/plays": PLAYS, "derived/artist_plays": ARTIST_PLAYS, "derived/names": NAMES},
+        CHART,
+        ("period_start", "entity", "rank"),
+        work_of(charts[1]),
+        WEEKS,
+        Slice("day", WEEKS[0] - timedelta(days=7), WEEKS[1] + timedelta(days=6)),
+    ),
+    "sessions": Job({"events/listens": LISTENS}, SESSIONS, ("day", "user_id", "started_at"), work_of(sessions)),
+}
+ROLLUPS = {
+    "derived/plays": JOBS["plays"],
+    "derived/artist_plays": Job(
+        {"events/listens": LISTENS}, ARTIST_PLAYS, ("day", "user_id", "artist_id"), work_of(artist_plays)
+    ),
+    "derived/names": Job({"events/listens": LISTENS}, NAMES, ("day", "entity", "entity_id"), work_of(names)),
+}
+"""What charts are counted from, made before they are measured."""
+
+
+def files(lake: Lake, job: Job) -> list[list[str]]:
+    """The Parquet files that a job reads, table by table."""
+    return [[str(Path(f)) for f in lake.scan(table, schema).files] for table, schema in job.reads.items()]

@@ -1,0 +1,68 @@
+"""What a piece of work costs this process and all its children: CPU seconds, wall seconds and memory."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psutil
+
+EVERY = 0.05  # seconds between two looks at memory
+
+
+@dataclass
+class Cost:
+    """CPU and wall time in seconds, the greatest resident memory of all processes together in bytes."""
+
+    cpu: float = 0
+    wall: float = 0
+    memory: int = 0
+
+
+@contextmanager
+def metered() -> Iterator[Cost]:
+    """Measure what runs inside."""
+    cost, done = Cost(), threading.Event()
+
+    def watch() -> None:
+        while not done.wait(EVERY):
+            cost.memory = max(cost.memory, _memory())
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    cpu, wall = _cpu(), time.monotonic()
+    cost.memory = _memory()
+    watcher.start()
+    try:
+        yield cost
+    finally:
+        cost.cpu, cost.wall = _cpu() - cpu, time.monotonic() - wall
+        done.set()
+        watcher.join()
+
+
+def _processes() -> list[psutil.Process]:
+    own = psutil.Process()
+    return [own, *own.children(recursive=True)]
+
+
+def _cpu() -> float:
+    """CPU seconds so far, also of children that have ended."""
+    total = 0.0
+    for process in _processes():
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+def _memory() -> int:
+    total = 0
+    for process in _processes():
+        try:
+            total += process.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return total
