@@ -2,14 +2,17 @@
 PYTHON ?= python3
 DATA ?=
 PORT ?= 3000
+BENCH ?=
+LISTENS ?= 20000000
 VENV := .venv
 # As they were typed: make would take a dollar sign for a variable of its own.
 override export LISTENER := $(value LISTENER)
 override FILES := $(value FILES)
+override export SELECT := $(value SELECT)
 RUN := $(if $(DATA),TUTTI_DATA=$(DATA) )$(VENV)/bin/python -m orchestration
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo import chart ui test lint install-dask install-spark clean
+.PHONY: help demo import chart backfill upkeep load ui test lint install-dask install-spark clean bench
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -23,6 +26,15 @@ import: $(VENV)/base  ## your own history: make import LISTENER=ada FILES="my_sp
 chart: $(VENV)/base  ## what was played most, of all time
 	@$(RUN) chart
 
+backfill: $(VENV)/base  ## days made again, resumable: make backfill FROM=2024-01-01 TO=2024-12-31 (SELECT=... DAYS=30)
+	@$(RUN) backfill --from "$(FROM)" --to "$(TO)" --select "$$SELECT" --days "$(DAYS)"
+
+upkeep: $(VENV)/base  ## remove from the lake what no reader needs any more
+	@$(RUN) upkeep
+
+load: $(VENV)/base  ## many simulated listeners, for benchmarks: make load LISTENS=20000000 DATA=data/load
+	@$(RUN) load --listens "$(LISTENS)"
+
 ui: $(VENV)/base  ## Dagster's web server and daemon on http://127.0.0.1:3000 (PORT=...)
 	@$(RUN) ui --port $(PORT)
 
@@ -31,6 +43,9 @@ test: $(VENV)/test  ## lint, types and every test, on all four engines
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/pytest
+
+bench: $(VENV)/test  ## what the contract costs against queries by hand, 20 million listens (hours; goes on where it stopped)
+	@$(if $(DATA),TUTTI_DATA=$(DATA) )$(VENV)/bin/python -m tests.benchmarks.engines $(BENCH)
 
 lint: $(VENV)/test  ## put the code in order and say what is left to do
 	$(VENV)/bin/ruff format

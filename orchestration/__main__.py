@@ -1,4 +1,4 @@
-"""The command line: `python -m orchestration demo | import | ui`.
+"""The command line: `python -m orchestration COMMAND`, which `make` calls.
 
 Runs are Dagster runs, kept where the web UI finds them. A mistake of the person at the keyboard is told in one line.
 """
@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from orchestration.home import dagster_home
+from resources.disk import writing_to
 from resources.environments import PROJECT, data_folder
 from resources.errors import TuttiError
 
@@ -50,7 +51,13 @@ def import_files(listener: str, files: list[str]) -> None:
     if not files:
         raise TuttiError('which files? name them: make import LISTENER=ada FILES="my_spotify_data.zip"')
     runner = Runner()
-    if runner.take({"listener": listener, "files": [str(Path(f).expanduser().resolve()) for f in files]}):
+    try:
+        new = runner.take({"listener": listener, "files": [str(Path(f).expanduser().resolve()) for f in files]})
+    except TuttiError:
+        if runner.progress.seconds:  # what failed does not hide the rest
+            print(f"\n{runner.progress.table()}\n")
+        raise
+    if new:
         print(f"\n{runner.progress.table()}\n\nLook at it with `make ui` or `make chart`.")
     else:
         print("Nothing new in these files: nothing changed.")
@@ -74,8 +81,47 @@ def chart(places: int = 10) -> None:
             print(f"{row['rank']:4d}. {name:60s} {heard}")
 
 
+def backfill(first: str, last: str, select: str, days: str) -> None:
+    """Days made again, and what follows from them; a backfill that was killed goes on where it stopped."""
+    from orchestration.backfill import backfill
+
+    backfill(first, last, select, days)
+
+
+def upkeep() -> None:
+    """What no reader needs any more is removed from the lake."""
+    from orchestration.runner import Runner
+
+    Runner().run("upkeep")
+
+
+def load(listens: int) -> None:
+    """The sandbox's listeners, as many as make so many listens, go straight into an empty lake."""
+    from assets.events.identity import artist_id, recording_id
+    from assets.events.listens import LISTENS
+    from resources.lake import Lake
+    from resources.sandbox import load
+
+    # Never among a person's own listens, unless that is where somebody says.
+    os.environ["TUTTI_DATA"] = os.environ.get("TUTTI_DATA") or str(PROJECT / "data" / "load")
+
+    def identify(artist: str, title: str) -> tuple[str, str]:
+        return recording_id(artist, title), artist_id(artist)
+
+    lake = Lake(data_folder() / "lake")
+    written = load.write(lake, "events/listens", LISTENS, identify, listens=listens)
+    print(f"{written.rows:,} listens are in {lake.root / 'events' / 'listens'}. No file tells of them:")
+    print("materialize what follows from events/listens, not events/listens itself.")
+
+
 def ui(port: str) -> None:
     """Dagster's web server and daemon, until stopped."""
+    from dagster import DagsterInstance
+
+    from orchestration.processes import bury
+
+    with DagsterInstance.get() as instance:
+        bury(instance)  # else Dagster would wait for them
     print(f"http://127.0.0.1:{port} shows {data_folder()}; Ctrl-C ends it", flush=True)
     command = ["dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-h", "127.0.0.1", "-p", port]
     os.chdir(PROJECT)
@@ -91,26 +137,44 @@ def main() -> int:
     own.add_argument("--listener", required=True)
     own.add_argument("files", nargs="*")
     commands.add_parser("chart", help=chart.__doc__)
+    again = commands.add_parser("backfill", help=backfill.__doc__)
+    again.add_argument("--from", dest="first", default="", help="first day, as 2024-01-01")
+    again.add_argument("--to", dest="last", default="", help="last day")
+    again.add_argument("--select", default="", help="Dagster's asset selection; all that is made by day if none")
+    again.add_argument("--days", default="", help="the most days that a run makes")
+    commands.add_parser("upkeep", help=upkeep.__doc__)
+    many = commands.add_parser("load", help=load.__doc__)
+    many.add_argument("--listens", type=int, required=True, help="about how many, as 20_000_000")
     web = commands.add_parser("ui", help=ui.__doc__)
     web.add_argument("--port", default="3000")
     told = parser.parse_args()
     try:
-        if told.command != "chart":
-            dagster_home()
-        match told.command:
-            case "demo":
-                demo()
-            case "import":
-                import_files(told.listener, told.files)
-            case "chart":
-                chart()
-            case "ui":
-                ui(told.port)
+        with writing_to(data_folder()):
+            if told.command not in ("chart", "load"):
+                dagster_home()
+            match told.command:
+                case "demo":
+                    demo()
+                case "import":
+                    import_files(told.listener, told.files)
+                case "chart":
+                    chart()
+                case "backfill":
+                    backfill(told.first, told.last, told.select, told.days)
+                case "upkeep":
+                    upkeep()
+                case "load":
+                    load(told.listens)
+                case "ui":
+                    ui(told.port)
     except BrokenPipeError:  # whoever reads has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except TuttiError as error:
         print(f"tutti: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("tutti: stopped", file=sys.stderr)
+        return 130  # as shells tell it
     return 0
 
 

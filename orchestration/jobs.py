@@ -1,19 +1,24 @@
 """Jobs: what people, schedules and sensors start by name. A single asset or a backfill needs none."""
 
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 
-from assets.partitions import PERIODS
+from assets.partitions import PERIODS, Period
+from orchestration.upkeep import upkeep
 
 BY_HAND = "tutti/by_hand"  # tags a run from the command line, which itself starts what follows
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"  # Dagster's own
+CUMULATIVE = "tutti/cumulative"  # tags a run whose cost grows with history: `dagster.yaml` lets one go at a time
 
 QUIET = timedelta(days=365)  # a run costs seconds, a day in a run milliseconds: beyond this, two runs cost less
 
 IMPORTED = dg.AssetSelection.assets(["events", "imports"], ["events", "quarantine"])
 CONTENT = dg.AssetSelection.groups("content") | dg.AssetSelection.assets(["derived", "lyrics_word_counts"])
 LONGER = {p.name: dg.AssetSelection.assets(["derived", f"charts_{p.name}"]) for p in PERIODS if p.name != "daily"}
+RAW = dg.AssetKey(["events", "raw_listens"])
 EVER = dg.AssetSelection.assets(["derived", "charts_all_time"])
 DAYS = (
     dg.AssetSelection.all(include_sources=False)
@@ -31,18 +36,45 @@ daily = dg.define_asset_job("daily", DAYS, description="Listens, sessions, plays
 longer = {
     name: dg.define_asset_job(name, selection, description=f"Charts, {name}.") for name, selection in LONGER.items()
 }
-all_time = dg.define_asset_job("all_time", EVER, description="Charts of all time.")
+all_time = dg.define_asset_job(
+    "all_time",
+    EVER,
+    description="Charts of all time. They read all history: in the queue they let everything else go first.",
+    tags={CUMULATIVE: "yes", "dagster/priority": "-1"},
+)
 
-JOBS = [import_listens, content, daily, *longer.values(), all_time]
+JOBS: list[Any] = [import_listens, content, daily, *longer.values(), all_time, upkeep]
 
 
-def owed(instance: dg.DagsterInstance) -> list[date]:
-    """The days imported since the charts of all time, which are made last: also those of a run that was killed."""
-    done = instance.fetch_materializations(dg.AssetKey(["derived", "charts_all_time"]), limit=1).records
-    told = instance.get_latest_storage_id_by_partition(
-        dg.AssetKey(["events", "raw_listens"]), dg.DagsterEventType.ASSET_MATERIALIZATION
-    )
-    return sorted(date.fromisoformat(day) for day, told_at in told.items() if not done or told_at > done[0].storage_id)
+def touched(instance: dg.DagsterInstance, run_id: str) -> set[date]:
+    """The days that a run imported."""
+    logs = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    told = [e.dagster_event.materialization for e in logs if e.dagster_event]
+    return {date.fromisoformat(m.partition) for m in told if m.asset_key == RAW and m.partition}
+
+
+def owed(instance: dg.DagsterInstance, job: dg.JobDefinition) -> set[date]:
+    """The days, up to today, imported since a job made all its tables of them, however its last run ended.
+
+    Each job answers for itself: one that fails again and again costs the others nothing.
+    """
+    period, today = next((p for p in PERIODS if p.name == job.name), None), datetime.now(UTC).date()
+    told = {day: at for day, at in _newest(instance, RAW).items() if day <= today}
+    found: set[date] = set()
+    for key in job.asset_layer.executable_asset_keys:
+        if period:
+            made = _newest(instance, key)
+            found |= {day for day, at in told.items() if at > made.get(period.first(day), 0)}
+        else:
+            done = instance.fetch_materializations(key, limit=1).records
+            found |= {day for day, at in told.items() if not done or at > done[0].storage_id}
+    return found
+
+
+def _newest(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[date, int]:
+    """When each partition of a table was last told of, as the number of the event."""
+    told = instance.get_latest_storage_id_by_partition(key, dg.DagsterEventType.ASSET_MATERIALIZATION)
+    return {date.fromisoformat(partition): at for partition, at in told.items()}
 
 
 def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
@@ -57,25 +89,26 @@ def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
 
 
 def following(first: date, last: date, today: date) -> list[tuple[str, dg.PartitionKeyRange]]:
-    """The jobs to run, in order and before `all_time`, once listens of the days from `first` to `last` have changed.
+    """The jobs to run, in order and before `all_time`, once listens of the days from `first` to `last` have changed."""
+    return [(period.name, reached(period, first, last, today)) for period in PERIODS]
+
+
+def reached(period: Period, first: date, last: date, today: date) -> dg.PartitionKeyRange:
+    """The partitions that listens of the days from `first` to `last` can change.
 
     A session reaches into the day after it began, and a chart looks back one period: so a day more on either side,
     and a period more at the end.
     """
-    runs: list[tuple[str, dg.PartitionKeyRange]] = []
-    for period in PERIODS:
-        assert period.partitions is not None
-        end = min(period.following(period.first(last)), period.first(today))
-        start = min(period.first(first - timedelta(days=1) if period.name == "daily" else first), end)
-        keys = dg.PartitionKeyRange(
-            max(start.isoformat(), period.partitions.get_first_partition_key() or ""), end.isoformat()
-        )
-        runs.append((period.name, keys))
-    return runs
+    assert period.partitions is not None
+    end = min(period.following(period.first(last)), period.first(today))
+    start = min(period.first(first - timedelta(days=1) if period.name == "daily" else first), end)
+    return dg.PartitionKeyRange(
+        max(start.isoformat(), period.partitions.get_first_partition_key() or ""), end.isoformat()
+    )
 
 
 def span(keys: dg.PartitionKeyRange | None) -> dict[str, str]:
     """The tags that make one run materialize a range of partitions."""
     if keys is None:
         return {}
-    return {"dagster/asset_partition_range_start": keys.start, "dagster/asset_partition_range_end": keys.end}
+    return {RANGE_START: keys.start, RANGE_END: keys.end}

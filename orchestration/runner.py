@@ -1,12 +1,14 @@
 """Runs of the platform's jobs in this process, one after the other, for the command line."""
 
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 
-from orchestration import definitions
-from orchestration.jobs import BY_HAND, following, owed, span, stretches
+from assets.partitions import DAY, PERIODS
+from orchestration import definitions, processes
+from orchestration.jobs import BY_HAND, owed, reached, span, stretches, touched
 from orchestration.terminal import Progress, logger
 from resources.environments import ENVIRONMENTS
 from resources.errors import TuttiError
@@ -15,32 +17,63 @@ from resources.errors import TuttiError
 class Runner:
     """The jobs, Dagster's instance and what the terminal is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, brief: bool = False) -> None:
         _ = ENVIRONMENTS[definitions.CHOSEN]().engine  # an engine that is not installed says so before anything is done
-        self.progress = Progress()
+        self.progress = Progress(brief=brief)
         own = dg.Definitions(loggers={"terminal": logger(self.progress)})
         self.defs = dg.Definitions.merge(definitions.defs, own)
         self.instance = dg.DagsterInstance.get()
+        processes.bury(self.instance)
+        self.process = processes.begin(self.instance)
 
     def take(self, what: dict[str, Any]) -> bool:
-        """Import listens and run what follows from the days they touch; whether there was anything to do."""
-        self.run("import_listens", config={"imports": {"config": what}})
-        today, days = datetime.now(UTC).date(), owed(self.instance)
-        if not days:
-            return False
-        for first, last in stretches(days):
-            self.run(*following(first, last, today)[0])
-        for job, keys in following(min(days), max(days), today)[1:]:
-            self.run(job, keys)
-        self.run("all_time")
-        return True
+        """Import listens and run what follows from the days they touch; whether there was anything to do.
 
-    def run(self, job: str, keys: dg.PartitionKeyRange | None = None, config: dict[str, Any] | None = None) -> None:
-        """Run a job, for a range of its partitions. Raises `TuttiError` with the cause if it fails."""
-        print(f"{job}{f' from {keys.start} through {keys.end}' if keys else ''}", flush=True)
+        Days come first, charts of all time last. A run that fails holds back only what is made of its days: raises
+        `TuttiError` with the first cause once everything else is done.
+        """
+        new = touched(self.instance, self.run("import_listens", config={"imports": {"config": what}}).run_id)
+        today, done = datetime.now(UTC).date(), False
+        failed: list[TuttiError] = []
+        waiting: set[date] = set()
+        for period in PERIODS:
+            for first, last in stretches((new | self.owed(period.name)) - waiting):
+                done = True
+                try:
+                    self.run(period.name, reached(period, first, last, today))
+                except TuttiError as error:
+                    failed.append(error)
+                    if period is DAY:
+                        waiting |= {first + timedelta(days=n) for n in range((last - first).days + 1)}
+        if not waiting and self.owed("all_time"):
+            done = True
+            try:
+                self.run("all_time")
+            except TuttiError as error:
+                failed.append(error)
+        if failed:
+            more = f" (and {len(failed) - 1} more runs failed: look at them with `make ui`)" if failed[1:] else ""
+            raise TuttiError(f"{failed[0]}{more}")
+        return done
+
+    def owed(self, job: str) -> set[date]:
+        """The days imported since a job made all its tables of them."""
+        return owed(self.instance, self.defs.resolve_job_def(job))
+
+    def run(
+        self,
+        job: str,
+        keys: dg.PartitionKeyRange | None = None,
+        config: dict[str, Any] | None = None,
+        assets: Sequence[dg.AssetKey] = (),
+        tags: Mapping[str, str] | None = None,
+    ) -> dg.ExecuteInProcessResult:
+        """Run a job, or some of its assets, for a range of its partitions. Raises `TuttiError` with the cause."""
+        self.progress.begin(f"{job}{f' from {keys.start} through {keys.end}' if keys else ''}")
         result = self.defs.resolve_job_def(job).execute_in_process(
             instance=self.instance,
-            tags={BY_HAND: "yes"} | span(keys),
+            asset_selection=assets,
+            tags={BY_HAND: "yes", processes.PROCESS: self.process, **span(keys), **(tags or {})},
             run_config={"ops": config or {}, "loggers": {"terminal": {}}},
             raise_on_error=False,
         )
@@ -48,3 +81,4 @@ class Runner:
             raise TuttiError(
                 self.progress.cause or f"the run {result.run_id} of {job} failed: look at it with `make ui`"
             )
+        return result

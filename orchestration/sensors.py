@@ -5,23 +5,28 @@ from datetime import UTC, date, datetime
 
 import dagster as dg
 
-from orchestration.jobs import BY_HAND, JOBS, all_time, content, daily, following, import_listens, owed, span, stretches
+from assets.partitions import DAY, PERIODS
+from orchestration.jobs import (
+    BY_HAND,
+    all_time,
+    daily,
+    following,
+    import_listens,
+    longer,
+    owed,
+    reached,
+    span,
+    stretches,
+    touched,
+)
 
 FIRST, LAST = "tutti/first_day", "tutti/last_day"  # tags that tell the days an import touched
-
-
-def touched(instance: dg.DagsterInstance, run_id: str) -> set[date]:
-    """The days that a run imported, or one before it that was killed."""
-    logs = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
-    told = [e.dagster_event.materialization for e in logs if e.dagster_event]
-    days = {m.partition for m in told if m.asset_key == dg.AssetKey(["events", "raw_listens"]) and m.partition}
-    return {*map(date.fromisoformat, days), *owed(instance)}
 
 
 @dg.run_status_sensor(
     run_status=dg.DagsterRunStatus.SUCCESS,
     monitored_jobs=[import_listens, daily],
-    request_jobs=[j for j in JOBS if j not in (import_listens, content)],
+    request_jobs=[daily, *longer.values(), all_time],
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=10,
 )
@@ -31,17 +36,38 @@ def follow_imports(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest
     if BY_HAND in run.tags:
         yield dg.SkipReason("started from the command line, which sees to the rest itself")
     elif run.job_name == import_listens.name:
-        days = touched(context.instance, run.run_id)
-        if not days:
+        requests = list(_left_undone(context, touched(context.instance, run.run_id), today))
+        yield from requests
+        if not requests:
             yield dg.SkipReason("the files held nothing new")
-        for first, last in stretches(days):
-            (job, keys), *_ = following(first, last, today)
-            yield _request(run.run_id, job, keys, {FIRST: first.isoformat(), LAST: last.isoformat()})
     elif FIRST in run.tags:
         first, last = (date.fromisoformat(run.tags[t]) for t in (FIRST, LAST))
         for job, keys in following(first, last, today)[1:]:
             yield _request(run.run_id, job, keys, {})
-        yield _request(run.run_id, all_time.name, None, {})
+        if not _owed(context, daily.name):  # else it would be made again, once the other days are done
+            yield _request(run.run_id, all_time.name, None, {})
+
+
+def _left_undone(context: dg.RunStatusSensorContext, new: set[date], today: date) -> Iterator[dg.RunRequest]:
+    """The days that an import touched or an earlier one left, and charts that still lack days done before.
+
+    What is made of the days asked for here follows once they are done.
+    """
+    run_id, days = context.dagster_run.run_id, new | _owed(context, daily.name)
+    for first, last in stretches(days):
+        tags = {FIRST: first.isoformat(), LAST: last.isoformat()}
+        yield _request(run_id, daily.name, reached(DAY, first, last, today), tags)
+    for period in PERIODS[1:]:
+        for first, last in stretches(_owed(context, period.name) - days):
+            yield _request(run_id, period.name, reached(period, first, last, today), {})
+    if not days and _owed(context, all_time.name):
+        yield _request(run_id, all_time.name, None, {})
+
+
+def _owed(context: dg.RunStatusSensorContext, job: str) -> set[date]:
+    """The days imported since a job made all its tables of them."""
+    assert context.repository_def
+    return owed(context.instance, context.repository_def.get_job(job))
 
 
 def _request(run_id: str, job: str, keys: dg.PartitionKeyRange | None, tags: dict[str, str]) -> dg.RunRequest:

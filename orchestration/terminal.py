@@ -2,21 +2,29 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import dagster as dg
 
 
 class Progress(logging.Handler):
-    """Tells of assets as they are done, and remembers rows and seconds of each."""
+    """Tells of assets as they are done (unless `brief`), and remembers rows and seconds of each."""
 
-    def __init__(self, say: Callable[[str], None] = print) -> None:
+    def __init__(self, say: Callable[[str], None] | None = None, brief: bool = False) -> None:
         super().__init__()
-        self.say = say
+        self.say = say or partial(print, flush=True)  # at once, also into a pipe
+        self.brief = brief
         self.rows: dict[str, int | None] = {}
         self.seconds: dict[str, float] = {}
         self._written: dict[str, int | None] = {}
         self.cause: str | None = None
+
+    def begin(self, title: str) -> None:
+        """A run begins: what the one before failed of is not its fault."""
+        self.cause = None
+        if not self.brief:
+            self.say(title)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take note of an event of a run, or pass on what an asset has to say."""
@@ -50,7 +58,8 @@ class Progress(logging.Handler):
             rows = self._written.pop(name)
             self.seconds[name] = self.seconds.get(name, 0) + seconds
             self.rows[name] = (self.rows.get(name) or 0) + rows if rows is not None else None
-            self.say(f"  ✓ {name:30s} {'' if rows is None else f'{rows:>10,} rows'} {seconds:8.1f} s")
+            if not self.brief:
+                self.say(f"  ✓ {name:30s} {'' if rows is None else f'{rows:>10,} rows'} {seconds:8.1f} s")
 
     def _checked(self, event: dg.DagsterEvent) -> None:
         check = event.asset_check_evaluation_data
@@ -87,5 +96,7 @@ def _root(error: Any) -> str | None:
         error = error.cause
     if error is None:
         return None
+    if error.cls_name == "DagsterExecutionInterruptedError":
+        return "it was stopped"
     line = " ".join(error.message.split())
     return line.split("TuttiError: ", 1)[-1]

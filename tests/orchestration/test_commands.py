@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from resources.lake import Lake
 from tests.orchestration.support import DAGSTER, DG, TUTTI, Process, Row, rows, table, tables, told, versions
 
 # None of these may come to rest in Tutti's folder: addresses from the ranges for documentation, and made-up names.
@@ -348,18 +350,18 @@ def test_a_partition_that_does_not_exist_is_refused_by_name_and_nothing_is_lost(
 KILLED = """
 import os, signal, sys
 from orchestration.__main__ import main
-from resources.lake import Lake
+from resources.lake import Draft
 
-left, commit = int(sys.argv.pop(1)), Lake._commit
+left, commit = int(sys.argv.pop(1)), Draft._commit
 
-def last(self, table, *rest):
+def last(self, *given):
     global left
     if left == 0:
         os.kill(os.getpid(), signal.SIGKILL)
     left -= 1
-    return commit(self, table, *rest)
+    return commit(self, *given)
 
-Lake._commit = last
+Draft._commit = last
 sys.exit(main())
 """
 # Two files, with three commits each: raw listens, quarantine, the row of imports. Then listens, plays and so on.
@@ -390,3 +392,78 @@ def rerun(killed: dict[str, Import]) -> dict[str, Process]:
 @pytest.mark.parametrize("point", POINTS)
 def test_an_import_killed_and_run_again_equals_a_calm_one(ada: Import, rerun: dict[str, Process], point: str) -> None:
     assert told(rerun[point].fine().data) == told(ada.data)
+
+
+# A run that fails.
+
+LATER = [play("2024-03-05T10:03:00Z", "Encore")]
+EARLIER = [*LATER, play("2011-05-01T10:03:00Z", "Nocturne")]
+# The command line, with the run of some days failing as if a check had.
+FAILING = """
+import sys
+from orchestration.__main__ import main
+from orchestration.runner import Runner
+from resources.errors import TuttiError
+
+run = Runner.run
+
+def failing(self, job, keys=None, *rest, **more):
+    if job == "daily" and keys.start < "2012":
+        raise TuttiError("planted")
+    return run(self, job, keys, *rest, **more)
+
+Runner.run = failing
+sys.exit(main())
+"""
+
+
+def copied(ada: Import, folder: Path, more: list[Row]) -> tuple[Path, tuple[str, ...]]:
+    """Ada's data, and the command that imports more of hers."""
+    shutil.copytree(ada.data, folder / "data")
+    export = folder / "endsong_9.json"
+    export.write_text(json.dumps(more))
+    return folder / "data", ("import", "--listener", "ada", "--", str(export))
+
+
+def heard(data: Path, name: str) -> set[str]:
+    """The days of a table."""
+    return {str(r["day"]) for r in rows(data, name)}
+
+
+def test_charts_of_all_time_that_fail_neither_hold_back_nor_hide_fresh_days(ada: Import, tmp_path: Path) -> None:
+    data, command = copied(ada, tmp_path, LATER)
+    charts = data / "lake" / "derived" / "charts_all_time"
+    shutil.rmtree(charts)
+    spoilt = pa.schema([("rank", pa.string())])
+    Lake(data / "lake").replace("derived/charts_all_time", iter([pa.table({"rank": ["first"]}, spoilt)]), spoilt)
+    process = Process((*TUTTI, *command), data)
+    assert process.code == 1
+    assert "derived/charts_all_time was written with rank as string" in process.err
+    assert process.err.count("\n") == 1
+    for name in EACH_DAY:
+        assert "2024-03-05" in heard(data, name), name
+    assert "2024-03-05" in {str(r["period_start"]) for r in rows(data, "derived/charts_daily")}
+    assert {str(r["period_start"]) for r in rows(data, "derived/charts_yearly")} == {"2024-01-01"}
+    table = process.out[process.out.index("asset  ") :]  # what was done is told all the same
+    assert all(name in table for name in (*DAILY, "derived/charts_yearly"))
+    before = versions(data)
+    shutil.rmtree(charts)
+    Process((*TUTTI, *command), data).fine()
+    after = versions(data)
+    assert {n for n in after if after[n] != before[n]} <= {"derived/charts_all_time"}  # no day was made again
+    names = {r["name"] for r in rows(data, "derived/charts_all_time")}
+    assert "Clara Example – Encore" in names
+
+
+def test_days_that_fail_hold_back_no_others_and_are_made_up_for(ada: Import, tmp_path: Path) -> None:
+    data, command = copied(ada, tmp_path, EARLIER)
+    process = Process((sys.executable, "-c", FAILING, *command), data)
+    assert (process.code, process.err) == (1, "tutti: planted\n")
+    assert "2024-03-05" in heard(data, "derived/plays")
+    assert "2011-05-01" not in heard(data, "derived/plays")
+    Process((*TUTTI, *command), data).fine()
+    for name in EACH_DAY:
+        assert {"2011-05-01", "2024-03-05"} <= heard(data, name), name
+    names = {r["name"] for r in rows(data, "derived/charts_all_time")}
+    assert {"Clara Example – Encore", "Clara Example – Nocturne"} <= names
+    assert "Nothing new in these files" in Process((*TUTTI, *command), data).fine().out

@@ -1,6 +1,7 @@
 """What happens by itself: after an import the days it touched are made again, then every chart they are part of."""
 
 import json
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -12,9 +13,9 @@ from hypothesis import strategies as st
 
 from assets.partitions import PERIODS, Period
 from orchestration.definitions import build
-from orchestration.jobs import BY_HAND, QUIET, following, stretches
+from orchestration.jobs import BY_HAND, CUMULATIVE, QUIET, following, stretches
 from orchestration.sensors import follow_imports
-from tests.orchestration.support import rows, table
+from tests.orchestration.support import PROJECT, rows, table
 
 FIRST, TODAY = date(2002, 10, 1), datetime.now(UTC).date()
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -124,6 +125,7 @@ def requested(instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult) -
         dagster_instance=instance,
         dagster_run=result.dagster_run,
         dagster_event=result.get_run_success_event(),
+        repository_def=build("laptop").get_repository_def(),
     )
     return [found for found in follow_imports(context) if isinstance(found, dg.RunRequest)]
 
@@ -157,17 +159,24 @@ def test_an_import_is_followed_by_its_days_and_these_by_every_chart(
     assert places == {"daily": 4, "weekly": 4, "monthly": 4, "yearly": 4, "all_time": 3}
 
 
-def test_days_that_lie_years_apart_are_asked_for_apart(instance: dg.DagsterInstance, export: Path) -> None:
-    """A run over the years between would make thousands of days that nothing happened to."""
+@pytest.fixture
+def years_apart(export: Path) -> Path:
+    """The same history, and one listen many years before."""
     plays = json.loads(export.read_text())
     export.write_text(json.dumps([*plays, plays[0] | {"ts": "2011-05-01T12:00:00Z"}]))
-    found = requested(instance, imported(instance, export))
+    return export
+
+
+def test_days_that_lie_years_apart_are_asked_for_apart(instance: dg.DagsterInstance, years_apart: Path) -> None:
+    """A run over the years between would make thousands of days that nothing happened to."""
+    found = requested(instance, imported(instance, years_apart))
     assert [(r.job_name, r.tags[START], r.tags[END]) for r in found] == [
         ("daily", "2011-04-30", "2011-05-02"),
         ("daily", "2023-12-29", "2024-01-02"),
     ]
     longer = [r for days in found for r in requested(instance, granted(instance, days))]
-    assert len({r.run_key for r in [*found, *longer]}) == 2 + 8
+    assert len({r.run_key for r in [*found, *longer]}) == 2 + 2 * 3 + 1
+    assert [r.job_name for r in longer].index("all_time") == len(longer) - 1  # once, when all days are done
     weeks = sorted((r.tags[START], r.tags[END]) for r in longer if r.job_name == "weekly")
     assert weeks == [("2011-04-25", "2011-05-02"), ("2023-12-25", "2024-01-08")]
 
@@ -186,6 +195,65 @@ def test_days_that_were_left_undone_are_made_up_for_by_the_next_import(
     (once_more,) = requested(instance, imported(instance, export))  # the run that was asked for never happened
     assert (once_more.tags[START], once_more.tags[END]) == (days.tags[START], days.tags[END])
     assert once_more.run_key != days.run_key
+
+
+def test_days_that_failed_are_not_forgotten_though_later_ones_succeeded(
+    instance: dg.DagsterInstance, years_apart: Path
+) -> None:
+    failed, done = requested(instance, imported(instance, years_apart))
+    for request in requested(instance, granted(instance, done)):
+        granted(instance, request)
+    (once_more,) = requested(instance, imported(instance, years_apart))
+    assert (once_more.tags[START], once_more.tags[END]) == (failed.tags[START], failed.tags[END])
+    followed = requested(instance, granted(instance, once_more))
+    assert [r.job_name for r in followed] == ["weekly", "monthly", "yearly", "all_time"]
+    for request in followed:
+        granted(instance, request)
+    assert requested(instance, imported(instance, years_apart)) == []
+
+
+@pytest.mark.parametrize("broken", ["all_time", "monthly"])
+def test_charts_that_failed_are_made_up_for_without_making_days_again(
+    instance: dg.DagsterInstance, export: Path, broken: str
+) -> None:
+    (days,) = requested(instance, imported(instance, export))
+    for request in requested(instance, granted(instance, days)):
+        if request.job_name != broken:
+            granted(instance, request)
+    (late,) = requested(instance, imported(instance, export))
+    assert late.job_name == broken
+    granted(instance, late)
+    assert requested(instance, imported(instance, export)) == []
+
+
+def test_fresh_days_are_asked_for_at_once_and_alone_while_charts_of_all_time_fail(
+    instance: dg.DagsterInstance, export: Path
+) -> None:
+    (days,) = requested(instance, imported(instance, export))
+    for request in requested(instance, granted(instance, days)):
+        if request.job_name != "all_time":
+            granted(instance, request)
+    plays = json.loads(export.read_text())
+    export.write_text(json.dumps([*plays, plays[0] | {"ts": "2024-01-20T12:00:00Z"}]))
+    found = requested(instance, imported(instance, export))
+    assert [r.job_name for r in found] == ["daily"]
+
+
+def test_what_reads_all_history_waits_for_the_rest_and_never_holds_every_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = build("laptop").get_repository_def()
+    tags = {job.name: job.tags for job in platform.get_all_jobs()}
+    assert [name for name, t in tags.items() if CUMULATIVE in t] == ["all_time"]
+    assert int(tags["all_time"]["dagster/priority"]) < 0
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    shutil.copy(PROJECT / "orchestration" / "dagster.yaml", tmp_path)
+    with dg.DagsterInstance.get() as told:
+        queue = told.get_concurrency_config().run_queue_config
+    assert queue
+    (limit,) = queue.tag_concurrency_limits
+    assert (limit["key"], limit["limit"]) == (CUMULATIVE, 1)
+    assert queue.max_concurrent_runs > 1
 
 
 def test_runs_from_the_command_line_are_left_to_it(instance: dg.DagsterInstance, export: Path) -> None:

@@ -1,0 +1,188 @@
+"""Backfills: days made again, and what follows from them, in bounded runs; a killed one goes on where it stopped.
+
+A backfill is a list of runs, the same whenever the same is asked for. Which of them are done, Dagster's own storage
+knows: each run is tagged with what it is part of, and with its place in that.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import dagster as dg
+
+from assets.partitions import FIRST_DAY, PERIODS, Period
+from orchestration.jobs import RANGE_END, RANGE_START, all_time, reached
+from orchestration.runner import Runner
+from resources.errors import TuttiError
+
+BACKFILL = "tutti/backfill"  # tags a run with what it is part of: first and last day, days in a run, selection
+PART = "tutti/backfill_part"  # tags it with its place: "3 of 40"
+EXAMPLE = "'key:events/sessions or key:derived/plays' for instance"
+DAYS = 30  # in a run: beyond, Dagster's seconds for a run are few beside those for its days
+
+
+@dataclass(frozen=True)
+class Part:
+    """A run of a backfill: assets of one job over a range of partitions, `days` of which no earlier run makes."""
+
+    job: str
+    assets: tuple[dg.AssetKey, ...]
+    keys: dg.PartitionKeyRange | None = None
+    days: int = 0
+
+    @property
+    def work(self) -> int:
+        """How much it is beside other runs: of each asset its days, and as much again for a run of the usual size."""
+        return (DAYS + self.days) * len(self.assets)
+
+    @property
+    def name(self) -> str:
+        """What people read."""
+        return f"{self.job} from {self.keys.start} through {self.keys.end}" if self.keys else self.job
+
+    def made_by(self, run: dg.DagsterRun) -> bool:
+        """Whether a run was of this part."""
+        start, end = (self.keys.start, self.keys.end) if self.keys else (None, None)
+        return (run.job_name, run.tags.get(RANGE_START), run.tags.get(RANGE_END)) == (self.job, start, end)
+
+
+def backfill(first: str, last: str, select: str = "", days: str = "") -> None:
+    """Make the days from `first` to `last` again, both included, and what follows from them."""
+    today = datetime.now(UTC).date()
+    span, size = _span(first, last, today), _size(days)
+    runner = Runner(brief=True)
+    parts = plan(runner.defs, *span, size, select, today)
+    asked = f"{span[0]}...{span[1]} by {size} {select}".strip()
+    with _alone(runner.instance):
+        done = _done(runner.instance, parts, asked)
+        if done:
+            print(f"Going on where it stopped: {len(done)} of {len(parts)} runs were done before.", flush=True)
+        todo, began = [part for part in parts if part not in done], time.monotonic()
+        for n, part in enumerate(todo, start=1):
+            tags = {BACKFILL: asked, PART: f"{parts.index(part) + 1} of {len(parts)}"}
+            try:
+                runner.run(part.job, part.keys, assets=part.assets, tags=tags)
+            except TuttiError as error:
+                raise TuttiError(f"{part.name}: {error}; the same command goes on from here") from error
+            pace = (time.monotonic() - began) / sum(p.work for p in todo[:n])
+            print(_progress(part, parts, pace * sum(p.work for p in todo[n:])), flush=True)
+
+
+def plan(defs: dg.Definitions, first: date, last: date, size: int, select: str, today: date) -> list[Part]:
+    """The runs of a backfill, in order: days, oldest first, then the charts of longer periods, then those of all time.
+
+    Raises `TuttiError` for a selection that has none of their assets.
+    """
+    try:
+        selection = dg.AssetSelection.from_string(select) if select else dg.AssetSelection.all()
+        selected = selection.resolve(defs.resolve_asset_graph())
+    except dg.DagsterError as error:
+        raise TuttiError(f"{select!r} selects no assets: write it as Dagster does, {EXAMPLE}") from error
+    parts: list[Part] = []
+    for period in PERIODS:
+        assets = _assets(defs, period.name, selected)
+        if assets:
+            keys = reached(period, first, last, today)
+            parts += _divided(period, assets, keys, size, _reach(defs, assets))
+    if assets := _assets(defs, all_time.name, selected):
+        parts.append(Part(all_time.name, assets))
+    if not parts:
+        raise TuttiError(f"{select!r} selects nothing that is made by day: try {EXAMPLE}")
+    return parts
+
+
+def _assets(defs: dg.Definitions, job: str, selected: Collection[dg.AssetKey]) -> tuple[dg.AssetKey, ...]:
+    """The assets of a job that were selected."""
+    return tuple(sorted(set(defs.resolve_job_def(job).asset_layer.executable_asset_keys) & set(selected)))
+
+
+def _reach(defs: dg.Definitions, assets: Collection[dg.AssetKey]) -> int:
+    """How many partitions after its own an asset reads of others among these, directly or through others still."""
+    graph = defs.resolve_asset_graph()
+    ahead: dict[dg.AssetKey, int] = {}
+    for key in graph.toposorted_asset_keys:
+        if key in assets:
+            read = [p for p in graph.get(key).parent_keys if p in assets]
+            ends = (getattr(graph.get_partition_mapping(key, p), "end_offset", 0) for p in read)
+            ahead[key] = max((ahead[p] + end for p, end in zip(read, ends, strict=True)), default=0)
+    return max(ahead.values())
+
+
+def _divided(
+    period: Period, assets: tuple[dg.AssetKey, ...], keys: dg.PartitionKeyRange, size: int, reach: int
+) -> Iterator[Part]:
+    """A range of partitions as runs of at most `size` days, but of one partition at least.
+
+    The last partition of a run was made before those it may read ahead of: the next run makes it once more.
+    """
+    assert period.partitions
+    found = period.partitions.get_partition_keys_in_range(keys)
+    step = max(1, size // period.longest - reach)
+    for n in range(0, len(found), step):
+        new = [date.fromisoformat(key) for key in found[n : n + step]]
+        days = (period.following(new[-1]) - new[0]).days
+        yield Part(period.name, assets, dg.PartitionKeyRange(found[max(0, n - reach)], new[-1].isoformat()), days)
+
+
+def _done(instance: dg.DagsterInstance, parts: Sequence[Part], asked: str) -> list[Part]:
+    """The parts that are done, if this backfill was begun and not ended."""
+    done: list[Part] = []
+    for run in instance.get_runs(dg.RunsFilter(tags={BACKFILL: asked}, statuses=[dg.DagsterRunStatus.SUCCESS])):
+        place, whole = run.tags[PART].split(" of ")
+        if place == whole:  # the last of an earlier one that came to its end
+            break
+        done += [part for part in parts if part.made_by(run)]
+    return done
+
+
+@contextmanager
+def _alone(instance: dg.DagsterInstance) -> Iterator[None]:
+    """One backfill at a time: two of the same would do everything twice. Raises `TuttiError` if there is another."""
+    home = os.open(instance.root_directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(home, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go by the system, also when the process is killed
+        except BlockingIOError as error:
+            raise TuttiError("another backfill is at work on this data: wait until it ends, or stop it") from error
+        yield
+    finally:
+        os.close(home)
+
+
+def _progress(part: Part, parts: Sequence[Part], left: float) -> str:
+    """A line: what was done, how far that is, and how long the rest may take, in seconds."""
+    peers = [p for p in parts if p.job == part.job]
+    days = sum(p.days for p in peers[: peers.index(part) + 1])
+    far = f"{days} of {sum(p.days for p in peers)} days" if part.keys else "all days"
+    rest = f"{left:.0f} s" if left < 100 else f"{left / 60:.0f} min"
+    return f"{part.name:42s} {far:20s} {rest:>8s} left"
+
+
+def _span(first: str, last: str, today: date) -> tuple[date, date]:
+    """The days asked for. Raises `TuttiError` for what is no day, or none that can have listens."""
+    if not first or not last:
+        raise TuttiError("which days? name the first and the last: make backfill FROM=2024-01-01 TO=2024-12-31")
+    try:
+        start, end = date.fromisoformat(first), date.fromisoformat(last)
+    except ValueError as error:
+        raise TuttiError(f"{first!r} to {last!r} are no days: write them as 2024-01-31") from error
+    if start > end:
+        raise TuttiError(f"{start} comes after {end}: name the first day first")
+    if start < FIRST_DAY:
+        raise TuttiError(f"{start} is too early: the first day there is, is {FIRST_DAY}")
+    if end > today:
+        raise TuttiError(f"{end} is yet to come: the last day there is, is {today} (UTC)")
+    return start, end
+
+
+def _size(days: str) -> int:
+    """How many days a run may make. Raises `TuttiError` for what is no number of days."""
+    if not days:
+        return DAYS
+    if not days.isdecimal() or int(days) < 1:
+        raise TuttiError(f"{days!r} is no number of days that a run may make: {DAYS} is usual")
+    return int(days)

@@ -1,0 +1,51 @@
+"""What a victim does: real work of the platform, commit after commit, until it is killed or done."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeAlias
+from unittest.mock import patch
+
+from assets.derived.plays import PLAYS
+from assets.events import imports
+from assets.events.imports import RAW_LISTENS
+from assets.events.listens import LISTENS
+from assets.events.sessions import SESSIONS
+from resources.frame import Engine
+from resources.lake import Lake, Slice
+from tests.tables import LEAP
+from tests.transformations import TRANSFORMATIONS
+
+RAW, HEARD = "events/raw_listens", "events/listens"
+SCHEMAS = {RAW: RAW_LISTENS, HEARD: LISTENS, "events/sessions": SESSIONS, "derived/plays": PLAYS}
+MADE = {name.split("/")[1]: name for name in SCHEMAS if name != RAW}  # each table by the asset it is made by
+FIRST_DAY, DAYS = LEAP, 6
+NOW = datetime(2024, 12, 31, tzinfo=UTC)
+Span: TypeAlias = tuple[int, int]  # the first and last of some of the days, counted from 0
+CHUNK = 400  # records at once: with the platform's own number only files of gigabytes are taken in many steps
+
+
+def dates(span: Span) -> tuple[date, date]:
+    """The first and last day of a span."""
+    return FIRST_DAY + timedelta(days=span[0]), FIRST_DAY + timedelta(days=span[1])
+
+
+def replace_days(engine: Engine, lake: Path, spans: Sequence[Span]) -> None:
+    """Make listens, then sessions, then plays, each in a commit for each span of days."""
+    tables, made = Lake(lake), {t.name: t for t in TRANSFORMATIONS}
+    for name, table in MADE.items():
+        read = RAW if table == HEARD else HEARD
+        for first, last in map(dates, spans):
+            near = timedelta(days=name == "sessions")
+            given = engine.read(tables.scan(read, SCHEMAS[read], Slice("day", first - near, last + near)))
+            rows = made[name].run(given, span=(first, last))
+            tables.replace(table, rows, SCHEMAS[table], Slice("day", first, last), ["day", "user_id"])
+
+
+def import_file(engine: Engine, lake: Path, file: str, listener: str) -> None:
+    """Import one file of one listener."""
+    with patch.object(imports, "CHUNK", CHUNK):
+        imports.take(Path(file), listener, Lake(lake), NOW)
+
+
+TASKS: dict[str, Callable[..., Any]] = {"days": replace_days, "import": import_file}
