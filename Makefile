@@ -4,6 +4,7 @@ DATA ?=
 PORT ?= 3000
 BENCH ?=
 LISTENS ?= 20000000
+KILLS ?= 200
 VENV := .venv
 # As they were typed: make would take a dollar sign for a variable of its own.
 override export LISTENER := $(value LISTENER)
@@ -12,7 +13,7 @@ override export SELECT := $(value SELECT)
 RUN := $(if $(DATA),TUTTI_DATA=$(DATA) )$(VENV)/bin/python -m orchestration
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo import chart backfill upkeep load ui test lint install-dask install-spark clean bench
+.PHONY: help demo import chart backfill upkeep load ui test lint install-dask install-spark clean bench storm
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -46,6 +47,9 @@ test: $(VENV)/test  ## lint, types and every test, on all four engines
 
 bench: $(VENV)/test  ## what the contract costs against queries by hand, 20 million listens (hours; goes on where it stopped)
 	@$(if $(DATA),TUTTI_DATA=$(DATA) )$(VENV)/bin/python -m tests.benchmarks.engines $(BENCH)
+
+storm: $(VENV)/test  ## kill -9 at every kind of work, and many writers at once; half an hour (KILLS=200)
+	@$(VENV)/bin/python -m tests.storm --kills "$(KILLS)"
 
 lint: $(VENV)/test  ## put the code in order and say what is left to do
 	$(VENV)/bin/ruff format

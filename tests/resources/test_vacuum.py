@@ -200,12 +200,28 @@ def test_vacuums_beside_writers_lose_nothing(lake: Lake) -> None:
 # Failed jobs
 
 
-def test_a_job_that_fails_leaves_no_files(engine: Engine, lake: Lake) -> None:
-    """On clusters some shares are written before another fails, and nobody told the driver of their files."""
+def test_a_job_that_fails_halfway_leaves_no_files(lake: Lake) -> None:
+    before = on_disk(lake)
+
+    def job() -> None:
+        with lake.writing(T, THINGS) as draft:
+            draft.write(rows("half"))
+            assert on_disk(lake) > before
+            draft.write(iter([pa.table({"day": ["no day"], "name": ["other half"]})]))
+
+    with pytest.raises(TuttiError, match="cannot hold these rows"):
+        job()
+    assert on_disk(lake) == before
+    assert leases(lake) == []
+
+
+def test_what_shares_of_a_failed_job_wrote_is_found_by_vacuum(cluster: Engine, lake: Lake) -> None:
+    """Nobody told the driver of their files, and some may be written after it gave up."""
     numbers = pa.schema([("day", pa.date32()), ("n", pa.int64())])
     many = pa.table({"day": pa.array([*DAYS, *DAYS], pa.date32()), "n": ["1"] * 15 + ["one"]})
     with pytest.raises(TuttiError, match="cannot hold these rows"):
-        lake.replace("events/numbers", engine.lift(many), numbers)
+        lake.replace("events/numbers", cluster.lift(many), numbers)
+    lake.vacuum("events/numbers")
     folder = lake.root / "events/numbers"
     assert list(folder.glob("*.parquet")) == []
     assert os.listdir(folder / FOLDER) == []
