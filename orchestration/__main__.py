@@ -90,9 +90,10 @@ def backfill(first: str, last: str, select: str, days: str) -> None:
 
 def upkeep() -> None:
     """What no reader needs any more is removed from the lake."""
-    from orchestration.runner import Runner
+    from orchestration.upkeep import tidy
+    from resources.lake import Lake
 
-    Runner().run("upkeep")
+    tidy(Lake(data_folder() / "lake"), print, print)  # without Dagster's records, which need room on the disk
 
 
 def load(listens: int) -> None:
@@ -150,7 +151,7 @@ def main() -> int:
     told = parser.parse_args()
     try:
         with writing_to(data_folder()):
-            if told.command not in ("chart", "load"):
+            if told.command not in ("chart", "load", "upkeep"):
                 dagster_home()
             match told.command:
                 case "demo":

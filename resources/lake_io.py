@@ -39,6 +39,9 @@ class LakeIO(dg.ConfigurableIOManager):
         upstream = context.upstream_output
         metadata = (upstream.definition_metadata if upstream else None) or context.definition_metadata
         slice = _slice(context, metadata) if context.has_asset_partitions else None
+        table = "/".join(context.asset_key.path)
+        if slice and not self.lake.exists(table):
+            context.log.warning("%s was never written: what is made of it has no rows", table)
         return self.open(context.asset_key, declared(metadata), slice)
 
     def handle_output(self, context: dg.OutputContext, obj: Frame | pa.Table) -> None:

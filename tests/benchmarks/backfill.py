@@ -44,10 +44,6 @@ class Cost:
     cpu: float
     stored: float
 
-    def near(self, days: range) -> bool:
-        """Whether any of these days is in it."""
-        return self.first <= days[-1] and days[0] <= self.last
-
 
 def main() -> None:
     """Measure, and print tables."""
@@ -66,8 +62,8 @@ def main() -> None:
                 found[engine] = _apart(work, ENVIRONMENTS[engine], data)
                 shutil.rmtree(data)
     print(f"CPU seconds and Dagster's bytes for a day; {LISTENERS} listeners")
-    for title, costs in ((f"Chunks of {SIZE} days", chunks), ("One by one", singles)):
-        print("\n".join(_table(title, costs)))
+    for title, costs, beside in ((f"Chunks of {SIZE} days", chunks, 3), ("One by one", singles, len(EARLY))):
+        print("\n".join(_table(title, costs, beside)))
 
 
 def imported() -> list[Cost]:
@@ -134,8 +130,8 @@ def _apart(work: Callable[[], list[Cost]], environment: str, data: Path) -> list
         return pool.submit(work).result()
 
 
-def _table(title: str, costs: Mapping[str, Sequence[Cost]]) -> Iterator[str]:
-    """A line for each stretch of days, and what late ones cost as a multiple of early ones."""
+def _table(title: str, costs: Mapping[str, Sequence[Cost]], beside: int) -> Iterator[str]:
+    """A line for each stretch of days, and the median of so many late ones as a multiple of that of early ones."""
     yield f"\n| {title} | {' | '.join(f'{e}, CPU s | {e}, kB' for e in costs)} |"
     yield f"|---|{'---:|' * 2 * len(costs)}"
     for row in zip(*costs.values(), strict=True):
@@ -143,7 +139,7 @@ def _table(title: str, costs: Mapping[str, Sequence[Cost]]) -> Iterator[str]:
         yield f"| {row[0].first} to {row[0].last} | {told} |"
     ratios = []
     for found in costs.values():
-        early, late = (statistics.median(c.cpu for c in found if c.near(days)) for days in (EARLY, LATE))
+        early, late = (statistics.median(c.cpu for c in part) for part in (found[:beside], found[-beside:]))
         ratios.append(late / early)
     told = " | ".join(f"{r:.2f} {'flat' if r <= EXPECTED else 'GROWS'} | " for r in ratios)
     yield f"| late / early | {told} |"

@@ -1,6 +1,7 @@
 """Backfills: bounded runs, oldest first, that give what one run gives, and go on where a killed one stopped."""
 
 import fcntl
+import logging
 import os
 import shutil
 import signal
@@ -32,7 +33,18 @@ from orchestration.jobs import following
 from resources.lake import Lake
 from tests.orchestration.conftest import DAYS as WORLD_DAYS
 from tests.orchestration.conftest import FIRST_DAY, World
-from tests.orchestration.support import PATIENCE, PROJECT, TUTTI, Process, environ, rows, tables, told, versions
+from tests.orchestration.support import (
+    DAGSTER,
+    PATIENCE,
+    PROJECT,
+    TUTTI,
+    Process,
+    environ,
+    rows,
+    tables,
+    told,
+    versions,
+)
 
 TODAY = date(2024, 3, 2)
 PLATFORM = build("laptop")
@@ -306,3 +318,20 @@ def test_a_second_backfill_waits_its_turn(tmp_path: Path) -> None:
     assert process.err.startswith("tutti: another backfill is at work")
     assert versions(tmp_path) == {}
     os.close(held)
+
+
+@pytest.mark.parametrize("by", ["tutti", "dagster"])
+def test_days_made_of_nothing_come_with_a_warning_in_the_terminal_and_in_the_runs_log(by: str, tmp_path: Path) -> None:
+    days = ("--partition-range", "2024-01-01...2024-01-02")
+    selected = ("--select", "key:events/listens")
+    command = {
+        "tutti": (*TUTTI, "backfill", "--from", "2024-01-01", "--to", "2024-01-02", *selected),
+        "dagster": (DAGSTER, "asset", "materialize", "-m", "orchestration.definitions", *selected, *days),
+    }[by]
+    process = Process(command, tmp_path).fine()
+    says = "events/raw_listens was never written"
+    assert (process.out + process.err).count(says) == 1
+    with instance_of(tmp_path) as instance:
+        (run,) = instance.get_runs()
+        logged = [entry for entry in instance.all_logs(run.run_id) if says in entry.user_message]
+    assert [entry.level for entry in logged] == [logging.WARNING]

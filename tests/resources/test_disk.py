@@ -334,6 +334,23 @@ def test_an_import_goes_on_where_a_full_disk_ended_it(command: tuple[str, ...], 
     assert "derived/charts_all_time" in done.stdout
 
 
+def left_on_a_full_disk(data: str) -> None:
+    """A killed job left a file, and the disk is full."""
+    lake = Lake(Path(data, "lake"))
+    put(lake, rows("old"))
+    (lake.root / T / f"{'0' * 32}-{'1' * 32}.parquet").write_bytes(b"x" * 10 * PAGE)
+    fill(Path(data))
+
+
+def test_upkeep_makes_room_on_a_full_disk(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    code = f"from {__name__} import left_on_a_full_disk as play; play({str(data)!r})"
+    upkeep = f'"$0" -c "{code}" && exec "$0" -m orchestration upkeep'
+    done = on_small_disk(data, "sh", "-c", upkeep, sys.executable, TUTTI_DATA=str(data), DAGSTER_HOME="")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{T}: 1 file removed, 0.0 MB\n"
+
+
 def test_a_data_folder_that_may_not_be_written_to_is_told_in_one_line(command: tuple[str, ...], tmp_path: Path) -> None:
     data = tmp_path / "data"
     closed = f'mount -o remount,ro "{data}" && exec "$@"'

@@ -82,7 +82,7 @@ def unswept(lake: Path) -> list[str]:
     """What is left or lost once every table was vacuumed and no job runs."""
     vacuum(lake)
     lying, named = files(lake)
-    left = [f"{p} is left by vacuum" for p in sorted(lying - named)]
+    left = [f"{p} is left by vacuum" for p in sorted({*(lying - named), *lake.glob("*/*/_leases/*")})]
     return left + [f"{p} is lost" for p in sorted(named - lying)]
 
 

@@ -9,6 +9,7 @@ from random import Random
 
 from tests.storm import damage
 from tests.storm.damage import Orphans
+from tests.storm.tree import PATIENCE
 from tests.storm.victim import Victim
 from tests.storm.work import Work
 
@@ -19,7 +20,7 @@ WHOM = {ALL: 6, CHILD: 3, DRIVER: 1}  # how often who is killed, where there are
 LOOK = 0.002  # seconds between two looks at the folders
 LATE = 0.01  # seconds that every other aimed kill may come late: writing and committing take about as long
 NONE = Orphans(0, 0)
-SWEEP = 0.1  # seconds between two rounds of vacuum beside a running job
+SWEEP = 0.2  # seconds between two rounds of vacuum beside a running job
 
 
 @dataclass
@@ -57,7 +58,7 @@ class Storm:
         self._whom = WHOM if children else {ALL: 1}
         self._ready: list[Victim] = []
         self._started: list[Victim] = []
-        self._seconds = 0.0  # that a calm round takes
+        self._seconds = float("inf")  # that a round takes which nobody disturbs, at best
         self._new = {FILE: 0, COMMIT: 0}  # what a calm round brings
 
     def blows(self, kills: int) -> Iterator[Blow]:
@@ -90,9 +91,10 @@ class Storm:
         self._ready.append(spare)
         aim, whom = (self._chance.choices(list(odds), list(odds.values()))[0] for odds in (AIMS, self._whom))
         victim.begin(self._work.task(n))
+        began = time.monotonic()
         if not self._wait(victim, lake, aim):
             assert victim.finish(), "a round that nobody disturbed failed"
-            self._ready.append(victim)
+            self._ended(victim, began)
             return None
         blow = Blow(aim, whom)
         goes_on = self._strike(victim, blow)
@@ -125,17 +127,21 @@ class Storm:
 
     def _rerun(self, n: int, lake: Path, victim: Victim, blow: Blow) -> None:
         """Do the work of a round to its end, with vacuum beside it."""
-        began = time.monotonic()
         victim.begin(self._work.task(n))
-        while victim.working():
+        began = time.monotonic()
+        while victim.working() and time.monotonic() < began + PATIENCE:
             blow.swept += damage.vacuum(lake)
             time.sleep(SWEEP)
         if victim.finish():
-            self._ready.append(victim)
-            self._seconds = time.monotonic() - began
+            self._ended(victim, began)
         else:
             blow.wrong.append("the rerun failed")
         blow.wrong += damage.wrong(lake, self._work.after(n))
+
+    def _ended(self, victim: Victim, began: float) -> None:
+        """Take note of a round's time, and keep who did it for the next."""
+        self._seconds = min(self._seconds, time.monotonic() - began)
+        self._ready.append(victim)
 
     def _take(self) -> Victim:
         """A victim that is ready or will soon be."""
@@ -146,13 +152,14 @@ class Storm:
 
     def _wait(self, victim: Victim, lake: Path, aim: str) -> bool:
         """Wait for the moment to kill; whether the victim is still at work then."""
+        began = time.monotonic()
         if aim == MOMENT:
-            until = time.monotonic() + self._chance.uniform(0, self._seconds)
+            until = began + self._chance.uniform(0, self._seconds)
             while victim.working() and time.monotonic() < until:
                 time.sleep(LOOK)
             return victim.working()
         seen, count = set(_listing(lake, aim)), self._chance.randint(1, max(1, self._new[aim]))
-        while victim.working():
+        while victim.working() and time.monotonic() < began + PATIENCE:
             new = set(_listing(lake, aim)) - seen
             seen |= new
             count -= len(new)

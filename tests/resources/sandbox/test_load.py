@@ -4,9 +4,10 @@ import multiprocessing
 import os
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -290,29 +291,36 @@ def test_a_size_below_one_listener_is_refused_before_anything_is_made(tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture
+def started() -> Callable[[], list[BaseProcess]]:
+    """The processes that were started since the test began; a cluster that other tests share is none of them."""
+    before = multiprocessing.active_children()
+    return lambda: [process for process in multiprocessing.active_children() if process not in before]
+
+
 def test_a_killed_worker_fails_the_load_at_once_and_nothing_is_to_be_seen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: Callable[[], list[BaseProcess]]
 ) -> None:
     monkeypatch.setattr(load, "TELL", 0)
     lake = Lake(tmp_path)
 
     def kill(_: str) -> None:
-        for process in multiprocessing.active_children()[-1:]:
+        for process in started()[-1:]:
             process.kill()
 
     with pytest.raises(TuttiError, match="was killed"):
         write(lake, 5_000, workers=2, say=kill)
     assert lake.scan(T, LISTENS).files == []
     assert list((tmp_path / T).glob("*.parquet")) == []
-    assert multiprocessing.active_children() == []
+    assert started() == []
     assert write(lake, 5_000).rows == len(lake.scan(T, LISTENS).table())
 
 
-def test_what_a_worker_cannot_cope_with_is_told(tmp_path: Path) -> None:
+def test_what_a_worker_cannot_cope_with_is_told(tmp_path: Path, started: Callable[[], list[BaseProcess]]) -> None:
     narrow = pa.schema([f.with_type(pa.int64()) if f.name == "artist_name" else f for f in LISTENS])
     with pytest.raises(TuttiError, match="cannot hold these rows"):
         load.write(Lake(tmp_path), T, narrow, ids, listens=5_000, workers=2, say=str)
-    assert multiprocessing.active_children() == []
+    assert started() == []
 
 
 def alive(group: int) -> bool:
