@@ -30,6 +30,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "cluster: needs Dask or Spark")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run in two processes, one starts Spark, and no fixture of a file is made twice."""
+    for item in items:
+        group = next((mark for mark in ("spark", "dask") if item.get_closest_marker(mark)), item.path.name)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session", params=["pandas", "duckdb", ON_DASK, ON_SPARK])
 def engine(request: pytest.FixtureRequest) -> Engine:
     """Each engine."""

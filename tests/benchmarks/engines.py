@@ -136,9 +136,11 @@ def kept(path: Path) -> list[Run]:
     return [Run(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def missing(runs: Sequence[Run], engines: Sequence[str], jobs: Sequence[str], times: int) -> Iterator[tuple[str, ...]]:
+def missing(
+    runs: Sequence[Run], engines: Sequence[str], jobs: Sequence[str], times: int, ways: Sequence[str] = WAYS
+) -> Iterator[tuple[str, ...]]:
     """What is still to be measured, in turns, so that what disturbs one disturbs all."""
-    for turn, engine, job, way in product(range(times), engines, jobs, WAYS):
+    for turn, engine, job, way in product(range(times), engines, jobs, ways):
         if sum((r.engine, r.job, r.way) == (engine, job, way) for r in runs) <= turn:
             yield engine, job, way
 
@@ -208,6 +210,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--engines", nargs="+", choices=list(TARGETS), default=list(TARGETS))
     parser.add_argument("--jobs", nargs="+", choices=list(JOBS), default=list(JOBS))
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     told = parser.parse_args()
     if told.one:
@@ -216,7 +219,7 @@ def main() -> None:
     folder = data_folder() / f"bench-{told.listens}"
     prepare(str(folder), told.listens)
     results = folder / "engines.jsonl"
-    for engine, job, way in missing(kept(results), told.engines, told.jobs, told.runs):
+    for engine, job, way in missing(kept(results), told.engines, told.jobs, told.runs, told.ways):
         run = fresh(engine, job, way, str(folder))
         with results.open("a") as file:
             file.write(json.dumps(asdict(run)) + "\n")
