@@ -115,8 +115,11 @@ def landed(data: Path, *, hidden: bool = False) -> Counter[int]:
 
 
 async def killed(server: Server, load: Load, seconds: float) -> None:
-    """Load, and a kill in the middle of it."""
-    running = asyncio.create_task(load.run(server.port, seconds * 2))
+    """Load, and a kill in the middle of it: some seconds after the first answer."""
+    before = len(load.acknowledged)
+    running = asyncio.create_task(load.run(server.port, 600))
+    while len(load.acknowledged) == before:
+        await asyncio.sleep(0.01)
     await asyncio.sleep(seconds)
     server.process.kill()
     server.process.communicate()
