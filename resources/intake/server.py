@@ -1,9 +1,11 @@
 """The server that keeps the front door open: settings, the port, and an end in good order."""
 
+import asyncio
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from signal import SIGINT, SIGTERM, signal
 
@@ -20,7 +22,16 @@ DRAIN = 10  # seconds that requests under way may take once the server is told t
 
 
 class _Server(uvicorn.Server):
-    """Ends with 0 when told to: uvicorn would raise the signal again once it is done."""
+    """Says when it is ready, and ends with 0 when told to: uvicorn would raise the signal again once it is done."""
+
+    def __init__(self, config: uvicorn.Config, ready: str) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start; ready is only who also ends in good order, and uvicorn does that in its main loop, which is next."""
+        await super().startup(sockets)
+        asyncio.get_running_loop().call_soon(partial(print, self._ready, flush=True))
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -52,8 +63,8 @@ def serve(data: Path) -> None:
             timeout_graceful_shutdown=DRAIN,
         )
         port = listening.getsockname()[1]
-        print(f"http://127.0.0.1:{port} takes listens as ListenBrainz does, into {data}; Ctrl-C ends it", flush=True)
-        server = _Server(config)
+        ready = f"http://127.0.0.1:{port} takes listens as ListenBrainz does, into {data}; Ctrl-C ends it"
+        server = _Server(config, ready)
         server.run(sockets=[listening])
         if not server.started:
             raise TuttiError("the intake could not start: what is above tells why")
