@@ -115,6 +115,13 @@ def load(listens: int) -> None:
     print("materialize what follows from events/listens, not events/listens itself.")
 
 
+def intake() -> None:
+    """Scrobblers' listens come in as ListenBrainz takes them, until stopped."""
+    from resources.intake.server import serve
+
+    serve(data_folder())
+
+
 def ui(port: str) -> None:
     """Dagster's web server and daemon, until stopped."""
     from dagster import DagsterInstance
@@ -146,12 +153,13 @@ def main() -> int:
     commands.add_parser("upkeep", help=upkeep.__doc__)
     many = commands.add_parser("load", help=load.__doc__)
     many.add_argument("--listens", type=int, required=True, help="about how many, as 20_000_000")
+    commands.add_parser("intake", help=intake.__doc__)
     web = commands.add_parser("ui", help=ui.__doc__)
     web.add_argument("--port", default="3000")
     told = parser.parse_args()
     try:
         with writing_to(data_folder()):
-            if told.command not in ("chart", "load", "upkeep"):
+            if told.command not in ("chart", "intake", "load", "upkeep"):
                 dagster_home()
             match told.command:
                 case "demo":
@@ -166,6 +174,8 @@ def main() -> int:
                     upkeep()
                 case "load":
                     load(told.listens)
+                case "intake":
+                    intake()
                 case "ui":
                     ui(told.port)
     except BrokenPipeError:  # whoever reads has read enough

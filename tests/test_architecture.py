@@ -84,6 +84,12 @@ def test_sources_know_neither_dagster_nor_tables() -> None:
     assert [pair for pair in found if under(pair[1], *TABLES)] == []
 
 
+def test_the_front_door_knows_neither_dagster_nor_tables() -> None:
+    found = [(name(p), m) for p in FILES if under(name(p), "resources.intake") for m in imported(p)]
+    assert found
+    assert [pair for pair in found if under(pair[1], *TABLES)] == []
+
+
 def test_assets_know_no_engine_and_no_sandbox() -> None:
     engines = ("pandas", "polars", "duckdb", "dask", "distributed", "pyspark", "resources.engines")
     found = [(name(p), m) for p in FILES if under(name(p), "assets") for m in imported(p)]
@@ -115,6 +121,8 @@ def test_who_the_listeners_are_stays_in_the_sandbox() -> None:
         ("resources/x.py", "from resources.sandbox import truth"),
         ("resources/engines/x.py", "from assets.partitions import DAILY"),
         ("resources/sandbox/x.py", "from resources.sandbox.truth import truth"),
+        ("resources/intake/x.py", "import dagster"),
+        ("resources/intake/x.py", "import pyarrow"),
         ("resources/sources/x.py", "import dagster"),
         ("resources/sources/x.py", "import pyarrow"),
         ("resources/sources/x.py", "import pandas"),
