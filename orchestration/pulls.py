@@ -79,8 +79,8 @@ def _pull(context: dg.OpExecutionContext, config: PullConfig, landing: Path) -> 
     api = SERVICES[config.source.value](os.environ, tell)
     told = pull(api, config.user, *days, landing, now, again=config.again, feedback=config.feedback, tell=tell)
     tell(
-        f"{config.source.value}: {told.days:,} days pulled with {told.listens:,} listens, {told.feedback:,} of feedback, "
-        f"in {told.files:,} new files"
+        f"{config.source.value}: {told.days:,} days pulled with {told.listens:,} listens, and {told.feedback:,} of "
+        f"feedback; {told.files:,} files are new"
     )
     return told
 

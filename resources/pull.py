@@ -189,8 +189,10 @@ def _pull_days(
 
 def _land(folder: Path, records: Sequence[Record], sorts: str) -> bool:
     """Write records as a file, unless the same are there; whether it is new."""
-    lines = sorted(json.dumps(record, sort_keys=True) for record in records)  # services order equal times anyhow
-    content = "".join(f"{line}\n" for line in lines).encode()
+    lines = sorted(
+        (_began(record), json.dumps(record, sort_keys=True)) for record in records
+    )  # total: equal times vary
+    content = "".join(f"{line}\n" for _, line in lines).encode()
     path = folder / f"{sorts}-{hashlib.sha256(content).hexdigest()[:32]}.jsonl"
     if path.exists():
         return False
