@@ -41,12 +41,11 @@ class PullConfig(dg.Config):
 @dg.op(
     name="asked",
     description="Whose days to pull from which service.",
-    out={name: dg.Out(PullConfig, is_required=False, io_manager_key="memory") for name in SERVICES},
+    out={name: dg.Out(dg.Nothing, is_required=False) for name in SERVICES},
 )
-def asked(config: PullConfig) -> Iterator[dg.Output[PullConfig]]:
-    """Hand what is asked to the one op that may ask the service."""
-    span(config.first, config.last, datetime.now(UTC).date(), EXAMPLE)
-    yield dg.Output(config, config.source.value)
+def asked(config: PullConfig) -> Iterator[dg.Output[None]]:
+    """Leave it to the op that may ask the service: the pool of an op is known before it is told anything."""
+    yield dg.Output(None, config.source.value)
 
 
 def _op(service: str) -> dg.OpDefinition:
@@ -57,12 +56,14 @@ def _op(service: str) -> dg.OpDefinition:
         description=f"Days of a user go from {service} into the landing folder, page by page.",
         pool=service,
         retry_policy=RETRIES,
+        ins={"asked": dg.In(dg.Nothing)},
         out=dg.Out(dg.Nothing),
     )
-    def ask(context: dg.OpExecutionContext, asked: PullConfig, landing: Landing) -> None:
+    def ask(context: dg.OpExecutionContext, landing: Landing) -> None:
+        config = PullConfig(**context.run_config["ops"]["asked"]["config"])
         try:
             with writing_to(landing.root):
-                told = _pull(context, asked, Path(landing.root))
+                told = _pull(context, config, Path(landing.root))
         except TuttiError as error:
             # What a person has to mend, no retry does; and who waits at a terminal wants to know.
             if not isinstance(error, Unanswered) or PROCESS in context.run.tags:
@@ -80,7 +81,7 @@ def _pull(context: dg.OpExecutionContext, config: PullConfig, landing: Path) -> 
     told = pull(api, config.user, *days, landing, now, again=config.again, feedback=config.feedback, tell=tell)
     tell(
         f"{config.source.value}: {told.days:,} days pulled with {told.listens:,} listens, and {told.feedback:,} of "
-        f"feedback; {told.files:,} files are new"
+        f"feedback; new files: {told.files:,}"
     )
     return told
 
@@ -88,12 +89,8 @@ def _pull(context: dg.OpExecutionContext, config: PullConfig, landing: Path) -> 
 OPS = {name: _op(name) for name in SERVICES}
 
 
-@dg.job(
-    description="A user's days, from a service that keeps listens into the landing folder.",
-    resource_defs={"memory": dg.mem_io_manager},
-    executor_def=dg.in_process_executor,
-)
+@dg.job(description="A user's days, from a service that keeps listens into the landing folder.")
 def pull_listens() -> None:
     """The service asked for; the others are skipped."""
-    for name, config in asked()._asdict().items():
-        OPS[name](config)
+    for name, chosen in asked()._asdict().items():
+        OPS[name](chosen)

@@ -114,8 +114,8 @@ class LastFm:
 
     def _answer(self, user: str, status: int, value: Any) -> dict[str, Any]:
         """The answer, if it is one. Raises `TuttiError` for what asking again does not mend."""
-        if isinstance(value, dict) and "error" in value:
-            code, said = _whole(value["error"]), self._web.shown(value.get("message", ""))
+        if isinstance(value, dict) and (code := _whole(value.get("error"))) is not None:
+            said = self._web.shown(value.get("message", ""))
             if code in PASSING:
                 raise Again(f"{PASSING[code]} (error {code})")
             if code in LASTING:

@@ -29,8 +29,8 @@ AGENT = (
 CONNECT, READ = 10.0, 60.0  # seconds of silence: the slowest pages of ListenBrainz took 30
 WHOLE = 300.0  # seconds for an answer, however steadily it trickles in
 LARGEST = 64 << 20  # bytes: 1,000 listens of the largest size that ListenBrainz takes, with all it adds, are 20 MB
-ATTEMPTS = 8  # with the waits below, three to five minutes: longer than most restarts and overloads
-SLOWEST = 60.0  # seconds between two attempts, where the service does not say
+ATTEMPTS = 8  # over three minutes, with the waits between: longer than most restarts and overloads
+FIRST, SLOWEST = 2.0, 60.0  # seconds between two attempts, where the service does not say: twice as many each time
 LONGEST = 600.0  # seconds that we wait because a service says so: beyond, a person should know
 REDIRECTS = 5
 BLOCK = 1 << 16
@@ -123,7 +123,7 @@ class Web:
         self._free_at = self._now() + max(self._pace, _rate_limit(headers, self._now()) if _spent(headers) else 0.0)
         if status in BUSY:
             self._turn_away(status, headers)
-        return read(status, _value(status, body))
+        return read(status, _value(status, headers, body))
 
     def _fetch(self, url: str, query: Mapping[str, str | int]) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body of an answer. What libraries raise names the address, and is not passed on."""
@@ -235,16 +235,16 @@ def _wait(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, Again) and error.wait is not None:
         return error.wait + random.random()
-    return tenacity.wait_random_exponential(multiplier=1, max=SLOWEST)(state)
+    return tenacity.wait_exponential_jitter(multiplier=FIRST, max=SLOWEST, jitter=FIRST)(state)
 
 
-def _value(status: int, body: bytes) -> Any:
-    """The JSON of an answer. Raises `Again` where it is broken; an error may come without."""
+def _value(status: int, headers: Mapping[str, str], body: bytes) -> Any:
+    """The JSON of an answer. Raises `Again` where it is broken; an error may come without any."""
     try:
         return json.loads(body, parse_constant=_refuse)
     except (ValueError, RecursionError):
         pass
-    if status == 200:
+    if status == 200 or "json" in headers.get("Content-Type", "").lower():
         raise Again("broken JSON")
     return None
 

@@ -81,7 +81,11 @@ class Faulty:
 
     def _busy(self) -> JSONResponse:
         seconds = self.faults.retry_after
-        forms: list[dict[str, str]] = [{"Retry-After": str(seconds)}, {"Retry-After": formatdate(time() + seconds)}, {}]
+        forms: list[dict[str, str]] = [
+            {"Retry-After": str(seconds)},
+            {"Retry-After": formatdate(time() + seconds, usegmt=True)},
+            {},
+        ]
         headers = self.faults.chance.choice(forms)
         return JSONResponse({"code": 429, "error": "You have exceeded your rate limit"}, 429, headers)
 
