@@ -201,7 +201,7 @@ pulls.pull(api, "ann", *days, Path(landing), now, tell=lambda line: print(line, 
 
 @SERVICES
 def test_killed_at_any_page_the_pull_loses_and_doubles_nothing(place: Place, name: str) -> None:
-    """kill -9 of the pulling process, again and again, each time one page further."""
+    """kill -9 of the pulling process, again and again, each time a few pages further."""
     kills = 0
     while True:
         command = [sys.executable, "-c", PULLING, name, place.url, str(place.landing)]
@@ -210,7 +210,7 @@ def test_killed_at_any_page_the_pull_loses_and_doubles_nothing(place: Place, nam
         landed = 0
         for line in process.stdout:
             landed += line.rstrip().endswith("listens")
-            if landed == 2:
+            if landed == 3:
                 os.kill(process.pid, signal.SIGKILL)
                 break
         code = process.wait()
