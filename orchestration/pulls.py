@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -60,7 +61,8 @@ def _op(service: str) -> dg.OpDefinition:
         out=dg.Out(dg.Nothing),
     )
     def ask(context: dg.OpExecutionContext, landing: Landing) -> None:
-        config = PullConfig(**context.run_config["ops"]["asked"]["config"])
+        ops: Any = context.run_config["ops"]
+        config = PullConfig(**ops["asked"]["config"])
         try:
             with writing_to(landing.root):
                 told = _pull(context, config, Path(landing.root))
