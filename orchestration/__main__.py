@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import time
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 from orchestration.home import dagster_home
@@ -61,6 +61,40 @@ def import_files(listener: str, files: list[str]) -> None:
         print(f"\n{runner.progress.table()}\n\nLook at it with `make ui` or `make chart`.")
     else:
         print("Nothing new in these files: nothing changed.")
+
+
+def pull(source: str, user: str, first: str, last: str, again: bool) -> None:
+    """A user's days are pulled from a service that keeps listens, and imported with everything that follows."""
+    from orchestration.pulls import EXAMPLE
+    from orchestration.runner import Runner
+    from resources.pull import SERVICES
+
+    if source not in SERVICES:
+        raise TuttiError(f"from where? name one of {', '.join(SERVICES)}: {EXAMPLE}")
+    runner = Runner()
+    asked = {"source": source, "user": user, "first": first, "last": last, "again": again}
+    runner.run("pull_listens", config={"asked": {"config": asked}})
+    print(f"\n{runner.progress.table()}" if runner.take({}) else "Nothing new: nothing changed.")
+
+
+def sandbox(port: int, rate: float, kinds: list[str], seed: int) -> None:
+    """The sandbox's services over HTTP, as ListenBrainz and Last.fm are, until stopped; they misbehave if told to."""
+    from resources.sandbox import world
+    from resources.sandbox.http import accounts, server
+    from resources.sandbox.http.faults import KINDS, Faults
+
+    try:
+        faults = Faults(rate=rate, kinds=tuple(kinds) or KINDS, seed=seed)
+    except ValueError as error:
+        raise TuttiError(str(error)) from None
+    found = accounts.of_world(world.simulated(first_day=DEMO_FIRST_DAY, days=DEMO_DAYS))
+    last = DEMO_FIRST_DAY + timedelta(days=DEMO_DAYS - 1)
+    print(f"{len(found.names()):,} listeners from {DEMO_FIRST_DAY} through {last}: {', '.join(found.names()[:5])} ...")
+    print(
+        f"export TUTTI_LISTENBRAINZ_URL=http://{server.HOST}:{port} TUTTI_LASTFM_URL=http://{server.HOST}:{port}/2.0/"
+    )
+    print("export TUTTI_LASTFM_API_KEY=sandbox    # any will do; Ctrl-C ends it", flush=True)
+    server.server(server.application(found, faults), port).run()
 
 
 def chart(places: int = 10) -> None:
@@ -144,6 +178,17 @@ def main() -> int:
     own = commands.add_parser("import", help=import_files.__doc__)
     own.add_argument("--listener", required=True)
     own.add_argument("files", nargs="*")
+    theirs = commands.add_parser("pull", help=pull.__doc__)
+    theirs.add_argument("--source", default="", help="listenbrainz or lastfm")
+    theirs.add_argument("--user", default="", help="the user's name there")
+    theirs.add_argument("--from", dest="first", default="", help="first day, as 2024-01-01")
+    theirs.add_argument("--to", dest="last", default="", help="last day")
+    theirs.add_argument("--again", action="store_true", help="ask for days that were pulled before, too")
+    services = commands.add_parser("sandbox", help=sandbox.__doc__)
+    services.add_argument("--port", type=int, default=8760)
+    services.add_argument("--rate", type=float, default=0.0, help="of requests that go wrong")
+    services.add_argument("--faults", nargs="*", default=[], help="how; in every way if none is named")
+    services.add_argument("--seed", type=int, default=0)
     commands.add_parser("chart", help=chart.__doc__)
     again = commands.add_parser("backfill", help=backfill.__doc__)
     again.add_argument("--from", dest="first", default="", help="first day, as 2024-01-01")
@@ -159,13 +204,17 @@ def main() -> int:
     told = parser.parse_args()
     try:
         with writing_to(data_folder()):
-            if told.command not in ("chart", "intake", "load", "upkeep"):
+            if told.command not in ("chart", "intake", "load", "sandbox", "upkeep"):
                 dagster_home()
             match told.command:
                 case "demo":
                     demo()
                 case "import":
                     import_files(told.listener, told.files)
+                case "pull":
+                    pull(told.source, told.user, told.first, told.last, told.again)
+                case "sandbox":
+                    sandbox(told.port, told.rate, told.faults, told.seed)
                 case "chart":
                     chart()
                 case "backfill":

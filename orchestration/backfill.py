@@ -14,7 +14,8 @@ from datetime import UTC, date, datetime
 
 import dagster as dg
 
-from assets.partitions import FIRST_DAY, PERIODS, Period
+from assets.partitions import PERIODS, Period
+from orchestration.days import span as days_of
 from orchestration.jobs import RANGE_END, RANGE_START, all_time, reached
 from orchestration.runner import Runner
 from resources.errors import TuttiError
@@ -53,7 +54,7 @@ class Part:
 def backfill(first: str, last: str, select: str = "", days: str = "") -> None:
     """Make the days from `first` to `last` again, both included, and what follows from them."""
     today = datetime.now(UTC).date()
-    span, size = _span(first, last, today), _size(days)
+    span, size = days_of(first, last, today, "make backfill FROM=2024-01-01 TO=2024-12-31"), _size(days)
     runner = Runner(brief=True)
     parts = plan(runner.defs, *span, size, select, today)
     asked = f"{span[0]}...{span[1]} by {size} {select}".strip()
@@ -160,23 +161,6 @@ def _progress(part: Part, parts: Sequence[Part], left: float) -> str:
     far = f"{days} of {sum(p.days for p in peers)} days" if part.keys else "all days"
     rest = f"{left:.0f} s" if left < 100 else f"{left / 60:.0f} min"
     return f"{part.name:42s} {far:20s} {rest:>8s} left"
-
-
-def _span(first: str, last: str, today: date) -> tuple[date, date]:
-    """The days asked for. Raises `TuttiError` for what is no day, or none that can have listens."""
-    if not first or not last:
-        raise TuttiError("which days? name the first and the last: make backfill FROM=2024-01-01 TO=2024-12-31")
-    try:
-        start, end = date.fromisoformat(first), date.fromisoformat(last)
-    except ValueError as error:
-        raise TuttiError(f"{first!r} to {last!r} are no days: write them as 2024-01-31") from error
-    if start > end:
-        raise TuttiError(f"{start} comes after {end}: name the first day first")
-    if start < FIRST_DAY:
-        raise TuttiError(f"{start} is too early: the first day there is, is {FIRST_DAY}")
-    if end > today:
-        raise TuttiError(f"{end} is yet to come: the last day there is, is {today} (UTC)")
-    return start, end
 
 
 def _size(days: str) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from assets.partitions import PERIODS, Period
+from orchestration.pulls import pull_listens
 from orchestration.upkeep import upkeep
 
 BY_HAND = "tutti/by_hand"  # tags a run from the command line, which itself starts what follows
@@ -43,7 +44,7 @@ all_time = dg.define_asset_job(
     tags={CUMULATIVE: "yes", "dagster/priority": "-1"},
 )
 
-JOBS: list[Any] = [import_listens, content, daily, *longer.values(), all_time, upkeep]
+JOBS: list[Any] = [pull_listens, import_listens, content, daily, *longer.values(), all_time, upkeep]
 
 
 def touched(instance: dg.DagsterInstance, run_id: str) -> set[date]:

@@ -31,8 +31,12 @@ class Progress(logging.Handler):
         event: dg.DagsterEvent | None = getattr(record, "dagster_event", None)
         if event is None:
             said = record.__dict__.get("dagster_meta", {}).get("orig_message") or ""
-            # What waits is plain from what failed.
-            if said and record.levelno >= logging.INFO and not said.startswith("Dependencies for step"):
+            # What waits is plain from what failed, what is skipped from what was asked for.
+            if (
+                said
+                and record.levelno >= logging.INFO
+                and not said.startswith(("Dependencies for step", "Skipping step"))
+            ):
                 self.say(f"    {said}")
         elif event.event_type_value == "ASSET_MATERIALIZATION":
             self._materialized(event)

@@ -46,6 +46,36 @@ class Summary:
     files: tuple[Path, ...]
 
 
+@dataclass(frozen=True)
+class World:
+    """What is true of a world, and what arrives of it: each line's listen, its kind and when."""
+
+    recordings: Sequence[Recording]
+    people: Population
+    listens: Listens
+    unmapped: Bools  # of the listens: those whose player knows names alone
+    row: Ints
+    kind: Ints
+    arrived: Ints
+    late: int
+
+
+def simulated(*, first_day: date, days: int = 14, seed: int = 7, listeners: int = 240) -> World:
+    """The world that `write` writes: the same for the same arguments.
+
+    Raises `ValueError` for an empty window or population.
+    """
+    if days < 1 or listeners < 1:
+        raise ValueError(f"nothing to write for {days} days and {listeners} listeners")
+    recordings = performers.recordings(catalogue.works(), seed)
+    people = population(recordings, seed, listeners)
+    listens = simulate(people, recordings, first_day=first_day, days=days, seed=seed)
+    rng = np.random.default_rng([seed, 3])
+    row, kind, arrived, late = _deliveries(listens, epoch(first_day) + days * DAY - 1, rng)
+    unmapped = rng.random(len(listens.listener)) < NAMES_ONLY
+    return World(recordings, people, listens, unmapped, row, kind, arrived, late)
+
+
 def write(landing: Path, *, first_day: date, days: int = 14, seed: int = 7, listeners: int = 240) -> Summary:
     """Write the world's files under `landing`; the same arguments write the same bytes.
 
@@ -57,33 +87,24 @@ def write(landing: Path, *, first_day: date, days: int = 14, seed: int = 7, list
     Each file appears whole or not at all; files of other days are left alone.
     Raises `ValueError` for an empty window or population.
     """
-    if days < 1 or listeners < 1:
-        raise ValueError(f"nothing to write for {days} days and {listeners} listeners")
-    works = catalogue.works()
-    recordings = performers.recordings(works, seed)
-    people = population(recordings, seed, listeners)
-    listens = simulate(people, recordings, first_day=first_day, days=days, seed=seed)
-    rng = np.random.default_rng([seed, 3])
-    start = epoch(first_day)
-    row, kind, arrived, late = _deliveries(listens, start + days * DAY - 1, rng)
-    unmapped = rng.random(len(listens.listener)) < NAMES_ONLY
-
+    world = simulated(first_day=first_day, days=days, seed=seed, listeners=listeners)
+    recordings, listens, kind, start = world.recordings, world.listens, world.kind, epoch(first_day)
     files = [
         _publish(landing / "recordings" / "sandbox.jsonl", map(_json, map(_musicbrainz, recordings))),
         _publish(landing / "lyrics" / "sandbox.jsonl", map(_json, _lrclib(recordings))),
     ]
-    bounds = np.searchsorted(arrived, start + DAY * np.arange(days + 1))
+    bounds = np.searchsorted(world.arrived, start + DAY * np.arange(days + 1))
     for n in range(days):
         today = slice(bounds[n], bounds[n + 1])
-        lines = _lines(people, recordings, listens, unmapped, row[today], kind[today])
+        lines = _lines(world, world.row[today], kind[today])
         files.append(_publish(landing / "listens" / f"sandbox-{first_day + timedelta(days=n)}.listens", lines))
     return Summary(
-        works=len(works),
+        works=len({recording.work.id for recording in recordings}),
         recordings=len(recordings),
         artists=len({artist.id for recording in recordings for artist, _ in recording.credit}),
         lyrics=sum(recording.work.lyrics is not None for recording in recordings),
         listens=len(listens.listener),
-        late=late,
+        late=world.late,
         duplicates=int((kind == AGAIN).sum()),
         malformed=int((kind == BROKEN).sum()),
         impossible=int((kind == MISDATED).sum()),
@@ -114,38 +135,50 @@ def _deliveries(listens: Listens, last: int, rng: Generator) -> tuple[Ints, Ints
     return row[order], kind_[order], when[order], int(late.sum())
 
 
-def _lines(
-    people: Population, recordings: Sequence[Recording], listens: Listens, unmapped: Bools, rows: Ints, kinds: Ints
-) -> Iterator[str]:
+def _lines(world: World, rows: Ints, kinds: Ints) -> Iterator[str]:
     """The lines of the given listens, each of its kind, as the public dump of ListenBrainz has them."""
-    zones = list(ZONES)
-    columns = (listens.listener, listens.recording, listens.listened_at, listens.ms_played, unmapped)
+    people, listens = world.people, world.listens
+    columns = (listens.listener, listens.recording, listens.listened_at, listens.ms_played, world.unmapped)
     picked = (column[rows].tolist() for column in columns)
     for row, kind, listener, played, listened_at, ms_played, plain in zip(
         rows.tolist(), kinds.tolist(), *picked, strict=True
     ):
-        recording = recordings[played]
-        names = (recording.credited, recording.work.title, recording.release.title)
-        info: dict[str, object] = {
-            "duration_ms": recording.length_ms,
-            "duration_played": ms_played // 1000,
-            "submission_client": CLIENTS[listener % len(CLIENTS)],
-            "time_zone": zones[people.zone[listener]],  # ListenBrainz names no such field; additional_info takes any
-        }
-        if not plain:
-            info["recording_mbid"] = recording.id
-            info["artist_mbids"] = [artist.id for artist, _ in recording.credit]
+        recording = world.recordings[played]
         listen: dict[str, Any] = {
             "user_id": int(people.user_id[listener]),
             "user_name": people.user_name[listener],
             "timestamp": IMPOSSIBLE_TIMES[row % len(IMPOSSIBLE_TIMES)] if kind == MISDATED else listened_at,
-            "track_metadata": {
-                **dict(zip(("artist_name", "track_name", "release_name"), names, strict=True)),
-                "additional_info": info,
-            },
-            "recording_msid": str(uuid.uuid5(catalogue.NAMESPACE, "msid/" + "/".join(names))),  # one for each spelling
+            "track_metadata": track_metadata(people, listener, recording, ms_played, plain),
+            "recording_msid": msid(recording),
         }
         yield _malformed(listen, row) if kind == BROKEN else _json(listen)
+
+
+def track_metadata(
+    people: Population, listener: int, recording: Recording, ms_played: int, plain: bool
+) -> dict[str, Any]:
+    """What a listener's player submits of a listen; a `plain` one knows no MBIDs."""
+    info: dict[str, object] = {
+        "duration_ms": recording.length_ms,
+        "duration_played": ms_played // 1000,
+        "submission_client": CLIENTS[listener % len(CLIENTS)],
+        # ListenBrainz names no such field; additional_info takes any
+        "time_zone": list(ZONES)[people.zone[listener]],
+    }
+    if not plain:
+        info["recording_mbid"] = recording.id
+        info["artist_mbids"] = [artist.id for artist, _ in recording.credit]
+    names = zip(("artist_name", "track_name", "release_name"), _names(recording), strict=True)
+    return {**dict(names), "additional_info": info}
+
+
+def msid(recording: Recording) -> str:
+    """What ListenBrainz calls a recording by: one id for each spelling."""
+    return str(uuid.uuid5(catalogue.NAMESPACE, "msid/" + "/".join(_names(recording))))
+
+
+def _names(recording: Recording) -> tuple[str, str, str]:
+    return recording.credited, recording.work.title, recording.release.title
 
 
 def _malformed(listen: dict[str, Any], row: int) -> str:

@@ -69,6 +69,7 @@ JOBS: Mapping[str, list[str]] = {
     ],
     "import_listens": ["events/imports", "events/quarantine"],
     "monthly": ["derived/charts_monthly"],
+    "pull_listens": [],
     "upkeep": [],
     "weekly": ["derived/charts_weekly"],
     "yearly": ["derived/charts_yearly"],

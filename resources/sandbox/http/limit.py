@@ -1,0 +1,46 @@
+"""A rate limit as the MetaBrainz services have it: so many requests in a window, told in the headers of each answer."""
+
+import math
+from collections.abc import Callable
+from time import time
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class Limited:
+    """An ASGI application that answers so many `requests` of a caller in so many `seconds`."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        requests: int = 30,
+        seconds: int = 10,
+        now: Callable[[], float] = time,
+        most_callers: int = 10_000,
+    ) -> None:
+        self.app, self.requests, self.seconds, self.now, self.most_callers = app, requests, seconds, now, most_callers
+        self._windows: dict[str, tuple[float, int]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        now, caller = self.now(), (scope.get("client") or ("?", 0))[0]
+        end, spent = self._windows.get(caller, (0.0, 0))
+        end, spent = (end, spent + 1) if now < end else (now + self.seconds, 1)
+        if len(self._windows) >= self.most_callers:
+            self._windows.clear()
+        self._windows[caller] = end, spent
+        told = {
+            "X-RateLimit-Limit": self.requests,
+            "X-RateLimit-Remaining": max(0, self.requests - spent),
+            "X-RateLimit-Reset-In": math.ceil(end - now),
+            "X-RateLimit-Reset": math.ceil(end),
+        }
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update({name: str(value) for name, value in told.items()})
+            await send(message)
+
+        over = JSONResponse({"code": 429, "error": "You have exceeded your rate limit. See the headers."}, 429)
+        await (over if spent > self.requests else self.app)(scope, receive, with_headers)

@@ -1,0 +1,59 @@
+"""The sandbox's services over HTTP, on loopback: every face at the paths of the real one, all on one port.
+
+A face is a list of routes in a file of its own, added here. How they misbehave is told at the start, or while they
+run: `PUT /sandbox/faults` takes {"rate": 0.2, "kinds": ["cut", "busy"], "seed": 1}, `GET` tells what happened.
+"""
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Mount, Route
+
+from resources.sandbox.http import lastfm, listenbrainz
+from resources.sandbox.http.accounts import Accounts
+from resources.sandbox.http.faults import Faults, Faulty
+from resources.sandbox.http.limit import Limited
+
+HOST = "127.0.0.1"
+
+
+def application(accounts: Accounts, faults: Faults, requests: int = 30, seconds: int = 10) -> Starlette:
+    """All faces; ListenBrainz's allows so many requests in so many seconds."""
+    limited = Starlette(
+        routes=listenbrainz.routes(accounts),
+        middleware=[Middleware(Limited, requests=requests, seconds=seconds)],
+        exception_handlers={HTTPException: listenbrainz.refusal},
+    )
+    faces = Starlette(routes=[*lastfm.routes(accounts), Mount("/", limited)])
+
+    async def told(_: Request) -> JSONResponse:
+        return JSONResponse(_status(faults))
+
+    async def tell(request: Request) -> JSONResponse:
+        try:
+            asked = await request.json()
+            faults.tell(float(asked["rate"]), asked.get("kinds", faults.kinds), int(asked.get("seed", 0)))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return JSONResponse({"error": f"not understood: {error}"}, 400)
+        return JSONResponse(_status(faults))
+
+    return Starlette(
+        routes=[
+            Route("/sandbox/faults", told, methods=["GET"]),
+            Route("/sandbox/faults", tell, methods=["PUT"]),
+            Mount("/", Faulty(faces, faults)),
+        ]
+    )
+
+
+def server(application: Starlette, port: int) -> uvicorn.Server:
+    """A server of these faces that has not begun yet; its own log stays silent, for it would tell of every fault."""
+    return uvicorn.Server(uvicorn.Config(application, host=HOST, port=port, log_level="critical", lifespan="off"))
+
+
+def _status(faults: Faults) -> dict[str, object]:
+    told = {"rate": faults.rate, "kinds": list(faults.kinds), "seed": faults.seed}
+    return {**told, "requests": faults.requests, "happened": dict(faults.happened)}

@@ -1,0 +1,312 @@
+"""ListenBrainz's and Last.fm's APIs, asked of the sandbox's faces: every listen once, whatever goes wrong."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.applications import Starlette
+
+from resources.errors import TuttiError
+from resources.sandbox.http.accounts import HATED, LOVED, Account, Accounts, Heard, Opinion
+from resources.sandbox.http.faults import KINDS, Faults
+from resources.sources.api import Api
+from resources.sources.lastfm_api import LastFm
+from resources.sources.listenbrainz_api import ListenBrainz
+from resources.sources.web import Unanswered, Web
+from tests.serving import Clock, patience, sandbox
+from tests.serving import served as served_at
+
+SINCE, UNTIL = 1_740_787_200, 1_740_873_600  # a day
+MOST = 4  # records on a page
+SERVICES = ("listenbrainz", "lastfm")
+
+
+@dataclass
+class World:
+    """The sandbox with one account, and programs that ask it."""
+
+    url: str
+    account: Account
+    faults: Faults
+    clock: Clock = field(default_factory=lambda: Clock(time.time()))  # the server has the time of day
+    told: list[str] = field(default_factory=list)
+
+    def api(self, name: str, attempts: int = 30, key: str = "key", most: int = MOST) -> Api:
+        settings: dict[str, Any] = {"now": self.clock.now, "sleep": self.clock.sleep, "tell": self.told.append}
+        settings |= {"attempts": attempts, "timeout": patience(self.faults)}
+        if name == "listenbrainz":
+            return ListenBrainz(Web("ListenBrainz", self.url, **settings), most)
+        return LastFm(Web("Last.fm", f"{self.url}/2.0/", secrets=[key], **settings), key, most)
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[World]:
+    account, faults = Account("Ann Lee"), Faults(delay=0.8)
+    with sandbox(Accounts([account]), faults) as url:
+        yield World(url, account, faults)
+
+
+@pytest.fixture
+def world(served: World) -> World:
+    """With nothing in it, and nothing wrong."""
+    return calm(served)
+
+
+def calm(world: World) -> World:
+    world.account.heard, world.account.opinions = [], []
+    world.account.private, world.account.playing = False, None
+    world.faults.tell(0, KINDS)
+    world.faults.script.clear()
+    world.told.clear()
+    return world
+
+
+def heard(times: Iterable[int]) -> list[Heard]:
+    """Listens at these times, newest first, each of a song of its own."""
+    return [Heard(at, "Ann", f"Song {n}", msid=str(n)) for n, at in enumerate(sorted(times, reverse=True))]
+
+
+def titles(name: str, records: Iterable[Any]) -> Counter[str]:
+    return Counter(r["track_metadata"]["track_name"] if name == "listenbrainz" else r["name"] for r in records)
+
+
+def pulled(name: str, api: Api, since: int = SINCE, until: int = UNTIL, user: str = "Ann Lee") -> Counter[str]:
+    return titles(name, (record for page in api.listens(user, since, until) for record in page.records))
+
+
+def wanted(listens: Iterable[Heard], since: int = SINCE, until: int = UNTIL) -> Counter[str]:
+    return Counter(listen.title for listen in listens if since <= listen.listened_at < until)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+@given(
+    counts=st.lists(st.integers(0, MOST - 1), min_size=1, max_size=12), since=st.integers(0, 6), days=st.integers(0, 8)
+)
+def test_every_listen_comes_once_wherever_pages_end(
+    served: World, name: str, counts: list[int], since: int, days: int
+) -> None:
+    """`counts` are the listens of each second: fewer than a page holds, so that none is out of reach."""
+    world = calm(served)
+    world.account.heard = heard(SINCE + second for second, count in enumerate(counts) for _ in range(count))
+    bounds = SINCE + since, SINCE + since + days
+    assert pulled(name, world.api(name), *bounds) == wanted(world.account.heard, *bounds)
+    assert world.told == []
+
+
+@pytest.mark.parametrize("name", SERVICES)
+@given(counts=st.lists(st.integers(0, MOST - 1), min_size=1, max_size=8), data=st.data())
+def test_paging_goes_on_from_any_page(served: World, name: str, counts: list[int], data: st.DataObject) -> None:
+    world = calm(served)
+    world.account.heard = heard(SINCE + second for second, count in enumerate(counts) for _ in range(count))
+    api = world.api(name)
+    pages = list(api.listens("Ann Lee", SINCE, UNTIL))
+    assert pages[-1].cursor is None
+    stop = data.draw(st.integers(0, len(pages) - 1))
+    if pages[stop].cursor is not None:
+        rest = list(api.listens("Ann Lee", SINCE, UNTIL, pages[stop].cursor))
+        assert rest == pages[stop + 1 :]
+
+
+def test_a_second_that_fills_a_page_is_told_aloud_and_costs_no_other_listen(world: World) -> None:
+    """ListenBrainz shows no more of a second than a page holds."""
+    world.account.heard = heard([SINCE + 5] * 2 + [SINCE + 4] * 7 + [SINCE + 3] * 2)
+    found = pulled("listenbrainz", world.api("listenbrainz", most=3))
+    assert len(found) == 2 + 3 + 2 and max(found.values()) == 1
+    assert len(world.told) == 1
+    assert f"in the second {SINCE + 4}" in world.told[0] and "Ann Lee" in world.told[0]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_fault_loses_or_doubles_a_listen(world: World, name: str, kind: str) -> None:
+    world.account.heard = heard(SINCE + 60 * n // 2 for n in range(17))
+    world.faults.script = [kind, None, kind, kind, None, kind]
+    assert pulled(name, world.api(name)) == wanted(world.account.heard)
+    assert world.faults.happened[kind] >= 3
+
+
+@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("seed", range(3))
+def test_all_faults_together_lose_and_double_no_listen(world: World, name: str, seed: int) -> None:
+    world.account.heard = heard(SINCE + 60 * n // 2 for n in range(120))
+    world.faults.tell(0.5, KINDS, seed)
+    assert pulled(name, world.api(name)) == wanted(world.account.heard)
+    assert len(world.faults.happened) > 3
+
+
+@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("kind", [k for k in KINDS if k != "slow"])
+def test_a_fault_without_end_is_an_error_and_never_an_empty_page(world: World, name: str, kind: str) -> None:
+    world.account.heard = heard([SINCE + 1, SINCE + 2])
+    world.faults.tell(1, [kind])
+    pages = world.api(name, attempts=3).listens("Ann Lee", SINCE, UNTIL)
+    with pytest.raises(Unanswered, match="3 times in a row"):
+        next(pages)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_day_without_listens_is_empty(world: World, name: str) -> None:
+    assert pulled(name, world.api(name)) == Counter()
+    world.account.heard = heard([SINCE - 1, UNTIL])
+    assert pulled(name, world.api(name)) == Counter()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_an_unknown_user_is_told_in_one_line_at_once(world: World, name: str) -> None:
+    with pytest.raises(TuttiError, match=r"knows no user 'nobody'.*check the spelling") as told:
+        pulled(name, world.api(name), user="nobody")
+    assert "\n" not in str(told.value)
+    assert world.faults.requests == 1
+
+
+@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("user", ["", " ", ".", "..", "a\nb", "a\0b", "x" * 300])
+def test_what_is_no_user_name_is_not_asked_for(world: World, name: str, user: str) -> None:
+    with pytest.raises(TuttiError, match="is no user name"):
+        pulled(name, world.api(name), user=user)
+    assert world.faults.requests == 0
+
+
+@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("user", ["../Ann Lee", "Ann Lee/../Ann Lee", "Ann%20Lee", "Ann Lee?max_ts=1", "Ann Lee#"])
+def test_a_user_name_never_leads_to_another_address(world: World, name: str, user: str) -> None:
+    world.account.heard = heard([SINCE])
+    with pytest.raises(TuttiError, match="knows no user"):
+        pulled(name, world.api(name), user=user)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_name_with_spaces_is_found_and_every_record_says_whose_it_is(world: World, name: str) -> None:
+    world.account.heard = heard([SINCE])
+    pages = world.api(name).listens(" ann lee ", SINCE, UNTIL)
+    assert [record["user_name"] for page in pages for record in page.records] == ["Ann Lee"]
+
+
+def test_listens_of_listenbrainz_come_as_they_are(world: World) -> None:
+    mbid = "c7d0bf6e-b2aa-4ffa-bded-2448415b39b0"
+    info = {"submission_client": "player", "duration_played": 61}
+    world.account.heard = [Heard(SINCE, "Ann", "Song", "Album", "m", mbid, (mbid,), SINCE + 70, info)]
+    ((record,),) = (page.records for page in world.api("listenbrainz").listens("Ann Lee", SINCE, UNTIL))
+    assert record == {
+        "listened_at": SINCE,
+        "inserted_at": SINCE + 70,
+        "recording_msid": "m",
+        "user_name": "Ann Lee",
+        "track_metadata": {
+            "artist_name": "Ann",
+            "track_name": "Song",
+            "release_name": "Album",
+            "additional_info": {**info, "recording_msid": "m"},
+            "mbid_mapping": {"recording_mbid": mbid, "recording_name": "Song", "artist_mbids": [mbid]},
+        },
+    }
+
+
+def test_scrobbles_of_lastfm_come_as_they_are_without_what_is_playing_now(world: World) -> None:
+    """Also where one track comes without a list around it."""
+    world.account.heard = [Heard(SINCE, "Ann", "Song", "Album", "m")]
+    world.account.playing = Heard(0, "Ann", "Now", "Album", "n")
+    for playing in (world.account.playing, None):
+        world.account.playing = playing
+        ((record,),) = (page.records for page in world.api("lastfm").listens("Ann Lee", SINCE, UNTIL))
+        told = {key: record[key] for key in ("user_name", "artist", "name", "mbid", "album")}
+        assert told == {
+            "user_name": "Ann Lee",
+            "artist": {"#text": "Ann", "mbid": ""},
+            "name": "Song",
+            "mbid": "",
+            "album": {"#text": "Album", "mbid": ""},
+        }
+        assert record["date"]["uts"] == str(SINCE)
+
+
+def test_a_list_that_changes_while_it_is_read_is_read_again(world: World) -> None:
+    """A scrobble that arrives late moves every older one a place down: pages no longer fit together."""
+    world.account.heard = heard(SINCE + n for n in range(10))
+    found = Counter[str]()
+    pages = world.api("lastfm").listens("Ann Lee", SINCE, UNTIL)
+    found |= titles("lastfm", next(pages).records)
+    late = Heard(SINCE + 9, "Ann", "Late", msid="late")
+    world.account.heard = [late, *world.account.heard]
+    for page in pages:
+        found |= titles("lastfm", page.records)
+    assert found == wanted(world.account.heard)
+
+
+def test_what_is_counted_and_not_shown_is_told_aloud(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from resources.sandbox.http import lastfm
+
+    world.account.heard = heard(SINCE + n for n in range(6))
+    whole = lastfm._page
+
+    def short(*args: Any) -> Any:
+        page = whole(*args)
+        return {**page, "track": page["track"][1:]}
+
+    monkeypatch.setattr(lastfm, "_page", short)
+    assert sum(pulled("lastfm", world.api("lastfm")).values()) == 4
+    assert [line for line in world.told if "6 tracks of Ann Lee are counted, 4 are shown" in line]
+
+
+@pytest.mark.parametrize("kind", [None, *KINDS])
+def test_feedback_comes_whole_oldest_first(world: World, kind: str | None) -> None:
+    songs = heard(SINCE + n for n in range(10))
+    world.account.opinions = [Opinion(s, HATED if n % 3 == 0 else LOVED, UNTIL - n) for n, s in enumerate(songs)]
+    world.faults.script = [kind, None, kind]
+    loved = world.api("listenbrainz").feedback("Ann Lee")
+    assert [r["score"] for r in loved] == [o.score for o in world.account.opinions[::-1]]
+    assert [r["created"] for r in loved] == [o.created for o in world.account.opinions[::-1]]
+    assert {r["user_name"] for r in loved} == {"Ann Lee"}
+    assert loved[0]["track_metadata"]["track_name"] == songs[-1].title
+    world.faults.script = [kind, None, kind]
+    tracks = world.api("lastfm").feedback("Ann Lee")
+    assert [t["name"] for t in tracks] == [o.of.title for o in world.account.opinions[::-1] if o.score == LOVED]
+    assert all(t["loved"] == "1" and t["artist"]["name"] == "Ann" and t["user_name"] == "Ann Lee" for t in tracks)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_who_loves_nothing_has_no_feedback(world: World, name: str) -> None:
+    assert world.api(name).feedback("Ann Lee") == []
+
+
+@pytest.mark.parametrize(
+    ("key", "private", "told"),
+    [
+        ("", False, "TUTTI_LASTFM_API_KEY"),
+        ("suspended", False, "has suspended the key"),
+        ("key", True, "private.*Settings"),
+    ],
+)
+def test_what_lastfm_refuses_is_told_with_what_to_do(world: World, key: str, private: bool, told: str) -> None:
+    world.account.private, world.account.heard = private, heard([SINCE])
+    with pytest.raises(TuttiError, match=told) as error:
+        pulled("lastfm", world.api("lastfm", key=key))
+    assert "\n" not in str(error.value)
+    assert world.faults.requests == 1
+
+
+@pytest.mark.parametrize("code", [8, 11, 16, 29])
+def test_what_lastfm_cannot_do_now_is_asked_again(world: World, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    from resources.sandbox.http import lastfm
+
+    world.account.heard, whole, failures = heard([SINCE]), lastfm._recent, [200, 400, lastfm.STATUS[code]]
+
+    def failing(*args: Any) -> Any:
+        if failures:
+            raise lastfm.Refused(code, "not now", failures.pop())
+        return whole(*args)
+
+    monkeypatch.setattr(lastfm, "_recent", failing)
+    assert pulled("lastfm", world.api("lastfm")) == wanted(world.account.heard)
+    assert len(world.clock.slept) >= 3
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_an_address_at_which_nothing_is_names_the_variable(world: World, name: str) -> None:
+    with served_at(Starlette()) as url, pytest.raises(TuttiError, match=f"check TUTTI_{name.upper()}_URL"):
+        pulled(name, World(url, world.account, world.faults).api(name))

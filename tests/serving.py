@@ -1,0 +1,55 @@
+"""Servers on loopback, each for as long as a test asks it, and a clock that nobody has to wait for."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from resources.sandbox.http import server
+from resources.sandbox.http.accounts import Accounts
+from resources.sandbox.http.faults import Faults
+
+PLENTY = 1_000_000  # requests in a window: no limit that a test could feel
+
+
+class Clock:
+    """Time that passes while somebody sleeps, and only then."""
+
+    def __init__(self, now: float = 1_700_000_000.0) -> None:
+        self.time, self.slept = now, list[float]()
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.time += seconds
+
+
+def patience(faults: Faults) -> tuple[float, float]:
+    """Seconds to wait for a connection and for an answer: few where slow answers are to be given up."""
+    slow = "slow" in faults.script or (faults.rate > 0 and "slow" in faults.kinds)
+    return 10, faults.delay / 2 if slow else 10
+
+
+@contextmanager
+def served(application: Any) -> Iterator[str]:
+    """The address of an ASGI application, which is served until the block ends."""
+    serving = server.server(application, 0)
+    thread = threading.Thread(target=serving.run, daemon=True)
+    thread.start()
+    while not serving.started:
+        assert thread.is_alive()
+        time.sleep(0.005)
+    port = serving.servers[0].sockets[0].getsockname()[1]
+    yield f"http://{server.HOST}:{port}"
+    serving.should_exit = serving.force_exit = True
+    thread.join()
+
+
+@contextmanager
+def sandbox(accounts: Accounts, faults: Faults | None = None, requests: int = PLENTY) -> Iterator[str]:
+    """The address of the sandbox's services."""
+    with served(server.application(accounts, faults or Faults(), requests)) as url:
+        yield url
