@@ -126,9 +126,9 @@ def rank_periods(plays: Frame, artist_plays: Frame, names: Frame, days: pa.Table
     heard = plays.map(partial(as_entity, entity="recording", id="recording_id")).concat(
         artist_plays.map(partial(as_entity, entity="artist", id="artist_id"))
     )
-    rows = heard.map(into_periods, broadcast=[days])
-    chart = rows.per(KEY, count_listeners).per(["period", "entity"], ranked)
-    return chart.per(KEY, moved, names.map(into_periods, broadcast=[days])).map(dated, broadcast=[periods])
+    rows = heard.map(into_periods, broadcast=[days]).select("period", *KEY, "user_id", "plays", "ms_played")
+    chart = rows.per("entity_id", count_listeners).per(["period", "entity"], ranked)
+    return chart.per("entity_id", moved, names.map(into_periods, broadcast=[days])).map(dated, broadcast=[periods])
 
 
 def chart_of(period: Period) -> dg.AssetsDefinition:
