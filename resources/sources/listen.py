@@ -42,7 +42,7 @@ class Listen:
     user_id: str
     listened_at: datetime  # start of play, aware, UTC, microseconds
     ms_played: int | None
-    source: str  # "spotify", "listenbrainz"
+    source: str  # the service or program that kept it: "spotify", "listenbrainz"
     time_zone: str | None  # a valid IANA name
     artist_name: str
     recording_name: str
@@ -51,6 +51,7 @@ class Listen:
     artist_mbids: tuple[str, ...]
     isrc: str | None
     origin: str | None  # the source's own id of the track: spotify:track:…
+    client: str | None  # the program that submitted it: with `source`, the feed it came by
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
         artist_mbids=(),
         isrc=None,
         origin=text(record.get("spotify_track_uri"), "spotify_track_uri"),
+        client=None,
     )
 
 
