@@ -35,6 +35,14 @@ DOWNLOAD = "download it again"
 DAMAGED = f"the file is damaged here or shortly before: {DOWNLOAD} to have it whole"
 
 
+class NoExport(TuttiError):
+    """A file that gives nothing, for good: its content would have to change."""
+
+
+class Unreadable(TuttiError):
+    """A file that cannot be opened, now at least."""
+
+
 class Member:
     """One file to read: its bytes end early where it is damaged, and `damage` then says so."""
 
@@ -67,7 +75,7 @@ class _Allowance:
     """How much may still be unpacked."""
 
     def __init__(self, name: str, packed: int) -> None:
-        self._refusal = TuttiError(f"{name} unpacks to far more than any export does: {DOWNLOAD} from its source")
+        self._refusal = NoExport(f"{name} unpacks to far more than any export does: {DOWNLOAD} from its source")
         self._left = min(MOST_BYTES, max(HARMLESS, MOST_RATIO * packed))
 
     def check(self, size: int) -> None:
@@ -79,9 +87,9 @@ class _Allowance:
         self._left -= size
 
 
-def members(path: Path) -> Iterator[Member]:
-    """The files in an export, each to be read before the next is asked for."""
-    name = shown(path.name)
+def members(path: Path, name: str | None = None) -> Iterator[Member]:
+    """The files in an export, each to be read before the next is asked for; `name` is what it is called."""
+    name = name or shown(path.name)
     with opened(path) as file:
         magic, packed = file.read(2), path.stat().st_size
         is_zip = magic == ZIP or zipfile.is_zipfile(file)
@@ -101,12 +109,12 @@ def _zipped(name: str, file: io.BufferedReader, packed: int) -> Iterator[Member]
         _check_size_of_directory(name, file, packed)
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error):
-        raise TuttiError(f"{name} is a zip that was cut or damaged: {DOWNLOAD}") from None
+        raise NoExport(f"{name} is a zip that was cut or damaged: {DOWNLOAD}") from None
     with archive:
         entries = archive.infolist()
         for entry in entries:
             if problem := _problem(archive, entry):
-                raise TuttiError(f"{name} {problem}: {DOWNLOAD} from its source, or unpack it and name the files")
+                raise NoExport(f"{name} {problem}: {DOWNLOAD} from its source, or unpack it and name the files")
         allowance.check(sum(entry.file_size for entry in entries))
         for entry in entries:
             if not entry.is_dir():
@@ -122,7 +130,7 @@ def _check_size_of_directory(name: str, file: io.BufferedReader, packed: int) ->
     if tail[max(0, end - 20) :].startswith(b"PK\x06\x07"):  # a 64-bit record of 56 bytes stands before this one
         size = struct.unpack_from("<Q", tail, end - 36)[0]
     if size > MOST_FILES * DIRECTORY_ENTRY:
-        raise TuttiError(f"{name} {TOO_MANY}: {DOWNLOAD} from its source, or unpack it and name the files")
+        raise NoExport(f"{name} {TOO_MANY}: {DOWNLOAD} from its source, or unpack it and name the files")
 
 
 def _problem(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> str | None:
@@ -162,15 +170,15 @@ def _unchecked(entry: zipfile.ZipInfo) -> zipfile.ZipInfo:
 
 
 def opened(path: Path) -> io.BufferedReader:
-    """A file to read its bytes; TuttiError if it cannot be."""
+    """A file to read its bytes; Unreadable if it cannot be."""
     name = shown(str(path))
     if path.exists() and not path.is_file():
-        raise TuttiError(f"{name} is a folder or a device: name the files of the export")
+        raise Unreadable(f"{name} is a folder or a device: name the files of the export")
     try:
         return path.open("rb")
     except (OSError, ValueError) as error:
         problem = getattr(error, "strerror", None) or "no such name"
-        raise TuttiError(f"{name} cannot be read ({problem}): check its name and that you may read it") from None
+        raise Unreadable(f"{name} cannot be read ({problem}): check its name and that you may read it") from None
 
 
 def fingerprint(path: Path) -> str:

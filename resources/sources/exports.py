@@ -9,13 +9,12 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from resources.errors import TuttiError
 from resources.sources import archive, listenbrainz, personal, spotify
-from resources.sources.archive import Member, fingerprint
+from resources.sources.archive import Member, NoExport, fingerprint
 from resources.sources.json_records import CUT, UNENDED, Record, records
 from resources.sources.listen import Listen, Malformed, Nameless, PassedOver, Read, untimely
 
-__all__ = ["FORMATS", "Format", "fingerprint", "read"]
+__all__ = ["FORMATS", "Format", "NoExport", "fingerprint", "read"]
 
 SNIFFED = 100  # records, good or broken, in which a listen must turn up
 
@@ -34,16 +33,18 @@ class Format(Protocol):
 
 
 FORMATS: tuple[Format, ...] = (spotify, listenbrainz)
+GIVE = f"give {' or '.join(format_.EXPORT for format_ in FORMATS)}, as downloaded"
 
 
-def read(path: Path, listener: str | None, now: datetime) -> Iterator[Read]:
-    """Every record of an export, in order; TuttiError if it is none or does not say whose it is.
+def read(path: Path, listener: str | None, now: datetime, name: str | None = None) -> Iterator[Read]:
+    """Every record of an export, in order; NoExport if it is none or does not say whose it is.
 
-    `listener` names the person, where the export does not; `now` bounds the time of a listen.
+    `listener` names the person, where the export does not; `now` bounds the time of a listen; `name` is what the file
+    is called, if not by its own name.
     """
     listener = listener.strip() if listener else None
-    name, exports, damaged = archive.shown(path.name), 0, []
-    for member in archive.members(path):
+    name, exports, damaged = archive.shown(name or path.name), 0, []
+    for member in archive.members(path, name):
         found, format_ = _sniff(records(member, _plausible), listener, member.name)
         if format_:
             exports += 1
@@ -51,10 +52,9 @@ def read(path: Path, listener: str | None, now: datetime) -> Iterator[Read]:
         elif member.damage:
             damaged.append(Read(member.name, 0, reason=member.damage, raw=""))
     if not exports and damaged:
-        raise TuttiError(f"{name} is damaged and no listen in it can be read: download it again")
+        raise NoExport(f"{name} is damaged and no listen in it can be read: download it again")
     if not exports:
-        accepted = " or ".join(format_.EXPORT for format_ in FORMATS)
-        raise TuttiError(f"{name} holds no listens: give {accepted}, as downloaded")
+        raise NoExport(f"{name} holds no listens: {GIVE}")
     yield from damaged
 
 
@@ -63,7 +63,7 @@ def _plausible(value: object) -> bool:
 
 
 def _sniff(found: Iterator[Record], listener: str | None, name: str) -> tuple[Iterator[Record], Format | None]:
-    """The same records, and the format of the first that has one; TuttiError if nobody says whose they are."""
+    """The same records, and the format of the first that has one; NoExport if nobody says whose they are."""
     seen = []
     for record in islice(found, SNIFFED):
         seen.append(record)
@@ -72,7 +72,7 @@ def _sniff(found: Iterator[Record], listener: str | None, name: str) -> tuple[It
             try:
                 format_.parse(record.value, listener)
             except Nameless:
-                raise TuttiError(f"{name} does not say whose listens it holds: name the person, LISTENER=…") from None
+                raise NoExport(f"{name} does not say whose listens it holds: name the person, LISTENER=…") from None
             except (Malformed, PassedOver):
                 pass
             return chain(seen, found), format_
