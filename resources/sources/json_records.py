@@ -186,7 +186,13 @@ def _objects(window: _Window, plausible: Plausible) -> Iterator[Record]:
             continue
         if within and open_lists <= within[-1].lists and not within[-1].alone:
             envelope = within.pop()
-            window.at = _closed(window.text, window.at, envelope) or window.at
+            end = _closed(window.text, window.at, envelope)
+            if not end and window.ended:  # what is left says nothing, unless a record is in it
+                end = _next(window.text, window.at, len(window.text), plausible)
+                if not end:
+                    yield Record(number, "", None, UNENDED, envelope)
+                    return
+            window.at = end or window.at
             continue
         if window.at == len(window.text):
             if open_lists:
