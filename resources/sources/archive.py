@@ -233,7 +233,7 @@ def _tarred(name: str, whole: Member) -> Iterator[Member]:
                 archive.members = []  # else it remembers all that went by
                 if stream := archive.extractfile(entry):
                     yield Member(f"{name}/{shown(entry.name)}", stream, free)
-    except DAMAGES:
+    except (*DAMAGES, LookupError, OverflowError, struct.error):
         whole.damage = DAMAGED
     if whole.damage:
         yield Member(name, io.BytesIO(), free, damage=whole.damage)

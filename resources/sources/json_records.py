@@ -199,7 +199,7 @@ def _objects(window: _Window, plausible: Plausible) -> Iterator[Record]:
                 yield Record(number, "", None, UNENDED, within[-1] if within else None)
             return
         value, end, reason = _decode(window.text, window.at, window.clean)
-        if (value is None or ROOTS & value.keys()) and (opened := _opened(window.text, window.at)):
+        if (value is None or _surrounds(value)) and (opened := _opened(window.text, window.at)):
             envelope, window.at = opened
             envelope.lists = open_lists
             open_lists += not envelope.alone
@@ -217,6 +217,11 @@ def _objects(window: _Window, plausible: Plausible) -> Iterator[Record]:
             if broken.reason == CUT:
                 return
         number += 1
+
+
+def _surrounds(value: dict[str, Any]) -> bool:
+    """Whether an object looks like a document with records in it."""
+    return any(isinstance(value[name], list) or (name,) in INNER for name in ROOTS & value.keys())
 
 
 def _opened(text: str, at: int) -> tuple[Envelope, int] | None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -125,6 +126,18 @@ def test_a_table_cut_at_any_byte_gives_what_precedes_the_cut(tmp_path: Path) -> 
         assert whole == [f"Song {n}" for n in range(len(whole))]
         assert len(whole) >= data[:length].count(b"\n") - 1
         assert len(reads) - len(whole) <= 1
+
+
+def test_lastfmstats_writes_the_same_as_json(tmp_path: Path) -> None:
+    row = {"track": "C", "artist": "A", "album": "B", "albumId": "b", "date": UTS * 1000}
+    document = {"username": "ada", "scrobbles": [row]}
+    (one,) = listens(read(tmp_path, json.dumps(document), None))
+    assert (one.user_id, one.listened_at, one.recording_name, one.source) == ("ada", AT, "C", "lastfm")
+
+
+def test_a_list_of_releases_in_json_is_no_history(tmp_path: Path) -> None:
+    with pytest.raises(NoExport, match="holds no listens"):
+        read(tmp_path, json.dumps([{"artist": "A", "title": "C", "date": 2003, "length": 5}]))
 
 
 def test_what_is_a_table_of_something_else_is_refused(tmp_path: Path) -> None:
