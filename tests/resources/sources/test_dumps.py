@@ -186,5 +186,5 @@ def test_a_bomb_in_a_tar_is_stopped_while_it_streams(tmp_path: Path, monkeypatch
 
 
 def test_what_a_tar_says_beside_its_files_cannot_fill_the_memory(tmp_path: Path) -> None:
-    with pytest.raises(NoExport, match="something else than files"):
+    with pytest.raises(NoExport, match="says more of its files"):
         read(tmp_path, tar({"x" * 200_000: lines(1)}), None)
