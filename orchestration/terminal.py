@@ -94,7 +94,7 @@ def logger(progress: Progress) -> dg.LoggerDefinition:
 
 def _root(error: Any) -> str | None:
     """The first cause of a failure, in one line; a `TuttiError` says enough by itself."""
-    own = {kind.__name__ for kind in (TuttiError, *TuttiError.__subclasses__())}
+    own = {"TuttiError", *(kind.__name__ for kind in TuttiError.__subclasses__())}
     while error and error.cause and error.cls_name not in own:
         error = error.cause
     if error is None:
