@@ -216,7 +216,8 @@ def _missing(folder: Path) -> str:
 
 
 def _folder(folder: Path) -> str:
-    return str(folder)
+    (folder / "exports").mkdir()
+    return str(folder / "exports")
 
 
 def _bomb(folder: Path) -> str:
@@ -246,7 +247,7 @@ def _nobody(folder: Path) -> str:
 MISTAKES = {
     "a file that is no export": (_no_export, "ada", "holds no listens"),
     "a missing file": (_missing, "ada", "cannot be read"),
-    "a folder": (_folder, "ada", "is a folder"),
+    "a folder": (_folder, "ada", "a folder without an export in it"),
     "a zip bomb": (_bomb, "ada", "unpacks to far more"),
     "a zip that climbs out": (_climbing, "ada", "leads out of it"),
     "no listener": (_nobody, "", "LISTENER=ada"),
@@ -270,6 +271,7 @@ def test_a_mistake_is_told_in_one_line_and_nothing_goes_in(mistaken: dict[str, P
     assert process.code == 1
     assert process.err.count("\n") == 1, process.err
     assert process.err.startswith("tutti: ")
+    assert "resources." not in process.err  # a person needs no name of a class
     assert says in process.err
     assert not [n for n in tables(process.data) if len(table(process.data, n))]
 
