@@ -66,9 +66,7 @@ class DaskEngine(Engine):
         if not keys:
             return self._each(step, *(n.repartition(npartitions=1) for n in natives))
         shares = max(self.shares, *(n.npartitions for n in natives))  # each of bounded size, however long the table
-        return self._each(
-            step, *(n.shuffle(_codes(n, keys), npartitions=shares, shuffle_method=_way(n)) for n in natives)
-        )
+        return self._each(step, *(_shuffled(n, keys, shares) for n in natives))
 
     def map(self, step: Step, native: Any, *small: Any) -> Any:
         return self._each(step, native, *(s.repartition(npartitions=1) for s in small))
@@ -106,12 +104,15 @@ class DaskEngine(Engine):
         return [file for share in shares for file in share]
 
 
-def _codes(native: Any, keys: list[str]) -> Any:
-    """The keys to shuffle by, dates as numbers: pandas would hash them one by one."""
+def _shuffled(native: Any, keys: list[str], shares: int) -> Any:
+    """The rows with equal keys together; dates travel as numbers too, since pandas would hash them one by one."""
     import pandas as pd
 
     dates = [k for k in keys if native.dtypes[k] == pd.ArrowDtype(pa.date32())]
-    return native[keys].astype(dict.fromkeys(dates, pd.ArrowDtype(pa.int32()))) if dates else keys
+    numbers = {f"{k} as a number": native[k].astype(pd.ArrowDtype(pa.int32())) for k in dates}
+    by = [k for k in keys if k not in dates] + list(numbers)
+    rows = native.assign(**numbers).shuffle(by, npartitions=shares, shuffle_method=_way(native))
+    return rows[list(native.columns)]
 
 
 def _way(native: Any) -> str | None:

@@ -29,6 +29,8 @@ BASKETS = pa.schema([("buyer", pa.string()), ("fruits", pa.list_(pa.int64())), (
 COUNTS = pa.schema([("buyer", pa.string()), ("n", pa.int64()), ("price", pa.int64())])
 PRICED = pa.schema([("fruit", pa.int64()), ("n", pa.int64()), ("called", pa.string())])
 WEIGHTS = pa.schema([("buyer", pa.string()), ("weight", pa.float64())])
+ON_DAYS = pa.schema([("day", pa.date32()), ("called", pa.string())])
+BY_DAY = pa.schema([*ON_DAYS, ("n", pa.int64())])
 PLACES = pa.schema([("fruit", pa.int64()), ("n", pa.int64()), ("place", pa.int64())])
 
 buyers = st.sampled_from((*TITLES[:8], None))
@@ -166,6 +168,27 @@ def combined_in_parts(sales: Frame, fruits: Frame) -> Frame:
     return sales.map(as_counts).per("buyer", add_up, combine=add_up)
 
 
+def on_days(sales: pa.Table) -> pa.Table:
+    """Opaque, of any rows: small fruits are sold on the day of their number, the others on none."""
+    days = pc.if_else(pc.less(sales["fruit"], 9), sales["fruit"], None)
+    return pa.table([days.cast(pa.int32()).cast(pa.date32()), sales["called"]], schema=ON_DAYS)
+
+
+def count_days(sales: nw.LazyFrame) -> nw.LazyFrame:
+    return sales.group_by("day", "called").agg(n=nw.len())
+
+
+def counted_by_day(sales: Frame, fruits: Frame) -> Frame:
+    """Divided by a date, after two tables came together by another key."""
+    labelled = sales.per("fruit", label, fruits).map(on_days, schema=ON_DAYS, kernel="arrow")
+    return labelled.per(["day", "called"], count_days)
+
+
+def all_counted_by_day(sales: list[Row], fruits: list[Row]) -> list[Row]:
+    n = Counter(map(tuple, (r.values() for r in on_days(table(all_labelled(sales, fruits), LABELLED)).to_pylist())))
+    return [{"day": day, "called": called, "n": n[day, called]} for day, called in n]
+
+
 def kept(sales: Frame, fruits: Frame) -> Frame:
     """Computed once for two uses."""
     once = sales.per("buyer", one_each).keep()
@@ -195,6 +218,7 @@ WAYS = (
     ),
     Way("rows that shrink before they travel", combined_in_parts, COUNTS, lambda s, f: counted(s)),
     Way("all rows together", lambda s, f: s.per("fruit", count_fruits).per([], place), PLACES, lambda s, f: placed(s)),
+    Way("dates as keys, after two tables came together", counted_by_day, BY_DAY, all_counted_by_day),
     Way("one table below another", lambda s, f: s.concat(s), SALES, lambda s, f: s + s),
     Way("rows computed once for two uses", kept, COUNTS, lambda s, f: counted(s) * 2),
     Way(
