@@ -8,6 +8,7 @@ the version before it can still be read.
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from itertools import pairwise
 from typing import TypeAlias
 
 import dagster as dg
@@ -64,6 +65,17 @@ def well_formed(asset: dg.AssetsDefinition, *columns: str) -> dg.AssetChecksDefi
         return _total(rows.select(*columns).map(count, schema=COUNT, kernel="arrow"))
 
     return _alone(asset, "well_formed", f"Every {', '.join(columns)} is a UUID.", malformed)
+
+
+def ascending(asset: dg.AssetsDefinition, *chains: Sequence[str]) -> dg.AssetChecksDefinition:
+    """In no row is a column of a chain greater than the next."""
+    columns = list(dict.fromkeys(c for chain in chains for c in chain))
+
+    def descending(rows: Frame) -> int:
+        return _total(rows.select(*columns).map(partial(_descending, chains=chains)))
+
+    says = "; ".join(" ≤ ".join(chain) for chain in chains)
+    return _alone(asset, "ascending", f"In every row {says}.", descending)
 
 
 def referential(asset: dg.AssetsDefinition, catalogue: list[str]) -> dg.AssetChecksDefinition:
@@ -162,6 +174,11 @@ def _repeated(rows: nw.LazyFrame, key: tuple[str, ...]) -> nw.LazyFrame:
 
 def _lacking(rows: nw.LazyFrame, columns: list[str]) -> nw.LazyFrame:
     return count(rows.filter(nw.any_horizontal(*(nw.col(c).is_null() for c in columns), ignore_nulls=True)))
+
+
+def _descending(rows: nw.LazyFrame, chains: Sequence[Sequence[str]]) -> nw.LazyFrame:
+    greater = (nw.col(a) > nw.col(b) for chain in chains for a, b in pairwise(chain))
+    return count(rows.filter(nw.any_horizontal(*greater, ignore_nulls=True)))
 
 
 def _unknown(rows: nw.LazyFrame, recordings: nw.LazyFrame) -> nw.LazyFrame:
