@@ -25,11 +25,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from assets.events.imports import RAW_LISTENS
-from assets.partitions import PERIODS
 from orchestration.__main__ import main
 from orchestration.backfill import BACKFILL, DAYS, PART, Part, plan
 from orchestration.definitions import build
-from orchestration.jobs import following
+from orchestration.jobs import DATED, following
 from resources.lake import Lake
 from tests.orchestration.conftest import DAYS as WORLD_DAYS
 from tests.orchestration.conftest import FIRST_DAY, World
@@ -65,7 +64,7 @@ PLAYS = ("--select", "derived/plays")
 
 def periods(part: Part) -> list[date]:
     """The partitions that a run makes, by their first days."""
-    definition = next(p for p in PERIODS if p.name == part.job).partitions
+    definition = next(p for p in DATED if p.name == part.job).partitions
     assert definition
     assert part.keys
     return [date.fromisoformat(k) for k in definition.get_partition_keys_in_range(part.keys)]
@@ -103,7 +102,7 @@ def test_its_runs_are_no_longer_than_asked_for(size: int) -> None:
 
 def _days(part: Part) -> list[date]:
     """The days of a run."""
-    period = next(p for p in PERIODS if p.name == part.job)
+    period = next(p for p in DATED if p.name == part.job)
     starts = periods(part)
     return [starts[0] + timedelta(days=n) for n in range((period.following(starts[-1]) - starts[0]).days)]
 
