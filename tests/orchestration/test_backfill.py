@@ -250,11 +250,11 @@ def test_a_killed_backfill_goes_on_with_the_run_it_was_killed_in(
 def test_a_backfill_tells_how_far_it_is_and_what_was_done_before(killed: Mapping[str, Future[Killed]]) -> None:
     found = killed["laptop"].result()
     assert " ".join(found.said[0][0].split()).startswith("daily from 2025-02-27 through 2025-02-28 2 of 6 days ")
-    assert found.said[1][0] == "Going on where it stopped: 1 of 12 runs were done before.\n"
+    assert found.said[1][0] == "Going on where it stopped: 1 of 23 runs were done before.\n"
     assert " ".join(found.said[1][1].split()).startswith("daily from 2025-02-28 through 2025-03-02 4 of 6 days ")
     last = found.process.out.splitlines()
-    assert last[0] == "Going on where it stopped: 4 of 12 runs were done before."
-    assert len(last) == 1 + 8  # a line for each run
+    assert last[0] == "Going on where it stopped: 4 of 23 runs were done before."
+    assert len(last) == 1 + 19  # a line for each run
     assert all(line.endswith(" left") for line in last[1:])
 
 
