@@ -77,8 +77,8 @@ def count_days(held: nw.LazyFrame, days: nw.LazyFrame, first: date) -> nw.LazyFr
         left = leave.group_by("number").agg(nw.col("listeners").sum()).rename({"listeners": f"left_{window}"})
         rows = rows.join(left, on="number", how="left")
     counts = ("daily", f"left_{WEEK}", f"left_{MONTH}", "listens", "ms_played")
-    rows = rows.with_columns(*(nw.col(c).fill_null(0) for c in counts), all=nw.lit(0))
-    so_far = {f"until_{c}": nw.col(c).cum_sum().over("all", order_by=["number"]) for c in counts[:3]}
+    rows = rows.with_columns(*(nw.col(c).fill_null(0) for c in counts), one=nw.lit(1))
+    so_far = {f"until_{c}": nw.col(c).cum_sum().over("one", order_by=["number"]) for c in counts[:3]}
     rows = rows.with_columns(**so_far).with_columns(
         weekly=nw.col("until_daily") - nw.col(f"until_left_{WEEK}"),
         monthly=nw.col("until_daily") - nw.col(f"until_left_{MONTH}"),

@@ -13,7 +13,7 @@ def actives(engine: Engine, heard: dict[str, list[int]], first: int, last: int |
     listens = [listen(at(LEAP + timedelta(days=n)), user) for user, days in heard.items() for n in days]
     span = (_day(first), _day(first if last is None else last))
     found = ACTIVES_OF_ACTIVITY.on(engine, ACTIVES_OF_ACTIVITY.prepare(listens, span), span)
-    return found.sort_by("day").to_pylist()  # type: ignore[no-any-return]
+    return found.sort_by("day").to_pylist()
 
 
 def _day(n: int) -> date:

@@ -23,7 +23,7 @@ CATALOGUE = [recording("song", 200_000), recording("jingle", 20_000), recording(
 def day(engine: Engine, *listens: Row) -> Row:
     """What one listener did on a day."""
     (found,) = ACTIVITY_OF_LISTENS.on(engine, [list(listens), CATALOGUE], (LEAP, LEAP)).to_pylist()
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def played(*milliseconds: int | None, of: str = "song") -> list[Row]:

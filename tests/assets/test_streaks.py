@@ -12,7 +12,7 @@ from tests.transformations import STREAKS_OF_ACTIVITY
 def streak(engine: Engine, *listens: Row) -> Row:
     """The streaks of one listener."""
     (found,) = STREAKS_OF_ACTIVITY.on(engine, [oracle.activity(listens, [])], (LEAP, LEAP)).to_pylist()
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _day(n: int) -> date:
