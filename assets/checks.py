@@ -8,6 +8,7 @@ the version before it can still be read.
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from itertools import pairwise
 from typing import TypeAlias
 
 import dagster as dg
@@ -74,6 +75,17 @@ def one_of(asset: Checked, column: str, *values: int) -> dg.AssetChecksDefinitio
         return _total(rows.select(column).map(partial(_other, column=column, values=values)))
 
     return _alone(asset, "one_of", f"Every {column} is one of {', '.join(map(str, values))}.", other)
+
+
+def ascending(asset: dg.AssetsDefinition, *chains: Sequence[str]) -> dg.AssetChecksDefinition:
+    """In no row is a column of a chain greater than the next."""
+    columns = list(dict.fromkeys(c for chain in chains for c in chain))
+
+    def descending(rows: Frame) -> int:
+        return _total(rows.select(*columns).map(partial(_descending, chains=chains)))
+
+    says = "; ".join(" ≤ ".join(chain) for chain in chains)
+    return _alone(asset, "ascending", f"In every row {says}.", descending)
 
 
 def referential(asset: dg.AssetsDefinition, catalogue: list[str]) -> dg.AssetChecksDefinition:
@@ -174,6 +186,11 @@ def _lacking(rows: nw.LazyFrame, columns: list[str]) -> nw.LazyFrame:
 
 def _other(rows: nw.LazyFrame, column: str, values: tuple[int, ...]) -> nw.LazyFrame:
     return count(rows.filter(~nw.col(column).is_in(values)))
+
+
+def _descending(rows: nw.LazyFrame, chains: Sequence[Sequence[str]]) -> nw.LazyFrame:
+    greater = (nw.col(a) > nw.col(b) for chain in chains for a, b in pairwise(chain))
+    return count(rows.filter(nw.any_horizontal(*greater, ignore_nulls=True)))
 
 
 def _unknown(rows: nw.LazyFrame, recordings: nw.LazyFrame) -> nw.LazyFrame:

@@ -17,12 +17,16 @@ YEARLY = dg.TimeWindowPartitionsDefinition(cron_schedule="0 0 1 1 *", start="200
 
 @dataclass(frozen=True)
 class Period:
-    """A length of time that charts are about; `longest` is the most days it can have."""
+    """A length of time that tables are about.
+
+    `longest` is the most days it can have; `reach` is how many of the periods that follow look back at it.
+    """
 
     name: str
     partitions: dg.TimeWindowPartitionsDefinition | None
     first: Callable[[date], date]
     longest: int
+    reach: int = 1
 
     def following(self, start: date) -> date:
         """The first date of the period after the one that begins at `start`."""
@@ -41,6 +45,11 @@ PERIODS = (
 def with_previous() -> dg.TimeWindowPartitionMapping:
     """From a period to its days and those of the period before."""
     return dg.TimeWindowPartitionMapping(start_offset=-1, allow_nonexistent_upstream_partitions=True)
+
+
+def with_earlier(days: int) -> dg.TimeWindowPartitionMapping:
+    """From a day to itself and a number of days before it."""
+    return dg.TimeWindowPartitionMapping(start_offset=-days, allow_nonexistent_upstream_partitions=True)
 
 
 def with_neighbours() -> dg.TimeWindowPartitionMapping:

@@ -14,9 +14,9 @@ from datetime import UTC, date, datetime
 
 import dagster as dg
 
-from assets.partitions import PERIODS, Period
+from assets.partitions import Period
 from orchestration.days import span as days_of
-from orchestration.jobs import RANGE_END, RANGE_START, all_time, reached
+from orchestration.jobs import DATED, RANGE_END, RANGE_START, all_time, reached
 from orchestration.runner import Runner
 from resources.errors import TuttiError
 
@@ -74,7 +74,7 @@ def backfill(first: str, last: str, select: str = "", days: str = "") -> None:
 
 
 def plan(defs: dg.Definitions, first: date, last: date, size: int, select: str, today: date) -> list[Part]:
-    """The runs of a backfill, in order: days, oldest first, then the charts of longer periods, then those of all time.
+    """The runs of a backfill, in order: days, oldest first, then all that looks back further, then all of time.
 
     Raises `TuttiError` for a selection that has none of their assets.
     """
@@ -84,7 +84,7 @@ def plan(defs: dg.Definitions, first: date, last: date, size: int, select: str, 
     except dg.DagsterError as error:
         raise TuttiError(f"{select!r} selects no assets: write it as Dagster does, {EXAMPLE}") from error
     parts: list[Part] = []
-    for period in PERIODS:
+    for period in DATED:
         assets = _assets(defs, period.name, selected)
         if assets:
             keys = reached(period, first, last, today)

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from functools import reduce
+from operator import sub
 from typing import Any
 
 import dagster as dg
 
-from assets.partitions import PERIODS, Period
+from assets.events.actives import MONTH
+from assets.partitions import DAILY, DAY, PERIODS, Period
 from orchestration.pulls import pull_listens
 from orchestration.upkeep import upkeep
 
@@ -20,29 +23,30 @@ IMPORTED = dg.AssetSelection.assets(
     ["events", "imports"], ["events", "quarantine"], ["events", "feedback"], ["content", "playlists"]
 )
 CONTENT = (dg.AssetSelection.groups("content") - IMPORTED) | dg.AssetSelection.assets(["derived", "lyrics_word_counts"])
-LONGER = {p.name: dg.AssetSelection.assets(["derived", f"charts_{p.name}"]) for p in PERIODS if p.name != "daily"}
+ACTIVES = Period("actives", DAILY, DAY.first, DAY.longest, reach=MONTH - 1)
+DATED = (DAY, ACTIVES, *PERIODS[1:])  # what jobs make a partition of at a time, in the order in which they follow
+LONGER = {"actives": dg.AssetSelection.assets(["events", "actives"])} | {
+    p.name: dg.AssetSelection.assets(["derived", f"charts_{p.name}"]) for p in PERIODS[1:]
+}
 RAW = dg.AssetKey(["events", "raw_listens"])
-EVER = dg.AssetSelection.assets(["derived", "charts_all_time"])
-DAYS = (
-    dg.AssetSelection.all(include_sources=False)
-    - IMPORTED
-    - CONTENT
-    - EVER
-    - dg.AssetSelection.assets(*(["derived", f"charts_{name}"] for name in LONGER))
-)
+EVER = dg.AssetSelection.assets(["derived", "charts_all_time"], ["events", "retention"], ["events", "streaks"])
+DAYS = reduce(sub, [IMPORTED, CONTENT, EVER, *LONGER.values()], dg.AssetSelection.all(include_sources=False))
 
 import_listens = dg.define_asset_job(
     "import_listens", IMPORTED, description="Files of one listener, or (with none named) what is in the landing folder."
 )
 content = dg.define_asset_job("content", CONTENT, description="The catalogue and lyrics, from the landing folder.")
-daily = dg.define_asset_job("daily", DAYS, description="Listens, sessions, plays and charts of days.")
+daily = dg.define_asset_job("daily", DAYS, description="Listens, sessions, activity, plays and charts of days.")
 longer = {
-    name: dg.define_asset_job(name, selection, description=f"Charts, {name}.") for name, selection in LONGER.items()
+    name: dg.define_asset_job(
+        name, selection, description="Active listeners." if name == "actives" else f"Charts, {name}."
+    )
+    for name, selection in LONGER.items()
 }
 all_time = dg.define_asset_job(
     "all_time",
     EVER,
-    description="Charts of all time. They read all history: in the queue they let everything else go first.",
+    description="Charts of all time, retention and streaks. They read all history: in the queue all else goes first.",
     tags={CUMULATIVE: "yes", "dagster/priority": "-1"},
 )
 
@@ -61,7 +65,7 @@ def owed(instance: dg.DagsterInstance, job: dg.JobDefinition) -> set[date]:
 
     Each job answers for itself: one that fails again and again costs the others nothing.
     """
-    period, today = next((p for p in PERIODS if p.name == job.name), None), datetime.now(UTC).date()
+    period, today = next((p for p in DATED if p.name == job.name), None), datetime.now(UTC).date()
     told = {day: at for day, at in _newest(instance, RAW).items() if day <= today}
     found: set[date] = set()
     for key in job.asset_layer.executable_asset_keys:
@@ -93,17 +97,20 @@ def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
 
 def following(first: date, last: date, today: date) -> list[tuple[str, dg.PartitionKeyRange]]:
     """The jobs to run, in order and before `all_time`, once listens of the days from `first` to `last` have changed."""
-    return [(period.name, reached(period, first, last, today)) for period in PERIODS]
+    return [(period.name, reached(period, first, last, today)) for period in DATED]
 
 
 def reached(period: Period, first: date, last: date, today: date) -> dg.PartitionKeyRange:
     """The partitions that listens of the days from `first` to `last` can change.
 
-    A session reaches into the day after it began, and a chart looks back one period: so a day more on either side,
-    and a period more at the end.
+    A session reaches into the day after it began, a chart looks back one period and actives a month: so of days one
+    more before, and of each period as many more after as look back at it.
     """
     assert period.partitions is not None
-    end = min(period.following(period.first(last)), period.first(today))
+    end = period.first(last)
+    for _ in range(period.reach):
+        end = period.following(end)
+    end = min(end, period.first(today))
     start = min(period.first(first - timedelta(days=1) if period.name == "daily" else first), end)
     return dg.PartitionKeyRange(
         max(start.isoformat(), period.partitions.get_first_partition_key() or ""), end.isoformat()

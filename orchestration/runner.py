@@ -6,9 +6,9 @@ from typing import Any
 
 import dagster as dg
 
-from assets.partitions import DAY, PERIODS
+from assets.partitions import DAY
 from orchestration import definitions, processes
-from orchestration.jobs import BY_HAND, owed, reached, span, stretches, touched
+from orchestration.jobs import BY_HAND, DATED, owed, reached, span, stretches, touched
 from orchestration.terminal import Progress, logger
 from resources.environments import ENVIRONMENTS
 from resources.errors import TuttiError
@@ -36,7 +36,7 @@ class Runner:
         today, done = datetime.now(UTC).date(), False
         failed: list[TuttiError] = []
         waiting: set[date] = set()
-        for period in PERIODS:
+        for period in DATED:
             for first, last in stretches((new | self.owed(period.name)) - waiting):
                 done = True
                 try:

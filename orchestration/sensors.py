@@ -5,9 +5,10 @@ from datetime import UTC, date, datetime
 
 import dagster as dg
 
-from assets.partitions import DAY, PERIODS
+from assets.partitions import DAY
 from orchestration.jobs import (
     BY_HAND,
+    DATED,
     all_time,
     daily,
     following,
@@ -57,7 +58,7 @@ def _left_undone(context: dg.RunStatusSensorContext, new: set[date], today: date
     for first, last in stretches(days):
         tags = {FIRST: first.isoformat(), LAST: last.isoformat()}
         yield _request(run_id, daily.name, reached(DAY, first, last, today), tags)
-    for period in PERIODS[1:]:
+    for period in DATED[1:]:
         for first, last in stretches(_owed(context, period.name) - days):
             yield _request(run_id, period.name, reached(period, first, last, today), {})
     if not days and _owed(context, all_time.name):

@@ -9,8 +9,10 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from fractions import Fraction
 from itertools import groupby, pairwise
 from typing import Any, TypeAlias
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
@@ -76,6 +78,96 @@ def sessions(listens: Sequence[Row], first: date, last: date) -> list[Row]:
         for session in found
         if first <= session[0]["day"] <= last
     ]
+
+
+def activity(listens: Sequence[Row], recordings: Sequence[Row]) -> list[Row]:
+    """What each listener did on a day, listen by listen."""
+    lengths = {r["recording_id"]: r["length_ms"] for r in recordings}
+    found = []
+    for (day, user), heard in _grouped(listens, "day", "user_id").items():
+        timed = [r for r in heard if r["ms_played"] is not None]
+        measured = [(r["ms_played"], lengths[r["recording_id"]]) for r in timed if lengths.get(r["recording_id"])]
+        dates = [r["listened_at"].astimezone(ZoneInfo(r["time_zone"] or "UTC")).date() for r in heard]
+        found.append(
+            {
+                "day": day,
+                "user_id": user,
+                "listens": len(heard),
+                "recordings": len({r["recording_id"] for r in heard}),
+                "ms_played": sum(r["ms_played"] for r in timed),
+                "timed": len(timed),
+                "skips": len([r for r in timed if r["ms_played"] < 30_000]),
+                "measured": len(measured),
+                "completions": len([1 for played, length in measured if Fraction(played, length) >= Fraction(9, 10)]),
+                "first_date": min(dates),
+                "last_date": max(dates),
+            }
+        )
+    return found
+
+
+def actives(activity: Sequence[Row], first: date, last: date) -> list[Row]:
+    """The listeners of each day, counted anew for every window."""
+
+    def listeners(day: date, days: int) -> int:
+        return len({r["user_id"] for r in activity if timedelta(0) <= day - r["day"] < timedelta(days=days)})
+
+    return [
+        {
+            "day": day,
+            "daily": listeners(day, 1),
+            "weekly": listeners(day, 7),
+            "monthly": listeners(day, 30),
+            "listens": sum(r["listens"] for r in activity if r["day"] == day),
+            "ms_played": sum(r["ms_played"] for r in activity if r["day"] == day),
+        }
+        for day in _dates(first, last)
+    ]
+
+
+def retention(activity: Sequence[Row]) -> list[Row]:
+    """The cohorts of all weeks but the newest, followed from week to week."""
+    weeks = {(r["user_id"], begin(r["day"], "weekly")) for r in activity}
+    newest = max((week for _, week in weeks), default=None)
+    cohorts: dict[date, set[str]] = defaultdict(set)
+    for user in {user for user, _ in weeks}:
+        cohorts[min(week for who, week in weeks if who == user)].add(user)
+    found = []
+    for cohort, users in cohorts.items():
+        week = cohort
+        while newest and week < newest:
+            there = [user for user in users if (user, week) in weeks]
+            since = (week - cohort).days // 7
+            found.append({"cohort_week": cohort, "weeks": since, "listeners": len(there), "cohort": len(users)})
+            week += timedelta(days=7)
+    return found
+
+
+def streaks(activity: Sequence[Row]) -> list[Row]:
+    """The streaks of each listener, told by walking through the dates on which they listened."""
+    found = []
+    for user, rows in _grouped(activity, "user_id").items():
+        dates = {day for row in rows for day in _dates(row["first_date"], row["last_date"])}
+        streaks: list[list[date]] = []
+        for day in sorted(dates):
+            if streaks and day - streaks[-1][-1] == timedelta(days=1):
+                streaks[-1].append(day)
+            else:
+                streaks.append([day])
+        longest = max(streaks, key=len)
+        found.append(
+            {
+                "user_id": user,
+                "current": len(streaks[-1]),
+                "longest": len(longest),
+                "longest_first_day": longest[0],
+                "longest_last_day": longest[-1],
+                "first_day": min(dates),
+                "last_day": max(dates),
+                "active_days": len(dates),
+            }
+        )
+    return found
 
 
 def plays(listens: Sequence[Row]) -> list[Row]:
@@ -181,6 +273,10 @@ def _without_gap(day: date, heard: Sequence[Row]) -> bool:
     """Whether somebody who heard this on a day was never silent for longer than a pause since its midnight."""
     opening = datetime.combine(day, time(0), UTC)
     return all(b - a <= PAUSE for a, b in pairwise([opening, *(r["listened_at"] for r in heard)]))
+
+
+def _dates(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
 def _counted(listens: Sequence[Row], of: str) -> list[Row]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from assets.content.lyrics import LYRICS
+from assets.content.recordings import RECORDINGS
 from assets.events.imports import RAW_LISTENS
 from tests.oracle import Row
 
@@ -22,6 +23,7 @@ BEYOND = 2**53 + 1  # the first integer that a float cannot hold
 USERS = ("ada", "Ada", "İpek", "i̇pek", "Groß", "é", "é", "हिन्दी", "愛🎧", "")
 IDS = ("a", "B", "b", "é", "é", "ß", "हि", "🎵", "\ufeff", "\ue000")
 TITLES = ("Straße", "STRASSE", " straße  ", "ｶﾞ", "ガ", "é", "é", "İ", "i̇", "ﬁn", "fin", "नमस्ते", "愛してる", "👩‍🎤", "ǰ")
+ZONES = (None, "Pacific/Kiritimati", "Pacific/Honolulu", "America/New_York", "Asia/Kathmandu", "Europe/Istanbul")
 TEXTS = "aAbB éé\u0301ÉΣςσİıßẞŒ愛हिन्दी -,'’\n\t\u00a0\u200b🎵Ǆ1٣²ⅷ\u0327ǰΐ"
 
 
@@ -72,6 +74,21 @@ def raw(when: datetime, record: int, user: str = "ada", **changes: Any) -> Row:
         "import_id": "0",
     }
     return row | changes
+
+
+def recording(id: str, length_ms: int | None) -> Row:
+    """A row of `content/recordings`."""
+    return {
+        "recording_id": id,
+        "title": "Song",
+        "artist_credit": "Artist",
+        "artist_ids": ["x"],
+        "release_id": None,
+        "length_ms": length_ms,
+        "isrcs": [],
+        "first_release_date": None,
+        "provenance": "test",
+    }
 
 
 def run_of(start: datetime, step: timedelta, count: int, user: str = "ada", **changes: Any) -> list[Row]:
@@ -133,9 +150,25 @@ def listens(days: Sequence[date] = tuple(LEAP + timedelta(days=d) for d in range
             "artist_name": st.sampled_from(TITLES),
             "recording_name": st.sampled_from(TITLES),
             "artist_ids": st.sampled_from((["x"], ["y"], ["ß", "x"], ["x", "y", "愛"])),
+            "time_zone": st.sampled_from(ZONES),
         }
     )
     return st.lists(row, max_size=20).map(lambda drawn: distinct([listen(**d) for d in drawn]))
+
+
+def habits() -> st.SearchStrategy[list[Row]]:
+    """Listeners who come on some days, in some weeks, in one time zone or another."""
+    visit = st.builds(
+        lambda day, week, minute, user, zone: listen(
+            at(LEAP + timedelta(days=day + 7 * week), minute), user, time_zone=zone
+        ),
+        st.integers(0, 11),
+        st.sampled_from((0, 0, 0, 1, 2, 4, 5)),
+        st.sampled_from((0, 1, 12 * 60, 24 * 60 - 1)),
+        st.sampled_from(USERS[:3]),
+        st.sampled_from(ZONES),
+    )
+    return st.lists(visit, max_size=30).map(distinct)
 
 
 def evenings() -> st.SearchStrategy[list[Row]]:
@@ -236,6 +269,16 @@ TRICKY_LYRICS = sung(
 )
 
 
+CATALOGUE = [
+    recording("a", 266_666),  # of which 240,000 ms are a little more than nine tenths
+    recording("B", 266_667),  # and of this a little less
+    recording("b", None),
+    recording("é", 1),
+    recording("ß", BEYOND),
+    recording("🎵", 0),
+    recording("\ufeff", 33_333),
+    recording("never heard", 1),
+]
 random.Random(1).shuffle(TRICKY_LISTENS)  # what belongs together lies in different shares
 
 
@@ -277,6 +320,13 @@ def many_raw_listens(rows: int, users: int = 500, recordings: int = 2_000, days:
         "import_id": pa.array(file.astype(str)),
     }
     return pa.table(columns).select(RAW_LISTENS.names).cast(RAW_LISTENS)
+
+
+def many_recordings(recordings: int = 2_000, seed: int = 1) -> pa.Table:
+    """A catalogue of the random recordings that have an id, and of some that nobody hears."""
+    chance = np.random.default_rng(seed)
+    lengths = [n if n > 20_000 else None for n in chance.integers(0, 400_000, 2 * recordings).tolist()]
+    return table([recording(str(uuid.UUID(int=n)), lengths[n]) for n in range(2 * recordings)], RECORDINGS)
 
 
 def many_lyrics(texts: int, words: int = 3_000, seed: int = 1) -> pa.Table:

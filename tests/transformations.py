@@ -12,20 +12,25 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from assets.content.lyrics import LYRICS
+from assets.content.recordings import RECORDINGS
 from assets.derived import charts, lyrics_word_counts, names, plays
 from assets.derived.charts import CHART
 from assets.derived.lyrics_word_counts import WORD_COUNTS
 from assets.derived.names import NAMES
 from assets.derived.plays import ARTIST_PLAYS, PLAYS
-from assets.events import listens, sessions
+from assets.events import actives, activity, listens, retention, sessions, streaks
+from assets.events.actives import ACTIVES
+from assets.events.activity import ACTIVITY
 from assets.events.imports import RAW_LISTENS
 from assets.events.listens import LISTENS
+from assets.events.retention import RETENTION
 from assets.events.sessions import SESSIONS
+from assets.events.streaks import STREAKS
 from assets.partitions import FIRST_DAY
 from resources.frame import Engine, Frame
 from tests import oracle, tables
 from tests.oracle import Row
-from tests.tables import LEAP, TRICKY_LISTENS, TRICKY_LYRICS, TRICKY_RAW, at, listen, raw, sung
+from tests.tables import CATALOGUE, LEAP, TRICKY_LISTENS, TRICKY_LYRICS, TRICKY_RAW, at, listen, raw, sung
 
 Span = tuple[date, date]
 
@@ -129,6 +134,64 @@ SESSIONS_OF_LISTENS = Transformation(
     st.tuples(tables.evenings(), AMONG_DAYS),
     _hard(SINGLE, TRICKY_LISTENS, WEEK),
 )
+
+
+def _activity(rows: list[Row], span: Span) -> list[list[Row]]:
+    """All activity."""
+    return [oracle.activity(rows, CATALOGUE)]
+
+
+def _month_of_activity(rows: list[Row], span: Span) -> list[list[Row]]:
+    """The activity that actives read: of their days and of the month before."""
+    before = span[0] - timedelta(days=29)
+    return [oracle.activity([r for r in rows if before <= r["day"] <= span[1]], CATALOGUE)]
+
+
+ACTIVITY_OF_LISTENS = Transformation(
+    "activity",
+    {"listens": LISTENS, "recordings": RECORDINGS},
+    ACTIVITY,
+    work_of(activity.activity),
+    lambda listens, recordings, span: oracle.activity(listens, recordings),
+    _at_any_time(tables.listens()),
+    LISTENED,
+    lambda rows, span: [rows, CATALOGUE],
+)
+ACTIVES_OF_ACTIVITY = Transformation(
+    "actives",
+    {"activity": ACTIVITY},
+    ACTIVES,
+    work_of(actives.actives),
+    lambda rows, span: oracle.actives(rows, *span),
+    st.tuples(
+        tables.habits(),
+        st.tuples(st.integers(-2, 60), st.integers(0, 40)).map(
+            lambda x: (LEAP + timedelta(days=x[0]), LEAP + timedelta(days=sum(x)))
+        ),
+    ),
+    _hard(SINGLE, TRICKY_LISTENS, (LEAP, LEAP + timedelta(days=40))),
+    _month_of_activity,
+)
+RETENTION_OF_ACTIVITY = Transformation(
+    "retention",
+    {"activity": ACTIVITY},
+    RETENTION,
+    work_of(retention.retention),
+    _plain(oracle.retention),
+    _at_any_time(tables.habits()),
+    LISTENED,
+    _activity,
+)
+STREAKS_OF_ACTIVITY = Transformation(
+    "streaks",
+    {"activity": ACTIVITY},
+    STREAKS,
+    work_of(streaks.streaks),
+    _plain(oracle.streaks),
+    _at_any_time(tables.habits()),
+    LISTENED,
+    _activity,
+)
 TRANSFORMATIONS = (
     Transformation(
         "listens",
@@ -140,6 +203,10 @@ TRANSFORMATIONS = (
         _hard([raw(at(LEAP), 0)], TRICKY_RAW),
     ),
     SESSIONS_OF_LISTENS,
+    ACTIVITY_OF_LISTENS,
+    ACTIVES_OF_ACTIVITY,
+    RETENTION_OF_ACTIVITY,
+    STREAKS_OF_ACTIVITY,
     Transformation(
         "plays",
         {"listens": LISTENS},

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.derived import charts, names, plays
-from assets.events import listens, sessions
+from assets.events import actives, activity, listens, sessions
 from assets.events.sessions import SESSIONS
 from assets.partitions import DAILY, PERIODS
 from resources.frame import Engine, Frame
@@ -23,16 +23,20 @@ BY_NAME = {t.name: t for t in TRANSFORMATIONS}
 ASSETS = {
     "listens": listens.listens,
     "sessions": sessions.sessions,
+    "activity": activity.activity,
+    "actives": actives.actives,
     "plays": plays.plays,
     "artist_plays": plays.artist_plays,
     "names": names.names,
     **{f"charts_{p.name}": asset for p, asset in zip(PERIODS, charts.charts, strict=False)},
 }
 ROLLUPS = (oracle.plays, oracle.artist_plays, oracle.names)
+LATELY = range(-4, 9)  # days after the newest listen: enough to look at of a table that has a row for every day
 RANDOM_DAYS = {
     "listens": tables.raw_listens(),
     "sessions": tables.evenings(),
-    **dict.fromkeys(("plays", "artist_plays", "names"), tables.listens()),
+    "actives": tables.habits(),
+    **dict.fromkeys(("activity", "plays", "artist_plays", "names"), tables.listens()),
     **{t.name: t.drawn.map(lambda drawn: drawn[0]) for t in CHARTS.values()},
 }
 
@@ -67,6 +71,8 @@ def check(name: str, engine: Engine, rows: list[Row]) -> None:
     period = name.removeprefix("charts_") if name.startswith("charts_") else "daily"
     days = [r["day"] + timedelta(days=d) for r in rows for d in (-1, 0, 1)] or [LEAP]
     starts = sorted({begin(day, period) for day in days})
+    if name == "actives":
+        starts = [starts[-1] + timedelta(days=n) for n in LATELY]
     each = [run(name, engine, rows, (start, start)).collect(BY_NAME[name].schema) for start in starts]
     whole = run(name, engine, rows, (starts[0], starts[-1])).collect(BY_NAME[name].schema)
     assert_same(whole, pa.concat_tables(each).to_pylist(), BY_NAME[name].schema)
@@ -77,7 +83,7 @@ def run(name: str, engine: Engine, rows: list[Row], span: Span) -> Frame:
     made = BY_NAME[name]
     first, last = read(ASSETS[name], span)
     days = [r for r in rows if first <= r["day"] <= last]
-    given = [answer(days) for answer in ROLLUPS] if name.startswith("charts") else [days]
+    given = [answer(days) for answer in ROLLUPS] if name.startswith("charts") else made.prepare(days, span)
     frames = (engine.lift(tables.table(r, s)) for r, s in zip(given, made.reads.values(), strict=True))
     return made.run(*frames, span=span)
 

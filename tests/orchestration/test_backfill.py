@@ -25,11 +25,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from assets.events.imports import RAW_LISTENS
-from assets.partitions import PERIODS
 from orchestration.__main__ import main
 from orchestration.backfill import BACKFILL, DAYS, PART, Part, plan
 from orchestration.definitions import build
-from orchestration.jobs import following
+from orchestration.jobs import DATED, following
 from resources.lake import Lake
 from tests.orchestration.conftest import DAYS as WORLD_DAYS
 from tests.orchestration.conftest import FIRST_DAY, World
@@ -65,7 +64,7 @@ PLAYS = ("--select", "derived/plays")
 
 def periods(part: Part) -> list[date]:
     """The partitions that a run makes, by their first days."""
-    definition = next(p for p in PERIODS if p.name == part.job).partitions
+    definition = next(p for p in DATED if p.name == part.job).partitions
     assert definition
     assert part.keys
     return [date.fromisoformat(k) for k in definition.get_partition_keys_in_range(part.keys)]
@@ -103,7 +102,7 @@ def test_its_runs_are_no_longer_than_asked_for(size: int) -> None:
 
 def _days(part: Part) -> list[date]:
     """The days of a run."""
-    period = next(p for p in PERIODS if p.name == part.job)
+    period = next(p for p in DATED if p.name == part.job)
     starts = periods(part)
     return [starts[0] + timedelta(days=n) for n in range((period.following(starts[-1]) - starts[0]).days)]
 
@@ -251,11 +250,11 @@ def test_a_killed_backfill_goes_on_with_the_run_it_was_killed_in(
 def test_a_backfill_tells_how_far_it_is_and_what_was_done_before(killed: Mapping[str, Future[Killed]]) -> None:
     found = killed["laptop"].result()
     assert " ".join(found.said[0][0].split()).startswith("daily from 2025-02-27 through 2025-02-28 2 of 6 days ")
-    assert found.said[1][0] == "Going on where it stopped: 1 of 12 runs were done before.\n"
+    assert found.said[1][0] == "Going on where it stopped: 1 of 23 runs were done before.\n"
     assert " ".join(found.said[1][1].split()).startswith("daily from 2025-02-28 through 2025-03-02 4 of 6 days ")
     last = found.process.out.splitlines()
-    assert last[0] == "Going on where it stopped: 4 of 12 runs were done before."
-    assert len(last) == 1 + 8  # a line for each run
+    assert last[0] == "Going on where it stopped: 4 of 23 runs were done before."
+    assert len(last) == 1 + 19  # a line for each run
     assert all(line.endswith(" left") for line in last[1:])
 
 

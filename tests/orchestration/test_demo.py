@@ -68,7 +68,8 @@ def test_the_catalogue_and_the_lyrics_are_whole(laptop: World) -> None:
 def test_what_is_derived_adds_up_to_the_listens(laptop: World) -> None:
     listens = laptop.summary.listens
     assert sum(r["plays"] for r in rows(laptop.data, "derived/plays")) == listens
-    assert sum(r["listens"] for r in rows(laptop.data, "events/sessions")) == listens
+    for name in ("sessions", "activity", "actives"):
+        assert sum(r["listens"] for r in rows(laptop.data, f"events/{name}")) == listens, name
     for period in ("daily", "weekly", "monthly", "yearly", "all_time"):
         chart = rows(laptop.data, f"derived/charts_{period}")
         assert sum(r["plays"] for r in chart if r["entity"] == "recording") == listens, period
@@ -88,6 +89,7 @@ def test_every_run_ended_well_and_every_check_passed(laptop: World, workstation:
                 "content",
                 "import_listens",
                 "daily",
+                "actives",
                 "weekly",
                 "monthly",
                 "yearly",
@@ -122,7 +124,7 @@ def test_a_materialization_tells_columns_rows_bytes_version_and_a_preview(laptop
 
 
 def test_each_partition_tells_its_own_rows(laptop: World) -> None:
-    for asset in ("events/listens", "events/sessions", "derived/plays", "derived/names"):
+    for asset in ("events/listens", "events/sessions", "events/activity", "derived/plays", "derived/names"):
         by_day = Counter(r["day"] for r in rows(laptop.data, asset))
         days = [FIRST_DAY + timedelta(days=n) for n in range(-1, DAYS)]
         assert by_day.keys() <= set(days)

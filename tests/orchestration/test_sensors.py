@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from assets.partitions import PERIODS, Period
+from assets.partitions import Period
 from orchestration.definitions import build
-from orchestration.jobs import BY_HAND, CUMULATIVE, QUIET, following, stretches
+from orchestration.jobs import BY_HAND, CUMULATIVE, DATED, QUIET, following, stretches
 from orchestration.sensors import follow_imports
 from tests.orchestration.support import PROJECT, rows, table
 
@@ -30,7 +30,10 @@ def changed(period: Period, first: date, last: date, today: date) -> list[date]:
     reach = range(-400, (last - first).days + 400)
     starts = sorted({period.first(first + timedelta(days=n)) for n in reach})
     found = {s for s in starts if any(first <= d <= last for d in _days(period, s))}
-    found |= {s for s in starts if before(s) in found}  # a chart tells the places of the period before
+    if period.name == "actives":  # each day tells who was active in the thirty that end with it
+        found |= {d + timedelta(days=n) for d in found for n in range(30)}
+    else:
+        found |= {s for s in starts if before(s) in found}  # a chart tells the places of the period before
     if period.name == "daily":
         found |= {s for s in starts if s + timedelta(days=1) in found}  # a session reaches into the day after it began
     assert period.partitions
@@ -57,8 +60,8 @@ def covered(period: Period, keys: dg.PartitionKeyRange) -> list[date]:
 def test_an_import_is_followed_by_every_partition_it_can_change_and_no_other(first: date, days: int) -> None:
     last = min(first + timedelta(days=days), TODAY + timedelta(days=1))
     requested = dict(following(first, last, TODAY))
-    assert list(requested) == ["daily", "weekly", "monthly", "yearly"]
-    for period in PERIODS:
+    assert list(requested) == ["daily", "actives", "weekly", "monthly", "yearly"]
+    for period in DATED:
         wanted = changed(period, first, last, TODAY)
         # A listen of tomorrow may lie in a period without a partition yet: the current one is made instead.
         assert covered(period, requested[period.name]) == (wanted or [period.first(TODAY)]), period.name
@@ -68,7 +71,7 @@ def test_an_import_is_followed_by_every_partition_it_can_change_and_no_other(fir
 def test_listens_of_tomorrow_alone_ask_for_what_there_is_today(today: date) -> None:
     """Sundays and last days: with a clock an hour ahead, a listen may lie in a period that has not begun."""
     tomorrow = today + timedelta(days=1)
-    for (name, keys), period in zip(following(tomorrow, tomorrow, today), PERIODS, strict=True):
+    for (name, keys), period in zip(following(tomorrow, tomorrow, today), DATED, strict=True):
         assert keys.start <= keys.end == period.first(today).isoformat(), name
 
 
@@ -145,13 +148,14 @@ def test_an_import_is_followed_by_its_days_and_these_by_every_chart(
     assert (days.tags[START], days.tags[END]) == ("2023-12-29", "2024-01-02")
     longer = requested(instance, granted(instance, days))
     assert {r.job_name: (r.tags.get(START), r.tags.get(END)) for r in longer} == {
+        "actives": ("2023-12-30", "2024-01-30"),
         "weekly": ("2023-12-25", "2024-01-08"),
         "monthly": ("2023-12-01", "2024-02-01"),
         "yearly": ("2023-01-01", "2025-01-01"),
         "all_time": (None, None),
     }
-    assert len({r.run_key for r in [days, *longer]}) == 5
-    assert [requested(instance, granted(instance, r)) for r in longer] == [[]] * 4  # and that is all
+    assert len({r.run_key for r in [days, *longer]}) == 6
+    assert [requested(instance, granted(instance, r)) for r in longer] == [[]] * 5  # and that is all
     listened = {(r["user_id"], str(r["day"])) for r in rows(tmp_path / "data", "events/listens")}
     assert listened == {("ada", "2023-12-30"), ("ada", "2024-01-01")}
     charts = ("daily", "weekly", "monthly", "yearly", "all_time")
@@ -175,7 +179,7 @@ def test_days_that_lie_years_apart_are_asked_for_apart(instance: dg.DagsterInsta
         ("daily", "2023-12-29", "2024-01-02"),
     ]
     longer = [r for days in found for r in requested(instance, granted(instance, days))]
-    assert len({r.run_key for r in [*found, *longer]}) == 2 + 2 * 3 + 1
+    assert len({r.run_key for r in [*found, *longer]}) == 2 + 2 * 4 + 1
     assert [r.job_name for r in longer].index("all_time") == len(longer) - 1  # once, when all days are done
     weeks = sorted((r.tags[START], r.tags[END]) for r in longer if r.job_name == "weekly")
     assert weeks == [("2011-04-25", "2011-05-02"), ("2023-12-25", "2024-01-08")]
@@ -206,13 +210,13 @@ def test_days_that_failed_are_not_forgotten_though_later_ones_succeeded(
     (once_more,) = requested(instance, imported(instance, years_apart))
     assert (once_more.tags[START], once_more.tags[END]) == (failed.tags[START], failed.tags[END])
     followed = requested(instance, granted(instance, once_more))
-    assert [r.job_name for r in followed] == ["weekly", "monthly", "yearly", "all_time"]
+    assert [r.job_name for r in followed] == ["actives", "weekly", "monthly", "yearly", "all_time"]
     for request in followed:
         granted(instance, request)
     assert requested(instance, imported(instance, years_apart)) == []
 
 
-@pytest.mark.parametrize("broken", ["all_time", "monthly"])
+@pytest.mark.parametrize("broken", ["all_time", "monthly", "actives"])
 def test_charts_that_failed_are_made_up_for_without_making_days_again(
     instance: dg.DagsterInstance, export: Path, broken: str
 ) -> None:

@@ -147,7 +147,7 @@ def browser(data: Path) -> Iterator[Browser]:
 
 
 IMPORT = {"repositoryLocationName": "tutti", "repositoryName": "__repository__", "jobName": "import_listens"}
-FOLLOWING = ["all_time", "daily", "import_listens", "monthly", "weekly", "yearly"]
+FOLLOWING = ["actives", "all_time", "daily", "import_listens", "monthly", "weekly", "yearly"]
 BACKFILLED = ["events/listens", "derived/plays", "derived/names"]
 
 

@@ -1,0 +1,43 @@
+"""Actives of listeners with known habits."""
+
+from datetime import date, timedelta
+
+from resources.frame import Engine
+from tests.oracle import Row
+from tests.tables import LEAP, at, listen
+from tests.transformations import ACTIVES_OF_ACTIVITY
+
+
+def actives(engine: Engine, heard: dict[str, list[int]], first: int, last: int | None = None) -> list[Row]:
+    """The rows of some days, counted from the first, for listeners who came on certain days."""
+    listens = [listen(at(LEAP + timedelta(days=n)), user) for user, days in heard.items() for n in days]
+    span = (_day(first), _day(first if last is None else last))
+    found = ACTIVES_OF_ACTIVITY.on(engine, ACTIVES_OF_ACTIVITY.prepare(listens, span), span)
+    return found.sort_by("day").to_pylist()
+
+
+def _day(n: int) -> date:
+    return LEAP + timedelta(days=n)
+
+
+def test_a_listener_of_every_day_is_one_listener_of_the_week_and_of_the_month(engine: Engine) -> None:
+    (found,) = actives(engine, {"ada": list(range(40))}, 39)
+    assert (found["daily"], found["weekly"], found["monthly"]) == (1, 1, 1)
+
+
+def test_a_listener_counts_for_seven_days_and_for_thirty_with_the_day_itself(local: Engine) -> None:
+    found = actives(local, {"ada": [0]}, 0, 30)
+    assert [r["weekly"] for r in found] == [1] * 7 + [0] * 24
+    assert [r["monthly"] for r in found] == [1] * 30 + [0]
+
+
+def test_days_without_a_listen_have_a_row_also_where_there_are_no_listens_at_all(engine: Engine) -> None:
+    found = actives(engine, {}, -3, 3)
+    assert [r["day"] for r in found] == [_day(n) for n in range(-3, 4)]
+    assert {v for r in found for c, v in r.items() if c != "day"} == {0}
+
+
+def test_those_who_come_and_go_are_told_from_those_who_stay(local: Engine) -> None:
+    habits = {"ada": [0, 1, 2, 3, 10], "bo": [0, 8], "cy": [9]}
+    found = actives(local, habits, 7, 10)
+    assert [(r["daily"], r["weekly"], r["monthly"]) for r in found] == [(0, 1, 2), (1, 2, 2), (1, 3, 3), (1, 3, 3)]
