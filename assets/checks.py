@@ -105,11 +105,9 @@ def accounted(asset: dg.AssetsDefinition, told: dg.AssetKey, replaced: dg.AssetK
         keys = context.op_execution_context.partition_key_range
         days = Slice("day", date.fromisoformat(keys.start), date.fromisoformat(keys.end))
         schema = pa.schema([("day", pa.date32())])
-        found = {"rows here": _total(rows.select("day").map(count))}
-        found |= {
-            what: _total(io_manager.open(key, schema, days).map(count))
-            for what, key in (("rows told", told), ("rows replaced", replaced))
-        }
+        tables = (("rows told", told), ("rows replaced", replaced))
+        found = {what: _total(io_manager.open(key, schema, days).map(count)) for what, key in tables}
+        found["rows here"] = _total(rows.select("day").map(count))
         lost = found["rows told"] - found["rows replaced"] - found["rows here"]
         return dg.AssetCheckResult(passed=lost == 0, metadata=found | {"rows lost": lost})
 

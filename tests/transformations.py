@@ -12,20 +12,35 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from assets.content.lyrics import LYRICS
+from assets.content.recordings import RECORDINGS
 from assets.derived import charts, lyrics_word_counts, names, plays
 from assets.derived.charts import CHART
 from assets.derived.lyrics_word_counts import WORD_COUNTS
 from assets.derived.names import NAMES
 from assets.derived.plays import ARTIST_PLAYS, PLAYS
-from assets.events import listens, sessions
+from assets.events import identities, listens, replaced_listens, sessions
+from assets.events.identities import IDENTITIES
 from assets.events.imports import RAW_LISTENS
 from assets.events.listens import LISTENS
+from assets.events.replaced_listens import REPLACED_LISTENS
 from assets.events.sessions import SESSIONS
 from assets.partitions import FIRST_DAY
 from resources.frame import Engine, Frame
 from tests import oracle, tables
 from tests.oracle import Row
-from tests.tables import LEAP, TRICKY_LISTENS, TRICKY_LYRICS, TRICKY_RAW, at, listen, raw, sung
+from tests.tables import (
+    CATALOGUE,
+    LEAP,
+    TRICKY_FEEDS,
+    TRICKY_LISTENS,
+    TRICKY_LYRICS,
+    TRICKY_NAMES,
+    TRICKY_RAW,
+    at,
+    listen,
+    raw,
+    sung,
+)
 
 Span = tuple[date, date]
 
@@ -129,16 +144,54 @@ SESSIONS_OF_LISTENS = Transformation(
     st.tuples(tables.evenings(), AMONG_DAYS),
     _hard(SINGLE, TRICKY_LISTENS, WEEK),
 )
+IDENTITIES_OF_NAMES = Transformation(
+    "identities",
+    {"raw_listens": RAW_LISTENS, "recordings": RECORDINGS},
+    IDENTITIES,
+    work_of(identities.identities),
+    lambda raw, recordings, span: oracle.identities(raw, recordings),
+    _at_any_time(tables.names()),
+    _hard([raw(at(LEAP), 0)], [*TRICKY_NAMES, *TRICKY_RAW]),
+    lambda rows, span: [rows, CATALOGUE],
+)
+
+
+def identified(rows: list[Row], span: Span) -> list[list[Row]]:
+    """Raw listens and what their names are."""
+    return [rows, oracle.identities(rows, CATALOGUE)]
+
+
+def decided(rows: list[Row], span: Span) -> list[list[Row]]:
+    """Raw listens, what their names are, and which of them gave way."""
+    ids = oracle.identities(rows, CATALOGUE)
+    return [rows, ids, oracle.replaced(rows, ids, date.min, date.max)]
+
+
+TOLD = st.tuples(st.one_of(tables.feeds(), tables.raw_listens()), AMONG_DAYS)
+REPLACED = Transformation(
+    "replaced_listens",
+    {"raw_listens": RAW_LISTENS, "identities": IDENTITIES},
+    REPLACED_LISTENS,
+    work_of(replaced_listens.replaced_listens),
+    lambda raw, ids, span: oracle.replaced(raw, ids, *span),
+    TOLD,
+    _hard([raw(at(LEAP), 0)], [*TRICKY_FEEDS, *(r | {"import_id": "tricky"} for r in TRICKY_RAW)], WEEK),
+    identified,
+)
+ONCE = Transformation(
+    "listens",
+    {"raw_listens": RAW_LISTENS, "identities": IDENTITIES, "replaced_listens": REPLACED_LISTENS},
+    LISTENS,
+    work_of(listens.listens),
+    lambda raw, ids, replaced, span: oracle.listens(raw, ids, replaced),
+    TOLD,
+    _hard([raw(at(LEAP), 0)], TRICKY_RAW),
+    decided,
+)
 TRANSFORMATIONS = (
-    Transformation(
-        "listens",
-        {"raw_listens": RAW_LISTENS},
-        LISTENS,
-        work_of(listens.listens),
-        _plain(oracle.listens),
-        _at_any_time(tables.raw_listens()),
-        _hard([raw(at(LEAP), 0)], TRICKY_RAW),
-    ),
+    IDENTITIES_OF_NAMES,
+    REPLACED,
+    ONCE,
     SESSIONS_OF_LISTENS,
     Transformation(
         "plays",

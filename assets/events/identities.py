@@ -155,9 +155,11 @@ def without(names: nw.LazyFrame, found: nw.LazyFrame) -> nw.LazyFrame:
 
 
 def parts(names: pa.Table) -> pa.Table:
-    """Map: parts of a name's letters, and its words."""
+    """Map: parts of a name's letters, and its words, where the source does not say which recording it is."""
     rows = []
     for told in _of_each(names):
+        if told[2]:
+            continue
         name = taken_apart(*told[:2])
         rows += [(key, " ".join(name.lead), " ".join(name.title), *told) for key in _parts(name)]
     return _table(rows, SPELT)
@@ -323,7 +325,7 @@ def _identity(name: tuple[str, ...], candidates: list[tuple[Any, ...]]) -> tuple
                 continue  # as near to one as to another: the name does not tell
             fitting = len({c[3] for c in candidates if c[0] == FUZZY and c[2] == typos})
             confidence -= SECOND_TYPO * max(0, typos - 1)
-        return id, ids, rule, round(confidence * (SHARED if fitting > 1 else 1), 2), credit, called
+        return id, ids, rule, confidence * (SHARED if fitting > 1 else 1), credit, called
     credited = artists.split() or [artist_id(artist)]
     if mbid:
         return mbid, credited, *RULES[MBID], None, None

@@ -1,9 +1,9 @@
 """How well names are told: precision and recall on names spelt otherwise, `python -m tests.benchmarks.identity`.
 
 Recordings of the sandbox, and (where TUTTI_SAMPLES names a folder that has `hetrec_lastfm2k/artists.dat`) 17,632 real
-names of artists, each with one song. A part of them is kept out of the catalogue: of those nothing is to be found, so a
-name that is found for them is wrong. Each name is spelt otherwise in every way there is, at random but the same each time. The
-names of even places are for choosing rules and limits, those of odd places tell how good these are.
+names of artists, each with one song. A fifth of them is kept out of the catalogue: of those nothing is to be found, and
+what is found is wrong. Names are spelt otherwise in every way there is, at random but the same each time. The names of
+even places are for choosing rules and limits, those of odd places tell how good these are.
 
 A name determines the answer where it is nearer to its own than to any other name there is, kept out or not, by the
 letters that differ; and where the catalogue has one recording of that name.
@@ -30,6 +30,7 @@ from resources.engines.pandas import PandasEngine
 from resources.naming import fixed, normal, taken_apart
 from resources.sandbox import catalogue, performers
 from tests.tables import LEAP, at, raw, table
+from tests.transformations import work_of
 
 KEPT_OUT = 0.2  # of the names, not in the catalogue
 PRECISION, RECALL = 0.99, 0.95  # wanted
@@ -260,12 +261,6 @@ def measure(known: Sequence[Known], each: int, odd: bool, sides: Sequence[int] =
         else:
             tally.wrong += answer is not None
             tally.nothing += answer is None
-        if os.environ.get("SHOW") and (answer is not None) != (
-            right is not None and right.in_catalogue and answer == right.id
-        ):
-            print(kind, pair, "is", right, "not", next((k.pair for k in known if k.id == answer), None))
-        elif os.environ.get("SHOW") and right is not None and right.in_catalogue and answer != right.id:
-            print("missed", kind, pair, right.pair)
     return tallies
 
 
@@ -287,7 +282,7 @@ def found(known: Sequence[Known], pairs: Sequence[Pair]) -> dict[Pair, str | Non
     ]
     asked = [raw(at(LEAP), n, artist_name=a, recording_name=t) for n, (a, t) in enumerate(dict.fromkeys(pairs))]
     given = engine.lift(table(asked, RAW_LISTENS)), engine.lift(table(rows, RECORDINGS))
-    decided = identities.op.compute_fn.decorated_fn(*given).collect(IDENTITIES).to_pylist()
+    decided = work_of(identities)(*given, span=(LEAP, LEAP)).collect(IDENTITIES).to_pylist()
     return {
         (r["artist_name"], r["recording_name"]): None if r["rule"] == "unmapped" else r["recording_id"] for r in decided
     }
@@ -315,17 +310,13 @@ def _determined(asked: Sequence[tuple[str, Known, Pair]], known: Sequence[Known]
 def show(title: str, tallies: dict[str, Tally]) -> Tally:
     """A table of what was found."""
     total = Tally()
-    print(
-        f"\n{title}\n{'spelt':32s} {'names':>6s} {'right':>6s} {'wrong':>6s} {'missed':>6s} {'precision':>9s} {'recall':>7s}"
-    )
-    for kind, t in tallies.items():
-        total.add(t)
-        print(
-            f"{kind:32s} {t.right + t.missed + t.nothing:6d} {t.right:6d} {t.wrong:6d} {t.missed:6d} {t.precision:9.4f} {t.recall:7.4f}"
-        )
-    print(
-        f"{'in all':32s} {'':6s} {total.right:6d} {total.wrong:6d} {total.missed:6d} {total.precision:9.4f} {total.recall:7.4f}"
-    )
+    print(f"\n{title}")
+    print("spelt".ljust(28), " right  wrong missed not there precision  recall")
+    for tally in tallies.values():
+        total.add(tally)
+    for kind, t in [*tallies.items(), ("in all", total)]:
+        counts = f"{t.right:6d} {t.wrong:6d} {t.missed:6d} {t.nothing:9d}"
+        print(f"{kind:28s} {counts} {t.precision:9.4f} {t.recall:7.4f}")
     return total
 
 

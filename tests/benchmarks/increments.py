@@ -36,7 +36,10 @@ NEW = date(2024, 6, 15)  # the day that comes in: a Saturday in the middle of it
 TEMPLATE, LISTENERS, TIMES = 10, 40, 5
 ENVIRONMENTS = {"pandas": "laptop", "duckdb": "workstation"}
 EXPECTED = 1.2  # what a daily output may cost after the longest history, against the shortest
-DAILY = ("events/listens", "events/sessions", "derived/plays", "derived/artist_plays", "derived/names")
+DAILY = (
+    *("events/identities", "events/replaced_listens", "events/listens", "events/sessions"),
+    *("derived/plays", "derived/artist_plays", "derived/names"),
+)
 TABLES = (*DAILY, "derived/charts_daily")
 CUMULATIVE = "derived/charts_all_time"
 ASSETS = (*TABLES, *(f"derived/charts_{p.name}" for p in PERIODS[1:]), CUMULATIVE)

@@ -104,7 +104,14 @@ PLANTED = [
             ("an instant of the next day", "bounded", changed(listened_at=NEXT_DAY)),
             ("an instant of the day before", "bounded", changed(listened_at=NEXT_DAY - timedelta(days=1, seconds=1))),
             ("an id that is no UUID", "referential", changed(recording_id="no-uuid")),
+            ("a row lost", "accounted", fewer),
         ],
+        "events/identities": [
+            UNIQUE,
+            COMPLETE,
+            ("an id that is no UUID", "well_formed", changed(recording_id="no-uuid")),
+        ],
+        "events/replaced_listens": [UNIQUE, COMPLETE],
         "events/sessions": [
             UNIQUE,
             COMPLETE,
