@@ -11,6 +11,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from assets.content.lyrics import LYRICS
+from assets.content.recordings import RECORDINGS
 from assets.events.imports import RAW_LISTENS
 from tests.oracle import Row
 
@@ -397,6 +398,15 @@ def many_raw_listens(rows: int, users: int = 500, recordings: int = 2_000, days:
         "import_id": pa.array(file.astype(str)),
     }
     return pa.table(columns).select(RAW_LISTENS.names).cast(RAW_LISTENS)
+
+
+def many_recordings(count: int) -> pa.Table:
+    """A part of what the random raw listens name, some of it spelt otherwise."""
+    rows = [
+        known(str(uuid.UUID(int=n)), f"{'Artst' if n % 7 == 0 else 'Artist'} {n % 300}", f"Song {n}")
+        for n in range(count)
+    ]
+    return table(rows, RECORDINGS)
 
 
 def many_lyrics(texts: int, words: int = 3_000, seed: int = 1) -> pa.Table:

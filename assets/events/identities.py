@@ -16,7 +16,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.checks import complete, unique, well_formed
+from assets.checks import complete, well_formed
 from assets.events.identity import artist_id, recording_id
 from assets.partitions import DAILY
 from resources.columns import column, declare
@@ -61,8 +61,7 @@ EDITS = 2  # typos in credit and title together
 LAST = "9999"  # a release without a date comes after all others
 
 SUBMITTED = ["artist_name", "recording_name", "recording_mbid", "isrc", "artist_mbids"]
-_TEXT = [(c, pa.string()) for c in SUBMITTED]
-SUBMITTED_AS_TEXT = pa.schema(_TEXT)  # absent is empty text, since engines do not join what is null
+_TEXT = [(c, pa.string()) for c in SUBMITTED]  # absent is empty text: engines do not join what is null
 ON_DAY = pa.schema([("day", pa.date32()), *_TEXT])
 KEYED = pa.schema([("key", pa.string()), ("level", pa.int64()), *_TEXT])
 SPELT = pa.schema([("key", pa.string()), ("credited", pa.string()), ("titled", pa.string()), *_TEXT])
@@ -249,11 +248,7 @@ def identities(raw_listens: Frame, recordings: Frame) -> Frame:
     return days.per(SUBMITTED, decide, exact.concat(fuzzy), schema=IDENTITIES, kernel="arrow")
 
 
-checks = [
-    unique(identities, "day", *SUBMITTED[:-1]),
-    complete(identities, IDENTITIES),
-    well_formed(identities, "recording_id"),
-]
+checks = [complete(identities, IDENTITIES), well_formed(identities, "recording_id")]  # twice decided, listens are too
 
 
 def _on_each_day(rows: nw.LazyFrame) -> nw.LazyFrame:

@@ -156,7 +156,7 @@ def told_on(rows: nw.LazyFrame, first: date, last: date) -> nw.LazyFrame:
 def replaced_listens(context: dg.AssetExecutionContext, raw_listens: Frame, identities: Frame) -> Frame:
     """Records of listens that another record tells of already, by the UTC day they have, and which one that is."""
     first, last = (date.fromisoformat(k) for k in (context.partition_key_range.start, context.partition_key_range.end))
-    told = raw_listens.select(*OWN, "ms_played", *(c for c in SUBMITTED)).map(tell_feeds, schema=TOLD, kernel="arrow")
+    told = raw_listens.select(*OWN, "ms_played", *SUBMITTED).map(tell_feeds, schema=TOLD, kernel="arrow")
     doubtful = identify(told, identities, "recording_id").keep().per(OF, contested)
     given_way = doubtful.per(OF, replaced, schema=REPLACED_LISTENS, kernel="arrow")
     return given_way.map(partial(told_on, first=first, last=last))

@@ -14,15 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 
 import resources.lake
-from assets.content.lyrics import LYRICS
 from assets.derived.charts import KEY, as_entity, calendar, count_listeners, into_periods
-from assets.events.imports import RAW_LISTENS
 from assets.partitions import DAY
 from resources.engines.pandas import PandasEngine
 from resources.frame import Engine, Frame, conform
 from resources.lake import Lake, write_files
 from tests.oracle import begin
-from tests.tables import LEAP, many_lyrics, many_raw_listens
+from tests.tables import LEAP, many_lyrics, many_raw_listens, many_recordings
 from tests.transformations import TRANSFORMATIONS, Span, Transformation
 
 LISTENS, DAYS, TEXTS = 200_000, 40, 4_000
@@ -48,8 +46,12 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    found = World(Lake(tmp_path_factory.mktemp("lake")), {"raw_listens": RAW_LISTENS, "lyrics": LYRICS})
-    given = {"raw_listens": many_raw_listens(LISTENS, days=DAYS), "lyrics": many_lyrics(TEXTS)}
+    given = {
+        "raw_listens": many_raw_listens(LISTENS, days=DAYS),
+        "lyrics": many_lyrics(TEXTS),
+        "recordings": many_recordings(400),
+    }
+    found = World(Lake(tmp_path_factory.mktemp("lake")), {name: table.schema for name, table in given.items()})
     with patch.object(resources.lake, "FILE_ROWS", 20_000):  # many files, as of many days
         for name, table in given.items():
             found.lake.replace(name, iter([table]), found.schemas[name])
