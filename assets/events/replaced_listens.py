@@ -117,8 +117,7 @@ def replaced(heard: pa.Table) -> pa.Table:
     at, ended = (heard[c].cast(pa.int64()).fill_null(-1).to_numpy() for c in ("listened_at", "ended_at"))
     minutes = pc.is_in(heard["source"], pa.array(TO_THE_MINUTE)).to_numpy()
 
-    begins = np.ones(len(heard), bool)  # the first of its feed at its instant
-    begins[1:] = (group[1:] != group[:-1]) | (at[1:] != at[:-1]) | (feed[1:] != feed[:-1])
+    begins = _begins(group) | _begins(at) | _begins(feed)  # the first of its feed at its instant
     first = np.maximum.accumulate(np.where(begins, np.arange(len(heard)), 0))
     loser, winner = [np.flatnonzero(~begins)], [first[~begins]]
     rule = [np.zeros(len(loser[0]), np.int64)]
@@ -134,7 +133,7 @@ def replaced(heard: pa.Table) -> pa.Table:
         rule.append(np.full(len(a), number))
     lost, won, why = (np.concatenate(x) for x in (loser, winner, rule))
     best = np.lexsort((feed[won], lost))  # of several, that of the feed that knows most
-    best = best[np.append(True, lost[best][1:] != lost[best][:-1])]
+    best = best[_begins(lost[best])]
     return _rows(heard, lost[best], won[best], why[best])
 
 
@@ -192,7 +191,7 @@ class _Pairs:
             if not len(a):
                 break
             order = np.lexsort((b, wait, ours))
-            nearest = order[np.append(True, ours[order][1:] != ours[order][:-1])]
+            nearest = order[_begins(ours[order])]
             chosen = a[nearest] * (len(self.feed)) + b[nearest]
             mutual = nearest[np.isin(b[nearest] * len(self.feed) + a[nearest], chosen)]
             self.taken = np.concatenate([self.taken, ours[mutual], theirs[mutual]])
@@ -223,6 +222,15 @@ def _near(group: Any, at: Any, when: Any, minutes: Any) -> tuple[Any, Any, Any]:
     wait = np.abs(at[b] - when[a])
     close = (a != b) & (wait <= np.where(minutes[a] | minutes[b], coarse, fine))
     return a[close], b[close], wait[close]
+
+
+def _begins(values: Any) -> Any:
+    """Which of sorted values are not like the one before."""
+    import numpy as np
+
+    begins = np.ones(len(values), bool)
+    begins[1:] = values[1:] != values[:-1]
+    return begins
 
 
 def _joined(rows: pa.Table, columns: Sequence[str]) -> pa.Array:
