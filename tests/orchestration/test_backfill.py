@@ -114,7 +114,7 @@ def test_days_are_made_twice_only_where_something_reads_ahead() -> None:
     selected = "key:derived/plays or key:derived/charts_daily"
     parts = plan(PLATFORM, date(2023, 1, 1), date(2023, 3, 31), 10, selected, TODAY)
     days = [day for part in parts for day in periods(part)]
-    assert len(days) == len(set(days)) == 92
+    assert len(days) == len(set(days)) == 94
     assert {part.job for part in parts} == {"daily"}
 
 
@@ -223,7 +223,7 @@ def killed(laptop: World, tmp_path_factory: pytest.TempPathFactory) -> Mapping[s
     """The same backfill on two engines, killed and resumed side by side."""
     pool = ThreadPoolExecutor()
     return {
-        name: pool.submit(killed_twice, emptied(laptop, tmp_path_factory.mktemp(name)), name, *SPAN, "--days", "3")
+        name: pool.submit(killed_twice, emptied(laptop, tmp_path_factory.mktemp(name)), name, *SPAN, "--days", "4")
         for name in ("laptop", "workstation")
     }
 
@@ -252,12 +252,12 @@ def test_a_killed_backfill_goes_on_with_the_run_it_was_killed_in(
 
 def test_a_backfill_tells_how_far_it_is_and_what_was_done_before(killed: Mapping[str, Future[Killed]]) -> None:
     found = killed["laptop"].result()
-    assert " ".join(found.said[0][0].split()).startswith("daily from 2025-02-27 through 2025-02-28 2 of 6 days ")
-    assert found.said[1][0] == "Going on where it stopped: 1 of 12 runs were done before.\n"
-    assert " ".join(found.said[1][1].split()).startswith("daily from 2025-02-28 through 2025-03-02 4 of 6 days ")
+    assert " ".join(found.said[0][0].split()).startswith("daily from 2025-02-26 through 2025-02-27 2 of 8 days ")
+    assert found.said[1][0] == "Going on where it stopped: 1 of 13 runs were done before.\n"
+    assert " ".join(found.said[1][1].split()).startswith("daily from 2025-02-26 through 2025-03-01 4 of 8 days ")
     last = found.process.out.splitlines()
-    assert last[0] == "Going on where it stopped: 4 of 12 runs were done before."
-    assert len(last) == 1 + 8  # a line for each run
+    assert last[0] == "Going on where it stopped: 4 of 13 runs were done before."
+    assert len(last) == 1 + 9  # a line for each run
     assert all(line.endswith(" left") for line in last[1:])
 
 
@@ -276,7 +276,7 @@ def test_sessions_that_reach_into_the_first_day_of_the_next_run_are_whole(tmp_pa
     sessions = rows(tmp_path, "events/sessions")
     assert [r["started_at"] for r in sessions if r["listens"] == 2] == [m - timedelta(minutes=10) for m in midnights]
     assert len(sessions) == 2 * len(midnights)
-    assert len(parts_of(tmp_path)) == 6  # every midnight was between two runs
+    assert len(parts_of(tmp_path)) == 8  # every midnight was between two runs
 
 
 def test_a_backfill_that_came_to_its_end_begins_anew(laptop: World, tmp_path: Path) -> None:
@@ -303,7 +303,7 @@ def test_a_backfill_stops_at_a_run_that_fails_and_goes_on_there_once_that_is_men
     process = Process(command, data)
     assert process.code == 1
     assert process.err.count("\n") == 1, process.err
-    assert process.err.startswith("tutti: daily from 2025-02-27 through 2025-03-02: ")
+    assert process.err.startswith("tutti: daily from 2025-02-26 through 2025-03-01: ")
     assert "the same command goes on from here" in process.err
     for path, content in files.items():
         path.write_bytes(content)
