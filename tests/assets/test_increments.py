@@ -118,7 +118,7 @@ def run(name: str, engine: Engine, rows: list[Row], span: Span) -> Frame:
     made = BY_NAME[name]
     given = [answer(rows) for answer in ROLLUPS] if name.startswith("charts") else made.prepare(rows, EVER)
     frames = []
-    for table, input in zip(given, ASSETS[name].keys_by_input_name, strict=True):
+    for table, input in zip(given, made.reads, strict=True):
         if input != "recordings":
             first, last = read(ASSETS[name], input, span)
             table = [r for r in table if first <= r["day"] <= last]
