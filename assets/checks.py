@@ -110,6 +110,32 @@ def referential(asset: dg.AssetsDefinition, catalogue: list[str]) -> dg.AssetChe
     return check
 
 
+def accounted(asset: dg.AssetsDefinition, told: dg.AssetKey, replaced: dg.AssetKey) -> dg.AssetChecksDefinition:
+    """Every record told on these days is a row of this table, or was replaced by another record: none is lost."""
+
+    @dg.asset_check(
+        asset=asset,
+        name="accounted",
+        description=f"Rows here and in {'/'.join(replaced.path)} are as many as in {'/'.join(told.path)}.",
+        blocking=True,
+        partitions_def=asset.partitions_def,
+        additional_deps=[told, replaced],
+    )
+    def check(
+        context: dg.AssetCheckExecutionContext, rows: Frame, io_manager: dg.ResourceParam[LakeIO]
+    ) -> dg.AssetCheckResult:
+        keys = context.op_execution_context.partition_key_range
+        days = Slice("day", date.fromisoformat(keys.start), date.fromisoformat(keys.end))
+        schema = pa.schema([("day", pa.date32())])
+        tables = (("rows told", told), ("rows replaced", replaced))
+        found = {what: _total(io_manager.open(key, schema, days).map(count)) for what, key in tables}
+        found["rows here"] = _total(rows.select("day").map(count))
+        lost = found["rows told"] - found["rows replaced"] - found["rows here"]
+        return dg.AssetCheckResult(passed=lost == 0, metadata=found | {"rows lost": lost})
+
+    return check
+
+
 def totals(
     asset: dg.AssetsDefinition,
     upstream: dg.AssetKey,

@@ -17,6 +17,8 @@ BY_HAND = "tutti/by_hand"  # tags a run from the command line, which itself star
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"  # Dagster's own
 CUMULATIVE = "tutti/cumulative"  # tags a run whose cost grows with history: `dagster.yaml` lets one go at a time
 
+LISTENS_REACH = timedelta(days=1)  # as far as a record of a day changes which listens there are
+REACH = timedelta(days=2)  # as far as it changes tables of days: sessions, by way of listens; the graph holds this
 QUIET = timedelta(days=365)  # a run costs seconds, a day in a run milliseconds: beyond this, two runs cost less
 
 IMPORTED = dg.AssetSelection.assets(
@@ -103,15 +105,19 @@ def following(first: date, last: date, today: date) -> list[tuple[str, dg.Partit
 def reached(period: Period, first: date, last: date, today: date) -> dg.PartitionKeyRange:
     """The partitions that listens of the days from `first` to `last` can change.
 
-    A session reaches into the day after it began, a chart looks back one period and actives a month: so of days one
-    more before, and of each period as many more after as look back at it.
+    A record may replace one of a neighbouring day, so listens change a day further on either side; what is made of
+    days and their neighbours changes up to `REACH` days further. A chart looks back one period and actives a month: so
+    of each period as many more after as look back at it.
     """
     assert period.partitions is not None
-    end = period.first(last)
-    for _ in range(period.reach):
-        end = period.following(end)
+    if period.name == "daily":
+        start, end = first - REACH, last + REACH
+    else:
+        start, end = period.first(first - LISTENS_REACH), period.first(last + LISTENS_REACH)
+        for _ in range(period.reach):
+            end = period.following(end)
     end = min(end, period.first(today))
-    start = min(period.first(first - timedelta(days=1) if period.name == "daily" else first), end)
+    start = min(start, end)
     return dg.PartitionKeyRange(
         max(start.isoformat(), period.partitions.get_first_partition_key() or ""), end.isoformat()
     )

@@ -10,11 +10,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction
-from itertools import groupby, pairwise
+from itertools import combinations, groupby, pairwise
 from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
+
+from resources.naming import Name, edits, taken_apart
 
 Row: TypeAlias = dict[str, Any]
 
@@ -34,19 +36,169 @@ def assert_same(got: pa.Table, want: Iterable[Row], schema: pa.Schema) -> None:
         assert all(_close(x, y) for x, y in zip(a, b, strict=True)), f"{a} is not {b} in {row}"
 
 
-def listens(raw: Sequence[Row]) -> list[Row]:
-    """Each listen once, that of the first import, file and record."""
-    found: dict[Any, Row] = {}
-    for row in sorted(raw, key=lambda r: (r["import_id"], r["file"], r["record"]), reverse=True):
-        credit, title = _normal(row["artist_name"]), _normal(row["recording_name"])
-        played = row["ms_played"]
-        listen = row | {
-            "recording_id": row["recording_mbid"] or str(uuid.uuid5(NAMESPACE, f"recording\x1f{credit}\x1f{title}")),
-            "artist_ids": row["artist_mbids"] or [str(uuid.uuid5(NAMESPACE, f"artist\x1f{credit}"))],
-            "ended_at": None if played is None else row["listened_at"] + timedelta(milliseconds=played),
-        }
-        found[listen["day"], listen["user_id"], listen["listened_at"], listen["recording_id"]] = listen
-    return list(found.values())
+def identities(raw: Sequence[Row], recordings: Sequence[Row]) -> list[Row]:
+    """Every name compared with every recording; how text is read is shared with the assets, and tested by tables."""
+    names = {(r["day"], *(_told(r))): r for r in raw}
+    return [
+        {c: row[c] for c in ("day", "artist_name", "recording_name", "recording_mbid", "isrc", "artist_mbids")}
+        | _identity(row, recordings)
+        for row in names.values()
+    ]
+
+
+def _told(row: Row) -> tuple[Any, ...]:
+    return (row["artist_name"], row["recording_name"], row["recording_mbid"], row["isrc"], tuple(row["artist_mbids"]))
+
+
+def _identity(row: Row, recordings: Sequence[Row]) -> Row:
+    """The recording that fits by the surest rule, of several the one released first."""
+    credit, title = row["artist_name"], row["recording_name"]
+    name, mbid = taken_apart(credit, title), row["recording_mbid"]
+    known = [(r, taken_apart(r["artist_credit"], r["title"])) for r in recordings]
+    of = name.recording
+    fitting: list[tuple[str, float, list[Row]]] = [("mbid", 1.0, [r for r in recordings if r["recording_id"] == mbid])]
+    if not mbid:
+        text = _normal(credit), _normal(title)
+        fitting += [
+            ("isrc", 0.98, [r for r in recordings if row["isrc"] and row["isrc"] in r["isrcs"]]),
+            ("name", 0.95, [r for r in recordings if (_normal(r["artist_credit"]), _normal(r["title"])) == text]),
+            ("name", 0.9, [r for r, k in known if k.letters == name.letters]),
+            ("qualifier", 0.8, [r for r, k in known if k.recording == of]),
+            ("qualifier", 0.6, [r for r, k in known if name.alone and not k.alone and k.first_credited == of]),
+        ]
+        near = [(typos, r, k) for r, k in known if (typos := _typos(name, k)) is not None]
+        fewest = min((typos for typos, _, _ in near), default=0)
+        nearest = [(r, k.recording) for typos, r, k in near if typos == fewest]
+        if len({recording for _, recording in nearest}) == 1:
+            fitting.append(("fuzzy", 0.7 if fewest < 2 else 0.55, [r for r, _ in nearest]))
+        plain = [r for r, k in known if name.version and not k.version and k.any_version == name.any_version]
+        fitting.append(("version", 0.4, plain))
+    for rule, confidence, found in fitting:
+        if found:
+            best = min(found, key=lambda r: (r["first_release_date"] or "9999", r["recording_id"]))
+            return {
+                "recording_id": best["recording_id"],
+                "artist_ids": best["artist_ids"],
+                "rule": rule,
+                "confidence": confidence * (0.6 if len(found) > 1 else 1),
+                "artist_credit": best["artist_credit"],
+                "title": best["title"],
+            }
+    own = str(uuid.uuid5(NAMESPACE, f"recording\x1f{_normal(credit)}\x1f{_normal(title)}"))
+    return {
+        "recording_id": mbid or own,
+        "artist_ids": row["artist_mbids"] or [str(uuid.uuid5(NAMESPACE, f"artist\x1f{_normal(credit)}"))],
+        "rule": "mbid" if mbid else "unmapped",
+        "confidence": 1.0 if mbid else 0.0,
+        "artist_credit": None,
+        "title": None,
+    }
+
+
+def _typos(ours: Name, theirs: Name) -> int | None:
+    """The typos between two recordings, if they share letters at an end of credit and title, or all of either."""
+    (credit, title), (other_credit, other_title) = (
+        ["".join(w for w in words if not w.isdigit() and w != "the") for words in (n.lead, n.title)]
+        for n in (ours, theirs)
+    )
+    ends = [_ends(a, b) for a, b in ((credit, other_credit), (title, other_title))]
+    if not (all(ends) or credit == other_credit or title == other_title):
+        return None
+    one = edits(ours.lead, theirs.lead, sum(map(len, ours.title)))
+    two = edits(ours.title, theirs.title, sum(map(len, ours.lead)))
+    return None if one is None or two is None or one + two > 2 else one + two
+
+
+def _ends(a: str, b: str) -> bool:
+    return bool({a[:3], a[-3:]} & {b[:3], b[-3:]})
+
+
+SOURCES = ("spotify", "listenbrainz", "maloja", "panoscrobbler", "lastfm", "librefm", "spotify_account")
+
+
+def replaced(raw: Sequence[Row], identities: Sequence[Row], first: date, last: date) -> list[Row]:
+    """The records of these days that tell once more of a listen, each with the one it gives way to."""
+    ids = {(r["day"], *_told(r)): r["recording_id"] for r in identities}
+    named = [r | {"recording_id": ids[r["day"], *_told(r)]} for r in raw if (r["day"], *_told(r)) in ids]
+    found: list[tuple[Row, Row, str]] = []
+    for heard in _grouped(named, "user_id", "recording_id").values():
+        heard = sorted(heard, key=lambda r: (r["listened_at"], r["import_id"], r["file"], r["record"]))
+        once: dict[Any, Row] = {}
+        for row in heard:
+            kept = once.setdefault((_feed(row), row["listened_at"]), row)
+            if kept is not row:
+                found.append((row, kept, "same instant"))
+        feeds = sorted({feed for feed, _ in once})
+        partners: dict[int, list[tuple[Any, Row, str]]] = defaultdict(list)
+        rows: dict[int, Row] = {}
+        for better, worse in combinations(feeds, 2):
+            for ours, theirs, rule in _paired(*([r for (f, _), r in once.items() if f == x] for x in (better, worse))):
+                partners[id(theirs)].append((better, ours, rule))
+                rows[id(theirs)] = theirs
+        for key, all_of_it in partners.items():
+            _, winner, rule = min(all_of_it, key=lambda p: p[0])
+            found.append((rows[key], winner, rule))
+    kept_columns = ("listened_at", "source", "client", "file", "record", "import_id")
+    return [
+        loser | {"rule": rule} | {f"kept_{c}": winner[c] for c in kept_columns}
+        for loser, winner, rule in found
+        if first <= loser["day"] <= last
+    ]
+
+
+def _feed(row: Row) -> tuple[int, str, str]:
+    rank = SOURCES.index(row["source"]) if row["source"] in SOURCES else len(SOURCES)
+    return rank, row["source"], row["client"] or ""
+
+
+def _paired(ours: list[Row], theirs: list[Row]) -> list[tuple[Row, Row, str]]:
+    """The records of two feeds that are one listen."""
+    found: list[tuple[Row, Row, str]] = []
+    for rule, wait in (("same start", _wait_for_start), ("end for start", _wait_for_end)):
+        for _ in range(3):
+            near = {
+                (i, j): w for i, a in enumerate(ours) for j, b in enumerate(theirs) if (w := wait(a, b)) is not None
+            }
+            mutual = [
+                (ours[i], theirs[j])
+                for i, j in near
+                if j == min((w, theirs[y]["listened_at"], y) for (x, y), w in near.items() if x == i)[2]
+                and i == min((w, ours[x]["listened_at"], x) for (x, y), w in near.items() if y == j)[2]
+            ]
+            found += [(a, b, rule) for a, b in mutual]
+            ours = [r for r in ours if all(r is not a for a, _ in mutual)]
+            theirs = [r for r in theirs if all(r is not b for _, b in mutual)]
+    return found
+
+
+def _close_enough(a: Row, b: Row, wait: timedelta) -> timedelta | None:
+    minutes = "spotify_account" in (a["source"], b["source"])
+    return wait if wait <= timedelta(seconds=60 if minutes else 10) else None
+
+
+def _wait_for_start(a: Row, b: Row) -> timedelta | None:
+    return _close_enough(a, b, abs(a["listened_at"] - b["listened_at"]))
+
+
+def _wait_for_end(a: Row, b: Row) -> timedelta | None:
+    waits = []
+    for x, y in ((a, b), (b, a)):
+        if x["ms_played"] is not None and x["ms_played"] <= 7_200_000:
+            waits.append(abs(x["listened_at"] + timedelta(milliseconds=x["ms_played"]) - y["listened_at"]))
+    return min((w for w in waits if _close_enough(a, b, w) is not None), default=None)
+
+
+def listens(raw: Sequence[Row], identities: Sequence[Row], replaced: Sequence[Row]) -> list[Row]:
+    """Each listen once: what did not give way, with what was decided of its names."""
+    gone = {(r["import_id"], r["file"], r["record"]) for r in replaced}
+    ids = {(r["day"], *_told(r)): r for r in identities}
+    return [
+        row
+        | {c: ids[row["day"], *_told(row)][c] for c in ("recording_id", "artist_ids")}
+        | {"ended_at": None if (ms := row["ms_played"]) is None else row["listened_at"] + timedelta(milliseconds=ms)}
+        for row in raw
+        if (row["import_id"], row["file"], row["record"]) not in gone
+    ]
 
 
 def sessions(listens: Sequence[Row], first: date, last: date) -> list[Row]:

@@ -76,19 +76,25 @@ def raw(when: datetime, record: int, user: str = "ada", **changes: Any) -> Row:
     return row | changes
 
 
-def recording(id: str, length_ms: int | None) -> Row:
+def known(id: str, credit: str, title: str, **changes: Any) -> Row:
     """A row of `content/recordings`."""
-    return {
+    row = {
         "recording_id": id,
-        "title": "Song",
-        "artist_credit": "Artist",
-        "artist_ids": ["x"],
+        "title": title,
+        "artist_credit": credit,
+        "artist_ids": [f"artist of {id}"],
         "release_id": None,
-        "length_ms": length_ms,
+        "length_ms": None,
         "isrcs": [],
         "first_release_date": None,
         "provenance": "test",
     }
+    return row | changes
+
+
+def recording(id: str, length_ms: int | None) -> Row:
+    """A row of `content/recordings` that is known by its length."""
+    return known(id, "Artist", "Song", length_ms=length_ms)
 
 
 def run_of(start: datetime, step: timedelta, count: int, user: str = "ada", **changes: Any) -> list[Row]:
@@ -133,6 +139,94 @@ def raw_listens() -> st.SearchStrategy[list[Row]]:
         max_size=20,
     )
     return rows.map(lambda drawn: [raw(record=i % 12, **d) for i, d in enumerate(drawn)]).map(_recorded_once)
+
+
+FEEDS = (("spotify", None), ("lastfm", None), ("listenbrainz", "a"), ("listenbrainz", "b"), ("spotify_account", None))
+
+
+def feeds(
+    days: Sequence[date] = (LEAP, LEAP + timedelta(days=1), LEAP + timedelta(days=2)),
+) -> st.SearchStrategy[list[Row]]:
+    """Plays as several feeds tell them: seconds apart, by their ends, twice or not at all, and about midnight."""
+    told = st.fixed_dictionaries(
+        {
+            "feed": st.sampled_from(FEEDS),
+            "off": st.sampled_from((0, 0, 1, -3, 5, 10, 11, -30, 60, 180, 185)),
+            "ms_played": st.sampled_from((None, 0, 180_000, 7_200_000, 7_200_001)),
+            "import_id": st.sampled_from("01"),
+        }
+    )
+    play = st.tuples(
+        st.sampled_from(days),
+        st.sampled_from((0, 1, 3, 6, 600, 1320, 1436, 1439)),
+        st.sampled_from(USERS[:2]),
+        st.sampled_from(("Song", "Song (Live)")),
+        st.lists(told, min_size=1, max_size=5),
+    )
+    return st.lists(play, max_size=6).map(_told_by_feeds)
+
+
+def _told_by_feeds(plays: Sequence[tuple[date, int, str, str, list[Row]]]) -> list[Row]:
+    rows = []
+    for day, minute, user, title, told in plays:
+        for t in told:
+            source, client = t["feed"]
+            when = at(day, minute) + timedelta(seconds=t["off"])
+            more = {"source": source, "client": client, "ms_played": t["ms_played"], "import_id": t["import_id"]}
+            rows.append(raw(when, len(rows), user, recording_name=title, **more))
+    return rows
+
+
+CATALOGUE = [
+    known("c1", "Artist", "Song", isrcs=["GBAAA0000001"], first_release_date="1999"),
+    known("c2", "The Artists & Others", "Another Song, No. 2"),
+    known("c3", "The Artists & Others", "Another Song, No. 3", first_release_date="2001-05"),
+    known("c4", "Straße", "É", first_release_date="2001"),
+    known("c5", "Straße", "É", first_release_date="2000-12-31", isrcs=["GBAAA0000001"]),
+    known("c6", "Björk feat. Someone", "Longer Title of a Song (Live)"),
+    known("c7", "Björk", "Longer Title of a Song"),
+    known("m1", "ガ", "नमस्ते"),
+    known("c8", "Björka", "Longer Title of a Songs"),
+    known("c9", "愛してる", "!!!"),
+]
+SPELT = (
+    *(("Artist", "Song"), ("ARTIST ", "Song (Live at Wembley 1986)"), ("Artst", "Song")),
+    *(("Artist", "Song - 2011 Remaster"), ("Artists", "Another Song 2"), ("Artists & Others", "Another Song 4")),
+    *(("The Artists and Others", "Anothr Song, No. 3"), ("Others & the Artists", "Another Song No. 2")),
+    *(("strasse", "e"), ("Bjork", "Longer Title of a Song"), ("Bjoerk", "Longer Titel of a Sonk")),
+    *(("Björk ft. Someone Else", "Longer Title of a Song [Live]"), ("Björk", "Longer Title of a Song (Demo)")),
+    *(
+        ("ガ", "नमस्ते"),
+        ("愛してる", "!!!"),
+        ("愛してる", "???"),
+        ("Nobody", "Nothing"),
+        ("Björk", "Longer Title of a Songss"),
+    ),
+)
+
+
+def names() -> st.SearchStrategy[list[Row]]:
+    """Raw listens of two days whose names are spelt in many ways."""
+    row = st.fixed_dictionaries(
+        {
+            "when": instants([LEAP, LEAP + timedelta(days=1)]),
+            "name": st.one_of(st.sampled_from(SPELT), st.tuples(st.sampled_from(TITLES), st.sampled_from(TITLES))),
+            "recording_mbid": st.sampled_from((None, None, None, "m1", "m2")),
+            "isrc": st.sampled_from((None, None, None, "GBAAA0000001", "GBAAA0000002")),
+            "artist_mbids": st.sampled_from(([], ["x"], ["y", "x"])),
+        }
+    )
+    return st.lists(row, max_size=20).map(
+        lambda drawn: [
+            raw(
+                record=n,
+                artist_name=d["name"][0],
+                recording_name=d["name"][1],
+                **{k: v for k, v in d.items() if k != "name"},
+            )
+            for n, d in enumerate(drawn)
+        ]
+    )
 
 
 def _recorded_once(rows: Sequence[Row]) -> list[Row]:
@@ -233,6 +327,22 @@ TRICKY_RAW = [
     raw(at(LEAP), 10, "é", artist_name="ǰ", recording_name="ΐ"),  # one letter each, until case is folded
     raw(at(LEAP), 9, ms_played=24 * 86_400_000, recording_mbid="m3"),
 ]
+SECOND = timedelta(seconds=1)
+TRICKY_FEEDS = [
+    *[raw(at(LEAP, 3 * n), n, source="spotify", ms_played=180_000) for n in range(4)],  # looped, by two feeds
+    *[raw(at(LEAP, 3 * n) + 4 * SECOND, 10 + n, source="lastfm", file="b") for n in range(4)],
+    *[raw(at(LEAP, 60 + 0.1 * n), 20 + n, source="spotify") for n in range(3)],  # three of one feed, seconds apart
+    raw(at(LEAP, 60) + 5 * SECOND, 23, source="lastfm"),  # between two
+    *[
+        raw(at(LEAP, 24 * 60) + s * SECOND, 30 + n, source=f)
+        for n, (s, f) in enumerate(((-4, "lastfm"), (4, "spotify")))
+    ],
+    raw(at(LEAP, 24 * 60 - 60), 40, "bob", source="spotify", ms_played=7_200_000),  # ends on the next day
+    raw(at(LEAP, 24 * 60 + 60), 41, "bob", source="lastfm"),
+    *[raw(at(LEAP, 5) + 8 * n * SECOND, 50 + n, "ed", source="listenbrainz", client=c) for n, c in enumerate("abca")],
+    *[raw(at(LEAP, 90), 60 + n, "é", source=s) for n, s in enumerate(("other", "lastfm", "spotify", "spotify"))],
+]
+TRICKY_NAMES = [raw(at(LEAP, n), n, artist_name=a, recording_name=t) for n, (a, t) in enumerate(SPELT)]
 TRICKY_LISTENS = distinct(
     [
         *day_and_night("three days", LEAP, 3),
@@ -269,7 +379,7 @@ TRICKY_LYRICS = sung(
 )
 
 
-CATALOGUE = [
+LENGTHS = [
     recording("a", 266_666),  # of which 240,000 ms are a little more than nine tenths
     recording("B", 266_667),  # and of this a little less
     recording("b", None),
@@ -322,11 +432,19 @@ def many_raw_listens(rows: int, users: int = 500, recordings: int = 2_000, days:
     return pa.table(columns).select(RAW_LISTENS.names).cast(RAW_LISTENS)
 
 
-def many_recordings(recordings: int = 2_000, seed: int = 1) -> pa.Table:
-    """A catalogue of the random recordings that have an id, and of some that nobody hears."""
-    chance = np.random.default_rng(seed)
-    lengths = [n if n > 20_000 else None for n in chance.integers(0, 400_000, 2 * recordings).tolist()]
-    return table([recording(str(uuid.UUID(int=n)), lengths[n]) for n in range(2 * recordings)], RECORDINGS)
+def many_recordings(count: int, seed: int = 1) -> pa.Table:
+    """A part of what the random raw listens name, some of it spelt otherwise, most of it of known length."""
+    lengths = np.random.default_rng(seed).integers(0, 400_000, count).tolist()
+    rows = [
+        known(
+            str(uuid.UUID(int=n)),
+            f"{'Artst' if n % 7 == 0 else 'Artist'} {n % 300}",
+            f"Song {n}",
+            length_ms=length if length > 20_000 else None,
+        )
+        for n, length in enumerate(lengths)
+    ]
+    return table(rows, RECORDINGS)
 
 
 def many_lyrics(texts: int, words: int = 3_000, seed: int = 1) -> pa.Table:

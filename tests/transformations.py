@@ -18,11 +18,13 @@ from assets.derived.charts import CHART
 from assets.derived.lyrics_word_counts import WORD_COUNTS
 from assets.derived.names import NAMES
 from assets.derived.plays import ARTIST_PLAYS, PLAYS
-from assets.events import actives, activity, listens, retention, sessions, streaks
+from assets.events import actives, activity, identities, listens, replaced_listens, retention, sessions, streaks
 from assets.events.actives import ACTIVES
 from assets.events.activity import ACTIVITY
+from assets.events.identities import IDENTITIES
 from assets.events.imports import RAW_LISTENS
 from assets.events.listens import LISTENS
+from assets.events.replaced_listens import REPLACED_LISTENS
 from assets.events.retention import RETENTION
 from assets.events.sessions import SESSIONS
 from assets.events.streaks import STREAKS
@@ -30,7 +32,20 @@ from assets.partitions import FIRST_DAY
 from resources.frame import Engine, Frame
 from tests import oracle, tables
 from tests.oracle import Row
-from tests.tables import CATALOGUE, LEAP, TRICKY_LISTENS, TRICKY_LYRICS, TRICKY_RAW, at, listen, raw, sung
+from tests.tables import (
+    CATALOGUE,
+    LEAP,
+    LENGTHS,
+    TRICKY_FEEDS,
+    TRICKY_LISTENS,
+    TRICKY_LYRICS,
+    TRICKY_NAMES,
+    TRICKY_RAW,
+    at,
+    listen,
+    raw,
+    sung,
+)
 
 Span = tuple[date, date]
 
@@ -138,13 +153,13 @@ SESSIONS_OF_LISTENS = Transformation(
 
 def _activity(rows: list[Row], span: Span) -> list[list[Row]]:
     """All activity."""
-    return [oracle.activity(rows, CATALOGUE)]
+    return [oracle.activity(rows, LENGTHS)]
 
 
 def _month_of_activity(rows: list[Row], span: Span) -> list[list[Row]]:
     """The activity that actives read: of their days and of the month before."""
     before = span[0] - timedelta(days=29)
-    return [oracle.activity([r for r in rows if before <= r["day"] <= span[1]], CATALOGUE)]
+    return [oracle.activity([r for r in rows if before <= r["day"] <= span[1]], LENGTHS)]
 
 
 ACTIVITY_OF_LISTENS = Transformation(
@@ -155,7 +170,7 @@ ACTIVITY_OF_LISTENS = Transformation(
     lambda listens, recordings, span: oracle.activity(listens, recordings),
     _at_any_time(tables.listens()),
     LISTENED,
-    lambda rows, span: [rows, CATALOGUE],
+    lambda rows, span: [rows, LENGTHS],
 )
 ACTIVES_OF_ACTIVITY = Transformation(
     "actives",
@@ -192,16 +207,54 @@ STREAKS_OF_ACTIVITY = Transformation(
     LISTENED,
     _activity,
 )
+IDENTITIES_OF_NAMES = Transformation(
+    "identities",
+    {"raw_listens": RAW_LISTENS, "recordings": RECORDINGS},
+    IDENTITIES,
+    work_of(identities.identities),
+    lambda raw, recordings, span: oracle.identities(raw, recordings),
+    _at_any_time(tables.names()),
+    _hard([raw(at(LEAP), 0)], [*TRICKY_NAMES, *TRICKY_RAW]),
+    lambda rows, span: [rows, CATALOGUE],
+)
+
+
+def identified(rows: list[Row], span: Span) -> list[list[Row]]:
+    """Raw listens and what their names are."""
+    return [rows, oracle.identities(rows, CATALOGUE)]
+
+
+def decided(rows: list[Row], span: Span) -> list[list[Row]]:
+    """Raw listens, what their names are, and which of them gave way."""
+    ids = oracle.identities(rows, CATALOGUE)
+    return [rows, ids, oracle.replaced(rows, ids, date.min, date.max)]
+
+
+TOLD = st.tuples(st.one_of(tables.feeds(), tables.raw_listens()), AMONG_DAYS)
+REPLACED = Transformation(
+    "replaced_listens",
+    {"raw_listens": RAW_LISTENS, "identities": IDENTITIES},
+    REPLACED_LISTENS,
+    work_of(replaced_listens.replaced_listens),
+    lambda raw, ids, span: oracle.replaced(raw, ids, *span),
+    TOLD,
+    _hard([raw(at(LEAP), 0)], [*TRICKY_FEEDS, *(r | {"import_id": "tricky"} for r in TRICKY_RAW)], WEEK),
+    identified,
+)
+ONCE = Transformation(
+    "listens",
+    {"raw_listens": RAW_LISTENS, "identities": IDENTITIES, "replaced_listens": REPLACED_LISTENS},
+    LISTENS,
+    work_of(listens.listens),
+    lambda raw, ids, replaced, span: oracle.listens(raw, ids, replaced),
+    TOLD,
+    _hard([raw(at(LEAP), 0)], TRICKY_RAW),
+    decided,
+)
 TRANSFORMATIONS = (
-    Transformation(
-        "listens",
-        {"raw_listens": RAW_LISTENS},
-        LISTENS,
-        work_of(listens.listens),
-        _plain(oracle.listens),
-        _at_any_time(tables.raw_listens()),
-        _hard([raw(at(LEAP), 0)], TRICKY_RAW),
-    ),
+    IDENTITIES_OF_NAMES,
+    REPLACED,
+    ONCE,
     SESSIONS_OF_LISTENS,
     ACTIVITY_OF_LISTENS,
     ACTIVES_OF_ACTIVITY,

@@ -1,7 +1,8 @@
 """Listens: who heard which recording and when, each once.
 
-The same listen handed in twice (a file exported again, a line sent again) is one listen: one listener cannot start one
-recording twice at one instant. A recording heard again at another time is another listen.
+What is told of one listen by several records (a file exported again, a player and a scrobbler) is one listen, as
+`replaced_listens` decides; which recording it is about, `identities` decides. A recording heard again at another time
+is another listen.
 """
 
 import dagster as dg
@@ -9,8 +10,8 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.checks import bounded, complete, referential, unique
-from assets.events.identity import artist_id, recording_id
+from assets.checks import accounted, bounded, complete, referential, unique
+from assets.events.identities import SUBMITTED, as_submitted, identify
 from assets.partitions import DAILY
 from resources.columns import INSTANT, column, declare
 from resources.frame import Frame
@@ -32,43 +33,47 @@ LISTENS = pa.schema(
     ]
 )
 ARRIVAL = ["import_id", "file", "record"]
-IDENTIFIED = pa.schema(
-    [*LISTENS, *(pa.field(n, t) for n, t in zip(ARRIVAL, (pa.string(), pa.string(), pa.int64()), strict=True))]
+DECIDED = ["recording_id", "artist_ids"]
+OWN = ["day", "user_id", "listened_at", "ms_played", "source", "time_zone", "release_name", *ARRIVAL]
+TOLD = pa.schema(
+    [
+        *(LISTENS.field(n) for n in OWN if n not in ARRIVAL),
+        *zip(ARRIVAL, (pa.string(), pa.string(), pa.int64()), strict=True),
+        ("ended_at", INSTANT),
+        *((n, pa.string()) for n in SUBMITTED),
+    ]
 )
 
 
-def identify(raw: pa.Table) -> pa.Table:
-    """Give each raw listen its recording, its artists and its end."""
-    names = zip(raw["artist_name"].to_pylist(), raw["recording_name"].to_pylist(), strict=True)
-    recordings = [mbid or recording_id(*n) for mbid, n in zip(raw["recording_mbid"].to_pylist(), names, strict=True)]
-    credited = zip(raw["artist_mbids"].to_pylist(), raw["artist_name"].to_pylist(), strict=True)
-    artists = [mbids or [artist_id(credit)] for mbids, credit in credited]
+def tell_ends(raw: pa.Table) -> pa.Table:
+    """Each raw listen with its end."""
     played = pc.cast(raw["ms_played"], pa.duration("ms"))
-    columns = {
-        "recording_id": pa.array(recordings, pa.string()),
-        "artist_ids": pa.array(artists, pa.list_(pa.string())),
-        "ended_at": pc.add(raw["listened_at"], pc.cast(played, pa.duration("us"))),
-    }
-    return pa.table([columns[n] if n in columns else raw[n] for n in IDENTIFIED.names], IDENTIFIED)
+    ended = pc.add(raw["listened_at"], pc.cast(played, pa.duration("us")))
+    told = as_submitted(raw, *OWN)
+    return pa.table([ended if n == "ended_at" else told[n] for n in TOLD.names], TOLD)
 
 
-def once(listens: nw.LazyFrame) -> nw.LazyFrame:
-    """Each listen once: of equal ones the first by file and record, whatever order the files came in."""
-    key = ["day", "user_id", "listened_at", "recording_id"]
-    return listens.unique(key, keep="first", order_by=ARRIVAL).select(LISTENS.names)
+def once(told: nw.LazyFrame, replaced: nw.LazyFrame) -> nw.LazyFrame:
+    """Each listen once: without the records that gave way to others."""
+    return told.join(replaced, on=ARRIVAL, how="anti").select(*(n for n in TOLD.names if n not in ARRIVAL))
 
 
 @dg.asset(
     key_prefix="events",
-    ins={"raw_listens": dg.AssetIn(["events", "raw_listens"])},
+    ins={
+        "raw_listens": dg.AssetIn(["events", "raw_listens"]),
+        "identities": dg.AssetIn(["events", "identities"]),
+        "replaced_listens": dg.AssetIn(["events", "replaced_listens"]),
+    },
     partitions_def=DAILY,
     backfill_policy=dg.BackfillPolicy.single_run(),
     metadata=declare(LISTENS, slices="day", order=["day", "user_id", "listened_at"]),
 )
-def listens(raw_listens: Frame) -> Frame:
+def listens(raw_listens: Frame, identities: Frame, replaced_listens: Frame) -> Frame:
     """Who heard which recording and when, by the UTC day it began."""
-    identified = raw_listens.map(identify, schema=IDENTIFIED, kernel="arrow")
-    return identified.per(["day", "user_id", "listened_at", "recording_id"], once)
+    told = raw_listens.select(*OWN, *SUBMITTED).map(tell_ends, schema=TOLD, kernel="arrow")
+    unrepeated = told.per(ARRIVAL, once, replaced_listens.select(*ARRIVAL))
+    return identify(unrepeated, identities, *DECIDED).select(*LISTENS.names)
 
 
 checks = [
@@ -76,4 +81,5 @@ checks = [
     complete(listens, LISTENS),
     bounded(listens, "listened_at"),
     referential(listens, ["content", "recordings"]),
+    accounted(listens, dg.AssetKey(["events", "raw_listens"]), dg.AssetKey(["events", "replaced_listens"])),
 ]

@@ -14,11 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import resources.lake
-from assets.content.lyrics import LYRICS
-from assets.content.recordings import RECORDINGS
 from assets.derived.charts import KEY, as_entity, calendar, count_listeners, into_periods
 from assets.events.actives import NUMBERED, add_up, hold, number
-from assets.events.imports import RAW_LISTENS
 from assets.partitions import DAY
 from resources.engines.pandas import PandasEngine
 from resources.frame import Engine, Frame, conform
@@ -51,14 +48,12 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    found = World(
-        Lake(tmp_path_factory.mktemp("lake")), {"raw_listens": RAW_LISTENS, "recordings": RECORDINGS, "lyrics": LYRICS}
-    )
     given = {
         "raw_listens": many_raw_listens(LISTENS, days=DAYS),
-        "recordings": many_recordings(),
         "lyrics": many_lyrics(TEXTS),
+        "recordings": many_recordings(400),
     }
+    found = World(Lake(tmp_path_factory.mktemp("lake")), {name: table.schema for name, table in given.items()})
     with patch.object(resources.lake, "FILE_ROWS", 20_000):  # many files, as of many days
         for name, table in given.items():
             found.lake.replace(name, iter([table]), found.schemas[name])

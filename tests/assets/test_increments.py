@@ -9,18 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.derived import charts, names, plays
-from assets.events import actives, activity, listens, sessions
+from assets.derived.plays import PLAYS
+from assets.events import actives, activity, identities, listens, replaced_listens, sessions
+from assets.events.listens import LISTENS
+from assets.events.replaced_listens import REPLACED_LISTENS
 from assets.events.sessions import SESSIONS
 from assets.partitions import DAILY, PERIODS
 from resources.frame import Engine, Frame
 from resources.lake import Lake, Slice
 from tests import oracle, tables
 from tests.oracle import Row, assert_same, begin
-from tests.tables import LEAP, TRICKY_LISTENS, TRICKY_RAW
+from tests.tables import CATALOGUE, LEAP, TRICKY_FEEDS, TRICKY_LISTENS, TRICKY_NAMES
 from tests.transformations import CHARTS, SESSIONS_OF_LISTENS, TRANSFORMATIONS, Span
 
 BY_NAME = {t.name: t for t in TRANSFORMATIONS}
 ASSETS = {
+    "identities": identities.identities,
+    "replaced_listens": replaced_listens.replaced_listens,
     "listens": listens.listens,
     "sessions": sessions.sessions,
     "activity": activity.activity,
@@ -30,10 +35,13 @@ ASSETS = {
     "names": names.names,
     **{f"charts_{p.name}": asset for p, asset in zip(PERIODS, charts.charts, strict=False)},
 }
+TRICKY = {"identities": TRICKY_NAMES, "replaced_listens": TRICKY_FEEDS, "listens": TRICKY_FEEDS}
+EVER = (date.min, date.max)
 ROLLUPS = (oracle.plays, oracle.artist_plays, oracle.names)
 LATELY = range(-4, 9)  # days after the newest listen: enough to look at of a table that has a row for every day
 RANDOM_DAYS = {
-    "listens": tables.raw_listens(),
+    "identities": tables.names(),
+    **dict.fromkeys(("replaced_listens", "listens"), tables.feeds()),
     "sessions": tables.evenings(),
     "actives": tables.habits(),
     **dict.fromkeys(("activity", "plays", "artist_plays", "names"), tables.listens()),
@@ -50,7 +58,7 @@ def test_days_one_by_one_give_the_range(name: str, pandas: Engine, data: st.Data
 
 @pytest.mark.parametrize("name", ASSETS)
 def test_tricky_days_one_by_one_give_the_range(name: str, local: Engine) -> None:
-    check(name, local, TRICKY_RAW if name == "listens" else TRICKY_LISTENS)
+    check(name, local, TRICKY.get(name, TRICKY_LISTENS))
 
 
 @settings(max_examples=5)
@@ -64,6 +72,39 @@ def test_days_may_come_in_any_order(
     span = (LEAP - timedelta(days=1), LEAP + timedelta(days=4))
     stored = lake.scan("sessions", SESSIONS).table()
     assert_same(stored, SESSIONS_OF_LISTENS.oracle(heard, span=span), SESSIONS)
+
+
+@settings(max_examples=6)
+@given(told=tables.feeds(), data=st.data())
+def test_files_in_any_order_and_late_days_leave_what_all_at_once_leaves(
+    told: list[Row], data: st.DataObject, local: Engine, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Each file makes only the days again that it can change, and some files come twice."""
+    files = data.draw(st.lists(st.lists(st.sampled_from(told), max_size=6), max_size=4)) if told else []
+    arrivals = data.draw(st.permutations([told[::2], told[1::2], *files]))
+    lake = Lake(tmp_path_factory.mktemp("lake"))
+    arrived: dict[int, Row] = {}
+    for file in arrivals:
+        arrived |= {r["record"]: r for r in file}
+        changed = {r["day"] + timedelta(days=n) for r in file for n in (-1, 0, 1)}
+        for day in data.draw(st.permutations(sorted(changed))):
+            make_day(lake, local, list(arrived.values()), day)
+    ids = oracle.identities(told, CATALOGUE)
+    replaced = oracle.replaced(told, ids, *EVER)
+    heard = oracle.listens(told, ids, replaced)
+    assert_same(lake.scan("replaced", REPLACED_LISTENS).table(), replaced, REPLACED_LISTENS)
+    assert_same(lake.scan("listens", LISTENS).table(), heard, LISTENS)
+    assert_same(lake.scan("plays", PLAYS).table(), oracle.plays(heard), PLAYS)
+
+
+def make_day(lake: Lake, engine: Engine, raw: list[Row], day: date) -> None:
+    """Make the tables of a day, each from what is in the lake of the one before."""
+    span = (day, day)
+    for name, schema in (("replaced_listens", REPLACED_LISTENS), ("listens", LISTENS)):
+        made = run(name, engine, raw, span)
+        lake.replace(name.removesuffix("_listens"), made, schema, Slice("day", day, day))
+    heard = engine.read(lake.scan("listens", LISTENS, Slice("day", day, day)))
+    lake.replace("plays", BY_NAME["plays"].run(heard, span=span), PLAYS, Slice("day", day, day))
 
 
 def check(name: str, engine: Engine, rows: list[Row]) -> None:
@@ -81,17 +122,19 @@ def check(name: str, engine: Engine, rows: list[Row]) -> None:
 def run(name: str, engine: Engine, rows: list[Row], span: Span) -> Frame:
     """An asset's rows for a range of its partitions, from the days that Dagster gives it."""
     made = BY_NAME[name]
-    first, last = read(ASSETS[name], span)
-    days = [r for r in rows if first <= r["day"] <= last]
-    given = [answer(days) for answer in ROLLUPS] if name.startswith("charts") else made.prepare(days, span)
-    frames = (engine.lift(tables.table(r, s)) for r, s in zip(given, made.reads.values(), strict=True))
+    given = [answer(rows) for answer in ROLLUPS] if name.startswith("charts") else made.prepare(rows, EVER)
+    frames = []
+    for table, input in zip(given, made.reads, strict=True):
+        if input != "recordings":
+            first, last = read(ASSETS[name], input, span)
+            table = [r for r in table if first <= r["day"] <= last]
+        frames.append(engine.lift(tables.table(table, made.reads[input])))
     return made.run(*frames, span=span)
 
 
-def read(asset: dg.AssetsDefinition, span: Span) -> Span:
-    """The first and last day of what Dagster hands to an asset for a range of its partitions."""
-    input = next(iter(asset.keys_by_input_name.values()))
-    mapping, partitions = asset.get_partition_mapping(input), asset.partitions_def
+def read(asset: dg.AssetsDefinition, name: str, span: Span) -> Span:
+    """The first and last day of what Dagster hands to an asset as an input, for a range of its partitions."""
+    mapping, partitions = asset.get_partition_mapping(asset.keys_by_input_name[name]), asset.partitions_def
     if mapping is None:
         return span
     assert isinstance(partitions, dg.TimeWindowPartitionsDefinition)

@@ -37,12 +37,8 @@ TEMPLATE, LISTENERS, TIMES = 10, 40, 5
 ENVIRONMENTS = {"pandas": "laptop", "duckdb": "workstation"}
 EXPECTED = 1.2  # what a daily output may cost after the longest history, against the shortest
 DAILY = (
-    "events/listens",
-    "events/sessions",
-    "events/activity",
-    "derived/plays",
-    "derived/artist_plays",
-    "derived/names",
+    *("events/identities", "events/replaced_listens", "events/listens", "events/sessions", "events/activity"),
+    *("derived/plays", "derived/artist_plays", "derived/names"),
 )
 TABLES = (*DAILY, "derived/charts_daily")
 CUMULATIVE = ("derived/charts_all_time", "events/retention", "events/streaks")

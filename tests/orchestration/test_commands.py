@@ -296,7 +296,7 @@ def _backfilling(ada: Import, folder: Path, *command: str, **more: str) -> Proce
     return Process(command, data, more)
 
 
-SELECTED = " or ".join(f'key:"{n}"' for n in DAILY)
+SELECTED = " or ".join(f'key:"{n}"' for n in ("events/identities", "events/replaced_listens", *DAILY))
 SPAN = ("--partition-range", "2024-02-20...2024-03-03")
 ON_DUCKDB = ("--config-json", json.dumps({"resources": {"engine": {"config": {"name": "duckdb"}}}}))
 MATERIALIZE = (DAGSTER, "asset", "materialize", "-m", "orchestration.definitions", "--select")

@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 
 from orchestration.definitions import build
+from orchestration.jobs import LISTENS_REACH, REACH
 from resources.environments import ENVIRONMENTS
 from resources.errors import TuttiError
 from tests.orchestration.support import DAGSTER, PROJECT, TUTTI, Process
@@ -36,11 +37,13 @@ GRAPH: Mapping[str, list[str]] = {
     "events/feedback": [],
     "events/actives": ["events/activity"],
     "events/activity": ["content/recordings", "events/listens"],
+    "events/identities": ["content/recordings", "events/raw_listens"],
     "events/imports": [],
-    "events/listens": ["events/raw_listens"],
+    "events/listens": ["events/identities", "events/raw_listens", "events/replaced_listens"],
     "events/quarantine": [],
     "events/raw_listens": ["events/imports"],
     "events/retention": ["events/activity"],
+    "events/replaced_listens": ["events/identities", "events/raw_listens"],
     "events/sessions": ["events/listens"],
     "events/streaks": ["events/activity"],
 }
@@ -60,11 +63,13 @@ CHECKS: Mapping[str, list[str]] = {
     "events/feedback": ["complete", "one_of", "unique"],
     "events/actives": ["ascending", "complete", "totals", "unique"],
     "events/activity": ["ascending", "complete", "totals", "unique"],
+    "events/identities": ["complete", "well_formed"],
     "events/imports": [],
-    "events/listens": ["bounded", "complete", "referential", "unique"],
+    "events/listens": ["accounted", "bounded", "complete", "referential", "unique"],
     "events/quarantine": [],
     "events/raw_listens": [],
     "events/retention": ["ascending", "complete", "unique"],
+    "events/replaced_listens": ["complete", "unique"],
     "events/sessions": ["bounded", "complete", "unique"],
     "events/streaks": ["ascending", "complete", "unique"],
 }
@@ -78,7 +83,9 @@ JOBS: Mapping[str, list[str]] = {
         "derived/names",
         "derived/plays",
         "events/activity",
+        "events/identities",
         "events/listens",
+        "events/replaced_listens",
         "events/sessions",
     ],
     "import_listens": ["content/playlists", "events/feedback", "events/imports", "events/quarantine"],
@@ -150,6 +157,20 @@ def test_jobs_and_sensors_are_these() -> None:
         "follow_imports": dg.DefaultSensorStatus.RUNNING
     }
     assert not repository.schedule_defs
+
+
+def test_runs_after_an_import_reach_as_far_as_the_tables_of_days_read() -> None:
+    graph = build("laptop").resolve_asset_graph()
+    back: dict[dg.AssetKey, int] = {}
+    ahead: dict[dg.AssetKey, int] = {}
+    for key in graph.toposorted_asset_keys:
+        mappings = [(p, graph.get_partition_mapping(key, p)) for p in graph.get(key).parent_keys]
+        back[key] = max((back[p] + getattr(m, "end_offset", 0) for p, m in mappings), default=0)
+        ahead[key] = max((ahead[p] - getattr(m, "start_offset", 0) for p, m in mappings), default=0)
+    days = build("laptop").resolve_job_def("daily").asset_layer.executable_asset_keys
+    assert max(max(back[k], ahead[k]) for k in days) == REACH.days
+    listens = dg.AssetKey(["events", "listens"])
+    assert (back[listens], ahead[listens]) == (LISTENS_REACH.days, LISTENS_REACH.days)
 
 
 def test_every_asset_that_a_job_should_make_is_in_one() -> None:

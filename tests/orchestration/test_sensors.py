@@ -29,7 +29,8 @@ def changed(period: Period, first: date, last: date, today: date) -> list[date]:
 
     reach = range(-400, (last - first).days + 400)
     starts = sorted({period.first(first + timedelta(days=n)) for n in reach})
-    found = {s for s in starts if any(first <= d <= last for d in _days(period, s))}
+    a_day = timedelta(days=1)  # as far as a record decides which listens there are
+    found = {s for s in starts if any(first - a_day <= d <= last + a_day for d in _days(period, s))}
     if period.name == "actives":  # each day tells who was active in the thirty that end with it
         found |= {d + timedelta(days=n) for d in found for n in range(30)}
     else:
@@ -145,7 +146,7 @@ def test_an_import_is_followed_by_its_days_and_these_by_every_chart(
 ) -> None:
     (days,) = requested(instance, imported(instance, export))
     assert days.job_name == "daily"
-    assert (days.tags[START], days.tags[END]) == ("2023-12-29", "2024-01-02")
+    assert (days.tags[START], days.tags[END]) == ("2023-12-28", "2024-01-03")
     longer = requested(instance, granted(instance, days))
     assert {r.job_name: (r.tags.get(START), r.tags.get(END)) for r in longer} == {
         "actives": ("2023-12-30", "2024-01-30"),
@@ -175,14 +176,14 @@ def test_days_that_lie_years_apart_are_asked_for_apart(instance: dg.DagsterInsta
     """A run over the years between would make thousands of days that nothing happened to."""
     found = requested(instance, imported(instance, years_apart))
     assert [(r.job_name, r.tags[START], r.tags[END]) for r in found] == [
-        ("daily", "2011-04-30", "2011-05-02"),
-        ("daily", "2023-12-29", "2024-01-02"),
+        ("daily", "2011-04-29", "2011-05-03"),
+        ("daily", "2023-12-28", "2024-01-03"),
     ]
     longer = [r for days in found for r in requested(instance, granted(instance, days))]
     assert len({r.run_key for r in [*found, *longer]}) == 2 + 2 * 4 + 1
     assert [r.job_name for r in longer].index("all_time") == len(longer) - 1  # once, when all days are done
     weeks = sorted((r.tags[START], r.tags[END]) for r in longer if r.job_name == "weekly")
-    assert weeks == [("2011-04-25", "2011-05-02"), ("2023-12-25", "2024-01-08")]
+    assert weeks == [("2011-04-25", "2011-05-09"), ("2023-12-25", "2024-01-08")]
 
 
 def test_an_import_of_nothing_new_is_followed_by_nothing(instance: dg.DagsterInstance, export: Path) -> None:

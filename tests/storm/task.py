@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from unittest.mock import patch
 
+from assets.content.recordings import RECORDINGS
 from assets.derived.plays import PLAYS
 from assets.events.imports import RAW_LISTENS
 from assets.events.listens import LISTENS
@@ -36,9 +37,14 @@ def replace_days(engine: Engine, lake: Path, spans: Sequence[Span]) -> None:
     for name, table in MADE.items():
         read = RAW if table == HEARD else HEARD
         for first, last in map(dates, spans):
-            near = timedelta(days=name == "sessions")
-            given = engine.read(tables.scan(read, SCHEMAS[read], Slice("day", first - near, last + near)))
-            rows = made[name].run(given, span=(first, last))
+            near, span = timedelta(days=name != "plays"), (first, last)
+            given = [engine.read(tables.scan(read, SCHEMAS[read], Slice("day", first - near, last + near)))]
+            if table == HEARD:
+                identities = made["identities"].run(*given, engine.lift(RECORDINGS.empty_table()), span=span)
+                replaced = made["replaced_listens"].run(*given, identities, span=span)
+                own = engine.read(tables.scan(read, SCHEMAS[read], Slice("day", first, last)))
+                given = [own, identities, replaced]
+            rows = made[name].run(*given, span=span)
             tables.replace(table, rows, SCHEMAS[table], Slice("day", first, last), ["day", "user_id"])
 
 

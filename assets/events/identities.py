@@ -1,0 +1,351 @@
+"""Identities: which recording of the catalogue a submitted name is, by which rule, and how sure that is.
+
+One row for each name that was submitted on a day: what the source tells to know a recording by. This asset decides for
+every other. It joins rather than compares: names and recordings both emit keys, equal keys meet, and only those are
+looked at. Exact keys come first; a name without one is looked for by parts of its letters, where typos left them whole.
+
+The unmapped keep an id made of their names, and count everywhere as the others do.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import dagster as dg
+import narwhals as nw
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assets.checks import complete, well_formed
+from assets.events.identity import artist_id, recording_id
+from assets.partitions import DAILY
+from resources.columns import column, declare
+from resources.frame import Frame
+from resources.naming import Name, edits, normal, numbers, taken_apart
+
+IDENTITIES = pa.schema(
+    [
+        column("day", pa.date32(), "UTC day on which it was heard"),
+        column("artist_name", pa.string(), "artist credit as submitted"),
+        column("recording_name", pa.string(), "title as submitted"),
+        column("recording_mbid", pa.string(), "MusicBrainz recording as submitted", null=True),
+        column("isrc", pa.string(), "International Standard Recording Code as submitted", null=True),
+        column("artist_mbids", pa.list_(pa.string()), "MusicBrainz artists as submitted; empty where not told"),
+        column("recording_id", pa.string(), "MusicBrainz recording, else a UUID of artist credit and title"),
+        column("artist_ids", pa.list_(pa.string()), "MusicBrainz artists, else one UUID of the artist credit"),
+        column("rule", pa.string(), "mbid, isrc, name, qualifier, fuzzy, version or unmapped: how it was found"),
+        column("confidence", pa.float64(), "how sure that is, from 0 to 1"),
+        column("artist_credit", pa.string(), "the artists as the catalogue credits them", null=True),
+        column("title", pa.string(), "title in the catalogue", null=True),
+    ]
+)
+
+# The rules, the surest first, and what each is worth where one recording fits. The figures order the rules and tell
+# sure from likely; they are no frequencies.
+RULES = (
+    ("mbid", 1.0),  # the source says which recording
+    ("isrc", 0.98),  # codes are now and then given to two recordings
+    ("name", 0.95),  # credit and title are the same but for case and white space
+    ("name", 0.9),  # but for diacritics, script, punctuation and where guests are named
+    ("qualifier", 0.8),  # but for guests, the order of artists, and remarks such as "2011 Remaster"
+    ("qualifier", 0.6),  # but for all artists after the first: some exports know one artist for each album
+    ("fuzzy", 0.7),  # but for a typo; two are worth less
+    ("version", 0.4),  # a version (live, remix, demo) of which the catalogue has only the plain recording
+)
+MBID, ISRC, TEXT, LETTERS, RECORDING, FIRST_CREDITED, FUZZY, VERSION = range(len(RULES))
+SHARED = 0.6  # times as sure, where several recordings fit equally: that of the earliest release is taken
+SECOND_TYPO = 0.15  # less sure
+CAP = 500  # recordings that share a part of their letters with so many others are told apart by other parts
+PART = 3  # letters at either end of a name: one typo leaves either whole in a name of six letters or more
+EDITS = 2  # typos in credit and title together
+LAST = "9999"  # a release without a date comes after all others
+
+SUBMITTED = ["artist_name", "recording_name", "recording_mbid", "isrc", "artist_mbids"]
+_TEXT = [(c, pa.string()) for c in SUBMITTED]  # absent is empty text: engines do not join what is null
+ON_DAY = pa.schema([("day", pa.date32()), *_TEXT])
+KEYED = pa.schema([("key", pa.string()), ("level", pa.int64()), *_TEXT])
+SPELT = pa.schema([("key", pa.string()), ("credited", pa.string()), ("titled", pa.string()), *_TEXT])
+_KNOWN = [
+    ("recording_id", pa.string()),
+    ("artist_ids", pa.list_(pa.string())),
+    ("artist_credit", pa.string()),
+    ("title", pa.string()),
+    ("released", pa.string()),
+]
+KNOWN = pa.schema([("key", pa.string()), *_KNOWN])
+KNOWN_SPELT = pa.schema([("key", pa.string()), ("known_credited", pa.string()), ("known_titled", pa.string()), *_KNOWN])
+CANDIDATES = pa.schema([*_TEXT, ("level", pa.int64()), ("fitting", pa.int64()), ("typos", pa.int64()), *_KNOWN])
+
+
+def as_submitted(raw: pa.Table, *columns: str) -> pa.Table:
+    """What raw listens tell to know a recording by, as text that can be joined, beside other columns."""
+    told = {n: pc.fill_null(raw[n], "") for n in SUBMITTED[:-1]}
+    told["artist_mbids"] = pc.binary_join(raw["artist_mbids"].combine_chunks(), " ")
+    return pa.table({c: raw[c] for c in columns} | told)
+
+
+def identify(rows: Frame, identities: Frame, *columns: str) -> Frame:
+    """Rows with what was decided of their names: their days and names are columns, as `as_submitted` has them."""
+    schema = pa.schema([ON_DAY.field("day"), *(IDENTITIES.field(c) for c in columns), *_TEXT])
+    needed = identities.select("day", *SUBMITTED, *columns)
+    decided = needed.map(partial(decided_on, columns=columns), schema=schema, kernel="arrow")
+    return rows.per(["day", *SUBMITTED], as_decided, decided)
+
+
+def decided_on(identities: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """What was decided of each name, as it can be joined."""
+    return as_submitted(identities, "day", *columns)
+
+
+def as_decided(rows: nw.LazyFrame, decided: nw.LazyFrame) -> nw.LazyFrame:
+    """Rows with what was decided of their names; a name that was never decided on leaves columns empty."""
+    return rows.join(decided, on=["day", *SUBMITTED], how="left")
+
+
+def on_day(raw: pa.Table) -> pa.Table:
+    """The names of raw listens, with their days."""
+    return as_submitted(raw, "day").cast(ON_DAY)
+
+
+def distinct(rows: nw.LazyFrame, key: Sequence[str]) -> nw.LazyFrame:
+    """Each key once."""
+    return rows.group_by(*key).agg(n=nw.len()).select(*key)
+
+
+def exact_keys(names: pa.Table) -> pa.Table:
+    """Map: what a name can be found by, one row for each rule."""
+    found = _of_each(names)
+    rows = [(key, level, *told) for told in found for level, key in _exact(*told)]
+    return _table(rows, KEYED)
+
+
+def known_keys(recordings: pa.Table) -> pa.Table:
+    """Map: what each recording of the catalogue is found by."""
+    rows = [
+        (key, *known)
+        for known, isrcs in _catalogue(recordings)
+        for key in {
+            _key(MBID, known[0]),
+            *(_key(ISRC, isrc) for isrc in isrcs),
+            *(_key(level, text) for level, text in _named(known[2], known[3])),
+            *_known_alone(taken_apart(known[2], known[3])),
+        }
+    ]
+    return _table(rows, KNOWN)
+
+
+def one_for_each_key(known: nw.LazyFrame) -> nw.LazyFrame:
+    """The recording of the earliest release for each key, and how many have it: names can be shared by thousands."""
+    fitting = known.group_by("key").agg(fitting=nw.len())
+    first = known.unique(["key"], keep="first", order_by=["released", "recording_id"])
+    return first.join(fitting, on="key", how="inner")
+
+
+def meet(names: nw.LazyFrame, known: nw.LazyFrame) -> nw.LazyFrame:
+    """Reduce: the recordings that share a key with a name."""
+    found = names.join(known, on="key", how="inner")
+    return found.with_columns(typos=nw.lit(0)).select(CANDIDATES.names)
+
+
+def without(names: nw.LazyFrame, found: nw.LazyFrame) -> nw.LazyFrame:
+    """The names that no exact key found, but for one of another version."""
+    sure = found.filter(nw.col("level") < VERSION)
+    return names.join(sure, on=SUBMITTED, how="anti")
+
+
+def parts(names: pa.Table) -> pa.Table:
+    """Map: parts of a name's letters, and its words, where the source does not say which recording it is."""
+    rows = []
+    for told in _of_each(names):
+        if told[2]:
+            continue
+        name = taken_apart(*told[:2])
+        rows += [(key, " ".join(name.lead), " ".join(name.title), *told) for key in _parts(name)]
+    return _table(rows, SPELT)
+
+
+def known_parts(recordings: pa.Table) -> pa.Table:
+    """Map: parts of each recording's letters, and its words."""
+    rows = []
+    for known, _ in _catalogue(recordings):
+        name = taken_apart(known[2], known[3])
+        rows += [(key, " ".join(name.lead), " ".join(name.title), *known) for key in _parts(name)]
+    return _table(rows, KNOWN_SPELT)
+
+
+def compare(names: nw.LazyFrame, known: nw.LazyFrame) -> nw.LazyFrame:
+    """The recordings that share a part with a name, if there are no more than a name can be compared with.
+
+    A part that more have is passed over, so that work grows with the names and not with their square: "the" beside
+    "sym" says little, and what is in it is found by its other parts or not at all.
+    """
+    few = known.group_by("key").agg(fitting=nw.len()).filter(nw.col("fitting") <= CAP)
+    return names.join(known.join(few, on="key", how="inner"), on="key", how="inner")
+
+
+def score(pairs: pa.Table) -> pa.Table:
+    """The pairs of which a typo or two make one of the other."""
+    from rapidfuzz.distance import OSA
+    from rapidfuzz.process import cpdist
+
+    # By C for all pairs: within a few letters at all? By our own rules for the few that are.
+    words = {n: pairs[n].to_pylist() for n in ("credited", "titled", "known_credited", "known_titled")}
+    near = [True] * len(pairs)
+    for ours, theirs in (("credited", "known_credited"), ("titled", "known_titled")):
+        far = cpdist(words[ours], words[theirs], scorer=OSA.distance, score_cutoff=2 * EDITS)
+        near = [n and d <= 2 * EDITS for n, d in zip(near, far.tolist(), strict=True)]
+    rows, typos = [], []
+    for row, close in enumerate(near):
+        if close:
+            found = _typos(*(words[n][row].split() for n in ("credited", "known_credited", "titled", "known_titled")))
+            if found is not None:
+                rows.append(row)
+                typos.append(found)
+    alike = pairs.take(pa.array(rows, pa.int64()))
+    columns = {"level": pa.repeat(FUZZY, len(rows)), "typos": pa.array(typos, pa.int64())}
+    return pa.table([columns[n] if n in columns else alike[n] for n in CANDIDATES.names], CANDIDATES)
+
+
+def decide(names: pa.Table, candidates: pa.Table) -> pa.Table:
+    """The identity of each name: of its candidates the best, in an order that no arrival can change."""
+    found: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
+    of = zip(*(candidates[n].to_pylist() for n in CANDIDATES.names), strict=True)
+    for row in of:
+        found.setdefault(row[: len(SUBMITTED)], []).append(row[len(SUBMITTED) :])
+    told = zip(*(names[n].to_pylist() for n in ON_DAY.names), strict=True)
+    decided: dict[tuple[str, ...], tuple[Any, ...]] = {}
+    rows = []
+    for day, *submitted in told:
+        name = tuple(submitted)
+        if name not in decided:
+            decided[name] = _identity(name, found.get(name, []))
+        artist, title, mbid, isrc, artists = name
+        rows.append((day, artist, title, mbid or None, isrc or None, artists.split(), *decided[name]))
+    return _table(rows, IDENTITIES)
+
+
+@dg.asset(
+    key_prefix="events",
+    ins={
+        "raw_listens": dg.AssetIn(["events", "raw_listens"]),
+        "recordings": dg.AssetIn(["content", "recordings"]),
+    },
+    partitions_def=DAILY,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    metadata=declare(IDENTITIES, slices="day", order=["day", "artist_name", "recording_name"]),
+)
+def identities(raw_listens: Frame, recordings: Frame) -> Frame:
+    """Which recording each name submitted on a day is, by which rule and how surely."""
+    told = raw_listens.select("day", *SUBMITTED).map(on_day, schema=ON_DAY, kernel="arrow")
+    days = told.per(ON_DAY.names, _on_each_day, combine=_on_each_day).keep()
+    names = days.select(*SUBMITTED).per(SUBMITTED, _once).keep()
+    catalogue = recordings.select("recording_id", "artist_ids", "artist_credit", "title", "isrcs", "first_release_date")
+    known = catalogue.map(known_keys, schema=KNOWN, kernel="arrow").per("key", one_for_each_key)
+    exact = names.map(exact_keys, schema=KEYED, kernel="arrow").per("key", meet, known).keep()
+    spelt = names.per(SUBMITTED, without, exact.select("level", *SUBMITTED)).map(parts, schema=SPELT, kernel="arrow")
+    pairs = spelt.per("key", compare, catalogue.map(known_parts, schema=KNOWN_SPELT, kernel="arrow"))
+    fuzzy = pairs.map(score, schema=CANDIDATES, kernel="arrow")
+    return days.per(SUBMITTED, decide, exact.concat(fuzzy), schema=IDENTITIES, kernel="arrow")
+
+
+checks = [complete(identities, IDENTITIES), well_formed(identities, "recording_id")]  # twice decided, listens are too
+
+
+def _on_each_day(rows: nw.LazyFrame) -> nw.LazyFrame:
+    return distinct(rows, ON_DAY.names)
+
+
+def _once(rows: nw.LazyFrame) -> nw.LazyFrame:
+    return distinct(rows, SUBMITTED)
+
+
+def _exact(artist: str, title: str, mbid: str, isrc: str, _: str) -> Iterator[tuple[int, str]]:
+    """The keys of a name, each with its rule."""
+    if mbid:
+        yield MBID, _key(MBID, mbid)
+        return  # the source knows better than any name
+    if isrc:
+        yield ISRC, _key(ISRC, isrc)
+    yield from ((level, _key(level, text)) for level, text in _named(artist, title))
+    name = taken_apart(artist, title)
+    if name.alone:
+        yield FIRST_CREDITED, _key(FIRST_CREDITED, name.recording)
+    if name.version:
+        yield VERSION, _key(VERSION, name.any_version)
+
+
+def _named(artist: str, title: str) -> Iterator[tuple[int, str]]:
+    """What a credit and a title are found by, by rule."""
+    name = taken_apart(artist, title)
+    yield TEXT, f"{normal(artist)}\x1f{normal(title)}"
+    yield LETTERS, name.letters
+    yield RECORDING, name.recording
+
+
+def _known_alone(name: Name) -> Iterator[str]:
+    """What a recording is found by that a name says less of, or more.
+
+    By its first artist, if it has others; by its title, for who names a version of it, if it is none itself.
+    """
+    if not name.alone:
+        yield _key(FIRST_CREDITED, name.first_credited)
+    if not name.version:
+        yield _key(VERSION, name.any_version)
+
+
+def _key(level: int, text: str) -> str:
+    return f"{level}\x1f{text}"
+
+
+def _parts(name: Name) -> set[str]:
+    """The parts by which a name with typos is found: the whole credit, the whole title, or an end of either.
+
+    Numbers are in each of them, since they must be equal.
+    """
+    credit, title = ("".join(w for w in words if not w.isdigit() and w != "the") for words in (name.lead, name.title))
+    same = "\x1f".join(numbers((*name.lead, *name.title)))
+    ends = {f"{a}\x1f{t}" for a in (credit[:PART], credit[-PART:]) for t in (title[:PART], title[-PART:])}
+    return {f"{key}\x1f{same}" for key in (f"credit\x1f{credit}", f"title\x1f{title}", *ends)}
+
+
+def _identity(name: tuple[str, ...], candidates: list[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """Recording, artists, rule, confidence, and what the catalogue calls it."""
+    artist, title, mbid, _, artists = name
+    for row in sorted(candidates, key=lambda c: (c[0], c[2], c[7], c[3])):
+        level, fitting, typos, id, ids, credit, called, _ = row
+        rule, confidence = RULES[level]
+        if level == FUZZY:
+            others = {(c[5], c[6]) for c in candidates if c[0] == FUZZY and c[2] == typos}
+            if len({taken_apart(*other).recording for other in others}) > 1:
+                continue  # as near to one as to another: the name does not tell
+            fitting = len({c[3] for c in candidates if c[0] == FUZZY and c[2] == typos})
+            confidence -= SECOND_TYPO * max(0, typos - 1)
+        return id, ids, rule, confidence * (SHARED if fitting > 1 else 1), credit, called
+    credited = artists.split() or [artist_id(artist)]
+    if mbid:
+        return mbid, credited, *RULES[MBID], None, None
+    return recording_id(artist, title), credited, "unmapped", 0.0, None, None
+
+
+def _typos(credit: list[str], known_credit: list[str], title: list[str], known_title: list[str]) -> int | None:
+    """How many typos make a recording's names of a name; the letters of one part vouch for the other."""
+    in_credit = edits(credit, known_credit, sum(map(len, title)))
+    in_title = edits(title, known_title, sum(map(len, credit)))
+    total = EDITS + 1 if in_credit is None or in_title is None else in_credit + in_title
+    return total if total <= EDITS else None
+
+
+def _of_each(names: pa.Table) -> Iterator[tuple[str, ...]]:
+    return zip(*(names[n].to_pylist() for n in SUBMITTED), strict=True)
+
+
+def _catalogue(recordings: pa.Table) -> Iterator[tuple[tuple[Any, ...], list[str]]]:
+    """What is kept of each recording, and its codes."""
+    for row in recordings.to_pylist():
+        known = (row["recording_id"], row["artist_ids"], row["artist_credit"], row["title"])
+        yield (*known, row["first_release_date"] or LAST), row["isrcs"]
+
+
+def _table(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
+    columns = zip(*rows, strict=True) if rows else [[] for _ in schema]
+    return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema)

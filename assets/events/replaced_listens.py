@@ -1,0 +1,253 @@
+"""Replaced listens: raw listens that tell once more of a listen that another record tells of, and which record that is.
+
+A listener hears one song at a time, but often by two feeds: a player's own history and a scrobbler, an import and the
+live door. A feed is a source and the program that submits to it. What a feed tells, it tells once for each play, so
+within a feed only records of one instant are one listen, and a song played again stays two. Between two feeds, records
+of one listener and recording are one listen where they fit nobody else better:
+
+1. They start together: within ten seconds, which is what clocks and network differ by; within a minute where a feed
+   tells minutes only. Each must be the nearest of the other's feed to the other, so that a song heard twice, by two
+   feeds, is two listens.
+2. One tells the start and the other the end, as some scrobblers do: among those without such a partner, one starts when
+   the other ends.
+
+Of two, that of the feed that knows more stays as it is. Everything is decided by the records themselves, whatever order
+they came in, and by those of the day and its neighbours.
+"""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from functools import partial
+from typing import Any
+
+import dagster as dg
+import narwhals as nw
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assets.checks import complete, unique
+from assets.events.identities import SUBMITTED, as_submitted, identify
+from assets.partitions import DAILY, with_neighbours
+from resources.columns import INSTANT, column, declare
+from resources.frame import Frame
+
+REPLACED_LISTENS = pa.schema(
+    [
+        column("day", pa.date32(), "UTC day on which the replaced record says the listen began"),
+        column("user_id", pa.string(), "who listened", personal=True),
+        column("recording_id", pa.string(), "what both are about"),
+        column("listened_at", INSTANT, "start of play, as the replaced record has it", unit="UTC"),
+        column("source", pa.string(), "its format"),
+        column("client", pa.string(), "the program that submitted it", null=True),
+        column("file", pa.string(), "name of its file, and of its member in an archive"),
+        column("record", pa.int64(), "its line from 1, or index from 0 in a JSON array"),
+        column("import_id", pa.string(), "its import"),
+        column("rule", pa.string(), "same instant, same start or end for start: why both are one listen"),
+        column("kept_listened_at", INSTANT, "start of play, as the record has it that it gave way to", unit="UTC"),
+        column("kept_source", pa.string(), "the format of that record, which may itself give way to a third"),
+        column("kept_client", pa.string(), "the program that submitted that record", null=True),
+        column("kept_file", pa.string(), "name of that record's file"),
+        column("kept_record", pa.int64(), "that record's line or index"),
+        column("kept_import_id", pa.string(), "that record's import"),
+    ]
+)
+# Which feed knows more, the first the most. Players that tell to the millisecond how long they played come first: their
+# start is their own. Then what scrobblers sent, the richer formats before Last.fm's, which drops what it was told of
+# players and of lengths. Spotify's account data tells minutes. Sources unknown here come after, in alphabetical order.
+SOURCES = ("spotify", "listenbrainz", "maloja", "panoscrobbler", "lastfm", "librefm", "spotify_account")
+TO_THE_MINUTE = ("spotify_account",)
+TOGETHER = timedelta(seconds=10)
+TOGETHER_TO_THE_MINUTE = timedelta(seconds=60)
+LONGEST = timedelta(hours=2)  # of a play whose end is looked for: what is longer was paused, and its end tells nothing
+ROUNDS = 3  # in which neighbours pair up; few, so that a decision reaches hours and never beyond the neighbouring days
+SAME_INSTANT, SAME_START, END_FOR_START = RULES = ("same instant", "same start", "end for start")
+
+ARRIVAL = ["import_id", "file", "record"]
+OWN = ["day", "user_id", "listened_at", "source", "client", *ARRIVAL]  # what is kept of a raw listen
+HEARD = [*OWN, "feed", "ended_at", "recording_id"]
+OF = ["user_id", "recording_id"]
+TOLD = pa.schema(
+    [
+        *(REPLACED_LISTENS.field(n) for n in OWN),
+        ("feed", pa.string()),
+        ("ended_at", INSTANT),
+        *((n, pa.string()) for n in SUBMITTED),
+    ]
+)
+
+
+def tell_feeds(raw: pa.Table) -> pa.Table:
+    """Each raw listen with the feed it came by, named so that feeds that know more come first, and its end."""
+    sources = raw["source"].to_pylist()
+    clients = pc.fill_null(raw["client"], "").to_pylist()
+    ranks = {s: f"{SOURCES.index(s) if s in SOURCES else len(SOURCES)}{s}" for s in set(sources)}
+    told = as_submitted(raw, *OWN)
+    played = pc.cast(raw["ms_played"], pa.duration("ms"))
+    ended = pc.add(raw["listened_at"], pc.cast(played, pa.duration("us")))
+    short = pc.less_equal(raw["ms_played"], LONGEST // timedelta(milliseconds=1))
+    columns = {
+        "feed": pa.array([f"{ranks[s]}\x1f{c}" for s, c in zip(sources, clients, strict=True)], pa.string()),
+        "ended_at": pc.if_else(short, ended, pa.scalar(None, INSTANT)),
+    }
+    return pa.table([columns[n] if n in columns else told[n] for n in TOLD.names], TOLD)
+
+
+def contested(heard: nw.LazyFrame) -> nw.LazyFrame:
+    """What somebody heard of a recording, where more than one feed tells of it or one feed twice of an instant.
+
+    All else is decided by that: most listens come by one feed.
+    """
+    heard = heard.filter(~nw.col("recording_id").is_null())
+    instants = heard.group_by(*OF, "listened_at", "feed").agg(times=nw.len())
+    told = instants.group_by(*OF).agg(
+        first=nw.col("feed").min(), last=nw.col("feed").max(), times=nw.col("times").max()
+    )
+    doubtful = told.filter((nw.col("first") != nw.col("last")) | (nw.col("times") > 1)).select(*OF)
+    return heard.join(doubtful, on=OF, how="semi").select(HEARD)
+
+
+def replaced(heard: pa.Table) -> pa.Table:
+    """The records of whole listeners and recordings that give way, each with the one it gives way to."""
+    import numpy as np
+
+    heard = heard.sort_by([(c, "ascending") for c in (*OF, "listened_at", "feed", *ARRIVAL)])
+    if not len(heard):
+        return REPLACED_LISTENS.empty_table()
+    group, feed = (pc.rank(_joined(heard, c), tiebreaker="dense").to_numpy().astype(np.int64) for c in (OF, ["feed"]))
+    at, ended = (heard[c].cast(pa.int64()).fill_null(-1).to_numpy() for c in ("listened_at", "ended_at"))
+    minutes = pc.is_in(heard["source"], pa.array(TO_THE_MINUTE)).to_numpy()
+
+    begins = _begins(group) | _begins(at) | _begins(feed)  # the first of its feed at its instant
+    first = np.maximum.accumulate(np.where(begins, np.arange(len(heard)), 0))
+    loser, winner = [np.flatnonzero(~begins)], [first[~begins]]
+    rule = [np.zeros(len(loser[0]), np.int64)]
+
+    once = np.flatnonzero(begins)
+    paired = _Pairs(feed[once])
+    for number, when in ((1, at), (2, ended)):
+        i, j, wait = _near(group[once], at[once], when[once], minutes[once])
+        a, b = paired.pair(i, j, wait)
+        later = np.where(feed[once][a] > feed[once][b], a, b)
+        loser.append(once[later])
+        winner.append(once[a + b - later])
+        rule.append(np.full(len(a), number))
+    lost, won, why = (np.concatenate(x) for x in (loser, winner, rule))
+    best = np.lexsort((feed[won], lost))  # of several, that of the feed that knows most
+    best = best[_begins(lost[best])]
+    return _rows(heard, lost[best], won[best], why[best])
+
+
+def told_on(rows: nw.LazyFrame, first: date, last: date) -> nw.LazyFrame:
+    """Those of these days, both included."""
+    return rows.filter(nw.col("day") >= first, nw.col("day") <= last).select(REPLACED_LISTENS.names)
+
+
+@dg.asset(
+    key_prefix="events",
+    ins={
+        "raw_listens": dg.AssetIn(["events", "raw_listens"], partition_mapping=with_neighbours()),
+        "identities": dg.AssetIn(["events", "identities"], partition_mapping=with_neighbours()),
+    },
+    partitions_def=DAILY,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    metadata=declare(REPLACED_LISTENS, slices="day", order=["day", "user_id", "listened_at"]),
+)
+def replaced_listens(context: dg.AssetExecutionContext, raw_listens: Frame, identities: Frame) -> Frame:
+    """Records of listens that another record tells of already, by the UTC day they have, and which one that is."""
+    first, last = (date.fromisoformat(k) for k in (context.partition_key_range.start, context.partition_key_range.end))
+    told = raw_listens.select(*OWN, "ms_played", *SUBMITTED).map(tell_feeds, schema=TOLD, kernel="arrow")
+    doubtful = identify(told, identities, "recording_id").keep().per(OF, contested)
+    given_way = doubtful.per(OF, replaced, schema=REPLACED_LISTENS, kernel="arrow")
+    return given_way.map(partial(told_on, first=first, last=last))
+
+
+checks = [unique(replaced_listens, *ARRIVAL), complete(replaced_listens, REPLACED_LISTENS)]
+
+
+class _Pairs:
+    """Records paired with one of each other feed at most."""
+
+    def __init__(self, feed: Any) -> None:
+        import numpy as np
+
+        self.feed = feed
+        self.feeds = int(feed.max()) + 1
+        self.taken = np.empty(0, np.int64)
+
+    def pair(self, a: Any, b: Any, wait: Any) -> tuple[Any, Any]:
+        """Pair those of the candidates that are nearest to each other; in a few rounds, as nearer ones are taken.
+
+        Of two equally near, the earlier one is nearer.
+        """
+        import numpy as np
+
+        apart = self.feed[a] != self.feed[b]
+        a, b, wait = (np.concatenate(x) for x in ((a[apart], b[apart]), (b[apart], a[apart]), (wait[apart],) * 2))
+        found: list[tuple[Any, Any]] = []
+        for _ in range(ROUNDS):
+            ours, theirs = a * self.feeds + self.feed[b], b * self.feeds + self.feed[a]
+            free = ~(np.isin(ours, self.taken) | np.isin(theirs, self.taken))
+            a, b, wait, ours, theirs = (x[free] for x in (a, b, wait, ours, theirs))
+            if not len(a):
+                break
+            order = np.lexsort((b, wait, ours))
+            nearest = order[_begins(ours[order])]
+            chosen = a[nearest] * (len(self.feed)) + b[nearest]
+            mutual = nearest[np.isin(b[nearest] * len(self.feed) + a[nearest], chosen)]
+            self.taken = np.concatenate([self.taken, ours[mutual], theirs[mutual]])
+            once = mutual[a[mutual] < b[mutual]]
+            found.append((a[once], b[once]))
+        none = np.empty(0, np.int64)
+        first, second = (np.concatenate([none, *(f[n] for f in found)]) for n in range(2))
+        return first, second
+
+
+def _near(group: Any, at: Any, when: Any, minutes: Any) -> tuple[Any, Any, Any]:
+    """Pairs of one listener and recording of which the second starts about `when` is of the first, and by how much.
+
+    Rows are sorted by group and start. An instant below zero is not known.
+    """
+    import numpy as np
+
+    coarse, fine = (t // timedelta(microseconds=1) for t in (TOGETHER_TO_THE_MINUTE, TOGETHER))
+    instants = np.unique(at)
+    place = group * (len(instants) + 1)
+    low = np.searchsorted(place + np.searchsorted(instants, at), place + np.searchsorted(instants, when - coarse))
+    high = np.searchsorted(
+        place + np.searchsorted(instants, at), place + np.searchsorted(instants, when + coarse, side="right")
+    )
+    many = np.where(when >= 0, high - low, 0)
+    a = np.repeat(np.arange(len(at)), many)
+    b = np.arange(len(a)) - np.repeat(np.cumsum(many) - many, many) + np.repeat(low, many)
+    wait = np.abs(at[b] - when[a])
+    close = (a != b) & (wait <= np.where(minutes[a] | minutes[b], coarse, fine))
+    return a[close], b[close], wait[close]
+
+
+def _begins(values: Any) -> Any:
+    """Which of sorted values are not like the one before."""
+    import numpy as np
+
+    begins = np.ones(len(values), bool)
+    begins[1:] = values[1:] != values[:-1]
+    return begins
+
+
+def _joined(rows: pa.Table, columns: Sequence[str]) -> pa.Array:
+    """Some columns of text as one."""
+    return pc.binary_join_element_wise(*(rows[c] for c in columns), "\x1f").combine_chunks()
+
+
+def _rows(heard: pa.Table, lost: Any, won: Any, why: Any) -> pa.Table:
+    import numpy as np
+
+    ours, theirs = heard.take(pa.array(lost)), heard.take(pa.array(won))
+    columns = [
+        pa.array(np.array(RULES, object)[why], pa.string())
+        if n == "rule"
+        else theirs[n.removeprefix("kept_")]
+        if n.startswith("kept_")
+        else ours[n]
+        for n in REPLACED_LISTENS.names
+    ]
+    return pa.table(columns, REPLACED_LISTENS)
