@@ -36,7 +36,7 @@ ASSETS = {
     **{f"charts_{p.name}": asset for p, asset in zip(PERIODS, charts.charts, strict=False)},
 }
 TRICKY = {"identities": TRICKY_NAMES, "replaced_listens": TRICKY_FEEDS, "listens": TRICKY_FEEDS}
-EVER = (date.min, date.max)
+EVER = (date(1970, 1, 1), date(2200, 1, 1))  # beyond every row, with room for a month before
 ROLLUPS = (oracle.plays, oracle.artist_plays, oracle.names)
 LATELY = range(-4, 9)  # days after the newest listen: enough to look at of a table that has a row for every day
 RANDOM_DAYS = {
