@@ -253,7 +253,7 @@ ALL_DAY = (1,) * 24
         ({"WORKDAY": ALL_DAY, "WEEKEND": ALL_DAY}, {"hours"}),
         ({"SKIP_OWN": 0.16}, {"skips"}),
     ],
-    ids=lambda value: ", ".join(value),
+    ids=lambda value: ", ".join(sorted(value)),
 )
 def test_another_worlds_habits_are_told_apart(
     simulated: Habits, monkeypatch: pytest.MonkeyPatch, changed: Mapping[str, object], tells: set[str]
