@@ -21,19 +21,24 @@ import pytest
 from deltalake import DeltaTable
 from numpy.typing import NDArray
 
+from assets.content.recordings import RECORDINGS
+from assets.events.identities import identities
 from assets.events.identity import artist_id, recording_id
-from assets.events.listens import IDENTIFIED, LISTENS, identify, listens, once
+from assets.events.listens import LISTENS, listens
+from assets.events.replaced_listens import replaced_listens
 from assets.landed.listens import LISTENS as RAW
 from orchestration import __main__ as commands
 from resources import columns
+from resources.engines.pandas import PandasEngine
 from resources.errors import TuttiError
-from resources.frame import Step, conform, run
+from resources.frame import conform
 from resources.lake import Lake, Slice, Written
 from resources.sandbox import catalogue, listeners, load, performers, world
 from resources.sandbox.listeners import ZONES, population, simulate
 from resources.sandbox.load import DAYS, FIRST_DAY, Share
 from resources.sources import exports
 from tests.orchestration.support import PROJECT, TUTTI, environ
+from tests.transformations import work_of
 
 T, SEED = "events/listens", 7
 SIZE = 300_000
@@ -101,12 +106,15 @@ def test_files_are_sorted_as_the_asset_declares_and_tell_their_days(lake: Lake) 
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
-    """The table that the platform makes of the files of a small world, as in the demo."""
+    """The table that the platform makes of the files of a small world, as in the demo but without a catalogue."""
     folder, now = tmp_path_factory.mktemp("world"), datetime.now(UTC)
     world.write(folder, first_day=FIRST_DAY, days=DAYS, seed=SEED, listeners=40)
     files = sorted((folder / "listens").iterdir())
     raw = pa.concat_tables([RAW.rows(list(exports.read(path, None, now)), path.name) for path in files])
-    return run(Step(once, LISTENS), conform(identify(raw), IDENTIFIED))
+    told, known = PandasEngine().lift(raw), PandasEngine().lift(RECORDINGS.empty_table())
+    span = (CALENDAR[0], CALENDAR[-1])
+    named = work_of(identities)(told, known, span=span)
+    return work_of(listens)(told, named, work_of(replaced_listens)(told, named, span=span), span=span).collect(LISTENS)
 
 
 @pytest.fixture(scope="module")
