@@ -129,13 +129,15 @@ class SparkEngine(Engine):
         for other in tagged[1:]:
             rows = rows.unionByName(other, allowMissingColumns=True)
         by = [key_column(n) for n in range(len(keys))]
-        rows = rows.repartition(self.shares, *by).sortWithinPartitions(*by) if by else rows.coalesce(1)
+        # By a hash of the keys: a shuffle by keys that an earlier step shuffled by is left out of the plan, and then
+        # Spark may read that step's rows where they lie, equal keys in several places.
+        whole = rows.repartition(self.shares, F.xxhash64(*by)).sortWithinPartitions(*by) if by else rows.coalesce(1)
 
         def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for part in parts(batches, len(keys)):
                 yield from run(step, *untagged(part, [e.schema for e in empty])).to_batches()
 
-        return rows.mapInArrow(work, from_arrow_schema(schema))
+        return whole.mapInArrow(work, from_arrow_schema(schema))
 
     def select(self, native: Any, columns: list[str]) -> Any:
         return native.select(*columns)
