@@ -5,6 +5,7 @@ import os
 import dagster as dg
 
 from assets import content, derived, events
+from orchestration.automation import following
 from orchestration.jobs import JOBS
 from orchestration.sensors import SENSORS
 from resources.environments import ENVIRONMENTS, environment
@@ -31,9 +32,12 @@ def build(name: str) -> dg.Definitions:
         # Steps hand each other nothing but what is in the lake, and starting an engine costs more than most steps.
         executor=dg.in_process_executor,
     )
+    graph = defs.resolve_asset_graph()
     return defs.map_resolved_asset_specs(
         func=lambda spec: spec.replace_attributes(
-            kinds={*spec.kinds, engine, "deltalake"}, owners=spec.owners or ["team:tutti"]
+            kinds={*spec.kinds, engine, "deltalake"},
+            owners=spec.owners or ["team:tutti"],
+            automation_condition=following(graph, spec),
         )
     )
 

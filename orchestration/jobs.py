@@ -1,10 +1,11 @@
 """Jobs: what people, schedules and sensors start by name. A single asset or a backfill needs none."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
 from assets.partitions import PERIODS, Period
 from orchestration.upkeep import upkeep
@@ -88,11 +89,6 @@ def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
     return found
 
 
-def following(first: date, last: date, today: date) -> list[tuple[str, dg.PartitionKeyRange]]:
-    """The jobs to run, in order and before `all_time`, once listens of the days from `first` to `last` have changed."""
-    return [(period.name, reached(period, first, last, today)) for period in PERIODS]
-
-
 def reached(period: Period, first: date, last: date, today: date) -> dg.PartitionKeyRange:
     """The partitions that listens of the days from `first` to `last` can change.
 
@@ -112,3 +108,14 @@ def span(keys: dg.PartitionKeyRange | None) -> dict[str, str]:
     if keys is None:
         return {}
     return {RANGE_START: keys.start, RANGE_END: keys.end}
+
+
+def reach(graph: BaseAssetGraph[Any], assets: Collection[dg.AssetKey]) -> int:
+    """How many partitions after its own an asset reads of others among these, directly or through others still."""
+    ahead: dict[dg.AssetKey, int] = {}
+    for key in graph.toposorted_asset_keys:
+        if key in assets:
+            read = [p for p in graph.get(key).parent_keys if p in assets]
+            ends = (getattr(graph.get_partition_mapping(key, p), "end_offset", 0) for p in read)
+            ahead[key] = max((ahead[p] + end for p, end in zip(read, ends, strict=True)), default=0)
+    return max(ahead.values(), default=0)
