@@ -21,11 +21,12 @@ from resources.lake_io import LakeIO
 
 COUNT = pa.schema([("rows", pa.int64())])
 UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+Checked: TypeAlias = dg.AssetsDefinition | dg.AssetSpec
 Add: TypeAlias = Callable[[nw.LazyFrame], nw.LazyFrame]
 SKEW = timedelta(hours=1)  # how far a listener's clock may be ahead, as ListenBrainz allows
 
 
-def unique(asset: dg.AssetsDefinition, *key: str) -> dg.AssetChecksDefinition:
+def unique(asset: Checked, *key: str) -> dg.AssetChecksDefinition:
     """No two rows have the same key."""
 
     def repeated(rows: Frame) -> int:
@@ -34,7 +35,7 @@ def unique(asset: dg.AssetsDefinition, *key: str) -> dg.AssetChecksDefinition:
     return _alone(asset, "unique", f"No two rows have the same {', '.join(key)}.", repeated)
 
 
-def complete(asset: dg.AssetsDefinition, schema: pa.Schema) -> dg.AssetChecksDefinition:
+def complete(asset: Checked, schema: pa.Schema) -> dg.AssetChecksDefinition:
     """No column that is declared without nulls has one."""
     needed = [f.name for f in schema if not f.nullable]
 
@@ -44,7 +45,7 @@ def complete(asset: dg.AssetsDefinition, schema: pa.Schema) -> dg.AssetChecksDef
     return _alone(asset, "complete", f"No row lacks {', '.join(needed)}.", lacking)
 
 
-def bounded(asset: dg.AssetsDefinition, instant: str) -> dg.AssetChecksDefinition:
+def bounded(asset: Checked, instant: str) -> dg.AssetChecksDefinition:
     """Every instant lies within its day, and none before the first day there is or in the future."""
 
     def outside(rows: Frame) -> int:
@@ -56,7 +57,7 @@ def bounded(asset: dg.AssetsDefinition, instant: str) -> dg.AssetChecksDefinitio
     return _alone(asset, "bounded", says, outside)
 
 
-def well_formed(asset: dg.AssetsDefinition, *columns: str) -> dg.AssetChecksDefinition:
+def well_formed(asset: Checked, *columns: str) -> dg.AssetChecksDefinition:
     """Every id is a UUID, as MusicBrainz ids are and ours of names."""
 
     def malformed(rows: Frame) -> int:
@@ -64,6 +65,15 @@ def well_formed(asset: dg.AssetsDefinition, *columns: str) -> dg.AssetChecksDefi
         return _total(rows.select(*columns).map(count, schema=COUNT, kernel="arrow"))
 
     return _alone(asset, "well_formed", f"Every {', '.join(columns)} is a UUID.", malformed)
+
+
+def one_of(asset: Checked, column: str, *values: int) -> dg.AssetChecksDefinition:
+    """Every value is one of a few."""
+
+    def other(rows: Frame) -> int:
+        return _total(rows.select(column).map(partial(_other, column=column, values=values)))
+
+    return _alone(asset, "one_of", f"Every {column} is one of {', '.join(map(str, values))}.", other)
 
 
 def referential(asset: dg.AssetsDefinition, catalogue: list[str]) -> dg.AssetChecksDefinition:
@@ -137,12 +147,10 @@ def added(rows: nw.LazyFrame, column: str) -> nw.LazyFrame:
     return rows.select(rows=nw.col(column).sum())
 
 
-def _alone(
-    asset: dg.AssetsDefinition, name: str, says: str, offending: Callable[[Frame], int]
-) -> dg.AssetChecksDefinition:
+def _alone(asset: Checked, name: str, says: str, offending: Callable[[Frame], int]) -> dg.AssetChecksDefinition:
     """A check that needs no other table."""
 
-    @dg.asset_check(asset=asset, name=name, description=says, blocking=True, partitions_def=asset.partitions_def)
+    @dg.asset_check(asset=asset.key, name=name, description=says, blocking=True, partitions_def=asset.partitions_def)
     def check(rows: Frame) -> dg.AssetCheckResult:
         found = offending(rows)
         return dg.AssetCheckResult(passed=found == 0, metadata={"offending rows": found})
@@ -162,6 +170,10 @@ def _repeated(rows: nw.LazyFrame, key: tuple[str, ...]) -> nw.LazyFrame:
 
 def _lacking(rows: nw.LazyFrame, columns: list[str]) -> nw.LazyFrame:
     return count(rows.filter(nw.any_horizontal(*(nw.col(c).is_null() for c in columns), ignore_nulls=True)))
+
+
+def _other(rows: nw.LazyFrame, column: str, values: tuple[int, ...]) -> nw.LazyFrame:
+    return count(rows.filter(~nw.col(column).is_in(values)))
 
 
 def _unknown(rows: nw.LazyFrame, recordings: nw.LazyFrame) -> nw.LazyFrame:

@@ -10,7 +10,7 @@ from orchestration.jobs import JOBS
 from orchestration.sensors import SENSORS
 from resources.environments import ENVIRONMENTS, environment
 
-LAYERS = {"content": content, "events": events, "derived": derived}
+LAYERS = (content, events, derived)
 
 
 def build(name: str) -> dg.Definitions:
@@ -19,10 +19,10 @@ def build(name: str) -> dg.Definitions:
     engine = ENVIRONMENTS[name]().name.value
     found = [
         definition
-        for layer, package in LAYERS.items()
-        for definition in dg.load_assets_from_package_module(package, group_name=layer, include_specs=True)
+        for package in LAYERS
+        for definition in dg.load_assets_from_package_module(package, include_specs=True)
     ]
-    checks = [c for package in LAYERS.values() for c in dg.load_asset_checks_from_package_module(package)]
+    checks = [c for package in LAYERS for c in dg.load_asset_checks_from_package_module(package)]
     defs = dg.Definitions(
         assets=found,
         asset_checks=checks,
@@ -35,6 +35,7 @@ def build(name: str) -> dg.Definitions:
     graph = defs.resolve_asset_graph()
     return defs.map_resolved_asset_specs(
         func=lambda spec: spec.replace_attributes(
+            group_name=spec.key.path[0],  # one import writes tables of several layers
             kinds={*spec.kinds, engine, "deltalake"},
             owners=spec.owners or ["team:tutti"],
             automation_condition=following(graph, spec),

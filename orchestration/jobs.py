@@ -16,8 +16,10 @@ CUMULATIVE = "tutti/cumulative"  # tags a run whose cost grows with history: `da
 
 QUIET = timedelta(days=365)  # a run costs seconds, a day in a run milliseconds: beyond this, two runs cost less
 
-IMPORTED = dg.AssetSelection.assets(["events", "imports"], ["events", "quarantine"])
-CONTENT = dg.AssetSelection.groups("content") | dg.AssetSelection.assets(["derived", "lyrics_word_counts"])
+IMPORTED = dg.AssetSelection.assets(
+    ["events", "imports"], ["events", "quarantine"], ["events", "feedback"], ["content", "playlists"]
+)
+CONTENT = (dg.AssetSelection.groups("content") - IMPORTED) | dg.AssetSelection.assets(["derived", "lyrics_word_counts"])
 LONGER = {p.name: dg.AssetSelection.assets(["derived", f"charts_{p.name}"]) for p in PERIODS if p.name != "daily"}
 RAW = dg.AssetKey(["events", "raw_listens"])
 EVER = dg.AssetSelection.assets(["derived", "charts_all_time"])

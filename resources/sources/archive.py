@@ -1,38 +1,63 @@
-"""Opens a person's export in place: a plain file, a gzip, or each file of a zip; recognised by content, not by name.
+"""Opens an export in place: a plain or packed file, or each file of a zip or tar; recognised by content, not by name.
 
-An archive comes from outside, so its directory is checked before anything is read: names that climb out, links,
+A tar is read as it streams, packed or not: the public dumps come so and are larger than any disk should have to hold
+twice. An archive comes from outside, so its directory is checked before anything is read: names that climb out, links,
 encryption, archives inside it, too many files. Sizes are counted while reading, since a directory can lie. A damaged
 file gives what precedes the damage.
 """
 
+import bz2
 import copy
 import gzip
 import hashlib
 import io
+import lzma
 import re
 import stat
 import struct
+import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from resources.errors import TuttiError
 
 MOST_FILES = 10_000  # an export has one per month or 16 MB
 MOST_BYTES = 20 << 30  # unpacked: ten times the largest export we were told of
+MOST_OF_A_DUMP = 2 << 40  # unpacked, of a tar: nothing of it is kept while it streams
 MOST_RATIO = 200  # unpacked to packed: exports reach 30, deflate 1,032
 HARMLESS = 64 << 20  # unpacked bytes below which no ratio matters
 
-ZIP, GZIP = b"PK", b"\x1f\x8b"
+ZIP, GZIP, BZIP2, XZ, ZSTD = b"PK", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
+TAR = slice(257, 262), b"ustar"
+MOST_MEMORY = 128 << 20  # bytes that unpacking may need: what xz -9 and zstd --long ask for
+LONGEST_NAME = 1 << 16  # bytes of what a tar says of a file beside its name
 ARCHIVES = (b"PK\x03\x04", b"PK\x05\x06", GZIP, b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!", b"\x28\xb5\x2f\xfd")
 CLIMBS_OUT = re.compile(r"^/|^[A-Za-z]:|[\\\x00]|(?:^|/)\.\.(?:/|$)")
 TOO_MANY = f"holds more than {MOST_FILES:,} files"
-DAMAGES = (OSError, EOFError, RuntimeError, ValueError, zlib.error, zipfile.BadZipFile)
+DAMAGES = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+)
 DIRECTORY_ENTRY = 2_048  # bytes, at most, of a file in a zip's directory: 46, its name and extra fields
 DOWNLOAD = "download it again"
 DAMAGED = f"the file is damaged here or shortly before: {DOWNLOAD} to have it whole"
+
+
+class NoExport(TuttiError):
+    """A file that gives nothing, for good: its content would have to change."""
+
+
+class Unreadable(TuttiError):
+    """A file that cannot be opened, now at least."""
 
 
 class Member:
@@ -45,12 +70,35 @@ class Member:
         allowance: "_Allowance",
         crc: int | None = None,
         damage: str | None = None,
+        path: Path | None = None,
     ):
         self.name, self.damage = name, damage
+        self.path = path  # of the bytes as they are, where they lie in a file of their own
         self._stream, self._allowance = stream, allowance
         self._expected, self._crc = crc, 0
+        self._peeked = b""
+
+    def peek(self, size: int) -> bytes:
+        """The first bytes, to be read all the same."""
+        while len(self._peeked) < size and (block := self._read(size - len(self._peeked))):
+            self._peeked += block
+        return self._peeked[:size]
 
     def read1(self, size: int, /) -> bytes:
+        if self._peeked:
+            block, self._peeked = self._peeked[:size], self._peeked[size:]
+            return block
+        return self._read(size)
+
+    def read(self, size: int, /) -> bytes:
+        """As many bytes, but for the end."""
+        parts = []
+        while size > 0 and (block := self.read1(size)):
+            parts.append(block)
+            size -= len(block)
+        return b"".join(parts)
+
+    def _read(self, size: int) -> bytes:
         try:
             block: bytes = self._stream.read1(size)  # type: ignore[union-attr]
         except DAMAGES:
@@ -66,9 +114,9 @@ class Member:
 class _Allowance:
     """How much may still be unpacked."""
 
-    def __init__(self, name: str, packed: int) -> None:
-        self._refusal = TuttiError(f"{name} unpacks to far more than any export does: {DOWNLOAD} from its source")
-        self._left = min(MOST_BYTES, max(HARMLESS, MOST_RATIO * packed))
+    def __init__(self, name: str, packed: int, most: int = MOST_BYTES) -> None:
+        self._refusal = NoExport(f"{name} unpacks to far more than any export does: {DOWNLOAD} from its source")
+        self._left = min(most, max(HARMLESS, MOST_RATIO * packed))
 
     def check(self, size: int) -> None:
         if size > self._left:
@@ -79,20 +127,126 @@ class _Allowance:
         self._left -= size
 
 
-def members(path: Path) -> Iterator[Member]:
-    """The files in an export, each to be read before the next is asked for."""
-    name = shown(path.name)
+def members(path: Path, name: str | None = None) -> Iterator[Member]:
+    """The files in an export, each to be read before the next is asked for; `name` is what it is called."""
+    name = name or shown(path.name)
     with opened(path) as file:
-        magic, packed = file.read(2), path.stat().st_size
-        is_zip = magic == ZIP or zipfile.is_zipfile(file)
+        magic, packed = file.read(6), path.stat().st_size
+        unpack = next((how for start, how in PACKED.items() if magic.startswith(start)), None)
+        is_zip = magic.startswith(ZIP) or (not unpack and not _is_tar(file) and zipfile.is_zipfile(file))
         file.seek(0)
         if is_zip:
             yield from _zipped(name, file, packed)
-        elif magic == GZIP:
-            with gzip.GzipFile(fileobj=file) as stream:
-                yield Member(name, stream, _Allowance(name, packed))
+            return
+        # A tar spends for its files, which are counted once.
+        allowance = _Allowance(name, packed if unpack else 1 << 60, MOST_OF_A_DUMP)
+        whole = Member(name, unpack(file) if unpack else file, allowance, path=None if unpack else path)
+        if whole.peek(512)[TAR[0]] == TAR[1]:
+            yield from _tarred(name, whole)
         else:
-            yield Member(name, file, _Allowance(name, 1 << 60))
+            yield whole
+
+
+def _is_tar(file: io.BufferedReader) -> bool:
+    file.seek(0)
+    return file.read(512)[TAR[0]] == TAR[1]
+
+
+def _zstd(file: io.BufferedReader) -> IO[bytes]:
+    from zstandard import ZstdDecompressor, ZstdError
+
+    class Reader:
+        """Raises what other ways of packing raise where the file is damaged."""
+
+        def __init__(self) -> None:
+            unpacked = ZstdDecompressor(max_window_size=MOST_MEMORY)
+            self._stream = unpacked.stream_reader(file, read_across_frames=True)
+
+        def read1(self, size: int) -> bytes:
+            try:
+                return self._stream.read1(size)
+            except ZstdError as error:
+                raise OSError(str(error)) from None
+
+    return Reader()  # type: ignore[return-value]
+
+
+def _xz(file: io.BufferedReader) -> IO[bytes]:
+    class Reader:
+        """xz within MOST_MEMORY, which `lzma.open` does not bound."""
+
+        def __init__(self) -> None:
+            self._unpacked = lzma.LZMADecompressor(memlimit=MOST_MEMORY)
+
+        def read1(self, size: int) -> bytes:
+            while True:
+                if self._unpacked.eof:  # files joined end to end, and the zeros that may follow
+                    rest = self._unpacked.unused_data.lstrip(b"\0") or file.read(1 << 16).lstrip(b"\0")
+                    if not rest:
+                        return b""
+                    self._unpacked = lzma.LZMADecompressor(memlimit=MOST_MEMORY)
+                    given = rest
+                else:
+                    given = file.read(1 << 16) if self._unpacked.needs_input else b""
+                    if not given and self._unpacked.needs_input:
+                        raise EOFError("cut")
+                if block := self._unpacked.decompress(given, size):
+                    return block
+
+    return Reader()  # type: ignore[return-value]
+
+
+PACKED: Mapping[bytes, Callable[[io.BufferedReader], Any]] = {
+    GZIP: lambda file: gzip.GzipFile(fileobj=file),
+    BZIP2: bz2.BZ2File,
+    XZ: _xz,
+    ZSTD: _zstd,
+}
+
+
+class _Entry(tarfile.TarInfo):
+    """A file in a tar. What is said of it beside its name is read whole, so it must be short."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> Any:
+        if self.type not in tarfile.SUPPORTED_TYPES or (self.type in BESIDE and self.size > LONGEST_NAME):
+            raise NoExport(f"a tar that holds something else than files: {DOWNLOAD} from its source")
+        return super()._proc_member(archive)  # type: ignore[misc]
+
+
+BESIDE = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
+
+
+def _tarred(name: str, whole: Member) -> Iterator[Member]:
+    """The files of a tar as it streams by: what is wrong with one of them shows when it is reached."""
+    free = _Allowance(name, 1 << 60, 1 << 60)
+    try:
+        with tarfile.open(fileobj=whole, mode="r|", tarinfo=_Entry) as archive:  # type: ignore[call-overload]
+            for number, entry in enumerate(archive):
+                if problem := _problem_in_tar(number, entry):
+                    raise NoExport(f"{name} {problem}: {DOWNLOAD} from its source, or unpack it and name the files")
+                archive.members = []  # else it remembers all that went by
+                if stream := archive.extractfile(entry):
+                    yield Member(f"{name}/{shown(entry.name)}", stream, free)
+    except DAMAGES:
+        whole.damage = DAMAGED
+    if whole.damage:
+        yield Member(name, io.BytesIO(), free, damage=whole.damage)
+
+
+def _problem_in_tar(number: int, entry: tarfile.TarInfo) -> str | None:
+    if number >= MOST_FILES:
+        return TOO_MANY
+    if CLIMBS_OUT.search(entry.name):
+        return f"holds a file whose name leads out of it ({shown(entry.name)[:100]})"
+    if not (entry.isfile() or entry.isdir()) or entry.issparse():
+        return f"holds a link or a device ({shown(entry.name)[:100]})"
+    return None
 
 
 def _zipped(name: str, file: io.BufferedReader, packed: int) -> Iterator[Member]:
@@ -101,12 +255,12 @@ def _zipped(name: str, file: io.BufferedReader, packed: int) -> Iterator[Member]
         _check_size_of_directory(name, file, packed)
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error):
-        raise TuttiError(f"{name} is a zip that was cut or damaged: {DOWNLOAD}") from None
+        raise NoExport(f"{name} is a zip that was cut or damaged: {DOWNLOAD}") from None
     with archive:
         entries = archive.infolist()
         for entry in entries:
             if problem := _problem(archive, entry):
-                raise TuttiError(f"{name} {problem}: {DOWNLOAD} from its source, or unpack it and name the files")
+                raise NoExport(f"{name} {problem}: {DOWNLOAD} from its source, or unpack it and name the files")
         allowance.check(sum(entry.file_size for entry in entries))
         for entry in entries:
             if not entry.is_dir():
@@ -122,7 +276,7 @@ def _check_size_of_directory(name: str, file: io.BufferedReader, packed: int) ->
     if tail[max(0, end - 20) :].startswith(b"PK\x06\x07"):  # a 64-bit record of 56 bytes stands before this one
         size = struct.unpack_from("<Q", tail, end - 36)[0]
     if size > MOST_FILES * DIRECTORY_ENTRY:
-        raise TuttiError(f"{name} {TOO_MANY}: {DOWNLOAD} from its source, or unpack it and name the files")
+        raise NoExport(f"{name} {TOO_MANY}: {DOWNLOAD} from its source, or unpack it and name the files")
 
 
 def _problem(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> str | None:
@@ -162,15 +316,15 @@ def _unchecked(entry: zipfile.ZipInfo) -> zipfile.ZipInfo:
 
 
 def opened(path: Path) -> io.BufferedReader:
-    """A file to read its bytes; TuttiError if it cannot be."""
+    """A file to read its bytes; Unreadable if it cannot be."""
     name = shown(str(path))
     if path.exists() and not path.is_file():
-        raise TuttiError(f"{name} is a folder or a device: name the files of the export")
+        raise Unreadable(f"{name} is a folder or a device: name the files of the export")
     try:
         return path.open("rb")
     except (OSError, ValueError) as error:
         problem = getattr(error, "strerror", None) or "no such name"
-        raise TuttiError(f"{name} cannot be read ({problem}): check its name and that you may read it") from None
+        raise Unreadable(f"{name} cannot be read ({problem}): check its name and that you may read it") from None
 
 
 def fingerprint(path: Path) -> str:

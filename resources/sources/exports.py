@@ -1,23 +1,42 @@
-"""The door to a person's exports: each record of a file, read in place, whichever format it is in.
+"""The door to exports: each record of a file, read in place, whichever format it is in.
 
 To add a format, write a module with `NAME`, `EXPORT`, `recognise` and `parse` (see `Format`) and add it to `FORMATS`.
+How records lie in a file (as JSON, in a table of text, in Parquet, in XML) is told apart before that, by the first
+bytes.
 """
 
+import json
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from resources.errors import TuttiError
-from resources.sources import archive, listenbrainz, personal, spotify
-from resources.sources.archive import Member, fingerprint
+from resources.sources import (
+    archive,
+    csv_records,
+    jspf,
+    lastfm,
+    lastfm_csv,
+    listenbrainz,
+    listenbrainz_feedback,
+    listenbrainz_spark,
+    maloja,
+    panoscrobbler,
+    parquet_records,
+    personal,
+    spotify,
+    spotify_account,
+    xspf,
+)
+from resources.sources.archive import Member, NoExport, fingerprint
 from resources.sources.json_records import CUT, UNENDED, Record, records
 from resources.sources.listen import Listen, Malformed, Nameless, PassedOver, Read, untimely
 
-__all__ = ["FORMATS", "Format", "fingerprint", "read"]
+__all__ = ["FORMATS", "GIVE", "Format", "NoExport", "fingerprint", "read"]
 
-SNIFFED = 100  # records, good or broken, in which a listen must turn up
+SNIFFED = 100  # records, good or broken, in which one of a format must turn up
+HEAD = 1 << 16  # bytes by which layouts are told apart
 
 
 class Format(Protocol):
@@ -29,50 +48,93 @@ class Format(Protocol):
     def recognise(self, record: dict[str, Any], /) -> bool:
         """Whether a record has the shape of this format; it may lack what a listen needs."""
 
-    def parse(self, record: dict[str, Any], listener: str | None, /) -> Listen:
-        """The listen a record tells of; Malformed or PassedOver if it tells of none."""
+    def parse(self, record: dict[str, Any], listener: str | None, /) -> object:
+        """The listen, or what else a record tells of; Malformed or PassedOver if it tells of nothing."""
 
 
-FORMATS: tuple[Format, ...] = (spotify, listenbrainz)
+FORMATS: tuple[Format, ...] = (
+    spotify,
+    spotify_account,
+    listenbrainz,
+    listenbrainz_feedback,
+    listenbrainz_spark,
+    lastfm,
+    panoscrobbler,
+    lastfm_csv,
+    maloja,
+    jspf,
+)
+"""Of two that recognise a record, the first reads it."""
+GIVE = f"give {' or '.join(format_.EXPORT for format_ in FORMATS)}, as downloaded"
 
 
-def read(path: Path, listener: str | None, now: datetime) -> Iterator[Read]:
-    """Every record of an export, in order; TuttiError if it is none or does not say whose it is.
+def read(path: Path, listener: str | None, now: datetime, name: str | None = None) -> Iterator[Read]:
+    """Every record of an export, in order; NoExport if it is none or does not say whose it is.
 
-    `listener` names the person, where the export does not; `now` bounds the time of a listen.
+    `listener` names the person, where the export does not; `now` bounds the time of a listen; `name` is what the file
+    is called, if not by its own name.
     """
     listener = listener.strip() if listener else None
-    name, exports, damaged = archive.shown(path.name), 0, []
-    for member in archive.members(path):
-        found, format_ = _sniff(records(member, _plausible), listener, member.name)
+    name, exports, damaged = archive.shown(name or path.name), 0, []
+    for member in archive.members(path, name):
+        found, format_ = _sniff(_records(member), listener, member.name)
         if format_:
             exports += 1
             yield from _reads(member, found, format_, listener, now)
         elif member.damage:
             damaged.append(Read(member.name, 0, reason=member.damage, raw=""))
     if not exports and damaged:
-        raise TuttiError(f"{name} is damaged and no listen in it can be read: download it again")
+        raise NoExport(f"{name} is damaged and no listen in it can be read: download it again")
     if not exports:
-        accepted = " or ".join(format_.EXPORT for format_ in FORMATS)
-        raise TuttiError(f"{name} holds no listens: give {accepted}, as downloaded")
+        raise NoExport(f"{name} holds no listens: {GIVE}")
     yield from damaged
 
 
+def _records(member: Member) -> Iterator[Record]:
+    """The records of a file, however they lie in it."""
+    head = member.peek(HEAD)
+    if head.startswith(parquet_records.MAGIC):
+        return parquet_records.records(member, listenbrainz_spark.COLUMNS)
+    if xspf.recognise(head):
+        return jspf.held(xspf.records(member))
+    if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")) and (table := csv_records.sniff(head)):
+        return csv_records.records(member, table)
+    return map(_alone, jspf.held(records(member, _plausible)))
+
+
+def _alone(record: Record) -> Record:
+    """A record of a document with what the document says of it, as if it stood alone."""
+    if record.value is None or record.around is None:
+        return record
+    if page := lastfm.PAGES.get(record.around.path):
+        return record._replace(value=page(record.value, record.around.header))
+    user = record.around.header.get("username")  # beside `scrobbles`
+    return record._replace(value={"user_name": user, **record.value}) if isinstance(user, str) else record
+
+
 def _plausible(value: object) -> bool:
-    return isinstance(value, dict) and any(format_.recognise(value) for format_ in FORMATS)
+    return isinstance(value, dict) and (jspf.is_track(value) or any(f.recognise(value) for f in FORMATS))
+
+
+def _format(record: Record, likely: Format | None = None) -> Format | None:
+    """The format of a record, if it has one."""
+    if record.value is None:
+        return None
+    if likely and likely.recognise(record.value):
+        return likely
+    return next((each for each in FORMATS if each.recognise(record.value)), None)
 
 
 def _sniff(found: Iterator[Record], listener: str | None, name: str) -> tuple[Iterator[Record], Format | None]:
-    """The same records, and the format of the first that has one; TuttiError if nobody says whose they are."""
+    """The same records, and the format of the first that has one; NoExport if nobody says whose they are."""
     seen = []
     for record in islice(found, SNIFFED):
         seen.append(record)
-        format_ = next((each for each in FORMATS if record.value and each.recognise(record.value)), None)
-        if record.value and format_:
+        if record.value is not None and (format_ := _format(record)):
             try:
                 format_.parse(record.value, listener)
             except Nameless:
-                raise TuttiError(f"{name} does not say whose listens it holds: name the person, LISTENER=…") from None
+                raise NoExport(f"{name} does not say whose listens it holds: name the person, LISTENER=…") from None
             except (Malformed, PassedOver):
                 pass
             return chain(seen, found), format_
@@ -83,21 +145,27 @@ def _reads(
     member: Member, found: Iterator[Record], format_: Format, listener: str | None, now: datetime
 ) -> Iterator[Read]:
     number, told = -1, False
-    for number, text, value, reason in found:
-        listen = passed_over = None
-        if value is not None:
+    for record in found:
+        number, reason, told_of, passed_over = record.number, record.reason, None, None
+        if record.value is not None:
+            format_ = _format(record, format_) or format_
             try:
-                listen = format_.parse(value, listener)
-                reason = untimely(listen.listened_at, now)
+                told_of = format_.parse(record.value, listener)
+                reason = untimely(told_of.listened_at, now) if isinstance(told_of, Listen) else None
             except PassedOver as other:
                 passed_over = str(other)
             except Malformed as malformed:
                 reason = str(malformed)
         if reason is None:
-            yield Read(member.name, number, listen, passed_over=passed_over)
+            yield Read(member.name, number, told_of, passed_over=passed_over)
             continue
         if member.damage and reason in (CUT, UNENDED):
             reason, told = member.damage, True
-        yield Read(member.name, number, reason=reason, raw=personal.cut(text))
+        yield Read(member.name, number, reason=reason, raw=personal.cut(_text(record)))
     if member.damage and not told:
         yield Read(member.name, number + 1, reason=member.damage, raw="")
+
+
+def _text(record: Record) -> str:
+    """A record as it was written, or what was read of it where that is no text."""
+    return record.text or (json.dumps(record.value, default=str) if record.value else "")

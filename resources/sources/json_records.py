@@ -1,8 +1,9 @@
 """JSON records out of a stream of bytes, one after the other, whatever lies between them.
 
-Reads lists of objects, JSON lines, objects written one after the other, and the `payload` of ListenBrainz's API, in
-bounded memory. A record that is broken comes out with the reason, and the ones after it come out whole: in JSON lines
-a line ends it; elsewhere its closing brace does, or the next object that is `plausible` as a record of the file.
+Reads lists of objects, JSON lines, objects written one after the other, and the lists inside documents that services
+hand out (`LISTS`), in bounded memory. A record that is broken comes out with the reason, and the ones after it come
+out whole: in JSON lines a line ends it; elsewhere its closing brace does, or the next object that is `plausible` as a
+record of the file.
 """
 
 import codecs
@@ -24,8 +25,24 @@ TOO_LONG = "longer than 1 MB: no listen is"
 NOT_UTF8 = "not UTF-8 text"
 
 GAP = re.compile(r"[\s,\[\]\ufeff]*")  # between records; lists joined end to end read as one
-PAYLOAD = re.compile(r'\{[^\[{]*"payload"\s*:\s*(?:\{[^\[{]*"listens"\s*:\s*)?\[')
-PAYLOAD_END = re.compile(r"[^{}\[\]]*\}{1,2}")
+LISTS = {
+    ("payload",),  # ListenBrainz: what clients submit
+    ("payload", "listens"),  # what its API answers
+    ("feedback",),
+    ("playlists",),
+    ("playlist", "track"),  # JSPF
+    ("recenttracks", "track"),  # Last.fm and Libre.fm
+    ("lovedtracks", "track"),
+    ("track",),  # the same without its name, as one exporter keeps it
+    ("scrobbles",),  # Maloja and others
+}
+"""Where the records are in documents that are more than a list: the keys that lead there."""
+ALONE = {("recenttracks", "track"), ("lovedtracks", "track")}  # which give one record without a list around it
+INNER = {path[:1] for path in LISTS if len(path) > 1}
+ROOTS = {path[0] for path in LISTS}
+KEY = re.compile(r'\s*[{,]\s*"([^"\\]*)"\s*:\s*')
+NEXT_KEY = re.compile(r'\s*,?\s*"([^"\\]*)"\s*:\s*')
+END = re.compile(r"\s*\}")
 TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*+"?|[{}]')  # no string of JSON holds a newline: a lost quote ends with its line
 CLOSED = re.compile(r"\s*(?:[,\]{]|\Z)")
 START = re.compile(r'(?<=[\s,\[\]}])\{\s*"')
@@ -42,6 +59,14 @@ class Bytes(Protocol):
     def read1(self, size: int, /) -> bytes: ...
 
 
+class Envelope:
+    """What stands around a list of records in a document. What follows the list is known once it has been read."""
+
+    def __init__(self, path: tuple[str, ...], header: dict[str, Any], alone: bool = False) -> None:
+        self.path, self.header, self.alone = path, header, alone
+        self.lists = 0  # how many lists are open around it
+
+
 class Record(NamedTuple):
     """One record: its value, or the reason why it has none."""
 
@@ -49,6 +74,7 @@ class Record(NamedTuple):
     text: str  # as written, at most LONGEST characters; bytes that are not UTF-8 as lone surrogates
     value: dict[str, Any] | None
     reason: str | None = None
+    around: Envelope | None = None
 
 
 def records(stream: Bytes, plausible: Plausible) -> Iterator[Record]:
@@ -150,7 +176,7 @@ def _end_of_line(window: _Window, end: int) -> int:
 
 def _objects(window: _Window, plausible: Plausible) -> Iterator[Record]:
     number = open_lists = 0
-    payload = False
+    within: list[Envelope] = []
     while True:
         gap = GAP.match(window.text, window.at)
         if gap and gap[0]:
@@ -158,26 +184,73 @@ def _objects(window: _Window, plausible: Plausible) -> Iterator[Record]:
             window.at = gap.end()
         if window.fill():
             continue
-        edge = None if open_lists else (PAYLOAD_END if payload else PAYLOAD).match(window.text, window.at)
-        if edge:
-            payload = not payload
-            open_lists = int(payload)
-            window.at = edge.end()
+        if within and open_lists <= within[-1].lists and not within[-1].alone:
+            envelope = within.pop()
+            window.at = _closed(window.text, window.at, envelope) or window.at
             continue
         if window.at == len(window.text):
             if open_lists:
-                yield Record(number, "", None, UNENDED)
+                yield Record(number, "", None, UNENDED, within[-1] if within else None)
             return
         value, end, reason = _decode(window.text, window.at, window.clean)
+        if (value is None or ROOTS & value.keys()) and (opened := _opened(window.text, window.at)):
+            envelope, window.at = opened
+            envelope.lists = open_lists
+            open_lists += not envelope.alone
+            within.append(envelope)
+            continue
+        around = within[-1] if within else None
+        if around and around.alone:
+            around.alone = False
         if value is not None:
-            yield Record(number, window.text[window.at : end], value)
+            yield Record(number, window.text[window.at : end], value, around=around)
             window.at = end
         else:
-            broken = Record(number, *_broken(window, end, reason, plausible))
+            broken = Record(number, *_broken(window, end, reason, plausible), around=around)
             yield broken
             if broken.reason == CUT:
                 return
         number += 1
+
+
+def _opened(text: str, at: int) -> tuple[Envelope, int] | None:
+    """The document that begins at a place, and where its records do; None if there are none in it."""
+    header: dict[str, Any] = {}
+    path: tuple[str, ...] = ()
+    inner = header
+    while key := KEY.match(text, at):
+        found, at = (*path, key[1]), key.end()
+        if found in LISTS and text.startswith("[", at):
+            return Envelope(found, header), at + 1
+        if found in ALONE and text.startswith("{", at):
+            return Envelope(found, header, alone=True), at
+        if found in INNER and text.startswith("{", at):
+            path, inner[key[1]] = found, {}
+            inner = inner[key[1]]
+            continue
+        try:
+            inner[key[1]], at = DECODER.raw_decode(text, at)
+        except (ValueError, ArithmeticError, RecursionError):
+            return None
+    return None
+
+
+def _closed(text: str, at: int, envelope: Envelope) -> int | None:
+    """Where a document ends whose list has ended; the rest of what it says goes to its header. None if it is broken."""
+    for depth in range(len(envelope.path) - 1, -1, -1):
+        inner = envelope.header
+        for name in envelope.path[:depth]:
+            inner = inner[name]
+        while key := NEXT_KEY.match(text, at):
+            try:
+                inner[key[1]], at = DECODER.raw_decode(text, key.end())
+            except (ValueError, ArithmeticError, RecursionError):
+                return None
+        end = END.match(text, at)
+        if not end:
+            return None
+        at = end.end()
+    return at
 
 
 def _broken(window: _Window, end: int, reason: str | None, plausible: Plausible) -> tuple[str, None, str | None]:
@@ -237,7 +310,7 @@ def _next(text: str, start: int, limit: int, plausible: Plausible) -> int:
 def _is_lines(text: str) -> bool:
     """Whether a file that begins so is JSON lines: some line is an object, and no list or payload surrounds it."""
     text = text.lstrip(BLANK)
-    if PAYLOAD.match(text):
+    if _opened(text, 0):
         return False
     lines = [line.rstrip(BLANK) for line in text.split("\n", PROBED)[:PROBED] if line.strip(BLANK)]
     decoded = [(line, *_decode(line, 0, True)) for line in lines]

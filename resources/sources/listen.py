@@ -1,4 +1,4 @@
-"""A listen as its source tells it, and what became of each record of a file.
+"""A listen as its source tells it, and what became of each record of a file, listen or not.
 
 Every export format turns its records into `Listen`s with the helpers below, so that the same name, time or MBID is
 accepted or refused whatever file it came in. Limits are ListenBrainz's own where it has one.
@@ -42,7 +42,7 @@ class Listen:
     user_id: str
     listened_at: datetime  # start of play, aware, UTC, microseconds
     ms_played: int | None
-    source: str  # "spotify", "listenbrainz"
+    source: str  # the service or program that kept it: "spotify", "listenbrainz"
     time_zone: str | None  # a valid IANA name
     artist_name: str
     recording_name: str
@@ -51,18 +51,24 @@ class Listen:
     artist_mbids: tuple[str, ...]
     isrc: str | None
     origin: str | None  # the source's own id of the track: spotify:track:…
+    client: str | None  # the program that submitted it: with `source`, the feed it came by
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One record of a file and what became of it: a listen, a reason to quarantine it, or passed over."""
+    """One record of a file and what became of it: what it tells, a reason to quarantine it, or passed over."""
 
     file: str  # the file's own name, in a zip "archive.zip/member"; never a path of the person's machine
     record: int  # line number (from 1) in JSON lines, index (from 0) in a list
-    listen: Listen | None = None
+    found: object = None  # a `Listen`, or what other kinds of records tell
     reason: str | None = None
     raw: str | None = None  # the record's text, personal fields cut, at most 10,000 characters
     passed_over: str | None = None  # "a podcast episode": counted, not quarantined
+
+    @property
+    def listen(self) -> Listen | None:
+        """The listen, if it tells of one."""
+        return self.found if isinstance(self.found, Listen) else None
 
 
 def untimely(instant: datetime, now: datetime) -> str | None:

@@ -61,6 +61,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
         artist_mbids=mbids(info.get("artist_mbids")) or mbids(match.get("artist_mbids")),
         isrc=isrc(info.get("isrc")),
         origin=_origin(info.get("spotify_id")),
+        client=_client(info),
     )
 
 
@@ -76,6 +77,17 @@ def _ms_played(seconds: object) -> int | None:
     if isinstance(seconds, bool) or not isinstance(seconds, int | Decimal):
         return None
     return round(seconds * 1000) if 0 <= seconds <= LONGEST_PLAY_MS // 1000 else None
+
+
+def _client(info: dict[str, Any]) -> str | None:
+    """What submitted the listen, else the player it was heard on; like all free fields, absent where unusable."""
+    for field in ("submission_client", "media_player"):
+        try:
+            if client := text(info.get(field), field):
+                return client
+        except Malformed:
+            pass
+    return None
 
 
 def _origin(spotify_id: object) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any
 from resources.sources.listen import LONGEST_PLAY_MS, Listen, Malformed, Nameless, PassedOver, needed, text
 
 NAME = "spotify"
-EXPORT = "Spotify's extended streaming history (zip or JSON; its one-year account data is not enough)"
+EXPORT = "Spotify's extended streaming history (zip or JSON)"
 
 TRACK, ARTIST = "master_metadata_track_name", "master_metadata_album_artist_name"
 RELEASE = "master_metadata_album_album_name"
@@ -49,6 +49,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
         artist_mbids=(),
         isrc=None,
         origin=text(record.get("spotify_track_uri"), "spotify_track_uri"),
+        client=None,
     )
 
 

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pytest
 
 from assets import content, derived, events
+from assets.landed.feedback import GIVEN
+from assets.landed.playlists import TRACKS
 from orchestration.definitions import build
 from resources.columns import declared
 from resources.lake import Lake, Slice
@@ -46,6 +48,8 @@ class Planted:
 
 UNPARTITIONED = (
     "content/recordings",
+    "content/playlists",
+    "events/feedback",
     "content/lyrics",
     "derived/lyrics_word_counts",
     "derived/charts_all_time",
@@ -98,6 +102,8 @@ PLANTED = [
             ("an id in capitals", "well_formed", changed(recording_id=STRANGER.replace("0", "A"))),
         ],
         "content/lyrics": [UNIQUE, COMPLETE],
+        "content/playlists": [UNIQUE, COMPLETE],
+        "events/feedback": [UNIQUE, COMPLETE, ("a score there is not", "one_of", more("score"))],
         "events/listens": [
             UNIQUE,
             COMPLETE,
@@ -121,6 +127,11 @@ PLANTED = [
     }.items()
     for how, check, spoil in ways
 ]
+ARRIVED = {"file": "export.zip", "import_id": "1"}
+LOVED = {"user_id": "ada", "recording_name": "Song", "score": 1, "source": "lastfm"}
+TRACK = {"playlist_id": "p", "source": "jspf"}
+ABSENT = ((GIVEN, [LOVED, LOVED | {"user_id": "bob"}]), (TRACKS, [TRACK | {"position": n} for n in (1, 2)]))
+"""Rows of kinds that nobody in the small world hands in."""
 READER = dg.AssetKey("reader")
 
 
@@ -128,6 +139,9 @@ READER = dg.AssetKey("reader")
 def data(laptop: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the small world's lake, to spoil."""
     shutil.copytree(laptop.data / "lake", tmp_path / "lake")
+    for kind, absent in ABSENT:
+        given = pa.Table.from_pylist([row | ARRIVED | {"record": n} for n, row in enumerate(absent)], kind.schema)
+        Lake(tmp_path / "lake").replace(kind.table, iter([given]), kind.schema)
     monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
     return tmp_path
 

@@ -216,7 +216,8 @@ def _missing(folder: Path) -> str:
 
 
 def _folder(folder: Path) -> str:
-    return str(folder)
+    (folder / "exports").mkdir()
+    return str(folder / "exports")
 
 
 def _bomb(folder: Path) -> str:
@@ -246,7 +247,7 @@ def _nobody(folder: Path) -> str:
 MISTAKES = {
     "a file that is no export": (_no_export, "ada", "holds no listens"),
     "a missing file": (_missing, "ada", "cannot be read"),
-    "a folder": (_folder, "ada", "is a folder"),
+    "a folder": (_folder, "ada", "a folder without an export in it"),
     "a zip bomb": (_bomb, "ada", "unpacks to far more"),
     "a zip that climbs out": (_climbing, "ada", "leads out of it"),
     "no listener": (_nobody, "", "LISTENER=ada"),

@@ -22,6 +22,7 @@ MOST_SECONDS = 2.0  # to load the platform, beyond loading Dagster itself
 PLAYED = ["derived/artist_plays", "derived/names", "derived/plays"]
 GRAPH: Mapping[str, list[str]] = {
     "content/lyrics": [],
+    "content/playlists": [],
     "content/recordings": [],
     "derived/artist_plays": ["events/listens"],
     "derived/charts_all_time": PLAYED,
@@ -32,6 +33,7 @@ GRAPH: Mapping[str, list[str]] = {
     "derived/lyrics_word_counts": ["content/lyrics"],
     "derived/names": ["events/listens"],
     "derived/plays": ["events/listens"],
+    "events/feedback": [],
     "events/imports": [],
     "events/listens": ["events/raw_listens"],
     "events/quarantine": [],
@@ -40,6 +42,7 @@ GRAPH: Mapping[str, list[str]] = {
 }
 CHECKS: Mapping[str, list[str]] = {
     "content/lyrics": ["complete", "unique"],
+    "content/playlists": ["complete", "unique"],
     "content/recordings": ["complete", "unique", "well_formed"],
     "derived/artist_plays": ["complete", "unique"],
     "derived/charts_all_time": ["complete", "totals", "unique"],
@@ -50,6 +53,7 @@ CHECKS: Mapping[str, list[str]] = {
     "derived/lyrics_word_counts": ["complete", "unique"],
     "derived/names": ["complete", "unique"],
     "derived/plays": ["complete", "totals", "unique"],
+    "events/feedback": ["complete", "one_of", "unique"],
     "events/imports": [],
     "events/listens": ["bounded", "complete", "referential", "unique"],
     "events/quarantine": [],
@@ -67,7 +71,7 @@ JOBS: Mapping[str, list[str]] = {
         "events/listens",
         "events/sessions",
     ],
-    "import_listens": ["events/imports", "events/quarantine"],
+    "import_listens": ["content/playlists", "events/feedback", "events/imports", "events/quarantine"],
     "monthly": ["derived/charts_monthly"],
     "upkeep": [],
     "weekly": ["derived/charts_weekly"],
@@ -160,7 +164,10 @@ def test_every_asset_says_what_it_is(environment: str) -> None:
 def test_columns_about_persons_are_marked() -> None:
     for spec in build("laptop").resolve_all_asset_specs():
         for column in spec.metadata["dagster/column_schema"].columns:
-            assert ("personal" in column.tags) == (column.name in ("user_id", "listener", "raw")), (spec.key, column)
+            assert ("personal" in column.tags) == (column.name in ("user_id", "listener", "raw", "creator")), (
+                spec.key,
+                column,
+            )
 
 
 def test_an_unknown_environment_is_told_in_one_line_with_the_choices(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ from typing import Any, TypeAlias
 from unittest.mock import patch
 
 from assets.derived.plays import PLAYS
-from assets.events import imports
 from assets.events.imports import RAW_LISTENS
 from assets.events.listens import LISTENS
 from assets.events.sessions import SESSIONS
+from assets.landed import ledger
 from resources.frame import Engine
 from resources.lake import Lake, Slice
 from tests.tables import LEAP
@@ -44,8 +44,8 @@ def replace_days(engine: Engine, lake: Path, spans: Sequence[Span]) -> None:
 
 def import_file(engine: Engine, lake: Path, file: str, listener: str) -> None:
     """Import one file of one listener."""
-    with patch.object(imports, "CHUNK", CHUNK):
-        imports.take(Path(file), listener, Lake(lake), NOW)
+    with patch.object(ledger, "CHUNK", CHUNK):
+        ledger.take(Path(file), listener, Lake(lake), NOW)
 
 
 TASKS: dict[str, Callable[..., Any]] = {"days": replace_days, "import": import_file}

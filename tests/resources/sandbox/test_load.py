@@ -22,8 +22,8 @@ from deltalake import DeltaTable
 from numpy.typing import NDArray
 
 from assets.events.identity import artist_id, recording_id
-from assets.events.imports import listen_rows
 from assets.events.listens import IDENTIFIED, LISTENS, identify, listens, once
+from assets.landed.listens import LISTENS as RAW
 from orchestration import __main__ as commands
 from resources import columns
 from resources.errors import TuttiError
@@ -105,7 +105,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
     folder, now = tmp_path_factory.mktemp("world"), datetime.now(UTC)
     world.write(folder, first_day=FIRST_DAY, days=DAYS, seed=SEED, listeners=40)
     files = sorted((folder / "listens").iterdir())
-    raw = pa.concat_tables([listen_rows(list(exports.read(path, None, now)), path.name) for path in files])
+    raw = pa.concat_tables([RAW.rows(list(exports.read(path, None, now)), path.name) for path in files])
     return run(Step(once, LISTENS), conform(identify(raw), IDENTIFIED))
 
 

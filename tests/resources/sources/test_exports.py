@@ -16,6 +16,7 @@ from resources.sources import exports, spotify
 from resources.sources.listen import Read
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+MSID = "2cfad207-3f55-4aec-8120-86cf66e34d59"
 ADDRESS, AGENT = "203.0.113.77", "Mozilla/5.0 (X11; Kepler)"
 
 
@@ -81,13 +82,15 @@ def test_a_zip_gives_the_listens_of_every_file_that_has_some(tmp_path: Path) -> 
         file.writestr("user.json", json.dumps({"user_id": 1, "username": "bob"}))
         file.writestr("ReadMe.pdf", b"%PDF-1.7\n\xff\xfe\0\n")
         file.writestr("empty.json", "[]")
-        file.writestr("feedback.jsonl", lines([{"recording_msid": "x", "score": 1, "created": 1}]))
+        file.writestr("feedback.jsonl", lines([{"recording_msid": MSID, "score": 1, "created": 1_600_000_000}]))
         file.writestr("listens/2020/9.jsonl", lines(LISTENS[:2]))
         file.writestr("listens/2020/10.jsonl", lines(LISTENS[2:]))
         file.writestr("Streaming_History_Video_2020.json", json.dumps(PLAYS[:1]))
     reads = read(tmp_path / "export.zip")
     assert names(reads) == [f"Song {n}" for n in range(5)] + SONGS[:1]
-    assert [(each.file, each.record) for each in reads[1:3]] == [
+    assert [(each.file, each.record) for each in reads[:4]] == [
+        ("export.zip/feedback.jsonl", 1),
+        ("export.zip/listens/2020/9.jsonl", 1),
         ("export.zip/listens/2020/9.jsonl", 2),
         ("export.zip/listens/2020/10.jsonl", 1),
     ]

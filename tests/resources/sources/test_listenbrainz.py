@@ -93,6 +93,19 @@ def test_a_spotify_track_is_named_as_spotify_names_it(url: str) -> None:
     assert parse({"spotify_id": url}).origin == "spotify:track:2AX5E86cn9n2dgioZEjirI"
 
 
+@pytest.mark.parametrize(
+    ("info", "client"),
+    [
+        ({"submission_client": " Pano ", "media_player": "Phone"}, "Pano"),
+        ({"submission_client": "", "media_player": "Phone"}, "Phone"),
+        ({"submission_client": "\0", "media_player": ["Phone"]}, None),
+        ({}, None),
+    ],
+)
+def test_the_program_that_submitted_a_listen_is_told_else_the_player(info: Any, client: str | None) -> None:
+    assert parse(info).client == client
+
+
 def test_an_address_in_the_home_of_the_listener_is_not_kept() -> None:
     assert parse({"origin_url": "http://192.168.0.4/song"}).origin is None
 

@@ -1,0 +1,15 @@
+"""Playlists: what people put together, a row for each track, in order.
+
+Written by imports. A playlist that is handed in again, changed, is there once for each file: `import_id` tells them
+apart.
+"""
+
+import dagster as dg
+
+from assets.checks import complete, unique
+from assets.landed.playlists import PLAYLISTS, TRACKS
+
+checks: list[dg.AssetChecksDefinition] = [
+    unique(TRACKS.spec, "import_id", "file", "playlist_id", "position"),
+    complete(TRACKS.spec, PLAYLISTS),
+]

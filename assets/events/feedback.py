@@ -1,0 +1,17 @@
+"""Feedback: which recordings listeners love and hate, and what they took back, as submitted.
+
+Written by imports. Rows are what was said, in every file that says it; the last word of a listener on a recording is
+for whoever reads them to find, by `created_at`.
+"""
+
+import dagster as dg
+
+from assets.checks import complete, one_of, unique
+from assets.landed.feedback import FEEDBACK, GIVEN
+from resources.sources.feedback import HATE, LOVE, NEITHER
+
+checks: list[dg.AssetChecksDefinition] = [
+    unique(GIVEN.spec, "import_id", "file", "record"),
+    complete(GIVEN.spec, FEEDBACK),
+    one_of(GIVEN.spec, "score", LOVE, HATE, NEITHER),
+]

@@ -1,0 +1,60 @@
+"""A kind: one sort of record that files give, and the table that holds such records."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from resources.columns import column, declare
+from resources.sources.listen import Read
+
+ARRIVAL = (
+    column("file", pa.string(), "name of the file, and of its member in an archive"),
+    column("record", pa.int64(), "line from 1, or index from 0 in a JSON array"),
+    column("import_id", pa.string(), "the file's content and listener, as half a SHA-256"),
+)
+"""The last columns of every kind: where a record was read."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Records of one sort. A table with a `day` is told day by day, any other as a whole."""
+
+    table: str  # "events/raw_listens"
+    says: str  # what the table is, for the catalogue
+    counted: str  # the column of `imports` that counts them
+    found: type  # what the reader of a file makes of such a record
+    schema: pa.Schema  # the columns of `row`, then ARRIVAL
+    row: Callable[[Any], tuple[Any, ...]]  # what a record says, in the order of the schema
+    order: tuple[str, ...]  # how rows are sorted in files
+
+    @property
+    def dated(self) -> bool:
+        """Whether rows have a day."""
+        return "day" in self.schema.names
+
+    @property
+    def key(self) -> dg.AssetKey:
+        """The table as an asset."""
+        return dg.AssetKey(self.table.split("/"))
+
+    @property
+    def spec(self) -> dg.AssetSpec:
+        """The table as the catalogue shows it."""
+        slices = "day" if self.dated else None
+        return dg.AssetSpec(
+            self.key, description=self.says, metadata=declare(self.schema, slices=slices, order=self.order)
+        )
+
+    def rows(self, reads: Sequence[Read], import_id: str) -> pa.Table:
+        """The records of this kind among those of a file."""
+        found = [(*self.row(r.found), r.file, r.record, import_id) for r in reads if isinstance(r.found, self.found)]
+        return rows(found, self.schema)
+
+
+def rows(values: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
+    """Rows as a table."""
+    columns = zip(*values, strict=True) if values else [[] for _ in schema]
+    return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema)

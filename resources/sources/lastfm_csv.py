@@ -1,0 +1,82 @@
+"""Tables of listens that exporters make of Last.fm's and Libre.fm's histories, whatever their columns are called.
+
+Seen in the wild: `uts,utc_time,artist,artist_mbid,album,album_mbid,track,track_mbid` (ghan.nl), four columns without
+headings and `06 Sep 2026, 14:23` (benjaminbenben.com), `Artist;Album;AlbumId;Track;Date#user` in milliseconds
+(lastfmstats.com, also as JSON), and Libre.fm's own `Artist,Track,Album,Time` after comment lines. A time that is no
+number is UTC. What is loved, and the MBIDs, are left where they are.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from resources.sources.csv_records import ARTIST, RELEASE, TIME, TITLE
+from resources.sources.listen import Listen, Malformed, Nameless, instant, needed, text
+
+NAME, LIBRE = "lastfm", "librefm"
+EXPORT = "a Last.fm or Libre.fm history (CSV)"
+
+WRITTEN = re.compile(r"([0-9]{1,2}) ([A-Z][a-z]{2})[a-z]* ([0-9]{4}),? ([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}.*")
+MILLISECONDS = 100_000_000_000  # from here on: in seconds it is the year 5138
+
+
+def recognise(record: dict[str, Any]) -> bool:
+    """Whether a record has the shape of this format; it may lack what a listen needs."""
+    return isinstance(_of(record, ARTIST), str) and _of(record, TITLE) is not None and _of(record, TIME) is not None
+
+
+def parse(record: dict[str, Any], listener: str | None) -> Listen:
+    """The listen a record tells of; the listener given goes before the one that the headings name."""
+    user_id = listener or text(record.get("user_name"), "user_name")
+    if not user_id:
+        raise Nameless("it does not say whose listen it is")
+    return Listen(
+        user_id=user_id,
+        listened_at=_time(record),
+        ms_played=None,
+        source=LIBRE if "time" in record and "uts" not in record else NAME,
+        time_zone=None,
+        artist_name=needed(_of(record, ARTIST), "artist"),
+        recording_name=needed(_of(record, TITLE), "title"),
+        release_name=text(_of(record, RELEASE), "album"),
+        recording_mbid=None,
+        artist_mbids=(),
+        isrc=None,
+        origin=None,
+        client=None,
+    )
+
+
+def _of(record: dict[str, Any], names: tuple[str, ...]) -> Any:
+    """What the first of these columns holds, None where there is none of them."""
+    return next((record[name] for name in names if name in record), None)
+
+
+def _time(record: dict[str, Any]) -> datetime:
+    """The surest of the times told."""
+    told = [(name, record[name]) for name in TIME if name in record and record[name] not in (None, "")]
+    if not told:
+        raise Malformed("no time")
+    return _instant(*told[0])
+
+
+def _instant(name: str, value: object) -> datetime:
+    if isinstance(value, str):
+        value = value.strip()
+        if re.fullmatch(r"[0-9]{1,15}", value):
+            value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return instant(value // 1000 if value >= MILLISECONDS else value, name)
+    try:
+        if isinstance(value, str) and (written := WRITTEN.fullmatch(value)) and written[2] in MONTHS:
+            day, month, year = int(written[1]), MONTHS.index(written[2]) + 1, int(written[3])
+            hour, minute, second = (int(part or 0) for part in written.groups()[3:])
+            return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+        if isinstance(value, str) and ISO.fullmatch(value):
+            found = datetime.fromisoformat(value.removesuffix(" UTC"))
+            return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise Malformed(f"{name} is not a time such as 1695047940 or 18 Sep 2023, 14:39")
