@@ -20,10 +20,9 @@ from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGra
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from assets.partitions import DAILY
-from orchestration.jobs import RANGE_END, RANGE_START, reach, span
+from orchestration.jobs import PRIORITY, RANGE_END, RANGE_START, reach, span
 
 AUTOMATIC = "tutti/automatic"  # tags a run of this sensor: `dagster.yaml` lets one go at a time
-PRIORITY = "dagster/priority"
 CLOSE = "15 1 * * *"  # UTC, daily: when days that failed are tried once more, and the day before is closed
 HOURLY = "0 * * * *"
 GAPS = (0, 7, 31, 365)  # partitions between two that were asked for which may be made again, to need fewer runs
@@ -35,7 +34,8 @@ PARTITION = "dagster/partition"
 
 def following(graph: BaseAssetGraph[Any], spec: dg.AssetSpec) -> dg.AutomationCondition | None:
     """When a table follows by itself, if it does."""
-    if spec.automation_condition or not isinstance(spec.partitions_def, dg.TimeWindowPartitionsDefinition):
+    dated = isinstance(spec.partitions_def, dg.TimeWindowPartitionsDefinition)
+    if spec.automation_condition or not (dated and graph.get(spec.key).is_materializable):
         return spec.automation_condition
     nodes = graph.asset_nodes
     timeless = dg.AssetSelection.assets(*(n.key for n in nodes if n.partitions_def is None))
@@ -43,7 +43,7 @@ def following(graph: BaseAssetGraph[Any], spec: dg.AssetSpec) -> dg.AutomationCo
     changed = _changed(timeless, outside)
     if spec.partitions_def != DAILY:
         changed = changed & _in_time()
-    return changed.with_label("follows what it is made of")
+    return changed
 
 
 def _changed(timeless: dg.AssetSelection, outside: dg.AssetSelection) -> dg.AutomationCondition:
@@ -181,8 +181,8 @@ def _awaited(waiting: Sequence[dg.DagsterRun], asset: dg.AssetKey, place: Mappin
     found: set[int] = set()
     for run in waiting:
         if asset in (run.asset_selection or ()):
-            first = run.tags.get(RANGE_START) or run.tags.get(PARTITION)
-            last = run.tags.get(RANGE_END) or run.tags.get(PARTITION)
+            first = run.tags.get(RANGE_START) or run.tags.get(PARTITION, "")
+            last = run.tags.get(RANGE_END) or first
             if first in place and last in place:
                 found.update(range(place[first], place[last] + 1))
     return found

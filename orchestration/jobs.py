@@ -12,6 +12,7 @@ from orchestration.upkeep import upkeep
 
 BY_HAND = "tutti/by_hand"  # tags a run from the command line, which itself starts what follows
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"  # Dagster's own
+PRIORITY = "dagster/priority"  # Dagster's own: of waiting runs the highest goes first, 0 if it is not told
 CUMULATIVE = "tutti/cumulative"  # tags a run whose cost grows with history: `dagster.yaml` lets one go at a time
 
 QUIET = timedelta(days=365)  # a run costs seconds, a day in a run milliseconds: beyond this, two runs cost less
@@ -43,7 +44,7 @@ all_time = dg.define_asset_job(
     "all_time",
     EVER,
     description="Charts of all time. They read all history: in the queue they let everything else go first.",
-    tags={CUMULATIVE: "yes", "dagster/priority": "-1"},
+    tags={CUMULATIVE: "yes", PRIORITY: "-1"},
 )
 
 JOBS: list[Any] = [import_listens, content, daily, *longer.values(), all_time, upkeep]
