@@ -42,7 +42,7 @@ def build(name: str) -> dg.Definitions:
         )
     )
     graph = described.resolve_asset_graph()
-    closed = described.resolve_job_def(daily_close.name).asset_layer.executable_asset_keys
+    closed = set(described.resolve_job_def(daily_close.name).asset_layer.executable_asset_keys)
     return described.map_resolved_asset_specs(
         func=lambda spec: spec.replace_attributes(
             automation_condition=following(graph, spec), freshness_policy=freshness(spec, closed)

@@ -9,7 +9,6 @@ from datetime import UTC, timedelta
 
 import dagster as dg
 
-from assets.partitions import DAILY
 from orchestration.automation import AUTOMATIC, CLOSE
 from orchestration.jobs import DAYS, EVER, PRIORITY, content
 from orchestration.upkeep import upkeep
@@ -19,7 +18,6 @@ ON, OFF = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
 daily_close = dg.define_asset_job(
     "daily_close",
     DAYS | EVER,
-    partitions_def=DAILY,
     description="The day before, also where it was quiet, and then what is counted over all history.",
     # One at a time with the runs that follow imports: a table must not change between what is made of it and its check.
     tags={AUTOMATIC: "yes", PRIORITY: "-1"},
