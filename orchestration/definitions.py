@@ -34,18 +34,14 @@ def build(name: str) -> dg.Definitions:
         # Steps hand each other nothing but what is in the lake, and starting an engine costs more than most steps.
         executor=dg.in_process_executor,
     )
-    described = defs.map_resolved_asset_specs(
+    graph = defs.resolve_asset_graph()
+    return defs.map_resolved_asset_specs(
         func=lambda spec: spec.replace_attributes(
             group_name=spec.key.path[0],  # one import writes tables of several layers
             kinds={*spec.kinds, engine, "deltalake"},
             owners=spec.owners or ["team:tutti"],
-        )
-    )
-    graph = described.resolve_asset_graph()
-    closed = set(described.resolve_job_def(daily_close.name).asset_layer.executable_asset_keys)
-    return described.map_resolved_asset_specs(
-        func=lambda spec: spec.replace_attributes(
-            automation_condition=following(graph, spec), freshness_policy=freshness(spec, closed)
+            automation_condition=following(graph, spec),
+            freshness_policy=freshness(graph, spec),
         )
     )
 

@@ -4,11 +4,13 @@ Each may be run again, or missed: a run makes the same of the same, and Dagster 
 through.
 """
 
-from collections.abc import Collection
 from datetime import UTC, timedelta
+from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
+from assets.partitions import DAILY
 from orchestration.automation import AUTOMATIC, CLOSE
 from orchestration.jobs import DAYS, EVER, PRIORITY, content
 from orchestration.upkeep import upkeep
@@ -62,6 +64,8 @@ CLOSED = dg.FreshnessPolicy.cron(deadline_cron="0 4 * * *", lower_bound_delta=ti
 day has listens; a quiet day is as fresh as any."""
 
 
-def freshness(spec: dg.AssetSpec, closed: Collection[dg.AssetKey]) -> dg.FreshnessPolicy | None:
-    """How fresh a table is kept: those that the daily close makes (`closed`), daily."""
-    return spec.freshness_policy or (CLOSED if spec.key in closed else None)
+def freshness(graph: BaseAssetGraph[Any], spec: dg.AssetSpec) -> dg.FreshnessPolicy | None:
+    """How fresh a table is kept: what the daily close makes, daily."""
+    daily = spec.partitions_def == DAILY and graph.get(spec.key).is_materializable
+    closed = daily or spec.key in EVER.resolve(graph)
+    return spec.freshness_policy or (CLOSED if closed else None)
