@@ -28,6 +28,7 @@ HOURLY = "0 * * * *"
 GAPS = (0, 7, 31, 365)  # partitions between two that were asked for which may be made again, to need fewer runs
 FEW = 12  # runs: where a tick needs more, gaps are filled, the smallest first
 LONG = 366  # partitions in a run: a person's year takes seconds, and today waits for one such run at most
+WAIT = 3  # runs of history that wait for their turn at once
 WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
 PARTITION = "dagster/partition"
 
@@ -149,7 +150,11 @@ def _cut(piece: Piece, newest: int | None, ahead: int) -> Iterator[Piece]:
 def gathered(
     requests: Sequence[dg.RunRequest], graph: BaseAssetGraph[Any], waiting: Sequence[dg.DagsterRun]
 ) -> list[dg.RunRequest]:
-    """Requests for single partitions as requests for ranges, without what a run that has not begun will make anyway."""
+    """Requests for single partitions as requests for ranges, without what a run that has not begun will make anyway.
+
+    Only what is urgent and a few others are asked for at once: Dagster takes seconds to note a year of days, and looks
+    at nothing else meanwhile. What is left out stays older than what it is made of, and so is asked for again.
+    """
     wanted: dict[dg.PartitionsDefinition[str], dict[dg.AssetKey, set[str]]] = {}
     for request in requests:
         for asset in request.asset_selection or ():
@@ -173,7 +178,9 @@ def gathered(
             found.append(
                 dg.RunRequest(asset_selection=sorted(piece.assets), tags={**tags, **own, **priority, AUTOMATIC: "yes"})
             )
-    return found
+    room = max(0, WAIT - sum(AUTOMATIC in run.tags for run in waiting))
+    urgent, others = ([r for r in found if (PRIORITY in r.tags) == now] for now in (True, False))
+    return urgent + others[:room]
 
 
 def _awaited(waiting: Sequence[dg.DagsterRun], asset: dg.AssetKey, place: Mapping[str, int]) -> set[int]:

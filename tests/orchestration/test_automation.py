@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from assets.partitions import PERIODS, Period
-from orchestration.automation import AUTOMATIC, FEW, GAPS, LONG, Piece, following, gathered, pieces
+from orchestration.automation import AUTOMATIC, FEW, GAPS, LONG, WAIT, Piece, following, gathered, pieces
 from orchestration.definitions import build
 from orchestration.jobs import CUMULATIVE, PRIORITY, QUIET, RANGE_END, RANGE_START, reached, span, stretches
 from tests.orchestration.support import PROJECT
@@ -317,6 +317,18 @@ def test_requests_become_runs_over_ranges_today_first_and_none_that_waits_alread
     )
     left = {r.tags[RANGE_START]: r for r in gathered(asked, graph, [waiting])}
     assert set(left) == {"2011-03-06", today, yesterday}
+
+
+def test_history_is_asked_for_little_by_little_and_today_at_once() -> None:
+    graph = build("laptop").resolve_asset_graph()
+    today = TODAY.isoformat()
+    asked = [request(f"{year}-03-05", "events/listens") for year in range(2005, 2015)]
+    asked.append(request(today, "events/listens"))
+    found = gathered(asked, graph, [])
+    assert [r.tags[RANGE_START] for r in found] == [today, "2005-03-05", "2006-03-05", "2007-03-05"]
+    waiting = [dg.DagsterRun(job_name="__ASSET_JOB", tags=r.tags, asset_selection=frozenset()) for r in found[1:]]
+    assert len(waiting) == WAIT
+    assert [r.tags[RANGE_START] for r in gathered(asked, graph, waiting)] == [today]
 
 
 def test_what_reads_all_history_waits_for_the_rest_and_never_holds_every_place(

@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 
 from orchestration.definitions import build
+from orchestration.schedules import close_day
 from resources.environments import ENVIRONMENTS
 from resources.errors import TuttiError
 from tests.orchestration.support import DAGSTER, PROJECT, TUTTI, Process
@@ -155,10 +156,8 @@ def test_jobs_sensors_and_schedules_are_these() -> None:
 
 def test_the_day_before_is_closed_also_after_a_night_the_daemon_slept_through() -> None:
     for tick in (datetime(2024, 3, 1, 1, 15, tzinfo=UTC), datetime(2024, 3, 2, 1, 15, tzinfo=UTC)):
-        schedule = build("laptop").resolve_schedule_def("close_day")
-        told = schedule.evaluate_tick(dg.build_schedule_context(scheduled_execution_time=tick))
-        assert told.run_requests
-        (request,) = told.run_requests
+        request = close_day(dg.build_schedule_context(scheduled_execution_time=tick))
+        assert isinstance(request, dg.RunRequest)
         assert request.partition_key == (tick.date() - timedelta(days=1)).isoformat()
 
 
