@@ -7,6 +7,8 @@ from typing import Any
 
 import dagster as dg
 
+from resources.errors import TuttiError
+
 
 class Progress(logging.Handler):
     """Tells of assets as they are done (unless `brief`), and remembers rows and seconds of each."""
@@ -92,11 +94,12 @@ def logger(progress: Progress) -> dg.LoggerDefinition:
 
 def _root(error: Any) -> str | None:
     """The first cause of a failure, in one line; a `TuttiError` says enough by itself."""
-    while error and error.cause and error.cls_name != "TuttiError":
+    own = {"TuttiError", *(kind.__name__ for kind in TuttiError.__subclasses__())}
+    while error and error.cause and error.cls_name not in own:
         error = error.cause
     if error is None:
         return None
     if error.cls_name == "DagsterExecutionInterruptedError":
         return "it was stopped"
     line = " ".join(error.message.split())
-    return line.split("TuttiError: ", 1)[-1]
+    return line.split(f"{error.cls_name}: ", 1)[-1] if error.cls_name in own else line

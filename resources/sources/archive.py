@@ -33,6 +33,7 @@ HARMLESS = 64 << 20  # unpacked bytes below which no ratio matters
 ZIP, GZIP, BZIP2, XZ, ZSTD = b"PK", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
 TAR = slice(257, 262), b"ustar"
 MOST_MEMORY = 128 << 20  # bytes that unpacking may need: what xz -9 and zstd --long ask for
+BLOCK = 1 << 16  # bytes read of a packed file at once
 LONGEST_NAME = 1 << 16  # bytes of what a tar says of a file beside its name
 ARCHIVES = (b"PK\x03\x04", b"PK\x05\x06", GZIP, b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!", b"\x28\xb5\x2f\xfd")
 CLIMBS_OUT = re.compile(r"^/|^[A-Za-z]:|[\\\x00]|(?:^|/)\.\.(?:/|$)")
@@ -152,55 +153,49 @@ def _is_tar(file: io.BufferedReader) -> bool:
     return file.read(512)[TAR[0]] == TAR[1]
 
 
-def _zstd(file: io.BufferedReader) -> IO[bytes]:
-    from zstandard import ZstdDecompressor, ZstdError
+class _Zstd:
+    """What a zstd file unpacks to; where it is damaged, raises what other ways of packing do."""
 
-    class Reader:
-        """Raises what other ways of packing raise where the file is damaged."""
+    def __init__(self, file: io.BufferedReader) -> None:
+        from zstandard import ZstdDecompressor
 
-        def __init__(self) -> None:
-            unpacked = ZstdDecompressor(max_window_size=MOST_MEMORY)
-            self._stream = unpacked.stream_reader(file, read_across_frames=True)
+        self._stream = ZstdDecompressor(max_window_size=MOST_MEMORY).stream_reader(file, read_across_frames=True)
 
-        def read1(self, size: int) -> bytes:
-            try:
-                return self._stream.read1(size)
-            except ZstdError as error:
-                raise OSError(str(error)) from None
+    def read1(self, size: int) -> bytes:
+        from zstandard import ZstdError
 
-    return Reader()  # type: ignore[return-value]
+        try:
+            return self._stream.read1(size)
+        except ZstdError as error:
+            raise OSError(str(error)) from None
 
 
-def _xz(file: io.BufferedReader) -> IO[bytes]:
-    class Reader:
-        """xz within MOST_MEMORY, which `lzma.open` does not bound."""
+class _Xz:
+    """What an xz file unpacks to, within MOST_MEMORY, which `lzma.open` does not bound."""
 
-        def __init__(self) -> None:
-            self._unpacked = lzma.LZMADecompressor(memlimit=MOST_MEMORY)
+    def __init__(self, file: io.BufferedReader) -> None:
+        self._file = file
+        self._unpacked = lzma.LZMADecompressor(memlimit=MOST_MEMORY)
 
-        def read1(self, size: int) -> bytes:
-            while True:
-                if self._unpacked.eof:  # files joined end to end, and the zeros that may follow
-                    rest = self._unpacked.unused_data.lstrip(b"\0") or file.read(1 << 16).lstrip(b"\0")
-                    if not rest:
-                        return b""
-                    self._unpacked = lzma.LZMADecompressor(memlimit=MOST_MEMORY)
-                    given = rest
-                else:
-                    given = file.read(1 << 16) if self._unpacked.needs_input else b""
-                    if not given and self._unpacked.needs_input:
-                        raise EOFError("cut")
-                if block := self._unpacked.decompress(given, size):
-                    return block
-
-    return Reader()  # type: ignore[return-value]
+    def read1(self, size: int) -> bytes:
+        while True:
+            given = b""
+            if self._unpacked.eof:  # another may follow, after zeros
+                given = self._unpacked.unused_data.lstrip(b"\0") or self._file.read(BLOCK).lstrip(b"\0")
+                if not given:
+                    return b""
+                self._unpacked = lzma.LZMADecompressor(memlimit=MOST_MEMORY)
+            elif self._unpacked.needs_input and not (given := self._file.read(BLOCK)):
+                raise EOFError("it was cut")
+            if block := self._unpacked.decompress(given, size):
+                return block
 
 
 PACKED: Mapping[bytes, Callable[[io.BufferedReader], Any]] = {
     GZIP: lambda file: gzip.GzipFile(fileobj=file),
     BZIP2: bz2.BZ2File,
-    XZ: _xz,
-    ZSTD: _zstd,
+    XZ: _Xz,
+    ZSTD: _Zstd,
 }
 
 
@@ -208,8 +203,8 @@ class _Entry(tarfile.TarInfo):
     """A file in a tar. What is said of it beside its name is read whole, so it must be short."""
 
     def _proc_member(self, archive: tarfile.TarFile) -> Any:
-        if self.type not in tarfile.SUPPORTED_TYPES or (self.type in BESIDE and self.size > LONGEST_NAME):
-            raise NoExport(f"a tar that holds something else than files: {DOWNLOAD} from its source")
+        if self.type in BESIDE and self.size > LONGEST_NAME:
+            raise NoExport(f"a tar that says more of its files than any does: {DOWNLOAD} from its source")
         return super()._proc_member(archive)  # type: ignore[misc]
 
 
@@ -233,7 +228,7 @@ def _tarred(name: str, whole: Member) -> Iterator[Member]:
                 archive.members = []  # else it remembers all that went by
                 if stream := archive.extractfile(entry):
                     yield Member(f"{name}/{shown(entry.name)}", stream, free)
-    except DAMAGES:
+    except (*DAMAGES, LookupError, OverflowError, struct.error):
         whole.damage = DAMAGED
     if whole.damage:
         yield Member(name, io.BytesIO(), free, damage=whole.damage)

@@ -186,14 +186,20 @@ def _objects(window: _Window, plausible: Plausible) -> Iterator[Record]:
             continue
         if within and open_lists <= within[-1].lists and not within[-1].alone:
             envelope = within.pop()
-            window.at = _closed(window.text, window.at, envelope) or window.at
+            end = _closed(window.text, window.at, envelope)
+            if not end and window.ended:  # what is left says nothing, unless a record is in it
+                end = _next(window.text, window.at, len(window.text), plausible)
+                if not end:
+                    yield Record(number, "", None, UNENDED, envelope)
+                    return
+            window.at = end or window.at
             continue
         if window.at == len(window.text):
             if open_lists:
                 yield Record(number, "", None, UNENDED, within[-1] if within else None)
             return
         value, end, reason = _decode(window.text, window.at, window.clean)
-        if (value is None or ROOTS & value.keys()) and (opened := _opened(window.text, window.at)):
+        if (value is None or _surrounds(value)) and (opened := _opened(window.text, window.at)):
             envelope, window.at = opened
             envelope.lists = open_lists
             open_lists += not envelope.alone
@@ -211,6 +217,11 @@ def _objects(window: _Window, plausible: Plausible) -> Iterator[Record]:
             if broken.reason == CUT:
                 return
         number += 1
+
+
+def _surrounds(value: dict[str, Any]) -> bool:
+    """Whether an object looks like a document with records in it."""
+    return any(isinstance(value[name], list) or (name,) in INNER for name in ROOTS & value.keys())
 
 
 def _opened(text: str, at: int) -> tuple[Envelope, int] | None:

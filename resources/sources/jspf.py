@@ -21,16 +21,19 @@ PATH = ("playlist", "track")
 NAMESPACE = uuid.UUID("5f0a6ee8-3f6c-4a86-9a53-50f0a4f3f6d1")  # ours; changing it renames playlists without identifier
 RECORDING = re.compile(r"https?://(?:beta\.)?musicbrainz\.org/recording/([0-9a-fA-F-]{36})/?")
 MOST_TRACKS = 100_000  # held until the playlist has ended; Spotify allows 10,000
+TOO_MANY = f"beyond the {MOST_TRACKS:,} tracks that a playlist may have"
 
 
 def held(records: Iterator[Record]) -> Iterator[Record]:
     """The same records, those of a playlist once all that is said of it has been read, each with its place in it."""
     waiting: list[Record] = []
     for record in records:
-        if waiting and (record.around is not waiting[0].around or len(waiting) == MOST_TRACKS):
+        if waiting and record.around is not waiting[0].around:
             yield from _placed(waiting)
             waiting = []
-        if record.around and record.around.path == PATH:
+        if record.around and record.around.path == PATH and len(waiting) == MOST_TRACKS:
+            yield record._replace(value=None, reason=TOO_MANY)
+        elif record.around and record.around.path == PATH:
             waiting.append(record)
         else:
             yield record

@@ -5,13 +5,13 @@ Row groups are read from a file of their own; what streams out of an archive is 
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
-from typing import IO, Any
+from typing import IO
 
-from resources.sources.archive import DAMAGED, Member
+from resources.sources.archive import DAMAGED, DOWNLOAD, Member
 from resources.sources.json_records import Record
 
 MAGIC = b"PAR1"
+LOST = f"some row groups of the file are damaged and lost: {DOWNLOAD}"
 BATCH = 10_000  # rows turned into records at once
 BLOCK = 1 << 20  # bytes copied at once
 
@@ -19,7 +19,8 @@ BLOCK = 1 << 20  # bytes copied at once
 def records(member: Member, columns: frozenset[str]) -> Iterator[Record]:
     """The rows of a file, those columns of them that are named, by their index."""
     if member.path:
-        yield from _rows(member, member.path.open("rb"), columns)
+        with member.path.open("rb") as file:
+            yield from _rows(member, file, columns)
         return
     with tempfile.TemporaryFile() as file:
         while block := member.read(BLOCK):
@@ -31,14 +32,21 @@ def _rows(member: Member, file: IO[bytes], columns: frozenset[str]) -> Iterator[
     import pyarrow as pa  # noqa: TID251 (Parquet is a table: here, and nowhere else in this room)
     import pyarrow.parquet as pq  # noqa: TID251
 
-    number = 0
+    broken = (pa.ArrowException, OSError, ValueError, KeyError, OverflowError)
     try:
-        with closing(file), pq.ParquetFile(file) as table:
-            names = [name for name in table.schema_arrow.names if name in columns]
-            for batch in table.iter_batches(BATCH, columns=names, use_threads=False):
-                rows: list[dict[str, Any]] = batch.to_pylist()
-                for row in rows:
+        table = pq.ParquetFile(file)
+        names = [name for name in table.schema_arrow.names if name in columns]
+    except broken:
+        member.damage = DAMAGED
+        return
+    number = 0
+    for group in range(table.num_row_groups):
+        first = number
+        try:
+            for batch in table.iter_batches(BATCH, [group], names, use_threads=False):
+                for row in batch.to_pylist():
                     yield Record(number, "", row)
                     number += 1
-    except (pa.ArrowException, OSError, ValueError, KeyError, OverflowError):
-        member.damage = DAMAGED
+        except broken:
+            member.damage = LOST
+            number = first + table.metadata.row_group(group).num_rows

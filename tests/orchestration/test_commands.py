@@ -271,6 +271,7 @@ def test_a_mistake_is_told_in_one_line_and_nothing_goes_in(mistaken: dict[str, P
     assert process.code == 1
     assert process.err.count("\n") == 1, process.err
     assert process.err.startswith("tutti: ")
+    assert "resources." not in process.err  # a person needs no name of a class
     assert says in process.err
     assert not [n for n in tables(process.data) if len(table(process.data, n))]
 

@@ -1,15 +1,41 @@
 """Samples of real exports, where a folder of them is at hand: TUTTI_SAMPLES holds `importers/`."""
 
 import os
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from resources.errors import TuttiError
 from resources.sources import exports
+from resources.sources.exports import NoExport
+from resources.sources.listen import Read
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
+WHOLE = {
+    "additional_info.json": {"listenbrainz": 1},
+    "invalid_duration.json": {"listenbrainz": 1},
+    "lastfm_loved_tracks_1.json": {"lastfm": 5},
+    "lastfm_loved_tracks_2.json": {"lastfm": 3},
+    "librefm.csv": {"librefm": 3},
+    "librefm_no_album_column.csv": {"librefm": 2},
+    "librefm_via_maloja.csv": {"librefm": 3},
+    "librefm_with_comments.csv": {"librefm": 3},
+    "listenbrainz_listens.jsonl": {"listenbrainz": 2},
+    "maloja.json": {"maloja": 2},
+    "panoscrobbler.jsonl": {"panoscrobbler": 2},
+    "same_batch_duplicates.json": {"listenbrainz": 3},
+    "spotify_streaming_2023.json": {"spotify": 5},
+    "spotify_streaming_endsong_0.json": {"spotify": 5},
+    "valid_import.json": {"listenbrainz": 2},
+    "valid_single.json": {"listenbrainz": 1},
+}
+BROKEN = {
+    "listen_having_unicode_null.json": (0, "NUL"),
+    "spotify_skipped_tracks.json": (14, "no ms_played"),
+    "timestamp_in_ns.json": (0, "finer"),
+}
+NOTHING = ("invalid_listen_nan_in_json.json", "too_many_tags.json", "valid_playing_now.json")
 
 
 @pytest.fixture
@@ -20,36 +46,32 @@ def samples() -> Path:
     return Path(folder) / "importers"
 
 
-@pytest.mark.parametrize(
-    ("name", "listens"),
-    [
-        ("spotify_streaming_endsong_0.json", 5),
-        ("spotify_streaming_2023.json", 5),
-        ("listenbrainz_listens.jsonl", 2),
-        ("valid_import.json", 2),
-        ("valid_single.json", 1),
-        ("additional_info.json", 1),
-        ("same_batch_duplicates.json", 3),
-    ],
-)
-def test_a_sample_gives_all_its_listens(samples: Path, name: str, listens: int) -> None:
-    reads = list(exports.read(samples / name, "ann", NOW))
-    assert [each.reason for each in reads] == [None] * listens
-    assert sum(each.listen is not None for each in reads) == listens
+def read(path: Path) -> list[Read]:
+    return list(exports.read(path, "ann", NOW))
 
 
-@pytest.mark.parametrize(
-    ("name", "reason"), [("timestamp_in_ns.json", "finer"), ("listen_having_unicode_null.json", "NUL")]
-)
-def test_a_sample_of_a_malformed_listen_is_quarantined(samples: Path, name: str, reason: str) -> None:
-    [read] = exports.read(samples / name, "ann", NOW)
-    assert reason in str(read.reason)
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_sample_gives_all_that_is_in_it(samples: Path, name: str) -> None:
+    reads = read(samples / name)
+    assert [each.reason for each in reads if not each.found] == []
+    assert Counter(each.found.source for each in reads) == WHOLE[name]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["valid_playing_now.json", "invalid_listen_nan_in_json.json", "maloja.json", "panoscrobbler.jsonl", "librefm.csv"],
-)
-def test_a_sample_without_a_listen_we_read_is_refused(samples: Path, name: str) -> None:
-    with pytest.raises(TuttiError, match="holds no listens"):
-        list(exports.read(samples / name, "ann", NOW))
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_record_of_a_sample_is_quarantined_and_the_rest_goes_in(samples: Path, name: str) -> None:
+    whole, reason = BROKEN[name]
+    reads = read(samples / name)
+    assert sum(each.listen is not None for each in reads) == whole
+    (bad,) = [each for each in reads if each.reason]
+    assert reason in str(bad.reason)
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_a_sample_without_a_listen_is_refused(samples: Path, name: str) -> None:
+    with pytest.raises(NoExport, match="holds no listens"):
+        read(samples / name)
+
+
+def test_there_is_no_sample_that_nobody_looks_at(samples: Path) -> None:
+    ours = {*WHOLE, *BROKEN, *NOTHING}
+    assert {f.name for f in samples.iterdir()} - ours == set()

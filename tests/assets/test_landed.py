@@ -1,0 +1,264 @@
+"""Files taken in: each kind in its table, whole or not at all, once, and told."""
+
+import json
+import os
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from assets.events import imports
+from assets.landed import ledger
+from assets.landed.kind import Kind
+from assets.landed.kinds import KINDS
+from assets.landed.ledger import IMPORTS, QUARANTINE, take
+from resources.engine import EngineName, EngineResource
+from resources.lake import Draft, Lake
+from resources.lake_io import LakeIO
+from resources.landing import Landing
+from resources.sources.archive import NoExport
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+MSID = "2cfad207-3f55-4aec-8120-86cf66e34d59"
+SCHEMAS = {k.table: k.schema for k in KINDS} | {"events/imports": IMPORTS, "events/quarantine": QUARANTINE}
+
+
+def listen(n: int, **changes: Any) -> dict[str, Any]:
+    names = {"artist_name": "Artist", "track_name": f"Song {n}", "additional_info": {"media_player": "Phone"}}
+    return {"listened_at": 1_600_000_000 + 90_000 * n, "user_name": "bob", "track_metadata": names} | changes
+
+
+LOVED = {"user_name": "bob", "recording_msid": MSID, "score": 1, "created": 1_600_000_000}
+PLAYLIST = {"playlist": {"title": "Morning", "track": [{"title": "a"}, {"title": "b", "creator": "c"}]}}
+MIXED = [listen(0), LOVED, listen(1), listen(2, listened_at="soon")]
+
+
+def written(path: Path, *records: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(map(json.dumps, records)))
+    return path
+
+
+def rows(lake: Lake, table: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = lake.scan(table, SCHEMAS[table]).table().to_pylist()
+    return found
+
+
+def everything(lake: Lake) -> dict[str, list[dict[str, Any]]]:
+    return {table: sorted(rows(lake, table), key=repr) for table in SCHEMAS}
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(tmp_path / "lake")
+
+
+def test_each_record_goes_to_the_table_of_its_kind_and_the_ledger_counts_them(tmp_path: Path, lake: Lake) -> None:
+    row, new = take(written(tmp_path / "a.bin", *MIXED), None, lake, NOW)
+    assert new
+    assert (row["listens"], row["feedback"], row["playlist_tracks"], row["quarantined"]) == (2, 1, 0, 1)
+    assert (row["first_day"], row["last_day"]) == (date(2020, 9, 13), date(2020, 9, 14))
+    assert [(r["recording_name"], r["client"]) for r in rows(lake, "events/raw_listens")] == [
+        ("Song 0", "Phone"),
+        ("Song 1", "Phone"),
+    ]
+    assert [(r["user_id"], r["recording_msid"], r["record"]) for r in rows(lake, "events/feedback")] == [
+        ("bob", MSID, 2)
+    ]
+    assert [(r["record"], r["reason"]) for r in rows(lake, "events/quarantine")] == [
+        (4, "listened_at is not a number of seconds")
+    ]
+    assert rows(lake, "events/imports") == [row]
+    take(written(tmp_path / "b.bin", PLAYLIST), "ann", lake, NOW)
+    assert [(r["position"], r["recording_name"], r["user_id"]) for r in rows(lake, "content/playlists")] == [
+        (1, "a", "ann"),
+        (2, "b", "ann"),
+    ]
+
+
+def test_the_same_content_changes_nothing_whatever_it_is_called(tmp_path: Path, lake: Lake) -> None:
+    first, _ = take(written(tmp_path / "a.bin", *MIXED), None, lake, NOW)
+    before = everything(lake)
+    again, new = take(written(tmp_path / "b.bin", *MIXED), None, lake, NOW)
+    assert (again, new) == (first, False)
+    assert everything(lake) == before
+
+
+def test_the_days_of_dated_kinds_are_told_before_the_file_counts_as_in(tmp_path: Path, lake: Lake) -> None:
+    told: list[tuple[str, list[date]]] = []
+
+    def tell(kind: Kind, days: Sequence[date]) -> None:
+        assert rows(lake, "events/imports") == []
+        assert len(rows(lake, "events/raw_listens")) == 2
+        told.append((kind.table, list(days)))
+
+    take(written(tmp_path / "a.bin", *MIXED), None, lake, NOW, tell)
+    assert told == [("events/raw_listens", [date(2020, 9, 13), date(2020, 9, 14)])]
+
+
+@pytest.mark.parametrize("commits", range(4))
+def test_a_take_that_breaks_off_after_any_commit_is_made_up_for(
+    tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch, commits: int
+) -> None:
+    path, left, commit = written(tmp_path / "a.bin", *MIXED), commits, Draft._commit
+
+    def breaking(self: Draft, *given: Any) -> int:
+        nonlocal left
+        if left == 0:
+            raise KeyboardInterrupt
+        left -= 1
+        return commit(self, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Draft, "_commit", breaking)
+        with pytest.raises(KeyboardInterrupt):
+            take(path, None, lake, NOW)
+    assert rows(lake, "events/imports") == []
+    take(path, None, lake, NOW)
+    calm = Lake(tmp_path / "calm")
+    take(path, None, calm, NOW)
+    assert everything(lake) == everything(calm)
+
+
+def test_rows_of_a_broken_off_take_that_are_no_longer_so_are_taken_back(tmp_path: Path, lake: Lake) -> None:
+    path = written(tmp_path / "a.bin", listen(0), listen(1, listened_at=1_767_300_000))
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        take(path, None, lake, NOW, stop)
+    assert len(rows(lake, "events/quarantine")) == 1  # it has not come yet
+    take(path, None, lake, datetime(2026, 2, 1, tzinfo=UTC))
+    assert rows(lake, "events/quarantine") == []
+    assert len(rows(lake, "events/raw_listens")) == 2
+
+
+def test_many_chunks_are_one_import(tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "CHUNK", 7)
+    row, _ = take(written(tmp_path / "a.bin", *(listen(n) for n in range(50))), None, lake, NOW)
+    assert row["listens"] == 50
+    assert len(rows(lake, "events/raw_listens")) == 50
+
+
+def test_what_is_no_export_leaves_nothing_or_is_refused_once_and_for_all(tmp_path: Path, lake: Lake) -> None:
+    path = written(tmp_path / "a.bin", {"title": "a postcard"})
+    with pytest.raises(NoExport):
+        take(path, None, lake, NOW)
+    assert all(found == [] for found in everything(lake).values())
+    row, new = take(path, None, lake, NOW, refuse=True)
+    assert (new, row["listens"], row["quarantined"]) == (True, 0, 1)
+    (held,) = rows(lake, "events/quarantine")
+    assert (held["file"], held["record"]) == ("a.bin", -1)
+    assert "holds no listens" in held["reason"]
+    assert take(path, None, lake, NOW, refuse=True) == (row, False)
+    written(path, listen(0))
+    assert take(path, None, lake, NOW, refuse=True)[0]["listens"] == 1
+
+
+# The asset.
+
+
+def run(tmp_path: Path, *files: Path, listener: str | None = "ann") -> dg.ExecuteInProcessResult:
+    """An import of these files or folders, else of the landing folder."""
+    engine = EngineResource(name=EngineName.pandas, spill=str(tmp_path / "spill"))
+    lake = LakeIO(root=str(tmp_path / "lake"), engine=engine)
+    config = {"files": [str(f) for f in files], "listener": listener if files else None}
+    return dg.materialize(
+        [imports.import_listens],
+        resources={"io_manager": lake, "landing": Landing(root=str(tmp_path / "landing"))},
+        run_config={"ops": {"imports": {"config": config}}},
+        raise_on_error=False,
+    )
+
+
+def cause(result: dg.ExecuteInProcessResult) -> str:
+    (failure,) = [e.step_failure_data.error for e in result.all_events if e.is_step_failure]
+    assert failure
+    return failure.message if not failure.cause else failure.cause.message
+
+
+def test_one_bad_file_in_the_landing_folder_holds_nobody_up_and_is_not_tried_again(tmp_path: Path, lake: Lake) -> None:
+    landing = tmp_path / "landing" / "listens"
+    written(landing / "a.listens", listen(0))
+    written(landing / "b.listens", {"title": "a postcard"})
+    (landing / "c.listens").write_bytes(b"PK\x03\x04 and no more")
+    (landing / "d.listens").write_bytes(b"")
+    written(landing / "e.listens", listen(1))
+    written(landing / ".f.listens", listen(2))  # not whole yet
+    assert run(tmp_path).success
+    assert sorted(r["recording_name"] for r in rows(lake, "events/raw_listens")) == ["Song 0", "Song 1"]
+    held = {r["file"]: r for r in rows(lake, "events/quarantine")}
+    assert held.keys() == {"b.listens", "c.listens", "d.listens"}
+    assert {r["record"] for r in held.values()} == {-1}
+    before = everything(lake)
+    assert run(tmp_path).success
+    assert everything(lake) == before
+    written(landing / "b.listens", listen(3))
+    assert run(tmp_path).success
+    assert len(rows(lake, "events/raw_listens")) == 3
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_left_for_the_next_time(tmp_path: Path, lake: Lake) -> None:
+    landing = tmp_path / "landing" / "listens"
+    written(landing / "a.listens", listen(0)).chmod(0)
+    written(landing / "b.listens", listen(1))
+    assert run(tmp_path).success
+    assert len(rows(lake, "events/imports")) == 1
+    (landing / "a.listens").chmod(0o600)
+    assert run(tmp_path).success
+    assert len(rows(lake, "events/imports")) == 2
+
+
+def test_a_file_that_is_gone_by_the_time_it_is_read_holds_nobody_up(
+    tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landing = tmp_path / "landing" / "listens"
+    there = written(landing / "b.listens", listen(1))
+    monkeypatch.setattr(Landing, "files", lambda self, kind: [landing / "a.listens", there])
+    assert run(tmp_path).success
+    assert [r["file"] for r in rows(lake, "events/imports")] == ["b.listens"]
+
+
+def test_a_folder_gives_what_is_in_its_files_and_passes_over_the_rest(tmp_path: Path, lake: Lake) -> None:
+    folder = tmp_path / "export"
+    written(folder / "listens" / "2020" / "10.jsonl", listen(1))
+    written(folder / "listens" / "2020" / "9.jsonl", listen(0))
+    written(folder / "feedback.jsonl", LOVED)
+    written(folder / "user.json", {"user_id": 1, "username": "bob"})
+    written(folder / ".hidden.jsonl", listen(2))
+    written(folder / ".hidden" / "9.jsonl", listen(3))
+    written(tmp_path / "elsewhere.jsonl", listen(4))
+    (folder / "link.jsonl").symlink_to(tmp_path / "elsewhere.jsonl")
+    (folder / "linked").symlink_to(tmp_path)
+    assert run(tmp_path, folder).success
+    assert sorted((r["file"], r["recording_name"]) for r in rows(lake, "events/raw_listens")) == [
+        ("export/listens/2020/10.jsonl", "Song 1"),
+        ("export/listens/2020/9.jsonl", "Song 0"),
+    ]
+    assert [r["file"] for r in rows(lake, "events/feedback")] == ["export/feedback.jsonl"]
+    assert len(rows(lake, "events/imports")) == 3
+    assert rows(lake, "events/quarantine") == []
+
+
+def test_a_folder_without_an_export_is_told(tmp_path: Path, lake: Lake) -> None:
+    written(tmp_path / "photos" / "a.json", {"title": "a postcard"})
+    result = run(tmp_path, tmp_path / "photos")
+    assert not result.success
+    assert "is a folder without an export in it" in cause(result)
+
+
+def test_a_person_who_names_a_file_is_told_what_is_wrong_with_it(tmp_path: Path, lake: Lake) -> None:
+    result = run(tmp_path, written(tmp_path / "a.json", {"title": "a postcard"}))
+    assert not result.success
+    assert "holds no listens" in cause(result)
+    assert rows(lake, "events/quarantine") == []
+
+
+def test_every_table_is_there_once_anything_was_imported(tmp_path: Path, lake: Lake) -> None:
+    assert run(tmp_path).success
+    assert {k.table for k in KINDS} <= set(lake.tables())

@@ -1,0 +1,190 @@
+"""ListenBrainz's public dumps: tars of JSON lines and of Parquet, packed in every way, as they stream."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import tarfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from resources.sources import archive
+from resources.sources.exports import NoExport
+from tests.exporting import listens, read, reasons
+
+MBID = "c7d0bf6e-b2aa-4ffa-bded-2448415b39b0"
+AT = datetime(2023, 9, 18, 14, 39, tzinfo=UTC)
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "plain": bytes,
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "zst": lambda data: zstandard.compress(data),
+}
+DUMP = "listenbrainz-listens-dump-1-20230918-000003-full"
+
+
+def listen(n: int, user: str = "bob") -> dict[str, Any]:
+    metadata = {"artist_name": "Artist", "track_name": f"Song {n}", "release_name": "Album", "additional_info": {}}
+    at = int(AT.timestamp()) + n
+    return {"user_id": 7, "user_name": user, "timestamp": at, "track_metadata": metadata, "recording_msid": MBID}
+
+
+def lines(*numbers: int) -> bytes:
+    return "\n".join(json.dumps(listen(n)) for n in numbers).encode()
+
+
+def parquet(rows: int = 3, **changes: Any) -> bytes:
+    columns: dict[str, Any] = {
+        "listened_at": pa.array([AT] * rows, pa.timestamp("ms")),
+        "created": pa.array([AT] * rows, pa.timestamp("ms")),
+        "user_id": pa.array([7] * rows, pa.int64()),
+        "recording_msid": [MBID] * rows,
+        "artist_name": ["Artist"] * rows,
+        "artist_credit_id": pa.array([1] * rows, pa.int64()),
+        "release_name": ["Album"] * rows,
+        "release_mbid": [MBID] * rows,
+        "recording_name": [f"Song {n}" for n in range(rows)],
+        "recording_mbid": [MBID] * rows,
+        "artist_credit_mbids": pa.array([[MBID]] * rows, pa.list_(pa.string())),
+    }
+    out = io.BytesIO()
+    pq.write_table(pa.table(columns | changes), out, row_group_size=2, compression="zstd")
+    return out.getvalue()
+
+
+def tar(files: dict[str, bytes], **changes: Any) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as file:
+        for name, data in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            for field, value in changes.items():
+                setattr(entry, field, value)
+            file.addfile(entry, io.BytesIO(data))
+    return out.getvalue()
+
+
+WHOLE = {
+    f"{DUMP}/SCHEMA_SEQUENCE": b"1",
+    f"{DUMP}/TIMESTAMP": b"2023-09-18T00:00:03+00:00",
+    f"{DUMP}/COPYING": b"Creative Commons, and so on, at length.\n" * 50,
+    f"{DUMP}/listens/2023/9.listens": lines(1, 2),
+    f"{DUMP}/listens/2023/10.listens": lines(3),
+}
+
+
+@pytest.mark.parametrize("how", PACKED)
+def test_a_dump_gives_the_listens_of_its_months_however_it_is_packed(tmp_path: Path, how: str) -> None:
+    reads = read(tmp_path, PACKED[how](tar(WHOLE)), None)
+    assert [x.recording_name for x in listens(reads)] == ["Song 1", "Song 2", "Song 3"]
+    assert {x.user_id for x in listens(reads)} == {"bob"}
+    assert reads[2].file == f"anything.bin/{DUMP}/listens/2023/10.listens"
+    assert reads[2].record == 1
+
+
+@pytest.mark.parametrize("how", PACKED)
+def test_a_single_file_is_read_however_it_is_packed(tmp_path: Path, how: str) -> None:
+    assert len(listens(read(tmp_path, PACKED[how](lines(1, 2)), None))) == 2
+
+
+@pytest.mark.parametrize("how", ["gz", "bz2", "xz", "zst"])
+def test_files_packed_end_to_end_are_one(tmp_path: Path, how: str) -> None:
+    pack = PACKED[how]
+    assert len(listens(read(tmp_path, pack(lines(1) + b"\n") + pack(lines(2)), None))) == 2
+
+
+@pytest.mark.parametrize("how", PACKED)
+def test_a_dump_that_was_cut_gives_what_precedes_and_says_so(tmp_path: Path, how: str) -> None:
+    many = {f"{n}.listens": lines(*range(2_000 * n, 2_000 * n + 2_000)) for n in range(4)}
+    data = PACKED[how](tar(many))
+    reads = read(tmp_path, data[: len(data) * 3 // 4], None)
+    found = [r.listen for r in reads if r.listen]
+    assert [x.recording_name for x in found] == [f"Song {n}" for n in range(len(found))]
+    assert len(found) >= 2_000 or how == "bz2"  # which packs by blocks larger than this
+    assert "download it again" in reasons(reads)[-1]
+
+
+def test_a_spark_file_gives_its_rows(tmp_path: Path) -> None:
+    found = listens(read(tmp_path, parquet(), None, name="1.json"))
+    assert [x.recording_name for x in found] == ["Song 0", "Song 1", "Song 2"]
+    one = found[0]
+    assert (one.user_id, one.listened_at, one.source, one.ms_played) == ("listenbrainz:7", AT, "listenbrainz", None)
+    assert (one.artist_name, one.release_name) == ("Artist", "Album")
+    assert (one.recording_mbid, one.artist_mbids) == (MBID, (MBID,))
+    assert {x.user_id for x in listens(read(tmp_path, parquet()))} == {"ann"}
+
+
+@pytest.mark.parametrize("how", PACKED)
+def test_a_spark_dump_gives_the_rows_of_its_files(tmp_path: Path, how: str) -> None:
+    files = {"dump/COPYING": b"CC0\n", "dump/0.parquet": parquet(3), "dump/1.parquet": parquet(2)}
+    assert len(listens(read(tmp_path, PACKED[how](tar(files)), None))) == 5
+
+
+def test_a_row_that_lacks_what_a_listen_needs_is_quarantined_with_what_it_holds(tmp_path: Path) -> None:
+    reads = read(tmp_path, parquet(3, recording_name=["Song", None, " "]), None)
+    assert reasons(reads) == ["no recording_name", "no recording_name"]
+    assert [r.record for r in reads if r.reason] == [1, 2]
+    assert "Artist" in str(reads[1].raw)
+    late = read(tmp_path, parquet(1, listened_at=pa.array([datetime(2030, 1, 1)], pa.timestamp("ms"))), None)
+    assert "not come yet" in reasons(late)[0]
+
+
+def test_parquet_of_something_else_and_broken_parquet_are_refused(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    pq.write_table(pa.table({"price": [1]}), out)
+    with pytest.raises(NoExport, match="holds no listens"):
+        read(tmp_path, out.getvalue(), None)
+    with pytest.raises(NoExport, match="download it again"):
+        read(tmp_path, parquet()[:200], None)
+
+
+def test_parquet_broken_on_the_way_gives_the_other_row_groups(tmp_path: Path) -> None:
+    noise = pa.array([f"{n * 2_654_435_761 % 2**32:x}" * 20 for n in range(40)])
+    data = bytearray(parquet(40, release_name=noise))
+    data[3_000:3_300] = b"\xff" * 300
+    reads = read(tmp_path, bytes(data), None)
+    found = [r.listen.recording_name for r in reads if r.listen]
+    assert found == [f"Song {r.record}" for r in reads if r.listen]
+    assert "Song 39" in found
+    assert len(found) < 40
+    assert "damaged" in reasons(reads)[-1]
+
+
+@pytest.mark.parametrize("name", ["../up.listens", "/etc/up.listens", "a/../../up", "C:/up", "a\\..\\up"])
+def test_a_path_that_leads_out_of_a_tar_refuses_it(tmp_path: Path, name: str) -> None:
+    with pytest.raises(NoExport, match="leads out of it"):
+        read(tmp_path, tar({"1.listens": lines(1), name: lines(2)}), None)
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+def test_links_and_devices_in_a_tar_refuse_it(tmp_path: Path, kind: bytes) -> None:
+    with pytest.raises(NoExport, match="link or a device"):
+        read(tmp_path, tar({"1.listens": lines(1)}, type=kind, linkname="/etc/passwd"), None)
+
+
+def test_a_tar_with_too_many_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MOST_FILES", 3)
+    with pytest.raises(NoExport, match="files"):
+        read(tmp_path, tar({f"{n}.listens": lines(n) for n in range(4)}), None)
+
+
+@pytest.mark.parametrize("how", ["gz", "bz2", "xz", "zst"])
+def test_a_bomb_in_a_tar_is_stopped_while_it_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    monkeypatch.setattr(archive, "HARMLESS", 1 << 20)
+    monkeypatch.setattr(archive, "MOST_RATIO", 2)
+    with pytest.raises(NoExport, match="far more than any export"):
+        read(tmp_path, PACKED[how](tar({"1.listens": lines(1), "2.listens": b" " * (8 << 20)})), None)
+
+
+def test_what_a_tar_says_beside_its_files_cannot_fill_the_memory(tmp_path: Path) -> None:
+    with pytest.raises(NoExport, match="says more of its files"):
+        read(tmp_path, tar({"x" * 200_000: lines(1)}), None)
