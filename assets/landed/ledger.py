@@ -53,6 +53,7 @@ IMPORTS = pa.schema(
     ]
 )
 COUNTS = (*(k.counted for k in KINDS), "quarantined", "passed_over")
+LYING = ("landed", "bytes", "modified_at")
 CHUNK = 200_000  # records held in memory: about 200 MB
 WHOLE = -1  # the record that stands for its whole file
 
@@ -85,6 +86,7 @@ def take(
     if row := next((k for k in known if k["import_id"] == import_id), None):
         return row, False
     row = {"import_id": import_id, "file": name or path.name, "listener": listener, "imported_at": now}
+    row |= dict.fromkeys(LYING)
     try:
         told = write([(import_id, exports.read(path, listener, now, name))], lake, slice, now, tell)
     except NoExport as error:

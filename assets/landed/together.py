@@ -6,13 +6,13 @@ whole, so that it holds up no other; what is gone, cannot be opened now or was w
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from assets.landed.ledger import IMPORTS, Tell, identify, refusal, write
+from assets.landed.ledger import IMPORTS, LYING, Tell, identify, refusal, write
 from resources.lake import Lake, Several
 from resources.landing import Landed, Landing
 from resources.sources import exports
@@ -23,14 +23,12 @@ FILES, BYTES = (
     1_000,
     32_000_000,
 )  # in one commit, at most; a larger file goes alone, and is never in memory whole
-SEEN = ["landed", "bytes", "modified_at"]
 
 
 def seen(lake: Lake) -> set[Landed]:
     """The landed files that were taken in, or refused, as they lay there then."""
-    known = lake.scan("events/imports", IMPORTS).select(SEEN).table()
-    found = zip(*(known[c].to_pylist() for c in SEEN), strict=True)
-    return {Landed(path, size, _micros(at)) for path, size, at in found if path is not None}
+    known = lake.scan("events/imports", IMPORTS).select(LYING).table()
+    return {landed for row in known.to_pylist() if (landed := _lay(row))}
 
 
 def take_landed(
@@ -88,11 +86,13 @@ class Batch:
             entry |= {"landed": file.path, "bytes": file.bytes, "modified_at": file.modified_at}
             if id in told:
                 rows.append((entry | told[id], new[id] == file))
-            elif id in known:  # the same content in another place, or written once more
-                rows.append((known[id][0] | entry, False))
+            elif id in known:  # the same content in another place, or written once more, if not the very file
+                same = next((row for row in known[id] if _lay(row) == file), None)
+                rows.append((same or known[id][0] | entry, False))
+        old = [row for found in known.values() for row in found]
         places = {(id, file.path) for file, id in ids.items()}
-        kept = [row for id, old in known.items() for row in old if (id, row["landed"]) not in places]
-        if rows:
+        kept = [row for row in old if (row["import_id"], row["landed"]) not in places]
+        if any(row not in old for row, _ in rows):
             table = pa.Table.from_pylist(kept + [row for row, _ in rows], IMPORTS)
             self.lake.replace("events/imports", iter([table]), IMPORTS, slice)
         return rows
@@ -147,6 +147,9 @@ def _known(lake: Lake, slice: Several) -> dict[str, list[dict[str, Any]]]:
     return known
 
 
-def _micros(at: datetime) -> int:
-    since = at.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-    return since.days * 86_400_000_000 + since.seconds * 1_000_000 + since.microseconds
+def _lay(row: dict[str, Any]) -> Landed | None:
+    """How a file lay in the landing folder, if it did, as a row of the ledger says."""
+    if row["landed"] is None:
+        return None
+    since = row["modified_at"] - datetime(1970, 1, 1, tzinfo=UTC)
+    return Landed(row["landed"], row["bytes"], since // timedelta(microseconds=1))
