@@ -51,6 +51,8 @@ PLATFORM = build("laptop")
 IMPORTED = (
     "content/recordings",
     "content/lyrics",
+    "content/playlists",
+    "events/feedback",
     "derived/lyrics_word_counts",
     "events/raw_listens",
     "events/imports",
