@@ -38,7 +38,8 @@ def following(graph: BaseAssetGraph[Any], spec: dg.AssetSpec) -> dg.AutomationCo
     dated = isinstance(spec.partitions_def, dg.TimeWindowPartitionsDefinition)
     if spec.automation_condition or not (dated and graph.get(spec.key).is_materializable):
         return spec.automation_condition
-    nodes = graph.asset_nodes
+    # In one order always: Dagster knows by a condition's text what was owed before it was stopped.
+    nodes = sorted(graph.asset_nodes, key=lambda node: node.key)
     timeless = dg.AssetSelection.assets(*(n.key for n in nodes if n.partitions_def is None))
     outside = dg.AssetSelection.assets(*(n.key for n in nodes if n.partitions_def and not n.is_materializable))
     changed = _changed(timeless, outside)

@@ -1,6 +1,7 @@
 """What follows by itself: which partitions are asked for once others have changed, and in which runs."""
 
 import shutil
+import sys
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -15,7 +16,7 @@ from assets.partitions import PERIODS, Period
 from orchestration.automation import AUTOMATIC, FEW, GAPS, LONG, WAIT, Piece, following, gathered, pieces
 from orchestration.definitions import build
 from orchestration.jobs import CUMULATIVE, PRIORITY, QUIET, RANGE_END, RANGE_START, reached, span, stretches
-from tests.orchestration.support import PROJECT
+from tests.orchestration.support import PROJECT, Process
 
 FIRST, TODAY = date(2002, 10, 1), datetime.now(UTC).date()
 
@@ -233,6 +234,18 @@ def test_cumulative_tables_are_asked_for_by_no_condition() -> None:
         assert (spec.automation_condition is not None) == dated, spec.key
         own = spec.replace_attributes(automation_condition=dg.AutomationCondition.missing())
         assert following(graph, own) == own.automation_condition  # a table's own condition wins
+
+
+TEXTS = """
+from orchestration.definitions import defs
+specs = {s.key.to_user_string(): s.automation_condition for s in defs.resolve_all_asset_specs()}
+print([(name, str(condition)) for name, condition in sorted(specs.items()) if condition])
+"""
+
+
+def test_conditions_are_the_same_in_every_process_so_that_a_restart_forgets_nothing(tmp_path: Path) -> None:
+    seeds = [Process((sys.executable, "-c", TEXTS), tmp_path / n, {"PYTHONHASHSEED": n}) for n in ("1", "2")]
+    assert seeds[0].fine().out == seeds[1].fine().out != "[]"
 
 
 # The runs that they become.
