@@ -160,11 +160,14 @@ def ui(port: str) -> None:
     """Dagster's web server and daemon, until stopped."""
     from dagster import DagsterInstance
 
-    from orchestration.processes import bury
+    from orchestration.processes import bury, bury_launched
 
     with DagsterInstance.get() as instance:
         bury(instance)  # else Dagster would wait for them
+        bury_launched(instance)
     print(f"http://127.0.0.1:{port} shows {data_folder()}; Ctrl-C ends it", flush=True)
+    # Days of twenty years that change at once take the sensor longer than Dagster's minute on a busy machine.
+    os.environ.setdefault("DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS", "600")
     command = ["dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-h", "127.0.0.1", "-p", port]
     os.chdir(PROJECT)
     os.execv(str(Path(sys.executable).with_name("dagster")), command)  # noqa: S606 (it is ours)

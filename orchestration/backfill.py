@@ -16,7 +16,7 @@ import dagster as dg
 
 from assets.partitions import Period
 from orchestration.days import span as days_of
-from orchestration.jobs import DATED, RANGE_END, RANGE_START, all_time, reached
+from orchestration.jobs import DATED, RANGE_END, RANGE_START, all_time, reach, reached
 from orchestration.runner import Runner
 from resources.errors import TuttiError
 
@@ -88,7 +88,7 @@ def plan(defs: dg.Definitions, first: date, last: date, size: int, select: str, 
         assets = _assets(defs, period.name, selected)
         if assets:
             keys = reached(period, first, last, today)
-            parts += _divided(period, assets, keys, size, _reach(defs, assets))
+            parts += _divided(period, assets, keys, size, reach(defs.resolve_asset_graph(), assets))
     if assets := _assets(defs, all_time.name, selected):
         parts.append(Part(all_time.name, assets))
     if not parts:
@@ -99,18 +99,6 @@ def plan(defs: dg.Definitions, first: date, last: date, size: int, select: str, 
 def _assets(defs: dg.Definitions, job: str, selected: Collection[dg.AssetKey]) -> tuple[dg.AssetKey, ...]:
     """The assets of a job that were selected."""
     return tuple(sorted(set(defs.resolve_job_def(job).asset_layer.executable_asset_keys) & set(selected)))
-
-
-def _reach(defs: dg.Definitions, assets: Collection[dg.AssetKey]) -> int:
-    """How many partitions after its own an asset reads of others among these, directly or through others still."""
-    graph = defs.resolve_asset_graph()
-    ahead: dict[dg.AssetKey, int] = {}
-    for key in graph.toposorted_asset_keys:
-        if key in assets:
-            read = [p for p in graph.get(key).parent_keys if p in assets]
-            ends = (getattr(graph.get_partition_mapping(key, p), "end_offset", 0) for p in read)
-            ahead[key] = max((ahead[p] + end for p, end in zip(read, ends, strict=True)), default=0)
-    return max(ahead.values())
 
 
 def _divided(

@@ -5,8 +5,10 @@ import os
 import dagster as dg
 
 from assets import content, derived, events
+from orchestration.arrivals import arrivals
+from orchestration.automation import follow, following
 from orchestration.jobs import JOBS
-from orchestration.sensors import SENSORS
+from orchestration.schedules import SCHEDULES, daily_close, freshness
 from resources.environments import ENVIRONMENTS, environment
 
 LAYERS = (content, events, derived)
@@ -25,17 +27,21 @@ def build(name: str) -> dg.Definitions:
     defs = dg.Definitions(
         assets=found,
         asset_checks=checks,
-        jobs=JOBS,
-        sensors=SENSORS,
+        jobs=[*JOBS, daily_close],
+        schedules=SCHEDULES,
+        sensors=[arrivals, follow],
         resources=resources,
         # Steps hand each other nothing but what is in the lake, and starting an engine costs more than most steps.
         executor=dg.in_process_executor,
     )
+    graph = defs.resolve_asset_graph()
     return defs.map_resolved_asset_specs(
         func=lambda spec: spec.replace_attributes(
             group_name=spec.key.path[0],  # one import writes tables of several layers
             kinds={*spec.kinds, engine, "deltalake"},
             owners=spec.owners or ["team:tutti"],
+            automation_condition=following(graph, spec),
+            freshness_policy=freshness(graph, spec),
         )
     )
 

@@ -1,12 +1,13 @@
 """Jobs: what people, schedules and sensors start by name. A single asset or a backfill needs none."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, timedelta
 from functools import reduce
 from operator import sub
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
 from assets.events.actives import MONTH
 from assets.partitions import DAILY, DAY, PERIODS, Period
@@ -15,6 +16,7 @@ from orchestration.upkeep import upkeep
 
 BY_HAND = "tutti/by_hand"  # tags a run from the command line, which itself starts what follows
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"  # Dagster's own
+PRIORITY = "dagster/priority"  # Dagster's own: of waiting runs the highest goes first, 0 if it is not told
 CUMULATIVE = "tutti/cumulative"  # tags a run whose cost grows with history: `dagster.yaml` lets one go at a time
 
 LISTENS_REACH = timedelta(days=1)  # as far as a record of a day changes which listens there are
@@ -49,7 +51,7 @@ all_time = dg.define_asset_job(
     "all_time",
     EVER,
     description="Charts of all time, retention and streaks. They read all history: in the queue all else goes first.",
-    tags={CUMULATIVE: "yes", "dagster/priority": "-1"},
+    tags={CUMULATIVE: "yes", PRIORITY: "-1"},
 )
 
 JOBS: list[Any] = [pull_listens, import_listens, content, daily, *longer.values(), all_time, upkeep]
@@ -97,11 +99,6 @@ def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
     return found
 
 
-def following(first: date, last: date, today: date) -> list[tuple[str, dg.PartitionKeyRange]]:
-    """The jobs to run, in order and before `all_time`, once listens of the days from `first` to `last` have changed."""
-    return [(period.name, reached(period, first, last, today)) for period in DATED]
-
-
 def reached(period: Period, first: date, last: date, today: date) -> dg.PartitionKeyRange:
     """The partitions that listens of the days from `first` to `last` can change.
 
@@ -128,3 +125,14 @@ def span(keys: dg.PartitionKeyRange | None) -> dict[str, str]:
     if keys is None:
         return {}
     return {RANGE_START: keys.start, RANGE_END: keys.end}
+
+
+def reach(graph: BaseAssetGraph[Any], assets: Collection[dg.AssetKey]) -> int:
+    """How many partitions after its own an asset reads of others among these, directly or through others still."""
+    ahead: dict[dg.AssetKey, int] = {}
+    for key in graph.toposorted_asset_keys:
+        if key in assets:
+            read = [p for p in graph.get(key).parent_keys if p in assets]
+            ends = (getattr(graph.get_partition_mapping(key, p), "end_offset", 0) for p in read)
+            ahead[key] = max((ahead[p] + end for p, end in zip(read, ends, strict=True)), default=0)
+    return max(ahead.values(), default=0)

@@ -1,15 +1,19 @@
-"""Processes of the command line: runs of those that were killed are told from runs of those at work.
+"""Processes that runs live in: runs of those that were killed are told from runs of those at work.
 
 A killed process cannot say that its run has ended. Dagster would take the run to go on for ever, and count it among
 those that may go on at the same time, until no other is let in.
 """
 
 import atexit
-from contextlib import ExitStack
+import json
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from socket import AF_INET, AF_UNIX
+from socket import socket as Socket
 
 import dagster as dg
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES, NOT_FINISHED_STATUSES
+from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from resources.lease import held, lease
 
@@ -24,7 +28,7 @@ def begin(instance: dg.DagsterInstance) -> str:
 
 
 def bury(instance: dg.DagsterInstance) -> None:
-    """Mark the runs of killed processes as failed."""
+    """Mark the runs of killed processes of the command line as failed."""
     unfinished = dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)
     runs = [run for run in instance.get_runs(unfinished) if PROCESS in run.tags]
     # In this order: a process holds its lease before its first run begins, and after its last has ended.
@@ -33,3 +37,21 @@ def bury(instance: dg.DagsterInstance) -> None:
     for run in instance.get_runs(unfinished):
         if run.run_id in dead:
             instance.report_run_failed(run, "The process of this run was killed.")
+
+
+def bury_launched(instance: dg.DagsterInstance) -> None:
+    """Mark the runs as failed whose server is gone: a daemon started them, and was killed or lost its power."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=ACTIVE_RUN_STATUSES)):
+        server = run.tags.get(GRPC_INFO_TAG)  # of runs on this machine only
+        if server and not _answers(**json.loads(server)):
+            instance.report_run_failed(run, "The process of this run was killed.")
+
+
+def _answers(host: str, port: int | None = None, socket: str | None = None, **_: object) -> bool:
+    """Whether anybody listens there."""
+    kind, address = (AF_UNIX, socket) if socket else (AF_INET, (host, port))
+    with Socket(kind) as found, suppress(OSError):
+        found.settimeout(5)
+        found.connect(address)
+        return True
+    return False

@@ -9,6 +9,7 @@ files, not thousands. What belongs here is storing and finding; computing belong
 import os
 import random
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -59,6 +60,34 @@ class Slice:
         import pyarrow.dataset as ds
 
         return (ds.field(self.column) >= self.first) & (ds.field(self.column) <= self.last)
+
+
+@dataclass(frozen=True)
+class Several(Slice):
+    """The rows of a table whose `column` has one of some values, which `first` and `last` only enclose."""
+
+    values: tuple[Any, ...] = ()
+
+    @classmethod
+    def of(cls, column: str, values: Iterable[Any]) -> "Several":
+        """The rows with one of these values, of which there must be one at least."""
+        found = tuple(sorted(set(values)))
+        return cls(column, found[0], found[-1], found)
+
+    def misses(self, low: Any, high: Any) -> bool:
+        """Whether none of the values is from `low` to `high`."""
+        return low is None or bisect_left(self.values, low) == bisect_right(self.values, high)
+
+    def covers(self, low: Any, high: Any) -> bool:
+        """Whether `low` to `high` is one of the values."""
+        return bool(low == high) and not self.misses(low, high)
+
+    @property
+    def within(self) -> "pc.Expression":
+        """The condition on rows."""
+        import pyarrow.dataset as ds
+
+        return ds.field(self.column).isin(self.values)
 
 
 @dataclass(frozen=True)
@@ -346,7 +375,7 @@ def _refuse_strays(folder: Path, adds: Sequence[Add], slice: Slice) -> None:
     """Raise where a file holds rows outside the slice."""
     for add in adds:
         low, high = add.bounds[slice.column]
-        if low is None or add.nulls[slice.column] or not slice.covers(low, high):
+        if low is None or add.nulls[slice.column] or low < slice.first or high > slice.last:
             raise TuttiError(
                 f"{folder} was given rows with {slice.column} from {low} to {high}, but this run replaces only "
                 f"{slice.first} to {slice.last}: nothing was written"

@@ -20,6 +20,7 @@ from assets.landed.kind import Kind
 from assets.landed.kinds import KINDS
 from assets.landed.ledger import COUNTS, IMPORTS, QUARANTINE, take
 from assets.landed.listens import LISTENS, RAW_LISTENS
+from assets.landed.together import take_landed
 from assets.partitions import DAILY
 from resources.columns import declare
 from resources.errors import TuttiError
@@ -34,9 +35,9 @@ Taking: TypeAlias = Callable[..., tuple[dict[str, Any], bool]]
 
 
 class ImportConfig(dg.Config):
-    """What to import: files of one listener, or (with none named) what lies in the landing folder."""
+    """What to import: files of one listener, or (with none named) files of the landing folder."""
 
-    files: list[str] = Field(default=[], description="files or folders on this machine; none for the landing folder")
+    files: list[str] = Field(default=[], description="files or folders on this machine; none for all that has landed")
     listener: str | None = Field(default=None, description="whose listens these are, if they are one person's")
 
 
@@ -68,20 +69,21 @@ def import_listens(
     context: dg.AssetExecutionContext, config: ImportConfig, io_manager: dg.ResourceParam[LakeIO], landing: Landing
 ) -> Iterator[dg.MaterializeResult]:
     """Import the files named in the configuration for one listener, or everything new in the landing folder."""
-    if config.files and not config.listener:
+    lake, now, tell = io_manager.lake, datetime.now(UTC), partial(tell_days, context)
+    named = [Path(f).expanduser() for f in config.files]
+    rows: list[dict[str, Any]] = []
+    if config.listener and named:
+        taking = partial(take, listener=config.listener, lake=lake, now=now, tell=tell)
+        rows = [row for path in named for row in _named(context, path, taking)]
+    elif all(map(landing.holds, named)):
+        found = [landing.look(path) for path in named] if named else landing.lying("listens")
+        files = sorted((f for f in found if f), key=lambda f: (f.modified, f.path))
+        taken = take_landed(landing, files, config.listener, lake, now, tell, context.log.warning)
+        rows = [_told(context, *each) for each in taken]
+    else:
         raise TuttiError(
             "whose listens are these? name the listener (LISTENER=ada, or `listener: ada` in the launchpad)"
         )
-    lake, tell = io_manager.lake, partial(tell_days, context)
-    taking = partial(take, listener=config.listener, lake=lake, now=datetime.now(UTC), tell=tell)
-    rows: list[dict[str, Any]] = []
-    for path in map(Path, config.files):
-        rows += _named(context, path.expanduser(), taking)
-    for path in [] if config.files else landing.files("listens"):
-        try:
-            rows.append(_told(context, *taking(path, refuse=True)))
-        except Unreadable as error:
-            context.log.warning("%s and is left for the next time", error)
     for kind in KINDS:
         with lake.writing(kind.table, kind.schema):
             pass  # the table is there, also before the first file has such records

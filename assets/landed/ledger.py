@@ -5,7 +5,7 @@ what cannot be read to `quarantine` with the reason, and a row of `imports`, wri
 a run that is killed leaves no such row, and the next one takes the file again.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import date, datetime
 from hashlib import sha256
@@ -47,9 +47,13 @@ IMPORTS = pa.schema(
         column("first_day", pa.date32(), "earliest UTC day heard on", null=True),
         column("last_day", pa.date32(), "latest UTC day heard on", null=True),
         column("imported_at", INSTANT, "when it was read", unit="UTC"),
+        column("landed", pa.string(), "where it lay in the landing folder, if it did", null=True),
+        column("bytes", pa.int64(), "how large it was there", null=True),
+        column("modified_at", INSTANT, "when it was last written to there", unit="UTC", null=True),
     ]
 )
 COUNTS = (*(k.counted for k in KINDS), "quarantined", "passed_over")
+LYING = ("landed", "bytes", "modified_at")
 CHUNK = 200_000  # records held in memory: about 200 MB
 WHOLE = -1  # the record that stands for its whole file
 
@@ -76,52 +80,107 @@ def take(
     never forgotten. `name` is what the file is called, if not by its own name. A file that is no export raises
     `NoExport`, or, to `refuse` it, is entered as a quarantined whole: it is not tried again until its content changes.
     """
-    import_id = sha256(f"{exports.fingerprint(path)} {listener or ''}".encode()).hexdigest()[:32]
+    import_id = identify(path, listener)
     slice = Slice("import_id", import_id, import_id)
     known = lake.scan("events/imports", IMPORTS, slice).table().to_pylist()
     if row := next((k for k in known if k["import_id"] == import_id), None):
         return row, False
     row = {"import_id": import_id, "file": name or path.name, "listener": listener, "imported_at": now}
+    row |= dict.fromkeys(LYING)
     try:
-        told = _write(exports.read(path, listener, now, name), lake, slice, now, tell)
+        told = write([(import_id, exports.read(path, listener, now, name))], lake, slice, now, tell)
     except NoExport as error:
         if not refuse:
             raise
-        told = _write(iter([Read(row["file"], WHOLE, reason=str(error), raw="")]), lake, slice, now, tell)
-    lake.replace("events/imports", iter([pa.Table.from_pylist([row | told], IMPORTS)]), IMPORTS, slice)
-    return row | told, True
+        told = write([(import_id, refusal(row["file"], error))], lake, slice, now, tell)
+    row |= told[import_id]
+    lake.replace("events/imports", iter([pa.Table.from_pylist([row], IMPORTS)]), IMPORTS, slice)
+    return row, True
 
 
-def _write(reads: Iterator[Read], lake: Lake, slice: Slice, now: datetime, tell: Tell) -> dict[str, Any]:
-    """Write each record to its table, and tell of the days; what `imports` says of them."""
-    count = dict.fromkeys(COUNTS, 0)
+def identify(path: Path, listener: str | None) -> str:
+    """What a file is known by."""
+    return sha256(f"{exports.fingerprint(path)} {listener or ''}".encode()).hexdigest()[:32]
+
+
+def refusal(file: str, error: Exception) -> list[Read]:
+    """The record that stands for a file of which nothing can be read."""
+    return [Read(file, WHOLE, reason=str(error), raw="")]
+
+
+def write(
+    files: Iterable[tuple[str, Iterable[Read]]], lake: Lake, slice: Slice, now: datetime, tell: Tell
+) -> dict[str, dict[str, Any]]:
+    """Write each record of some files, by import_id, to its table in one commit a table, and tell of the days.
+
+    Returns what `imports` says of each. The slice has these files and no other that counts as in.
+    """
+    told: dict[str, dict[str, Any]] = {}
     days: dict[str, set[date]] = {k.table: set() for k in KINDS if k.dated}
     tables = [(k.table, k.schema, k.order) for k in KINDS] + [("events/quarantine", QUARANTINE, ("file", "record"))]
     drafts: dict[str, Draft] = {}
     with ExitStack() as stack:
-        for chunk in _chunks(reads):
-            found = [k.rows(chunk, slice.first) for k in KINDS] + [quarantine_rows(chunk, slice.first, now)]
+        for found in _gathered(_tables(files, now, told, days)):
             for (table, schema, order), new in zip(tables, found, strict=True):
                 if len(new) and table not in drafts:
                     drafts[table] = stack.enter_context(lake.writing(table, schema, order))
                 if len(new):
                     drafts[table].write(iter([new]))
-            for kind, new in zip(KINDS, found, strict=False):
-                count[kind.counted] += len(new)
-                if kind.dated:
-                    days[kind.table].update(new["day"].unique().to_pylist())
-            count["quarantined"] += len(found[-1])
-            count["passed_over"] += len(chunk) - sum(map(len, found))
         for table, schema, order in tables:
-            if table not in drafts and lake.scan(table, schema, slice).files:  # of a run that was killed, maybe
+            if table not in drafts and _left(lake, table, schema, slice):
                 drafts[table] = stack.enter_context(lake.writing(table, schema, order))
             if table in drafts:
                 drafts[table].publish(slice)
     for kind in KINDS:
         if new_days := days.get(kind.table):
             tell(kind, sorted(new_days))
-    heard = [day for found_days in days.values() for day in found_days]
-    return count | {"first_day": min(heard, default=None), "last_day": max(heard, default=None)}
+    return told
+
+
+def _tables(
+    files: Iterable[tuple[str, Iterable[Read]]],
+    now: datetime,
+    told: dict[str, dict[str, Any]],
+    days: dict[str, set[date]],
+) -> Iterator[list[pa.Table]]:
+    """The rows of each file for each table, chunk by chunk; counts and days are entered as they are found."""
+    for import_id, reads in files:
+        row: dict[str, Any] = dict.fromkeys(COUNTS, 0) | {"first_day": None, "last_day": None}
+        told[import_id] = row
+        for chunk in _chunks(iter(reads)):
+            found = [k.rows(chunk, import_id) for k in KINDS] + [quarantine_rows(chunk, import_id, now)]
+            for kind, new in zip(KINDS, found, strict=False):
+                row[kind.counted] += len(new)
+                if kind.dated and len(new):
+                    heard = set(new["day"].unique().to_pylist())
+                    days[kind.table] |= heard
+                    row["first_day"] = min(heard | {row["first_day"] or min(heard)})
+                    row["last_day"] = max(heard | {row["last_day"] or max(heard)})
+            row["quarantined"] += len(found[-1])
+            row["passed_over"] += len(chunk) - sum(map(len, found))
+            yield found
+
+
+def _gathered(found: Iterable[list[pa.Table]]) -> Iterator[list[pa.Table]]:
+    """Rows of small files together, as many as a large one has in a chunk."""
+    held: list[list[pa.Table]] = []
+    size = 0
+    for tables in found:
+        held.append(tables)
+        size += sum(map(len, tables))
+        if size >= CHUNK:
+            yield [pa.concat_tables(same) for same in zip(*held, strict=True)]
+            held, size = [], 0
+    if held:
+        yield [pa.concat_tables(same) for same in zip(*held, strict=True)]
+
+
+def _left(lake: Lake, table: str, schema: pa.Schema, slice: Slice) -> bool:
+    """Whether a run that was killed left rows of these files in a table."""
+    import pyarrow.dataset as ds
+
+    files = lake.scan(table, schema, slice).files
+    return bool(files) and ds.dataset(list(files), schema, "parquet").count_rows(filter=slice.within) > 0
 
 
 def quarantine_rows(reads: Sequence[Read], import_id: str, now: datetime) -> pa.Table:

@@ -28,7 +28,7 @@ from assets.events.imports import RAW_LISTENS
 from orchestration.__main__ import main
 from orchestration.backfill import BACKFILL, DAYS, PART, Part, plan
 from orchestration.definitions import build
-from orchestration.jobs import DATED, following
+from orchestration.jobs import DATED, reached
 from resources.lake import Lake
 from tests.orchestration.conftest import DAYS as WORLD_DAYS
 from tests.orchestration.conftest import FIRST_DAY, World
@@ -50,6 +50,8 @@ PLATFORM = build("laptop")
 IMPORTED = (
     "content/recordings",
     "content/lyrics",
+    "content/playlists",
+    "events/feedback",
     "derived/lyrics_word_counts",
     "events/raw_listens",
     "events/imports",
@@ -77,7 +79,7 @@ def periods(part: Part) -> list[date]:
 def test_its_runs_make_everything_that_follows_oldest_first(first: date, days: int, size: int) -> None:
     last = min(first + timedelta(days=days), TODAY)
     parts = plan(PLATFORM, first, last, size, "", TODAY)
-    wanted = dict(following(first, last, TODAY))
+    wanted = {period.name: reached(period, first, last, TODAY) for period in DATED}
     assert list(dict.fromkeys(p.job for p in parts)) == [*wanted, "all_time"]
     for job, keys in wanted.items():
         made = [p for p in parts if p.job == job]

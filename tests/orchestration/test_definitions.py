@@ -11,7 +11,8 @@ import dagster as dg
 import pytest
 
 from orchestration.definitions import build
-from orchestration.jobs import LISTENS_REACH, REACH
+from orchestration.jobs import LISTENS_REACH, RANGE_END, RANGE_START, REACH
+from orchestration.schedules import close_day
 from resources.environments import ENVIRONMENTS
 from resources.errors import TuttiError
 from tests.orchestration.support import DAGSTER, PROJECT, TUTTI, Process
@@ -88,6 +89,21 @@ JOBS: Mapping[str, list[str]] = {
         "events/replaced_listens",
         "events/sessions",
     ],
+    "daily_close": [
+        "derived/artist_plays",
+        "derived/charts_all_time",
+        "derived/charts_daily",
+        "derived/names",
+        "derived/plays",
+        "events/actives",
+        "events/activity",
+        "events/identities",
+        "events/listens",
+        "events/replaced_listens",
+        "events/retention",
+        "events/sessions",
+        "events/streaks",
+    ],
     "import_listens": ["content/playlists", "events/feedback", "events/imports", "events/quarantine"],
     "monthly": ["derived/charts_monthly"],
     "pull_listens": [],
@@ -148,15 +164,45 @@ def test_every_check_blocks_and_they_are_these() -> None:
     assert found == CHECKS
 
 
-def test_jobs_and_sensors_are_these() -> None:
+def test_jobs_sensors_and_schedules_are_these() -> None:
     platform = build("laptop")
     repository = platform.get_repository_def()
     jobs = {j.name: j for j in repository.get_all_jobs() if not j.name.startswith("__")}
     assert {name: keys(job.asset_layer.executable_asset_keys) for name, job in jobs.items()} == JOBS
-    assert {s.name: s.default_status for s in repository.sensor_defs} == {
-        "follow_imports": dg.DefaultSensorStatus.RUNNING
+    running = dg.DefaultSensorStatus.RUNNING
+    assert {s.name: s.default_status for s in repository.sensor_defs} == {"arrivals": running, "follow": running}
+    assert {s.name: (s.job_name, s.cron_schedule, s.default_status.value) for s in repository.schedule_defs} == {
+        "close_day": ("daily_close", "15 1 * * *", "RUNNING"),
+        "weekly_upkeep": ("upkeep", "30 3 * * 0", "RUNNING"),
+        "monthly_catalogue": ("content", "30 4 1 * *", "STOPPED"),
     }
-    assert not repository.schedule_defs
+
+
+def test_the_day_before_is_closed_also_after_a_night_the_daemon_slept_through() -> None:
+    for tick in (datetime(2024, 3, 1, 1, 15, tzinfo=UTC), datetime(2024, 3, 2, 1, 15, tzinfo=UTC)):
+        (request,) = closing(dg.DagsterInstance.ephemeral(), tick)
+        assert request.partition_key == (tick.date() - timedelta(days=1)).isoformat()
+
+
+def test_the_daily_close_also_asks_for_days_that_a_killed_daemon_forgot() -> None:
+    instance = dg.DagsterInstance.ephemeral()
+    for day in ("2019-05-01", "2019-05-03"):
+        instance.report_runless_asset_event(dg.AssetMaterialization(["events", "raw_listens"], partition=day))
+    _, forgotten = closing(instance, datetime(2024, 3, 1, 1, 15, tzinfo=UTC))
+    assert keys(forgotten.asset_selection or ()) == JOBS["daily"]
+    assert (forgotten.tags[RANGE_START], forgotten.tags[RANGE_END]) == ("2019-04-29", "2019-05-05")
+
+
+def closing(instance: dg.DagsterInstance, tick: datetime) -> list[dg.RunRequest]:
+    """What the daily close asks for."""
+    repository = build("laptop").get_repository_def()
+    context = dg.build_schedule_context(instance, scheduled_execution_time=tick, repository_def=repository)
+    return list(close_day(context))
+
+
+def test_what_the_daily_close_makes_is_said_to_be_fresh_by_it_and_nothing_else_is() -> None:
+    fresh = [s.key.to_user_string() for s in build("laptop").resolve_all_asset_specs() if s.freshness_policy]
+    assert sorted(fresh) == JOBS["daily_close"]
 
 
 def test_runs_after_an_import_reach_as_far_as_the_tables_of_days_read() -> None:
@@ -174,8 +220,9 @@ def test_runs_after_an_import_reach_as_far_as_the_tables_of_days_read() -> None:
 
 
 def test_every_asset_that_a_job_should_make_is_in_one() -> None:
-    made = [name for names in JOBS.values() for name in names]
+    made = [name for job, names in JOBS.items() if job != "daily_close" for name in names]
     assert sorted([*made, "events/raw_listens"]) == sorted(GRAPH)  # written by imports
+    assert set(JOBS["daily_close"]) == {*JOBS["daily"], *JOBS["actives"], *JOBS["all_time"]}
 
 
 def test_every_asset_says_what_it_is(environment: str) -> None:

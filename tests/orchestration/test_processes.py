@@ -1,12 +1,15 @@
 """What a killed process of the command line was at is not taken to go on, what a living one does is left alone."""
 
+import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.storage.tags import GRPC_INFO_TAG
 
-from orchestration.processes import PROCESS, begin, bury
+from orchestration.processes import PROCESS, begin, bury, bury_launched
 from tests.orchestration.support import PROJECT
 
 KILLED = """
@@ -29,3 +32,20 @@ def test_only_runs_of_dead_processes_are_marked_as_failed(tmp_path: Path) -> Non
         bury(instance)
         told_of = {run.job_name: run.status.value for run in instance.get_runs()}
     assert told_of == {"dead": "FAILURE", "alive": "STARTED", "of the daemon": "STARTED"}
+
+
+def test_only_runs_whose_server_is_gone_are_marked_as_failed(tmp_path: Path) -> None:
+    with socket.socket() as here, socket.socket() as gone, dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        for end in (here, gone):
+            end.bind(("127.0.0.1", 0))
+        here.listen()
+        ports = {"alive": here.getsockname()[1], "dead": gone.getsockname()[1]}
+        gone.close()
+        told = {name: {"host": "127.0.0.1", "port": port, "use_ssl": False} for name, port in ports.items()}
+        told["dead too"] = {"host": "localhost", "socket": str(tmp_path / "nobody")}
+        tags = {name: {GRPC_INFO_TAG: json.dumps(server)} for name, server in told.items()} | {"elsewhere": {}}
+        for name, tag in tags.items():
+            instance.add_run(dg.DagsterRun(job_name=name, status=dg.DagsterRunStatus.STARTED, tags=tag))
+        bury_launched(instance)
+        found = {run.job_name: run.status.value for run in instance.get_runs()}
+    assert found == {"alive": "STARTED", "dead": "FAILURE", "dead too": "FAILURE", "elsewhere": "STARTED"}

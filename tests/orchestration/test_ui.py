@@ -1,4 +1,4 @@
-"""The web server and the daemon, as a person runs them: an import from the browser, what follows, and a backfill."""
+"""The web server and the daemon, as a person runs them: a file lands, one is imported in the browser, a backfill."""
 
 import json
 import os
@@ -9,13 +9,15 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.orchestration.support import BIN, PROJECT, environ, rows, versions
+from orchestration.automation import AUTOMATIC
+from orchestration.jobs import RANGE_END, RANGE_START
+from tests.orchestration.support import BIN, PROJECT, environ, rows
 
 PATIENCE = 120  # seconds, for each thing that happens by itself
 
@@ -147,37 +149,67 @@ def browser(data: Path) -> Iterator[Browser]:
 
 
 IMPORT = {"repositoryLocationName": "tutti", "repositoryName": "__repository__", "jobName": "import_listens"}
-FOLLOWING = ["actives", "all_time", "daily", "import_listens", "monthly", "weekly", "yearly"]
 BACKFILLED = ["events/listens", "derived/plays", "derived/names"]
 
 
-@dataclass
-class Afternoon:
-    """What a person did in the browser, and what became of it."""
+def launched(browser: Browser, path: Path, listener: str) -> None:
+    """An import of a person's file is started from the launchpad."""
+    config = {"ops": {"imports": {"config": {"files": [str(path)], "listener": listener}}}}
+    answer = browser.ask(LAUNCH, params={"selector": IMPORT, "runConfigData": config})["launchRun"]
+    assert answer["__typename"] == "LaunchRunSuccess", answer
 
-    runs: list[dict[str, Any]]
-    before: dict[str, int]  # versions of tables, before the backfill
-    after: dict[str, int]
+
+def runs(browser: Browser, **tags: str) -> list[dict[str, str]]:
+    """The tags of the runs that have certain ones, none of which failed."""
+    found = browser.runs()
+    assert not [r for r in found if r["status"] in ("FAILURE", "CANCELED")]
+    told = [{t["key"]: t["value"] for t in run["tags"]} for run in found if run["status"] == "SUCCESS"]
+    return [t for t in told if tags.items() <= t.items()]
 
 
 @pytest.fixture(scope="module")
-def afternoon(browser: Browser, data: Path) -> Afternoon:
-    """Three days of listens are imported; once they are in, the same days are asked for by a backfill."""
+def now(browser: Browser, data: Path) -> datetime:
+    """When ada listened, whose file has landed; that of bob, of long ago, is imported in the browser meanwhile."""
     path = data.parent / "endsong_0.json"
     played = {"ms_played": 60_000, "master_metadata_album_artist_name": "Clara Example"}
     ends = [("2024-03-01T12:00:00Z", "Prelude"), ("2024-03-02T12:00:00Z", "Fugue"), ("2024-03-03T12:00:00Z", "Fugue")]
     path.write_text(json.dumps([{"ts": ts, "master_metadata_track_name": name, **played} for ts, name in ends]))
-    config = {"ops": {"imports": {"config": {"files": [str(path)], "listener": "ada"}}}}
-    answer = browser.ask(LAUNCH, params={"selector": IMPORT, "runConfigData": config})["launchRun"]
-    assert answer["__typename"] == "LaunchRunSuccess", answer
+    launched(browser, path, "bob")
+    at = datetime.now(UTC) - timedelta(seconds=10)
+    said = {"artist_name": "Clara Example", "track_name": "Nocturne"}
+    listen = {"listened_at": int(at.timestamp()), "user_name": "ada", "track_metadata": said}
+    landing = data / "landing" / "listens"
+    landing.mkdir(parents=True)
+    (landing / ".ada.jsonl").write_text(json.dumps(listen) + "\n")
+    (landing / ".ada.jsonl").rename(landing / "ada.jsonl")
+    return at
 
-    def succeeded() -> list[str]:
-        runs = browser.runs()
-        assert not [r for r in runs if r["status"] in ("FAILURE", "CANCELED")]
-        return sorted(r["jobName"] for r in runs if r["status"] == "SUCCESS")
 
-    wait(lambda: "daily" in succeeded(), "making the days again")
-    before = versions(data)
+def charted(data: Path, period: str, start: str) -> list[tuple[int, int, str]]:
+    """Places, plays and names in a chart of recordings."""
+    chart = [r for r in rows(data, f"derived/charts_{period}") if r["entity"] == "recording"]
+    return sorted((r["rank"], r["plays"], r["name"]) for r in chart if r["period_start"] == date.fromisoformat(start))
+
+
+def test_a_listen_that_landed_shows_today(now: datetime, data: Path) -> None:
+    today = now.date().isoformat()
+    wait(lambda: charted(data, "daily", today) == [(1, 1, "Clara Example – Nocturne")], "today's chart")
+    assert [(r["user_id"], r["plays"]) for r in rows(data, "derived/plays") if r["day"] == now.date()] == [("ada", 1)]
+
+
+def test_an_import_from_the_browser_makes_the_charts_of_then_follow(
+    now: datetime, browser: Browser, data: Path
+) -> None:
+    first, second = (1, 2, "Clara Example – Fugue"), (2, 1, "Clara Example – Prelude")
+    for period, start in (("weekly", "2024-02-26"), ("monthly", "2024-03-01"), ("yearly", "2024-01-01")):
+        wait(lambda p=period, s=start: charted(data, p, s) == [first, second], f"the {period} chart")
+    days = {r["day"].isoformat() for r in rows(data, "events/listens")}
+    assert days == {"2024-03-01", "2024-03-02", "2024-03-03", now.date().isoformat()}
+    (made,) = runs(browser, **{RANGE_START: "2024-03-01", RANGE_END: "2024-03-03", AUTOMATIC: "yes"})
+    assert made
+
+
+def test_a_backfill_of_three_days_from_the_browser_is_one_run(now: datetime, browser: Browser, data: Path) -> None:
     asked = {
         "assetSelection": [{"path": name.split("/")} for name in BACKFILLED],
         "partitionNames": ["2024-03-01", "2024-03-02", "2024-03-03"],
@@ -190,25 +222,7 @@ def afternoon(browser: Browser, data: Path) -> Afternoon:
         assert told.get("status") not in ("FAILED", "COMPLETED_FAILED", "CANCELED"), told
         return bool(told.get("status") == "COMPLETED_SUCCESS")
 
-    wait(lambda: set(FOLLOWING) <= set(succeeded()), "the charts' following")
     wait(backfilled, "the backfill")
-    return Afternoon(browser.runs(), before, versions(data))
-
-
-def test_an_import_from_the_browser_makes_the_charts_follow(afternoon: Afternoon, data: Path) -> None:
-    assert sorted(r["jobName"] for r in afternoon.runs if r["jobName"] != "__ASSET_JOB") == FOLLOWING
-    for name in ("weekly", "monthly", "yearly", "all_time"):
-        chart = [r for r in rows(data, f"derived/charts_{name}") if r["entity"] == "recording"]
-        places = sorted((r["rank"], r["plays"], r["name"]) for r in chart)
-        assert places == [(1, 2, "Clara Example – Fugue"), (2, 1, "Clara Example – Prelude")], name
-
-
-def test_a_backfill_of_three_days_from_the_browser_is_one_run(afternoon: Afternoon, data: Path) -> None:
-    (run,) = [r for r in afternoon.runs if r["jobName"] == "__ASSET_JOB"]
-    assert run["status"] == "SUCCESS"
-    tags = {t["key"]: t["value"] for t in run["tags"]}
-    assert tags["dagster/asset_partition_range_start"] == "2024-03-01"
-    assert tags["dagster/asset_partition_range_end"] == "2024-03-03"
-    daily = ["events/listens", "events/sessions", "derived/plays", "derived/artist_plays", "derived/names"]
-    assert {n: afternoon.after[n] - afternoon.before[n] for n in daily} == {n: int(n in BACKFILLED) for n in daily}
-    assert len(rows(data, "events/listens")) == 3
+    (tags,) = runs(browser, **{"dagster/backfill": answer["backfillId"]})
+    assert (tags[RANGE_START], tags[RANGE_END]) == ("2024-03-01", "2024-03-03")
+    assert len([r for r in rows(data, "events/listens") if r["user_id"] == "bob"]) == 3

@@ -22,7 +22,7 @@ import resources.lake
 from resources.columns import INSTANT, column
 from resources.errors import TuttiError
 from resources.frame import Engine
-from resources.lake import Lake, Slice
+from resources.lake import Lake, Several, Slice
 from tests.oracle import Row, assert_same
 from tests.tables import BEYOND, LEAP, at
 
@@ -224,6 +224,23 @@ def test_other_columns_than_days_can_slice_a_table(lake: Lake) -> None:
 
 
 # Refusals
+
+
+@settings(max_examples=15)
+@given(
+    writes=st.lists(st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 3), min_size=1), min_size=1, max_size=5)
+)
+@pytest.mark.usefixtures("small_files")
+def test_rows_of_several_values_are_replaced_in_one_commit_and_those_between_stay(
+    tmp_path_factory: pytest.TempPathFactory, writes: list[dict[str, int]]
+) -> None:
+    lake, expected = Lake(tmp_path_factory.mktemp("lake")), dict[str, int]()
+    for commit, write in enumerate(writes, start=1):
+        new = [event(DAYS[k], name) for name, n in write.items() for k in range(n)]
+        written = lake.replace(T, given_rows(*new), EVENTS, Several.of("name", write), ("name",))
+        expected |= write
+        assert written.version == commit
+        assert sorted(names(lake)) == sorted(name for name, n in expected.items() for _ in range(n))
 
 
 def fails(lake: Lake, write: Callable[[], Any], match: str = "cannot hold these rows") -> None:

@@ -1,0 +1,155 @@
+"""Files of the landing folder, taken in together: a thousand small ones cost as few commits as a large one.
+
+Each is still taken in whole or not at all, and known by its content. What nobody can read is entered in quarantine as a
+whole, so that it holds up no other; what is gone, cannot be opened now or was written to meanwhile is left for later.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from assets.landed.ledger import IMPORTS, LYING, Tell, identify, refusal, write
+from resources.lake import Lake, Several
+from resources.landing import Landed, Landing
+from resources.sources import exports
+from resources.sources.archive import NoExport, Unreadable
+from resources.sources.listen import Read
+
+FILES, BYTES = (
+    1_000,
+    32_000_000,
+)  # in one commit, at most; a larger file goes alone, and is never in memory whole
+
+
+def seen(lake: Lake) -> set[Landed]:
+    """The landed files that were taken in, or refused, as they lay there then."""
+    known = lake.scan("events/imports", IMPORTS).select(LYING).table()
+    return {landed for row in known.to_pylist() if (landed := _lay(row))}
+
+
+def take_landed(
+    landing: Landing,
+    files: Sequence[Landed],
+    listener: str | None,
+    lake: Lake,
+    now: datetime,
+    tell: Tell,
+    warn: Callable[[str], object],
+) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Take in files of the landing folder: their rows of `imports`, of now or of then, and whether they are new.
+
+    `listener` is whose they are, if they do not say so themselves.
+    """
+    batch = Batch(landing, listener, lake, now, tell, warn)
+    held: list[Landed] = []
+    for file in files:
+        if held and (len(held) == FILES or sum(f.bytes for f in held) + file.bytes > BYTES):
+            yield from batch.take(held)
+            held = []
+        held.append(file)
+    if held:
+        yield from batch.take(held)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Where files lie, whose they are, where they go and who is told."""
+
+    landing: Landing
+    listener: str | None
+    lake: Lake
+    now: datetime
+    tell: Tell
+    warn: Callable[[str], object]
+
+    def take(self, files: Sequence[Landed]) -> list[tuple[dict[str, Any], bool]]:
+        """Take in some files in one commit a table."""
+        ids = dict(self._identified(files))
+        if not ids:
+            return []
+        slice = Several.of("import_id", ids.values())
+        known = _known(self.lake, slice)
+        new = {id: file for file, id in reversed(ids.items()) if id not in known}  # of equal ones the first
+        told = self._write(new) if new else {}
+        rows: list[tuple[dict[str, Any], bool]] = []
+        for file, id in ids.items():
+            entry: dict[str, Any] = {
+                "import_id": id,
+                "file": Path(file.path).name,
+                "listener": self.listener,
+                "imported_at": self.now,
+            }
+            entry |= {"landed": file.path, "bytes": file.bytes, "modified_at": file.modified_at}
+            if id in told:
+                rows.append((entry | told[id], new[id] == file))
+            elif id in known:  # the same content in another place, or written once more, if not the very file
+                same = next((row for row in known[id] if _lay(row) == file), None)
+                rows.append((same or known[id][0] | entry, False))
+        old = [row for found in known.values() for row in found]
+        places = {(id, file.path) for file, id in ids.items()}
+        kept = [row for row in old if (row["import_id"], row["landed"]) not in places]
+        if any(row not in old for row, _ in rows):
+            table = pa.Table.from_pylist(kept + [row for row, _ in rows], IMPORTS)
+            self.lake.replace("events/imports", iter([table]), IMPORTS, slice)
+        return rows
+
+    def _identified(self, files: Sequence[Landed]) -> Iterator[tuple[Landed, str]]:
+        for file in files:
+            try:
+                yield file, identify(Path(self.landing.root, file.path), self.listener)
+            except (Unreadable, FileNotFoundError) as error:
+                self._later(file, error)
+
+    def _write(self, files: dict[str, Landed]) -> dict[str, dict[str, Any]]:
+        """Write the records of new files; what the ledger says of those that could be read."""
+        slice = Several.of("import_id", files)
+        try:
+            return write(self._reads(files), self.lake, slice, self.now, self.tell)
+        except NoExport as error:  # of a large file, after some records
+            whole = [(id, refusal(Path(file.path).name, error)) for id, file in files.items()]
+            return write(whole, self.lake, slice, self.now, self.tell)
+
+    def _reads(self, files: dict[str, Landed]) -> Iterator[tuple[str, Iterable[Read]]]:
+        """The records of each file that can be read."""
+        for id, file in files.items():
+            path = Path(self.landing.root, file.path)
+            if file.bytes > BYTES:
+                yield id, exports.read(path, self.listener, self.now)
+                continue
+            try:
+                found = list(exports.read(path, self.listener, self.now))
+            except NoExport as error:
+                found = refusal(path.name, error)
+            except (Unreadable, FileNotFoundError) as error:
+                self._later(file, error)
+                continue
+            if self.landing.look(path) == file:
+                yield id, found
+            else:
+                self._later(file, "it was written to while it was read")
+
+    def _later(self, file: Landed, why: object) -> None:
+        self.warn(f"{file.path} is left for the next time: {why}")
+
+
+def _known(lake: Lake, slice: Several) -> dict[str, list[dict[str, Any]]]:
+    """The rows of the ledger, by import_id."""
+    import pyarrow.compute as pc
+
+    found = lake.scan("events/imports", IMPORTS, slice).table()
+    known: dict[str, list[dict[str, Any]]] = {}
+    for row in found.filter(pc.is_in(found["import_id"], pa.array(slice.values))).to_pylist():
+        known.setdefault(row["import_id"], []).append(row)
+    return known
+
+
+def _lay(row: dict[str, Any]) -> Landed | None:
+    """How a file lay in the landing folder, if it did, as a row of the ledger says."""
+    if row["landed"] is None:
+        return None
+    since = row["modified_at"] - datetime(1970, 1, 1, tzinfo=UTC)
+    return Landed(row["landed"], row["bytes"], since // timedelta(microseconds=1))

@@ -1,0 +1,362 @@
+"""What follows by itself: which partitions are asked for once others have changed, and in which runs."""
+
+import shutil
+import sys
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from assets.partitions import PERIODS, Period
+from orchestration.automation import AUTOMATIC, FEW, GAPS, LONG, WAIT, Piece, following, gathered, pieces
+from orchestration.definitions import build
+from orchestration.jobs import CUMULATIVE, PRIORITY, QUIET, RANGE_END, RANGE_START, reached, span, stretches
+from tests.orchestration.support import PROJECT, Process
+
+FIRST, TODAY = date(2002, 10, 1), datetime.now(UTC).date()
+
+
+def changed(period: Period, first: date, last: date, today: date) -> list[date]:
+    """The periods whose tables can change with listens from `first` to `last`, told one by one."""
+
+    def before(start: date) -> date:
+        return period.first(start - timedelta(days=1))
+
+    reach = range(-400, (last - first).days + 400)
+    starts = sorted({period.first(first + timedelta(days=n)) for n in reach})
+    found = {s for s in starts if any(first <= d <= last for d in _days(period, s))}
+    found |= {s for s in starts if before(s) in found}  # a chart tells the places of the period before
+    if period.name == "daily":
+        found |= {s for s in starts if s + timedelta(days=1) in found}  # a session reaches into the day after it began
+    assert period.partitions
+    oldest = date.fromisoformat(period.partitions.get_first_partition_key() or "")
+    return sorted(s for s in found if oldest <= s <= period.first(today))
+
+
+def _days(period: Period, start: date) -> list[date]:
+    return [d for n in range(period.longest) if period.first(d := start + timedelta(days=n)) == start]
+
+
+def covered(period: Period, keys: dg.PartitionKeyRange) -> list[date]:
+    """The periods of a range of partitions."""
+    assert period.partitions
+    return [date.fromisoformat(k) for k in period.partitions.get_partition_keys_in_range(keys)]
+
+
+@given(st.dates(FIRST, TODAY), st.integers(0, 800))
+@example(FIRST, 0)
+@example(TODAY, 0)
+@example(TODAY, 1)  # a listener's clock may be an hour ahead, and so a day
+@example(date(2024, 12, 31), 0)
+@example(date(2024, 2, 29), 1)
+def test_an_import_is_followed_by_every_partition_it_can_change_and_no_other(first: date, days: int) -> None:
+    last = min(first + timedelta(days=days), TODAY + timedelta(days=1))
+    requested = {period.name: reached(period, first, last, TODAY) for period in PERIODS}
+    for period in PERIODS:
+        wanted = changed(period, first, last, TODAY)
+        # A listen of tomorrow may lie in a period without a partition yet: the current one is made instead.
+        assert covered(period, requested[period.name]) == (wanted or [period.first(TODAY)]), period.name
+
+
+@pytest.mark.parametrize("today", [date(2026, 3, 1), date(2026, 11, 29), date(2023, 12, 31)])
+def test_listens_of_tomorrow_alone_ask_for_what_there_is_today(today: date) -> None:
+    """Sundays and last days: with a clock an hour ahead, a listen may lie in a period that has not begun."""
+    tomorrow = today + timedelta(days=1)
+    for period in PERIODS:
+        keys = reached(period, tomorrow, tomorrow, today)
+        assert keys.start <= keys.end == period.first(today).isoformat(), period.name
+
+
+@given(st.lists(st.dates(FIRST, TODAY), max_size=30))
+@example([])
+@example([date(2010, 1, 1), date(2024, 1, 1), date(2024, 1, 1)])
+def test_stretches_hold_every_day_and_little_quiet_between(days: list[date]) -> None:
+    found = stretches(days)
+    assert all(sum(first <= day <= last for first, last in found) == 1 for day in days)
+    assert {day for stretch in found for day in stretch} <= set(days)
+    assert all(after[0] - before[1] > QUIET for before, after in pairwise(found))
+    for first, last in found:
+        inside = sorted({day for day in days if first <= day <= last})
+        assert all(b - a <= QUIET for a, b in pairwise(inside))
+
+
+# The conditions, on events that Dagster was told of.
+
+PLAYS = ("events/listens", "derived/plays", "derived/artist_plays", "derived/names")
+NOON = datetime(2024, 5, 15, 12, 20, tzinfo=UTC)  # a Wednesday
+
+
+class Days:
+    """Tables by day as Dagster knows them, and what the conditions ask for from one look to the next."""
+
+    def __init__(self) -> None:
+        self.instance = dg.DagsterInstance.ephemeral()
+        self.defs = build("laptop")
+        self.now = NOON
+        self.cursor: object = None
+        self.look()
+
+    def made(self, table: str, *partitions: str | None) -> None:
+        """Partitions of a table are made, one after the other."""
+        for partition in partitions or (None,):
+            told = dg.AssetMaterialization(table.split("/"), partition=partition)
+            self.instance.report_runless_asset_event(told)
+
+    def imported(self, *days: str) -> None:
+        """Listens of these days are imported."""
+        self.made("events/raw_listens", *days)
+
+    def look(self, later: timedelta = timedelta(seconds=5)) -> dict[str, list[str]]:
+        """What is asked for now, by table."""
+        self.now += later
+        told = dg.evaluate_automation_conditions(
+            self.defs,
+            self.instance,
+            cursor=self.cursor,
+            evaluation_time=self.now,  # type: ignore[arg-type]
+        )
+        self.cursor = told.cursor
+        subsets = {r.key.to_user_string(): r.true_subset for r in told.results if not r.true_subset.is_empty}
+        return {name: sorted(subset.expensively_compute_partition_keys()) for name, subset in subsets.items()}
+
+    def follow(self, asked: Mapping[str, list[str]]) -> None:
+        """All that was asked for is made, in the order of the graph."""
+        for key in self.defs.resolve_asset_graph().toposorted_asset_keys:
+            if found := asked.get(key.to_user_string()):
+                self.made(key.to_user_string(), *found)
+
+
+@pytest.fixture
+def days() -> Days:
+    """An empty platform that was looked at once."""
+    return Days()
+
+
+def test_an_imported_day_is_asked_for_with_all_that_is_made_of_it_and_its_neighbours_where_they_read_it(
+    days: Days,
+) -> None:
+    days.imported("2011-03-05")
+    asked = days.look()
+    assert {name: asked.pop(name) for name in PLAYS} == {key: ["2011-03-05"] for key in PLAYS}
+    assert asked == {
+        "events/sessions": ["2011-03-04", "2011-03-05", "2011-03-06"],
+        "derived/charts_daily": ["2011-03-05", "2011-03-06"],
+    }
+    days.follow(asked | {key: ["2011-03-05"] for key in PLAYS})
+    longer = days.look()
+    assert longer == {
+        "derived/charts_weekly": ["2011-02-28", "2011-03-07"],
+        "derived/charts_monthly": ["2011-03-01", "2011-04-01"],
+        "derived/charts_yearly": ["2011-01-01", "2012-01-01"],
+    }
+    days.follow(longer)
+    assert days.look() == {}
+
+
+def test_today_and_days_long_ago_are_asked_for_at_once_and_no_day_between(days: Days) -> None:
+    today = NOON.date().isoformat()
+    days.imported("2005-01-31", "2019-07-07", today)
+    assert days.look()["events/listens"] == ["2005-01-31", "2019-07-07", today]
+
+
+def test_quiet_days_hold_up_nothing(days: Days) -> None:
+    """A week of which one day alone has listens, and whose other days were never made."""
+    days.imported("2024-04-10")
+    days.follow(days.look())
+    assert days.look()["derived/charts_weekly"] == ["2024-04-08", "2024-04-15"]
+
+
+def test_what_has_no_days_makes_nothing_follow(days: Days) -> None:
+    days.imported("2011-03-05")
+    for _ in range(2):
+        days.follow(days.look())
+    for name in ("content/recordings", "content/lyrics", "events/imports", "events/quarantine"):
+        days.made(name)
+    assert days.look() == {}
+
+
+def test_a_new_day_begins_without_anything_being_asked_for(days: Days) -> None:
+    assert days.look(timedelta(days=1)) == {}
+
+
+def test_the_current_periods_are_made_at_most_hourly_and_past_ones_at_once(days: Days) -> None:
+    today = NOON.date().isoformat()
+    charts = {"derived/charts_weekly", "derived/charts_monthly", "derived/charts_yearly"}
+
+    def listen() -> set[str]:
+        days.imported(today)
+        days.follow(days.look())
+        asked = days.look()
+        days.follow(asked)
+        return set(asked)
+
+    assert listen() == charts  # for the first time at once
+    days.look()
+    assert listen() == set()
+    assert listen() == set()
+    assert set(days.look(timedelta(hours=1))) == charts
+    days.follow({name: [] for name in charts})
+    days.imported("2024-05-08")
+    days.follow(days.look())
+    assert "2024-05-06" in days.look()["derived/charts_weekly"]
+
+
+def test_what_was_imported_while_a_day_was_made_is_not_lost(days: Days) -> None:
+    """An import writes after listens were read and before they are written."""
+    days.imported("2011-03-05")
+    asked = days.look()
+    days.imported("2011-03-05")
+    days.follow(asked)
+    assert days.look()["events/listens"] == ["2011-03-05"]
+
+
+def test_a_day_made_by_hand_is_followed(days: Days) -> None:
+    days.imported("2011-03-05")
+    for _ in range(3):
+        days.follow(days.look())
+    days.made("events/listens", "2011-03-05")
+    asked = days.look()
+    assert "events/listens" not in asked
+    assert asked["derived/plays"] == ["2011-03-05"]
+    assert asked["events/sessions"] == ["2011-03-04", "2011-03-05", "2011-03-06"]
+
+
+def test_cumulative_tables_are_asked_for_by_no_condition() -> None:
+    defs = build("laptop")
+    graph = defs.resolve_asset_graph()
+    for spec in defs.resolve_all_asset_specs():
+        dated = spec.partitions_def is not None and graph.get(spec.key).is_materializable
+        assert (spec.automation_condition is not None) == dated, spec.key
+        own = spec.replace_attributes(automation_condition=dg.AutomationCondition.missing())
+        assert following(graph, own) == own.automation_condition  # a table's own condition wins
+
+
+TEXTS = """
+from orchestration.definitions import defs
+specs = {s.key.to_user_string(): s.automation_condition for s in defs.resolve_all_asset_specs()}
+print([(name, str(condition)) for name, condition in sorted(specs.items()) if condition])
+"""
+
+
+def test_conditions_are_the_same_in_every_process_so_that_a_restart_forgets_nothing(tmp_path: Path) -> None:
+    seeds = [Process((sys.executable, "-c", TEXTS), tmp_path / n, {"PYTHONHASHSEED": n}) for n in ("1", "2")]
+    assert seeds[0].fine().out == seeds[1].fine().out != "[]"
+
+
+# The runs that they become.
+
+A, B, C = (dg.AssetKey(name) for name in "abc")
+LEVEL = {A: 0, B: 1, C: 2}
+
+
+def made(found: list[Piece]) -> dict[dg.AssetKey, set[int]]:
+    """The places that runs make of each asset."""
+    return {a: {n for p in found if a in p.assets for n in range(p.first, p.last + 1)} for a in LEVEL}
+
+
+def test_a_day_goes_with_all_its_tables_and_its_neighbours_after_it() -> None:
+    found = pieces({A: {7}, B: {6, 7, 8}, C: {7, 8}}, LEVEL, newest=8)
+    assert found == [
+        Piece(frozenset({A, B, C}), 7, 7),
+        Piece(frozenset({B}), 6, 6),
+        Piece(frozenset({B, C}), 8, 8, urgent=True),
+    ]
+
+
+def test_few_days_are_made_exactly_and_many_scattered_ones_in_few_runs_over_ranges() -> None:
+    few = {3, 5, 400}
+    assert made(pieces({A: few}, LEVEL))[A] == few
+    many = set(range(0, 3000, 3))
+    found = pieces({A: many}, LEVEL)
+    assert len(found) <= FEW
+    assert made(found)[A] >= many
+
+
+def test_a_long_range_is_cut_and_what_reads_ahead_of_a_cut_is_made_once_more() -> None:
+    whole = set(range(3 * LONG))
+    found = pieces({A: whole, B: whole}, LEVEL, newest=3 * LONG - 1, ahead=1)
+    assert [(p.first, p.last, p.urgent) for p in found] == [
+        (3 * LONG - 1, 3 * LONG - 1, True),  # today does not wait for years of history
+        (0, LONG - 1, False),
+        (LONG - 1, 2 * LONG - 1, False),
+        (2 * LONG - 1, 3 * LONG - 1, False),
+    ]
+
+
+@given(st.dictionaries(st.sampled_from([A, B, C]), st.sets(st.integers(0, 1500), max_size=30)), st.integers(0, 2))
+@example({}, 0)
+@example({A: set()}, 0)
+def test_runs_make_all_that_was_wanted_and_little_else(wanted: dict[dg.AssetKey, set[int]], ahead: int) -> None:
+    found = pieces(wanted, LEVEL, 1500, ahead)
+    for asset, places in made(found).items():
+        asked = sorted(wanted.get(asset, ()))
+        assert set(asked) <= places
+        assert all(any(b - n >= 0 or n - a <= GAPS[-1] for a, b in pairwise(asked)) for n in places - set(asked))
+        assert not places or (min(places), max(places)) == (asked[0], asked[-1])
+    assert all(piece.last - piece.first < LONG + ahead for piece in found)
+    levels = [min(LEVEL[a] for a in piece.assets) for piece in found]
+    assert levels == sorted(levels)
+
+
+def request(key: str, *assets: str) -> dg.RunRequest:
+    return dg.RunRequest(asset_selection=[dg.AssetKey(a.split("/")) for a in assets], partition_key=key)
+
+
+def test_requests_become_runs_over_ranges_today_first_and_none_that_waits_already() -> None:
+    graph = build("laptop").resolve_asset_graph()
+    today, yesterday = TODAY.isoformat(), (TODAY - timedelta(days=1)).isoformat()
+    asked = [
+        request(today, "events/listens", "events/sessions"),
+        request(yesterday, "events/sessions"),
+        request("2011-03-05", "events/listens"),
+        request("2011-03-06", "events/listens"),
+    ]
+    found = {r.tags[RANGE_START]: r for r in gathered(asked, graph, [])}
+    assert {start: (r.tags[RANGE_END], r.tags.get(PRIORITY)) for start, r in found.items()} == {
+        "2011-03-05": ("2011-03-06", None),
+        today: (today, "2"),
+        yesterday: (yesterday, None),
+    }
+    assert all(r.tags[AUTOMATIC] == "yes" and r.partition_key is None for r in found.values())
+    waiting = dg.DagsterRun(
+        job_name="__ASSET_JOB",
+        asset_selection=frozenset({dg.AssetKey(["events", "listens"])}),
+        tags=span(dg.PartitionKeyRange("2011-03-01", "2011-03-05")),
+    )
+    left = {r.tags[RANGE_START]: r for r in gathered(asked, graph, [waiting])}
+    assert set(left) == {"2011-03-06", today, yesterday}
+
+
+def test_history_is_asked_for_little_by_little_and_today_at_once() -> None:
+    graph = build("laptop").resolve_asset_graph()
+    today = TODAY.isoformat()
+    asked = [request(f"{year}-03-05", "events/listens") for year in range(2005, 2015)]
+    asked.append(request(today, "events/listens"))
+    found = gathered(asked, graph, [])
+    assert [r.tags[RANGE_START] for r in found] == [today, "2005-03-05", "2006-03-05", "2007-03-05"]
+    waiting = [dg.DagsterRun(job_name="__ASSET_JOB", tags=r.tags, asset_selection=frozenset()) for r in found[1:]]
+    assert len(waiting) == WAIT
+    assert [r.tags[RANGE_START] for r in gathered(asked, graph, waiting)] == [today]
+
+
+def test_what_reads_all_history_waits_for_the_rest_and_never_holds_every_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = build("laptop").get_repository_def()
+    tags = {job.name: job.tags for job in platform.get_all_jobs()}
+    assert [name for name, t in tags.items() if CUMULATIVE in t] == ["all_time"]
+    assert int(tags["all_time"][PRIORITY]) < 0
+    assert (tags["daily_close"][AUTOMATIC], int(tags["daily_close"][PRIORITY]) < 0) == ("yes", True)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    shutil.copy(PROJECT / "orchestration" / "dagster.yaml", tmp_path)
+    with dg.DagsterInstance.get() as told:
+        queue = told.get_concurrency_config().run_queue_config
+    assert queue
+    limits = {limit["key"]: limit["limit"] for limit in queue.tag_concurrency_limits}
+    assert limits == {AUTOMATIC: 1, CUMULATIVE: 1}
+    assert queue.max_concurrent_runs > len(limits)  # imports have a place whatever else is at work
