@@ -180,15 +180,16 @@ def test_jobs_sensors_and_schedules_are_these() -> None:
 
 def test_the_day_before_is_closed_also_after_a_night_the_daemon_slept_through() -> None:
     for tick in (datetime(2024, 3, 1, 1, 15, tzinfo=UTC), datetime(2024, 3, 2, 1, 15, tzinfo=UTC)):
-        (request,) = closing(dg.DagsterInstance.ephemeral(), tick)
+        with dg.instance_for_test() as instance:
+            (request,) = closing(instance, tick)
         assert request.partition_key == (tick.date() - timedelta(days=1)).isoformat()
 
 
 def test_the_daily_close_also_asks_for_days_that_a_killed_daemon_forgot() -> None:
-    instance = dg.DagsterInstance.ephemeral()
-    for day in ("2019-05-01", "2019-05-03"):
-        instance.report_runless_asset_event(dg.AssetMaterialization(["events", "raw_listens"], partition=day))
-    _, forgotten = closing(instance, datetime(2024, 3, 1, 1, 15, tzinfo=UTC))
+    with dg.instance_for_test() as instance:
+        for day in ("2019-05-01", "2019-05-03"):
+            instance.report_runless_asset_event(dg.AssetMaterialization(["events", "raw_listens"], partition=day))
+        _, forgotten = closing(instance, datetime(2024, 3, 1, 1, 15, tzinfo=UTC))
     assert keys(forgotten.asset_selection or ()) == JOBS["daily"]
     assert (forgotten.tags[RANGE_START], forgotten.tags[RANGE_END]) == ("2019-04-29", "2019-05-05")
 
