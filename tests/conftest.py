@@ -1,6 +1,8 @@
 """One fixture over the engines: a single core, every core, and one cluster of each kind for all tests together."""
 
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -30,12 +32,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "cluster: needs Dask or Spark")
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run in two processes, one starts Spark, and no fixture of a file is made twice."""
-    for item in items:
-        group = next((mark for mark in ("spark", "dask") if item.get_closest_marker(mark)), item.path.name)
-        item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where tests run in two processes, one has Spark and one Dask, and no fixture of a file is made twice."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            cluster = re.search(r"[\[-](spark|dask)[-\]]", nodeid)
+            return cluster[1] if cluster else nodeid.split("::", 1)[0]
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session", params=["pandas", "duckdb", ON_DASK, ON_SPARK])
