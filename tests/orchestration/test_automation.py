@@ -12,83 +12,23 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from assets.partitions import PERIODS, Period
 from orchestration.automation import AUTOMATIC, FEW, GAPS, LONG, WAIT, Piece, following, gathered, pieces
 from orchestration.definitions import build
-from orchestration.jobs import CUMULATIVE, PRIORITY, QUIET, RANGE_END, RANGE_START, reached, span, stretches
+from orchestration.jobs import CUMULATIVE, PRIORITY, RANGE_END, RANGE_START, span
 from tests.orchestration.support import PROJECT, Process
 
 FIRST, TODAY = date(2002, 10, 1), datetime.now(UTC).date()
-
-
-def changed(period: Period, first: date, last: date, today: date) -> list[date]:
-    """The periods whose tables can change with listens from `first` to `last`, told one by one."""
-
-    def before(start: date) -> date:
-        return period.first(start - timedelta(days=1))
-
-    reach = range(-400, (last - first).days + 400)
-    starts = sorted({period.first(first + timedelta(days=n)) for n in reach})
-    found = {s for s in starts if any(first <= d <= last for d in _days(period, s))}
-    found |= {s for s in starts if before(s) in found}  # a chart tells the places of the period before
-    if period.name == "daily":
-        found |= {s for s in starts if s + timedelta(days=1) in found}  # a session reaches into the day after it began
-    assert period.partitions
-    oldest = date.fromisoformat(period.partitions.get_first_partition_key() or "")
-    return sorted(s for s in found if oldest <= s <= period.first(today))
-
-
-def _days(period: Period, start: date) -> list[date]:
-    return [d for n in range(period.longest) if period.first(d := start + timedelta(days=n)) == start]
-
-
-def covered(period: Period, keys: dg.PartitionKeyRange) -> list[date]:
-    """The periods of a range of partitions."""
-    assert period.partitions
-    return [date.fromisoformat(k) for k in period.partitions.get_partition_keys_in_range(keys)]
-
-
-@given(st.dates(FIRST, TODAY), st.integers(0, 800))
-@example(FIRST, 0)
-@example(TODAY, 0)
-@example(TODAY, 1)  # a listener's clock may be an hour ahead, and so a day
-@example(date(2024, 12, 31), 0)
-@example(date(2024, 2, 29), 1)
-def test_an_import_is_followed_by_every_partition_it_can_change_and_no_other(first: date, days: int) -> None:
-    last = min(first + timedelta(days=days), TODAY + timedelta(days=1))
-    requested = {period.name: reached(period, first, last, TODAY) for period in PERIODS}
-    for period in PERIODS:
-        wanted = changed(period, first, last, TODAY)
-        # A listen of tomorrow may lie in a period without a partition yet: the current one is made instead.
-        assert covered(period, requested[period.name]) == (wanted or [period.first(TODAY)]), period.name
-
-
-@pytest.mark.parametrize("today", [date(2026, 3, 1), date(2026, 11, 29), date(2023, 12, 31)])
-def test_listens_of_tomorrow_alone_ask_for_what_there_is_today(today: date) -> None:
-    """Sundays and last days: with a clock an hour ahead, a listen may lie in a period that has not begun."""
-    tomorrow = today + timedelta(days=1)
-    for period in PERIODS:
-        keys = reached(period, tomorrow, tomorrow, today)
-        assert keys.start <= keys.end == period.first(today).isoformat(), period.name
-
-
-@given(st.lists(st.dates(FIRST, TODAY), max_size=30))
-@example([])
-@example([date(2010, 1, 1), date(2024, 1, 1), date(2024, 1, 1)])
-def test_stretches_hold_every_day_and_little_quiet_between(days: list[date]) -> None:
-    found = stretches(days)
-    assert all(sum(first <= day <= last for first, last in found) == 1 for day in days)
-    assert {day for stretch in found for day in stretch} <= set(days)
-    assert all(after[0] - before[1] > QUIET for before, after in pairwise(found))
-    for first, last in found:
-        inside = sorted({day for day in days if first <= day <= last})
-        assert all(b - a <= QUIET for a, b in pairwise(inside))
 
 
 # The conditions, on events that Dagster was told of.
 
 PLAYS = ("events/listens", "derived/plays", "derived/artist_plays", "derived/names")
 NOON = datetime(2024, 5, 15, 12, 20, tzinfo=UTC)  # a Wednesday
+
+
+def around(day: str, before: int, after: int) -> list[str]:
+    """A day, and so many before and after it."""
+    return [(date.fromisoformat(day) + timedelta(days=n)).isoformat() for n in range(-before, after + 1)]
 
 
 class Days:
@@ -142,12 +82,16 @@ def test_an_imported_day_is_asked_for_with_all_that_is_made_of_it_and_its_neighb
 ) -> None:
     days.imported("2011-03-05")
     asked = days.look()
-    assert {name: asked.pop(name) for name in PLAYS} == {key: ["2011-03-05"] for key in PLAYS}
     assert asked == {
-        "events/sessions": ["2011-03-04", "2011-03-05", "2011-03-06"],
-        "derived/charts_daily": ["2011-03-05", "2011-03-06"],
+        "events/identities": ["2011-03-05"],
+        "events/replaced_listens": around("2011-03-05", 1, 1),
+        **{name: around("2011-03-05", 1, 1) for name in PLAYS},
+        "events/activity": around("2011-03-05", 1, 1),
+        "events/actives": around("2011-03-05", 1, 30),
+        "events/sessions": around("2011-03-05", 2, 2),
+        "derived/charts_daily": around("2011-03-05", 1, 2),
     }
-    days.follow(asked | {key: ["2011-03-05"] for key in PLAYS})
+    days.follow(asked)
     longer = days.look()
     assert longer == {
         "derived/charts_weekly": ["2011-02-28", "2011-03-07"],
@@ -161,7 +105,8 @@ def test_an_imported_day_is_asked_for_with_all_that_is_made_of_it_and_its_neighb
 def test_today_and_days_long_ago_are_asked_for_at_once_and_no_day_between(days: Days) -> None:
     today = NOON.date().isoformat()
     days.imported("2005-01-31", "2019-07-07", today)
-    assert days.look()["events/listens"] == ["2005-01-31", "2019-07-07", today]
+    near = [*around("2005-01-31", 1, 1), *around("2019-07-07", 1, 1), *around(today, 1, 0)]
+    assert days.look()["events/listens"] == near
 
 
 def test_quiet_days_hold_up_nothing(days: Days) -> None:
@@ -212,7 +157,7 @@ def test_what_was_imported_while_a_day_was_made_is_not_lost(days: Days) -> None:
     asked = days.look()
     days.imported("2011-03-05")
     days.follow(asked)
-    assert days.look()["events/listens"] == ["2011-03-05"]
+    assert days.look()["events/listens"] == around("2011-03-05", 1, 1)
 
 
 def test_a_day_made_by_hand_is_followed(days: Days) -> None:
