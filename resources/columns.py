@@ -35,6 +35,12 @@ def column(
     return pa.field(name, type, nullable=null, metadata=notes)
 
 
+def as_table(values: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
+    """Rows in the order of a schema's columns, as a table."""
+    columns = zip(*values, strict=True) if values else [[] for _ in schema]
+    return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema)
+
+
 def declare(schema: pa.Schema, *, slices: str | None = None, order: Sequence[str] = ()) -> dict[str, Any]:
     """An asset's metadata: its columns, the date column its partitions slice, and how rows are sorted in files."""
     columns = [

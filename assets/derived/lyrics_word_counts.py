@@ -13,7 +13,7 @@ import pyarrow as pa
 import regex
 
 from assets.checks import complete, unique
-from resources.columns import column, declare
+from resources.columns import as_table, column, declare
 from resources.frame import Frame
 
 WORD_COUNTS = pa.schema(
@@ -39,8 +39,7 @@ def count_in_texts(lyrics: pa.Table) -> pa.Table:
     rows: list[tuple[str | None, str, int, int]] = []
     for language, text in zip(lyrics["language"].to_pylist(), lyrics["text"].to_pylist(), strict=True):
         rows += [(language, word, n, 1) for word, n in Counter(words(text or "")).items()]
-    columns = zip(*rows, strict=True) if rows else [[]] * 4
-    return pa.table([pa.array(c, f.type) for c, f in zip(columns, WORD_COUNTS, strict=True)], WORD_COUNTS)
+    return as_table(rows, WORD_COUNTS)
 
 
 def add_up(counts: nw.LazyFrame) -> nw.LazyFrame:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from assets.checks import complete, well_formed
 from assets.events.identity import artist_id, recording_id
 from assets.partitions import DAILY
-from resources.columns import column, declare
+from resources.columns import as_table, column, declare
 from resources.frame import Frame
 from resources.naming import Name, edits, normal, numbers, taken_apart
 
@@ -116,7 +116,7 @@ def exact_keys(names: pa.Table) -> pa.Table:
     """Map: what a name can be found by, one row for each rule."""
     found = _of_each(names)
     rows = [(key, level, *told) for told in found for level, key in _exact(*told)]
-    return _table(rows, KEYED)
+    return as_table(rows, KEYED)
 
 
 def known_keys(recordings: pa.Table) -> pa.Table:
@@ -131,7 +131,7 @@ def known_keys(recordings: pa.Table) -> pa.Table:
             *_known_alone(taken_apart(known[2], known[3])),
         }
     ]
-    return _table(rows, KNOWN)
+    return as_table(rows, KNOWN)
 
 
 def one_for_each_key(known: nw.LazyFrame) -> nw.LazyFrame:
@@ -161,7 +161,7 @@ def parts(names: pa.Table) -> pa.Table:
             continue
         name = taken_apart(*told[:2])
         rows += [(key, " ".join(name.lead), " ".join(name.title), *told) for key in _parts(name)]
-    return _table(rows, SPELT)
+    return as_table(rows, SPELT)
 
 
 def known_parts(recordings: pa.Table) -> pa.Table:
@@ -170,7 +170,7 @@ def known_parts(recordings: pa.Table) -> pa.Table:
     for known, _ in _catalogue(recordings):
         name = taken_apart(known[2], known[3])
         rows += [(key, " ".join(name.lead), " ".join(name.title), *known) for key in _parts(name)]
-    return _table(rows, KNOWN_SPELT)
+    return as_table(rows, KNOWN_SPELT)
 
 
 def compare(names: nw.LazyFrame, known: nw.LazyFrame) -> nw.LazyFrame:
@@ -221,7 +221,7 @@ def decide(names: pa.Table, candidates: pa.Table) -> pa.Table:
             decided[name] = _identity(name, found.get(name, []))
         artist, title, mbid, isrc, artists = name
         rows.append((day, artist, title, mbid or None, isrc or None, artists.split(), *decided[name]))
-    return _table(rows, IDENTITIES)
+    return as_table(rows, IDENTITIES)
 
 
 @dg.asset(
@@ -344,8 +344,3 @@ def _catalogue(recordings: pa.Table) -> Iterator[tuple[tuple[Any, ...], list[str
     for row in recordings.to_pylist():
         known = (row["recording_id"], row["artist_ids"], row["artist_credit"], row["title"])
         yield (*known, row["first_release_date"] or LAST), row["isrcs"]
-
-
-def _table(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
-    columns = zip(*rows, strict=True) if rows else [[] for _ in schema]
-    return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema)

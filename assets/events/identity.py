@@ -4,16 +4,12 @@ An id is the MusicBrainz id where the source tells it, else a UUID of the names 
 same names give the same id on every machine and day.
 """
 
-import unicodedata
 import uuid
 from functools import lru_cache
 
+from resources.naming import normal
+
 NAMESPACE = uuid.UUID("d3b5a6b2-9a52-4c6e-8a1d-6f0f3c1f7e25")  # ours; changing it renames everything unmapped
-
-
-def normal(name: str) -> str:
-    """A name as it is compared: compatibility characters, case and runs of white space make no difference."""
-    return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).split())
 
 
 @lru_cache(maxsize=200_000)

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from resources.columns import column, declare
+from resources.columns import as_table, column, declare
 from resources.sources.listen import Read
 
 ARRIVAL = (
@@ -51,10 +51,4 @@ class Kind:
     def rows(self, reads: Sequence[Read], import_id: str) -> pa.Table:
         """The records of this kind among those of a file."""
         found = [(*self.row(r.found), r.file, r.record, import_id) for r in reads if isinstance(r.found, self.found)]
-        return rows(found, self.schema)
-
-
-def rows(values: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
-    """Rows as a table."""
-    columns = zip(*values, strict=True) if values else [[] for _ in schema]
-    return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema)
+        return as_table(found, self.schema)

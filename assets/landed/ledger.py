@@ -15,9 +15,9 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from assets.landed.kind import ARRIVAL, Kind, rows
+from assets.landed.kind import ARRIVAL, Kind
 from assets.landed.kinds import KINDS
-from resources.columns import INSTANT, column
+from resources.columns import INSTANT, as_table, column
 from resources.lake import Draft, Lake, Slice
 from resources.sources import exports
 from resources.sources.exports import NoExport
@@ -185,7 +185,7 @@ def _left(lake: Lake, table: str, schema: pa.Schema, slice: Slice) -> bool:
 
 def quarantine_rows(reads: Sequence[Read], import_id: str, now: datetime) -> pa.Table:
     """The records of a file that could not be read."""
-    return rows([(r.file, r.record, r.reason, r.raw or "", now, import_id) for r in reads if r.reason], QUARANTINE)
+    return as_table([(r.file, r.record, r.reason, r.raw or "", now, import_id) for r in reads if r.reason], QUARANTINE)
 
 
 def _chunks(reads: Iterator[Read]) -> Iterator[list[Read]]:
