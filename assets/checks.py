@@ -6,7 +6,7 @@ the version before it can still be read.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
 from typing import TypeAlias
@@ -15,7 +15,7 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.partitions import FIRST_DAY, Period
+from assets.partitions import FIRST_DAY, Period, dates
 from resources.frame import Frame
 from resources.lake import Slice
 from resources.lake_io import LakeIO
@@ -124,8 +124,7 @@ def accounted(asset: dg.AssetsDefinition, told: dg.AssetKey, replaced: dg.AssetK
     def check(
         context: dg.AssetCheckExecutionContext, rows: Frame, io_manager: dg.ResourceParam[LakeIO]
     ) -> dg.AssetCheckResult:
-        keys = context.op_execution_context.partition_key_range
-        days = Slice("day", date.fromisoformat(keys.start), date.fromisoformat(keys.end))
+        days = Slice("day", *dates(context.op_execution_context.partition_key_range))
         schema = pa.schema([("day", pa.date32())])
         tables = (("rows told", told), ("rows replaced", replaced))
         found = {what: _total(io_manager.open(key, schema, days).map(count)) for what, key in tables}
@@ -162,8 +161,7 @@ def totals(
         # Dagster maps the inputs of checks without their mapping, and would ask for the days of a year to come.
         days = None
         if period:
-            keys = context.op_execution_context.partition_key_range
-            first, start = date.fromisoformat(keys.start), date.fromisoformat(keys.end)
+            first, start = dates(context.op_execution_context.partition_key_range)
             days = Slice("day", first, period.following(start) - timedelta(days=1))
         source = io_manager.open(upstream, schema, days)
         found = {what: (_total(rows.map(ours)), _total(source.map(theirs))) for what, (ours, theirs) in sums.items()}
@@ -183,6 +181,11 @@ def count(rows: nw.LazyFrame) -> nw.LazyFrame:
 def added(rows: nw.LazyFrame, column: str) -> nw.LazyFrame:
     """What a column adds up to, as far as these rows know: for `totals`."""
     return rows.select(rows=nw.col(column).sum())
+
+
+def alike(column: str) -> tuple[Add, Add]:
+    """What a column adds up to in both tables: for `totals`."""
+    return partial(added, column=column), partial(added, column=column)
 
 
 def _alone(asset: Checked, name: str, says: str, offending: Callable[[Frame], int]) -> dg.AssetChecksDefinition:

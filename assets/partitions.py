@@ -42,6 +42,11 @@ PERIODS = (
 )
 
 
+def dates(keys: dg.PartitionKeyRange) -> tuple[date, date]:
+    """The dates with which the first and the last partition of a range begin."""
+    return date.fromisoformat(keys.start), date.fromisoformat(keys.end)
+
+
 def with_previous() -> dg.TimeWindowPartitionMapping:
     """From a period to its days and those of the period before."""
     return dg.TimeWindowPartitionMapping(start_offset=-1, allow_nonexistent_upstream_partitions=True)

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from assets.checks import added, complete, totals, unique
 from assets.derived.plays import PLAYS
-from assets.partitions import FIRST_DAY, PERIODS, Period, with_previous
+from assets.partitions import FIRST_DAY, PERIODS, Period, dates, with_previous
 from resources.columns import column, declare
 from resources.frame import Frame
 
@@ -143,8 +143,7 @@ def chart_of(period: Period) -> dg.AssetsDefinition:
         description=f"Recordings and artists by plays, {period.name}: place, listeners, time and movement.",
     )
     def charts(context: dg.AssetExecutionContext, plays: Frame, artist_plays: Frame, names: Frame) -> Frame:
-        keys = context.partition_key_range
-        first, last = date.fromisoformat(keys.start), date.fromisoformat(keys.end)
+        first, last = dates(context.partition_key_range)
         days, periods = calendar(period, first, last), starts(period, first, last)
         return rank_periods(plays, artist_plays, names, days, periods)
 

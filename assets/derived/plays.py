@@ -11,7 +11,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.checks import added, complete, count, totals, unique
+from assets.checks import added, alike, complete, count, totals, unique
 from assets.partitions import DAILY, DAY
 from resources.columns import column, declare
 from resources.frame import Frame
@@ -77,7 +77,7 @@ checks = [
         HEARD,
         {
             "plays": (partial(added, column="plays"), count),
-            "milliseconds": (partial(added, column="ms_played"), partial(added, column="ms_played")),
+            "milliseconds": alike("ms_played"),
         },
         DAY,
     ),

@@ -12,9 +12,9 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import added, ascending, complete, count, totals, unique
+from assets.checks import added, alike, ascending, complete, count, totals, unique
 from assets.events.activity import ACTIVITY
-from assets.partitions import DAILY, DAY, with_earlier
+from assets.partitions import DAILY, DAY, dates, with_earlier
 from resources.columns import column, declare
 from resources.frame import Frame
 
@@ -95,7 +95,7 @@ def count_days(held: nw.LazyFrame, days: nw.LazyFrame, first: date) -> nw.LazyFr
 )
 def actives(context: dg.AssetExecutionContext, activity: Frame) -> Frame:
     """Daily, weekly and monthly active listeners, for every day there is."""
-    first, last = (date.fromisoformat(k) for k in (context.partition_key_range.start, context.partition_key_range.end))
+    first, last = dates(context.partition_key_range)
     numbered = activity.select("day", *NUMBERED.names[1:]).map(number, schema=NUMBERED, kernel="arrow")
     held = numbered.per("user_id", hold).per(["number", "held"], add_up).keep()
     return held.per([], partial(count_days, first=first), activity.engine.lift(calendar(first, last)))
@@ -111,7 +111,7 @@ checks = [
         ACTIVITY,
         {
             "listeners": (partial(added, column="daily"), count),
-            "listens": (partial(added, column="listens"), partial(added, column="listens")),
+            "listens": alike("listens"),
         },
         DAY,
     ),

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.checks import added, ascending, complete, count, totals, unique
+from assets.checks import added, alike, ascending, complete, count, totals, unique
 from assets.partitions import DAILY, DAY
 from resources.columns import column, declare
 from resources.frame import Frame
@@ -107,8 +107,7 @@ def activity(listens: Frame, recordings: Frame) -> Frame:
     """What each listener did on a day: listens, skips, completions, time."""
     needed = listens.select("day", "user_id", "recording_id", "ms_played", "listened_at", "time_zone")
     dated, lengths = needed.map(on_dates, schema=DATED, kernel="arrow"), recordings.select("recording_id", "length_ms")
-    # By listener alone: Dask can divide what was made of two tables by its columns, but not by dates turned to numbers.
-    return dated.per("recording_id", measure, lengths).per("user_id", add_up)
+    return dated.per("recording_id", measure, lengths).per(["day", "user_id"], add_up)
 
 
 checks = [
@@ -127,7 +126,7 @@ checks = [
         HEARD,
         {
             "listens": (partial(added, column="listens"), count),
-            "milliseconds": (partial(added, column="ms_played"), partial(added, column="ms_played")),
+            "milliseconds": alike("ms_played"),
         },
         DAY,
     ),

@@ -27,7 +27,7 @@ import pyarrow.compute as pc
 
 from assets.checks import complete, unique
 from assets.events.identities import SUBMITTED, as_submitted, identify
-from assets.partitions import DAILY, with_neighbours
+from assets.partitions import DAILY, dates, with_neighbours
 from resources.columns import INSTANT, column, declare
 from resources.frame import Frame
 
@@ -154,7 +154,7 @@ def told_on(rows: nw.LazyFrame, first: date, last: date) -> nw.LazyFrame:
 )
 def replaced_listens(context: dg.AssetExecutionContext, raw_listens: Frame, identities: Frame) -> Frame:
     """Records of listens that another record tells of already, by the UTC day they have, and which one that is."""
-    first, last = (date.fromisoformat(k) for k in (context.partition_key_range.start, context.partition_key_range.end))
+    first, last = dates(context.partition_key_range)
     told = raw_listens.select(*OWN, "ms_played", *SUBMITTED).map(tell_feeds, schema=TOLD, kernel="arrow")
     doubtful = identify(told, identities, "recording_id").keep().per(OF, contested)
     given_way = doubtful.per(OF, replaced, schema=REPLACED_LISTENS, kernel="arrow")

@@ -13,7 +13,7 @@ import narwhals as nw
 import pyarrow as pa
 
 from assets.checks import bounded, complete, unique
-from assets.partitions import DAILY, with_neighbours
+from assets.partitions import DAILY, dates, with_neighbours
 from resources.columns import INSTANT, column, declare
 from resources.frame import Frame
 
@@ -86,7 +86,7 @@ def began_within(sessions: nw.LazyFrame, first: date, last: date) -> nw.LazyFram
 )
 def sessions(context: dg.AssetExecutionContext, listens: Frame) -> Frame:
     """Listening without a break of thirty minutes, by the UTC day it began."""
-    first, last = (date.fromisoformat(k) for k in (context.partition_key_range.start, context.partition_key_range.end))
+    first, last = dates(context.partition_key_range)
     needed = listens.select("user_id", "recording_id", "listened_at", "ended_at", "ms_played")
     return needed.per("user_id", sessionize).map(partial(began_within, first=first, last=last))
 
