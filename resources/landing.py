@@ -8,6 +8,8 @@ from pathlib import Path
 
 import dagster as dg
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 class Landing(dg.ConfigurableResource):
     """Files by kind ("listens", "recordings", "lyrics"), as they were handed in."""
@@ -56,10 +58,15 @@ class Landed:
     bytes: int
     modified: int  # microseconds since 1970
 
+    @classmethod
+    def told(cls, path: str, bytes: int, modified_at: datetime) -> "Landed":
+        """A file of which it is told when it was last written to."""
+        return cls(path, bytes, (modified_at - EPOCH) // timedelta(microseconds=1))
+
     @property
     def modified_at(self) -> datetime:
         """When it was last written to."""
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=self.modified)
+        return EPOCH + timedelta(microseconds=self.modified)
 
 
 def within(folder: Path) -> list[Path]:

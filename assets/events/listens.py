@@ -8,10 +8,11 @@ is another listen.
 import dagster as dg
 import narwhals as nw
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from assets.checks import accounted, bounded, complete, referential, unique
 from assets.events.identities import SUBMITTED, as_submitted, identify
+from assets.events.replaced_listens import ARRIVAL
+from assets.landed.listens import ended_at
 from assets.partitions import DAILY
 from resources.columns import INSTANT, column, declare
 from resources.frame import Frame
@@ -32,7 +33,6 @@ LISTENS = pa.schema(
         column("ended_at", INSTANT, "end of play, where the source tells", unit="UTC", null=True),
     ]
 )
-ARRIVAL = ["import_id", "file", "record"]
 DECIDED = ["recording_id", "artist_ids"]
 OWN = ["day", "user_id", "listened_at", "ms_played", "source", "time_zone", "release_name", *ARRIVAL]
 TOLD = pa.schema(
@@ -47,9 +47,7 @@ TOLD = pa.schema(
 
 def tell_ends(raw: pa.Table) -> pa.Table:
     """Each raw listen with its end."""
-    played = pc.cast(raw["ms_played"], pa.duration("ms"))
-    ended = pc.add(raw["listened_at"], pc.cast(played, pa.duration("us")))
-    told = as_submitted(raw, *OWN)
+    told, ended = as_submitted(raw, *OWN), ended_at(raw)
     return pa.table([ended if n == "ended_at" else told[n] for n in TOLD.names], TOLD)
 
 

@@ -27,6 +27,7 @@ import pyarrow.compute as pc
 
 from assets.checks import complete, unique
 from assets.events.identities import SUBMITTED, as_submitted, identify
+from assets.landed.listens import ended_at
 from assets.partitions import DAILY, dates, with_neighbours
 from resources.columns import INSTANT, column, declare
 from resources.frame import Frame
@@ -82,12 +83,10 @@ def tell_feeds(raw: pa.Table) -> pa.Table:
     clients = pc.fill_null(raw["client"], "").to_pylist()
     ranks = {s: f"{SOURCES.index(s) if s in SOURCES else len(SOURCES)}{s}" for s in set(sources)}
     told = as_submitted(raw, *OWN)
-    played = pc.cast(raw["ms_played"], pa.duration("ms"))
-    ended = pc.add(raw["listened_at"], pc.cast(played, pa.duration("us")))
     short = pc.less_equal(raw["ms_played"], LONGEST // timedelta(milliseconds=1))
     columns = {
         "feed": pa.array([f"{ranks[s]}\x1f{c}" for s, c in zip(sources, clients, strict=True)], pa.string()),
-        "ended_at": pc.if_else(short, ended, pa.scalar(None, INSTANT)),
+        "ended_at": pc.if_else(short, ended_at(raw), pa.scalar(None, INSTANT)),
     }
     return pa.table([columns[n] if n in columns else told[n] for n in TOLD.names], TOLD)
 

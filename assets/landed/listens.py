@@ -3,6 +3,7 @@
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from assets.landed.kind import ARRIVAL, Kind
 from resources.columns import INSTANT, column
@@ -27,6 +28,12 @@ RAW_LISTENS = pa.schema(
         *ARRIVAL,
     ]
 )
+
+
+def ended_at(raw: pa.Table) -> pa.ChunkedArray:
+    """When the plays of raw listens ended, where the source tells how long they were heard."""
+    played = pc.cast(raw["ms_played"], pa.duration("ms"))
+    return pc.add(raw["listened_at"], pc.cast(played, pa.duration("us")))
 
 
 def row(listen: Listen) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ whole, so that it holds up no other; what is gone, cannot be opened now or was w
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +149,4 @@ def _known(lake: Lake, slice: Several) -> dict[str, list[dict[str, Any]]]:
 
 def _lay(row: dict[str, Any]) -> Landed | None:
     """How a file lay in the landing folder, if it did, as a row of the ledger says."""
-    if row["landed"] is None:
-        return None
-    since = row["modified_at"] - datetime(1970, 1, 1, tzinfo=UTC)
-    return Landed(row["landed"], row["bytes"], since // timedelta(microseconds=1))
+    return None if row["landed"] is None else Landed.told(*(row[n] for n in LYING))
