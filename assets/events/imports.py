@@ -85,8 +85,9 @@ def import_listens(
             "whose listens are these? name the listener (LISTENER=ada, or `listener: ada` in the launchpad)"
         )
     for kind in KINDS:
-        with lake.writing(kind.table, kind.schema):
-            pass  # the table is there, also before the first file has such records
+        if not lake.exists(kind.table):
+            with lake.writing(kind.table, kind.schema):
+                pass  # the table is there, also before the first file has such records
     told = {n: sum(r[n] or 0 for r in rows) for n in COUNTS}
     days = [day for row in rows for day in (row["first_day"], row["last_day"]) if day]
     span = {"first day": min(days).isoformat(), "last day": max(days).isoformat()} if days else {}
