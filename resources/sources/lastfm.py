@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from resources.sources.feedback import LOVE, Feedback
-from resources.sources.listen import Listen, Malformed, Nameless, PassedOver, instant, needed, text
+from resources.sources.listen import Listen, Malformed, PassedOver, as_number, instant, needed, text, whose
 
 NAME, LIBRE = "lastfm", "librefm"
 EXPORT = "what Last.fm's or Libre.fm's API tells (JSON)"
@@ -53,9 +53,7 @@ def recognise(record: dict[str, Any]) -> bool:
 
 def parse(record: dict[str, Any], listener: str | None) -> Listen | Feedback:
     """The listen, or the love, that a track tells of; the listener given goes before the record's own `user_name`."""
-    user_id = listener or text(record.get("user_name"), "user_name")
-    if not user_id:
-        raise Nameless("it does not say whose listen it is")
+    user_id = whose(listener, record, "user_name")
     told = record.get("@attr")
     if isinstance(told, dict) and str(told.get("nowplaying")).lower() == "true" and not record.get("date"):
         raise PassedOver("a track playing now, not yet listened to")
@@ -94,9 +92,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen | Feedback:
 
 
 def _date(value: object) -> datetime:
-    uts = value.get("uts") if isinstance(value, dict) else None
-    if isinstance(uts, str) and re.fullmatch(r"[0-9]{1,15}", uts):
-        uts = int(uts)
+    uts = as_number(value.get("uts")) if isinstance(value, dict) else None
     if uts is None:
         raise Malformed("no date")
     return instant(uts, "uts")

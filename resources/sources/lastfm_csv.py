@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from resources.sources.csv_records import ARTIST, RELEASE, TIME, TITLE
-from resources.sources.listen import Listen, Malformed, Nameless, instant, needed, text
+from resources.sources.listen import Listen, Malformed, as_number, instant, needed, text, whose
 
 NAME, LIBRE = "lastfm", "librefm"
 EXPORT = "a Last.fm or Libre.fm history (CSV)"
@@ -35,9 +35,7 @@ def recognise(record: dict[str, Any]) -> bool:
 
 def parse(record: dict[str, Any], listener: str | None) -> Listen:
     """The listen a record tells of; the listener given goes before the one that the headings name."""
-    user_id = listener or text(record.get("user_name"), "user_name")
-    if not user_id:
-        raise Nameless("it does not say whose listen it is")
+    user_id = whose(listener, record, "user_name")
     return Listen(
         user_id=user_id,
         listened_at=_time(record),
@@ -69,10 +67,7 @@ def _time(record: dict[str, Any]) -> datetime:
 
 
 def _instant(name: str, value: object) -> datetime:
-    if isinstance(value, str):
-        value = value.strip()
-        if re.fullmatch(r"[0-9]{1,15}", value):
-            value = int(value)
+    value = as_number(value.strip() if isinstance(value, str) else value)
     if isinstance(value, int) and not isinstance(value, bool):
         return instant(value // 1000 if value >= MILLISECONDS else value, name)
     try:

@@ -5,10 +5,12 @@ accepted or refused whatever file it came in. Limits are ListenBrainz's own wher
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
+from typing import Any
 from zoneinfo import available_timezones
 
 EARLIEST = datetime(
@@ -19,6 +21,7 @@ LONGEST_PLAY_MS = 24 * 86_400_000  # 24 days, ListenBrainz's limit: a longer pla
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 YEAR_10000 = 253_402_300_800  # seconds from EPOCH: no datetime reaches it, every time in milliseconds since 1978 does
+DIGITS = re.compile(r"[0-9]{1,15}")
 MBID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
 
@@ -91,6 +94,27 @@ def instant(seconds: object, field: str) -> datetime:
     if seconds >= YEAR_10000:
         raise Malformed(f"{field} is beyond the year 9999: in milliseconds or finer instead of seconds?")
     return EPOCH + timedelta(microseconds=round(seconds * 1_000_000))
+
+
+def whose(listener: str | None, record: Mapping[str, Any] | None = None, *fields: str, what: str = "listen") -> str:
+    """Who is meant: the listener given, else whom the first of a record's fields names; Nameless if there is nobody."""
+    told = record or {}
+    found = listener or next(filter(None, (text(told.get(field), field) for field in fields)), None)
+    if not found:
+        raise Nameless(f"it does not say whose {what} it is")
+    return found
+
+
+def as_number(value: object) -> object:
+    """A whole number that is written as text, as that number; anything else as it is."""
+    return int(value) if isinstance(value, str) and DIGITS.fullmatch(value) else value
+
+
+def ms_of(seconds: object) -> int | None:
+    """Seconds that a play lasted in milliseconds; anything that cannot be that counts as absent."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | Decimal):
+        return None
+    return round(seconds * 1000) if 0 <= seconds <= LONGEST_PLAY_MS // 1000 else None
 
 
 def text(value: object, field: str) -> str | None:

@@ -7,22 +7,22 @@ as ListenBrainz documents; its Spark dump does the reverse.
 """
 
 import re
-from decimal import Decimal
 from typing import Any
 
 from resources.sources.listen import (
-    LONGEST_PLAY_MS,
     Listen,
     Malformed,
-    Nameless,
     PassedOver,
+    as_number,
     instant,
     isrc,
     mbid,
     mbids,
+    ms_of,
     needed,
     text,
     time_zone,
+    whose,
 )
 
 NAME = "listenbrainz"
@@ -38,9 +38,7 @@ def recognise(record: dict[str, Any]) -> bool:
 
 def parse(record: dict[str, Any], listener: str | None) -> Listen:
     """The listen a record tells of; the listener given goes before the record's own `user_name`."""
-    user_id = listener or text(record.get("user_name"), "user_name")
-    if not user_id:
-        raise Nameless("it does not say whose listen it is")
+    user_id = whose(listener, record, "user_name")
     if record.get("playing_now"):
         raise PassedOver("a track playing now, not yet listened to")
     metadata = record.get("track_metadata")
@@ -72,11 +70,7 @@ def _object(parent: dict[str, Any], key: str) -> dict[str, Any]:
 
 def _ms_played(seconds: object) -> int | None:
     """`duration_played`, a free field: unusable values count as absent. (`duration` is the length of the track.)"""
-    if isinstance(seconds, str) and re.fullmatch(r"[0-9]{1,9}", seconds):  # ListenBrainz takes a number in quotes
-        seconds = int(seconds)
-    if isinstance(seconds, bool) or not isinstance(seconds, int | Decimal):
-        return None
-    return round(seconds * 1000) if 0 <= seconds <= LONGEST_PLAY_MS // 1000 else None
+    return ms_of(as_number(seconds))  # ListenBrainz takes a number in quotes
 
 
 def _client(info: dict[str, Any]) -> str | None:

@@ -7,7 +7,7 @@ the user's name, and the names of the recording where it knows them.
 from typing import Any
 
 from resources.sources.feedback import HATE, LOVE, NEITHER, Feedback
-from resources.sources.listen import Malformed, Nameless, instant, mbid, text
+from resources.sources.listen import Malformed, instant, mbid, text, whose
 
 NAME = "listenbrainz"
 EXPORT = "ListenBrainz feedback (JSON lines)"
@@ -20,9 +20,7 @@ def recognise(record: dict[str, Any]) -> bool:
 
 def parse(record: dict[str, Any], listener: str | None) -> Feedback:
     """The feedback a record tells of; the listener given goes before the record's own name."""
-    user_id = listener or text(record.get("user_name"), "user_name") or text(record.get("user_id"), "user_id")
-    if not user_id:
-        raise Nameless("it does not say whose feedback it is")
+    user_id = whose(listener, record, "user_name", "user_id", what="feedback")
     score = record.get("score")
     if type(score) is not int or score not in (LOVE, HATE, NEITHER):
         raise Malformed("score is not 1, -1 or 0")

@@ -5,10 +5,9 @@ who sent it: `client:<program>`, or `import:<service>` for what was itself impor
 title without a `track` around them.
 """
 
-from decimal import Decimal
 from typing import Any
 
-from resources.sources.listen import LONGEST_PLAY_MS, Listen, Malformed, Nameless, instant, needed, text
+from resources.sources.listen import Listen, Malformed, instant, ms_of, needed, text, whose
 
 NAME = "maloja"
 EXPORT = "a Maloja export (JSON)"
@@ -22,15 +21,14 @@ def recognise(record: dict[str, Any]) -> bool:
 
 def parse(record: dict[str, Any], listener: str | None) -> Listen:
     """The listen a record tells of; the file does not name its listener."""
-    if not listener:
-        raise Nameless("it does not say whose listen it is")
+    user_id = whose(listener)
     track = record.get("track", record)
     if not isinstance(track, dict):
         raise Malformed("no track")
     return Listen(
-        user_id=listener,
+        user_id=user_id,
         listened_at=instant(record.get("time"), "time"),
-        ms_played=_ms_played(record.get("duration")),
+        ms_played=ms_of(record.get("duration")),
         source=NAME,
         time_zone=None,
         artist_name=_artists(track.get("artists")),
@@ -54,12 +52,6 @@ def _album(album: object) -> str | None:
     if isinstance(album, dict):
         return text(album.get("albumtitle", album.get("name")), "album")
     return text(album, "album")
-
-
-def _ms_played(seconds: object) -> int | None:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | Decimal):
-        return None
-    return round(seconds * 1000) if 0 <= seconds <= LONGEST_PLAY_MS // 1000 else None
 
 
 def _client(origin: object) -> str | None:

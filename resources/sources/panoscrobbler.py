@@ -4,11 +4,10 @@
 a `scrobble` is a listen, `love` and `unlove` are feedback, the others are neither.
 """
 
-import re
 from typing import Any
 
 from resources.sources.feedback import LOVE, NEITHER, Feedback
-from resources.sources.listen import Listen, Malformed, Nameless, PassedOver, instant, needed, text
+from resources.sources.listen import Listen, Malformed, PassedOver, as_number, instant, needed, text, whose
 
 NAME = "panoscrobbler"
 EXPORT = "a Pano Scrobbler log (JSON lines or CSV)"
@@ -23,21 +22,18 @@ def recognise(record: dict[str, Any]) -> bool:
 
 def parse(record: dict[str, Any], listener: str | None) -> Listen | Feedback:
     """The listen or the feedback that a record tells of; the file does not name its listener."""
-    if not listener:
-        raise Nameless("it does not say whose listen it is")
+    user_id = whose(listener)
     event = needed(record.get("event"), "event").lower()
     if event != "scrobble" and event not in SCORES:
         raise PassedOver("an event that is no listen")
-    ms = _of(record, "timeMs")
-    if isinstance(ms, str) and re.fullmatch(r"[0-9]{1,15}", ms):
-        ms = int(ms)
+    ms = as_number(_of(record, "timeMs"))
     if type(ms) is not int:
         raise Malformed("timeMs is not a number of milliseconds")
     at = instant(ms // 1000, "timeMs").replace(microsecond=ms % 1000 * 1000)
     artist_name, recording_name = needed(record.get("artist"), "artist"), needed(record.get("track"), "track")
     if event in SCORES:
         return Feedback(
-            user_id=listener,
+            user_id=user_id,
             recording_mbid=None,
             recording_msid=None,
             artist_name=artist_name,
@@ -47,7 +43,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen | Feedback:
             source=NAME,
         )
     return Listen(
-        user_id=listener,
+        user_id=user_id,
         listened_at=at,
         ms_played=None,
         source=NAME,

@@ -10,7 +10,7 @@ import re
 from datetime import datetime, timedelta
 from typing import Any
 
-from resources.sources.listen import LONGEST_PLAY_MS, Listen, Malformed, Nameless, PassedOver, needed, text
+from resources.sources.listen import LONGEST_PLAY_MS, Listen, Malformed, PassedOver, needed, text, whose
 
 NAME = "spotify"
 EXPORT = "Spotify's extended streaming history (zip or JSON)"
@@ -27,8 +27,7 @@ def recognise(record: dict[str, Any]) -> bool:
 
 def parse(record: dict[str, Any], listener: str | None) -> Listen:
     """The listen a record tells of; the file does not name its listener."""
-    if not listener:
-        raise Nameless("it does not say whose listen it is")
+    user_id = whose(listener)
     if not record.get(TRACK):
         if record.get("episode_name") or record.get("spotify_episode_uri"):
             raise PassedOver("an episode of a podcast or show")
@@ -37,7 +36,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
     recording, artist = needed(record.get(TRACK), TRACK), needed(record.get(ARTIST), ARTIST)
     ms_played = _ms_played(record.get("ms_played"))
     return Listen(
-        user_id=listener,
+        user_id=user_id,
         listened_at=_ended_at(record.get("ts")) - timedelta(milliseconds=ms_played),
         ms_played=ms_played,
         source=NAME,

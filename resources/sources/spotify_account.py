@@ -9,7 +9,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from resources.sources.listen import LONGEST_PLAY_MS, Listen, Malformed, Nameless, PassedOver, needed
+from resources.sources.listen import LONGEST_PLAY_MS, Listen, Malformed, PassedOver, needed, whose
 
 NAME = "spotify_account"
 EXPORT = "Spotify's account data (zip or JSON)"
@@ -26,15 +26,14 @@ def recognise(record: dict[str, Any]) -> bool:
 
 def parse(record: dict[str, Any], listener: str | None) -> Listen:
     """The listen a record tells of; the file does not name its listener."""
-    if not listener:
-        raise Nameless("it does not say whose listen it is")
+    user_id = whose(listener)
     if any(record.get(name) for name in SPOKEN) and not record.get("trackName"):
         raise PassedOver("an episode of a podcast or a chapter of an audiobook")
     ms_played = record.get("msPlayed")
     if type(ms_played) is not int or not 0 <= ms_played <= LONGEST_PLAY_MS:
         raise Malformed("msPlayed is not a number of milliseconds: without it the start of the play is unknown")
     return Listen(
-        user_id=listener,
+        user_id=user_id,
         listened_at=_ended_at(record.get("endTime")) - timedelta(milliseconds=ms_played),
         ms_played=ms_played,
         source=NAME,
