@@ -13,6 +13,7 @@ from assets.events.actives import MONTH
 from assets.partitions import DAILY, DAY, PERIODS, Period
 from orchestration.pulls import pull_listens
 from orchestration.upkeep import upkeep
+from resources.days import stretches as days_together
 
 BY_HAND = "tutti/by_hand"  # tags a run from the command line, which itself starts what follows
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"  # Dagster's own
@@ -90,13 +91,7 @@ def _newest(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[date, int]:
 
 def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
     """The first and last day of each stretch of days that has no quiet time longer than `QUIET` in it."""
-    found: list[tuple[date, date]] = []
-    for day in sorted(days):
-        if found and day - found[-1][1] <= QUIET:
-            found[-1] = (found[-1][0], day)
-        else:
-            found.append((day, day))
-    return found
+    return days_together(days, QUIET)
 
 
 def reached(period: Period, first: date, last: date, today: date) -> dg.PartitionKeyRange:

@@ -1,6 +1,7 @@
-"""The disk: what it refuses, told in one line with what to do about it."""
+"""The disk: names that outlive a power cut, and what it refuses, told in one line with what to do about it."""
 
 import errno
+import os
 import re
 import shutil
 import sqlite3
@@ -13,6 +14,15 @@ from resources.errors import TuttiError
 FULL = {errno.ENOSPC, errno.EDQUOT}
 CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 ROOM = 1_000_000  # bytes: with less, a database that cannot read or write has a full disk, not a broken one
+
+
+def sync(folder: Path) -> None:
+    """Write down the names in a folder."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

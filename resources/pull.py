@@ -12,11 +12,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from resources.days import A_DAY, stretches
+from resources.disk import sync
 from resources.errors import TuttiError
 from resources.sources import lastfm_api, listenbrainz_api
 from resources.sources.api import Api, Record, named
@@ -30,7 +32,6 @@ FEEDBACK = "feedback"  # the folder beside those of days
 LONGEST_FOLDER = 120  # bytes: file systems allow 255
 LINES = 1000  # of feedback in a file
 
-DAY = timedelta(days=1)
 Tell = Callable[[str], object]
 
 
@@ -124,8 +125,8 @@ def pull(
     with _alone(service, tell):
         progress = Progress.of(folder)
         done = set() if again else progress.days()
-        for stretch in stretches({*_days(first, min(last, today - DAY))} - done):
-            _pull_days(api, user, *stretch, _midnight(stretch[1] + DAY), folder, progress, pulled, tell)
+        for stretch in stretches({*_days(first, min(last, today - A_DAY))} - done):
+            _pull_days(api, user, *stretch, _midnight(stretch[1] + A_DAY), folder, progress, pulled, tell)
         if first <= today <= last:
             progress.cursors.pop(_span(today, today), None)  # more was heard since
             _pull_days(api, user, today, today, int(now.timestamp()) + 1, folder, progress, pulled, tell)
@@ -135,17 +136,6 @@ def pull(
             for n in range(0, len(records), LINES):
                 pulled.files += _land(folder / FEEDBACK, records[n : n + LINES], f"{n:07d}")
     return pulled
-
-
-def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
-    """The first and last day of each stretch of days without a gap."""
-    found: list[tuple[date, date]] = []
-    for day in sorted(days):
-        if found and found[-1][1] == day - DAY:
-            found[-1] = (found[-1][0], day)
-        else:
-            found.append((day, day))
-    return found
 
 
 def folder_name(user: str) -> str:
@@ -182,7 +172,7 @@ def _pull_days(
         if page.cursor is None:
             del progress.cursors[span]
             pulled.days += (last - first).days + 1
-            progress.add(_days(first, last) if until == _midnight(last + DAY) else ())  # today is not over
+            progress.add(_days(first, last) if until == _midnight(last + A_DAY) else ())  # today is not over
         progress.keep(folder)
         tell(f"{api.NAME}: {user} from {first} through {last}: {pulled.listens:,} listens")
 
@@ -209,11 +199,7 @@ def _write(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(draft, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(path.parent)
 
 
 @contextmanager
@@ -248,7 +234,7 @@ def _span(first: date, last: date) -> str:
 
 
 def _days(first: date, last: date) -> Iterator[date]:
-    return (first + n * DAY for n in range((last - first).days + 1))
+    return (first + n * A_DAY for n in range((last - first).days + 1))
 
 
 def _midnight(day: date) -> int:

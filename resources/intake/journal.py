@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from resources.disk import sync
 from resources.errors import TuttiError
 
 SECONDS = 2.0  # a listen should be in the lake within a minute, and the landing sensor needs most of it
@@ -86,7 +87,7 @@ class Journal:
             _show(file.path)
             self._file = None
             os.close(file.descriptor)
-            _sync(self.folder)
+            sync(self.folder)
 
     def close(self) -> None:
         """Publish, and leave the folder to others."""
@@ -106,7 +107,7 @@ class Journal:
         path = self.folder / name
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
         try:
-            _sync(self.folder)
+            sync(self.folder)
         except OSError:
             os.close(descriptor)
             path.unlink(missing_ok=True)
@@ -140,7 +141,7 @@ class Journal:
             _show(path)
         else:
             path.unlink()
-        _sync(self.folder)
+        sync(self.folder)
         self.recovered, self.torn = self.recovered + bool(kept), self.torn + torn
 
 
@@ -161,13 +162,4 @@ def _make(folder: Path) -> None:
     if not folder.is_dir():
         _make(folder.parent)
         folder.mkdir(exist_ok=True)
-        _sync(folder.parent)
-
-
-def _sync(folder: Path) -> None:
-    """Write down the names in a folder."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(folder.parent)

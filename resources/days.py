@@ -1,0 +1,17 @@
+"""Days: which of them stand together."""
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+
+A_DAY = timedelta(days=1)
+
+
+def stretches(days: Iterable[date], apart: timedelta = A_DAY) -> list[tuple[date, date]]:
+    """The first and last day of each stretch of days, of which no two neighbours are further `apart`."""
+    found: list[tuple[date, date]] = []
+    for day in sorted(days):
+        if found and day - found[-1][1] <= apart:
+            found[-1] = (found[-1][0], day)
+        else:
+            found.append((day, day))
+    return found
