@@ -1,10 +1,13 @@
 """What the API of a service that keeps listens offers, whichever service it is."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from resources.errors import TuttiError
+from resources.sources.web import Unanswered
 
+MOVES = 5  # times that a list may change while it is read before we give up
 MOST_LETTERS = 256  # of a user name: no service allows as many
 
 Record = dict[str, Any]
@@ -32,6 +35,19 @@ class Api(Protocol):
 
     def feedback(self, user: str) -> list[Record]:
         """What the user loves and hates, oldest first."""
+
+
+def settled(
+    read: Callable[[], list[Record] | None], when: Callable[[Record], int | None], unsettled: str
+) -> list[Record]:
+    """A list that `read` gives whole, or not at all (None) where it changed meanwhile, oldest first.
+
+    Raises `Unanswered` with what `unsettled` says where it changes each time.
+    """
+    for _ in range(MOVES):
+        if (found := read()) is not None:
+            return sorted(found, key=lambda record: (when(record) or 0, json.dumps(record)))
+    raise Unanswered(unsettled)
 
 
 def named(user: str) -> str:

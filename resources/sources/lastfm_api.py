@@ -5,18 +5,16 @@ an end that does not move, and every page says how many tracks there are: where 
 from its beginning. Documented at https://www.last.fm/api/show/user.getRecentTracks.
 """
 
-import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from resources.errors import TuttiError
-from resources.sources.api import Cursor, Page, Record, named
+from resources.sources.api import MOVES, Cursor, Page, Record, named, settled
 from resources.sources.web import Again, Unanswered, Web
 
 NAME = "lastfm"
 URL = "https://ws.audioscrobbler.com/2.0/"
 MOST = 200  # tracks on a page: what the service allows
-MOVES = 5  # times that a list may change while it is read before we give up
 PACE = 0.2  # seconds between requests: more than five a second are too many
 
 PASSING = {8: "it failed", 11: "it is closed for maintenance", 16: "it is busy", 29: "too many requests"}
@@ -63,10 +61,8 @@ class LastFm:
     def feedback(self, user: str) -> list[Record]:
         """The tracks the user loves, oldest first."""
         user = named(user)
-        for _ in range(MOVES):
-            if (found := self._whole_feedback(user)) is not None:
-                return sorted(found, key=lambda track: (_date(track) or 0, json.dumps(track)))
-        raise Unanswered(f"the loved tracks of {user} on Last.fm change faster than they can be read: try again later")
+        unsettled = f"the loved tracks of {user} on Last.fm change faster than they can be read: try again later"
+        return settled(lambda: self._whole_feedback(user), _date, unsettled)
 
     def _whole_feedback(self, user: str) -> list[Record] | None:
         """All loved tracks, or None if they changed while they were read."""

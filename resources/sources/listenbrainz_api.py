@@ -5,19 +5,17 @@ begins only between two seconds: what was heard in the last second of a page is 
 https://listenbrainz.readthedocs.io/en/latest/users/api/core.html.
 """
 
-import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from resources.errors import TuttiError
-from resources.sources.api import Cursor, Page, Record, named
-from resources.sources.web import Again, Unanswered, Web
+from resources.sources.api import Cursor, Page, Record, named, settled
+from resources.sources.web import Again, Web
 
 NAME = "listenbrainz"
 URL = "https://api.listenbrainz.org"
 MOST = 1000  # records on a page: what the service allows
-MOVES = 5  # times that a list may change while it is read before we give up
 
 
 class ListenBrainz:
@@ -50,10 +48,8 @@ class ListenBrainz:
     def feedback(self, user: str) -> list[Record]:
         """What the user loves (score 1) and hates (-1), oldest first, with names where the service knows them."""
         user = named(user)
-        for _ in range(MOVES):
-            if (found := self._whole_feedback(user)) is not None:
-                return sorted(found, key=lambda record: (_number(record, "created") or 0, json.dumps(record)))
-        raise Unanswered(f"the feedback of {user} on ListenBrainz changes faster than it can be read: try again later")
+        unsettled = f"the feedback of {user} on ListenBrainz changes faster than it can be read: try again later"
+        return settled(lambda: self._whole_feedback(user), lambda told: _number(told, "created"), unsettled)
 
     def _listens(self, user: str, before: int) -> tuple[list[Record], int | None]:
         """The newest listens before a second, newest first, and when the user's oldest was, where that is told."""
