@@ -105,14 +105,23 @@ class DaskEngine(Engine):
 
 
 def _shuffled(native: Any, keys: list[str], shares: int) -> Any:
-    """The rows with equal keys together; dates travel as numbers too, since pandas would hash them one by one."""
+    """The rows with equal keys together; dates travel as numbers too, since pandas would hash them one by one.
+
+    Each share adds its own: a column computed beside the frame would be brought together with it by shuffling both.
+    """
     import pandas as pd
 
-    dates = [k for k in keys if native.dtypes[k] == pd.ArrowDtype(pa.date32())]
-    numbers = {f"{k} as a number": native[k].astype(pd.ArrowDtype(pa.int32())) for k in dates}
-    by = [k for k in keys if k not in dates] + list(numbers)
-    rows = native.assign(**numbers).shuffle(by, npartitions=shares, shuffle_method=_way(native))
-    return rows[list(native.columns)]
+    dates = {k: f"{k} as a number" for k in keys if native.dtypes[k] == pd.ArrowDtype(pa.date32())}
+    by = [dates.get(k, k) for k in keys]
+    rows = native.map_partitions(_numbered, dates, enforce_metadata=False) if dates else native
+    return rows.shuffle(by, npartitions=shares, shuffle_method=_way(native))[list(native.columns)]
+
+
+def _numbered(share: Any, dates: dict[str, str]) -> Any:
+    """A share with some dates as numbers, under other names."""
+    import pandas as pd
+
+    return share.assign(**{name: share[day].astype(pd.ArrowDtype(pa.int32())) for day, name in dates.items()})
 
 
 def _way(native: Any) -> str | None:

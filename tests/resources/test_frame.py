@@ -31,6 +31,8 @@ PRICED = pa.schema([("fruit", pa.int64()), ("n", pa.int64()), ("called", pa.stri
 WEIGHTS = pa.schema([("buyer", pa.string()), ("weight", pa.float64())])
 ON_DAYS = pa.schema([("day", pa.date32()), ("called", pa.string())])
 BY_DAY = pa.schema([*ON_DAYS, ("n", pa.int64())])
+LISTED = pa.schema([*ON_DAYS, ("fruits", pa.list_(pa.int64()))])
+COUNTED = pa.schema([("day", pa.date32()), ("n", pa.int64())])
 PLACES = pa.schema([("fruit", pa.int64()), ("n", pa.int64()), ("place", pa.int64())])
 
 buyers = st.sampled_from((*TITLES[:8], None))
@@ -189,6 +191,18 @@ def all_counted_by_day(sales: list[Row], fruits: list[Row]) -> list[Row]:
     return [{"day": day, "called": called, "n": n[day, called]} for day, called in n]
 
 
+def label_all(sales: nw.LazyFrame, fruits: nw.LazyFrame) -> nw.LazyFrame:
+    return sales.join(fruits, on="fruit", how="left").select("fruit", "called", "fruits")
+
+
+def on_day(sales: pa.Table) -> pa.Table:
+    return on_days(sales).append_column("fruits", sales["fruits"]).cast(LISTED)
+
+
+def count_day(sales: nw.LazyFrame) -> nw.LazyFrame:
+    return sales.group_by("day").agg(n=nw.len())
+
+
 def kept(sales: Frame, fruits: Frame) -> Frame:
     """Computed once for two uses."""
     once = sales.per("buyer", one_each).keep()
@@ -266,6 +280,18 @@ def test_spark_gives_the_same_where_nothing_is_planned(way: Way, spark: SparkEng
 def check(way: Way, engine: Engine, sales: list[Row], fruits: list[Row]) -> None:
     got = way.work(engine.lift(table(sales, SALES)), engine.lift(table(fruits, FRUITS))).collect(way.schema)
     assert_same(got, way.answer(sales, fruits), way.schema)
+
+
+@pytest.mark.cluster
+@pytest.mark.dask
+def test_dask_shuffles_each_table_once_also_by_dates_and_with_lists(dask: Engine) -> None:
+    baskets = SALES.append(pa.field("fruits", pa.list_(pa.int64())))
+    rows = dask.lift(table([r | {"fruits": [1, 2]} for r in HARD], baskets))
+    labelled = rows.per("fruit", label_all, dask.lift(table(HARD_FRUITS, FRUITS)))
+    found = labelled.map(on_day, schema=LISTED, kernel="arrow").per("day", count_day)
+    shuffles = [step for step in found.native.optimize(fuse=False).expr.walk() if "Shuffle" in type(step).__name__]
+    assert len({step._name for step in shuffles}) == 3
+    assert sum(found.collect(COUNTED)["n"].to_pylist()) == len(HARD)
 
 
 def test_columns_are_known_without_computing_a_row(engine: Engine) -> None:

@@ -39,9 +39,9 @@ def replace_days(engine: Engine, lake: Path, spans: Sequence[Span]) -> None:
         for first, last in map(dates, spans):
             near, span = timedelta(days=name != "plays"), (first, last)
             given = [engine.read(tables.scan(read, SCHEMAS[read], Slice("day", first - near, last + near)))]
-            if table == HEARD:  # what the lake holds between assets is kept
-                identities = made["identities"].run(*given, engine.lift(RECORDINGS.empty_table()), span=span).keep()
-                replaced = made["replaced_listens"].run(*given, identities, span=span).keep()
+            if table == HEARD:
+                identities = made["identities"].run(*given, engine.lift(RECORDINGS.empty_table()), span=span)
+                replaced = made["replaced_listens"].run(*given, identities, span=span)
                 own = engine.read(tables.scan(read, SCHEMAS[read], Slice("day", first, last)))
                 given = [own, identities, replaced]
             rows = made[name].run(*given, span=span)
