@@ -1,7 +1,8 @@
 """Processes that runs live in: runs of those that were killed are told from runs of those at work.
 
 A killed process cannot say that its run has ended. Dagster would take the run to go on for ever, and count it among
-those that may go on at the same time, until no other is let in.
+those that may go on at the same time, until no other is let in. Such a run counts as cancelled, not as failed: what
+failed is left alone until the daily close, while what a kill interrupted is asked for again at once.
 """
 
 import atexit
@@ -17,6 +18,7 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from resources.lease import held, lease
 
+KILLED = "The process of this run was killed."
 PROCESS = "tutti/process"  # tags a run with the lease that its process holds until it ends, however it ends
 
 
@@ -28,7 +30,7 @@ def begin(instance: dg.DagsterInstance) -> str:
 
 
 def bury(instance: dg.DagsterInstance) -> None:
-    """Mark the runs of killed processes of the command line as failed."""
+    """Mark the runs of killed processes of the command line as cancelled."""
     unfinished = dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)
     runs = [run for run in instance.get_runs(unfinished) if PROCESS in run.tags]
     # In this order: a process holds its lease before its first run begins, and after its last has ended.
@@ -36,15 +38,15 @@ def bury(instance: dg.DagsterInstance) -> None:
     dead = {run.run_id for run in runs if run.tags[PROCESS] not in alive}
     for run in instance.get_runs(unfinished):
         if run.run_id in dead:
-            instance.report_run_failed(run, "The process of this run was killed.")
+            instance.report_run_canceled(run, KILLED)
 
 
 def bury_launched(instance: dg.DagsterInstance) -> None:
-    """Mark the runs as failed whose server is gone: a daemon started them, and was killed or lost its power."""
+    """Mark the runs as cancelled whose server is gone: a daemon started them, and was killed or lost its power."""
     for run in instance.get_runs(dg.RunsFilter(statuses=ACTIVE_RUN_STATUSES)):
         server = run.tags.get(GRPC_INFO_TAG)  # of runs on this machine only
         if server and not _answers(**json.loads(server)):
-            instance.report_run_failed(run, "The process of this run was killed.")
+            instance.report_run_canceled(run, KILLED)
 
 
 def _answers(host: str, port: int | None = None, socket: str | None = None, **_: object) -> bool:

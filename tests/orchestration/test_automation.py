@@ -1,5 +1,6 @@
 """What follows by itself: which partitions are asked for once others have changed, and in which runs."""
 
+import json
 import shutil
 import sys
 from collections.abc import Mapping
@@ -9,12 +10,15 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
+from dagster._core.storage.tags import GRPC_INFO_TAG
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestration.automation import AUTOMATIC, FEW, GAPS, LONG, WAIT, Piece, following, gathered, pieces
 from orchestration.definitions import build
 from orchestration.jobs import CUMULATIVE, PRIORITY, RANGE_END, RANGE_START, span
+from orchestration.processes import bury_launched
 from tests.orchestration.support import PROJECT, Process
 
 FIRST, TODAY = date(2002, 10, 1), datetime.now(UTC).date()
@@ -51,6 +55,18 @@ class Days:
         """Listens of these days are imported."""
         self.made("events/raw_listens", *days)
 
+    def begun(self, asked: Mapping[str, list[str]]) -> str:
+        """A run that is to make what was asked for begins, on a server that will soon be gone; its id."""
+        server = {"host": "localhost", "socket": "/nobody/listens/here"}
+        tags = {GRPC_INFO_TAG: json.dumps(server)}
+        run = self.instance.add_run(dg.DagsterRun("daily", status=dg.DagsterRunStatus.STARTED, tags=tags))
+        for table, partitions in asked.items():
+            for partition in partitions:
+                planned = AssetMaterializationPlannedData(dg.AssetKey(table.split("/")), partition=partition)
+                event = DagsterEvent.build_asset_materialization_planned_event("daily", table, planned)
+                self.instance.report_dagster_event(event, run.run_id)
+        return run.run_id
+
     def look(self, later: timedelta = timedelta(seconds=5)) -> dict[str, list[str]]:
         """What is asked for now, by table."""
         self.now += later
@@ -69,6 +85,12 @@ class Days:
         for key in self.defs.resolve_asset_graph().toposorted_asset_keys:
             if found := asked.get(key.to_user_string()):
                 self.made(key.to_user_string(), *found)
+
+
+def failed(instance: dg.DagsterInstance) -> None:
+    """Every run that is at work fails."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        instance.report_run_failed(run)
 
 
 @pytest.fixture
@@ -158,6 +180,19 @@ def test_what_was_imported_while_a_day_was_made_is_not_lost(days: Days) -> None:
     days.imported("2011-03-05")
     days.follow(asked)
     assert days.look()["events/listens"] == around("2011-03-05", 1, 1)
+
+
+def test_what_a_killed_run_was_to_make_is_asked_for_at_once_and_what_failed_at_the_daily_close(days: Days) -> None:
+    for day, in_vain in (("2012-03-05", failed), ("2011-03-05", bury_launched)):
+        days.imported(day)
+        run = days.begun(days.look())
+        assert days.look() == {}
+        in_vain(days.instance)
+        told = days.instance.get_run_by_id(run)
+        assert told
+        assert told.is_finished
+    assert days.look()["events/identities"] == ["2011-03-05"]
+    assert days.look(timedelta(days=1))["events/identities"] == ["2011-03-05", "2012-03-05"]
 
 
 def test_a_day_made_by_hand_is_followed(days: Days) -> None:

@@ -21,7 +21,7 @@ os.kill(os.getpid(), 9)
 """
 
 
-def test_only_runs_of_dead_processes_are_marked_as_failed(tmp_path: Path) -> None:
+def test_only_runs_of_dead_processes_are_marked_as_cancelled(tmp_path: Path) -> None:
     told = subprocess.run([sys.executable, "-c", KILLED, tmp_path], cwd=PROJECT, capture_output=True, text=True)
     assert told.returncode == -9
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
@@ -31,10 +31,10 @@ def test_only_runs_of_dead_processes_are_marked_as_failed(tmp_path: Path) -> Non
         bury(instance)
         bury(instance)
         told_of = {run.job_name: run.status.value for run in instance.get_runs()}
-    assert told_of == {"dead": "FAILURE", "alive": "STARTED", "of the daemon": "STARTED"}
+    assert told_of == {"dead": "CANCELED", "alive": "STARTED", "of the daemon": "STARTED"}
 
 
-def test_only_runs_whose_server_is_gone_are_marked_as_failed(tmp_path: Path) -> None:
+def test_only_runs_whose_server_is_gone_are_marked_as_cancelled(tmp_path: Path) -> None:
     with socket.socket() as here, socket.socket() as gone, dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         for end in (here, gone):
             end.bind(("127.0.0.1", 0))
@@ -48,4 +48,4 @@ def test_only_runs_whose_server_is_gone_are_marked_as_failed(tmp_path: Path) -> 
             instance.add_run(dg.DagsterRun(job_name=name, status=dg.DagsterRunStatus.STARTED, tags=tag))
         bury_launched(instance)
         found = {run.job_name: run.status.value for run in instance.get_runs()}
-    assert found == {"alive": "STARTED", "dead": "FAILURE", "dead too": "FAILURE", "elsewhere": "STARTED"}
+    assert found == {"alive": "STARTED", "dead": "CANCELED", "dead too": "CANCELED", "elsewhere": "STARTED"}
