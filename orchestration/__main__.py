@@ -60,7 +60,7 @@ def import_files(listener: str, files: list[str]) -> None:
     if new:
         print(f"\n{runner.progress.table()}\n\nLook at it with `make ui` or `make chart`.")
     else:
-        print("Nothing new in these files: nothing changed.")
+        print("No new listens in these files: what is made of them stays as it is.")
 
 
 def pull(source: str, user: str, first: str, last: str, again: bool) -> None:
@@ -74,7 +74,7 @@ def pull(source: str, user: str, first: str, last: str, again: bool) -> None:
     runner = Runner()
     asked = {"source": source, "user": user, "first": first, "last": last, "again": again}
     runner.run("pull_listens", config={"asked": {"config": asked}})
-    print(f"\n{runner.progress.table()}" if runner.take({}) else "Nothing new: nothing changed.")
+    print(f"\n{runner.progress.table()}" if runner.take({}) else "No new listens: what is made of them stays as it is.")
 
 
 def sandbox(port: int, rate: float, kinds: list[str], seed: int) -> None:

@@ -204,7 +204,7 @@ def test_importing_again_says_that_nothing_changed_and_changes_no_table(ada: Imp
     before, versions_before = told(ada.data, ()), versions(ada.data)
     again = Process((*TUTTI, "import", "--listener", "ada", "--", *ada.files), ada.data).fine()
     assert "already imported, nothing changed" in again.out
-    assert again.out.rstrip().endswith("Nothing new in these files: nothing changed.")
+    assert again.out.rstrip().endswith("No new listens in these files: what is made of them stays as it is.")
     assert versions(ada.data) == versions_before
     assert told(ada.data, ()) == before
 
@@ -476,4 +476,4 @@ def test_days_that_fail_hold_back_no_others_and_are_made_up_for(ada: Import, tmp
         assert {"2011-05-01", "2024-03-05"} <= heard(data, name), name
     names = {r["name"] for r in rows(data, "derived/charts_all_time")}
     assert {"Clara Example – Encore", "Clara Example – Nocturne"} <= names
-    assert "Nothing new in these files" in Process((*TUTTI, *command), data).fine().out
+    assert "No new listens in these files" in Process((*TUTTI, *command), data).fine().out

@@ -84,7 +84,7 @@ def test_a_pull_through_faults_ends_in_the_lake_with_exactly_the_worlds_listens(
     assert f"{len(wanted)} listens" in first.out and "asked again in" in first.out and "events/imports" in first.out
     before, tables = versions(tmp_path), told(tmp_path)
     again = command(tmp_path, url, user).fine()
-    assert "nothing changed" in again.out
+    assert "No new listens" in again.out
     assert (versions(tmp_path), told(tmp_path)) == (before, tables)
     for secret in (TOKEN, KEY):
         assert secret not in first.out + first.err + again.out + again.err
