@@ -36,7 +36,7 @@ chart: $(VENV)/base  ## what was played most, of all time
 backfill: $(VENV)/base  ## days made again, resumable: make backfill FROM=2024-01-01 TO=2024-12-31 (SELECT=... DAYS=30)
 	@$(RUN) backfill --from "$(FROM)" --to "$(TO)" --select "$$SELECT" --days "$(DAYS)"
 
-upkeep: $(VENV)/base  ## remove from the lake what no reader needs any more
+upkeep: $(VENV)/base  ## remove what no reader of the lake needs any more, and pack what the intake handed over
 	@$(RUN) upkeep
 
 load: $(VENV)/base  ## many simulated listeners, for benchmarks: make load LISTENS=20000000 DATA=data/load

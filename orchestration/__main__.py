@@ -123,11 +123,14 @@ def backfill(first: str, last: str, select: str, days: str) -> None:
 
 
 def upkeep() -> None:
-    """What no reader needs any more is removed from the lake."""
-    from orchestration.upkeep import tidy
+    """What no reader needs any more is removed from the lake, and what an intake handed over is packed."""
+    from orchestration.upkeep import pack_intake, tidy
     from resources.lake import Lake
+    from resources.landing import Landing
 
-    tidy(Lake(data_folder() / "lake"), print, print)  # without Dagster's records, which need room on the disk
+    lake = Lake(data_folder() / "lake")
+    tidy(lake, print, print)  # without Dagster's records, which need room on the disk
+    pack_intake(Landing(root=str(data_folder() / "landing")), lake, print)
 
 
 def load(listens: int) -> None:

@@ -1,12 +1,16 @@
-"""Upkeep of the lake: what no reader needs any more is removed."""
+"""Upkeep: what no reader of the lake needs any more is removed, and what an intake handed over is packed by days."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import dagster as dg
 
+from assets.landed.packed import pack
+from resources.disk import writing_to
 from resources.errors import TuttiError
 from resources.lake import Lake
 from resources.lake_io import LakeIO
+from resources.landing import Landing
 
 
 def tidy(lake: Lake, tell: Callable[[str], object], warn: Callable[[str], object]) -> None:
@@ -29,13 +33,27 @@ def tidy(lake: Lake, tell: Callable[[str], object], warn: Callable[[str], object
         raise TuttiError(failed[0])
 
 
+def pack_intake(landing: Landing, lake: Lake, tell: Callable[[str], object]) -> None:
+    """Put what an intake handed over on a day into one file, and tell of each. Raises `TuttiError` on a full disk."""
+    with writing_to(landing.root):
+        for packed, files in pack(landing, lake, datetime.now(UTC)):
+            tell(f"{packed.path}: {files:,} files packed, {packed.bytes / 1e6:,.1f} MB")
+
+
 @dg.op(description="Files that no version kept has, and what killed runs left behind, are removed.")
 def vacuum(context: dg.OpExecutionContext, io_manager: dg.ResourceParam[LakeIO]) -> None:
     """Remove them from every table."""
     tidy(io_manager.lake, context.log.info, context.log.warning)
 
 
-@dg.job(description="The lake is kept small: removes what no reader needs any more.")
+@dg.op(description="The many small files of an intake become one for each day that is over.")
+def packs(context: dg.OpExecutionContext, io_manager: dg.ResourceParam[LakeIO], landing: Landing) -> None:
+    """Pack them, where they were taken in."""
+    pack_intake(landing, io_manager.lake, context.log.info)
+
+
+@dg.job(description="Removes what no reader of the lake needs any more, and packs what an intake handed over.")
 def upkeep() -> None:
-    """Every table of the lake."""
+    """Every table of the lake, and the landing folder."""
     vacuum()
+    packs()

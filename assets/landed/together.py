@@ -27,8 +27,8 @@ FILES, BYTES = (
 
 def seen(lake: Lake) -> set[Landed]:
     """The landed files that were taken in, or refused, as they lay there then."""
-    known = lake.scan("events/imports", IMPORTS).select(LYING).table()
-    return {landed for row in known.to_pylist() if (landed := _lay(row))}
+    found = lake.scan("events/imports", IMPORTS).select(LYING).table().drop_null()
+    return {Landed.told(*(row[n] for n in LYING)) for row in found.to_pylist()}
 
 
 def take_landed(
@@ -72,8 +72,8 @@ class Batch:
         if not ids:
             return []
         slice = Several.of("import_id", ids.values())
-        known = _known(self.lake, slice)
-        new = {id: file for file, id in reversed(ids.items()) if id not in known}  # of equal ones the first
+        entered = known(self.lake, slice)
+        new = {id: file for file, id in reversed(ids.items()) if id not in entered}  # of equal ones the first
         told = self._write(new) if new else {}
         rows: list[tuple[dict[str, Any], bool]] = []
         for file, id in ids.items():
@@ -86,10 +86,10 @@ class Batch:
             entry |= {"landed": file.path, "bytes": file.bytes, "modified_at": file.modified_at}
             if id in told:
                 rows.append((entry | told[id], new[id] == file))
-            elif id in known:  # the same content in another place, or written once more, if not the very file
-                same = next((row for row in known[id] if _lay(row) == file), None)
-                rows.append((same or known[id][0] | entry, False))
-        old = [row for found in known.values() for row in found]
+            elif id in entered:  # the same content in another place, or written once more, if not the very file
+                same = next((row for row in entered[id] if _lay(row) == file), None)
+                rows.append((same or entered[id][0] | entry, False))
+        old = [row for found in entered.values() for row in found]
         places = {(id, file.path) for file, id in ids.items()}
         kept = [row for row in old if (row["import_id"], row["landed"]) not in places]
         if any(row not in old for row, _ in rows):
@@ -136,15 +136,15 @@ class Batch:
         self.warn(f"{file.path} is left for the next time: {why}")
 
 
-def _known(lake: Lake, slice: Several) -> dict[str, list[dict[str, Any]]]:
+def known(lake: Lake, slice: Several) -> dict[str, list[dict[str, Any]]]:
     """The rows of the ledger, by import_id."""
     import pyarrow.compute as pc
 
     found = lake.scan("events/imports", IMPORTS, slice).table()
-    known: dict[str, list[dict[str, Any]]] = {}
+    rows: dict[str, list[dict[str, Any]]] = {}
     for row in found.filter(pc.is_in(found["import_id"], pa.array(slice.values))).to_pylist():
-        known.setdefault(row["import_id"], []).append(row)
-    return known
+        rows.setdefault(row["import_id"], []).append(row)
+    return rows
 
 
 def _lay(row: dict[str, Any]) -> Landed | None:
