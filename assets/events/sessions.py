@@ -59,11 +59,14 @@ def sessionize(listens: nw.LazyFrame) -> nw.LazyFrame:
     over_midnight = (opened != first_midnight) & (midnight - first_midnight <= A_DAY)
     unbroken = (midnight == first_midnight) | over_midnight
     rows = rows.with_columns(session=nw.when(unbroken).then(opened).otherwise(midnight))
-    sessions = rows.group_by("user_id", "session").agg(
-        started_at=when.min(),
+    heard = rows.group_by("user_id", "session", "recording_id").agg(
+        started_at=when.min(), ended_at=nw.col("ended_at").max(), listens=nw.len(), ms_played=nw.col("ms_played").sum()
+    )
+    sessions = heard.group_by("user_id", "session").agg(
+        started_at=nw.col("started_at").min(),
         ended_at=nw.col("ended_at").max(),
-        listens=nw.len(),
-        recordings=nw.col("recording_id").n_unique(),
+        recordings=nw.len(),
+        listens=nw.col("listens").sum(),
         ms_played=nw.col("ms_played").sum(),
     )
     return sessions.with_columns(day=nw.col("started_at").cast(nw.Date))
