@@ -5,8 +5,11 @@ those that may go on at the same time, until no other is let in.
 """
 
 import atexit
+import fcntl
 import json
-from contextlib import ExitStack, suppress
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from socket import AF_INET, AF_UNIX
 from socket import socket as Socket
@@ -15,6 +18,7 @@ import dagster as dg
 from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES, NOT_FINISHED_STATUSES
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
+from resources.errors import TuttiError
 from resources.lease import held, lease
 
 PROCESS = "tutti/process"  # tags a run with the lease that its process holds until it ends, however it ends
@@ -25,6 +29,20 @@ def begin(instance: dg.DagsterInstance) -> str:
     stack = ExitStack()
     atexit.register(stack.close)
     return stack.enter_context(lease(Path(instance.root_directory)))
+
+
+@contextmanager
+def alone(folder: Path, busy: str) -> Iterator[None]:
+    """One process at a time: two would do everything twice. Raises `TuttiError`, `busy`, if there is another."""
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go by the system, also when the process is killed
+        except BlockingIOError as error:
+            raise TuttiError(f"{busy}: wait until it ends, or stop it") from error
+        yield
+    finally:
+        os.close(lock)
 
 
 def bury(instance: dg.DagsterInstance) -> None:
