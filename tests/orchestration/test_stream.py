@@ -9,16 +9,21 @@ import zipfile
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import dagster as dg
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from assets.landed import ledger
 from assets.landed.kinds import KINDS
-from assets.landed.ledger import TABLES, prepare, tables
+from assets.landed.ledger import TABLES, identify, prepare, refusal, tables
 from assets.landed.together import seen, take_landed
-from assets.landed.travelling import OUTCOME, TRAVELLING, travelling
+from assets.landed.travelling import LANDED, OUTCOME, REFUSED, TRAVELLING, Outcome, travelling
 from orchestration.arrivals import Cursor, collect
 from orchestration.home import dagster_home
 from orchestration.jobs import RAW, daily, owed
@@ -28,6 +33,7 @@ from resources.keys import untagged
 from resources.lake import Draft, Lake
 from resources.landing import Landed, Landing
 from resources.sources import exports
+from resources.sources.archive import NoExport
 from tests.conftest import ON_SPARK
 from tests.orchestration.support import TUTTI, Process, rows, told, versions
 
@@ -164,8 +170,8 @@ def test_what_breaks_off_at_any_commit_is_made_good_from_the_checkpoint(
 
     for commits in (0, 2, 4):  # before the first, in the middle, and before the ledger's
         left = commits
-        with monkeypatch.context() as patch:
-            patch.setattr(Draft, "_commit", breaking)
+        with monkeypatch.context() as broken:
+            broken.setattr(Draft, "_commit", breaking)
             with pytest.raises(TuttiError, match="broken off"):
                 stream.run()
         assert rows(stream.sink.data, "events/imports") == []
@@ -180,24 +186,54 @@ def test_what_breaks_off_at_any_commit_is_made_good_from_the_checkpoint(
 # Without Spark: what its workers read, which files it is given, and whom it tells.
 
 
-def whole(landing: Landing, files: Sequence[Landed]) -> tuple[list[Any], list[Any]]:
-    """What travels: the rows for each table, and what became of each file."""
+def travelled(landing: Landing, files: Sequence[Landed]) -> tuple[list[list[Any]], list[Outcome]]:
+    """What comes of files: the rows that count for each table, and what became of each file."""
     found = pa.Table.from_batches(list(travelling(landing, files, NOW)), TRAVELLING)
     last = [pickle.loads(o) for o in found[OUTCOME].to_pylist() if o]
-    return untagged(found, [schema for _, schema, _ in TABLES]), last
+    counting = {(o.file.path, o.refused) for o in last if not o.later}
+    kept = [pair in counting for pair in zip(found[LANDED].to_pylist(), found[REFUSED].to_pylist(), strict=True)]
+    tables = untagged(found.filter(pa.array(kept)), [schema for _, schema, _ in TABLES])
+    return [table.to_pylist() for table in tables], last
 
 
-def test_workers_read_what_the_ledger_reads(tmp_path: Path) -> None:
-    land(tmp_path, "a.jsonl", listen(0), LOVED, listen(1), listen(2, at="soon"), PLAYLIST)
+RECORDS = st.sampled_from(
+    [listen(0), listen(1), listen(2, at=1_100_000_000), listen(3, at="soon"), LOVED, PLAYLIST, {}]
+)
+
+
+@given(st.lists(st.lists(RECORDS, max_size=9), min_size=1, max_size=4))
+def test_workers_read_what_the_ledger_reads(contents: list[list[Any]]) -> None:
+    with TemporaryDirectory() as folder, patch.object(ledger, "CHUNK", 4):
+        for n, records in enumerate(contents):
+            land(Path(folder), f"{n}.jsonl", *records or [b""])
+        landing = Landing(root=f"{folder}/landing")
+        files = landing.lying("listens")
+        found, last = travelled(landing, files)
+        expected: list[list[Any]] = [[] for _ in TABLES]
+        for file, outcome in zip(files, last, strict=True):
+            path, counted = Path(landing.root, file.path), dict[str, Any]()
+            days = {k.table: set[date]() for k in KINDS if k.dated}
+            try:
+                reads = list(exports.read(path, None, NOW))
+            except NoExport as error:
+                reads = refusal(path.name, error)
+            for part in tables([(identify(path, None), reads)], NOW, counted, days):
+                expected = [rows + new.to_pylist() for rows, new in zip(expected, part, strict=True)]
+            assert (outcome.file, {outcome.import_id: outcome.told}, outcome.days) == (file, counted, days)
+    assert found == expected
+
+
+def test_of_a_file_that_is_refused_after_some_records_none_counts(tmp_path: Path) -> None:
+    with zipfile.ZipFile(land(tmp_path, "two.zip", b""), "w") as packed:
+        packed.writestr("a.jsonl", "\n".join(json.dumps(listen(n)) for n in range(9)))
+        packed.writestr("b.jsonl", json.dumps({k: v for k, v in listen(9).items() if k != "user_name"}))
     landing = Landing(root=str(tmp_path / "landing"))
-    (file,) = landing.lying("listens")
-    travelled, (outcome,) = whole(landing, [file])
-    counted: dict[str, Any] = {}
-    days = {k.table: set[date]() for k in KINDS if k.dated}
-    reads = exports.read(Path(landing.root, file.path), None, NOW)
-    (expected,) = tables([(outcome.import_id, reads)], NOW, counted, days)
-    assert [t.to_pylist() for t in travelled] == [t.to_pylist() for t in expected]
-    assert (outcome.file, outcome.told, outcome.days) == (file, counted[outcome.import_id], days)
+    with patch.object(ledger, "CHUNK", 4):
+        found, (outcome,) = travelled(landing, landing.lying("listens"))
+    assert [len(rows) for rows in found] == [*(0 for _ in KINDS), 1]
+    assert "does not say whose" in found[-1][0]["reason"]
+    assert outcome.refused
+    assert (outcome.told["listens"], outcome.told["quarantined"], any(outcome.days.values())) == (0, 1, False)
 
 
 def test_a_file_that_vanishes_or_is_written_to_meanwhile_is_left_and_holds_up_no_other(tmp_path: Path) -> None:
@@ -207,7 +243,7 @@ def test_a_file_that_vanishes_or_is_written_to_meanwhile_is_left_and_holds_up_no
     files = landing.lying("listens")
     gone.unlink()
     grown.write_text(grown.read_text() + "\n" + json.dumps(listen(3)))
-    _, last = whole(landing, files)
+    _, last = travelled(landing, files)
     later = {o.file.path.removeprefix("listens/"): o.later for o in last}
     assert later["there.jsonl"] is None
     assert later["gone.jsonl"]
