@@ -37,8 +37,8 @@ class Kind:
 
     @property
     def happened(self) -> str | None:
-        """The column that tells when what a row of a day is about happened: its first instant."""
-        return next(f.name for f in self.schema if f.type == INSTANT) if self.dated else None
+        """The column that tells when what a row of a day is about happened, if one does: its first instant."""
+        return next((f.name for f in self.schema if f.type == INSTANT), None) if self.dated else None
 
     @property
     def key(self) -> dg.AssetKey:
