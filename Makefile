@@ -13,7 +13,7 @@ override export SELECT := $(value SELECT)
 RUN := $(if $(DATA),TUTTI_DATA=$(DATA) )$(VENV)/bin/python -m orchestration
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo import pull intake sandbox chart backfill upkeep load ui test lint install-dask install-spark clean bench storm
+.PHONY: help demo import pull intake stream sandbox chart backfill upkeep load ui test lint install-dask install-spark clean bench storm
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -44,6 +44,9 @@ load: $(VENV)/base  ## many simulated listeners, for benchmarks: make load LISTE
 
 intake: $(VENV)/base  ## scrobblers send listens to http://127.0.0.1:8765 as to ListenBrainz (TUTTI_INTAKE_TOKENS=ada:secret)
 	@$(RUN) intake
+
+stream: $(VENV)/base  ## what lands is taken in by Spark's Structured Streaming, until stopped (TUTTI_ENV=spark)
+	@$(RUN) stream
 
 ui: $(VENV)/base  ## Dagster's web server and daemon on http://127.0.0.1:3000 (PORT=...)
 	@$(RUN) ui --port $(PORT)

@@ -152,6 +152,13 @@ def load(listens: int) -> None:
     print("materialize what follows from events/listens, not events/listens itself.")
 
 
+def stream(once: bool) -> None:
+    """What lands is taken in by Spark's Structured Streaming, until stopped."""
+    from orchestration.stream import stream
+
+    stream(once)
+
+
 def intake() -> None:
     """Scrobblers' listens come in as ListenBrainz takes them, until stopped."""
     from resources.intake.server import serve
@@ -205,6 +212,8 @@ def main() -> int:
     many = commands.add_parser("load", help=load.__doc__)
     many.add_argument("--listens", type=int, required=True, help="about how many, as 20_000_000")
     commands.add_parser("intake", help=intake.__doc__)
+    flow = commands.add_parser("stream", help=stream.__doc__)
+    flow.add_argument("--once", action="store_true", help="what lies there now, and no more")
     web = commands.add_parser("ui", help=ui.__doc__)
     web.add_argument("--port", default="3000")
     told = parser.parse_args()
@@ -231,6 +240,8 @@ def main() -> int:
                     load(told.listens)
                 case "intake":
                     intake()
+                case "stream":
+                    stream(told.once)
                 case "ui":
                     ui(told.port)
     except BrokenPipeError:  # whoever reads has read enough

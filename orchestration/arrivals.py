@@ -68,9 +68,14 @@ class Cursor:
 
 
 def collect(
-    lying: Iterable[Landed], taken: Collection[Landed], cursor: Cursor, now: int, busy: bool = False
+    lying: Iterable[Landed],
+    taken: Collection[Landed],
+    cursor: Cursor,
+    now: int,
+    busy: bool = False,
+    most: int = FILES,
 ) -> tuple[list[Landed], Cursor]:
-    """The files to take in next, oldest first and not too many, and what to remember.
+    """The files to take in next, oldest first and `most` at once, and what to remember.
 
     A file is left alone until it has not been written to for a moment; whether its clock is right is told by a second
     look. One that was asked for in vain waits ever longer, so that it holds up no other. While an import is at work
@@ -86,7 +91,7 @@ def collect(
     for file in still:
         if file in tried and now < tried[file].again:
             continue
-        if batch and (len(batch) == FILES or sum(f.bytes for f in batch) + file.bytes > BYTES):
+        if batch and (len(batch) == most or sum(f.bytes for f in batch) + file.bytes > BYTES):
             break
         batch.append(file)
         tried[file] = Tried(tried[file].times + 1 if file in tried else 1, now)

@@ -4,19 +4,18 @@ A backfill is a list of runs, the same whenever the same is asked for. Which of 
 knows: each run is tagged with what it is part of, and with its place in that.
 """
 
-import fcntl
-import os
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import dagster as dg
 
 from assets.partitions import Period
 from orchestration.days import span as days_of
 from orchestration.jobs import DATED, RANGE_END, RANGE_START, all_time, reach, reached
+from orchestration.processes import alone
 from orchestration.runner import Runner
 from resources.errors import TuttiError
 
@@ -58,7 +57,7 @@ def backfill(first: str, last: str, select: str = "", days: str = "") -> None:
     runner = Runner(brief=True)
     parts = plan(runner.defs, *span, size, select, today)
     asked = f"{span[0]}...{span[1]} by {size} {select}".strip()
-    with _alone(runner.instance):
+    with alone(Path(runner.instance.root_directory), "another backfill is at work on this data"):
         done = _done(runner.instance, parts, asked)
         if done:
             print(f"Going on where it stopped: {len(done)} of {len(parts)} runs were done before.", flush=True)
@@ -126,20 +125,6 @@ def _done(instance: dg.DagsterInstance, parts: Sequence[Part], asked: str) -> li
             break
         done += [part for part in parts if part.made_by(run)]
     return done
-
-
-@contextmanager
-def _alone(instance: dg.DagsterInstance) -> Iterator[None]:
-    """One backfill at a time: two of the same would do everything twice. Raises `TuttiError` if there is another."""
-    home = os.open(instance.root_directory, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(home, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go by the system, also when the process is killed
-        except BlockingIOError as error:
-            raise TuttiError("another backfill is at work on this data: wait until it ends, or stop it") from error
-        yield
-    finally:
-        os.close(home)
 
 
 def _progress(part: Part, parts: Sequence[Part], left: float) -> str:

@@ -6,8 +6,11 @@ failed is left alone until the daily close, while what a kill interrupted is ask
 """
 
 import atexit
+import fcntl
 import json
-from contextlib import ExitStack, suppress
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from socket import AF_INET, AF_UNIX
 from socket import socket as Socket
@@ -16,6 +19,7 @@ import dagster as dg
 from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES, NOT_FINISHED_STATUSES
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
+from resources.errors import TuttiError
 from resources.lease import held, lease
 
 KILLED = "The process of this run was killed."
@@ -27,6 +31,20 @@ def begin(instance: dg.DagsterInstance) -> str:
     stack = ExitStack()
     atexit.register(stack.close)
     return stack.enter_context(lease(Path(instance.root_directory)))
+
+
+@contextmanager
+def alone(folder: Path, busy: str) -> Iterator[None]:
+    """One process at a time: two would do everything twice. Raises `TuttiError`, `busy`, if there is another."""
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go by the system, also when the process is killed
+        except BlockingIOError as error:
+            raise TuttiError(f"{busy}: wait until it ends, or stop it") from error
+        yield
+    finally:
+        os.close(lock)
 
 
 def bury(instance: dg.DagsterInstance) -> None:

@@ -31,6 +31,12 @@ def test_a_cluster_or_a_part_of_it_may_be_killed_as_well(front: str, tmp_path: P
     assert blow.faults == []
 
 
+@pytest.mark.parametrize("front", [pytest.param("stream", marks=[pytest.mark.cluster, pytest.mark.spark])])
+def test_a_killed_stream_goes_on_from_its_checkpoint_and_gives_what_an_import_gives(front: str, tmp_path: Path) -> None:
+    (blow,) = FRONTS[front].blows(1, tmp_path / front, seed=1)
+    assert blow.faults == []
+
+
 def test_a_killed_import_on_the_command_line_is_made_good_by_the_same_command(tmp_path: Path) -> None:
     blows = FRONTS["command"].blows(1, tmp_path / "command", seed=7)  # at a new file
     assert [fault for blow in blows for fault in blow.faults] == []

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from assets.landed.kind import Kind
 from assets.landed.kinds import KINDS
-from assets.landed.ledger import COUNTS, IMPORTS, QUARANTINE, take
+from assets.landed.ledger import COUNTS, IMPORTS, QUARANTINE, prepare, take
 from assets.landed.listens import LISTENS, RAW_LISTENS
 from assets.landed.together import take_landed
 from assets.partitions import DAILY
@@ -84,18 +84,21 @@ def import_listens(
         raise TuttiError(
             "whose listens are these? name the listener (LISTENER=ada, or `listener: ada` in the launchpad)"
         )
-    for kind in KINDS:
-        if not lake.exists(kind.table):
-            with lake.writing(kind.table, kind.schema):
-                pass  # the table is there, also before the first file has such records
+    prepare(lake)
+    for key, metadata in told_of(rows):
+        yield dg.MaterializeResult(key, metadata=metadata)
+
+
+def told_of(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[dg.AssetKey, dict[str, Any]]]:
+    """What Dagster is told of the tables without days, once files were taken in: their rows of `imports`."""
     told = {n: sum(r[n] or 0 for r in rows) for n in COUNTS}
     days = [day for row in rows for day in (row["first_day"], row["last_day"]) if day]
     span = {"first day": min(days).isoformat(), "last day": max(days).isoformat()} if days else {}
-    yield dg.MaterializeResult(["events", "imports"], metadata={"dagster/row_count": len(rows), **told, **span})
-    yield dg.MaterializeResult(["events", "quarantine"], metadata={"dagster/row_count": told["quarantined"]})
+    yield dg.AssetKey(["events", "imports"]), {"dagster/row_count": len(rows), **told, **span}
+    yield dg.AssetKey(["events", "quarantine"]), {"dagster/row_count": told["quarantined"]}
     for kind in KINDS:
         if not kind.dated:
-            yield dg.MaterializeResult(kind.key, metadata={"dagster/row_count": told[kind.counted]})
+            yield kind.key, {"dagster/row_count": told[kind.counted]}
 
 
 def _named(context: dg.AssetExecutionContext, path: Path, taking: Taking) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from resources.columns import as_table, column, declare
+from resources.columns import INSTANT, as_table, column, declare
 from resources.sources.listen import Read
 
 ARRIVAL = (
@@ -34,6 +34,11 @@ class Kind:
     def dated(self) -> bool:
         """Whether rows have a day."""
         return "day" in self.schema.names
+
+    @property
+    def happened(self) -> str | None:
+        """The column that tells when what a row of a day is about happened, if one does: its first instant."""
+        return next((f.name for f in self.schema if f.type == INSTANT), None) if self.dated else None
 
     @property
     def key(self) -> dg.AssetKey:

@@ -18,6 +18,7 @@ import pyarrow as pa
 from assets.landed.kind import ARRIVAL, Kind
 from assets.landed.kinds import KINDS
 from resources.columns import INSTANT, as_table, column
+from resources.frame import Frame
 from resources.lake import Draft, Lake, Slice
 from resources.sources import exports
 from resources.sources.exports import NoExport
@@ -52,6 +53,7 @@ IMPORTS = pa.schema(
         column("modified_at", INSTANT, "when it was last written to there", unit="UTC", null=True),
     ]
 )
+TABLES = (*((k.table, k.schema, k.order) for k in KINDS), ("events/quarantine", QUARANTINE, ("file", "record")))
 COUNTS = (*(k.counted for k in KINDS), "quarantined", "passed_over")
 LYING = ("landed", "bytes", "modified_at")
 CHUNK = 200_000  # records held in memory: about 200 MB
@@ -98,6 +100,14 @@ def take(
     return row, True
 
 
+def prepare(lake: Lake) -> None:
+    """Make the tables of all kinds, so that they are there also before the first file has such records."""
+    for table, schema, _ in TABLES[: len(KINDS)]:
+        if not lake.exists(table):
+            with lake.writing(table, schema):
+                pass
+
+
 def identify(path: Path, listener: str | None) -> str:
     """What a file is known by."""
     return sha256(f"{exports.fingerprint(path)} {listener or ''}".encode()).hexdigest()[:32]
@@ -116,34 +126,41 @@ def write(
     Returns what `imports` says of each. The slice has these files and no other that counts as in.
     """
     told: dict[str, dict[str, Any]] = {}
-    days: dict[str, set[date]] = {k.table: set() for k in KINDS if k.dated}
-    tables = [(k.table, k.schema, k.order) for k in KINDS] + [("events/quarantine", QUARANTINE, ("file", "record"))]
-    drafts: dict[str, Draft] = {}
-    with ExitStack() as stack:
-        for found in _gathered(_tables(files, now, told, days)):
-            for (table, schema, order), new in zip(tables, found, strict=True):
-                if len(new) and table not in drafts:
-                    drafts[table] = stack.enter_context(lake.writing(table, schema, order))
-                if len(new):
-                    drafts[table].write(iter([new]))
-        for table, schema, order in tables:
-            if table not in drafts and _left(lake, table, schema, slice):
-                drafts[table] = stack.enter_context(lake.writing(table, schema, order))
-            if table in drafts:
-                drafts[table].publish(slice)
+    days = {k.table: set[date]() for k in KINDS if k.dated}
+    commit(_gathered(tables(files, now, told, days)), lake, slice)
     for kind in KINDS:
         if new_days := days.get(kind.table):
             tell(kind, sorted(new_days))
     return told
 
 
-def _tables(
+def commit(found: Iterable[Sequence[Frame | pa.Table | None]], lake: Lake, slice: Slice) -> int:
+    """Make rows for each table, part by part, the slice of it, in one commit a table; how many there were."""
+    drafts: dict[str, Draft] = {}
+    rows = 0
+    with ExitStack() as stack:
+        for part in found:
+            for (table, schema, order), new in zip(TABLES, part, strict=True):
+                if new is None or (isinstance(new, pa.Table) and not len(new)):
+                    continue
+                if table not in drafts:
+                    drafts[table] = stack.enter_context(lake.writing(table, schema, order))
+                drafts[table].write(new if isinstance(new, Frame) else iter([new]))
+        for table, schema, order in TABLES:
+            if table not in drafts and _left(lake, table, schema, slice):
+                drafts[table] = stack.enter_context(lake.writing(table, schema, order))
+            if table in drafts:
+                rows += drafts[table].publish(slice).rows
+    return rows
+
+
+def tables(
     files: Iterable[tuple[str, Iterable[Read]]],
     now: datetime,
     told: dict[str, dict[str, Any]],
     days: dict[str, set[date]],
 ) -> Iterator[list[pa.Table]]:
-    """The rows of each file for each table, chunk by chunk; counts and days are entered as they are found."""
+    """The rows of each file for each of `TABLES`, chunk by chunk; counts and days are entered as they are found."""
     for import_id, reads in files:
         row: dict[str, Any] = dict.fromkeys(COUNTS, 0) | {"first_day": None, "last_day": None}
         told[import_id] = row

@@ -4,11 +4,11 @@ Each is still taken in whole or not at all, and known by its content. What nobod
 whole, so that it holds up no other; what is gone, cannot be opened now or was written to meanwhile is left for later.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
@@ -23,6 +23,9 @@ FILES, BYTES = (
     1_000,
     32_000_000,
 )  # in one commit, at most; a larger file goes alone, and is never in memory whole
+
+Write: TypeAlias = Callable[[Mapping[str, Landed]], dict[str, dict[str, Any]]]
+"""Writes the records of files by import_id, and tells what the ledger says of those that could be read."""
 
 
 def seen(lake: Lake) -> set[Landed]:
@@ -68,13 +71,16 @@ class Batch:
 
     def take(self, files: Sequence[Landed]) -> list[tuple[dict[str, Any], bool]]:
         """Take in some files in one commit a table."""
-        ids = dict(self._identified(files))
+        return self.enter(dict(self._identified(files)), self._write)
+
+    def enter(self, ids: dict[Landed, str], write: Write) -> list[tuple[dict[str, Any], bool]]:
+        """Enter files in the ledger, by import_id, once `write` has written the records of those that are new."""
         if not ids:
             return []
         slice = Several.of("import_id", ids.values())
         entered = known(self.lake, slice)
         new = {id: file for file, id in reversed(ids.items()) if id not in entered}  # of equal ones the first
-        told = self._write(new) if new else {}
+        told = write(new) if new else {}
         rows: list[tuple[dict[str, Any], bool]] = []
         for file, id in ids.items():
             entry: dict[str, Any] = {
@@ -104,7 +110,7 @@ class Batch:
             except (Unreadable, FileNotFoundError) as error:
                 self._later(file, error)
 
-    def _write(self, files: dict[str, Landed]) -> dict[str, dict[str, Any]]:
+    def _write(self, files: Mapping[str, Landed]) -> dict[str, dict[str, Any]]:
         """Write the records of new files; what the ledger says of those that could be read."""
         slice = Several.of("import_id", files)
         try:
@@ -113,7 +119,7 @@ class Batch:
             whole = [(id, refusal(Path(file.path).name, error)) for id, file in files.items()]
             return write(whole, self.lake, slice, self.now, self.tell)
 
-    def _reads(self, files: dict[str, Landed]) -> Iterator[tuple[str, Iterable[Read]]]:
+    def _reads(self, files: Mapping[str, Landed]) -> Iterator[tuple[str, Iterable[Read]]]:
         """The records of each file that can be read."""
         for id, file in files.items():
             path = Path(self.landing.root, file.path)

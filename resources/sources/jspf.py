@@ -76,12 +76,15 @@ def is_track(record: dict[str, Any]) -> bool:
 
 
 def recognise(record: dict[str, Any]) -> bool:
-    """Whether a record is a track with its playlist."""
-    return "playlist_id" in record and "track" in record
+    """Whether a record is a track with its playlist, as `held` has placed it."""
+    kinds = {"playlist": dict, "playlist_id": str, "source": str, "position": int, "track": dict}
+    return all(isinstance(record.get(name), kind) for name, kind in kinds.items())
 
 
 def parse(record: dict[str, Any], listener: str | None) -> Track:
     """The track of a record that `held` has placed."""
+    if not recognise(record):
+        raise Malformed("it is no track of a playlist")
     header, track = record["playlist"], record["track"]
     found = Track(
         playlist_id=record["playlist_id"],

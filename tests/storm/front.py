@@ -9,7 +9,7 @@ from random import Random
 from tests.storm.storm import Blow, Storm
 from tests.storm.task import Span
 from tests.storm.victim import Command, Victim, Worker
-from tests.storm.work import Commands, Days, Imports, Work
+from tests.storm.work import Commands, Days, Imports, Landings, Work
 
 
 @dataclass(frozen=True)
@@ -43,5 +43,6 @@ FRONTS = {
     "pandas": _days_on("pandas", 0.25, SHORT),
     "duckdb": _days_on("duckdb", 0.25, SHORT),
     "dask": _days_on("dask", 0.1, LONG, children=True),
-    "spark": _days_on("spark", 0.1, LONG, children=True),
+    "spark": _days_on("spark", 0.05, LONG, children=True),
+    "stream": Front("landed files, streamed on spark", 0.05, Landings, partial(Worker, "spark"), children=True),
 }

@@ -1,5 +1,6 @@
 """What a victim does: real work of the platform, commit after commit, until it is killed or done."""
 
+import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ MADE = {name.split("/")[1]: name for name in SCHEMAS if name != RAW}  # each tab
 FIRST_DAY, DAYS = LEAP, 6
 NOW = datetime(2024, 12, 31, tzinfo=UTC)
 Span: TypeAlias = tuple[int, int]  # the first and last of some of the days, counted from 0
+STREAMED = 2  # files in a micro-batch
 CHUNK = 400  # records at once: with the platform's own number only files of gigabytes are taken in many steps
 
 
@@ -54,4 +56,13 @@ def import_file(engine: Engine, lake: Path, file: str, listener: str) -> None:
         ledger.take(Path(file), listener, Lake(lake), NOW)
 
 
-TASKS: dict[str, Callable[..., Any]] = {"days": replace_days, "import": import_file}
+def stream_landed(engine: Engine, data: str) -> None:
+    """Take in what lies in the landing folder as a stream, in several micro-batches."""
+    from orchestration.landed_sink import Sink
+    from orchestration.stream import start, wait
+
+    sink = Sink(engine, Path(data), report=len, say=len)
+    wait(start(sink, once=True, files=STREAMED), sink, threading.Event())
+
+
+TASKS: dict[str, Callable[..., Any]] = {"days": replace_days, "import": import_file, "stream": stream_landed}

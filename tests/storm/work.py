@@ -3,6 +3,8 @@
 What belongs here is what must come of the work; how it is done belongs in `task.py`, who is killed in `storm.py`.
 """
 
+import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.events.imports import IMPORTS, QUARANTINE
+from assets.landed.ledger import untold
+from assets.landed.together import take_landed
 from resources.engines.pandas import PandasEngine
 from resources.lake import Lake, Slice
+from resources.landing import Landing
 from tests.storm import export, history
-from tests.storm.task import DAYS, MADE, RAW, SCHEMAS, Span, dates, import_file, replace_days
+from tests.storm.task import DAYS, MADE, NOW, RAW, SCHEMAS, Span, dates, import_file, replace_days
 from tests.tables import many_raw_listens
 
 State = Mapping[str, pa.Table]
@@ -171,6 +176,56 @@ class Commands(Work):
 
     def _data(self, n: int) -> Path:
         return self._folder / f"data-{n}"
+
+
+class Landings(Work):
+    """Files of the landing folder streamed into a new lake, in several micro-batches; compared with an import."""
+
+    chains = ()
+
+    def __init__(self, folder: Path, files: int = 5, records: int = 300) -> None:
+        self._folder, self._files, self._records = folder, files, records
+        self._after: State = {}
+
+    def prepare(self, n: int) -> Path:
+        for data in [self._data(n)] if self._after else [self._data(n), self._folder / "calm"]:
+            self._land(data / "landing" / "listens")
+        if not self._after:
+            landing, lake = Landing(root=str(self._folder / "calm" / "landing")), self._folder / "calm" / "lake"
+            files = sorted(landing.lying("listens"), key=lambda f: f.modified)
+            list(take_landed(landing, files, None, Lake(lake), NOW, untold, print))
+            self._after = state(lake, {t: _columns(lake, t) for t in Lake(lake).tables()})
+        return self._data(n) / "lake"
+
+    def task(self, n: int) -> dict[str, Any]:
+        return {"task": "stream", "data": str(self._data(n))}
+
+    def before(self, n: int) -> State:
+        return {t: rows.slice(0, 0) for t, rows in self._after.items()}
+
+    def after(self, n: int) -> State:
+        return self._after
+
+    def _data(self, n: int) -> Path:
+        return self._folder / f"data-{n}"
+
+    def _land(self, folder: Path) -> None:
+        """Files of several listeners, of which one is there twice and one is no export."""
+        folder.mkdir(parents=True)
+        for n in range(self._files):
+            lines = (
+                {
+                    "listened_at": 1_700_000_000 + 200 * k if k % 50 else "soon",
+                    "user_name": f"listener {n}",
+                    "track_metadata": {"artist_name": "Artist", "track_name": f"Song {k}"},
+                }
+                for k in range(self._records)
+            )
+            (folder / f"{n}.jsonl").write_text("\n".join(map(json.dumps, lines)))
+        (folder / f"{self._files}.jsonl").write_bytes((folder / "0.jsonl").read_bytes())
+        (folder / "postcard").write_text("wish you were here")
+        for n, path in enumerate(sorted(folder.iterdir())):
+            os.utime(path, (1_700_000_000 + n, 1_700_000_000 + n))
 
 
 def state(lake: Path, schemas: Mapping[str, pa.Schema]) -> State:

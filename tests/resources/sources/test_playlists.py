@@ -176,3 +176,15 @@ def test_a_playlist_says_the_same_in_both_formats(tmp_path: Path, listed: list[t
     assert [(t.recording_name, t.artist_name, t.duration_ms) for t in ours] == [
         (title.strip(), creator.strip(), ms) for title, creator, ms in listed
     ]
+
+
+@pytest.mark.parametrize(
+    "record", [{}, {"playlist_id": "x", "track": "y"}, {"playlist_id": 1, "track": {}, "position": 1}]
+)
+def test_a_record_beside_a_playlist_that_is_none_is_put_in_quarantine(tmp_path: Path, record: dict[str, Any]) -> None:
+    playlist = {"playlist": {"title": "Morning", "track": [{"title": "a"}]}}
+    found = read(tmp_path, "\n".join(map(json.dumps, [playlist, record])))
+    assert [r.recording_name for r in (f.found for f in found) if r] == ["a"]
+    assert [f.reason for f in found if not f.found] == ["it is no track of a playlist"]
+    with pytest.raises(NoExport):
+        read(tmp_path, json.dumps(record))
