@@ -249,8 +249,8 @@ def test_a_killed_backfill_goes_on_with_the_run_it_was_killed_in(
     count = int(runs[0][0].split(" of ")[1])
     places = [f"{n + 1} of {count}" for n in range(count)]
     assert [place for place, status in runs if status == "SUCCESS"] == places
-    assert Counter(status for _, status in runs) == {"SUCCESS": count, "FAILURE": 2}  # none is left as if it ran
-    assert [place for place, status in runs if status == "FAILURE"] == [places[1], places[4]]
+    assert Counter(status for _, status in runs) == {"SUCCESS": count, "CANCELED": 2}  # none is left as if it ran
+    assert [place for place, status in runs if status == "CANCELED"] == [places[1], places[4]]
 
 
 def test_a_backfill_tells_how_far_it_is_and_what_was_done_before(killed: Mapping[str, Future[Killed]]) -> None:
