@@ -76,6 +76,35 @@ def raw(when: datetime, record: int, user: str = "ada", **changes: Any) -> Row:
     return row | changes
 
 
+def app_event(when: datetime, record: int, event: str = "play", user: str = "ada", **changes: Any) -> Row:
+    """A row of `events/raw_app_events`."""
+    row = {
+        "day": when.date(),
+        "user_id": user,
+        "at": when,
+        "event": event,
+        "event_id": f"e{record}",
+        "recording_mbid": None,
+        "artist_name": None,
+        "recording_name": None,
+        "release_name": None,
+        "position_ms": None,
+        "to_ms": None,
+        "query": None,
+        "playlist": None,
+        "page": None,
+        "client": "Player",
+        "client_version": None,
+        "schema_version": None,
+        "extra": None,
+        "shape": "event\tstring\tread\ntimestamp\tstring\tread",
+        "file": "events.jsonl",
+        "record": record,
+        "import_id": "0",
+    }
+    return row | changes
+
+
 def known(id: str, credit: str, title: str, **changes: Any) -> Row:
     """A row of `content/recordings`."""
     row = {
@@ -175,6 +204,51 @@ def _told_by_feeds(plays: Sequence[tuple[date, int, str, str, list[Row]]]) -> li
             more = {"source": source, "client": client, "ms_played": t["ms_played"], "import_id": t["import_id"]}
             rows.append(raw(when, len(rows), user, recording_name=title, **more))
     return rows
+
+
+PRESSED = ("play", "play", "play", "pause", "pause", "seek", "skip", "like", "Add to Playlist", "pageView", "Ünknown")
+SHAPES = (
+    "event\tstring\tread",
+    "event\tstring\tread\nposition_ms\tinteger\tread",
+    "é\tarray\textra\nip\tstring\tpersonal",
+)
+
+
+def app_events(
+    days: Sequence[date] = (LEAP, LEAP + timedelta(days=1), LEAP + timedelta(days=2)),
+) -> st.SearchStrategy[list[Row]]:
+    """What people pressed: at one instant, hours apart and about midnight, some of it sent twice and changed."""
+    row = st.fixed_dictionaries(
+        {
+            "when": st.builds(
+                lambda day, minute, ms: at(day, minute) + timedelta(milliseconds=ms),
+                st.sampled_from(days),
+                st.sampled_from((0, 1, 2, 3, 4, 8, 719, 720, 721, 1436, 1439)),
+                st.sampled_from((0, 0, 1)),
+            ),
+            "event": st.sampled_from(PRESSED),
+            "user": st.sampled_from(USERS[:2]),
+            "about": st.sampled_from(
+                (
+                    {"recording_mbid": "a"},
+                    {"recording_mbid": "a"},
+                    {"recording_mbid": "B"},
+                    {"artist_name": "Artist", "recording_name": "Song"},
+                    {"artist_name": "Artist", "recording_name": "Nowhere heard"},
+                    {},
+                )
+            ),
+            "position_ms": st.sampled_from((None, 0, 60_000, 240_000)),
+            "to_ms": st.sampled_from((None, 0, 239_000)),
+            "client": st.sampled_from((None, "Player", "Player")),
+            "shape": st.sampled_from(SHAPES),
+            "event_id": st.integers(0, 30).map(lambda n: f"e{n}"),
+            "import_id": st.sampled_from("01"),
+        }
+    )
+    return st.lists(row, max_size=30).map(
+        lambda drawn: [app_event(record=n, **d.pop("about"), **d) for n, d in enumerate(map(dict, drawn))]
+    )
 
 
 CATALOGUE = [
@@ -342,6 +416,32 @@ TRICKY_FEEDS = [
     *[raw(at(LEAP, 5) + 8 * n * SECOND, 50 + n, "ed", source="listenbrainz", client=c) for n, c in enumerate("abca")],
     *[raw(at(LEAP, 90), 60 + n, "é", source=s) for n, s in enumerate(("other", "lastfm", "spotify", "spotify"))],
 ]
+TRICKY_APP_EVENTS = [
+    app_event(at(LEAP, 10), 0, recording_mbid="a", position_ms=0),  # to the end, as the next one tells
+    app_event(at(LEAP, 15), 1, recording_mbid="B", position_ms=0),
+    app_event(at(LEAP, 15), 2, "skip", recording_mbid="a", position_ms=266_666),  # at one instant with the next play
+    app_event(at(LEAP, 16), 3, "pause", recording_mbid="B", position_ms=60_000),
+    app_event(at(LEAP, 16 + 720), 4, recording_mbid="B"),  # resumed after twelve hours
+    app_event(at(LEAP, 17 + 720), 5, "pause", recording_mbid="B"),
+    app_event(at(LEAP, 17 + 1440, 1000), 6, recording_mbid="B"),  # anew after a millisecond more
+    app_event(at(LEAP, 18 + 1440), 7, "seek", recording_mbid="B", position_ms=1, to_ms=266_000),
+    app_event(at(LEAP, 19 + 1440), 8, "skip"),
+    app_event(at(LEAP, 19 + 1440), 9, "skip"),
+    app_event(at(LEAP, 1439), 10, user="bob", recording_mbid="ß", position_ms=None),
+    app_event(at(LEAP, 2 * 1440 - 1), 11, "skip", "bob", position_ms=24 * 86_400_000),  # a day later, to the minute
+    app_event(at(LEAP, 1439), 12, user="bob", client=None, recording_mbid="a"),
+    app_event(at(LEAP, 2 * 1440 - 1, 1000), 13, "skip", "bob", client=None),  # a millisecond too late
+    *[app_event(at(LEAP, 20, n), 14, "Like", "é", import_id=i) for n, i in ((1, "0"), (0, "1"), (0, "2"))],
+    app_event(at(LEAP, 1440), 14, "like", "é"),  # the same id on another day
+    app_event(at(LEAP, 21), 15, "Add to Playlist", "é", extra='{"new": [1, 2]}', playlist="愛"),
+    app_event(at(LEAP, 22), 16, "addToPlaylist", "é", artist_name="Artist", recording_name="Song"),
+    app_event(at(LEAP, 23), 17, "???", "é", client="愛", client_version="2", shape=SHAPES[2]),
+    app_event(at(LEAP, 24), 18, "seek", "é", artist_name="Nobody", recording_name="Nowhere", to_ms=1),
+    app_event(at(LEAP, 25), 19, "play", "é", artist_name="Nobody", recording_name="Nowhere"),
+]
+HEARD_NAMES = [
+    raw(at(LEAP + timedelta(days=n), 5), n) for n in range(2)
+]  # "Artist", "Song": as `identities` knows them
 TRICKY_NAMES = [raw(at(LEAP, n), n, artist_name=a, recording_name=t) for n, (a, t) in enumerate(SPELT)]
 TRICKY_LISTENS = distinct(
     [

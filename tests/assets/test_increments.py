@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from assets.derived import charts, names, plays
 from assets.derived.plays import PLAYS
-from assets.events import actives, activity, identities, listens, replaced_listens, sessions
+from assets.events import (
+    actives,
+    activity,
+    app_activity,
+    app_event_fields,
+    app_events,
+    identities,
+    listens,
+    replaced_listens,
+    sessions,
+)
 from assets.events.listens import LISTENS
 from assets.events.replaced_listens import REPLACED_LISTENS
 from assets.events.sessions import SESSIONS
@@ -19,11 +29,14 @@ from resources.frame import Engine, Frame
 from resources.lake import Lake, Slice
 from tests import oracle, tables
 from tests.oracle import Row, assert_same, begin
-from tests.tables import CATALOGUE, LEAP, TRICKY_FEEDS, TRICKY_LISTENS, TRICKY_NAMES
+from tests.tables import CATALOGUE, LEAP, TRICKY_APP_EVENTS, TRICKY_FEEDS, TRICKY_LISTENS, TRICKY_NAMES
 from tests.transformations import CHARTS, SESSIONS_OF_LISTENS, TRANSFORMATIONS, Span
 
 BY_NAME = {t.name: t for t in TRANSFORMATIONS}
 ASSETS = {
+    "app_events": app_events.app_events,
+    "app_event_fields": app_event_fields.app_event_fields,
+    "app_activity": app_activity.app_activity,
     "identities": identities.identities,
     "replaced_listens": replaced_listens.replaced_listens,
     "listens": listens.listens,
@@ -35,11 +48,17 @@ ASSETS = {
     "names": names.names,
     **{f"charts_{p.name}": asset for p, asset in zip(PERIODS, charts.charts, strict=False)},
 }
-TRICKY = {"identities": TRICKY_NAMES, "replaced_listens": TRICKY_FEEDS, "listens": TRICKY_FEEDS}
+APPS = ("app_events", "app_event_fields", "app_activity")
+TRICKY = dict.fromkeys(APPS, TRICKY_APP_EVENTS) | {
+    "identities": TRICKY_NAMES,
+    "replaced_listens": TRICKY_FEEDS,
+    "listens": TRICKY_FEEDS,
+}
 EVER = (date(1970, 1, 1), date(2200, 1, 1))  # beyond every row, with room for a month before
 ROLLUPS = (oracle.plays, oracle.artist_plays, oracle.names)
 LATELY = range(-4, 9)  # days after the newest listen: enough to look at of a table that has a row for every day
 RANDOM_DAYS = {
+    **dict.fromkeys(APPS, tables.app_events()),
     "identities": tables.names(),
     **dict.fromkeys(("replaced_listens", "listens"), tables.feeds()),
     "sessions": tables.evenings(),
