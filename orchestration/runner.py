@@ -1,6 +1,6 @@
 """Runs of the platform's jobs in this process, one after the other, for the command line."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -38,7 +38,8 @@ class Runner:
         failed: list[TuttiError] = []
         waiting: set[date] = set()
         for period in DATED:
-            touching = (new[key] for key in landed(self.graph, self.tables(period.name)))
+            tables = self.defs.resolve_job_def(period.name).asset_layer.executable_asset_keys
+            touching = (new[key] for key in landed(self.graph, tables))
             for first, last in stretches(self.owed(period.name).union(*touching) - waiting):
                 done = True
                 try:
@@ -61,10 +62,6 @@ class Runner:
     def owed(self, job: str) -> set[date]:
         """The days imported since a job made all its tables of them."""
         return owed(self.instance, self.graph, self.defs.resolve_job_def(job))
-
-    def tables(self, job: str) -> Collection[dg.AssetKey]:
-        """What a job makes."""
-        return self.defs.resolve_job_def(job).asset_layer.executable_asset_keys
 
     def run(
         self,

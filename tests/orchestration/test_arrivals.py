@@ -189,9 +189,9 @@ def listen(user: str, second: int, title: str = "Fugue") -> str:
     return json.dumps({"listened_at": 1_704_100_000 + second, "user_name": user, "track_metadata": said})
 
 
-def land(data: Path, name: str, *lines: str, age: int = 60) -> Path:
+def land(data: Path, name: str, *lines: str, age: int = 60, folder: str = "listens") -> Path:
     """A file lands, and was last written to so many seconds ago."""
-    path = data / "landing" / "listens" / name
+    path = data / "landing" / folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{line}\n" for line in lines))
     at = datetime.now(UTC).timestamp() - age
@@ -242,6 +242,26 @@ def test_what_lands_is_asked_for_once_and_taken_in(data: Path, platform: Platfor
     assert platform.requested() == []
     platform.cursor = None
     assert platform.requested() == []  # the ledger knows
+
+
+def pressed(user: str, second: int, event: str = "play") -> str:
+    return json.dumps({"event": event, "event_id": f"{second}", "user_id": user, "timestamp": 1_704_100_000 + second})
+
+
+def test_application_events_are_taken_in_from_their_own_folder_or_any_other(data: Path, platform: Platform) -> None:
+    land(data, "b.jsonl", pressed("ada", 2), listen("ada", 2))
+    land(data, "a.jsonl", pressed("bob", 1), "broken", pressed("bob", 90_000), folder="app_events")
+    (request,) = platform.requested()
+    told = platform.granted(request)
+    assert heard(data) == [("ada", "Fugue")]
+    found = sorted((r["user_id"], r["event_id"]) for r in rows(data, "events/raw_app_events"))
+    assert found == [("ada", "2"), ("bob", "1"), ("bob", "90000")]
+    assert [r["file"] for r in rows(data, "events/quarantine")] == ["a.jsonl"]
+    days = {
+        m.partition for m in told.asset_materializations_for_node("imports") if "raw_app_events" in m.asset_key.path
+    }
+    assert days == {"2024-01-01", "2024-01-02"}
+    assert platform.requested() == []
 
 
 def test_one_bad_file_holds_up_no_other_and_is_told_of_once(data: Path, platform: Platform) -> None:
