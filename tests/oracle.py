@@ -351,6 +351,7 @@ def _plays(pressed: Sequence[Row]) -> list[Row]:
             and before["event"] in ("pause", "seek")
             and _recording(before) == _recording(row)
             and row["ms"] - before["ms"] <= 43_200_000
+            and row["position_ms"] != 0
         )
         if row["event"] == "play" and not goes_on:
             if play and not late:

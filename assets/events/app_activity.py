@@ -4,7 +4,7 @@ Events say what was pressed, not what was heard. A program plays one recording a
 not happen: it plays on until it is paused, skipped or given something else. So of each person and program, in order:
 
 1. A `play` begins a play, unless it resumes one: the event before it is a pause or a seek in the same recording, at
-   most twelve hours ago.
+   most twelve hours ago, and it does not say that it starts at the beginning.
 2. A play ends with the first `skip`, else where the next one begins. One that has not ended a day after it began is
    open, and in no rate.
 3. It reached the furthest place that its events tell, or that it came to by playing on until the event after.
@@ -119,7 +119,8 @@ def follow(playback: nw.LazyFrame) -> nw.LazyFrame:
     )
     before = nw.col("turn_before")
     elsewhere = before.is_null() | ~before.is_in([PAUSE, SEEK]) | (nw.col("recording_before") != nw.col("recording"))
-    anew = elsewhere | (at - nw.col("at_before") > RESUMED)
+    start = ~nw.col("from_ms").is_null() & (nw.col("from_ms") == 0)
+    anew = elsewhere | (at - nw.col("at_before") > RESUMED) | start
     begins = (turn == PLAY) & anew
     rows = rows.with_columns(
         begins=nw.when(begins).then(1).otherwise(0),

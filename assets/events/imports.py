@@ -116,10 +116,10 @@ def _named(context: dg.AssetExecutionContext, path: Path, taking: Taking) -> lis
 
 def _told(context: dg.AssetExecutionContext, row: dict[str, Any], new: bool) -> dict[str, Any]:
     """Say what became of a file; its row of `imports`."""
-    more = [f", {row[k.counted]:,} {k.counted.replace('_', ' ')}" for k in KINDS[1:] if row[k.counted]]
+    found = [f"{row[k.counted]:,} {k.counted.replace('_', ' ')}" for k in KINDS if row[k.counted]] or ["0 listens"]
     context.log.info(
-        "%s: %s listens%s, %s quarantined, %s passed over%s",
-        *(shown(row["file"]), row["listens"], "".join(more), row["quarantined"], row["passed_over"]),
+        "%s: %s, %s quarantined, %s passed over%s",
+        *(shown(row["file"]), ", ".join(found), row["quarantined"], row["passed_over"]),
         "" if new else " (already imported, nothing changed)",
     )
     return row

@@ -79,11 +79,9 @@ def test_plays_that_programs_tell_of_end_as_the_listens_do(laptop: World) -> Non
     users = {r["user_id"] for r in done}
     begun = sum(r["begun"] for r in done)
     heard = [r for r in rows(laptop.data, "events/listens") if r["user_id"] in users]
-    short = [r for r in rows(laptop.data, "events/activity") if r["user_id"] in users]
     assert begun == len(heard)
-    assert sum(r["skips"] for r in done) <= sum(r["skips"] for r in short)
     assert 0 < sum(r["skipped"] for r in done) < sum(r["ended"] for r in done) <= begun
-    assert sum(r["completed"] for r in done) > begun / 2
+    assert 0 < sum(r["completed"] for r in done) < sum(r["measured"] for r in done)
 
 
 def test_the_catalogue_and_the_lyrics_are_whole(laptop: World) -> None:
