@@ -168,10 +168,12 @@ def totals(
     schema: pa.Schema,
     sums: Mapping[str, tuple[Add, Add]],
     period: Period | None = None,
+    tells: Mapping[str, Add] | None = None,
 ) -> dg.AssetChecksDefinition:
     """What this table adds up to is what the table it is made of adds up to, on the same days.
 
     `sums` gives, by what is added up, a function of this table and one of the other; each returns a column `rows`.
+    What `tells` adds up here is told beside them, and may be anything.
     """
 
     @dg.asset_check(
@@ -195,6 +197,7 @@ def totals(
         told = {
             f"{what} {where}": n for what, ns in found.items() for where, n in zip(("here", "there"), ns, strict=True)
         }
+        told |= {what: _total(rows.map(ours)) for what, ours in (tells or {}).items()}
         return dg.AssetCheckResult(passed=all(ours == theirs for ours, theirs in found.values()), metadata=told)
 
     return check

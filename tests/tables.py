@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from assets.content.lyrics import LYRICS
 from assets.content.recordings import RECORDINGS
 from assets.events.imports import RAW_LISTENS
+from assets.landed.app_events import RAW_APP_EVENTS
 from tests.oracle import Row
 
 LEAP = date(2024, 2, 28)  # the 29th follows, then a month's end
@@ -530,6 +531,37 @@ def many_raw_listens(rows: int, users: int = 500, recordings: int = 2_000, days:
         "import_id": pa.array(file.astype(str)),
     }
     return pa.table(columns).select(RAW_LISTENS.names).cast(RAW_LISTENS)
+
+
+def many_app_events(rows: int, users: int = 500, recordings: int = 2_000, days: int = 40, seed: int = 1) -> pa.Table:
+    """Random application events, some of them with one id; a few people and recordings make up most."""
+    chance = np.random.default_rng(seed)
+    who, what = (_skewed(chance, n, rows) for n in (users, recordings))
+    midnight = int(at(LEAP).timestamp()) * 1_000_000
+    when = pa.array(midnight + chance.integers(0, days * 86_400_000, rows) * 1_000, pa.int64())
+    happened = when.cast(pa.timestamp("us", "UTC"))
+    event = np.array(("play", "pause", "seek", "skip", "like", "search"))[chance.integers(0, 6, rows)]
+    mbids = np.array([str(uuid.UUID(int=n)) for n in range(recordings)])
+    columns = {
+        "day": happened.cast(pa.date32()),
+        "user_id": pa.array(np.char.add("user ", who.astype(str))),
+        "at": happened,
+        "event": pa.array(event),
+        "event_id": pa.array((np.arange(rows) // 2).astype(str)),
+        "recording_mbid": pa.array(mbids[what], mask=what % 3 == 0),
+        "artist_name": pa.array(np.char.add("Artist ", (what % 300).astype(str))),
+        "recording_name": pa.array(np.char.add("Song ", what.astype(str))),
+        "position_ms": pa.array(chance.integers(0, 400_000, rows), mask=chance.random(rows) < 0.3),
+        "to_ms": pa.array(chance.integers(0, 400_000, rows), mask=event != "seek"),
+        "client": pa.array(np.char.add("Player ", (who % 3).astype(str))),
+        "client_version": pa.array((who % 5).astype(str)),
+        "shape": pa.array(np.array(SHAPES)[chance.integers(0, len(SHAPES), rows)]),
+        "file": pa.repeat("events.jsonl", rows),
+        "record": pa.array(np.arange(rows)),
+        "import_id": pa.repeat("0", rows),
+    }
+    untold = {f.name: pa.nulls(rows, f.type) for f in RAW_APP_EVENTS if f.name not in columns}
+    return pa.table(columns | untold).select(RAW_APP_EVENTS.names).cast(RAW_APP_EVENTS)
 
 
 def many_recordings(count: int, seed: int = 1) -> pa.Table:

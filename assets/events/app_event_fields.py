@@ -9,8 +9,8 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.checks import complete, unique
-from assets.partitions import DAILY
+from assets.checks import added, complete, count, totals, unique
+from assets.partitions import DAILY, DAY
 from resources.columns import column, declare
 from resources.frame import Frame
 
@@ -29,6 +29,7 @@ APP_EVENT_FIELDS = pa.schema(
         column("events", pa.int64(), "records that have such a field"),
     ]
 )
+HAPPENED = pa.schema([("day", pa.date32())])  # what totals need of raw_app_events
 FIELD = ["day", "field", "type", "outcome", "client", "client_version"]
 SHAPE = ["day", "shape", "client", "client_version"]
 
@@ -69,4 +70,25 @@ def app_event_fields(raw_app_events: Frame) -> Frame:
     return shapes.map(take_apart, schema=APP_EVENT_FIELDS, kernel="arrow").per(FIELD, add_up)
 
 
-checks = [unique(app_event_fields, *FIELD), complete(app_event_fields, APP_EVENT_FIELDS)]
+def with_time(fields: nw.LazyFrame) -> nw.LazyFrame:
+    """How many records there are, as far as these fields know: none is without its time."""
+    return added(fields.filter(nw.col("field") == "timestamp"), "events")
+
+
+def unreadable(fields: nw.LazyFrame) -> nw.LazyFrame:
+    """How many values were not what their column is declared to hold, as far as these fields know."""
+    return added(fields.filter(nw.col("outcome") == "unreadable"), "events")
+
+
+checks = [
+    unique(app_event_fields, *FIELD),
+    complete(app_event_fields, APP_EVENT_FIELDS),
+    totals(
+        app_event_fields,
+        dg.AssetKey(["events", "raw_app_events"]),
+        HAPPENED,
+        {"records": (with_time, count)},
+        DAY,
+        tells={"values kept in extra, as they were unreadable": unreadable},
+    ),
+]

@@ -142,7 +142,11 @@ PLANTED = [
             ("an instant of the next day", "bounded", changed(at=NEXT_DAY)),
             ("a row lost", "one_for_each", fewer),
         ],
-        "events/app_event_fields": [UNIQUE, COMPLETE],
+        "events/app_event_fields": [
+            UNIQUE,
+            COMPLETE,
+            ("records made up", "totals", changed(field="timestamp")),
+        ],
         "events/app_activity": [
             UNIQUE,
             COMPLETE,

@@ -69,7 +69,7 @@ CHECKS: Mapping[str, list[str]] = {
     "events/actives": ["ascending", "complete", "totals", "unique"],
     "events/activity": ["ascending", "complete", "totals", "unique"],
     "events/app_activity": ["ascending", "complete", "totals", "unique"],
-    "events/app_event_fields": ["complete", "unique"],
+    "events/app_event_fields": ["complete", "totals", "unique"],
     "events/app_events": ["bounded", "complete", "one_for_each", "unique"],
     "events/identities": ["complete", "well_formed"],
     "events/imports": [],
