@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.checks import bounded, complete, one_for_each, unique
-from assets.events.identities import SUBMITTED, as_submitted, identify
+from assets.events.identities import SUBMITTED, identify
 from assets.partitions import DAILY
 from resources.columns import INSTANT, column, declare
 from resources.frame import Frame
@@ -70,11 +70,9 @@ def tell_names(raw: pa.Table) -> pa.Table:
     """Each raw event with its name spelt as all are, and what it tells to know a recording by."""
     events = raw["event"].combine_chunks().dictionary_encode()
     names = pa.array([spelt_alike(e) for e in events.dictionary.to_pylist()], pa.string()).take(events.indices)
-    untold = {"isrc": pa.nulls(len(raw), pa.string()), "artist_mbids": pa.nulls(len(raw), pa.list_(pa.string()))}
-    told = as_submitted(pa.table({c: raw[c] for c in raw.column_names} | untold), *OWN, *ARRIVAL)
-    untold_artists = pc.fill_null(told["artist_mbids"], "")
-    columns = {"event": names, "artist_mbids": untold_artists}
-    return pa.table([columns[n] if n in columns else told[n] for n in NAMED.names], NAMED)
+    told = {n: pc.fill_null(raw[n], "") if n in TOLD else pa.repeat("", len(raw)) for n in SUBMITTED}
+    columns = {"event": names, **told}
+    return pa.table([columns[n] if n in columns else raw[n] for n in NAMED.names], NAMED)
 
 
 def once(named: nw.LazyFrame) -> nw.LazyFrame:
