@@ -42,7 +42,9 @@ import_listens = dg.define_asset_job(
     "import_listens", IMPORTED, description="Files of one listener, or (with none named) what is in the landing folder."
 )
 content = dg.define_asset_job("content", CONTENT, description="The catalogue and lyrics, from the landing folder.")
-daily = dg.define_asset_job("daily", DAYS, description="Listens, sessions, activity, plays and charts of days.")
+daily = dg.define_asset_job(
+    "daily", DAYS, description="Listens, sessions, activity, application events, plays and charts of days."
+)
 longer = {
     name: dg.define_asset_job(
         name, selection, description="Active listeners." if name == "actives" else f"Charts, {name}."

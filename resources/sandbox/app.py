@@ -133,6 +133,9 @@ def _line(press: Press, user_name: str, newer: bool) -> str:
         properties = {k: str(v) if k.endswith("_ms") else v for k, v in properties.items()} | {"shuffle": False}
     at = datetime.fromtimestamp(press.at / 1000, UTC)
     id = uuid.uuid5(catalogue.NAMESPACE, f"app/{user_name}/{press.at}/{press.event}")
+    context: dict[str, Any] = {"ip": f"203.0.113.{press.listener % 256}", "userAgent": "SandboxPlayer/2.0 (any)"}
+    if newer:
+        context["network"] = {"wifi": press.listener % 2 == 0}
     event = {
         "event": press.event,
         "event_id": str(id),
@@ -142,8 +145,6 @@ def _line(press: Press, user_name: str, newer: bool) -> str:
         "client_version": "2.0" if newer else "1.9",
         "schema_version": 2 if newer else 1,
         "properties": properties,
-        "context": {"ip": f"203.0.113.{press.listener % 256}", "userAgent": "SandboxPlayer/2.0 (any)"},
+        "context": context,
     }
-    if newer:
-        event["context"] |= {"network": {"wifi": press.listener % 2 == 0}}  # type: ignore[operator]
     return json.dumps(event, ensure_ascii=False, separators=(",", ":"))
