@@ -122,6 +122,7 @@ def follow(playback: nw.LazyFrame) -> nw.LazyFrame:
     start = ~nw.col("from_ms").is_null() & (nw.col("from_ms") == 0)
     anew = elsewhere | (at - nw.col("at_before") > RESUMED) | start
     begins = (turn == PLAY) & anew
+    # As columns first: over an expression, ordered windows of pandas take the rows as they lie.
     rows = rows.with_columns(
         begins=nw.when(begins).then(1).otherwise(0),
         began=nw.when(begins).then(at).otherwise(0),
