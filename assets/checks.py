@@ -135,16 +135,45 @@ def accounted(asset: dg.AssetsDefinition, told: dg.AssetKey, replaced: dg.AssetK
     return check
 
 
+def one_for_each(
+    asset: dg.AssetsDefinition, told: dg.AssetKey, schema: pa.Schema, *key: str
+) -> dg.AssetChecksDefinition:
+    """Every key told on these days is a key of this table: with `unique`, none is lost and none counts twice."""
+
+    @dg.asset_check(
+        asset=asset,
+        name="one_for_each",
+        description=f"There are as many {', '.join(key)} here as in {'/'.join(told.path)}.",
+        blocking=True,
+        partitions_def=asset.partitions_def,
+        additional_deps=[told],
+    )
+    def check(
+        context: dg.AssetCheckExecutionContext, rows: Frame, io_manager: dg.ResourceParam[LakeIO]
+    ) -> dg.AssetCheckResult:
+        days = Slice("day", *dates(context.op_execution_context.partition_key_range))
+        source = io_manager.open(told, pa.schema([schema.field(c) for c in key]), days)
+        here, there = (
+            _total(table.select(*key).per(list(key), partial(_distinct, key=key)).map(count))
+            for table in (rows, source)
+        )
+        return dg.AssetCheckResult(passed=here == there, metadata={"keys here": here, "keys told": there})
+
+    return check
+
+
 def totals(
     asset: dg.AssetsDefinition,
     upstream: dg.AssetKey,
     schema: pa.Schema,
     sums: Mapping[str, tuple[Add, Add]],
     period: Period | None = None,
+    tells: Mapping[str, Add] | None = None,
 ) -> dg.AssetChecksDefinition:
     """What this table adds up to is what the table it is made of adds up to, on the same days.
 
     `sums` gives, by what is added up, a function of this table and one of the other; each returns a column `rows`.
+    What `tells` adds up here is told beside them, and may be anything.
     """
 
     @dg.asset_check(
@@ -168,6 +197,7 @@ def totals(
         told = {
             f"{what} {where}": n for what, ns in found.items() for where, n in zip(("here", "there"), ns, strict=True)
         }
+        told |= {what: _total(rows.map(ours)) for what, ours in (tells or {}).items()}
         return dg.AssetCheckResult(passed=all(ours == theirs for ours, theirs in found.values()), metadata=told)
 
     return check
@@ -207,6 +237,10 @@ def _total(counts: Frame) -> int:
 def _repeated(rows: nw.LazyFrame, key: tuple[str, ...]) -> nw.LazyFrame:
     many = rows.group_by(*key).agg(n=nw.len()).filter(nw.col("n") > 1)
     return many.select(rows=nw.col("n").sum())
+
+
+def _distinct(rows: nw.LazyFrame, key: tuple[str, ...]) -> nw.LazyFrame:
+    return rows.group_by(*key).agg(n=nw.len()).select(*key)
 
 
 def _lacking(rows: nw.LazyFrame, columns: list[str]) -> nw.LazyFrame:

@@ -10,6 +10,7 @@ import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
 from assets.events.actives import MONTH
+from assets.landed.kinds import KINDS
 from assets.partitions import DAILY, DAY, PERIODS, Period
 from orchestration.pulls import pull_listens
 from orchestration.upkeep import upkeep
@@ -33,7 +34,7 @@ DATED = (DAY, ACTIVES, *PERIODS[1:])  # what jobs make a partition of at a time,
 LONGER = {"actives": dg.AssetSelection.assets(["events", "actives"])} | {
     p.name: dg.AssetSelection.assets(["derived", f"charts_{p.name}"]) for p in PERIODS[1:]
 }
-RAW = dg.AssetKey(["events", "raw_listens"])
+LANDED = {kind.key for kind in KINDS if kind.dated}  # the tables that imports tell of day by day
 EVER = dg.AssetSelection.assets(["derived", "charts_all_time"], ["events", "retention"], ["events", "streaks"])
 DAYS = reduce(sub, [IMPORTED, CONTENT, EVER, *LONGER.values()], dg.AssetSelection.all(include_sources=False))
 
@@ -41,7 +42,9 @@ import_listens = dg.define_asset_job(
     "import_listens", IMPORTED, description="Files of one listener, or (with none named) what is in the landing folder."
 )
 content = dg.define_asset_job("content", CONTENT, description="The catalogue and lyrics, from the landing folder.")
-daily = dg.define_asset_job("daily", DAYS, description="Listens, sessions, activity, plays and charts of days.")
+daily = dg.define_asset_job(
+    "daily", DAYS, description="Listens, sessions, activity, application events, plays and charts of days."
+)
 longer = {
     name: dg.define_asset_job(
         name, selection, description="Active listeners." if name == "actives" else f"Charts, {name}."
@@ -58,28 +61,36 @@ all_time = dg.define_asset_job(
 JOBS: list[Any] = [pull_listens, import_listens, content, daily, *longer.values(), all_time, upkeep]
 
 
-def touched(instance: dg.DagsterInstance, run_id: str) -> set[date]:
-    """The days that a run imported."""
+def touched(instance: dg.DagsterInstance, run_id: str) -> dict[dg.AssetKey, set[date]]:
+    """The days that a run imported, by the table that tells of them."""
     logs = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
     told = [e.dagster_event.materialization for e in logs if e.dagster_event]
-    return {date.fromisoformat(m.partition) for m in told if m.asset_key == RAW and m.partition}
+    return {
+        key: {date.fromisoformat(m.partition) for m in told if m.asset_key == key and m.partition} for key in LANDED
+    }
 
 
-def owed(instance: dg.DagsterInstance, job: dg.JobDefinition) -> set[date]:
+def landed(graph: BaseAssetGraph[Any], keys: Iterable[dg.AssetKey]) -> set[dg.AssetKey]:
+    """The tables told of day by day that these tables are made of."""
+    return {found for key in keys for found in graph.get_ancestor_asset_keys(key) & LANDED}
+
+
+def owed(instance: dg.DagsterInstance, graph: BaseAssetGraph[Any], job: dg.JobDefinition) -> set[date]:
     """The days, up to today, imported since a job made all its tables of them, however its last run ended.
 
     Each job answers for itself: one that fails again and again costs the others nothing.
     """
     period, today = next((p for p in DATED if p.name == job.name), None), datetime.now(UTC).date()
-    told = {day: at for day, at in _newest(instance, RAW).items() if day <= today}
+    newest = {key: [(day, at) for day, at in _newest(instance, key).items() if day <= today] for key in LANDED}
     found: set[date] = set()
     for key in job.asset_layer.executable_asset_keys:
+        told = [each for source in landed(graph, [key]) for each in newest[source]]
         if period:
             made = _newest(instance, key)
-            found |= {day for day, at in told.items() if at > made.get(period.first(day), 0)}
+            found |= {day for day, at in told if at > made.get(period.first(day), 0)}
         else:
             done = instance.fetch_materializations(key, limit=1).records
-            found |= {day for day, at in told.items() if not done or at > done[0].storage_id}
+            found |= {day for day, at in told if not done or at > done[0].storage_id}
     return found
 
 

@@ -8,7 +8,7 @@ import dagster as dg
 
 from assets.partitions import DAY
 from orchestration import definitions, processes
-from orchestration.jobs import BY_HAND, DATED, owed, reached, span, stretches, touched
+from orchestration.jobs import BY_HAND, DATED, landed, owed, reached, span, stretches, touched
 from orchestration.terminal import Progress, logger
 from resources.environments import ENVIRONMENTS
 from resources.errors import TuttiError
@@ -22,12 +22,13 @@ class Runner:
         self.progress = Progress(brief=brief)
         own = dg.Definitions(loggers={"terminal": logger(self.progress)})
         self.defs = dg.Definitions.merge(definitions.defs, own)
+        self.graph = self.defs.resolve_asset_graph()
         self.instance = dg.DagsterInstance.get()
         processes.bury(self.instance)
         self.process = processes.begin(self.instance)
 
     def take(self, what: dict[str, Any]) -> bool:
-        """Import listens and run what follows from the days they touch; whether there was anything to do.
+        """Import files and run what follows from the days they touch; whether there was anything to do.
 
         Days come first, charts of all time last. A run that fails holds back only what is made of its days: raises
         `TuttiError` with the first cause once everything else is done.
@@ -37,7 +38,9 @@ class Runner:
         failed: list[TuttiError] = []
         waiting: set[date] = set()
         for period in DATED:
-            for first, last in stretches((new | self.owed(period.name)) - waiting):
+            tables = self.defs.resolve_job_def(period.name).asset_layer.executable_asset_keys
+            touching = (new[key] for key in landed(self.graph, tables))
+            for first, last in stretches(self.owed(period.name).union(*touching) - waiting):
                 done = True
                 try:
                     self.run(period.name, reached(period, first, last, today))
@@ -58,7 +61,7 @@ class Runner:
 
     def owed(self, job: str) -> set[date]:
         """The days imported since a job made all its tables of them."""
-        return owed(self.instance, self.defs.resolve_job_def(job))
+        return owed(self.instance, self.graph, self.defs.resolve_job_def(job))
 
     def run(
         self,

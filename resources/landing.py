@@ -4,15 +4,18 @@ import os
 import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 
 import dagster as dg
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+IMPORTED = ("app_events", "listens")
+"""The folders whose files imports take in. A folder is only a place: what is in a file, its content tells."""
 
 
 class Landing(dg.ConfigurableResource):
-    """Files by kind ("listens", "recordings", "lyrics"), as they were handed in."""
+    """Files by kind ("listens", "app_events", "recordings", "lyrics"), as they were handed in."""
 
     root: str
 
@@ -21,10 +24,10 @@ class Landing(dg.ConfigurableResource):
         folder = Path(self.root, kind)
         return sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
 
-    def lying(self, kind: str) -> "list[Landed]":
-        """The same files as they lie there now, without opening one; some may be gone the next moment."""
+    def lying(self, *kinds: str) -> "list[Landed]":
+        """The files of some kinds as they lie there now, without opening one; some may be gone the next moment."""
         found = []
-        for place, folders, files in os.walk(Path(self.root, kind), followlinks=True):
+        for place, folders, files in chain(*(os.walk(Path(self.root, kind), followlinks=True) for kind in kinds)):
             folders.sort()
             for name in files:
                 if not name.startswith(".") and (landed := self.look(Path(place, name))):

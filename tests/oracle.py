@@ -258,6 +258,129 @@ def activity(listens: Sequence[Row], recordings: Sequence[Row]) -> list[Row]:
     return found
 
 
+def app_events(raw: Sequence[Row], identities: Sequence[Row]) -> list[Row]:
+    """Each application event once, with its name spelt as all are and the recording it is about."""
+    ids = {(r["day"], *_told(r)): r["recording_id"] for r in identities}
+    found = []
+    for (day, *_), told in _grouped(raw, "day", "user_id", "event_id").items():
+        row = min(told, key=lambda r: (r["at"], r["import_id"], r["file"], r["record"]))
+        names = (row["artist_name"] or "", row["recording_name"] or "", None, None, ())
+        about = row["recording_mbid"] or ids.get((day, *names))
+        found.append(row | {"event": _spelt_alike(row["event"]), "recording_id": about})
+    return found
+
+
+def _spelt_alike(event: str) -> str:
+    """Small letters and digits, read a character at a time; one underscore for whatever is between words."""
+    words, word, before = [], "", ""
+    for char in event:
+        ends = not char.isalnum() or ("A" <= char <= "Z" and ("a" <= before <= "z" or "0" <= before <= "9"))
+        if ends and word:
+            words.append(word)
+            word = ""
+        word += char if char.isalnum() else ""
+        before = char
+    return "_".join([*words, word] if word else words).casefold() or event
+
+
+def app_event_fields(raw: Sequence[Row]) -> list[Row]:
+    """How many records of a program have each field."""
+    counts: Counter[Any] = Counter()
+    for row in raw:
+        for line in row["shape"].split("\n"):
+            counts[row["day"], *line.split("\t"), row["client"], row["client_version"]] += 1
+    names = ("day", "field", "type", "outcome", "client", "client_version")
+    return [dict(zip(names, key, strict=True)) | {"events": n} for key, n in counts.items()]
+
+
+APP_COUNTS = {
+    "play": "plays",
+    "pause": "pauses",
+    "seek": "seeks",
+    "skip": "skips",
+    "like": "likes",
+    "dislike": "dislikes",
+    "search": "searches",
+    "add_to_playlist": "playlist_adds",
+    "page_view": "page_views",
+}
+
+
+def app_activity(events: Sequence[Row], recordings: Sequence[Row], first: date, last: date) -> list[Row]:
+    """What each person did on these days, told by walking through what they pressed."""
+    lengths = {r["recording_id"]: r["length_ms"] for r in recordings}
+    began: dict[Any, list[Row]] = defaultdict(list)
+    for (user, _), pressed in _grouped(events, "user_id", lambda r: r["client"] or "").items():
+        for play in _plays(pressed):
+            began[play["day"], user].append(play)
+    found = []
+    for (day, user), done in _grouped(events, "day", "user_id").items():
+        if first <= day <= last:
+            row = {"day": day, "user_id": user, "events": len(done)}
+            row |= {name: sum(r["event"] == event for r in done) for event, name in APP_COUNTS.items()}
+            plays = began[day, user]
+            ended = [p for p in plays if p["ended"]]
+            measured = [(p, length) for p in ended if (length := lengths.get(p["recording"]))]
+            row |= {
+                "others": sum(r["event"] not in APP_COUNTS for r in done),
+                "begun": len(plays),
+                "ended": len(ended),
+                "skipped": sum(p["skipped"] for p in ended),
+                "measured": len(measured),
+                "completed": sum(Fraction(p["reached"], length) >= Fraction(9, 10) for p, length in measured),
+            }
+            found.append(row)
+    return found
+
+
+def _plays(pressed: Sequence[Row]) -> list[Row]:
+    """The plays of a player, from event to event."""
+    turns = ("skip", "pause", "play", "seek")
+    rows = [r | {"ms": _milliseconds(r["at"])} for r in pressed if r["event"] in turns]
+    rows.sort(key=lambda r: (r["ms"], turns.index(r["event"]), r["event_id"]))
+    found: list[Row] = []
+    playing, place = False, None
+    for before, row in zip([None, *rows], rows, strict=False):
+        play = found[-1] if found else None
+        late = play is not None and row["ms"] - play["ms"] > 86_400_000
+        open_ = play is not None and not late and not play["skipped"]
+        if play and open_ and playing and place is not None and before is not None:
+            play["reached"] = max(play["reached"], place + row["ms"] - before["ms"])
+        goes_on = (
+            before is not None
+            and before["event"] in ("pause", "seek")
+            and _recording(before) == _recording(row)
+            and row["ms"] - before["ms"] <= 43_200_000
+            and row["position_ms"] != 0
+        )
+        if row["event"] == "play" and not goes_on:
+            if play and not late:
+                play["ended"] = True
+            fresh = {"day": row["day"], "recording": _recording(row), "ms": row["ms"], "reached": 0}
+            found.append(fresh | {"ended": False, "skipped": False})
+            playing, place = True, row["position_ms"] or 0
+            continue
+        if row["event"] in ("pause", "seek", "skip") and play and open_:
+            play["reached"] = max(play["reached"], row["position_ms"] or 0)
+        if row["event"] == "play":
+            playing, place = True, row["position_ms"]
+        elif row["event"] == "seek":
+            place = row["to_ms"]
+        elif row["event"] == "pause":
+            playing = False
+        elif play and open_:
+            play["skipped"] = play["ended"] = True
+    return found
+
+
+def _recording(row: Row) -> str:
+    return row["recording_id"] or f"{row['artist_name'] or ''}\x1f{row['recording_name'] or ''}"
+
+
+def _milliseconds(at: datetime) -> int:
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
 def actives(activity: Sequence[Row], first: date, last: date) -> list[Row]:
     """The listeners of each day, counted anew for every window."""
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from assets.content.lyrics import LYRICS
 from assets.content.recordings import RECORDINGS
 from assets.events.imports import RAW_LISTENS
+from assets.landed.app_events import RAW_APP_EVENTS
 from tests.oracle import Row
 
 LEAP = date(2024, 2, 28)  # the 29th follows, then a month's end
@@ -70,6 +71,35 @@ def raw(when: datetime, record: int, user: str = "ada", **changes: Any) -> Row:
         "origin": None,
         "client": None,
         "file": "listens.json",
+        "record": record,
+        "import_id": "0",
+    }
+    return row | changes
+
+
+def app_event(when: datetime, record: int, event: str = "play", user: str = "ada", **changes: Any) -> Row:
+    """A row of `events/raw_app_events`."""
+    row = {
+        "day": when.date(),
+        "user_id": user,
+        "at": when,
+        "event": event,
+        "event_id": f"e{record}",
+        "recording_mbid": None,
+        "artist_name": None,
+        "recording_name": None,
+        "release_name": None,
+        "position_ms": None,
+        "to_ms": None,
+        "query": None,
+        "playlist": None,
+        "page": None,
+        "client": "Player",
+        "client_version": None,
+        "schema_version": None,
+        "extra": None,
+        "shape": "event\tstring\tread\ntimestamp\tstring\tread",
+        "file": "events.jsonl",
         "record": record,
         "import_id": "0",
     }
@@ -175,6 +205,51 @@ def _told_by_feeds(plays: Sequence[tuple[date, int, str, str, list[Row]]]) -> li
             more = {"source": source, "client": client, "ms_played": t["ms_played"], "import_id": t["import_id"]}
             rows.append(raw(when, len(rows), user, recording_name=title, **more))
     return rows
+
+
+PRESSED = ("play", "play", "play", "pause", "pause", "seek", "skip", "like", "Add to Playlist", "pageView", "Ünknown")
+SHAPES = (
+    "event\tstring\tread",
+    "event\tstring\tread\nposition_ms\tinteger\tread",
+    "é\tarray\textra\nip\tstring\tpersonal",
+)
+
+
+def app_events(
+    days: Sequence[date] = (LEAP, LEAP + timedelta(days=1), LEAP + timedelta(days=2)),
+) -> st.SearchStrategy[list[Row]]:
+    """What people pressed: at one instant, hours apart and about midnight, some of it sent twice and changed."""
+    row = st.fixed_dictionaries(
+        {
+            "when": st.builds(
+                lambda day, minute, ms: at(day, minute) + timedelta(milliseconds=ms),
+                st.sampled_from(days),
+                st.sampled_from((0, 1, 2, 3, 4, 8, 719, 720, 721, 1436, 1439)),
+                st.sampled_from((0, 0, 1)),
+            ),
+            "event": st.sampled_from(PRESSED),
+            "user": st.sampled_from(USERS[:2]),
+            "about": st.sampled_from(
+                (
+                    {"recording_mbid": "a"},
+                    {"recording_mbid": "a"},
+                    {"recording_mbid": "B"},
+                    {"artist_name": "Artist", "recording_name": "Song"},
+                    {"artist_name": "Artist", "recording_name": "Nowhere heard"},
+                    {},
+                )
+            ),
+            "position_ms": st.sampled_from((None, 0, 60_000, 240_000)),
+            "to_ms": st.sampled_from((None, 0, 239_000)),
+            "client": st.sampled_from((None, "Player", "Player")),
+            "shape": st.sampled_from(SHAPES),
+            "event_id": st.integers(0, 30).map(lambda n: f"e{n}"),
+            "import_id": st.sampled_from("01"),
+        }
+    )
+    return st.lists(row, max_size=30).map(
+        lambda drawn: [app_event(record=n, **d.pop("about"), **d) for n, d in enumerate(map(dict, drawn))]
+    )
 
 
 CATALOGUE = [
@@ -342,6 +417,32 @@ TRICKY_FEEDS = [
     *[raw(at(LEAP, 5) + 8 * n * SECOND, 50 + n, "ed", source="listenbrainz", client=c) for n, c in enumerate("abca")],
     *[raw(at(LEAP, 90), 60 + n, "é", source=s) for n, s in enumerate(("other", "lastfm", "spotify", "spotify"))],
 ]
+TRICKY_APP_EVENTS = [
+    app_event(at(LEAP, 10), 0, recording_mbid="a", position_ms=0),  # to the end, as the next one tells
+    app_event(at(LEAP, 15), 1, recording_mbid="B", position_ms=0),
+    app_event(at(LEAP, 15), 2, "skip", recording_mbid="a", position_ms=266_666),  # at one instant with the next play
+    app_event(at(LEAP, 16), 3, "pause", recording_mbid="B", position_ms=60_000),
+    app_event(at(LEAP, 16 + 720), 4, recording_mbid="B"),  # resumed after twelve hours
+    app_event(at(LEAP, 17 + 720), 5, "pause", recording_mbid="B"),
+    app_event(at(LEAP, 17 + 1440, 1000), 6, recording_mbid="B"),  # anew after a millisecond more
+    app_event(at(LEAP, 18 + 1440), 7, "seek", recording_mbid="B", position_ms=1, to_ms=266_000),
+    app_event(at(LEAP, 19 + 1440), 8, "skip"),
+    app_event(at(LEAP, 19 + 1440), 9, "skip"),
+    app_event(at(LEAP, 1439), 10, user="bob", recording_mbid="ß", position_ms=None),
+    app_event(at(LEAP, 2 * 1440 - 1), 11, "skip", "bob", position_ms=24 * 86_400_000),  # a day later, to the minute
+    app_event(at(LEAP, 1439), 12, user="bob", client=None, recording_mbid="a"),
+    app_event(at(LEAP, 2 * 1440 - 1, 1000), 13, "skip", "bob", client=None),  # a millisecond too late
+    *[app_event(at(LEAP, 20, n), 14, "Like", "é", import_id=i) for n, i in ((1, "0"), (0, "1"), (0, "2"))],
+    app_event(at(LEAP, 1440), 14, "like", "é"),  # the same id on another day
+    app_event(at(LEAP, 21), 15, "Add to Playlist", "é", extra='{"new": [1, 2]}', playlist="愛"),
+    app_event(at(LEAP, 22), 16, "addToPlaylist", "é", artist_name="Artist", recording_name="Song"),
+    app_event(at(LEAP, 23), 17, "???", "é", client="愛", client_version="2", shape=SHAPES[2]),
+    app_event(at(LEAP, 24), 18, "seek", "é", artist_name="Nobody", recording_name="Nowhere", to_ms=1),
+    app_event(at(LEAP, 25), 19, "play", "é", artist_name="Nobody", recording_name="Nowhere"),
+]
+HEARD_NAMES = [
+    raw(at(LEAP + timedelta(days=n), 5), n) for n in range(2)
+]  # "Artist", "Song": as `identities` knows them
 TRICKY_NAMES = [raw(at(LEAP, n), n, artist_name=a, recording_name=t) for n, (a, t) in enumerate(SPELT)]
 TRICKY_LISTENS = distinct(
     [
@@ -430,6 +531,37 @@ def many_raw_listens(rows: int, users: int = 500, recordings: int = 2_000, days:
         "import_id": pa.array(file.astype(str)),
     }
     return pa.table(columns).select(RAW_LISTENS.names).cast(RAW_LISTENS)
+
+
+def many_app_events(rows: int, users: int = 500, recordings: int = 2_000, days: int = 40, seed: int = 1) -> pa.Table:
+    """Random application events, some of them with one id; a few people and recordings make up most."""
+    chance = np.random.default_rng(seed)
+    who, what = (_skewed(chance, n, rows) for n in (users, recordings))
+    midnight = int(at(LEAP).timestamp()) * 1_000_000
+    when = pa.array(midnight + chance.integers(0, days * 86_400_000, rows) * 1_000, pa.int64())
+    happened = when.cast(pa.timestamp("us", "UTC"))
+    event = np.array(("play", "pause", "seek", "skip", "like", "search"))[chance.integers(0, 6, rows)]
+    mbids = np.array([str(uuid.UUID(int=n)) for n in range(recordings)])
+    columns = {
+        "day": happened.cast(pa.date32()),
+        "user_id": pa.array(np.char.add("user ", who.astype(str))),
+        "at": happened,
+        "event": pa.array(event),
+        "event_id": pa.array((np.arange(rows) // 2).astype(str)),
+        "recording_mbid": pa.array(mbids[what], mask=what % 3 == 0),
+        "artist_name": pa.array(np.char.add("Artist ", (what % 300).astype(str))),
+        "recording_name": pa.array(np.char.add("Song ", what.astype(str))),
+        "position_ms": pa.array(chance.integers(0, 400_000, rows), mask=chance.random(rows) < 0.3),
+        "to_ms": pa.array(chance.integers(0, 400_000, rows), mask=event != "seek"),
+        "client": pa.array(np.char.add("Player ", (who % 3).astype(str))),
+        "client_version": pa.array((who % 5).astype(str)),
+        "shape": pa.array(np.array(SHAPES)[chance.integers(0, len(SHAPES), rows)]),
+        "file": pa.repeat("events.jsonl", rows),
+        "record": pa.array(np.arange(rows)),
+        "import_id": pa.repeat("0", rows),
+    }
+    untold = {f.name: pa.nulls(rows, f.type) for f in RAW_APP_EVENTS if f.name not in columns}
+    return pa.table(columns | untold).select(RAW_APP_EVENTS.names).cast(RAW_APP_EVENTS)
 
 
 def many_recordings(count: int, seed: int = 1) -> pa.Table:

@@ -18,9 +18,24 @@ from assets.derived.charts import CHART
 from assets.derived.lyrics_word_counts import WORD_COUNTS
 from assets.derived.names import NAMES
 from assets.derived.plays import ARTIST_PLAYS, PLAYS
-from assets.events import actives, activity, identities, listens, replaced_listens, retention, sessions, streaks
+from assets.events import (
+    actives,
+    activity,
+    app_activity,
+    app_event_fields,
+    app_events,
+    identities,
+    listens,
+    replaced_listens,
+    retention,
+    sessions,
+    streaks,
+)
 from assets.events.actives import ACTIVES
 from assets.events.activity import ACTIVITY
+from assets.events.app_activity import APP_ACTIVITY
+from assets.events.app_event_fields import APP_EVENT_FIELDS
+from assets.events.app_events import APP_EVENTS
 from assets.events.identities import IDENTITIES
 from assets.events.imports import RAW_LISTENS
 from assets.events.listens import LISTENS
@@ -28,19 +43,23 @@ from assets.events.replaced_listens import REPLACED_LISTENS
 from assets.events.retention import RETENTION
 from assets.events.sessions import SESSIONS
 from assets.events.streaks import STREAKS
+from assets.landed.app_events import RAW_APP_EVENTS
 from assets.partitions import FIRST_DAY
 from resources.frame import Engine, Frame
 from tests import oracle, tables
 from tests.oracle import Row
 from tests.tables import (
     CATALOGUE,
+    HEARD_NAMES,
     LEAP,
     LENGTHS,
+    TRICKY_APP_EVENTS,
     TRICKY_FEEDS,
     TRICKY_LISTENS,
     TRICKY_LYRICS,
     TRICKY_NAMES,
     TRICKY_RAW,
+    app_event,
     at,
     listen,
     raw,
@@ -251,6 +270,40 @@ ONCE = Transformation(
     _hard([raw(at(LEAP), 0)], TRICKY_RAW),
     decided,
 )
+
+
+def told_of_apps(rows: list[Row], span: Span) -> list[list[Row]]:
+    """Raw application events, and what the names are under which something was listened to on their days."""
+    return [rows, oracle.identities(HEARD_NAMES, CATALOGUE)]
+
+
+def done_in_apps(rows: list[Row], span: Span) -> list[list[Row]]:
+    """Application events, each once, and the catalogue."""
+    return [oracle.app_events(*told_of_apps(rows, span)), LENGTHS]
+
+
+PRESSED = st.tuples(tables.app_events(), AMONG_DAYS)
+HARD_APP_EVENTS = _hard([app_event(at(LEAP), 0)], TRICKY_APP_EVENTS, WEEK)
+APP_EVENTS_ONCE = Transformation(
+    "app_events",
+    {"raw_app_events": RAW_APP_EVENTS, "identities": IDENTITIES},
+    APP_EVENTS,
+    work_of(app_events.app_events),
+    lambda raw, ids, span: oracle.app_events(raw, ids),
+    PRESSED,
+    HARD_APP_EVENTS,
+    told_of_apps,
+)
+APP_ACTIVITY_OF_EVENTS = Transformation(
+    "app_activity",
+    {"app_events": APP_EVENTS, "recordings": RECORDINGS},
+    APP_ACTIVITY,
+    work_of(app_activity.app_activity),
+    lambda events, recordings, span: oracle.app_activity(events, recordings, *span),
+    PRESSED,
+    HARD_APP_EVENTS,
+    done_in_apps,
+)
 TRANSFORMATIONS = (
     IDENTITIES_OF_NAMES,
     REPLACED,
@@ -260,6 +313,17 @@ TRANSFORMATIONS = (
     ACTIVES_OF_ACTIVITY,
     RETENTION_OF_ACTIVITY,
     STREAKS_OF_ACTIVITY,
+    APP_EVENTS_ONCE,
+    APP_ACTIVITY_OF_EVENTS,
+    Transformation(
+        "app_event_fields",
+        {"raw_app_events": RAW_APP_EVENTS},
+        APP_EVENT_FIELDS,
+        work_of(app_event_fields.app_event_fields),
+        _plain(oracle.app_event_fields),
+        PRESSED,
+        HARD_APP_EVENTS,
+    ),
     Transformation(
         "plays",
         {"listens": LISTENS},

@@ -16,6 +16,7 @@ import dagster as dg
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, generate_event_batch_id
 from pydantic import Field
 
+from assets.landed.app_events import APP_EVENTS
 from assets.landed.kind import Kind
 from assets.landed.kinds import KINDS
 from assets.landed.ledger import COUNTS, IMPORTS, QUARANTINE, prepare, take
@@ -25,11 +26,11 @@ from assets.partitions import DAILY
 from resources.columns import declare
 from resources.errors import TuttiError
 from resources.lake_io import LakeIO
-from resources.landing import Landing, within
+from resources.landing import IMPORTED, Landing, within
 from resources.sources.archive import NoExport, Unreadable, shown
 from resources.sources.exports import GIVE
 
-__all__ = ["IMPORTS", "QUARANTINE", "RAW_LISTENS", "import_listens", "raw_listens", "take"]
+__all__ = ["IMPORTS", "QUARANTINE", "RAW_LISTENS", "import_listens", "raw_app_events", "raw_listens", "take"]
 
 Taking: TypeAlias = Callable[..., tuple[dict[str, Any], bool]]
 
@@ -76,7 +77,7 @@ def import_listens(
         taking = partial(take, listener=config.listener, lake=lake, now=now, tell=tell)
         rows = [row for path in named for row in _named(context, path, taking)]
     elif all(map(landing.holds, named)):
-        found = [landing.look(path) for path in named] if named else landing.lying("listens")
+        found = [landing.look(path) for path in named] if named else landing.lying(*IMPORTED)
         files = sorted((f for f in found if f), key=lambda f: (f.modified, f.path))
         taken = take_landed(landing, files, config.listener, lake, now, tell, context.log.warning)
         rows = [_told(context, *each) for each in taken]
@@ -118,15 +119,19 @@ def _named(context: dg.AssetExecutionContext, path: Path, taking: Taking) -> lis
 
 def _told(context: dg.AssetExecutionContext, row: dict[str, Any], new: bool) -> dict[str, Any]:
     """Say what became of a file; its row of `imports`."""
-    more = [f", {row[k.counted]:,} {k.counted.replace('_', ' ')}" for k in KINDS[1:] if row[k.counted]]
+    found = [f"{row[k.counted]:,} {k.counted.replace('_', ' ')}" for k in KINDS if row[k.counted]] or ["0 listens"]
     context.log.info(
-        "%s: %s listens%s, %s quarantined, %s passed over%s",
-        *(shown(row["file"]), row["listens"], "".join(more), row["quarantined"], row["passed_over"]),
+        "%s: %s, %s quarantined, %s passed over%s",
+        *(shown(row["file"]), ", ".join(found), row["quarantined"], row["passed_over"]),
         "" if new else " (already imported, nothing changed)",
     )
     return row
 
 
-raw_listens = LISTENS.spec.replace_attributes(deps=[["events", "imports"]], partitions_def=DAILY).with_io_manager_key(
-    "io_manager"
-)
+def _by_day(kind: Kind) -> dg.AssetSpec:
+    """A table that imports tell of day by day."""
+    spec = kind.spec.replace_attributes(deps=[["events", "imports"]], partitions_def=DAILY)
+    return spec.with_io_manager_key("io_manager")
+
+
+raw_listens, raw_app_events = _by_day(LISTENS), _by_day(APP_EVENTS)

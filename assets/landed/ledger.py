@@ -45,8 +45,8 @@ IMPORTS = pa.schema(
         ),
         column("quarantined", pa.int64(), "records that could not be read"),
         column("passed_over", pa.int64(), "well-formed records that are no music, such as podcast episodes"),
-        column("first_day", pa.date32(), "earliest UTC day heard on", null=True),
-        column("last_day", pa.date32(), "latest UTC day heard on", null=True),
+        column("first_day", pa.date32(), "earliest UTC day told of", null=True),
+        column("last_day", pa.date32(), "latest UTC day told of", null=True),
         column("imported_at", INSTANT, "when it was read", unit="UTC"),
         column("landed", pa.string(), "where it lay in the landing folder, if it did", null=True),
         column("bytes", pa.int64(), "how large it was there", null=True),
@@ -169,10 +169,10 @@ def tables(
             for kind, new in zip(KINDS, found, strict=False):
                 row[kind.counted] += len(new)
                 if kind.dated and len(new):
-                    heard = set(new["day"].unique().to_pylist())
-                    days[kind.table] |= heard
-                    row["first_day"] = min(heard | {row["first_day"] or min(heard)})
-                    row["last_day"] = max(heard | {row["last_day"] or max(heard)})
+                    found_on = set(new["day"].unique().to_pylist())
+                    days[kind.table] |= found_on
+                    row["first_day"] = min(found_on | {row["first_day"] or min(found_on)})
+                    row["last_day"] = max(found_on | {row["last_day"] or max(found_on)})
             row["quarantined"] += len(found[-1])
             row["passed_over"] += len(chunk) - sum(map(len, found))
             yield found

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from resources.sandbox import catalogue, performers
+from resources.sandbox import app, catalogue, performers
 from resources.sandbox.listeners import ZONES, Bools, Ints, Listens, Population, epoch, population, simulate
 from resources.sandbox.performers import INVENTED, Recording
 
@@ -43,6 +43,8 @@ class Summary:
     duplicates: int
     malformed: int
     impossible: int
+    app_events: int  # lines, and of them those that arrive once more
+    app_events_again: int
     files: tuple[Path, ...]
 
 
@@ -82,6 +84,7 @@ def write(landing: Path, *, first_day: date, days: int = 14, seed: int = 7, list
     - `recordings/sandbox.jsonl`: MusicBrainz WS/2 recordings, one a line.
     - `lyrics/sandbox.jsonl`: LRCLIB records, one for each recording of a work with open lyrics.
     - `listens/sandbox-<day>.listens`: ListenBrainz's public dump lines, by the UTC day and in the order of arrival.
+    - `app_events/sandbox-<day>.jsonl`: what the listeners who use the sandbox's own program do in it, likewise.
 
     Listens begin in the UTC days from `first_day`, `days` of them; what arrives later than that is in the last file.
     Each file appears whole or not at all; files of other days are left alone.
@@ -94,10 +97,13 @@ def write(landing: Path, *, first_day: date, days: int = 14, seed: int = 7, list
         _publish(landing / "lyrics" / "sandbox.jsonl", map(_json, _lrclib(recordings))),
     ]
     bounds = np.searchsorted(world.arrived, start + DAY * np.arange(days + 1))
+    app_events = app.delivered(world.people, recordings, listens, world.unmapped, seed=seed, first=start, days=days)
     for n in range(days):
-        today = slice(bounds[n], bounds[n + 1])
+        today, name = slice(bounds[n], bounds[n + 1]), f"sandbox-{first_day + timedelta(days=n)}"
         lines = _lines(world, world.row[today], kind[today])
-        files.append(_publish(landing / "listens" / f"sandbox-{first_day + timedelta(days=n)}.listens", lines))
+        pressed = (line for at, line in app_events if n == (at - start) // DAY)
+        files.append(_publish(landing / "listens" / f"{name}.listens", lines))
+        files.append(_publish(landing / "app_events" / f"{name}.jsonl", pressed))
     return Summary(
         works=len({recording.work.id for recording in recordings}),
         recordings=len(recordings),
@@ -108,6 +114,8 @@ def write(landing: Path, *, first_day: date, days: int = 14, seed: int = 7, list
         duplicates=int((kind == AGAIN).sum()),
         malformed=int((kind == BROKEN).sum()),
         impossible=int((kind == MISDATED).sum()),
+        app_events=len(app_events),
+        app_events_again=len(app_events) - len({line for _, line in app_events}),
         files=tuple(files),
     )
 

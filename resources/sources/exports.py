@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from resources.sources import (
+    app_events,
     archive,
     csv_records,
     jspf,
@@ -29,6 +30,7 @@ from resources.sources import (
     spotify_account,
     xspf,
 )
+from resources.sources.app_event import AppEvent
 from resources.sources.archive import Member, NoExport, fingerprint
 from resources.sources.json_records import CUT, UNENDED, Record, records
 from resources.sources.listen import Listen, Malformed, Nameless, PassedOver, Read, untimely
@@ -63,6 +65,7 @@ FORMATS: tuple[Format, ...] = (
     lastfm_csv,
     maloja,
     jspf,
+    app_events,
 )
 """Of two that recognise a record, the first reads it."""
 GIVE = f"give {' or '.join(format_.EXPORT for format_ in FORMATS)}, as downloaded"
@@ -151,7 +154,7 @@ def _reads(
             format_ = _format(record, format_) or format_
             try:
                 told_of = format_.parse(record.value, listener)
-                reason = untimely(told_of.listened_at, now) if isinstance(told_of, Listen) else None
+                reason = _untimely(told_of, now)
             except PassedOver as other:
                 passed_over = str(other)
             except Malformed as malformed:
@@ -164,6 +167,16 @@ def _reads(
         yield Read(member.name, number, reason=reason, raw=personal.cut(_text(record)))
     if member.damage and not told:
         yield Read(member.name, number + 1, reason=member.damage, raw="")
+
+
+def _untimely(told_of: object, now: datetime) -> str | None:
+    """Why what a record tells of cannot have happened then, if so."""
+    match told_of:
+        case Listen(listened_at=at):
+            return untimely(at, now)
+        case AppEvent(at=at):
+            return untimely(at, now, "happened")
+    return None
 
 
 def _text(record: Record) -> str:

@@ -1,4 +1,4 @@
-"""Cuts personal fields from the text of a record before it goes to quarantine.
+"""Cuts personal fields from what is kept of a record: its text in quarantine, and fields that nobody expected.
 
 Spotify writes IP address, user agent, user name, device and country into every record, and a broken record must not
 bring them to disk. Text that is JSON loses the values of personal keys; text that is not loses whatever follows
@@ -8,14 +8,17 @@ the text is there to see what is wrong with a record, not to restore it.
 
 import json
 import re
+from functools import lru_cache
 from typing import Any
 
 KEPT = 10_000  # characters of a record in quarantine
 CUT = "[cut]"
 
 KEY = (
-    r"(?:(?<![a-z0-9])ip(?![a-z])|ip[\W_]*addr|user[\W_]*agent|user[\W_]*name|e[\W_]*mail|pass[\W_]*word|token"
-    r"|phone[\W_]*number|birth|postal|platform|conn[\W_]*country|l(?:at|ong)itude)"
+    r"(?:(?<![a-z0-9])ip(?![a-z])|(?-i:(?<=[a-z])I[pP](?![a-z]))|ip[\W_]*addr|user[\W_]*agent|user[\W_]*name"
+    r"|e[\W_]*mail|pass[\W_]*word|token"
+    r"|phone[\W_]*number|birth|postal|platform|conn[\W_]*country|l(?:at|ong)itude|traits"
+    r"|(?:anonymous|advertising|device)[\W_]*id(?![a-z]))"
 )
 PERSONAL = re.compile(KEY, re.IGNORECASE)
 # A key, then a string that ends where a value can end, else everything up to the next key: a quote may be missing.
@@ -49,9 +52,41 @@ def cut(text: str) -> str:
     return kept.encode("utf-8", "backslashreplace").decode()[:KEPT]
 
 
+@lru_cache(maxsize=10_000)
+def is_personal(key: str) -> bool:
+    """Whether a field of this name tells who somebody is, or where."""
+    return bool(PERSONAL.search(key))
+
+
+def dropped(value: Any) -> Any:
+    """A copy without personal fields, however deep, and without the objects and lists that had nothing else in them.
+
+    None where nothing is left.
+    """
+    if isinstance(value, dict):
+        kept = {k: dropped(v) for k, v in value.items() if not is_personal(k)}
+        found = {k: v for k, v in kept.items() if v is not None or value[k] is None}
+    elif isinstance(value, list):
+        return [dropped(inner) for inner in value]
+    else:
+        return value
+    return found if found or not value else None
+
+
+def scrubbed(value: Any) -> Any:
+    """The same without whatever looks like an address or an agent: for fields whose names say nothing."""
+    if isinstance(value, dict):
+        return {scrubbed(key): scrubbed(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [scrubbed(inner) for inner in value]
+    if isinstance(value, str):
+        return CUT if AGENT.search(value) else ADDRESS.sub(CUT, value)
+    return value
+
+
 def _without(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: CUT if PERSONAL.search(key) else _without(inner) for key, inner in value.items()}
+        return {key: CUT if is_personal(key) else _without(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_without(inner) for inner in value]
     return value

@@ -21,12 +21,12 @@ from resources.engines.pandas import PandasEngine
 from resources.frame import Engine, Frame, conform
 from resources.lake import Lake, write_files
 from tests.oracle import begin
-from tests.tables import LEAP, many_lyrics, many_raw_listens, many_recordings
+from tests.tables import LEAP, many_app_events, many_lyrics, many_raw_listens, many_recordings
 from tests.transformations import TRANSFORMATIONS, Span, Transformation
 
 LISTENS, DAYS, TEXTS = 200_000, 40, 4_000
 ENOUGH = 3  # shares that must have rows, of the four that a shuffle makes here
-SMALL = ("actives", "retention")  # a few rows, however many listeners they are about
+SMALL = ("actives", "retention", "app_event_fields")  # a few rows, however many listeners they are about
 LARGE = {t.name: t for t in TRANSFORMATIONS if t.name not in ("charts_weekly", "charts_yearly")}  # as the others
 
 TALLIES = pa.schema([("user_id", pa.string()), ("listens", pa.int64())])
@@ -50,6 +50,7 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     given = {
         "raw_listens": many_raw_listens(LISTENS, days=DAYS),
+        "raw_app_events": many_app_events(LISTENS // 4, days=DAYS),
         "lyrics": many_lyrics(TEXTS),
         "recordings": many_recordings(400),
     }

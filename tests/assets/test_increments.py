@@ -8,9 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assets.content.recordings import RECORDINGS
 from assets.derived import charts, names, plays
 from assets.derived.plays import PLAYS
-from assets.events import actives, activity, identities, listens, replaced_listens, sessions
+from assets.events import (
+    actives,
+    activity,
+    app_activity,
+    app_event_fields,
+    app_events,
+    identities,
+    listens,
+    replaced_listens,
+    sessions,
+)
+from assets.events.app_activity import APP_ACTIVITY
+from assets.events.app_events import APP_EVENTS
 from assets.events.listens import LISTENS
 from assets.events.replaced_listens import REPLACED_LISTENS
 from assets.events.sessions import SESSIONS
@@ -19,11 +32,14 @@ from resources.frame import Engine, Frame
 from resources.lake import Lake, Slice
 from tests import oracle, tables
 from tests.oracle import Row, assert_same, begin
-from tests.tables import CATALOGUE, LEAP, TRICKY_FEEDS, TRICKY_LISTENS, TRICKY_NAMES
+from tests.tables import CATALOGUE, LEAP, LENGTHS, TRICKY_APP_EVENTS, TRICKY_FEEDS, TRICKY_LISTENS, TRICKY_NAMES
 from tests.transformations import CHARTS, SESSIONS_OF_LISTENS, TRANSFORMATIONS, Span
 
 BY_NAME = {t.name: t for t in TRANSFORMATIONS}
 ASSETS = {
+    "app_events": app_events.app_events,
+    "app_event_fields": app_event_fields.app_event_fields,
+    "app_activity": app_activity.app_activity,
     "identities": identities.identities,
     "replaced_listens": replaced_listens.replaced_listens,
     "listens": listens.listens,
@@ -35,11 +51,17 @@ ASSETS = {
     "names": names.names,
     **{f"charts_{p.name}": asset for p, asset in zip(PERIODS, charts.charts, strict=False)},
 }
-TRICKY = {"identities": TRICKY_NAMES, "replaced_listens": TRICKY_FEEDS, "listens": TRICKY_FEEDS}
+APPS = ("app_events", "app_event_fields", "app_activity")
+TRICKY = dict.fromkeys(APPS, TRICKY_APP_EVENTS) | {
+    "identities": TRICKY_NAMES,
+    "replaced_listens": TRICKY_FEEDS,
+    "listens": TRICKY_FEEDS,
+}
 EVER = (date(1970, 1, 1), date(2200, 1, 1))  # beyond every row, with room for a month before
 ROLLUPS = (oracle.plays, oracle.artist_plays, oracle.names)
 LATELY = range(-4, 9)  # days after the newest listen: enough to look at of a table that has a row for every day
 RANDOM_DAYS = {
+    **dict.fromkeys(APPS, tables.app_events()),
     "identities": tables.names(),
     **dict.fromkeys(("replaced_listens", "listens"), tables.feeds()),
     "sessions": tables.evenings(),
@@ -95,6 +117,33 @@ def test_files_in_any_order_and_late_days_leave_what_all_at_once_leaves(
     assert_same(lake.scan("replaced", REPLACED_LISTENS).table(), replaced, REPLACED_LISTENS)
     assert_same(lake.scan("listens", LISTENS).table(), heard, LISTENS)
     assert_same(lake.scan("plays", PLAYS).table(), oracle.plays(heard), PLAYS)
+
+
+@settings(max_examples=5)
+@given(told=tables.app_events(), data=st.data())
+def test_application_events_late_and_sent_twice_leave_what_all_at_once_leaves(
+    told: list[Row], data: st.DataObject, local: Engine, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Each file makes only the days again that it can change, in any order."""
+    again = data.draw(st.lists(st.sampled_from(told), max_size=6)) if told else []
+    sent = [*told, *(r | {"import_id": "2", "file": "again.jsonl"} for r in again)]
+    lake = Lake(tmp_path_factory.mktemp("lake"))
+    arrived: list[Row] = []
+    for file in data.draw(st.permutations([sent[::3], sent[1::3], sent[2::3]])):
+        arrived += file
+        changed = {r["day"] for r in file}
+        for day in sorted(changed):
+            lake.replace("events", run("app_events", local, arrived, (day, day)), APP_EVENTS, Slice("day", day, day))
+        for day in sorted({day + timedelta(days=n) for day in changed for n in (-1, 0, 1)}):
+            near = Slice("day", day - timedelta(days=1), day + timedelta(days=1))
+            lengths = local.lift(tables.table(LENGTHS, RECORDINGS))
+            done = BY_NAME["app_activity"].run(
+                local.read(lake.scan("events", APP_EVENTS, near)), lengths, span=(day, day)
+            )
+            lake.replace("activity", done, APP_ACTIVITY, Slice("day", day, day))
+    events, known = BY_NAME["app_activity"].prepare(sent, EVER)
+    assert_same(lake.scan("events", APP_EVENTS).table(), events, APP_EVENTS)
+    assert_same(lake.scan("activity", APP_ACTIVITY).table(), oracle.app_activity(events, known, *EVER), APP_ACTIVITY)
 
 
 def make_day(lake: Lake, engine: Engine, raw: list[Row], day: date) -> None:

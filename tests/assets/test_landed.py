@@ -99,6 +99,20 @@ def test_the_days_of_dated_kinds_are_told_before_the_file_counts_as_in(tmp_path:
     assert told == [("events/raw_listens", [date(2020, 9, 13), date(2020, 9, 14)])]
 
 
+def test_application_events_are_a_kind_of_their_own_and_their_days_are_told(tmp_path: Path, lake: Lake) -> None:
+    told: list[tuple[str, list[date]]] = []
+    pressed = {"event": "play", "event_id": "1", "user_id": "bob", "timestamp": 1_600_090_000, "new": {"a": [1]}}
+    path = written(tmp_path / "a.bin", listen(0), pressed, pressed | {"timestamp": "1600090000", "event_id": 2})
+    row, _ = take(path, None, lake, NOW, lambda kind, days: told.append((kind.table, list(days))))
+    assert (row["listens"], row["app_events"], row["quarantined"]) == (1, 2, 0)
+    assert (row["first_day"], row["last_day"]) == (date(2020, 9, 13), date(2020, 9, 14))
+    assert told == [("events/raw_listens", [date(2020, 9, 13)]), ("events/raw_app_events", [date(2020, 9, 14)])]
+    assert [(r["event_id"], r["extra"]) for r in rows(lake, "events/raw_app_events")] == [
+        ("1", '{"new":{"a":[1]}}'),
+        ("2", '{"new":{"a":[1]}}'),
+    ]
+
+
 @pytest.mark.parametrize("commits", range(4))
 def test_a_take_that_breaks_off_after_any_commit_is_made_up_for(
     tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch, commits: int

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from assets.landed.together import seen
 from orchestration.arrivals import BYTES, FILES, LONGEST, PAUSE, SETTLED, Cursor, Tried, arrivals, collect, taken
 from orchestration.definitions import build
+from orchestration.jobs import touched
 from resources.lake import Lake
 from resources.landing import Landed, Landing
 from tests.orchestration.support import Row, rows
@@ -189,9 +190,9 @@ def listen(user: str, second: int, title: str = "Fugue") -> str:
     return json.dumps({"listened_at": 1_704_100_000 + second, "user_name": user, "track_metadata": said})
 
 
-def land(data: Path, name: str, *lines: str, age: int = 60) -> Path:
+def land(data: Path, name: str, *lines: str, age: int = 60, folder: str = "listens") -> Path:
     """A file lands, and was last written to so many seconds ago."""
-    path = data / "landing" / "listens" / name
+    path = data / "landing" / folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{line}\n" for line in lines))
     at = datetime.now(UTC).timestamp() - age
@@ -242,6 +243,24 @@ def test_what_lands_is_asked_for_once_and_taken_in(data: Path, platform: Platfor
     assert platform.requested() == []
     platform.cursor = None
     assert platform.requested() == []  # the ledger knows
+
+
+def pressed(user: str, second: int, event: str = "play") -> str:
+    return json.dumps({"event": event, "event_id": f"{second}", "user_id": user, "timestamp": 1_704_100_000 + second})
+
+
+def test_application_events_are_taken_in_from_their_own_folder_or_any_other(data: Path, platform: Platform) -> None:
+    land(data, "b.jsonl", pressed("ada", 2), listen("ada", 2))
+    land(data, "a.jsonl", pressed("bob", 1), "broken", pressed("bob", 90_000), folder="app_events")
+    (request,) = platform.requested()
+    told = platform.granted(request)
+    assert heard(data) == [("ada", "Fugue")]
+    found = sorted((r["user_id"], r["event_id"]) for r in rows(data, "events/raw_app_events"))
+    assert found == [("ada", "2"), ("bob", "1"), ("bob", "90000")]
+    assert [r["file"] for r in rows(data, "events/quarantine")] == ["a.jsonl"]
+    days = touched(platform.instance, told.run_id)[dg.AssetKey(["events", "raw_app_events"])]
+    assert days == {date(2024, 1, 1), date(2024, 1, 2)}
+    assert platform.requested() == []
 
 
 def test_one_bad_file_holds_up_no_other_and_is_told_of_once(data: Path, platform: Platform) -> None:

@@ -109,6 +109,8 @@ def test_an_imported_day_is_asked_for_with_all_that_is_made_of_it_and_its_neighb
         "events/replaced_listens": around("2011-03-05", 1, 1),
         **{name: around("2011-03-05", 1, 1) for name in PLAYS},
         "events/activity": around("2011-03-05", 1, 1),
+        "events/app_events": ["2011-03-05"],  # whose names may be known now
+        "events/app_activity": around("2011-03-05", 1, 1),
         "events/actives": around("2011-03-05", 1, 30),
         "events/sessions": around("2011-03-05", 2, 2),
         "derived/charts_daily": around("2011-03-05", 1, 2),
@@ -121,6 +123,18 @@ def test_an_imported_day_is_asked_for_with_all_that_is_made_of_it_and_its_neighb
         "derived/charts_yearly": ["2011-01-01", "2012-01-01"],
     }
     days.follow(longer)
+    assert days.look() == {}
+
+
+def test_a_day_of_application_events_is_asked_for_with_what_is_made_of_them_and_nothing_else(days: Days) -> None:
+    days.made("events/raw_app_events", "2011-03-05")
+    asked = days.look()
+    assert asked == {
+        "events/app_events": ["2011-03-05"],
+        "events/app_event_fields": ["2011-03-05"],
+        "events/app_activity": around("2011-03-05", 1, 1),
+    }
+    days.follow(asked)
     assert days.look() == {}
 
 

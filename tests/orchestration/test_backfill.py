@@ -52,6 +52,7 @@ IMPORTED = (
     "content/playlists",
     "events/feedback",
     "derived/lyrics_word_counts",
+    "events/raw_app_events",
     "events/raw_listens",
     "events/imports",
     "events/quarantine",

@@ -136,6 +136,25 @@ PLANTED = [
             ("more recordings than listens", "ascending", changed(recordings=1_000_000)),
             ("a last date before the first", "ascending", changed(last_date=date(2025, 2, 27))),
         ],
+        "events/app_events": [
+            UNIQUE,
+            COMPLETE,
+            ("an instant of the next day", "bounded", changed(at=NEXT_DAY)),
+            ("a row lost", "one_for_each", fewer),
+        ],
+        "events/app_event_fields": [
+            UNIQUE,
+            COMPLETE,
+            ("records made up", "totals", changed(field="timestamp")),
+        ],
+        "events/app_activity": [
+            UNIQUE,
+            COMPLETE,
+            ("an event too many", "totals", more("events")),
+            ("a row lost", "totals", fewer),
+            ("more completed than measured", "ascending", changed(completed=1_000_000)),
+            ("more skipped than ended", "ascending", changed(skipped=1_000_000)),
+        ],
         "events/actives": [
             UNIQUE,
             COMPLETE,

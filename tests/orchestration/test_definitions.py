@@ -37,11 +37,15 @@ GRAPH: Mapping[str, list[str]] = {
     "derived/plays": ["events/listens"],
     "events/feedback": [],
     "events/actives": ["events/activity"],
+    "events/app_activity": ["content/recordings", "events/app_events"],
+    "events/app_event_fields": ["events/raw_app_events"],
+    "events/app_events": ["events/identities", "events/raw_app_events"],
     "events/activity": ["content/recordings", "events/listens"],
     "events/identities": ["content/recordings", "events/raw_listens"],
     "events/imports": [],
     "events/listens": ["events/identities", "events/raw_listens", "events/replaced_listens"],
     "events/quarantine": [],
+    "events/raw_app_events": ["events/imports"],
     "events/raw_listens": ["events/imports"],
     "events/retention": ["events/activity"],
     "events/replaced_listens": ["events/identities", "events/raw_listens"],
@@ -64,10 +68,14 @@ CHECKS: Mapping[str, list[str]] = {
     "events/feedback": ["complete", "one_of", "unique"],
     "events/actives": ["ascending", "complete", "totals", "unique"],
     "events/activity": ["ascending", "complete", "totals", "unique"],
+    "events/app_activity": ["ascending", "complete", "totals", "unique"],
+    "events/app_event_fields": ["complete", "totals", "unique"],
+    "events/app_events": ["bounded", "complete", "one_for_each", "unique"],
     "events/identities": ["complete", "well_formed"],
     "events/imports": [],
     "events/listens": ["accounted", "bounded", "complete", "referential", "unique"],
     "events/quarantine": [],
+    "events/raw_app_events": [],
     "events/raw_listens": [],
     "events/retention": ["ascending", "complete", "unique"],
     "events/replaced_listens": ["complete", "unique"],
@@ -84,6 +92,9 @@ JOBS: Mapping[str, list[str]] = {
         "derived/names",
         "derived/plays",
         "events/activity",
+        "events/app_activity",
+        "events/app_event_fields",
+        "events/app_events",
         "events/identities",
         "events/listens",
         "events/replaced_listens",
@@ -97,6 +108,9 @@ JOBS: Mapping[str, list[str]] = {
         "derived/plays",
         "events/actives",
         "events/activity",
+        "events/app_activity",
+        "events/app_event_fields",
+        "events/app_events",
         "events/identities",
         "events/listens",
         "events/replaced_listens",
@@ -194,6 +208,15 @@ def test_the_daily_close_also_asks_for_days_that_a_killed_daemon_forgot() -> Non
     assert (forgotten.tags[RANGE_START], forgotten.tags[RANGE_END]) == ("2019-04-29", "2019-05-05")
 
 
+def test_the_daily_close_asks_for_forgotten_days_of_application_events_too() -> None:
+    with dg.instance_for_test() as instance:
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(["events", "raw_app_events"], partition="2019-05-01")
+        )
+        _, forgotten = closing(instance, datetime(2024, 3, 1, 1, 15, tzinfo=UTC))
+    assert (forgotten.tags[RANGE_START], forgotten.tags[RANGE_END]) == ("2019-04-29", "2019-05-03")
+
+
 def closing(instance: dg.DagsterInstance, tick: datetime) -> list[dg.RunRequest]:
     """What the daily close asks for."""
     repository = build("laptop").get_repository_def()
@@ -222,7 +245,7 @@ def test_runs_after_an_import_reach_as_far_as_the_tables_of_days_read() -> None:
 
 def test_every_asset_that_a_job_should_make_is_in_one() -> None:
     made = [name for job, names in JOBS.items() if job != "daily_close" for name in names]
-    assert sorted([*made, "events/raw_listens"]) == sorted(GRAPH)  # written by imports
+    assert sorted([*made, "events/raw_app_events", "events/raw_listens"]) == sorted(GRAPH)  # written by imports
     assert set(JOBS["daily_close"]) == {*JOBS["daily"], *JOBS["actives"], *JOBS["all_time"]}
 
 
@@ -241,10 +264,13 @@ def test_every_asset_says_what_it_is(environment: str) -> None:
             assert spec.metadata["partition_expr"] in {c.name for c in columns}, name
 
 
+PERSONAL = ("user_id", "listener", "raw", "creator", "extra")
+
+
 def test_columns_about_persons_are_marked() -> None:
     for spec in build("laptop").resolve_all_asset_specs():
         for column in spec.metadata["dagster/column_schema"].columns:
-            assert ("personal" in column.tags) == (column.name in ("user_id", "listener", "raw", "creator")), (
+            assert ("personal" in column.tags) == (column.name in PERSONAL), (
                 spec.key,
                 column,
             )

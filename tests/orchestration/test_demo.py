@@ -21,6 +21,7 @@ WRITTEN_BY_IMPORTS = (
     "events/feedback",
     "events/imports",
     "events/quarantine",
+    "events/raw_app_events",
     "events/raw_listens",
 )
 THROUGH_LAKE = [n for n in MADE if n not in WRITTEN_BY_IMPORTS]
@@ -57,6 +58,30 @@ def test_every_broken_or_misdated_record_is_in_quarantine_with_its_reason(laptop
     misdated = [r for r in held if "before 2002-10-01" in r["reason"] or "not come yet" in r["reason"]]
     negative = [r for r in held if r["reason"] == "timestamp is negative"]  # before 1970
     assert len(misdated) + len(negative) == summary.impossible
+
+
+def test_every_application_event_of_the_world_is_there_once_in_two_versions(laptop: World) -> None:
+    summary, found = laptop.summary, rows(laptop.data, "events/app_events")
+    assert summary.app_events_again
+    assert len(table(laptop.data, "events/raw_app_events")) == summary.app_events
+    assert len(found) == summary.app_events - summary.app_events_again
+    assert {r["schema_version"] for r in found} == {"1", "2"}
+    assert all(r["recording_id"] for r in found if r["event"] == "play")
+    assert sum(r["events"] for r in rows(laptop.data, "events/app_activity")) == len(found)
+    fields = {(r["field"], r["type"], r["outcome"]) for r in rows(laptop.data, "events/app_event_fields")}
+    versions = {("properties.position_ms", type_, "read") for type_ in ("integer", "string")}
+    assert fields >= versions | {("properties.shuffle", "boolean", "extra"), ("context.ip", "string", "personal")}
+
+
+def test_plays_that_programs_tell_of_end_as_the_listens_do(laptop: World) -> None:
+    """They are two accounts of one evening, by way of different tables."""
+    done = rows(laptop.data, "events/app_activity")
+    users = {r["user_id"] for r in done}
+    begun = sum(r["begun"] for r in done)
+    heard = [r for r in rows(laptop.data, "events/listens") if r["user_id"] in users]
+    assert begun == len(heard)
+    assert 0 < sum(r["skipped"] for r in done) < sum(r["ended"] for r in done) <= begun
+    assert 0 < sum(r["completed"] for r in done) < sum(r["measured"] for r in done)
 
 
 def test_the_catalogue_and_the_lyrics_are_whole(laptop: World) -> None:

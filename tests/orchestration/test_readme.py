@@ -10,6 +10,8 @@ import pytest
 
 from orchestration.definitions import build
 from resources.environments import ENVIRONMENTS
+from resources.sources.app_event import AppEvent
+from tests.exporting import read
 from tests.orchestration.conftest import World
 from tests.orchestration.support import PROJECT, Process, environ
 
@@ -54,6 +56,13 @@ def test_what_it_names_exists() -> None:
     assert [p for p in sorted(paths) if not (PROJECT / p).exists()] == []
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
     assert [p for p in links if not (PROJECT / p).exists()] == []
+
+
+def test_the_application_event_that_it_shows_is_one(tmp_path: Path) -> None:
+    (text,) = [text for kind, text in BLOCKS if kind == "json"]
+    (found,) = [r.found for r in read(tmp_path, text, listener=None)]
+    assert isinstance(found, AppEvent)
+    assert (found.event, found.user_id, found.position_ms, found.extra) == ("skip", "ada", 900, None)
 
 
 @pytest.fixture(scope="module")

@@ -175,6 +175,51 @@ def test_listens_have_the_shape_of_the_public_dump(landing: Path, clean: dict[st
     assert 0.88 < mapped / len(clean) < 0.92
 
 
+@pytest.fixture(scope="module")
+def pressed(landing: Path, summary: Summary) -> list[dict[str, Any]]:
+    """Application events as they arrive."""
+    return [event for file in sorted((landing / "app_events").iterdir()) for event in records(file)]
+
+
+def test_application_events_agree_with_the_listens(
+    pressed: list[dict[str, Any]], summary: Summary, clean: dict[str, tuple[int, dict[str, Any]]]
+) -> None:
+    assert len(pressed) == summary.app_events
+    assert len({event["event_id"] for event in pressed}) == summary.app_events - summary.app_events_again
+    users = {event["user_id"] for event in pressed}
+    assert len(users) == 24
+    heard = {(listen["user_name"], listen["timestamp"]) for _, listen in clean.values() if listen["user_name"] in users}
+    begun = {
+        (e["user_id"], when(e)) for e in pressed if e["event"] == "play" and int(e["properties"]["position_ms"]) == 0
+    }
+    assert begun == heard
+    assert {e["event"] for e in pressed} == {
+        *("play", "pause", "seek", "skip", "like", "dislike", "search", "add_to_playlist", "page_view")
+    }
+
+
+def when(event: dict[str, Any]) -> float:
+    """The second at which an event happened, as either version tells it."""
+    at = event["timestamp"]
+    return at / 1000 if event["schema_version"] == 2 else datetime.fromisoformat(at).timestamp()
+
+
+def test_the_second_version_of_the_program_writes_times_and_positions_otherwise(pressed: list[dict[str, Any]]) -> None:
+    kinds = {
+        (
+            e["schema_version"],
+            type(e["timestamp"]),
+            type(e["properties"].get("position_ms", 0)),
+            "network" in e["context"],
+        )
+        for e in pressed
+        if "position_ms" in e["properties"]
+    }
+    assert kinds == {(1, str, int, False), (2, int, str, True)}
+    newer = [when(e) for e in pressed if e["schema_version"] == 2]
+    assert START + 7 * DAY <= min(newer) < START + 8 * DAY
+
+
 def test_recordings_have_the_shape_of_musicbrainz_and_say_what_is_invented(landing: Path, summary: Summary) -> None:
     found = records(landing / "recordings" / "sandbox.jsonl")
     assert len(found) == summary.recordings and summary.works >= 1_000

@@ -1,0 +1,115 @@
+"""Application events: what people did in a program (play, pause, like, search), each event once.
+
+A program sends an event again until it knows that it arrived: an event is known by whose it is, the UTC day on which it
+happened and its id, so that it counts once in whatever files and on whatever days it comes. Of records that differ, the
+earliest by its own time is kept. The rule is local to a day: an id that a program gives to events of two days is two
+events, as one that is set right over midnight is.
+
+Which recording an event is about: the MBID it tells, else what `identities` decided of such names, which it does of all
+names under which something was listened to that day. The others have none here, and keep their names.
+
+Events are no listens, and none is made of them: a program that tells of its plays here submits them as listens too, to
+whichever service its listener has chosen, and a play would count twice.
+"""
+
+import re
+
+import dagster as dg
+import narwhals as nw
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assets.checks import bounded, complete, one_for_each, unique
+from assets.events.identities import SUBMITTED, identify
+from assets.partitions import DAILY
+from resources.columns import INSTANT, column, declare
+from resources.frame import Frame
+
+APP_EVENTS = pa.schema(
+    [
+        column("day", pa.date32(), "UTC day on which it happened"),
+        column("user_id", pa.string(), "who did it", personal=True),
+        column("at", INSTANT, "when it happened, by the program's clock", unit="UTC"),
+        column("event", pa.string(), "what was done: play, add_to_playlist, …, or another name, spelt alike"),
+        column("event_id", pa.string(), "the program's own id of it, else half a SHA-256 of all that it says"),
+        column("recording_id", pa.string(), "MusicBrainz recording, else what the names were heard as", null=True),
+        column("artist_name", pa.string(), "artist credit as submitted", null=True),
+        column("recording_name", pa.string(), "title as submitted", null=True),
+        column("position_ms", pa.int64(), "place in the recording; where a seek leaves from", unit="ms", null=True),
+        column("to_ms", pa.int64(), "place in the recording at which a seek arrives", unit="ms", null=True),
+        column("query", pa.string(), "what was searched for", null=True),
+        column("playlist", pa.string(), "the playlist to which it was added", null=True),
+        column("page", pa.string(), "the page that was viewed", null=True),
+        column("client", pa.string(), "program that submitted it", null=True),
+        column("client_version", pa.string(), "its version", null=True),
+        column("schema_version", pa.string(), "version of the record, where it tells", null=True),
+        column("extra", pa.string(), "what no column holds, as JSON", null=True, personal=True),
+    ]
+)
+KEY = ["day", "user_id", "event_id"]
+ARRIVAL = ["import_id", "file", "record"]
+TOLD = ["artist_name", "recording_name", "recording_mbid"]
+OWN = [n for n in APP_EVENTS.names if n not in (*TOLD, "recording_id")]
+NAMED = pa.schema(
+    [
+        *(APP_EVENTS.field(n) for n in OWN),
+        *zip(ARRIVAL, (pa.string(), pa.string(), pa.int64()), strict=True),
+        *((n, pa.string()) for n in SUBMITTED),
+    ]
+)
+HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+BETWEEN = re.compile(r"[\W_]+")
+
+
+def spelt_alike(event: str) -> str:
+    """The name of an event in small letters and underscores: "Add to Playlist" and "addToPlaylist" are one."""
+    return BETWEEN.sub("_", HUMP.sub("_", event).casefold()).strip("_") or event
+
+
+def tell_names(raw: pa.Table) -> pa.Table:
+    """Each raw event with its name spelt as all are, and what it tells to know a recording by."""
+    events = raw["event"].combine_chunks().dictionary_encode()
+    names = pa.array([spelt_alike(e) for e in events.dictionary.to_pylist()], pa.string()).take(events.indices)
+    told = {n: pc.fill_null(raw[n], "") if n in TOLD else pa.repeat("", len(raw)) for n in SUBMITTED}
+    columns = {"event": names, **told}
+    return pa.table([columns[n] if n in columns else raw[n] for n in NAMED.names], NAMED)
+
+
+def once(named: nw.LazyFrame) -> nw.LazyFrame:
+    """Each event once: of those with one id the earliest."""
+    kept = named.unique(KEY, keep="first", order_by=["at", *ARRIVAL])
+    return kept.select(*(n for n in NAMED.names if n not in ARRIVAL))
+
+
+def about(events: nw.LazyFrame) -> nw.LazyFrame:
+    """Events with the recording they are about, if that is known."""
+    told = {n: nw.when(nw.col(n) != "").then(nw.col(n)) for n in TOLD}
+    rows = events.with_columns(**told)
+    mbid = nw.col("recording_mbid")
+    found = nw.when(mbid.is_null()).then(nw.col("recording_id")).otherwise(mbid)
+    return rows.with_columns(recording_id=found).select(APP_EVENTS.names)
+
+
+@dg.asset(
+    key_prefix="events",
+    ins={
+        "raw_app_events": dg.AssetIn(["events", "raw_app_events"]),
+        "identities": dg.AssetIn(["events", "identities"]),
+    },
+    partitions_def=DAILY,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    metadata=declare(APP_EVENTS, slices="day", order=["day", "user_id", "at"]),
+)
+def app_events(raw_app_events: Frame, identities: Frame) -> Frame:
+    """What people did in their programs, each event once, by the UTC day it happened."""
+    needed = raw_app_events.select(*OWN, *TOLD, *ARRIVAL)
+    named = needed.map(tell_names, schema=NAMED, kernel="arrow")
+    return identify(named.per(KEY, once), identities, "recording_id").map(about)
+
+
+checks = [
+    unique(app_events, *KEY),
+    complete(app_events, APP_EVENTS),
+    bounded(app_events, "at"),
+    one_for_each(app_events, dg.AssetKey(["events", "raw_app_events"]), NAMED, *KEY),
+]
