@@ -10,6 +10,7 @@ import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
 from assets.events.actives import MONTH
+from assets.landed.kinds import KINDS
 from assets.partitions import DAILY, DAY, PERIODS, Period
 from orchestration.pulls import pull_listens
 from orchestration.upkeep import upkeep
@@ -33,15 +34,21 @@ DATED = (DAY, ACTIVES, *PERIODS[1:])  # what jobs make a partition of at a time,
 LONGER = {"actives": dg.AssetSelection.assets(["events", "actives"])} | {
     p.name: dg.AssetSelection.assets(["derived", f"charts_{p.name}"]) for p in PERIODS[1:]
 }
-RAW = dg.AssetKey(["events", "raw_listens"])
-EVER = dg.AssetSelection.assets(["derived", "charts_all_time"], ["events", "retention"], ["events", "streaks"])
+LISTENS = dg.AssetKey(["events", "raw_listens"])
+RAW = {kind.key for kind in KINDS if kind.dated}
+EVER = dg.AssetSelection.assets(
+    ["derived", "charts_all_time"],
+    *(["events", name] for name in ("retention", "streaks", "follows", "friendships", "taggings")),
+)
 DAYS = reduce(sub, [IMPORTED, CONTENT, EVER, *LONGER.values()], dg.AssetSelection.all(include_sources=False))
 
 import_listens = dg.define_asset_job(
     "import_listens", IMPORTED, description="Files of one listener, or (with none named) what is in the landing folder."
 )
 content = dg.define_asset_job("content", CONTENT, description="The catalogue and lyrics, from the landing folder.")
-daily = dg.define_asset_job("daily", DAYS, description="Listens, sessions, activity, plays and charts of days.")
+daily = dg.define_asset_job(
+    "daily", DAYS, description="Listens, sessions, activity, plays, charts, posts and shares of days."
+)
 longer = {
     name: dg.define_asset_job(
         name, selection, description="Active listeners." if name == "actives" else f"Charts, {name}."
@@ -51,7 +58,8 @@ longer = {
 all_time = dg.define_asset_job(
     "all_time",
     EVER,
-    description="Charts of all time, retention and streaks. They read all history: in the queue all else goes first.",
+    description="Charts of all time, retention, streaks, follows, friendships and taggings."
+    " They read all history: in the queue all else goes first.",
     tags={CUMULATIVE: "yes", PRIORITY: "-1"},
 )
 
@@ -59,21 +67,25 @@ JOBS: list[Any] = [pull_listens, import_listens, content, daily, *longer.values(
 
 
 def touched(instance: dg.DagsterInstance, run_id: str) -> set[date]:
-    """The days that a run imported."""
+    """The days of which a run imported listens."""
     logs = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
     told = [e.dagster_event.materialization for e in logs if e.dagster_event]
-    return {date.fromisoformat(m.partition) for m in told if m.asset_key == RAW and m.partition}
+    return {date.fromisoformat(m.partition) for m in told if m.asset_key == LISTENS and m.partition}
 
 
-def owed(instance: dg.DagsterInstance, job: dg.JobDefinition) -> set[date]:
+def owed(instance: dg.DagsterInstance, job: dg.JobDefinition, graph: BaseAssetGraph[Any]) -> set[date]:
     """The days, up to today, imported since a job made all its tables of them, however its last run ended.
 
-    Each job answers for itself: one that fails again and again costs the others nothing.
+    Each job answers for itself: one that fails again and again costs the others nothing. A table is owed what was
+    imported into those it is made of.
     """
     period, today = next((p for p in DATED if p.name == job.name), None), datetime.now(UTC).date()
-    told = {day: at for day, at in _newest(instance, RAW).items() if day <= today}
+    imported = {key: _newest(instance, key) for key in RAW}
     found: set[date] = set()
     for key in job.asset_layer.executable_asset_keys:
+        told: dict[date, int] = {}
+        for source in RAW & graph.get_ancestor_asset_keys(key):
+            told |= {day: max(at, told.get(day, 0)) for day, at in imported[source].items() if day <= today}
         if period:
             made = _newest(instance, key)
             found |= {day for day, at in told.items() if at > made.get(period.first(day), 0)}

@@ -58,7 +58,7 @@ class Runner:
 
     def owed(self, job: str) -> set[date]:
         """The days imported since a job made all its tables of them."""
-        return owed(self.instance, self.defs.resolve_job_def(job))
+        return owed(self.instance, self.defs.resolve_job_def(job), self.defs.resolve_asset_graph())
 
     def run(
         self,

@@ -38,7 +38,7 @@ def close_day(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     yield dg.RunRequest(run_key=day.isoformat(), partition_key=day.isoformat())
     assert context.repository_def
     job = context.repository_def.get_job(daily.name)
-    for first, last in stretches(d for d in owed(context.instance, job) if d < day):
+    for first, last in stretches(d for d in owed(context.instance, job, context.repository_def.asset_graph) if d < day):
         yield dg.RunRequest(
             run_key=f"{day}-{first}",
             asset_selection=sorted(job.asset_layer.executable_asset_keys),

@@ -9,10 +9,11 @@ from pathlib import Path
 import dagster as dg
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ARRIVING = ("listens", "social")  # the folders whose files are taken in as they arrive; which is which, content tells
 
 
 class Landing(dg.ConfigurableResource):
-    """Files by kind ("listens", "recordings", "lyrics"), as they were handed in."""
+    """Files by kind ("listens", "social", "recordings", "lyrics"), as they were handed in."""
 
     root: str
 
@@ -21,14 +22,15 @@ class Landing(dg.ConfigurableResource):
         folder = Path(self.root, kind)
         return sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
 
-    def lying(self, kind: str) -> "list[Landed]":
-        """The same files as they lie there now, without opening one; some may be gone the next moment."""
+    def lying(self, *kinds: str) -> "list[Landed]":
+        """The same files of some kinds as they lie there now, none opened; some may be gone the next moment."""
         found = []
-        for place, folders, files in os.walk(Path(self.root, kind), followlinks=True):
-            folders.sort()
-            for name in files:
-                if not name.startswith(".") and (landed := self.look(Path(place, name))):
-                    found.append(landed)
+        for kind in kinds:
+            for place, folders, files in os.walk(Path(self.root, kind), followlinks=True):
+                folders.sort()
+                for name in files:
+                    if not name.startswith(".") and (landed := self.look(Path(place, name))):
+                        found.append(landed)
         return found
 
     def look(self, path: Path) -> "Landed | None":
@@ -67,14 +69,3 @@ class Landed:
     def modified_at(self) -> datetime:
         """When it was last written to."""
         return EPOCH + timedelta(microseconds=self.modified)
-
-
-def within(folder: Path) -> list[Path]:
-    """The files of a folder that a person names, in the order of their names: links are not followed, and what begins
-    with a dot is left out."""
-    found = []
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        paths = (Path(place, f) for f in files if not f.startswith("."))
-        found += [p for p in paths if p.is_file() and not p.is_symlink()]
-    return sorted(found)

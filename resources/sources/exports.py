@@ -6,15 +6,18 @@ bytes.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
 
 from resources.sources import (
+    activitystreams,
     archive,
     csv_records,
+    hetrec,
     jspf,
     lastfm,
     lastfm_csv,
@@ -32,11 +35,18 @@ from resources.sources import (
 from resources.sources.archive import Member, NoExport, fingerprint
 from resources.sources.json_records import CUT, UNENDED, Record, records
 from resources.sources.listen import Listen, Malformed, Nameless, PassedOver, Read, untimely
+from resources.sources.social import Post, Relation, Share
 
-__all__ = ["FORMATS", "GIVE", "Format", "NoExport", "fingerprint", "read"]
+__all__ = ["FORMATS", "GIVE", "Format", "NoExport", "fingerprint", "read", "whole"]
 
 SNIFFED = 100  # records, good or broken, in which one of a format must turn up
 HEAD = 1 << 16  # bytes by which layouts are told apart
+TIMES = {
+    Listen: "listened_at",
+    Relation: "happened_at",
+    Post: "posted_at",
+    Share: "shared_at",
+}  # which must be possible
 
 
 class Format(Protocol):
@@ -63,6 +73,8 @@ FORMATS: tuple[Format, ...] = (
     lastfm_csv,
     maloja,
     jspf,
+    activitystreams,
+    hetrec,
 )
 """Of two that recognise a record, the first reads it."""
 GIVE = f"give {' or '.join(format_.EXPORT for format_ in FORMATS)}, as downloaded"
@@ -76,8 +88,10 @@ def read(path: Path, listener: str | None, now: datetime, name: str | None = Non
     """
     listener = listener.strip() if listener else None
     name, exports, damaged = archive.shown(name or path.name), 0, []
+    # Looked up in the archive once more, and only where something in it refers to what else it holds.
+    names = cache(lambda: hetrec.names(archive.members(path, name)))
     for member in archive.members(path, name):
-        found, format_ = _sniff(_records(member), listener, member.name)
+        found, format_ = _sniff(_records(member, names), listener, member.name)
         if format_:
             exports += 1
             yield from _reads(member, found, format_, listener, now)
@@ -90,9 +104,24 @@ def read(path: Path, listener: str | None, now: datetime, name: str | None = Non
     yield from damaged
 
 
-def _records(member: Member) -> Iterator[Record]:
-    """The records of a file, however they lie in it."""
+def whole(folder: Path) -> bool:
+    """Whether the files of a folder refer to one another, so that they are one export."""
+    return any(hetrec.headings(_beginning(file)) for file in archive.within(folder))
+
+
+def _beginning(file: Path) -> bytes:
+    try:
+        with archive.opened(file) as stream:
+            return stream.read(hetrec.HEAD)
+    except archive.Unreadable:
+        return b""  # told when it is read
+
+
+def _records(member: Member, names: Callable[[], hetrec.Names]) -> Iterator[Record]:
+    """The records of a file, however they lie in it; `names` looks up what those are called that others refer to."""
     head = member.peek(HEAD)
+    if headings := hetrec.headings(head):
+        return hetrec.records(member, headings, names())
     if head.startswith(parquet_records.MAGIC):
         return parquet_records.records(member, listenbrainz_spark.COLUMNS)
     if xspf.recognise(head):
@@ -151,7 +180,7 @@ def _reads(
             format_ = _format(record, format_) or format_
             try:
                 told_of = format_.parse(record.value, listener)
-                reason = untimely(told_of.listened_at, now) if isinstance(told_of, Listen) else None
+                reason = _untimely(told_of, now)
             except PassedOver as other:
                 passed_over = str(other)
             except Malformed as malformed:
@@ -164,6 +193,13 @@ def _reads(
         yield Read(member.name, number, reason=reason, raw=personal.cut(_text(record)))
     if member.damage and not told:
         yield Read(member.name, number + 1, reason=member.damage, raw="")
+
+
+def _untimely(told_of: object, now: datetime) -> str | None:
+    """Why what is told of cannot have been then, if so."""
+    field = TIMES.get(type(told_of))
+    at = getattr(told_of, field) if field else None
+    return untimely(at, now, field.replace("_", " ")) if field and at else None
 
 
 def _text(record: Record) -> str:
