@@ -21,10 +21,19 @@ from resources.engines.pandas import PandasEngine
 from resources.frame import Engine, Frame, conform
 from resources.lake import Lake, write_files
 from tests.oracle import begin
-from tests.tables import LEAP, many_lyrics, many_raw_listens, many_recordings
+from tests.tables import (
+    LEAP,
+    many_lyrics,
+    many_posts,
+    many_raw_listens,
+    many_recordings,
+    many_relations,
+    many_shares,
+    many_taggings,
+)
 from tests.transformations import TRANSFORMATIONS, Span, Transformation
 
-LISTENS, DAYS, TEXTS = 200_000, 40, 4_000
+LISTENS, DAYS, TEXTS, SOCIAL = 200_000, 40, 4_000, 30_000
 ENOUGH = 3  # shares that must have rows, of the four that a shuffle makes here
 SMALL = ("actives", "retention")  # a few rows, however many listeners they are about
 LARGE = {t.name: t for t in TRANSFORMATIONS if t.name not in ("charts_weekly", "charts_yearly")}  # as the others
@@ -52,6 +61,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         "raw_listens": many_raw_listens(LISTENS, days=DAYS),
         "lyrics": many_lyrics(TEXTS),
         "recordings": many_recordings(400),
+        "relations": many_relations(SOCIAL),
+        "raw_shares": many_shares(SOCIAL),
+        "raw_posts": many_posts(SOCIAL),
+        "raw_taggings": many_taggings(SOCIAL),
     }
     found = World(Lake(tmp_path_factory.mktemp("lake")), {name: table.schema for name, table in given.items()})
     with patch.object(resources.lake, "FILE_ROWS", 20_000):  # many files, as of many days

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from assets.derived import charts, names, plays
 from assets.derived.plays import PLAYS
-from assets.events import actives, activity, identities, listens, replaced_listens, sessions
+from assets.events import actives, activity, identities, listens, posts, replaced_listens, sessions, shares
 from assets.events.listens import LISTENS
 from assets.events.replaced_listens import REPLACED_LISTENS
 from assets.events.sessions import SESSIONS
@@ -19,7 +19,15 @@ from resources.frame import Engine, Frame
 from resources.lake import Lake, Slice
 from tests import oracle, tables
 from tests.oracle import Row, assert_same, begin
-from tests.tables import CATALOGUE, LEAP, TRICKY_FEEDS, TRICKY_LISTENS, TRICKY_NAMES
+from tests.tables import (
+    CATALOGUE,
+    LEAP,
+    TRICKY_FEEDS,
+    TRICKY_LISTENS,
+    TRICKY_NAMES,
+    TRICKY_POSTS,
+    TRICKY_SHARES,
+)
 from tests.transformations import CHARTS, SESSIONS_OF_LISTENS, TRANSFORMATIONS, Span
 
 BY_NAME = {t.name: t for t in TRANSFORMATIONS}
@@ -33,9 +41,17 @@ ASSETS = {
     "plays": plays.plays,
     "artist_plays": plays.artist_plays,
     "names": names.names,
+    "posts": posts.posts,
+    "shares": shares.shares,
     **{f"charts_{p.name}": asset for p, asset in zip(PERIODS, charts.charts, strict=False)},
 }
-TRICKY = {"identities": TRICKY_NAMES, "replaced_listens": TRICKY_FEEDS, "listens": TRICKY_FEEDS}
+TRICKY = {
+    "identities": TRICKY_NAMES,
+    "replaced_listens": TRICKY_FEEDS,
+    "listens": TRICKY_FEEDS,
+    "posts": TRICKY_POSTS,
+    "shares": TRICKY_SHARES,
+}
 EVER = (date(1970, 1, 1), date(2200, 1, 1))  # beyond every row, with room for a month before
 ROLLUPS = (oracle.plays, oracle.artist_plays, oracle.names)
 LATELY = range(-4, 9)  # days after the newest listen: enough to look at of a table that has a row for every day
@@ -44,6 +60,8 @@ RANDOM_DAYS = {
     **dict.fromkeys(("replaced_listens", "listens"), tables.feeds()),
     "sessions": tables.evenings(),
     "actives": tables.habits(),
+    "posts": tables.posts(),
+    "shares": tables.shares(),
     **dict.fromkeys(("activity", "plays", "artist_plays", "names"), tables.listens()),
     **{t.name: t.drawn.map(lambda drawn: drawn[0]) for t in CHARTS.values()},
 }
