@@ -4,6 +4,7 @@ import random
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -305,7 +306,7 @@ def posts() -> st.SearchStrategy[list[Row]]:
     row = st.fixed_dictionaries(
         {
             "when": instants([LEAP, LEAP + timedelta(days=1)]),
-            "name": st.one_of(st.none(), st.sampled_from((*SPELT, *zip(TITLES, TITLES[1:], strict=False)))),
+            "name": st.one_of(st.none(), st.sampled_from((*SPELT, *pairwise(TITLES)))),
             "recording_mbid": st.sampled_from((None, None, None, "m1", "m2")),
             "told_at": st.sampled_from([at(LEAP, 60 * n) for n in range(2, 5)]),
             "post_id": st.sampled_from(IDS),

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from resources.sandbox import catalogue, performers
+from resources.sandbox import catalogue, performers, social
 from resources.sandbox.listeners import ZONES, Bools, Ints, Listens, Population, epoch, population, simulate
 from resources.sandbox.performers import INVENTED, Recording
 
@@ -43,6 +43,7 @@ class Summary:
     duplicates: int
     malformed: int
     impossible: int
+    posts: int
     files: tuple[Path, ...]
 
 
@@ -82,6 +83,7 @@ def write(landing: Path, *, first_day: date, days: int = 14, seed: int = 7, list
     - `recordings/sandbox.jsonl`: MusicBrainz WS/2 recordings, one a line.
     - `lyrics/sandbox.jsonl`: LRCLIB records, one for each recording of a work with open lyrics.
     - `listens/sandbox-<day>.listens`: ListenBrainz's public dump lines, by the UTC day and in the order of arrival.
+    - `social/sandbox-<day>.jsonl`: ActivityStreams activities, by the UTC day.
 
     Listens begin in the UTC days from `first_day`, `days` of them; what arrives later than that is in the last file.
     Each file appears whole or not at all; files of other days are left alone.
@@ -93,11 +95,18 @@ def write(landing: Path, *, first_day: date, days: int = 14, seed: int = 7, list
         _publish(landing / "recordings" / "sandbox.jsonl", map(_json, map(_musicbrainz, recordings))),
         _publish(landing / "lyrics" / "sandbox.jsonl", map(_json, _lrclib(recordings))),
     ]
-    bounds = np.searchsorted(world.arrived, start + DAY * np.arange(days + 1))
+    midnights = start + DAY * np.arange(days + 1)
+    rng = np.random.default_rng([seed, 4])
+    told = social.activities(world.people, recordings, listens, start, start + days * DAY, rng)
+    said = np.searchsorted([at for at, _ in told], midnights)
+    bounds = np.searchsorted(world.arrived, midnights)
     for n in range(days):
         today = slice(bounds[n], bounds[n + 1])
         lines = _lines(world, world.row[today], kind[today])
-        files.append(_publish(landing / "listens" / f"sandbox-{first_day + timedelta(days=n)}.listens", lines))
+        day = first_day + timedelta(days=n)
+        files.append(_publish(landing / "listens" / f"sandbox-{day}.listens", lines))
+        activities = (_json(what) for _, what in told[said[n] : said[n + 1]])
+        files.append(_publish(landing / "social" / f"sandbox-{day}.jsonl", activities))
     return Summary(
         works=len({recording.work.id for recording in recordings}),
         recordings=len(recordings),
@@ -108,6 +117,7 @@ def write(landing: Path, *, first_day: date, days: int = 14, seed: int = 7, list
         duplicates=int((kind == AGAIN).sum()),
         malformed=int((kind == BROKEN).sum()),
         impossible=int((kind == MISDATED).sum()),
+        posts=len({what["id"] for _, what in told if what["id"].endswith("/activity")}),
         files=tuple(files),
     )
 
