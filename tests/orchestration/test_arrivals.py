@@ -189,9 +189,9 @@ def listen(user: str, second: int, title: str = "Fugue") -> str:
     return json.dumps({"listened_at": 1_704_100_000 + second, "user_name": user, "track_metadata": said})
 
 
-def land(data: Path, name: str, *lines: str, age: int = 60) -> Path:
+def land(data: Path, name: str, *lines: str, age: int = 60, folder: str = "listens") -> Path:
     """A file lands, and was last written to so many seconds ago."""
-    path = data / "landing" / "listens" / name
+    path = data / "landing" / folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{line}\n" for line in lines))
     at = datetime.now(UTC).timestamp() - age
@@ -242,6 +242,17 @@ def test_what_lands_is_asked_for_once_and_taken_in(data: Path, platform: Platfor
     assert platform.requested() == []
     platform.cursor = None
     assert platform.requested() == []  # the ledger knows
+
+
+def test_what_a_social_network_tells_is_taken_in_as_listens_are(data: Path, platform: Platform) -> None:
+    follow = {"type": "Follow", "actor": "ada", "object": "bob", "published": "2024-01-01T12:00:00Z"}
+    land(data, "a.jsonl", json.dumps(follow), folder="social")
+    land(data, "b.jsonl", listen("bob", 1))
+    (request,) = platform.requested()
+    platform.granted(request)
+    assert [(r["user_id"], r["other_id"]) for r in rows(data, "events/relations")] == [("ada", "bob")]
+    assert heard(data) == [("bob", "Fugue")]
+    assert platform.requested() == []
 
 
 def test_one_bad_file_holds_up_no_other_and_is_told_of_once(data: Path, platform: Platform) -> None:
