@@ -53,6 +53,10 @@ IMPORTED = (
     "events/feedback",
     "derived/lyrics_word_counts",
     "events/raw_listens",
+    "events/raw_posts",
+    "events/raw_shares",
+    "events/raw_taggings",
+    "events/relations",
     "events/imports",
     "events/quarantine",
 )
