@@ -103,8 +103,10 @@ def _named(context: dg.AssetExecutionContext, path: Path, taking: Taking) -> lis
 
     A folder whose files refer to one another is one export, as its zip would be.
     """
-    if not path.is_dir() or whole(path):
+    if not path.is_dir():
         return [_told(context, *taking(path))]
+    if whole(path):
+        return [_told(context, *taking(path, name=path.resolve().name))]
     found = []
     for file in within(path):
         try:
