@@ -33,7 +33,10 @@ def demo() -> None:
         shutil.rmtree(data / folder, ignore_errors=True)
     print("The sandbox writes two weeks of listening to public-domain tunes ...", flush=True)
     told = world.write(data / "landing", first_day=DEMO_FIRST_DAY, days=DEMO_DAYS)
-    print(f"  {told.works:,} works, {told.recordings:,} recordings, {told.listens:,} listens", flush=True)
+    print(
+        f"  {told.works:,} works, {told.recordings:,} recordings, {told.listens:,} listens, {told.posts:,} posts",
+        flush=True,
+    )
     runner.run("content")
     runner.take({})
     print(f"\n{runner.progress.table()}\n\nAll of it took {time.monotonic() - began:.0f} s. Where to look next:")

@@ -21,7 +21,7 @@ from assets.landed.together import seen
 from orchestration.jobs import BY_HAND, PRIORITY, import_listens
 from resources.environments import data_folder
 from resources.lake import Lake
-from resources.landing import IMPORTED, Landed, Landing
+from resources.landing import ARRIVING, Landed, Landing
 
 SETTLED = 2_000_000  # microseconds: who writes a file in place pauses for less; one that goes on is taken in again
 FILES, BYTES = 2_000, 256_000_000  # in a run, at most: about a minute's work, and what lands next waits for it
@@ -118,14 +118,14 @@ def taken(lake: Lake) -> set[Landed]:
     job=import_listens,
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=5,
-    description="Files that land are taken in: listens, application events, feedback and playlists.",
+    description="Files that land are taken in: listens, feedback, playlists, application events, a social network's.",
 )
 def arrivals(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Ask for one run at a time, for the files that no run has taken in."""
     landing = Landing(root=str(data_folder() / "landing"))
     now = int(time.time() * 1_000_000)
     batch, cursor = collect(
-        landing.lying(*IMPORTED),
+        landing.lying(*ARRIVING),
         taken(Lake(data_folder() / "lake")),
         Cursor.read(context.cursor),
         now,

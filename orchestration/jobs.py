@@ -35,7 +35,10 @@ LONGER = {"actives": dg.AssetSelection.assets(["events", "actives"])} | {
     p.name: dg.AssetSelection.assets(["derived", f"charts_{p.name}"]) for p in PERIODS[1:]
 }
 LANDED = {kind.key for kind in KINDS if kind.dated}  # the tables that imports tell of day by day
-EVER = dg.AssetSelection.assets(["derived", "charts_all_time"], ["events", "retention"], ["events", "streaks"])
+EVER = dg.AssetSelection.assets(
+    ["derived", "charts_all_time"],
+    *(["events", name] for name in ("retention", "streaks", "follows", "friendships", "taggings")),
+)
 DAYS = reduce(sub, [IMPORTED, CONTENT, EVER, *LONGER.values()], dg.AssetSelection.all(include_sources=False))
 
 import_listens = dg.define_asset_job(
@@ -43,7 +46,9 @@ import_listens = dg.define_asset_job(
 )
 content = dg.define_asset_job("content", CONTENT, description="The catalogue and lyrics, from the landing folder.")
 daily = dg.define_asset_job(
-    "daily", DAYS, description="Listens, sessions, activity, application events, plays and charts of days."
+    "daily",
+    DAYS,
+    description="Listens, sessions, activity, plays, charts, application events, posts and shares of days.",
 )
 longer = {
     name: dg.define_asset_job(
@@ -54,7 +59,8 @@ longer = {
 all_time = dg.define_asset_job(
     "all_time",
     EVER,
-    description="Charts of all time, retention and streaks. They read all history: in the queue all else goes first.",
+    description="Charts of all time, retention, streaks, follows, friendships and taggings."
+    " They read all history: in the queue all else goes first.",
     tags={CUMULATIVE: "yes", PRIORITY: "-1"},
 )
 
@@ -78,7 +84,8 @@ def landed(graph: BaseAssetGraph[Any], keys: Iterable[dg.AssetKey]) -> set[dg.As
 def owed(instance: dg.DagsterInstance, graph: BaseAssetGraph[Any], job: dg.JobDefinition) -> set[date]:
     """The days, up to today, imported since a job made all its tables of them, however its last run ended.
 
-    Each job answers for itself: one that fails again and again costs the others nothing.
+    Each job answers for itself: one that fails again and again costs the others nothing. A table is owed what was
+    imported into those it is made of.
     """
     period, today = next((p for p in DATED if p.name == job.name), None), datetime.now(UTC).date()
     newest = {key: [(day, at) for day, at in _newest(instance, key).items() if day <= today] for key in LANDED}

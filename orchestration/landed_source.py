@@ -21,7 +21,7 @@ from pyspark.sql.streaming.datasource import ReadLimit, ReadMaxFiles, SupportsTr
 from assets.landed.travelling import TRAVELLING, travelling
 from orchestration.arrivals import Cursor, collect, taken
 from resources.lake import Lake
-from resources.landing import EPOCH, IMPORTED, Landed, Landing
+from resources.landing import ARRIVING, EPOCH, Landed, Landing
 
 Offset = dict[str, Any]  # "at": when it was made, in microseconds since 1970; "files": path, bytes, modified of each
 
@@ -84,4 +84,4 @@ class LandedReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         return Landing(root=str(self._data / "landing"))
 
     def _lying(self) -> list[Landed]:
-        return self._landing().lying(*IMPORTED)
+        return self._landing().lying(*ARRIVING)

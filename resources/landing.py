@@ -10,12 +10,12 @@ from pathlib import Path
 import dagster as dg
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-IMPORTED = ("app_events", "listens")
-"""The folders whose files imports take in. A folder is only a place: what is in a file, its content tells."""
+ARRIVING = ("app_events", "listens", "social")
+"""The folders whose files are taken in as they arrive. A folder is a place; what is in a file, its content tells."""
 
 
 class Landing(dg.ConfigurableResource):
-    """Files by kind ("listens", "app_events", "recordings", "lyrics"), as they were handed in."""
+    """Files by kind ("listens", "app_events", "social", "recordings", "lyrics"), as they were handed in."""
 
     root: str
 
@@ -70,14 +70,3 @@ class Landed:
     def modified_at(self) -> datetime:
         """When it was last written to."""
         return EPOCH + timedelta(microseconds=self.modified)
-
-
-def within(folder: Path) -> list[Path]:
-    """The files of a folder that a person names, in the order of their names: links are not followed, and what begins
-    with a dot is left out."""
-    found = []
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        paths = (Path(place, f) for f in files if not f.startswith("."))
-        found += [p for p in paths if p.is_file() and not p.is_symlink()]
-    return sorted(found)

@@ -513,6 +513,84 @@ def begin(day: date, period: str) -> date:
     }[period]
 
 
+def spells(relations: Sequence[Row], relation: str, names: tuple[str, str]) -> list[Row]:
+    """From when until when two people were related, told by walking through what was told of them, whoever told it."""
+    pairs: dict[Any, list[Any]] = defaultdict(list)
+    for r in relations:
+        if r["relation"] == relation:
+            pair = (r["user_id"], r["other_id"])
+            pair = tuple(sorted(pair)) if relation == "friendship" else pair  # type: ignore[assignment]
+            pairs[pair].append((r["happened_at"] or datetime.min.replace(tzinfo=UTC), r["ends"], r["happened_at"]))
+    found = []
+    for (one, other), told in pairs.items():
+        since: list[Any] = []  # of the spell that is on; empty before the first
+        on, ended = False, False
+        for _, ends, at in sorted(told, key=lambda t: t[:2]):
+            if ends and (on or not ended):
+                found.append(
+                    {names[0]: one, names[1]: other, "since": min(filter(None, since), default=None), "until": at}
+                )
+                since, on, ended = [], False, True
+            elif not ends:
+                since.append(at)
+                on = True
+        if on:
+            found.append(
+                {names[0]: one, names[1]: other, "since": min(filter(None, since), default=None), "until": None}
+            )
+    return found
+
+
+def shares(raw: Sequence[Row]) -> list[Row]:
+    """Each share once, unless a record takes it back."""
+    found = []
+    for told in _grouped(raw, "day", "user_id", "share_id").values():
+        if not any(r["taken_back"] for r in told):
+            found.append(min(told, key=lambda r: (r["shared_at"], r["entity"], r["entity_id"], *_place(r))))
+    return found
+
+
+def posts(raw: Sequence[Row], recordings: Sequence[Row]) -> list[Row]:
+    """Each post as it was told last, unless a record takes it back, and which recording it says is playing."""
+    found = []
+    for told in _grouped(raw, "day", "user_id", "post_id").values():
+        if any(r["taken_back"] for r in told):
+            continue
+        last = max(told, key=lambda r: (r["told_at"], *_place(r)))
+        playing: Row = dict.fromkeys(("recording_id", "rule", "confidence"))
+        if last["recording_name"] or last["recording_mbid"]:
+            names = {n: last[n] or "" for n in ("artist_name", "recording_name")}
+            playing = _identity(last | names | {"isrc": None, "artist_mbids": []}, recordings)
+        found.append(last | playing)
+    return found
+
+
+def taggings(raw: Sequence[Row], recordings: Sequence[Row]) -> list[Row]:
+    """Each tagging once, of the artist whom the catalogue alone calls so, else of the name or the source's number."""
+    called: dict[str, set[str]] = defaultdict(set)
+    for r in recordings:
+        if len(r["artist_ids"]) == 1:
+            called[_normal(r["artist_credit"])].add(r["artist_ids"][0])
+    found = []
+    for row in raw:
+        known = called.get(_normal(row["artist_name"] or ""), set())
+        own = str(uuid.uuid5(NAMESPACE, f"artist\x1f{_normal(row['artist_name'] or row['origin'])}"))
+        id = min(known) if len(known) == 1 else own
+        found.append(row | {"entity": "artist", "entity_id": id, "tag": _normal(row["tag"])})
+    return [
+        told[0]
+        | {
+            c: min((r[c] for r in told if r[c] is not None), default=None)
+            for c in ("artist_name", "tagged_on", "source")
+        }
+        for told in _grouped(found, "user_id", "entity_id", "tag").values()
+    ]
+
+
+def _place(row: Row) -> tuple[Any, ...]:
+    return row["import_id"], row["file"], row["record"]
+
+
 def word_counts(lyrics: Sequence[Row]) -> list[Row]:
     """How often each word is sung in each language, and in how many texts."""
     sung: Counter[Any] = Counter()

@@ -4,6 +4,7 @@ import random
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,10 @@ from assets.content.lyrics import LYRICS
 from assets.content.recordings import RECORDINGS
 from assets.events.imports import RAW_LISTENS
 from assets.landed.app_events import RAW_APP_EVENTS
+from assets.landed.posts import RAW_POSTS
+from assets.landed.relations import RELATIONS
+from assets.landed.shares import RAW_SHARES
+from assets.landed.taggings import RAW_TAGGINGS
 from tests.oracle import Row
 
 LEAP = date(2024, 2, 28)  # the 29th follows, then a month's end
@@ -304,6 +309,111 @@ def names() -> st.SearchStrategy[list[Row]]:
     )
 
 
+def _arrived(told: Row, record: int) -> Row:
+    return {"source": "test", "file": "a.jsonl", "import_id": "0"} | told | {"record": record}
+
+
+def relation(record: int, one: str, other: str, when: datetime | None, **changes: Any) -> Row:
+    """A row of `events/relations`."""
+    day = when.date() if when else date(2002, 10, 1)
+    told = {"day": day, "user_id": one, "other_id": other, "relation": "follow", "ends": False, "happened_at": when}
+    return _arrived(told | changes, record)
+
+
+def relations() -> st.SearchStrategy[list[Row]]:
+    """What a few people tell of each other: begun and ended in any order, twice, by either, at one instant."""
+    told = st.tuples(
+        st.sampled_from([(a, b) for a in USERS[:4] for b in USERS[:4] if a != b]),
+        st.sampled_from(("follow", "friendship", "friendship")),
+        st.booleans(),
+        st.one_of(st.none(), st.sampled_from([at(LEAP, n) for n in (0, 1, 2, 3, 1440)])),
+    )
+
+    def rows(drawn: list[Any]) -> list[Row]:
+        ended = [(pair, kind, ends and when is not None, when) for pair, kind, ends, when in drawn]
+        return [relation(n, *p, when, relation=kind, ends=ends) for n, (p, kind, ends, when) in enumerate(ended)]
+
+    return st.lists(told, max_size=20).map(rows)
+
+
+def share(record: int, when: datetime, **changes: Any) -> Row:
+    """A row of `events/raw_shares`."""
+    told = {"day": when.date(), "share_id": "s1", "user_id": "ada", "shared_at": when, "entity": "post"}
+    return _arrived(told | {"entity_id": "p1", "taken_back": False} | changes, record)
+
+
+def shares() -> st.SearchStrategy[list[Row]]:
+    """A few shares, told several times and some of them taken back."""
+    row = st.fixed_dictionaries(
+        {
+            "when": instants([LEAP, LEAP + timedelta(days=1)]),
+            "share_id": st.sampled_from(IDS[:4]),
+            "user_id": st.sampled_from(USERS[:3]),
+            "entity_id": st.sampled_from(IDS[:3]),
+            "taken_back": st.sampled_from((False, False, True)),
+        }
+    )
+    return st.lists(row, max_size=20).map(lambda drawn: [share(n, **d) for n, d in enumerate(drawn)])
+
+
+def post(record: int, when: datetime, name: tuple[str, str] | None = None, **changes: Any) -> Row:
+    """A row of `events/raw_posts`; what is playing by name."""
+    artist, title = name or (None, None)
+    told = {
+        "day": when.date(),
+        "post_id": "p1",
+        "user_id": "ada",
+        "posted_at": when,
+        "told_at": when,
+        "text": f"{record}: #nowplaying {artist} – {title}",
+        "mentions": [],
+        "hashtags": ["nowplaying"],
+        "artist_name": artist,
+        "recording_name": title,
+        "recording_mbid": None,
+        "taken_back": False,
+    }
+    return _arrived(told | changes, record)
+
+
+def posts() -> st.SearchStrategy[list[Row]]:
+    """A few posts, edited, told several times and taken back, of recordings spelt in many ways."""
+    row = st.fixed_dictionaries(
+        {
+            "when": instants([LEAP, LEAP + timedelta(days=1)]),
+            "name": st.one_of(st.none(), st.sampled_from((*SPELT, *pairwise(TITLES)))),
+            "recording_mbid": st.sampled_from((None, None, None, "m1", "m2")),
+            "told_at": st.sampled_from([at(LEAP, 60 * n) for n in range(2, 5)]),
+            "post_id": st.sampled_from(IDS),
+            "user_id": st.sampled_from(USERS[:3]),
+            "mentions": st.sampled_from(([], ["é"], ["ada", "愛🎧"])),
+            "taken_back": st.sampled_from((False, False, False, True)),
+            "import_id": st.sampled_from("01"),
+        }
+    )  # fmt: skip
+    return st.lists(row, max_size=20).map(lambda drawn: [post(n, **d) for n, d in enumerate(drawn)])
+
+
+def tagging(record: int, artist: str | None, tag: str, on: date | None = LEAP, **changes: Any) -> Row:
+    """A row of `events/raw_taggings`."""
+    told = {"day": on or date(2002, 10, 1), "user_id": "ada", "artist_name": artist, "origin": "hetrec:artist:1"}
+    return _arrived(told | {"tag": tag, "tagged_on": on} | changes, record)
+
+
+def taggings() -> st.SearchStrategy[list[Row]]:
+    """Words put to artists known and unknown, some of them twice."""
+    row = st.fixed_dictionaries(
+        {
+            "artist": st.sampled_from((None, "Artist", " ARTIST", "Straße", "愛してる", "Nobody", *TITLES[:4])),
+            "tag": st.sampled_from(TITLES),
+            "on": st.sampled_from((None, LEAP, LEAP + timedelta(days=1))),
+            "user_id": st.sampled_from(USERS[:3]),
+            "origin": st.sampled_from(("hetrec:artist:1", "hetrec:artist:2")),
+        }
+    )
+    return st.lists(row, max_size=20).map(lambda drawn: [tagging(n, **d) for n, d in enumerate(drawn)])
+
+
 def _recorded_once(rows: Sequence[Row]) -> list[Row]:
     return list({(r["import_id"], r["file"], r["record"]): r for r in rows}.values())
 
@@ -443,6 +553,44 @@ TRICKY_APP_EVENTS = [
 HEARD_NAMES = [
     raw(at(LEAP + timedelta(days=n), 5), n) for n in range(2)
 ]  # "Artist", "Song": as `identities` knows them
+TRICKY_RELATIONS = [
+    *[relation(n, *p, at(LEAP, n), relation="friendship") for n, p in enumerate((("ada", "Ada"), ("Ada", "ada")) * 2)],
+    relation(10, "é", "é", None, relation="friendship"),  # told without a time, begun, ended, ended again, begun
+    relation(11, "é", "é", at(LEAP, 5), relation="friendship"),
+    *[relation(12 + n, "é", "é", at(LEAP, 6 + n), relation="friendship", ends=True) for n in range(2)],
+    relation(14, "é", "é", at(LEAP, 9), relation="friendship"),
+    relation(20, "ada", "愛🎧", at(LEAP, 1), ends=True),  # of which no beginning is told
+    relation(21, "愛🎧", "ada", at(LEAP, 1)),
+    relation(22, "愛🎧", "ada", at(LEAP, 1), ends=True),  # at once
+    relation(23, "", "ada", at(LEAP, 2)),
+    relation(24, "", "ada", at(LEAP, 1), ends=True),
+    relation(25, "", "ada", None),
+]
+TRICKY_SHARES = [
+    *[share(n, at(LEAP, n)) for n in range(3)],
+    share(3, at(LEAP), user_id="é", taken_back=True),
+    share(4, at(LEAP), user_id="é"),
+    share(5, at(LEAP), share_id="s2", entity="recording", entity_id="愛"),
+    share(6, at(LEAP), share_id="s2", entity="recording", entity_id="b"),
+]
+TRICKY_POSTS = [
+    post(0, at(LEAP)),
+    *[post(10 + n, at(LEAP, n), name, post_id=f"spelt {n}") for n, name in enumerate(SPELT)],
+    *[post(50 + n, at(LEAP), ("Artist", "Song"), told_at=at(LEAP, n % 3), post_id="edited") for n in range(6)],
+    post(60, at(LEAP), ("Artist", "Song"), post_id="edited", user_id="another's", mentions=["ada", "é"]),
+    post(61, at(LEAP), ("Artist", "Song"), post_id="gone"),
+    post(62, at(LEAP), post_id="gone", taken_back=True, text=""),
+    post(63, at(LEAP), post_id="linked", recording_mbid="m1"),
+    post(64, at(LEAP), ("Artist", "Song"), post_id="linked too", recording_mbid="m2", user_id=""),
+]
+TRICKY_TAGGINGS = [
+    tagging(n, name, tag, None if n % 3 else LEAP + timedelta(days=n))
+    for n, (name, tag) in enumerate(
+        (artist, word)
+        for artist in (None, "Artist", "artist ", "Straße", "愛してる", "Nobody")
+        for word in ("Pop", " pop", "é")
+    )
+]
 TRICKY_NAMES = [raw(at(LEAP, n), n, artist_name=a, recording_name=t) for n, (a, t) in enumerate(SPELT)]
 TRICKY_LISTENS = distinct(
     [
@@ -585,6 +733,86 @@ def many_lyrics(texts: int, words: int = 3_000, seed: int = 1) -> pa.Table:
     lines = np.char.add("wörd", _skewed(chance, words, texts * 40).astype(str)).reshape(texts, 40).tolist()
     languages = [None, "de", "tr"]
     return table(sung(*((languages[i % 3], " ".join(line)) for i, line in enumerate(lines))), LYRICS)
+
+
+def many_relations(count: int, users: int = 3_000, seed: int = 1) -> pa.Table:
+    """Random relations of random people, a third of them ends, some without a time."""
+    chance = np.random.default_rng(seed)
+    one, other = chance.integers(0, users, count), chance.integers(1, users, count)
+    instants = int(at(LEAP).timestamp()) * 1_000_000 + chance.integers(0, 1_000, count) * 60_000_000
+    ends = chance.random(count) < 0.3
+    happened_at = pa.array(instants, mask=~ends & (chance.random(count) < 0.1)).cast(pa.timestamp("us", "UTC"))
+    columns = {
+        "day": pa.repeat(pa.scalar(LEAP, pa.date32()), count),
+        "user_id": pa.array(np.char.add("user ", one.astype(str))),
+        "other_id": pa.array(np.char.add("user ", ((one + other % 5 + 1) % users).astype(str))),
+        "relation": pa.array(np.where(chance.random(count) < 0.5, "follow", "friendship")),
+        "ends": pa.array(ends),
+        "happened_at": happened_at,
+    }
+    return pa.table(columns | _arrivals(count)).select(RELATIONS.names).cast(RELATIONS)
+
+
+def many_shares(count: int, seed: int = 1) -> pa.Table:
+    """Random shares, many of them told twice, some taken back."""
+    chance = np.random.default_rng(seed)
+    which = chance.integers(0, count * 2 // 3, count)
+    columns = {
+        "day": pa.repeat(pa.scalar(LEAP, pa.date32()), count),
+        "share_id": pa.array(which.astype(str)),
+        "user_id": pa.array(np.char.add("user ", (which % 500).astype(str))),
+        "shared_at": pa.array(int(at(LEAP).timestamp()) * 1_000_000 + which).cast(pa.timestamp("us", "UTC")),
+        "entity": pa.repeat("post", count),
+        "entity_id": pa.array((which % 1_000).astype(str)),
+        "taken_back": pa.array(chance.random(count) < 0.05),
+    }
+    return pa.table(columns | _arrivals(count)).select(RAW_SHARES.names).cast(RAW_SHARES)
+
+
+def many_posts(count: int, seed: int = 1) -> pa.Table:
+    """Random posts, many of them edited, of what the random raw listens name."""
+    chance = np.random.default_rng(seed)
+    which, what = chance.integers(0, count * 2 // 3, count), _skewed(chance, 2_000, count)
+    posted = int(at(LEAP).timestamp()) * 1_000_000 + which
+    silent = which % 4 == 0
+    columns = {
+        "day": pa.repeat(pa.scalar(LEAP, pa.date32()), count),
+        "post_id": pa.array(which.astype(str)),
+        "user_id": pa.array(np.char.add("user ", (which % 500).astype(str))),
+        "posted_at": pa.array(posted).cast(pa.timestamp("us", "UTC")),
+        "told_at": pa.array(posted + chance.integers(0, 3, count)).cast(pa.timestamp("us", "UTC")),
+        "text": pa.array(np.char.add("text ", np.arange(count).astype(str))),
+        "mentions": pa.array([[f"user {n % 7}", "é"] if n % 5 == 0 else [] for n in which.tolist()]),
+        "hashtags": pa.array([["nowplaying"]] * count),
+        "artist_name": pa.array(np.char.add("Artist ", (what % 300).astype(str)), mask=silent),
+        "recording_name": pa.array(np.char.add("Song ", what.astype(str)), mask=silent),
+        "recording_mbid": pa.nulls(count, pa.string()),
+        "taken_back": pa.array(chance.random(count) < 0.05),
+    }
+    return pa.table(columns | _arrivals(count)).select(RAW_POSTS.names).cast(RAW_POSTS)
+
+
+def many_taggings(count: int, seed: int = 1) -> pa.Table:
+    """Random words put to a few hundred artists."""
+    chance = np.random.default_rng(seed)
+    artist = _skewed(chance, 400, count)
+    columns = {
+        "day": pa.repeat(pa.scalar(LEAP, pa.date32()), count),
+        "user_id": pa.array(np.char.add("user ", chance.integers(0, 300, count).astype(str))),
+        "artist_name": pa.array(np.char.add("Artist ", artist.astype(str)), mask=artist % 9 == 0),
+        "origin": pa.array(np.char.add("test:artist:", artist.astype(str))),
+        "tag": pa.array(np.char.add("Wörd ", _skewed(chance, 200, count).astype(str))),
+        "tagged_on": pa.array(chance.integers(12_000, 15_000, count).astype(np.int32), mask=artist % 5 == 0).cast(
+            pa.date32()
+        ),
+    }
+    return pa.table(columns | _arrivals(count)).select(RAW_TAGGINGS.names).cast(RAW_TAGGINGS)
+
+
+def _arrivals(count: int) -> dict[str, Any]:
+    """Where records were read, each of them elsewhere."""
+    same = {"source": "test", "file": "a.jsonl", "import_id": "0"}
+    return {n: pa.repeat(v, count) for n, v in same.items()} | {"record": pa.array(np.arange(count))}
 
 
 def _skewed(chance: np.random.Generator, kinds: int, size: int) -> Any:

@@ -26,10 +26,14 @@ from assets.events import (
     app_events,
     identities,
     listens,
+    posts,
+    relations,
     replaced_listens,
     retention,
     sessions,
+    shares,
     streaks,
+    taggings,
 )
 from assets.events.actives import ACTIVES
 from assets.events.activity import ACTIVITY
@@ -39,11 +43,19 @@ from assets.events.app_events import APP_EVENTS
 from assets.events.identities import IDENTITIES
 from assets.events.imports import RAW_LISTENS
 from assets.events.listens import LISTENS
+from assets.events.posts import POSTS
+from assets.events.relations import FOLLOWS, FRIENDSHIPS
 from assets.events.replaced_listens import REPLACED_LISTENS
 from assets.events.retention import RETENTION
 from assets.events.sessions import SESSIONS
+from assets.events.shares import SHARES
 from assets.events.streaks import STREAKS
+from assets.events.taggings import TAGGINGS
 from assets.landed.app_events import RAW_APP_EVENTS
+from assets.landed.posts import RAW_POSTS
+from assets.landed.relations import RELATIONS
+from assets.landed.shares import RAW_SHARES
+from assets.landed.taggings import RAW_TAGGINGS
 from assets.partitions import FIRST_DAY
 from resources.frame import Engine, Frame
 from tests import oracle, tables
@@ -58,7 +70,11 @@ from tests.tables import (
     TRICKY_LISTENS,
     TRICKY_LYRICS,
     TRICKY_NAMES,
+    TRICKY_POSTS,
     TRICKY_RAW,
+    TRICKY_RELATIONS,
+    TRICKY_SHARES,
+    TRICKY_TAGGINGS,
     app_event,
     at,
     listen,
@@ -304,6 +320,57 @@ APP_ACTIVITY_OF_EVENTS = Transformation(
     HARD_APP_EVENTS,
     done_in_apps,
 )
+SINGLE_RELATION = [
+    tables.relation(0, "ada", "bob", at(LEAP)),
+    tables.relation(1, "c", "a", None, relation="friendship"),
+]
+FOLLOWS_OF_RELATIONS = Transformation(
+    "follows",
+    {"relations": RELATIONS},
+    FOLLOWS,
+    work_of(relations.follows),
+    lambda rows, span: oracle.spells(rows, "follow", ("user_id", "followed_id")),
+    _at_any_time(tables.relations()),
+    _hard(SINGLE_RELATION, TRICKY_RELATIONS),
+)
+FRIENDSHIPS_OF_RELATIONS = Transformation(
+    "friendships",
+    {"relations": RELATIONS},
+    FRIENDSHIPS,
+    work_of(relations.friendships),
+    lambda rows, span: oracle.spells(rows, "friendship", ("user_a", "user_b")),
+    _at_any_time(tables.relations()),
+    _hard(SINGLE_RELATION, TRICKY_RELATIONS),
+)
+SHARES_ONCE = Transformation(
+    "shares",
+    {"raw_shares": RAW_SHARES},
+    SHARES,
+    work_of(shares.shares),
+    _plain(oracle.shares),
+    _at_any_time(tables.shares()),
+    _hard([tables.share(0, at(LEAP))], TRICKY_SHARES),
+)
+POSTS_IDENTIFIED = Transformation(
+    "posts",
+    {"raw_posts": RAW_POSTS, "recordings": RECORDINGS},
+    POSTS,
+    work_of(posts.posts),
+    lambda raw, recordings, span: oracle.posts(raw, recordings),
+    _at_any_time(tables.posts()),
+    _hard([tables.post(0, at(LEAP), ("Artist", "Song"))], TRICKY_POSTS),
+    lambda rows, span: [rows, CATALOGUE],
+)
+TAGGINGS_IDENTIFIED = Transformation(
+    "taggings",
+    {"raw_taggings": RAW_TAGGINGS, "recordings": RECORDINGS},
+    TAGGINGS,
+    work_of(taggings.taggings),
+    lambda raw, recordings, span: oracle.taggings(raw, recordings),
+    _at_any_time(tables.taggings()),
+    _hard([tables.tagging(0, "Artist", "Pop")], TRICKY_TAGGINGS),
+    lambda rows, span: [rows, CATALOGUE],
+)
 TRANSFORMATIONS = (
     IDENTITIES_OF_NAMES,
     REPLACED,
@@ -324,6 +391,11 @@ TRANSFORMATIONS = (
         PRESSED,
         HARD_APP_EVENTS,
     ),
+    FOLLOWS_OF_RELATIONS,
+    FRIENDSHIPS_OF_RELATIONS,
+    SHARES_ONCE,
+    POSTS_IDENTIFIED,
+    TAGGINGS_IDENTIFIED,
     Transformation(
         "plays",
         {"listens": LISTENS},

@@ -74,6 +74,7 @@ _KNOWN = [
 ]
 KNOWN = pa.schema([("key", pa.string()), *_KNOWN])
 KNOWN_SPELT = pa.schema([("key", pa.string()), ("known_credited", pa.string()), ("known_titled", pa.string()), *_KNOWN])
+ARTISTS = pa.schema([("key", pa.string()), ("artist_id", pa.string())])
 CANDIDATES = pa.schema([*_TEXT, ("level", pa.int64()), ("fitting", pa.int64()), ("typos", pa.int64()), *_KNOWN])
 
 
@@ -224,6 +225,31 @@ def decide(names: pa.Table, candidates: pa.Table) -> pa.Table:
     return as_table(rows, IDENTITIES)
 
 
+def decided(told: Frame, recordings: Frame) -> Frame:
+    """The identities of names with their days, told as `ON_DAY` has them, whoever told them."""
+    days = told.per(ON_DAY.names, _on_each_day, combine=_on_each_day).keep()
+    names = days.select(*SUBMITTED).per(SUBMITTED, _once).keep()
+    catalogue = recordings.select("recording_id", "artist_ids", "artist_credit", "title", "isrcs", "first_release_date")
+    known = catalogue.map(known_keys, schema=KNOWN, kernel="arrow").per("key", one_for_each_key)
+    exact = names.map(exact_keys, schema=KEYED, kernel="arrow").per("key", meet, known).keep()
+    spelt = names.per(SUBMITTED, without, exact.select("level", *SUBMITTED)).map(parts, schema=SPELT, kernel="arrow")
+    pairs = spelt.per("key", compare, catalogue.map(known_parts, schema=KNOWN_SPELT, kernel="arrow"))
+    fuzzy = pairs.map(score, schema=CANDIDATES, kernel="arrow")
+    return days.per(SUBMITTED, decide, exact.concat(fuzzy), schema=IDENTITIES, kernel="arrow")
+
+
+def known_artists(recordings: pa.Table) -> pa.Table:
+    """Map: the name under which each artist is credited alone."""
+    credited = zip(recordings["artist_credit"].to_pylist(), recordings["artist_ids"].to_pylist(), strict=True)
+    return as_table([(normal(credit), ids[0]) for credit, ids in credited if len(ids) == 1], ARTISTS)
+
+
+def one_artist_for_each_name(known: nw.LazyFrame) -> nw.LazyFrame:
+    """The artist whom a name alone tells: of two who share it, it tells neither."""
+    found = known.group_by("key").agg(artist_id=nw.col("artist_id").min(), last=nw.col("artist_id").max())
+    return found.filter(nw.col("artist_id") == nw.col("last")).select(*ARTISTS.names)
+
+
 @dg.asset(
     key_prefix="events",
     ins={
@@ -237,15 +263,7 @@ def decide(names: pa.Table, candidates: pa.Table) -> pa.Table:
 def identities(raw_listens: Frame, recordings: Frame) -> Frame:
     """Which recording each name submitted on a day is, by which rule and how surely."""
     told = raw_listens.select("day", *SUBMITTED).map(on_day, schema=ON_DAY, kernel="arrow")
-    days = told.per(ON_DAY.names, _on_each_day, combine=_on_each_day).keep()
-    names = days.select(*SUBMITTED).per(SUBMITTED, _once).keep()
-    catalogue = recordings.select("recording_id", "artist_ids", "artist_credit", "title", "isrcs", "first_release_date")
-    known = catalogue.map(known_keys, schema=KNOWN, kernel="arrow").per("key", one_for_each_key)
-    exact = names.map(exact_keys, schema=KEYED, kernel="arrow").per("key", meet, known).keep()
-    spelt = names.per(SUBMITTED, without, exact.select("level", *SUBMITTED)).map(parts, schema=SPELT, kernel="arrow")
-    pairs = spelt.per("key", compare, catalogue.map(known_parts, schema=KNOWN_SPELT, kernel="arrow"))
-    fuzzy = pairs.map(score, schema=CANDIDATES, kernel="arrow")
-    return days.per(SUBMITTED, decide, exact.concat(fuzzy), schema=IDENTITIES, kernel="arrow")
+    return decided(told, recordings)
 
 
 checks = [complete(identities, IDENTITIES), well_formed(identities, "recording_id")]  # twice decided, listens are too

@@ -16,21 +16,20 @@ import dagster as dg
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, generate_event_batch_id
 from pydantic import Field
 
-from assets.landed.app_events import APP_EVENTS
 from assets.landed.kind import Kind
 from assets.landed.kinds import KINDS
 from assets.landed.ledger import COUNTS, IMPORTS, QUARANTINE, prepare, take
-from assets.landed.listens import LISTENS, RAW_LISTENS
+from assets.landed.listens import RAW_LISTENS
 from assets.landed.together import take_landed
 from assets.partitions import DAILY
 from resources.columns import declare
 from resources.errors import TuttiError
 from resources.lake_io import LakeIO
-from resources.landing import IMPORTED, Landing, within
-from resources.sources.archive import NoExport, Unreadable, shown
-from resources.sources.exports import GIVE
+from resources.landing import ARRIVING, Landing
+from resources.sources.archive import NoExport, Unreadable, shown, within
+from resources.sources.exports import GIVE, whole
 
-__all__ = ["IMPORTS", "QUARANTINE", "RAW_LISTENS", "import_listens", "raw_app_events", "raw_listens", "take"]
+__all__ = ["IMPORTS", "QUARANTINE", "RAW", "RAW_LISTENS", "import_listens", "take"]
 
 Taking: TypeAlias = Callable[..., tuple[dict[str, Any], bool]]
 
@@ -77,7 +76,7 @@ def import_listens(
         taking = partial(take, listener=config.listener, lake=lake, now=now, tell=tell)
         rows = [row for path in named for row in _named(context, path, taking)]
     elif all(map(landing.holds, named)):
-        found = [landing.look(path) for path in named] if named else landing.lying(*IMPORTED)
+        found = [landing.look(path) for path in named] if named else landing.lying(*ARRIVING)
         files = sorted((f for f in found if f), key=lambda f: (f.modified, f.path))
         taken = take_landed(landing, files, config.listener, lake, now, tell, context.log.warning)
         rows = [_told(context, *each) for each in taken]
@@ -103,9 +102,14 @@ def told_of(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[dg.AssetKey, dict[
 
 
 def _named(context: dg.AssetExecutionContext, path: Path, taking: Taking) -> list[dict[str, Any]]:
-    """Take in a file that a person names, or the files of a folder as far as they are exports."""
+    """Take in a file that a person names, or the files of a folder as far as they are exports.
+
+    A folder whose files refer to one another is one export, as its zip would be.
+    """
     if not path.is_dir():
         return [_told(context, *taking(path))]
+    if whole(path):
+        return [_told(context, *taking(path, name=path.resolve().name))]
     found = []
     for file in within(path):
         try:
@@ -128,10 +132,10 @@ def _told(context: dg.AssetExecutionContext, row: dict[str, Any], new: bool) -> 
     return row
 
 
-def _by_day(kind: Kind) -> dg.AssetSpec:
-    """A table that imports tell of day by day."""
+def _raw(kind: Kind) -> dg.AssetSpec:
+    """A table by day, which imports write and tell of."""
     spec = kind.spec.replace_attributes(deps=[["events", "imports"]], partitions_def=DAILY)
     return spec.with_io_manager_key("io_manager")
 
 
-raw_listens, raw_app_events = _by_day(LISTENS), _by_day(APP_EVENTS)
+RAW = [_raw(kind) for kind in KINDS if kind.dated]

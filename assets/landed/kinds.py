@@ -5,5 +5,9 @@ from assets.landed.feedback import GIVEN
 from assets.landed.kind import Kind
 from assets.landed.listens import LISTENS
 from assets.landed.playlists import TRACKS
+from assets.landed.posts import POSTED
+from assets.landed.relations import TOLD
+from assets.landed.shares import SHARED
+from assets.landed.taggings import TAGGED
 
-KINDS: tuple[Kind, ...] = (LISTENS, GIVEN, TRACKS, APP_EVENTS)
+KINDS: tuple[Kind, ...] = (LISTENS, GIVEN, TRACKS, APP_EVENTS, TOLD, POSTED, SHARED, TAGGED)

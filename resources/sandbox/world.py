@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from resources.sandbox import app, catalogue, performers
+from resources.sandbox import app, catalogue, performers, social
 from resources.sandbox.listeners import ZONES, Bools, Ints, Listens, Population, epoch, population, simulate
 from resources.sandbox.performers import INVENTED, Recording
 
@@ -45,6 +45,7 @@ class Summary:
     impossible: int
     app_events: int  # lines, and of them those that arrive once more
     app_events_again: int
+    posts: int
     files: tuple[Path, ...]
 
 
@@ -85,6 +86,7 @@ def write(landing: Path, *, first_day: date, days: int = 14, seed: int = 7, list
     - `lyrics/sandbox.jsonl`: LRCLIB records, one for each recording of a work with open lyrics.
     - `listens/sandbox-<day>.listens`: ListenBrainz's public dump lines, by the UTC day and in the order of arrival.
     - `app_events/sandbox-<day>.jsonl`: what the listeners who use the sandbox's own program do in it, likewise.
+    - `social/sandbox-<day>.jsonl`: ActivityStreams activities, by the UTC day.
 
     Listens begin in the UTC days from `first_day`, `days` of them; what arrives later than that is in the last file.
     Each file appears whole or not at all; files of other days are left alone.
@@ -96,14 +98,20 @@ def write(landing: Path, *, first_day: date, days: int = 14, seed: int = 7, list
         _publish(landing / "recordings" / "sandbox.jsonl", map(_json, map(_musicbrainz, recordings))),
         _publish(landing / "lyrics" / "sandbox.jsonl", map(_json, _lrclib(recordings))),
     ]
-    bounds = np.searchsorted(world.arrived, start + DAY * np.arange(days + 1))
+    midnights = start + DAY * np.arange(days + 1)
+    bounds = np.searchsorted(world.arrived, midnights)
     app_events = app.delivered(world.people, recordings, listens, world.unmapped, seed=seed, first=start, days=days)
+    rng = np.random.default_rng([seed, 4])
+    told = social.activities(world.people, recordings, listens, start, start + days * DAY, rng)
+    said = np.searchsorted([at for at, _ in told], midnights)
     for n in range(days):
         today, name = slice(bounds[n], bounds[n + 1]), f"sandbox-{first_day + timedelta(days=n)}"
         lines = _lines(world, world.row[today], kind[today])
         pressed = (line for at, line in app_events if n == (at - start) // DAY)
+        activities = (_json(what) for _, what in told[said[n] : said[n + 1]])
         files.append(_publish(landing / "listens" / f"{name}.listens", lines))
         files.append(_publish(landing / "app_events" / f"{name}.jsonl", pressed))
+        files.append(_publish(landing / "social" / f"{name}.jsonl", activities))
     return Summary(
         works=len({recording.work.id for recording in recordings}),
         recordings=len(recordings),
@@ -116,6 +124,7 @@ def write(landing: Path, *, first_day: date, days: int = 14, seed: int = 7, list
         impossible=int((kind == MISDATED).sum()),
         app_events=len(app_events),
         app_events_again=len(app_events) - len({line for _, line in app_events}),
+        posts=len({what["id"] for _, what in told if what["id"].endswith("/activity")}),
         files=tuple(files),
     )
 

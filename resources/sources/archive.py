@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import io
 import lzma
+import os
 import re
 import stat
 import struct
@@ -129,8 +130,15 @@ class _Allowance:
 
 
 def members(path: Path, name: str | None = None) -> Iterator[Member]:
-    """The files in an export, each to be read before the next is asked for; `name` is what it is called."""
+    """The files in an export, each to be read before the next is asked for; `name` is what it is called.
+
+    Of a folder those that lie in it and below.
+    """
     name = name or shown(path.name)
+    if path.is_dir():
+        for inner in within(path):
+            yield from members(inner, f"{name}/{shown(str(inner.relative_to(path)))}")
+        return
     with opened(path) as file:
         magic, packed = file.read(6), path.stat().st_size
         unpack = next((how for start, how in PACKED.items() if magic.startswith(start)), None)
@@ -322,8 +330,22 @@ def opened(path: Path) -> io.BufferedReader:
         raise Unreadable(f"{name} cannot be read ({problem}): check its name and that you may read it") from None
 
 
+def within(folder: Path) -> list[Path]:
+    """The files of a folder that a person names, in the order of their names: links are not followed, and what begins
+    with a dot is left out."""
+    found = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        paths = (Path(place, f) for f in files if not f.startswith("."))
+        found += [p for p in paths if p.is_file() and not p.is_symlink()]
+    return sorted(found)
+
+
 def fingerprint(path: Path) -> str:
-    """SHA-256 of the file's bytes, in hex."""
+    """SHA-256 of the file's bytes, in hex; of a folder that of its files and their names."""
+    if path.is_dir():
+        told = (f"{inner.relative_to(path)}\x1f{fingerprint(inner)}\n" for inner in within(path))
+        return hashlib.sha256("".join(told).encode(errors="surrogateescape")).hexdigest()
     with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

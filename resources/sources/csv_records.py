@@ -57,7 +57,7 @@ def sniff(head: bytes) -> Table | None:
 
 def records(stream: Bytes, table: Table) -> Iterator[Record]:
     """Every record of a table, in order, good or broken, by its line: what each column holds, under its heading."""
-    lines = _Lines(stream)
+    lines = Lines(stream)
     for _ in range(table.skipped):
         lines.take()
     while (line := lines.take()) is not None:
@@ -120,7 +120,7 @@ def _fields(line: str, delimiter: str) -> list[str]:
         return []
 
 
-def _record(lines: "_Lines", first: str, delimiter: str) -> tuple[list[str] | None, str, str | None]:
+def _record(lines: "Lines", first: str, delimiter: str) -> tuple[list[str] | None, str, str | None]:
     """The record that begins with a line, its text and, if it is none, the reason; then the lines after the first are
     still to be read."""
     taken = [first]
@@ -141,7 +141,7 @@ def _record(lines: "_Lines", first: str, delimiter: str) -> tuple[list[str] | No
     return row, "".join(taken), None
 
 
-class _Lines:
+class Lines:
     """The lines of a stream, ends included, and the number of the one taken last."""
 
     def __init__(self, stream: Bytes) -> None:

@@ -6,16 +6,19 @@ bytes.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
 
 from resources.sources import (
+    activitystreams,
     app_events,
     archive,
     csv_records,
+    hetrec,
     jspf,
     lastfm,
     lastfm_csv,
@@ -34,11 +37,20 @@ from resources.sources.app_event import AppEvent
 from resources.sources.archive import Member, NoExport, fingerprint
 from resources.sources.json_records import CUT, UNENDED, Record, records
 from resources.sources.listen import Listen, Malformed, Nameless, PassedOver, Read, untimely
+from resources.sources.social import Post, Relation, Share
 
-__all__ = ["FORMATS", "GIVE", "Format", "NoExport", "fingerprint", "read"]
+__all__ = ["FORMATS", "GIVE", "Format", "NoExport", "fingerprint", "read", "whole"]
 
 SNIFFED = 100  # records, good or broken, in which one of a format must turn up
 HEAD = 1 << 16  # bytes by which layouts are told apart
+TIMES = {
+    Listen: ("listened_at", "listened at"),
+    AppEvent: ("at", "happened at"),
+    Relation: ("happened_at", "happened at"),
+    Post: ("posted_at", "posted at"),
+    Share: ("shared_at", "shared at"),
+}
+"""Which time of what a record tells must be possible, and what it is called."""
 
 
 class Format(Protocol):
@@ -66,6 +78,8 @@ FORMATS: tuple[Format, ...] = (
     maloja,
     jspf,
     app_events,
+    activitystreams,
+    hetrec,
 )
 """Of two that recognise a record, the first reads it."""
 GIVE = f"give {' or '.join(format_.EXPORT for format_ in FORMATS)}, as downloaded"
@@ -79,8 +93,10 @@ def read(path: Path, listener: str | None, now: datetime, name: str | None = Non
     """
     listener = listener.strip() if listener else None
     name, exports, damaged = archive.shown(name or path.name), 0, []
+    # Looked up in the archive once more, and only where something in it refers to what else it holds.
+    names = cache(lambda: hetrec.names(archive.members(path, name)))
     for member in archive.members(path, name):
-        found, format_ = _sniff(_records(member), listener, member.name)
+        found, format_ = _sniff(_records(member, names), listener, member.name)
         if format_:
             exports += 1
             yield from _reads(member, found, format_, listener, now)
@@ -93,9 +109,24 @@ def read(path: Path, listener: str | None, now: datetime, name: str | None = Non
     yield from damaged
 
 
-def _records(member: Member) -> Iterator[Record]:
-    """The records of a file, however they lie in it."""
+def whole(folder: Path) -> bool:
+    """Whether the files of a folder refer to one another, so that they are one export."""
+    return any(hetrec.headings(_beginning(file)) for file in archive.within(folder))
+
+
+def _beginning(file: Path) -> bytes:
+    try:
+        with archive.opened(file) as stream:
+            return stream.read(hetrec.HEAD)
+    except archive.Unreadable:
+        return b""  # told when it is read
+
+
+def _records(member: Member, names: Callable[[], hetrec.Names]) -> Iterator[Record]:
+    """The records of a file, however they lie in it; `names` looks up what those are called that others refer to."""
     head = member.peek(HEAD)
+    if headings := hetrec.headings(head):
+        return hetrec.records(member, headings, names())
     if head.startswith(parquet_records.MAGIC):
         return parquet_records.records(member, listenbrainz_spark.COLUMNS)
     if xspf.recognise(head):
@@ -170,13 +201,10 @@ def _reads(
 
 
 def _untimely(told_of: object, now: datetime) -> str | None:
-    """Why what a record tells of cannot have happened then, if so."""
-    match told_of:
-        case Listen(listened_at=at):
-            return untimely(at, now)
-        case AppEvent(at=at):
-            return untimely(at, now, "happened")
-    return None
+    """Why what is told of cannot have been then, if so."""
+    field, did = TIMES.get(type(told_of), (None, ""))
+    at = getattr(told_of, field) if field else None
+    return untimely(at, now, did) if at else None
 
 
 def _text(record: Record) -> str:

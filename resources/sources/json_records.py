@@ -35,6 +35,7 @@ LISTS = {
     ("lovedtracks", "track"),
     ("track",),  # the same without its name, as one exporter keeps it
     ("scrobbles",),  # Maloja and others
+    ("orderedItems",),  # ActivityStreams: the outbox of an archive
 }
 """Where the records are in documents that are more than a list: the keys that lead there."""
 ALONE = {("recenttracks", "track"), ("lovedtracks", "track")}  # which give one record without a list around it

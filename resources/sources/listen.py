@@ -74,12 +74,12 @@ class Read:
         return self.found if isinstance(self.found, Listen) else None
 
 
-def untimely(instant: datetime, now: datetime, did: str = "listened") -> str | None:
-    """Why nobody can have listened (or what else somebody `did`) at `instant`, if so."""
+def untimely(instant: datetime, now: datetime, did: str = "listened at") -> str | None:
+    """Why nobody can have `did` something at `instant`, if so."""
     if instant < EARLIEST:
-        return f"{did} at {instant.isoformat()}, before {EARLIEST.date()}, when the first listen was logged"
+        return f"{did} {instant.isoformat()}, before {EARLIEST.date()}, when the first listen was logged"
     if instant > now + CLOCK_SKEW:
-        return f"{did} at {instant.isoformat()}, which has not come yet"
+        return f"{did} {instant.isoformat()}, which has not come yet"
     return None
 
 

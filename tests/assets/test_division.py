@@ -21,10 +21,20 @@ from resources.engines.pandas import PandasEngine
 from resources.frame import Engine, Frame, conform
 from resources.lake import Lake, write_files
 from tests.oracle import begin
-from tests.tables import LEAP, many_app_events, many_lyrics, many_raw_listens, many_recordings
+from tests.tables import (
+    LEAP,
+    many_app_events,
+    many_lyrics,
+    many_posts,
+    many_raw_listens,
+    many_recordings,
+    many_relations,
+    many_shares,
+    many_taggings,
+)
 from tests.transformations import TRANSFORMATIONS, Span, Transformation
 
-LISTENS, DAYS, TEXTS = 200_000, 40, 4_000
+LISTENS, DAYS, TEXTS, SOCIAL = 200_000, 40, 4_000, 30_000
 ENOUGH = 3  # shares that must have rows, of the four that a shuffle makes here
 SMALL = ("actives", "retention", "app_event_fields")  # a few rows, however many listeners they are about
 LARGE = {t.name: t for t in TRANSFORMATIONS if t.name not in ("charts_weekly", "charts_yearly")}  # as the others
@@ -53,6 +63,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         "raw_app_events": many_app_events(LISTENS // 4, days=DAYS),
         "lyrics": many_lyrics(TEXTS),
         "recordings": many_recordings(400),
+        "relations": many_relations(SOCIAL),
+        "raw_shares": many_shares(SOCIAL),
+        "raw_posts": many_posts(SOCIAL),
+        "raw_taggings": many_taggings(SOCIAL),
     }
     found = World(Lake(tmp_path_factory.mktemp("lake")), {name: table.schema for name, table in given.items()})
     with patch.object(resources.lake, "FILE_ROWS", 20_000):  # many files, as of many days

@@ -19,8 +19,10 @@ from assets.events import (
     app_events,
     identities,
     listens,
+    posts,
     replaced_listens,
     sessions,
+    shares,
 )
 from assets.events.app_activity import APP_ACTIVITY
 from assets.events.app_events import APP_EVENTS
@@ -32,7 +34,17 @@ from resources.frame import Engine, Frame
 from resources.lake import Lake, Slice
 from tests import oracle, tables
 from tests.oracle import Row, assert_same, begin
-from tests.tables import CATALOGUE, LEAP, LENGTHS, TRICKY_APP_EVENTS, TRICKY_FEEDS, TRICKY_LISTENS, TRICKY_NAMES
+from tests.tables import (
+    CATALOGUE,
+    LEAP,
+    LENGTHS,
+    TRICKY_APP_EVENTS,
+    TRICKY_FEEDS,
+    TRICKY_LISTENS,
+    TRICKY_NAMES,
+    TRICKY_POSTS,
+    TRICKY_SHARES,
+)
 from tests.transformations import CHARTS, SESSIONS_OF_LISTENS, TRANSFORMATIONS, Span
 
 BY_NAME = {t.name: t for t in TRANSFORMATIONS}
@@ -49,6 +61,8 @@ ASSETS = {
     "plays": plays.plays,
     "artist_plays": plays.artist_plays,
     "names": names.names,
+    "posts": posts.posts,
+    "shares": shares.shares,
     **{f"charts_{p.name}": asset for p, asset in zip(PERIODS, charts.charts, strict=False)},
 }
 APPS = ("app_events", "app_event_fields", "app_activity")
@@ -56,6 +70,8 @@ TRICKY = dict.fromkeys(APPS, TRICKY_APP_EVENTS) | {
     "identities": TRICKY_NAMES,
     "replaced_listens": TRICKY_FEEDS,
     "listens": TRICKY_FEEDS,
+    "posts": TRICKY_POSTS,
+    "shares": TRICKY_SHARES,
 }
 EVER = (date(1970, 1, 1), date(2200, 1, 1))  # beyond every row, with room for a month before
 ROLLUPS = (oracle.plays, oracle.artist_plays, oracle.names)
@@ -66,6 +82,8 @@ RANDOM_DAYS = {
     **dict.fromkeys(("replaced_listens", "listens"), tables.feeds()),
     "sessions": tables.evenings(),
     "actives": tables.habits(),
+    "posts": tables.posts(),
+    "shares": tables.shares(),
     **dict.fromkeys(("activity", "plays", "artist_plays", "names"), tables.listens()),
     **{t.name: t.drawn.map(lambda drawn: drawn[0]) for t in CHARTS.values()},
 }

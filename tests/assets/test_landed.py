@@ -259,6 +259,47 @@ def test_a_folder_gives_what_is_in_its_files_and_passes_over_the_rest(tmp_path: 
     assert rows(lake, "events/quarantine") == []
 
 
+def test_a_folder_whose_files_refer_to_one_another_is_one_export(tmp_path: Path, lake: Lake) -> None:
+    folder = tmp_path / "hetrec"
+    folder.mkdir()
+    (folder / "user_taggedartists.dat").write_text("userID\tartistID\ttagID\tday\tmonth\tyear\n2\t52\t13\t1\t4\t2009\n")
+    (folder / "user_friends.dat").write_text("userID\tfriendID\n2\t275\n275\t2\n")
+    (folder / "artists.dat").write_text("id\tname\turl\tpictureURL\n52\tArtist\t\t\n")
+    (folder / "tags.dat").write_text("tagID\ttagValue\n13\tpop\n")
+    assert run(tmp_path, folder).success
+    assert [(r["artist_name"], r["tag"], r["day"]) for r in rows(lake, "events/raw_taggings")] == [
+        ("Artist", "pop", date(2009, 4, 1))
+    ]
+    told = rows(lake, "events/relations")
+    assert [(r["user_id"], r["other_id"], r["file"]) for r in told] == [
+        ("hetrec:2", "hetrec:275", "hetrec/user_friends.dat"),
+        ("hetrec:275", "hetrec:2", "hetrec/user_friends.dat"),
+    ]
+    (row,) = rows(lake, "events/imports")
+    assert (row["file"], row["relations"], row["taggings"], row["passed_over"]) == ("hetrec", 2, 1, 2)
+    before = everything(lake)
+    assert run(tmp_path, folder).success
+    assert everything(lake) == before
+
+
+def test_activities_told_twice_in_two_files_are_kept_as_told_and_a_file_counts_once(tmp_path: Path, lake: Lake) -> None:
+    note = {
+        "type": "Note",
+        "id": "https://x.example/1",
+        "content": "#nowplaying A – B",
+        "published": "2024-02-28T12:00:00Z",
+    }
+    posted = {"type": "Create", "actor": "ada", "object": note}
+    landing = tmp_path / "landing" / "social"
+    written(landing / "a.jsonl", posted, {"type": "Follow", "actor": "ada", "object": "bob"})
+    written(landing / "b.jsonl", posted, posted)
+    written(landing / "c.jsonl", posted, posted)
+    assert run(tmp_path).success
+    assert len(rows(lake, "events/raw_posts")) == 3
+    (follow,) = rows(lake, "events/relations")
+    assert (follow["day"], follow["happened_at"]) == (date(2002, 10, 1), None)  # told without a time
+
+
 def test_a_folder_without_an_export_is_told(tmp_path: Path, lake: Lake) -> None:
     written(tmp_path / "photos" / "a.json", {"title": "a postcard"})
     result = run(tmp_path, tmp_path / "photos")

@@ -263,6 +263,17 @@ def test_application_events_are_taken_in_from_their_own_folder_or_any_other(data
     assert platform.requested() == []
 
 
+def test_what_a_social_network_tells_is_taken_in_as_listens_are(data: Path, platform: Platform) -> None:
+    follow = {"type": "Follow", "actor": "ada", "object": "bob", "published": "2024-01-01T12:00:00Z"}
+    land(data, "a.jsonl", json.dumps(follow), folder="social")
+    land(data, "b.jsonl", listen("bob", 1))
+    (request,) = platform.requested()
+    platform.granted(request)
+    assert [(r["user_id"], r["other_id"]) for r in rows(data, "events/relations")] == [("ada", "bob")]
+    assert heard(data) == [("bob", "Fugue")]
+    assert platform.requested() == []
+
+
 def test_one_bad_file_holds_up_no_other_and_is_told_of_once(data: Path, platform: Platform) -> None:
     land(data, "0.jsonl", "no record at all", age=300)
     land(data, "1.zip", "PK\x03\x04 cut off", age=200)

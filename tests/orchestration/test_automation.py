@@ -138,6 +138,15 @@ def test_a_day_of_application_events_is_asked_for_with_what_is_made_of_them_and_
     assert days.look() == {}
 
 
+def test_a_day_of_posts_or_shares_is_asked_for_without_its_listens(days: Days) -> None:
+    days.made("events/raw_posts", "2011-03-05")
+    days.made("events/raw_shares", "2011-03-07")
+    asked = days.look()
+    assert asked == {"events/posts": ["2011-03-05"], "events/shares": ["2011-03-07"]}
+    days.follow(asked)
+    assert days.look() == {}
+
+
 def test_today_and_days_long_ago_are_asked_for_at_once_and_no_day_between(days: Days) -> None:
     today = NOON.date().isoformat()
     days.imported("2005-01-31", "2019-07-07", today)

@@ -54,6 +54,10 @@ IMPORTED = (
     "derived/lyrics_word_counts",
     "events/raw_app_events",
     "events/raw_listens",
+    "events/raw_posts",
+    "events/raw_shares",
+    "events/raw_taggings",
+    "events/relations",
     "events/imports",
     "events/quarantine",
 )

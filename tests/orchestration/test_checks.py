@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from assets import content, derived, events
+from assets.events.taggings import TAGGINGS
 from assets.landed.feedback import GIVEN
 from assets.landed.playlists import TRACKS
 from orchestration.definitions import build
@@ -55,6 +56,9 @@ UNPARTITIONED = (
     "derived/charts_all_time",
     "events/retention",
     "events/streaks",
+    "events/follows",
+    "events/friendships",
+    "events/taggings",
 )
 
 
@@ -94,6 +98,11 @@ def fewer(good: pa.Table, schema: pa.Schema, metadata: Mapping[str, Any]) -> pa.
 NEXT_DAY = datetime(2025, 3, 2, 0, 0, tzinfo=UTC)
 UNIQUE, COMPLETE = ("a row twice", "unique", repeated), ("columns left empty", "complete", lacking)
 TOTALS = [("a play too many", "totals", more("plays")), ("a row lost", "totals", fewer)]
+ENDED_EARLY = (
+    "an end before the beginning",
+    "ascending",
+    changed(since=NEXT_DAY, until=NEXT_DAY - timedelta(seconds=1)),
+)
 PLANTED = [
     Planted(asset, how, check, spoil, {})
     for asset, ways in {
@@ -106,6 +115,16 @@ PLANTED = [
         "content/lyrics": [UNIQUE, COMPLETE],
         "content/playlists": [UNIQUE, COMPLETE],
         "events/feedback": [UNIQUE, COMPLETE, ("a score there is not", "one_of", more("score"))],
+        "events/follows": [UNIQUE, COMPLETE, ENDED_EARLY],
+        "events/friendships": [
+            UNIQUE,
+            COMPLETE,
+            ENDED_EARLY,
+            ("the two the wrong way", "ascending", changed(user_b="")),
+        ],
+        "events/taggings": [UNIQUE, COMPLETE, ("an id that is no UUID", "well_formed", changed(entity_id="no-uuid"))],
+        "events/posts": [UNIQUE, COMPLETE, ("an instant of the next day", "bounded", changed(posted_at=NEXT_DAY))],
+        "events/shares": [UNIQUE, COMPLETE, ("an instant of the next day", "bounded", changed(shared_at=NEXT_DAY))],
         "events/listens": [
             UNIQUE,
             COMPLETE,
@@ -189,8 +208,13 @@ PLANTED = [
 ARRIVED = {"file": "export.zip", "import_id": "1"}
 LOVED = {"user_id": "ada", "recording_name": "Song", "score": 1, "source": "lastfm"}
 TRACK = {"playlist_id": "p", "source": "jspf"}
-ABSENT = ((GIVEN, [LOVED, LOVED | {"user_id": "bob"}]), (TRACKS, [TRACK | {"position": n} for n in (1, 2)]))
-"""Rows of kinds that nobody in the small world hands in."""
+TAGGED = {"user_id": "ada", "entity": "artist", "entity_id": STRANGER, "source": "hetrec"}
+ABSENT = (
+    (GIVEN.table, GIVEN.schema, [LOVED, LOVED | {"user_id": "bob"}]),
+    (TRACKS.table, TRACKS.schema, [TRACK | {"position": n} for n in (1, 2)]),
+    ("events/taggings", TAGGINGS, [TAGGED | {"tag": tag} for tag in ("jig", "reel")]),
+)
+"""Rows of what nobody in the small world hands in."""
 READER = dg.AssetKey("reader")
 
 
@@ -198,9 +222,9 @@ READER = dg.AssetKey("reader")
 def data(laptop: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the small world's lake, to spoil."""
     shutil.copytree(laptop.data / "lake", tmp_path / "lake")
-    for kind, absent in ABSENT:
-        given = pa.Table.from_pylist([row | ARRIVED | {"record": n} for n, row in enumerate(absent)], kind.schema)
-        Lake(tmp_path / "lake").replace(kind.table, iter([given]), kind.schema)
+    for name, schema, absent in ABSENT:
+        given = pa.Table.from_pylist([row | ARRIVED | {"record": n} for n, row in enumerate(absent)], schema)
+        Lake(tmp_path / "lake").replace(name, iter([given]), schema)
     monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
     return tmp_path
 

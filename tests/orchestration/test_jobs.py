@@ -9,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from assets.partitions import Period
-from orchestration.jobs import DATED, QUIET, reached, stretches
+from orchestration.definitions import build
+from orchestration.jobs import DATED, QUIET, owed, reached, stretches
 
 FIRST, TODAY = date(2002, 10, 1), datetime.now(UTC).date()
 
@@ -80,3 +81,24 @@ def test_stretches_hold_every_day_and_little_quiet_between(days: list[date]) -> 
     for first, last in found:
         inside = sorted({day for day in days if first <= day <= last})
         assert all(b - a <= QUIET for a, b in pairwise(inside))
+
+
+@pytest.mark.parametrize(
+    ("imported", "jobs"),
+    [
+        ("events/raw_listens", {"daily", "actives", "weekly", "monthly", "yearly", "all_time"}),
+        ("events/raw_posts", {"daily"}),
+        ("events/raw_shares", {"daily"}),
+        ("events/relations", {"all_time"}),
+        ("events/raw_taggings", {"all_time"}),
+    ],
+)
+def test_a_job_is_owed_what_was_imported_into_the_tables_its_own_are_made_of(imported: str, jobs: set[str]) -> None:
+    defs = build("laptop")
+    graph = defs.resolve_asset_graph()
+    with dg.instance_for_test() as instance:
+        told = dg.AssetMaterialization(imported.split("/"), partition="2019-05-01")
+        instance.report_runless_asset_event(told)
+        names = [*(p.name for p in DATED), "all_time"]
+        found = {name for name in names if owed(instance, graph, defs.resolve_job_def(name))}
+    assert found == jobs

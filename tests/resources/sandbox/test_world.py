@@ -13,6 +13,7 @@ import pytest
 from resources.sandbox import world
 from resources.sandbox.truth import truth
 from resources.sandbox.world import Summary, write
+from resources.sources.post_text import now_playing, plain
 
 MONDAY = date(2025, 2, 24)
 START = int(datetime(2025, 2, 24, tzinfo=UTC).timestamp())
@@ -246,6 +247,34 @@ def test_open_lyrics_come_in_the_shape_of_lrclib_with_their_recording(landing: P
         assert record["trackName"] == recording["title"] and record["duration"] == recording["length"] / 1000
         assert len(record["plainLyrics"].split()) > 30
         assert record["instrumental"] is False and record["syncedLyrics"] is None
+
+
+def test_what_people_tell_each_other_is_true_and_told_in_time(
+    landing: Path, summary: Summary, clean: dict[str, tuple[int, dict[str, Any]]]
+) -> None:
+    heard: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for _, listen in clean.values():
+        track, began = listen["track_metadata"], listen["timestamp"]
+        named = listen["user_name"], f"{track['artist_name']} – {track['track_name']}"
+        heard.setdefault(named, []).append((began, began + track["additional_info"]["duration_played"] + 1))
+    friends: set[tuple[str, str]] = set()
+    posts: set[str] = set()
+    for n in range(14):
+        told = records(landing / "social" / f"sandbox-{MONDAY + timedelta(days=n)}.jsonl")
+        times = [int(datetime.fromisoformat(activity["published"]).timestamp()) for activity in told]
+        assert all(START + n * DAY - 60 <= at < START + (n + 1) * DAY for at in times)  # told twice, a minute apart
+        for activity, at in zip(told, times, strict=True):
+            about = activity["object"]
+            if activity["type"] == "Create" and about["type"] == "Relationship":
+                friends.add((about["subject"]["name"], about["object"]["name"]))
+            elif activity["type"] == "Create":
+                words, _ = plain(about["content"])
+                playing = " – ".join(now_playing(words) or ())
+                assert any(a <= at <= b for a, b in heard[activity["actor"]["name"], playing])
+                posts.add(about["id"])
+    assert friends <= truth().friends
+    assert {frozenset(pair) for pair in friends} == {frozenset(pair) for pair in truth().friends}
+    assert len(posts) == summary.posts > 100
 
 
 def test_the_truth_is_in_no_file(landing: Path, clean: dict[str, tuple[int, dict[str, Any]]]) -> None:

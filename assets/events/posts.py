@@ -1,0 +1,83 @@
+"""Posts: what people said and when, each as it read last, without those taken back; and which recording was playing.
+
+Which recording "#nowplaying Artist – Title" is, the rules of `identities` decide; what the catalogue does not know
+keeps an id made of its names, as a listen of it would.
+"""
+
+import dagster as dg
+import narwhals as nw
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assets.checks import bounded, complete, unique
+from assets.events.identities import ON_DAY, SUBMITTED, decided, identify
+from assets.partitions import DAILY
+from resources.columns import INSTANT, column, declare
+from resources.frame import Frame
+
+POSTS = pa.schema(
+    [
+        column("day", pa.date32(), "UTC day on which it was posted"),
+        column("post_id", pa.string(), "a UUID of the post's address"),
+        column("user_id", pa.string(), "who posted it", personal=True),
+        column("posted_at", INSTANT, "when it was posted", unit="UTC"),
+        column("text", pa.string(), "what it says, without markup", personal=True),
+        column("mentions", pa.list_(pa.string()), "whom it mentions", personal=True),
+        column("hashtags", pa.list_(pa.string()), "its hashtags, without the sign and in lower case"),
+        column("artist_name", pa.string(), "artist credit of what it says is playing", null=True),
+        column("recording_name", pa.string(), "title of what it says is playing", null=True),
+        column("recording_id", pa.string(), "what is playing: MusicBrainz recording, else a UUID of names", null=True),
+        column("rule", pa.string(), "how that was found, as in identities", null=True),
+        column("confidence", pa.float64(), "how sure that is, from 0 to 1", null=True),
+        column("source", pa.string(), "format it was submitted in"),
+    ]
+)
+KEY = ["day", "user_id", "post_id"]
+ARRIVAL = ["import_id", "file", "record"]
+OWN = [*KEY, "posted_at", "text", "mentions", "hashtags", "source"]
+DECIDED = ["recording_id", "rule", "confidence"]
+NAMED = pa.schema([*(POSTS.field(n) for n in OWN), *((n, pa.string()) for n in SUBMITTED)])
+
+
+def standing(told: nw.LazyFrame) -> nw.LazyFrame:
+    """Each post once, as it was told last, unless any record takes it back."""
+    gone = told.filter(nw.col("taken_back")).select(*KEY)
+    rows = told.unique(KEY, keep="last", order_by=["told_at", *ARRIVAL])
+    return rows.join(gone, on=KEY, how="anti")
+
+
+def tell_names(posts: pa.Table) -> pa.Table:
+    """Posts with what they tell to know a recording by, as text that can be joined; all of it empty where none is."""
+    told = {n: pc.fill_null(posts[n], "") if n in posts.column_names else pa.repeat("", len(posts)) for n in SUBMITTED}
+    return pa.table([told[n] if n in told else posts[n] for n in NAMED.names], NAMED)
+
+
+def playing(posts: nw.LazyFrame) -> nw.LazyFrame:
+    """What posts tell to know a recording by, where they do."""
+    told = posts.filter((nw.col("recording_name") != "") | (nw.col("recording_mbid") != ""))
+    return told.select(*ON_DAY.names)
+
+
+def as_posts(posts: nw.LazyFrame) -> nw.LazyFrame:
+    """Posts without the names that are not there."""
+    named = {n: nw.when(nw.col(n) != "").then(nw.col(n)) for n in ("artist_name", "recording_name")}
+    return posts.with_columns(**named).select(*POSTS.names)
+
+
+@dg.asset(
+    key_prefix="events",
+    ins={
+        "raw_posts": dg.AssetIn(["events", "raw_posts"]),
+        "recordings": dg.AssetIn(["content", "recordings"]),
+    },
+    partitions_def=DAILY,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    metadata=declare(POSTS, slices="day", order=["day", "user_id", "posted_at"]),
+)
+def posts(raw_posts: Frame, recordings: Frame) -> Frame:
+    """What people posted, by the UTC day, and which recording they said was playing."""
+    named = raw_posts.per(KEY, standing).map(tell_names, schema=NAMED, kernel="arrow").keep()
+    return identify(named, decided(named.map(playing), recordings), *DECIDED).map(as_posts)
+
+
+checks = [unique(posts, *KEY), complete(posts, POSTS), bounded(posts, "posted_at")]

@@ -1,0 +1,111 @@
+"""Relations: who follows whom, and who are friends, from when until when.
+
+A follow has a direction; a friendship has none: told by one or by both, once or often, it is one. What is told is that
+a relation began or ended, in whatever order it arrives; each spell of it is a row here. A spell begins with the first
+beginning after an end, and ends with the first end after that. What begins and ends at one instant has ended, so that
+nobody is followed who undid it at once. An end of which no beginning is told is a spell whose beginning is not known;
+a beginning without a time comes before all others.
+"""
+
+from functools import partial
+
+import dagster as dg
+import narwhals as nw
+import pyarrow as pa
+
+from assets.checks import ascending, complete, unique
+from resources.columns import INSTANT, column, declare
+from resources.frame import Frame
+from resources.sources.social import FOLLOW, FRIENDSHIP
+
+FOLLOWS = pa.schema(
+    [
+        column("user_id", pa.string(), "who follows", personal=True),
+        column("followed_id", pa.string(), "who is followed", personal=True),
+        column("since", INSTANT, "when it began, where a source tells", unit="UTC", null=True),
+        column("until", INSTANT, "when it ended, if it did", unit="UTC", null=True),
+    ]
+)
+FRIENDSHIPS = pa.schema(
+    [
+        column("user_a", pa.string(), "one of the two, whose id comes first", personal=True),
+        column("user_b", pa.string(), "the other", personal=True),
+        column("since", INSTANT, "when it began, where a source tells", unit="UTC", null=True),
+        column("until", INSTANT, "when it ended, if it did", unit="UTC", null=True),
+    ]
+)
+PAIR = ["user_id", "other_id"]
+EVENT = ["ends", "happened_at"]
+
+
+def of_kind(relations: nw.LazyFrame, relation: str) -> nw.LazyFrame:
+    """What is told of one kind of relation."""
+    return relations.filter(nw.col("relation") == relation).select(*PAIR, *EVENT)
+
+
+def without_direction(relations: nw.LazyFrame) -> nw.LazyFrame:
+    """The same pair whichever of the two tells of it."""
+    one, other = (nw.col(c) for c in PAIR)
+    return relations.with_columns(
+        user_id=nw.when(one <= other).then(one).otherwise(other),
+        other_id=nw.when(one <= other).then(other).otherwise(one),
+    )
+
+
+def spells(relations: nw.LazyFrame) -> nw.LazyFrame:
+    """From when until when each pair was related."""
+    at, order = nw.col("happened_at"), ["known", "happened_at", "end"]
+    rows = relations.with_columns(
+        end=nw.when(nw.col("ends")).then(1).otherwise(0), known=nw.when(at.is_null()).then(0).otherwise(1)
+    )
+    rows = rows.with_columns(before=nw.col("end").shift(1).over(*PAIR, order_by=order))
+    begins = nw.col("before").is_null() | ((nw.col("end") == 0) & (nw.col("before") == 1))
+    rows = rows.with_columns(begins=nw.when(begins).then(1).otherwise(0))
+    rows = rows.with_columns(spell=nw.col("begins").cum_sum().over(*PAIR, order_by=order))
+    rows = rows.with_columns(
+        since=nw.when(nw.col("end") == 0).then(at),
+        until=nw.when(nw.col("end") == 1).then(at),
+    )
+    return rows.group_by(*PAIR, "spell").agg(nw.col("since").min(), nw.col("until").min())
+
+
+def as_follows(found: nw.LazyFrame) -> nw.LazyFrame:
+    """Spells under the names of follows."""
+    return found.rename({"other_id": "followed_id"}).select(*FOLLOWS.names)
+
+
+def as_friendships(found: nw.LazyFrame) -> nw.LazyFrame:
+    """Spells under the names of friendships."""
+    return found.rename({"user_id": "user_a", "other_id": "user_b"}).select(*FRIENDSHIPS.names)
+
+
+@dg.asset(
+    key_prefix="events",
+    ins={"relations": dg.AssetIn(["events", "relations"])},
+    metadata=declare(FOLLOWS, order=["user_id", "followed_id", "since"]),
+)
+def follows(relations: Frame) -> Frame:
+    """Who follows whom, and from when until when."""
+    told = relations.select(*PAIR, *EVENT, "relation").map(partial(of_kind, relation=FOLLOW))
+    return told.per(PAIR, spells).map(as_follows)
+
+
+@dg.asset(
+    key_prefix="events",
+    ins={"relations": dg.AssetIn(["events", "relations"])},
+    metadata=declare(FRIENDSHIPS, order=["user_a", "user_b", "since"]),
+)
+def friendships(relations: Frame) -> Frame:
+    """Who are friends, each two once, and from when until when."""
+    told = relations.select(*PAIR, *EVENT, "relation").map(partial(of_kind, relation=FRIENDSHIP))
+    return told.map(without_direction).per(PAIR, spells).map(as_friendships)
+
+
+checks = [
+    unique(follows, "user_id", "followed_id", "since"),
+    complete(follows, FOLLOWS),
+    ascending(follows, ("since", "until")),
+    unique(friendships, "user_a", "user_b", "since"),
+    complete(friendships, FRIENDSHIPS),
+    ascending(friendships, ("user_a", "user_b"), ("since", "until")),
+]

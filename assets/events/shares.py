@@ -1,0 +1,46 @@
+"""Shares: recordings, playlists and posts that people passed on, each once, without those taken back."""
+
+import dagster as dg
+import narwhals as nw
+import pyarrow as pa
+
+from assets.checks import bounded, complete, unique
+from assets.partitions import DAILY
+from resources.columns import INSTANT, column, declare
+from resources.frame import Frame
+
+SHARES = pa.schema(
+    [
+        column("day", pa.date32(), "UTC day on which it was shared"),
+        column("share_id", pa.string(), "a UUID of the share's address"),
+        column("user_id", pa.string(), "who shared it", personal=True),
+        column("shared_at", INSTANT, "when it was shared", unit="UTC"),
+        column("entity", pa.string(), "recording, playlist or post"),
+        column("entity_id", pa.string(), "MusicBrainz recording, the playlist's own identifier, or post_id"),
+        column("source", pa.string(), "format it was submitted in"),
+    ]
+)
+KEY = ["day", "user_id", "share_id"]
+ARRIVAL = ["import_id", "file", "record"]
+
+
+def standing(told: nw.LazyFrame) -> nw.LazyFrame:
+    """Each share once, as its earliest record has it, unless any takes it back."""
+    gone = told.filter(nw.col("taken_back")).select(*KEY)
+    rows = told.unique(KEY, keep="first", order_by=["shared_at", "entity", "entity_id", *ARRIVAL])
+    return rows.join(gone, on=KEY, how="anti").select(*SHARES.names)
+
+
+@dg.asset(
+    key_prefix="events",
+    ins={"raw_shares": dg.AssetIn(["events", "raw_shares"])},
+    partitions_def=DAILY,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    metadata=declare(SHARES, slices="day", order=["day", "user_id", "shared_at"]),
+)
+def shares(raw_shares: Frame) -> Frame:
+    """Who passed on which recording, playlist or post, by the UTC day."""
+    return raw_shares.per(KEY, standing)
+
+
+checks = [unique(shares, *KEY), complete(shares, SHARES), bounded(shares, "shared_at")]
