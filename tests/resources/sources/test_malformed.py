@@ -61,8 +61,13 @@ def tarred(data: bytes) -> bytes:
     return out.getvalue()
 
 
+PRESSED = [
+    {"event": "play", "user_id": "ada", "timestamp": UTS + n, "properties": {"position_ms": n, "new": {"a": [1.5]}}}
+    for n in range(3)
+]
 SEEDS = {
     "lines": lines(LISTENS),
+    "app events": lines(PRESSED),
     "list": json.dumps(LISTENS).encode(),
     "page": json.dumps({"recenttracks": {"track": TRACKS, "@attr": {"user": "ada"}}}).encode(),
     "maloja": json.dumps({"maloja": {"export_time": 1}, "scrobbles": SCROBBLES}, indent=1).encode(),
