@@ -152,6 +152,13 @@ def erase(listener: str, sure: bool) -> None:
     print("outside this folder, what a browser remembers of the launchpad, and a token, which still lets listens in.")
 
 
+def export(listener: str) -> None:
+    """All that is kept of a person, as a zip that imports again to the same listens."""
+    from orchestration.runner import Runner
+
+    Runner().run("export_person", config={"export": {"config": {"listener": listener}}})
+
+
 def load(listens: int) -> None:
     """The sandbox's listeners, as many as make so many listens, go straight into an empty lake."""
     from assets.events.identity import artist_id, recording_id
@@ -221,6 +228,8 @@ def main() -> int:
     again.add_argument("--select", default="", help="Dagster's asset selection; all that is made by day if none")
     again.add_argument("--days", default="", help="the most days that a run makes")
     commands.add_parser("upkeep", help=upkeep.__doc__)
+    whole = commands.add_parser("export", help=export.__doc__)
+    whole.add_argument("--listener", default="")
     gone = commands.add_parser("erase", help=erase.__doc__)
     gone.add_argument("--listener", default="")
     gone.add_argument("--yes", action="store_true", help="without being asked whether you are sure")
@@ -249,6 +258,8 @@ def main() -> int:
                     backfill(told.first, told.last, told.select, told.days)
                 case "upkeep":
                     upkeep()
+                case "export":
+                    export(told.listener)
                 case "erase":
                     erase(told.listener.strip(), told.yes)
                 case "load":

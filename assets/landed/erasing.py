@@ -83,7 +83,7 @@ class Eraser:
 
     def plan(self) -> Plan:
         """What goes and what is taken in again; of one that was killed, too."""
-        plan, own = Plan.read(self.scanner.data), self._owned()
+        plan, own = Plan.read(self.scanner.data), owned(self.person.name, self.lake, self.schemas)
         ledger = self._ledger()
         plan.gone |= own
         plan.names |= {str(row[n]) for row in ledger if row[IMPORT] in own for n in ("file", "landed") if row[n]}
@@ -149,28 +149,6 @@ class Eraser:
         for table in self.lake.tables():
             self.lake.forget(table)
 
-    def _owned(self) -> set[str]:
-        """The imports that are the person's alone."""
-        import numpy as np
-        import pyarrow.compute as pc
-        import pyarrow.dataset as ds
-
-        own, shared = set[str](), set[str]()
-        for table, schema in self.schemas.items():
-            who = sorted(c for c in personal(schema) if c != "raw")
-            if IMPORT not in schema.names or not who:
-                continue
-            for file in self.lake.scan(table, schema).files:
-                rows = ds.dataset(file, schema, "parquet").to_table([IMPORT, *who])
-                named, others = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
-                for column in who:
-                    hits = files.names(rows[column], self.person.name)
-                    named |= hits
-                    others |= ~hits & pc.is_valid(rows[column]).to_numpy(zero_copy_only=False)
-                own |= set(rows[IMPORT].filter(pa.array(named)).unique().to_pylist())
-                shared |= set(rows[IMPORT].filter(pa.array(others & ~named)).unique().to_pylist())
-        return (own - shared) | {str(row[IMPORT]) for row in self._ledger() if row["listener"] == self.person.name}
-
     def _ledger(self) -> list[dict[str, object]]:
         columns = [IMPORT, "file", "listener", *LYING]
         rows: list[dict[str, object]] = self.lake.scan(LEDGER, IMPORTS).select(columns).table().to_pylist()
@@ -202,3 +180,27 @@ class Eraser:
             return bool(own) and any(identify(path, listener) in own for listener in (self.person.name, None))
         except (Unreadable, OSError):
             return False
+
+
+def owned(name: str, lake: Lake, schemas: Mapping[str, pa.Schema]) -> set[str]:
+    """The imports that are a person's alone."""
+    import numpy as np
+    import pyarrow.compute as pc
+    import pyarrow.dataset as ds
+
+    own, shared = set[str](), set[str]()
+    for table, schema in schemas.items():
+        who = sorted(c for c in personal(schema) if c != "raw")
+        if IMPORT not in schema.names or not who:
+            continue
+        for file in lake.scan(table, schema).files:
+            rows = ds.dataset(file, schema, "parquet").to_table([IMPORT, *who])
+            named, others = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
+            for column in who:
+                hits = files.names(rows[column], name)
+                named |= hits
+                others |= ~hits & pc.is_valid(rows[column]).to_numpy(zero_copy_only=False)
+            own |= set(rows[IMPORT].filter(pa.array(named)).unique().to_pylist())
+            shared |= set(rows[IMPORT].filter(pa.array(others & ~named)).unique().to_pylist())
+    told = lake.scan(LEDGER, IMPORTS).select([IMPORT, "listener"]).table().to_pylist()
+    return (own - shared) | {row[IMPORT] for row in told if row["listener"] == name}

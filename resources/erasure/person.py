@@ -5,8 +5,9 @@ An artist may be called what a listener is called, and one listener's name may b
 - in a column that is declared personal, and under a key that says who somebody is (`user_name`, `follows`): where the
   whole value is the name;
 - in text that people write, behind an @;
-- in Dagster's history and in logs, which hold no music: wherever the name stands as a word of its own, but for the
-  words by which Dagster knows its own things, and the folders in which the platform itself lies.
+- in Dagster's history and in logs: wherever the name stands as a word of its own, but for the words by which Dagster
+  knows its own things, the folders in which the platform itself lies, and previews, which are of music: tables about
+  persons have none.
 """
 
 import json
@@ -46,6 +47,7 @@ OWN = {
     *("asset_selection", "asset_check_selection", "step_keys", "job_snapshot_id", "execution_plan_snapshot_id"),
 }
 """Keys and columns under which Dagster names its own things."""
+PREVIEW = "preview"
 GONE = object()
 
 
@@ -125,6 +127,8 @@ class Person:
 
     def unwritten(self, value: Any, key: str = "") -> Any:
         """A value of Dagster's history, or a line of a log, with the name nowhere in it as a word of its own."""
+        if key == PREVIEW or (isinstance(value, dict) and value.get("label") == PREVIEW):
+            return value
         if isinstance(value, dict):
             return {
                 k if key in OWN else self.struck(k) if isinstance(k, str) else k: self.unwritten(v, k)

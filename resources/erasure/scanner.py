@@ -55,7 +55,7 @@ class Scanner:
 
     def of_file(self, path: Path) -> Iterator[Trace]:
         """Every place in a file that names the person."""
-        if path.parent == self.data / "exports" and path.name.lstrip(".").startswith(f"{self.person.folder}-"):
+        if path.parent == self.data / "exports" and path.name.lstrip(".").startswith(f"{self.person.folder}."):
             yield Trace(path, "its name")
         try:
             with path.open("rb") as stream:
