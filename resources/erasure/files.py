@@ -89,7 +89,7 @@ def _pack_zstd(sink: IO[bytes]) -> Any:
 
 PACKED: dict[bytes, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     GZIP: (
-        lambda source: gzip.GzipFile(fileobj=source),
+        lambda source: gzip.GzipFile(fileobj=source, mode="rb"),
         lambda sink: gzip.GzipFile(filename="", mode="wb", fileobj=sink),
     ),
     BZIP2: (bz2.BZ2File, lambda sink: bz2.BZ2File(sink, "w")),
