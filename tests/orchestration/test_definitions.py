@@ -104,6 +104,8 @@ JOBS: Mapping[str, list[str]] = {
         "events/sessions",
         "events/streaks",
     ],
+    "erase_person": [],
+    "export_person": [],
     "import_listens": ["content/playlists", "events/feedback", "events/imports", "events/quarantine"],
     "monthly": ["derived/charts_monthly"],
     "pull_listens": [],
