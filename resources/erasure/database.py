@@ -3,9 +3,10 @@
 What was deleted or written over stays in a database's free pages, and in the log beside it, until it is written afresh.
 """
 
+import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,6 +15,7 @@ from resources.erasure.person import Person
 
 MAGIC = b"SQLite format 3\x00"
 PATIENCE = 120  # seconds that others may keep a database locked
+CELLS = re.compile(rb'\|(?:[^|\n\x00{}"]{0,300}\|){2,}')  # of a preview, in which an artist may be called like a person
 BESIDE = ("-wal", "-journal")  # what SQLite keeps beside a database
 
 Value = str | bytes | int | float | None
@@ -82,22 +84,19 @@ def _named(database: sqlite3.Connection, person: Person) -> Iterator[tuple[str, 
 
 
 def _told(path: Path, person: Person) -> bool:
-    return _count(path, person, most=1) > 0
+    """Whether the bytes of a database, or of what lies beside it, have the person's name."""
+    return any(needle in content for content in _contents(path) for needle in person.needles)
 
 
-def _count(path: Path, person: Person, most: int | None = None) -> int:
-    """How often the bytes of a database, and of what lies beside it, have the person's name."""
-    found = 0
+def _count(path: Path, person: Person) -> int:
+    """How often they have it, outside of previews."""
+    return sum(CELLS.sub(b"|", content).count(needle) for content in _contents(path) for needle in person.needles)
+
+
+def _contents(path: Path) -> Iterator[bytes]:
     for file in (path, *(path.with_name(path.name + end) for end in BESIDE)):
-        try:
-            content = file.read_bytes()
-        except FileNotFoundError:
-            continue
-        for needle in person.needles:
-            found += content.count(needle)
-            if most and found >= most:
-                return found
-    return found
+        with suppress(FileNotFoundError):
+            yield file.read_bytes()
 
 
 def _count_afresh(database: sqlite3.Connection, person: Person) -> int:

@@ -29,7 +29,7 @@ WHO = (
 EXACTLY = {"from", "to", "by", "who", "actor"}
 PLAIN = {"", "id", "name", "#text", "value"}  # keys that mean what the key above them says
 OWN = {
-    *("__class__", "__enum__", "asset_key", "path", "step_key", "job_name", "pipeline_name", "node_name", "solid_name"),
+    *("__class__", "__enum__", "asset_key", "step_key", "job_name", "pipeline_name", "node_name", "solid_name"),
     *("run_id", "parent_run_id", "root_run_id", "event_type_value", "dagster_event_type", "event_type", "logger_name"),
     *(
         "output_name",
@@ -134,8 +134,8 @@ class Person:
                 k if key in OWN else self.struck(k) if isinstance(k, str) else k: self.unwritten(v, k)
                 for k, v in value.items()
             }
-        if isinstance(value, list):
-            return [self.unwritten(each, key) for each in value]
+        if isinstance(value, list):  # a path is that of a file, or a list: the key of an asset
+            return [self.unwritten(each, "asset_key" if key == "path" else key) for each in value]
         if not isinstance(value, str) or key in OWN or not any(form in value for form in (*self.forms, *self._files)):
             return value
         if (inner := _parsed(value)) is not None:

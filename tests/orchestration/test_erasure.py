@@ -338,6 +338,6 @@ def test_an_export_holds_all_that_is_theirs_and_nobody_else_may_read_it(both: Bo
         whole = b"".join(archive.read(n) for n in archive.namelist())
     assert count == raw["user_id"].to_pylist().count(ADA)
     assert BOB.encode() not in whole
-    assert traces(copied, ADA)[0].path.parent in (copied / "exports", copied / "dagster", copied / "dagster/history")
+    assert path in {trace.path for trace in traces(copied, ADA)}
     assert job("erase_person", "erase", both.environment).success
     assert list((copied / "exports").iterdir()) == []
