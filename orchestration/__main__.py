@@ -163,6 +163,7 @@ def load(listens: int) -> None:
     """The sandbox's listeners, as many as make so many listens, go straight into an empty lake."""
     from assets.events.identity import artist_id, recording_id
     from assets.events.listens import LISTENS
+    from resources.alone import sharing
     from resources.lake import Lake
     from resources.sandbox import load
 
@@ -173,7 +174,8 @@ def load(listens: int) -> None:
         return recording_id(artist, title), artist_id(artist)
 
     lake = Lake(data_folder() / "lake")
-    written = load.write(lake, "events/listens", LISTENS, identify, listens=listens)
+    with sharing(data_folder()):
+        written = load.write(lake, "events/listens", LISTENS, identify, listens=listens)
     print(f"{written.rows:,} listens are in {lake.root / 'events' / 'listens'}. No file tells of them:")
     print("materialize what follows from events/listens, not events/listens itself.")
 

@@ -90,8 +90,8 @@ class Scanner:
         elif head[257:262] == b"ustar":
             with tarfile.open(fileobj=stream, mode="r:") as tar:
                 for entry in tar:
-                    if member := tar.extractfile(entry):
-                        with files.spooled(member) as plain:
+                    if content := tar.extractfile(entry):
+                        with files.spooled(content) as plain:
                             yield from (f"{entry.name}: {where}" for where in self._stream(plain, path))
         elif head.startswith(files.PARQUET):
             yield from self._parquet(stream, path)

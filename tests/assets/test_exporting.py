@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assets.events.listens import LISTENS as HEARD
 from assets.landed.exporting import Exporter
 from assets.landed.feedback import FEEDBACK, GIVEN
 from assets.landed.ledger import take
 from assets.landed.listens import LISTENS, RAW_LISTENS
 from resources.lake import Lake
 from tests import oracle, tables
-from tests.oracle import Row
+from tests.oracle import Row, assert_same
 from tests.tables import CATALOGUE, raw
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -93,7 +94,7 @@ def test_and_gives_the_same_listens_once_repeats_are_told_apart(
     folder = tmp_path_factory.mktemp("export")
     lake, _ = again(stored(rows, folder), folder)
     found = lake.scan(LISTENS.table, RAW_LISTENS).table().to_pylist()
-    assert sorted(map(repr, heard(found))) == sorted(map(repr, heard(theirs)))
+    assert_same(tables.table(heard(found), HEARD), heard(theirs), HEARD)
 
 
 def heard(rows: list[Row]) -> list[Row]:

@@ -50,8 +50,8 @@ def parquet(records: Records) -> bytes:
 def zipped(records: Records) -> bytes:
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w") as archive:
-        archive.writestr("a/listens.jsonl", json_lines(records[::2]))
-        archive.writestr("b.csv.gz", gzip.compress(table(records[1::2])))
+        archive.writestr("a/listens.jsonl", json_lines(records))
+        archive.writestr("b.csv.gz", gzip.compress(table(records)))
     return sink.getvalue()
 
 
@@ -103,7 +103,8 @@ def test_the_person_goes_and_others_stay(form: str, records: Records, tmp_path_f
         assert what is None
         assert path.read_bytes() == before
     else:
-        assert what == "rewritten" if others or form in ("zip", "tar.gz") else "removed"  # of a table the heading stays
+        wanted = ("rewritten",) if others else ("removed", "rewritten")[: 1 + (form in ("zip", "tar.gz"))]
+        assert what in wanted  # of an archive a table may stay, which has no rows
     if path.exists():
         whole = folder / "wanted"
         whole.write_bytes(FORMS[form](others))
