@@ -28,6 +28,7 @@ from resources.pull import SERVICES
 from resources.sources.archive import Unreadable
 
 LEDGER = "events/imports"
+LISTENS = "listens/"  # the folder whose files the ledger knows
 PLAN = ".erasing.json"  # in the data folder
 
 
@@ -91,6 +92,8 @@ class Eraser:
             if self._pulled(path) or self._theirs(path, own) or not any(self.scanner.of_file(path)):
                 continue
             name = path.relative_to(self.landing.root).as_posix()
+            if not name.startswith(LISTENS):  # nobody takes it in again
+                continue
             plan.files.add(name)
             plan.again |= {str(row[IMPORT]) for row in ledger if row["landed"] == name}
         return plan
@@ -140,8 +143,7 @@ class Eraser:
     def take_again(self, plan: Plan, now: datetime, tell: Tell) -> int:
         """Take in what was written anew; how many files."""
         found = [self.landing.look(Path(self.landing.root, name)) for name in sorted(plan.files)]
-        listens = [file for file in found if file and file.path.startswith("listens/")]
-        visible = [file for file in listens if not Path(file.path).name.startswith(".")]
+        visible = [file for file in found if file and not Path(file.path).name.startswith(".")]
         return sum(new for _, new in take_landed(self.landing, visible, None, self.lake, now, tell, self.tell))
 
     def forget(self) -> None:

@@ -6,11 +6,12 @@ What was deleted or written over stays in a database's free pages, and in the lo
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from resources.erasure.files import mentioned
 from resources.erasure.person import Person
 
 MAGIC = b"SQLite format 3\x00"
@@ -85,18 +86,22 @@ def _named(database: sqlite3.Connection, person: Person) -> Iterator[tuple[str, 
 
 def _told(path: Path, person: Person) -> bool:
     """Whether the bytes of a database, or of what lies beside it, have the person's name."""
-    return any(needle in content for content in _contents(path) for needle in person.needles)
+    for file in _beside(path):
+        with file.open("rb") as stream:
+            if mentioned(stream, person.needles):
+                return True
+    return False
 
 
 def _count(path: Path, person: Person) -> int:
     """How often they have it, outside of previews."""
-    return sum(CELLS.sub(b"|", content).count(needle) for content in _contents(path) for needle in person.needles)
+    contents = [file.read_bytes() for file in _beside(path)]
+    return sum(CELLS.sub(b"|", content).count(needle) for content in contents for needle in person.needles)
 
 
-def _contents(path: Path) -> Iterator[bytes]:
-    for file in (path, *(path.with_name(path.name + end) for end in BESIDE)):
-        with suppress(FileNotFoundError):
-            yield file.read_bytes()
+def _beside(path: Path) -> list[Path]:
+    """A database, and what SQLite keeps beside it just now."""
+    return [path, *(file for end in BESIDE if (file := path.with_name(path.name + end)).exists())]
 
 
 def _count_afresh(database: sqlite3.Connection, person: Person) -> int:

@@ -47,6 +47,7 @@ def take_out(path: Path, person: Person) -> str | None:
                 os.replace(draft, path)
             else:
                 path.unlink()
+            path.with_name(f".{path.name}.crc").unlink(missing_ok=True)  # Hadoop's, of the file as it was
             sync(path.parent)
             return "rewritten" if left else "removed"
         finally:

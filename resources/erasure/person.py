@@ -4,7 +4,7 @@ An artist may be called what a listener is called, and one listener's name may b
 
 - in a column that is declared personal, and under a key that says who somebody is (`user_name`, `follows`): where the
   whole value is the name;
-- in text that people write, behind an @;
+- in text that people write, behind an @, and in paths, where the folder is that of what was pulled as theirs;
 - in Dagster's history and in logs: wherever the name stands as a word of its own, but for the words by which Dagster
   knows its own things, the folders in which the platform itself lies, and previews, which are of music: tables about
   persons have none.
@@ -122,7 +122,7 @@ class Person:
         return self.unsaid(value)
 
     def unsaid(self, text: str) -> str:
-        """What people or programs wrote, without the name behind an @ or a key that says who somebody is."""
+        """What people or programs wrote, without the name behind an @, a key that says who somebody is, or a path."""
         return self._said.sub(rf"\g<1>{ERASED}", text)
 
     def unwritten(self, value: Any, key: str = "") -> Any:
@@ -162,7 +162,8 @@ class Person:
         words = "|".join(map(re.escape, (*WHO, *sorted(self._keys))))
         names = "|".join(map(re.escape, self.forms))
         keyed = rf"(?:(?:\w|-)*(?:{words})(?:\w|-)*|\b(?:{'|'.join(EXACTLY)}))\\*[\"']?\s*[:=>]\s*\\*[\"']"
-        return re.compile(rf"((?<![\w.+-])@|(?i:{keyed}))(?:{names})(?=\\*[\"']|[^\w'’+@-]|['’]s\b|\Z)")
+        pulled = r"listens/[\w.-]+/"  # of which the next folder is called like them
+        return re.compile(rf"((?<![\w.+-])@|{pulled}|(?i:{keyed}))(?:{names})(?=\\*[\"']|[^\w'’+@-]|['’]s\b|\Z)")
 
     @cached_property
     def _word(self) -> re.Pattern[str]:

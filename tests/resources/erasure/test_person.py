@@ -55,6 +55,10 @@ def test_others_and_artists_of_the_same_letters_stay(value: Any) -> None:
         ({"payload": [{"user_name": "ada"}, {"user_name": "bob"}]}, {"payload": [{"user_name": "bob"}]}),
         ({"playlist": {"creator": "ada", "track": []}}, {"playlist": {"creator": ERASED, "track": []}}),
         ({"users": {"ada": 1, "bob": 2}}, {"users": {"bob": 2}}),
+        (
+            {"path": "file:/data/landing/listens/lastfm/ada/x.jsonl"},  # as a checkpoint of Spark tells of files
+            {"path": f"file:/data/landing/listens/lastfm/{ERASED}/x.jsonl"},
+        ),
         ({"raw": '{"payload": [{"user": "ada"}, 1]}'}, {"raw": '{"payload": [1]}'}),
     ],
 )
