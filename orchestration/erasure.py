@@ -113,10 +113,10 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
     say("struck from the lake and the landing folder; Dagster's history is next")
     struck = _history(context, found)
     known = bool(plan.gone or plan.again or plan.files or landed or rows or others or struck)
+    Plan.forget(data)  # all of it is done
     if left := list(found.traces()):
         shown = "; ".join(found.person.struck(str(trace)) for trace in left[:SHOWN])
         raise TuttiError(f"{len(left)} places still name the person: {shown}. Remove them and run it again")
-    Plan.forget(data)
     if not known:
         raise TuttiError("nothing is kept of a person of this name: spell it as tables have it, capitals included")
     return {
@@ -143,7 +143,7 @@ def _elsewhere(found: Scanner) -> Iterator[Path]:
                 if any(trace.where == "its name" for trace in traces):
                     path.unlink()
                     yield path
-                elif path != found.data / PLAN and files.take_out(path, found.person):
+                elif path != found.data / PLAN and files.take_out(path, found.person):  # that goes at the end
                     yield path
 
 
