@@ -107,17 +107,19 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
     landed = eraser.landed_files(plan)
     rows = eraser.tables(plan)
     again = eraser.take_again(plan, datetime.now(UTC), tell)
-    eraser.forget()
+    known = bool(plan.gone or plan.again or plan.files or landed or rows)
+    if known or any(trace.path.is_relative_to(lake.root) for trace in eraser.scanner.traces()):
+        known = True
+        eraser.forget()
     found = scanner(name, data, history, frozenset(plan.names))
     others = sum(1 for _ in _elsewhere(found))
     say("struck from the lake and the landing folder; Dagster's history is next")
     struck = _history(context, found)
-    known = bool(plan.gone or plan.again or plan.files or landed or rows or others or struck)
     Plan.forget(data)  # all of it is done
     if left := list(found.traces()):
         shown = "; ".join(found.person.struck(str(trace)) for trace in left[:SHOWN])
         raise TuttiError(f"{len(left)} places still name the person: {shown}. Remove them and run it again")
-    if not known:
+    if not (known or others or struck):
         raise TuttiError("nothing is kept of a person of this name: spell it as tables have it, capitals included")
     return {
         "rows removed": sum(rows.values()),
