@@ -13,7 +13,7 @@ override export SELECT := $(value SELECT)
 RUN := $(if $(DATA),TUTTI_DATA=$(DATA) )$(VENV)/bin/python -m orchestration
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo import pull intake stream sandbox chart backfill upkeep load ui test lint install-dask install-spark clean bench storm
+.PHONY: help demo import pull intake stream sandbox chart backfill upkeep export erase load ui test lint install-dask install-spark clean bench storm
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -38,6 +38,12 @@ backfill: $(VENV)/base  ## days made again, resumable: make backfill FROM=2024-0
 
 upkeep: $(VENV)/base  ## remove what no reader of the lake needs any more, and pack what the intake handed over
 	@$(RUN) upkeep
+
+export: $(VENV)/base  ## all that is kept of a person, as a zip in the folder exports: make export LISTENER=ada
+	@$(RUN) export --listener "$$LISTENER"
+
+erase: $(VENV)/base  ## a person, from everything kept of them, for good: make erase LISTENER=ada (YES=1: without being asked)
+	@$(RUN) erase --listener "$$LISTENER" $(if $(YES),--yes)
 
 load: $(VENV)/base  ## many simulated listeners, for benchmarks: make load LISTENS=20000000 DATA=data/load
 	@$(RUN) load --listens "$(LISTENS)"

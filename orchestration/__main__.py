@@ -128,18 +128,50 @@ def backfill(first: str, last: str, select: str, days: str) -> None:
 def upkeep() -> None:
     """What no reader needs any more is removed from the lake, and what an intake handed over is packed."""
     from orchestration.upkeep import pack_intake, tidy
+    from resources.alone import sharing
     from resources.lake import Lake
     from resources.landing import Landing
 
     lake = Lake(data_folder() / "lake")
-    tidy(lake, print, print)  # without Dagster's records, which need room on the disk
-    pack_intake(Landing(root=str(data_folder() / "landing")), lake, print)
+    with sharing(data_folder()):
+        tidy(lake, print, print)  # without Dagster's records, which need room on the disk
+        pack_intake(Landing(root=str(data_folder() / "landing")), lake, print)
+
+
+def erase(listener: str, sure: bool) -> None:
+    """A person is erased from everything the platform keeps, and what counted them is made again."""
+    from orchestration.erasure import forget
+    from orchestration.runner import Runner
+
+    if not listener:
+        raise TuttiError("whom? name the person: make erase LISTENER=ada")
+    print(f"This removes {listener} from every table and every version before now, from files handed in, from")
+    print("exports and from Dagster's history. Time travel of all tables ends today. It cannot be taken back.")
+    if not sure and (not sys.stdin.isatty() or input("Type the name again to go on: ") != listener):
+        raise TuttiError("nothing was erased: type the name again when asked, or say that you are sure (YES=1)")
+    runner = Runner()
+    done = runner.run("erase_person", config={"erase": {"config": {"listener": listener}}})
+    for event in done.filter_events(lambda event: event.event_type_value == "STEP_OUTPUT"):
+        for what, told in event.step_output_data.metadata.items():
+            print(f"  {what}: {told.value:,}")
+    runner.take({})
+    forget(data_folder())
+    print(f"\nNothing here names {listener} any more; what counted them was made again. Not reached: backups, copies")
+    print("outside this folder, what a browser remembers of the launchpad, and a token, which still lets listens in.")
+
+
+def export(listener: str) -> None:
+    """All that is kept of a person, as a zip that imports again to the same listens."""
+    from orchestration.runner import Runner
+
+    Runner().run("export_person", config={"export": {"config": {"listener": listener}}})
 
 
 def load(listens: int) -> None:
     """The sandbox's listeners, as many as make so many listens, go straight into an empty lake."""
     from assets.events.identity import artist_id, recording_id
     from assets.events.listens import LISTENS
+    from resources.alone import sharing
     from resources.lake import Lake
     from resources.sandbox import load
 
@@ -150,7 +182,8 @@ def load(listens: int) -> None:
         return recording_id(artist, title), artist_id(artist)
 
     lake = Lake(data_folder() / "lake")
-    written = load.write(lake, "events/listens", LISTENS, identify, listens=listens)
+    with sharing(data_folder()):
+        written = load.write(lake, "events/listens", LISTENS, identify, listens=listens)
     print(f"{written.rows:,} listens are in {lake.root / 'events' / 'listens'}. No file tells of them:")
     print("materialize what follows from events/listens, not events/listens itself.")
 
@@ -212,6 +245,11 @@ def main() -> int:
     again.add_argument("--select", default="", help="Dagster's asset selection; all that is made by day if none")
     again.add_argument("--days", default="", help="the most days that a run makes")
     commands.add_parser("upkeep", help=upkeep.__doc__)
+    whole = commands.add_parser("export", help=export.__doc__)
+    whole.add_argument("--listener", default="")
+    gone = commands.add_parser("erase", help=erase.__doc__)
+    gone.add_argument("--listener", default="")
+    gone.add_argument("--yes", action="store_true", help="without being asked whether you are sure")
     many = commands.add_parser("load", help=load.__doc__)
     many.add_argument("--listens", type=int, required=True, help="about how many, as 20_000_000")
     commands.add_parser("intake", help=intake.__doc__)
@@ -239,6 +277,10 @@ def main() -> int:
                     backfill(told.first, told.last, told.select, told.days)
                 case "upkeep":
                     upkeep()
+                case "export":
+                    export(told.listener)
+                case "erase":
+                    erase(told.listener.strip(), told.yes)
                 case "load":
                     load(told.listens)
                 case "intake":

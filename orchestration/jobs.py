@@ -12,6 +12,8 @@ from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGra
 from assets.events.actives import MONTH
 from assets.landed.kinds import KINDS
 from assets.partitions import DAILY, DAY, PERIODS, Period
+from orchestration.erasure import erase_person
+from orchestration.export import export_person
 from orchestration.pulls import pull_listens
 from orchestration.upkeep import upkeep
 from resources.days import stretches as days_together
@@ -64,7 +66,17 @@ all_time = dg.define_asset_job(
     tags={CUMULATIVE: "yes", PRIORITY: "-1"},
 )
 
-JOBS: list[Any] = [pull_listens, import_listens, content, daily, *longer.values(), all_time, upkeep]
+JOBS: list[Any] = [
+    pull_listens,
+    import_listens,
+    content,
+    daily,
+    *longer.values(),
+    all_time,
+    upkeep,
+    erase_person,
+    export_person,
+]
 
 
 def touched(instance: dg.DagsterInstance, run_id: str) -> dict[dg.AssetKey, set[date]]:

@@ -18,6 +18,7 @@ from assets.landed.kinds import KINDS
 from assets.landed.ledger import COUNTS, commit
 from assets.landed.together import Batch
 from assets.landed.travelling import HAPPENED, LANDED, OUTCOME, REFUSED, Outcome
+from resources.alone import sharing
 from resources.errors import TuttiError
 from resources.frame import Frame
 from resources.keys import SIDE, side_column
@@ -52,7 +53,7 @@ class Sink:
 
     def take(self, rows: Any, number: int) -> None:
         """Take in the files of a micro-batch; those that are in already change nothing."""
-        with self.at_work:
+        with self.at_work, sharing(self.data):
             try:
                 self._take(rows.persist(), self.watermark(number))
             except TuttiError as error:

@@ -10,7 +10,7 @@ import os
 import random
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,7 +27,7 @@ from resources.errors import TuttiError
 from resources.frame import Frame, Writer, conform, sort
 from resources.lease import lease, new_file
 from resources.scan import Scan
-from resources.vacuum import Vacuumed, vacuum
+from resources.vacuum import Vacuumed, forget, vacuum
 
 if TYPE_CHECKING:
     import pyarrow.compute as pc
@@ -167,6 +167,28 @@ class Lake:
         """
         return vacuum(self.root / table, keep_days)
 
+    def rewrite(
+        self, table: str, schema: pa.Schema, change: Callable[[pa.Table], pa.Table], order: Sequence[str] = ()
+    ) -> int:
+        """Replace the files of a table that `change` makes others of, in one commit; how many rows fewer there are.
+
+        A file of which it gives back the very rows stays. Nobody else may write to the table meanwhile.
+        """
+        with self.writing(table, schema, order) as draft:
+            return draft.rewrite(change)
+
+    def forget(self, table: str) -> None:
+        """Make the newest version the oldest: neither the log nor a file tells of those before.
+
+        Nobody else may read or write the table meanwhile.
+        """
+        vacuum(self.root / table, 0)
+        forget(self.root / table)
+
+    def stored(self, table: str) -> pa.Schema:
+        """A table's columns, as they are stored."""
+        return pa.schema(opened(self.root / table).schema().to_arrow())
+
     def version(self, table: str) -> int:
         """The table's newest version."""
         return opened(self.root / table).version()
@@ -208,6 +230,23 @@ class Draft:
         self.files = []
         return Written(version, sum(a.rows for a in adds), sum(a.bytes for a in adds), tuple(a.path for a in adds))
 
+    def rewrite(self, change: Callable[[pa.Table], pa.Table]) -> int:
+        """Swap each file for one with the rows that `change` makes of its own, all in one commit."""
+        import pyarrow.dataset as ds
+
+        removed: list[Mapping[str, Any]] = []
+        with writing_to(self.folder), understood(self.folder):
+            for file in files(opened(self.folder)):
+                rows = ds.dataset(str(self.folder / file["path"]), self.schema, "parquet").to_table()
+                if (new := change(rows)) is not rows:
+                    removed.append(file)
+                    self.write(iter([new]))
+            adds = [described(self.folder, name) for name in self.files]
+            if removed:
+                self._commit(adds, removed)
+        self.files = []
+        return sum(f["num_records"] for f in removed) - sum(a.rows for a in adds)
+
     def discard(self) -> None:
         """Remove what was written and is not in the log, as far as the disk allows."""
         from deltalake.exceptions import DeltaError
@@ -218,15 +257,15 @@ class Draft:
                 for name in unknown(opened(self.folder), left):
                     (self.folder / name).unlink(missing_ok=True)
 
-    def _commit(self, adds: Sequence[Add], slice: Slice | None) -> int:
-        """Swap the slice's files for new ones at once, while others may be doing the same with theirs."""
+    def _commit(self, adds: Sequence[Add], gone: Slice | list[Mapping[str, Any]] | None) -> int:
+        """Swap the slice's files, or those named, for new ones at once, while others may do the same with theirs."""
         from deltalake import CommitProperties, PostCommitHookProperties, Schema, Transaction
         from deltalake.exceptions import CommitFailedError
 
         later = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
         for attempt in range(TRIES):
             delta = opened(self.folder)
-            removed, rewritten = self._changes(delta, slice, tidy=attempt == 0)
+            removed, rewritten = (gone, []) if isinstance(gone, list) else self._changes(delta, gone, attempt == 0)
             actions = [a.action() for a in (*adds, *rewritten)] + [_remove(f) for f in removed]
             # One counter per table: of two commits that started from one version, the second is refused and retried,
             # also where both add the same new day and neither removes a file.

@@ -3,6 +3,8 @@
 What belongs here is what Dagster knows (keys, partitions, metadata) in the lake's words.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from resources.alone import sharing
 from resources.columns import declared, order
 from resources.engine import EngineResource
 from resources.frame import Frame
@@ -24,6 +27,12 @@ class LakeIO(dg.ConfigurableIOManager):
 
     engine: dg.ResourceDependency[EngineResource]
     root: str
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["LakeIO"]:
+        """Give itself to a run, which nobody who must be alone with the data comes between."""
+        with sharing(Path(self.root).parent):
+            yield self
 
     @property
     def lake(self) -> Lake:

@@ -2,12 +2,16 @@
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
 
 import dagster as dg
+
+from resources.alone import sharing
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ARRIVING = ("app_events", "listens", "social")
@@ -18,6 +22,12 @@ class Landing(dg.ConfigurableResource):
     """Files by kind ("listens", "app_events", "social", "recordings", "lyrics"), as they were handed in."""
 
     root: str
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Landing"]:
+        """Give itself to a run, which nobody who must be alone with the data comes between."""
+        with sharing(Path(self.root).parent):
+            yield self
 
     def files(self, kind: str) -> list[Path]:
         """The files of a kind, in the order of their names; half-written ones are named with a leading dot."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from resources.delta_log import replaced, unknown
 from resources.delta_table import opened, understood
-from resources.disk import writing_to
+from resources.disk import sync, writing_to
 from resources.lease import held, lease_of
 
 
@@ -37,6 +37,22 @@ def vacuum(table: Path, keep_days: int) -> Vacuumed:
         for name in gone:
             (table / name).unlink(missing_ok=True)
     return Vacuumed(len(gone), sum(listed[name].st_size for name in gone))
+
+
+def forget(table: Path) -> None:
+    """Let the log of a table begin with its newest version, which it sums up first; a killed one is made good by the
+    next.
+    """
+    log = table / "_delta_log"
+    with writing_to(table), understood(table):
+        delta = opened(table)
+        delta.create_checkpoint()
+        newest = f"{delta.version():020d}"
+        for path in log.iterdir():
+            # What is not of the newest version is of an older one, or was never finished.
+            if path.name != "_last_checkpoint" and not path.name.startswith(newest):
+                path.unlink(missing_ok=True)
+        sync(log)
 
 
 def _files(table: Path) -> Iterator[tuple[str, os.stat_result]]:

@@ -41,8 +41,8 @@ class ImportConfig(dg.Config):
     listener: str | None = Field(default=None, description="whose listens these are, if they are one person's")
 
 
-def tell_days(context: dg.AssetExecutionContext, kind: Kind, days: Sequence[date]) -> None:
-    """Tell Dagster which days of a table have new rows, in one batch: one by one, years would take minutes."""
+def tell_days(context: dg.AssetExecutionContext | dg.OpExecutionContext, kind: Kind, days: Sequence[date]) -> None:
+    """Tell Dagster which days of a table changed, in one batch: one by one, years would take minutes."""
     step, batch = context.get_step_execution_context(), generate_event_batch_id()
     for i, day in enumerate(days):
         told = dg.AssetMaterialization(kind.key, partition=day.isoformat())

@@ -8,6 +8,7 @@ lake is made anew. Until then it is not read again, since the ledger is told of 
 import fcntl
 import gzip
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
@@ -23,6 +24,7 @@ from resources.lake import Lake, Several, Slice
 from resources.landing import Landed, Landing
 
 INTAKE = "listens/intake"  # in the landing folder: the only files that are ours to move
+PACK = re.compile(r"\d{4}-\d{2}-\d{2}(?:-\d+)?\.jsonl\.gz")
 YOUNG = timedelta(days=2)  # a day is packed once nobody is likely to add to it
 
 
@@ -53,17 +55,30 @@ def _pack(landing: Landing, lake: Lake, now: datetime, day: date, files: Sequenc
     _write(hidden, paths)
     id = identify(hidden, None)
     path = next(p for p in _names(hidden.parent, day) if not p.exists() or identify(p, None) == id)
-    told = hidden.stat()
-    packed = Landed(path.relative_to(landing.root).as_posix(), told.st_size, told.st_mtime_ns // 1000)
-    row = {"import_id": id, "file": path.name, "imported_at": now} | dict.fromkeys(COUNTS, 0)
-    row |= {"landed": packed.path, "bytes": packed.bytes, "modified_at": packed.modified_at}
-    lake.replace("events/imports", iter([pa.Table.from_pylist([row], IMPORTS)]), IMPORTS, Slice("import_id", id, id))
+    enter(lake, hidden, path.relative_to(landing.root).as_posix(), now)
     hidden.rename(path)
     sync(path.parent)
     _forget(lake, {f.path for f in files}, {identify(p, None) for p in paths})
-    for path in paths:
-        path.unlink()
+    for file in paths:
+        file.unlink()
+    packed = landing.look(path)
+    assert packed
     return packed, len(files)
+
+
+def is_pack(landed: str) -> bool:
+    """Whether a place in the landing folder is one of a pack."""
+    folder, _, name = landed.rpartition("/")
+    return folder == INTAKE and PACK.fullmatch(name) is not None
+
+
+def enter(lake: Lake, file: Path, landed: str, now: datetime) -> None:
+    """Tell the ledger of a pack that lies, or is about to, at a place in the landing folder: its records are in."""
+    told, id = file.stat(), identify(file, None)
+    lying = Landed(landed, told.st_size, told.st_mtime_ns // 1000)
+    row = {"import_id": id, "file": Path(landed).name, "imported_at": now} | dict.fromkeys(COUNTS, 0)
+    row |= {"landed": lying.path, "bytes": lying.bytes, "modified_at": lying.modified_at}
+    lake.replace("events/imports", iter([pa.Table.from_pylist([row], IMPORTS)]), IMPORTS, Slice("import_id", id, id))
 
 
 def _write(hidden: Path, files: Sequence[Path]) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from resources.alone import Busy, begin, end
 from resources.disk import sync
 from resources.errors import TuttiError
 
@@ -34,8 +35,13 @@ class _Open:
 class Journal:
     """The files of one server. Not safe for several threads: whoever shares it takes turns."""
 
-    def __init__(self, folder: Path, *, seconds: float = SECONDS, size: int = BYTES) -> None:
-        """Take a folder for this server alone, making what is missing of it, and recover what lies there hidden."""
+    def __init__(
+        self, folder: Path, *, seconds: float = SECONDS, size: int = BYTES, shared: Path | None = None
+    ) -> None:
+        """Take a folder for this server alone, making what is missing of it, and recover what lies there hidden.
+
+        While lines are hidden, nobody is alone with the data in the folder `shared`.
+        """
         self.folder, self._seconds, self._size = folder, seconds, size
         self._file: _Open | None = None
         self._left: list[Path] = []  # files with more in them than was acknowledged, which the disk would not let go
@@ -48,24 +54,24 @@ class Journal:
             raise TuttiError(
                 f"an intake serves {folder} already: end that one first, or give this one a TUTTI_DATA of its own"
             ) from None
+        self._shared, self._sharing = shared, False
         self.recovered, self.torn = 0, 0  # files that became visible at the start, and lines dropped from them
+        try:
+            self._share()
+        except Busy as busy:
+            os.close(self._lock)
+            raise TuttiError(f"{busy.strerror}: start the intake again once that has ended") from None
         for path in sorted(folder.glob(".*.jsonl")):
             self._recover(path)
+        self._settle()
 
     def append(self, lines: bytes) -> None:
         """Append whole lines. They are on disk when this returns; OSError if they are not, and then none is kept."""
-        file = self._file or self._start()
+        self._share()
         try:
-            rest = memoryview(lines)
-            while rest:
-                rest = rest[os.write(file.descriptor, rest) :]
-            os.fsync(file.descriptor)
-        except OSError:
-            self._undo(file)
-            raise
-        if not file.size:
-            file.since = time.monotonic()
-        file.size += len(lines)
+            self._append(lines)
+        finally:
+            self._settle()
 
     def due(self) -> float | None:
         """In how many seconds `publish` has something to do; None if there is nothing to publish."""
@@ -88,6 +94,7 @@ class Journal:
             self._file = None
             os.close(file.descriptor)
             sync(self.folder)
+        self._settle()
 
     def close(self) -> None:
         """Publish, and leave the folder to others."""
@@ -100,6 +107,36 @@ class Journal:
                 os.close(self._file.descriptor)
                 self._file = None
             os.close(self._lock)
+            if self._sharing and self._shared:
+                end(self._shared)
+                self._sharing = False
+
+    def _share(self) -> None:
+        """Keep whoever must be alone waiting; raises `Busy` while somebody is."""
+        if self._shared and not self._sharing:
+            begin(self._shared, wait=False)
+            self._sharing = True
+
+    def _settle(self) -> None:
+        """Keep nobody waiting once nothing is hidden."""
+        hidden = self._left or (self._file and self._file.size)
+        if self._sharing and self._shared and not hidden:
+            end(self._shared)
+            self._sharing = False
+
+    def _append(self, lines: bytes) -> None:
+        file = self._file or self._start()
+        try:
+            rest = memoryview(lines)
+            while rest:
+                rest = rest[os.write(file.descriptor, rest) :]
+            os.fsync(file.descriptor)
+        except OSError:
+            self._undo(file)
+            raise
+        if not file.size:
+            file.since = time.monotonic()
+        file.size += len(lines)
 
     def _start(self) -> _Open:
         """A new hidden file that outlives a power cut."""

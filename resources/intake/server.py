@@ -48,7 +48,7 @@ def serve(data: Path) -> None:
     tokens = configured()
     requests = _number("TUTTI_INTAKE_LIMIT", REQUESTS, 1, 1_000_000_000)
     with _listening(_number("TUTTI_INTAKE_PORT", PORT, 0, 65535)) as listening:
-        journal = Journal(data / FOLDER)
+        journal = Journal(data / FOLDER, shared=data)
         if journal.recovered or journal.torn:
             dropped = f", and {journal.torn} cut short are dropped: nobody was told that they are stored"
             told = f"what a killed intake left is in the landing folder: {journal.recovered} files of whole lines"

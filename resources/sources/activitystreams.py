@@ -29,6 +29,13 @@ OPINIONS = {"Like": LOVE, "Dislike": HATE}
 FRIEND_OF = "friendof"  # of http://purl.org/vocab/relationship, which the vocabulary refers to
 PUBLIC = {"https://www.w3.org/ns/activitystreams#Public", "as:Public", "Public"}
 PROFILE = re.compile(r"https?://([^/?#@\s]+)/(?:users/|u/|@)([^/?#@\s]+)/?")
+WHOM = {
+    "Follow": ("object",),
+    "Relationship": ("subject", "object"),
+    "Mention": ("href", "name"),
+    **dict.fromkeys(POSTS, ("attributedTo",)),
+}
+"""By the type of an object, the keys under which it names persons, beside its `actor`."""
 PLAYLIST_PAGE = re.compile(r"https?://(?:beta\.)?listenbrainz\.org/playlist/[0-9a-fA-F-]{36}/?")
 LONGEST_POST = 100_000  # characters, markup included; Mastodon allows 500, others some thousands
 MOST_TAGS = 1_000  # of a post
@@ -61,6 +68,12 @@ def account(value: object) -> str | None:
     if profile := PROFILE.fullmatch(found):
         return f"{profile[2]}@{profile[1].lower()}"
     return found.removeprefix("acct:").lstrip("@") or None
+
+
+def addresses(account: str) -> list[str]:
+    """The usual addresses of the profile of an account, which `account` reads."""
+    name, _, host = account.rpartition("@")
+    return [f"https://{host}/{form}{name}" for form in ("users/", "u/", "@")] if name and host else []
 
 
 class _Activity:

@@ -4,9 +4,12 @@ The user export (`listens/<year>/<month>.jsonl`: `listened_at` with or without d
 `user_name`), what the API answers, and the body of submit-listens all share `track_metadata`, with the client's own
 words in `additional_info` and ListenBrainz's match in `mbid_mapping`. What the client submitted goes before the match,
 as ListenBrainz documents; its Spark dump does the reverse.
+
+`record` writes what `parse` reads, to the same listen.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from resources.sources.listen import (
@@ -26,6 +29,7 @@ from resources.sources.listen import (
 )
 
 NAME = "listenbrainz"
+OURS = "tutti"  # in `additional_info` of what this platform exports: what the format itself has no place for
 EXPORT = "a ListenBrainz export (zip or JSON lines)"
 
 SPOTIFY_TRACK = re.compile(r"(?:https?://open\.spotify\.com/(?:intl-\w+/)?track/|spotify:track:)([0-9A-Za-z]{22})\b.*")
@@ -45,12 +49,13 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
     if not isinstance(metadata, dict):
         raise Malformed("no track_metadata")
     info, match = _object(metadata, "additional_info"), _object(metadata, "mbid_mapping")
+    ours = _object(info, OURS)
     field = "listened_at" if "listened_at" in record else "timestamp" if "timestamp" in record else "listened_at"
     return Listen(
         user_id=user_id,
         listened_at=instant(record.get(field), field),
         ms_played=_ms_played(info.get("duration_played")),
-        source=NAME,
+        source=_free(ours, "source") or NAME,
         time_zone=time_zone(info.get("time_zone")),
         artist_name=needed(metadata.get("artist_name"), "artist_name"),
         recording_name=needed(metadata.get("track_name"), "track_name"),
@@ -58,9 +63,33 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
         recording_mbid=mbid(info.get("recording_mbid")) or mbid(match.get("recording_mbid")),
         artist_mbids=mbids(info.get("artist_mbids")) or mbids(match.get("artist_mbids")),
         isrc=isrc(info.get("isrc")),
-        origin=_origin(info.get("spotify_id")),
+        origin=_free(ours, "origin") or _origin(info.get("spotify_id")),
         client=_client(info),
     )
+
+
+def record(listen: Mapping[str, Any]) -> dict[str, Any]:
+    """A listen, told by the names of `Listen`, as a line of the user export."""
+    told = {
+        "recording_mbid": listen["recording_mbid"],
+        "artist_mbids": list(listen["artist_mbids"]),
+        "isrc": listen["isrc"],
+        "duration_played": None if listen["ms_played"] is None else _plain(listen["ms_played"] / 1000),
+        "time_zone": listen["time_zone"],
+        "submission_client": listen["client"],
+        "spotify_id": listen["origin"] if SPOTIFY_TRACK.fullmatch(listen["origin"] or "") else None,
+        OURS: {"source": listen["source"], "origin": listen["origin"]},
+    }
+    names = {"artist_name": listen["artist_name"], "track_name": listen["recording_name"]}
+    release = {"release_name": listen["release_name"]} if listen["release_name"] is not None else {}
+    info = {key: value for key, value in told.items() if value not in (None, [])}
+    # A number of seconds holds microseconds of any listen exactly.
+    at = _plain(listen["listened_at"].timestamp())
+    return {"listened_at": at, "track_metadata": names | release | {"additional_info": info}}
+
+
+def _plain(seconds: float) -> int | float:
+    return int(seconds) if seconds.is_integer() else seconds
 
 
 def _object(parent: dict[str, Any], key: str) -> dict[str, Any]:
@@ -74,14 +103,16 @@ def _ms_played(seconds: object) -> int | None:
 
 
 def _client(info: dict[str, Any]) -> str | None:
-    """What submitted the listen, else the player it was heard on; like all free fields, absent where unusable."""
-    for field in ("submission_client", "media_player"):
-        try:
-            if client := text(info.get(field), field):
-                return client
-        except Malformed:
-            pass
-    return None
+    """What submitted the listen, else the player it was heard on."""
+    return _free(info, "submission_client") or _free(info, "media_player")
+
+
+def _free(info: dict[str, Any], field: str) -> str | None:
+    """A free field of text: absent where unusable."""
+    try:
+        return text(info.get(field), field)
+    except Malformed:
+        return None
 
 
 def _origin(spotify_id: object) -> str | None:

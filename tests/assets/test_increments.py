@@ -24,12 +24,16 @@ from assets.events import (
     sessions,
     shares,
 )
+from assets.events.actives import ACTIVES
+from assets.events.activity import ACTIVITY
 from assets.events.app_activity import APP_ACTIVITY
 from assets.events.app_events import APP_EVENTS
 from assets.events.listens import LISTENS
 from assets.events.replaced_listens import REPLACED_LISTENS
 from assets.events.sessions import SESSIONS
 from assets.partitions import DAILY, PERIODS
+from resources.erasure.person import Person
+from resources.erasure.tables import Removal
 from resources.frame import Engine, Frame
 from resources.lake import Lake, Slice
 from tests import oracle, tables
@@ -73,6 +77,7 @@ TRICKY = dict.fromkeys(APPS, TRICKY_APP_EVENTS) | {
     "posts": TRICKY_POSTS,
     "shares": TRICKY_SHARES,
 }
+PERSONAL = {"replaced": REPLACED_LISTENS, "listens": LISTENS, "plays": PLAYS, "activity": ACTIVITY}
 EVER = (date(1970, 1, 1), date(2200, 1, 1))  # beyond every row, with room for a month before
 ROLLUPS = (oracle.plays, oracle.artist_plays, oracle.names)
 LATELY = range(-4, 9)  # days after the newest listen: enough to look at of a table that has a row for every day
@@ -162,6 +167,54 @@ def test_application_events_late_and_sent_twice_leave_what_all_at_once_leaves(
     events, known = BY_NAME["app_activity"].prepare(sent, EVER)
     assert_same(lake.scan("events", APP_EVENTS).table(), events, APP_EVENTS)
     assert_same(lake.scan("activity", APP_ACTIVITY).table(), oracle.app_activity(events, known, *EVER), APP_ACTIVITY)
+
+
+@settings(max_examples=6)
+@given(told=tables.feeds(), data=st.data())
+def test_people_who_are_erased_between_files_leave_what_there_is_without_them(
+    told: list[Row], data: st.DataObject, local: Engine, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whoever goes, goes from each table at once; the days they listened on are made again, distinct counts too.
+
+    What comes of them later is new. Some days are made again for no reason.
+    """
+    days = sorted({r["day"] + timedelta(days=n) for r in told for n in (-1, 0, 1)})
+    steps: list[tuple[str, list[Row]]] = [("", told[::2]), ("", told[1::2]), ("ada", []), ("", told[:4]), ("Ada", [])]
+    lake = Lake(tmp_path_factory.mktemp("lake"))
+    arrived: dict[int, Row] = {}
+    for gone, file in data.draw(st.permutations(steps)):
+        touched = [*file, *(r for r in arrived.values() if r["user_id"] == gone)]
+        changed = {r["day"] + timedelta(days=n) for r in touched for n in (-1, 0, 1)}
+        changed |= set(data.draw(st.lists(st.sampled_from(days), max_size=1))) if days else set()
+        arrived = {n: r for n, r in arrived.items() if r["user_id"] != gone} | {r["record"]: r for r in file}
+        for table, schema in PERSONAL.items():
+            if gone and lake.exists(table):
+                lake.rewrite(table, schema, Removal.of(schema, Person(gone)))
+                lake.forget(table)
+        for day in data.draw(st.permutations(sorted(changed))):
+            make_day(lake, local, list(arrived.values()), day)
+            make_activity(lake, local, day)
+    ids = oracle.identities(list(arrived.values()), CATALOGUE)
+    replaced = oracle.replaced(list(arrived.values()), ids, *EVER)
+    heard = oracle.listens(list(arrived.values()), ids, replaced)
+    active = oracle.activity(heard, LENGTHS)
+    assert_same(lake.scan("replaced", REPLACED_LISTENS).table(), replaced, REPLACED_LISTENS)
+    assert_same(lake.scan("listens", LISTENS).table(), heard, LISTENS)
+    assert_same(lake.scan("plays", PLAYS).table(), oracle.plays(heard), PLAYS)
+    assert_same(lake.scan("activity", ACTIVITY).table(), active, ACTIVITY)
+    if made := sorted(r["day"] for r in lake.scan("actives", ACTIVES).table().to_pylist()):
+        counted = [r for r in oracle.actives(active, made[0], made[-1]) if r["day"] in made]
+        assert_same(lake.scan("actives", ACTIVES).table(), counted, ACTIVES)
+
+
+def make_activity(lake: Lake, engine: Engine, day: date) -> None:
+    """Make the activity of a day, and count the listeners of the thirty days that it is one of."""
+    span, month = (day, day), (day, day + timedelta(days=29))
+    heard = engine.read(lake.scan("listens", LISTENS, Slice("day", *span)))
+    lengths = engine.lift(tables.table(LENGTHS, BY_NAME["activity"].reads["recordings"]))
+    lake.replace("activity", BY_NAME["activity"].run(heard, lengths, span=span), ACTIVITY, Slice("day", *span))
+    active = engine.read(lake.scan("activity", ACTIVITY))
+    lake.replace("actives", BY_NAME["actives"].run(active, span=month), ACTIVES, Slice("day", *month))
 
 
 def make_day(lake: Lake, engine: Engine, raw: list[Row], day: date) -> None:

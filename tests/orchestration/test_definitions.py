@@ -150,6 +150,8 @@ JOBS: Mapping[str, list[str]] = {
         "events/streaks",
         "events/taggings",
     ],
+    "erase_person": [],
+    "export_person": [],
     "import_listens": ["content/playlists", "events/feedback", "events/imports", "events/quarantine"],
     "monthly": ["derived/charts_monthly"],
     "pull_listens": [],

@@ -1,0 +1,1 @@
+"""Erasure: a person is taken out of whatever the platform keeps, and proof that nothing of them is left."""
