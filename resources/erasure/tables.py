@@ -59,9 +59,9 @@ class Removal:
         going = self.going(rows)
         left = rows.filter(pa.array(~going)) if going.any() else rows
         for name in self.columns & set(left.schema.names):
-            column = self._struck(name, left[name])
-            if column is not left[name]:
-                left = left.set_column(left.schema.get_field_index(name), left.schema.field(name), column)
+            column = left[name]  # Arrow gives another object each time
+            if (struck := self._struck(name, column)) is not column:
+                left = left.set_column(left.schema.get_field_index(name), left.schema.field(name), struck)
         return left
 
     def _struck(self, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -124,10 +124,9 @@ class Both:
 
     with_ada: Path
     without: Path
-    environment: str
 
     def erase(self, data: Path, who: str = ADA) -> Process:
-        return Process((*TUTTI, "erase", "--listener", who, "--yes"), data, {"TUTTI_ENV": self.environment})
+        return Process((*TUTTI, "erase", "--listener", who, "--yes"), data)
 
 
 def traces(data: Path, who: str) -> list[Trace]:
@@ -135,18 +134,18 @@ def traces(data: Path, who: str) -> list[Trace]:
     return list(scanner(who, data, data / "dagster").traces())
 
 
-@pytest.fixture(scope="module", params=["laptop", "workstation"])
-def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Both:
-    """Two worlds, materialized once in an environment."""
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
+    """Two worlds, materialized once: erasing asks no engine for anything."""
     made = []
     for name, gone in (("with", None), ("without", ADA)):
-        folder = tmp_path_factory.mktemp(f"{request.param}-{name}")
+        folder = tmp_path_factory.mktemp(name)
         given = hand_in(folder / "files", folder / "data", gone)
         command = (sys.executable, "-c", PREPARE, json.dumps(given))
-        made.append((folder / "data", Process(command, folder / "data", {"TUTTI_ENV": request.param})))
+        made.append((folder / "data", Process(command, folder / "data")))
     for _, process in made:
         process.fine()
-    return Both(made[0][0], made[1][0], request.param)
+    return Both(made[0][0], made[1][0])
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +228,7 @@ def test_an_erasure_that_was_killed_goes_on_when_it_is_run_again(both: Both, tmp
     for what, times in steps:
         shutil.copytree(both.with_ada, tmp_path / what)
         command = (sys.executable, "-c", KILL, what, str(times))
-        killed.append(Process(command, tmp_path / what, {"TUTTI_ENV": both.environment}))
+        killed.append(Process(command, tmp_path / what))
     assert [process.code for process in killed] == [-9] * len(steps)
     again = [both.erase(tmp_path / what) for what, _ in steps]
     for (what, _), process in zip(steps, again, strict=True):
@@ -297,11 +296,11 @@ def copied(both: Both, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
-def job(name: str, op: str, environment: str) -> dg.ExecuteInProcessResult:
+def job(name: str, op: str) -> dg.ExecuteInProcessResult:
     """A job run on ada, in this process."""
     with dg.DagsterInstance.get() as instance:
         return (
-            build(environment)
+            build("laptop")
             .resolve_job_def(name)
             .execute_in_process(
                 instance=instance, run_config={"ops": {op: {"config": {"listener": ADA}}}}, raise_on_error=False
@@ -310,7 +309,7 @@ def job(name: str, op: str, environment: str) -> dg.ExecuteInProcessResult:
 
 
 def test_the_job_leaves_no_name_in_its_own_record_either_and_says_which_days_are_owed(both: Both, copied: Path) -> None:
-    done = job("erase_person", "erase", both.environment)
+    done = job("erase_person", "erase")
     assert done.success
     assert traces(copied, ADA) == []
     with dg.DagsterInstance.get() as instance:
@@ -333,12 +332,12 @@ def test_what_still_names_them_fails_the_job_and_is_told(both: Both, copied: Pat
     with sqlite3.connect(copied / "notes.db") as notes:  # what no part of the platform wrote, nor may write to
         notes.execute("CREATE TABLE notes (user_name TEXT)")
         notes.execute("INSERT INTO notes VALUES ('ada')")
-    done = job("erase_person", "erase", both.environment)
+    done = job("erase_person", "erase")
     assert not done.success
     told = str(done.failure_data_for_node("erase"))
     assert "notes.db (notes.user_name)" in told
     (copied / "notes.db").unlink()
-    assert job("erase_person", "erase", both.environment).success
+    assert job("erase_person", "erase").success
 
 
 def test_it_waits_for_runs_at_work_and_others_wait_for_it(copied: Path, both: Both) -> None:
@@ -352,7 +351,7 @@ def test_it_waits_for_runs_at_work_and_others_wait_for_it(copied: Path, both: Bo
     process.fine()
     assert traces(copied, ADA) == []
     with alone(copied, print):
-        run = Process((*TUTTI, "export", "--listener", BOB), copied, {"TUTTI_ENV": both.environment})
+        run = Process((*TUTTI, "export", "--listener", BOB), copied)
         time.sleep(5)
         assert run._process.poll() is None
         assert not list((copied / "exports").glob("bob*"))
@@ -366,7 +365,7 @@ def waited_for(data: Path) -> bool:
 
 
 def test_an_export_holds_all_that_is_theirs_and_nobody_else_may_read_it(both: Both, copied: Path) -> None:
-    assert job("export_person", "export", both.environment).success
+    assert job("export_person", "export").success
     (path,) = (copied / "exports").iterdir()
     assert path.stat().st_mode & 0o777 == 0o600
     raw = table(copied, "events/raw_listens")
@@ -377,5 +376,5 @@ def test_an_export_holds_all_that_is_theirs_and_nobody_else_may_read_it(both: Bo
     assert count == raw["user_id"].to_pylist().count(ADA)
     assert BOB.encode() not in b"".join(line for line in whole.splitlines() if b"follow" not in line)
     assert path in {trace.path for trace in traces(copied, ADA)}
-    assert job("erase_person", "erase", both.environment).success
+    assert job("erase_person", "erase").success
     assert list((copied / "exports").iterdir()) == []
