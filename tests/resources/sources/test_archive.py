@@ -160,6 +160,7 @@ def test_a_file_whose_own_header_is_gone_is_told_and_the_next_is_whole(tmp_path:
     ("make", "words"),
     [
         (lambda path: None, "cannot be read (No such file or directory)"),
+        (lambda path: path.symlink_to("/dev/null"), "is a folder or a device"),
     ],
 )
 def test_what_cannot_be_opened_is_said_in_one_line(tmp_path: Path, make: Callable[[Path], None], words: str) -> None:
