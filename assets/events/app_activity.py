@@ -61,12 +61,8 @@ OF_PLAYS = ["begun", "ended", "skipped", "measured", "completed"]
 RESUMED = timedelta(hours=12) // timedelta(milliseconds=1)  # a night: what is played after it is played anew
 LONGEST = timedelta(days=1) // timedelta(milliseconds=1)  # so that a day and its neighbours tell all of its plays
 
-TURNS = [
-    "skip",
-    "pause",
-    "play",
-    "seek",
-]  # in this order at one instant: what ends a play, what begins one, what is in it
+# In this order at one instant: what ends a play, what begins one, what is in it.
+TURNS = ["skip", "pause", "play", "seek"]
 SKIP, PAUSE, PLAY, SEEK = range(len(TURNS))
 PLAYBACK = pa.schema(
     [
