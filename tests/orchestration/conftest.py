@@ -50,28 +50,25 @@ def again(world: World, name: str = "laptop") -> Process:
 
 
 @pytest.fixture(scope="session")
-def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, World]:
-    """The same small world in two environments, side by side."""
-    found: dict[str, World] = {}
+def handed_in(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Summary]:
+    """What the sandbox writes, and what it says of that."""
     landing = tmp_path_factory.mktemp("world") / "landing"
-    summary = world.write(landing, first_day=FIRST_DAY, days=DAYS, listeners=LISTENERS)
-    for name in ("laptop", "workstation"):
-        data = tmp_path_factory.mktemp(name)
-        shutil.copytree(landing, data / "landing")
-        process = Process((sys.executable, "-c", EVERYTHING), data, {"TUTTI_ENV": name})
-        found[name] = World(summary, data, process)
-    return found
+    return landing, world.write(landing, first_day=FIRST_DAY, days=DAYS, listeners=LISTENERS)
 
 
 @pytest.fixture(scope="session")
-def laptop(worlds: dict[str, World]) -> World:
+def laptop(handed_in: tuple[Path, Summary], tmp_path_factory: pytest.TempPathFactory) -> World:
     """The small world on a laptop."""
-    worlds["laptop"].process.fine()
-    return worlds["laptop"]
+    return _made(*handed_in, tmp_path_factory.mktemp("laptop"), "laptop")
 
 
 @pytest.fixture(scope="session")
-def workstation(worlds: dict[str, World]) -> World:
+def workstation(handed_in: tuple[Path, Summary], tmp_path_factory: pytest.TempPathFactory) -> World:
     """The small world on a workstation."""
-    worlds["workstation"].process.fine()
-    return worlds["workstation"]
+    return _made(*handed_in, tmp_path_factory.mktemp("workstation"), "workstation")
+
+
+def _made(landing: Path, summary: Summary, data: Path, environment: str) -> World:
+    shutil.copytree(landing, data / "landing")
+    process = Process((sys.executable, "-c", EVERYTHING), data, {"TUTTI_ENV": environment})
+    return World(summary, data, process.fine())

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -227,30 +227,21 @@ def running(data: Path) -> bool:
 
 
 @pytest.fixture(scope="module")
-def killed(laptop: World, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Future[Killed]]:
-    """The same backfill on two engines, killed and resumed side by side."""
-    pool = ThreadPoolExecutor()
-    return {
-        name: pool.submit(killed_twice, emptied(laptop, tmp_path_factory.mktemp(name)), name, *SPAN, "--days", "4")
-        for name in ("laptop", "workstation")
-    }
+def killed(laptop: World, tmp_path_factory: pytest.TempPathFactory) -> Future[Killed]:
+    """A backfill, killed and resumed while other tests run."""
+    data = emptied(laptop, tmp_path_factory.mktemp("killed"))
+    return ThreadPoolExecutor().submit(killed_twice, data, "workstation", *SPAN, "--days", "4")
 
 
-@pytest.mark.parametrize("environment", ["laptop", "workstation"])
-def test_a_backfill_in_parts_that_is_killed_and_resumed_equals_one_run(
-    laptop: World, killed: Mapping[str, Future[Killed]], environment: str
-) -> None:
-    found = told(killed[environment].result().data)
+def test_a_backfill_in_parts_that_is_killed_and_resumed_equals_one_run(laptop: World, killed: Future[Killed]) -> None:
+    found = told(killed.result().data)
     expected = told(laptop.data)
     assert {n: len(r) for n, r in found.items()} == {n: len(r) for n, r in expected.items()}
     assert found == expected
 
 
-@pytest.mark.parametrize("environment", ["laptop", "workstation"])
-def test_a_killed_backfill_goes_on_with_the_run_it_was_killed_in(
-    killed: Mapping[str, Future[Killed]], environment: str
-) -> None:
-    runs = parts_of(killed[environment].result().data)
+def test_a_killed_backfill_goes_on_with_the_run_it_was_killed_in(killed: Future[Killed]) -> None:
+    runs = parts_of(killed.result().data)
     count = int(runs[0][0].split(" of ")[1])
     places = [f"{n + 1} of {count}" for n in range(count)]
     assert [place for place, status in runs if status == "SUCCESS"] == places
@@ -258,8 +249,8 @@ def test_a_killed_backfill_goes_on_with_the_run_it_was_killed_in(
     assert [place for place, status in runs if status == "CANCELED"] == [places[1], places[4]]
 
 
-def test_a_backfill_tells_how_far_it_is_and_what_was_done_before(killed: Mapping[str, Future[Killed]]) -> None:
-    found = killed["laptop"].result()
+def test_a_backfill_tells_how_far_it_is_and_what_was_done_before(killed: Future[Killed]) -> None:
+    found = killed.result()
     assert " ".join(found.said[0][0].split()).startswith("daily from 2025-02-26 through 2025-02-27 2 of 8 days ")
     assert found.said[1][0] == "Going on where it stopped: 1 of 22 runs were done before.\n"
     assert " ".join(found.said[1][1].split()).startswith("daily from 2025-02-26 through 2025-03-01 4 of 8 days ")
