@@ -61,7 +61,7 @@ test: $(VENV)/test  ## lint, types and every test, on all four engines
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
-	$(VENV)/bin/pytest --numprocesses 3
+	$(VENV)/bin/pytest --numprocesses 3 --no-loadscope-reorder
 
 bench: $(VENV)/test  ## what the contract costs against queries by hand, 20 million listens (hours; goes on where it stopped)
 	@$(if $(DATA),TUTTI_DATA=$(DATA) )$(VENV)/bin/python -m tests.benchmarks.engines $(BENCH)

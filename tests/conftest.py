@@ -12,6 +12,7 @@ from resources.engines.pandas import PandasEngine
 from resources.frame import Engine
 
 SHARES = 4
+WHOLE = ("tests/test_storm.py", "tests/orchestration/")  # they start processes and wait for them
 
 settings.register_profile(
     "tutti",
@@ -30,6 +31,11 @@ ON_SPARK = pytest.param("spark", marks=[pytest.mark.cluster, pytest.mark.spark])
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "cluster: needs Dask or Spark")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of whole processes come first: what takes minutes must not begin where others have nothing left to do."""
+    items.sort(key=lambda item: not item.nodeid.startswith(WHOLE))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -15,11 +15,15 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
+from assets.landed.together import seen
 from orchestration.definitions import build
 from orchestration.erasure import scanner
+from orchestration.upkeep import pack_intake
 from resources.alone import alone, sharing
 from resources.erasure.scanner import Trace
-from tests.orchestration.support import PROJECT, TUTTI, Process, Row, table, tables, told
+from resources.lake import Lake
+from resources.landing import Landing
+from tests.orchestration.support import PROJECT, TUTTI, Process, Row, rows, table, tables, told
 
 ADA, BOB, OTHERS = "ada", "bob", ("ada2", "Adagio for Strings")
 RENEE = 'Renée "R" O\'Neil ♫'
@@ -161,15 +165,15 @@ def erased(both: Both, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
 
 def contents(data: Path) -> dict[str, list[Row]]:
     """Every row of every table, but for what says when and of which bytes it was made."""
-    return {name: rows for name, rows in told(data, MADE_NEW).items() if rows}
+    return {name: found for name, found in told(data, MADE_NEW).items() if found}
 
 
 def test_all_that_is_left_is_what_there_would_be_had_they_never_been(both: Both, erased: tuple[Path, Process]) -> None:
     data, _ = erased
     found, wanted = contents(data), contents(both.without)
     assert found.keys() == wanted.keys()
-    for name, rows in wanted.items():
-        assert found[name] == rows, name
+    for name, made in wanted.items():
+        assert found[name] == made, name
 
 
 def test_the_scanner_finds_them_in_every_kind_of_place_before_and_nowhere_after(
@@ -235,23 +239,6 @@ def test_an_erasure_that_was_killed_goes_on_when_it_is_run_again(both: Both, tmp
         process.fine()
         assert traces(tmp_path / what, ADA) == [], what
         assert contents(tmp_path / what) == contents(both.without), what
-
-
-def test_packs_are_written_anew_and_what_they_hold_of_others_is_not_taken_in_twice(both: Both, tmp_path: Path) -> None:
-    shutil.copytree(both.with_ada, tmp_path / "data")
-    Process((*TUTTI, "upkeep"), tmp_path / "data").fine()
-    (pack,) = (tmp_path / "data" / "landing" / "listens" / "intake").glob("*.gz")
-    assert pack in {trace.path for trace in traces(tmp_path / "data", ADA)}
-    both.erase(tmp_path / "data").fine()
-    assert traces(tmp_path / "data", ADA) == []
-    found, wanted = contents(tmp_path / "data"), contents(both.without)
-    for name in wanted.keys() - {"events/imports"}:  # which counts what was in when it was taken in
-        assert _placeless(found[name]) == _placeless(wanted[name]), name
-
-
-def _placeless(rows: list[Row]) -> list[Row]:
-    """Rows without the line at which they stood: who keeps a file's other lines keeps their numbers."""
-    return sorted(({k: v for k, v in row.items() if "record" not in k or "recording" in k} for row in rows), key=repr)
 
 
 def test_nobody_of_that_name_is_told_in_one_line_and_nothing_changes(both: Both, tmp_path: Path) -> None:
@@ -324,6 +311,23 @@ def test_a_name_with_quotes_and_letters_of_all_kinds_goes_too(both: Both, copied
     assert job("erase_person", "erase", RENEE).success
     assert traces(copied, RENEE) == []
     assert ADA in table(copied, "events/raw_listens")["user_id"].to_pylist()
+
+
+def test_packs_are_written_anew_and_what_they_hold_of_others_is_not_taken_in_twice(both: Both, copied: Path) -> None:
+    lake, landing = Lake(copied / "lake"), Landing(root=str(copied / "landing"))
+    pack_intake(landing, lake, print)
+    (pack,) = (copied / "landing" / "listens" / "intake").glob("*.gz")
+    assert pack in {trace.path for trace in traces(copied, ADA)}
+    assert job("erase_person", "erase").success
+    assert traces(copied, ADA) == []
+    assert placeless(rows(copied, "events/raw_listens")) == placeless(rows(both.without, "events/raw_listens"))
+    assert {f for f in landing.lying("listens") if f.path.endswith(pack.name)} <= seen(lake)
+
+
+def placeless(found: list[Row]) -> list[Row]:
+    """Rows without the line at which they stood: what is left of a pack keeps the numbers it had."""
+    apart = {"record", *MADE_NEW}
+    return sorted(({k: v for k, v in row.items() if k not in apart} for row in found), key=repr)
 
 
 def test_what_still_names_them_fails_the_job_and_is_told(both: Both, copied: Path) -> None:
