@@ -37,10 +37,7 @@ class Process:
     _done: tuple[int, str, str] | None = None
 
     def __post_init__(self) -> None:
-        home = self.data / "dagster"
-        home.mkdir(parents=True, exist_ok=True)
-        if not (home / "dagster.yaml").exists():
-            (home / "dagster.yaml").write_text((PROJECT / "orchestration" / "dagster.yaml").read_text())
+        (self.data / "dagster").mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(
             self.command,
             cwd=self.cwd,

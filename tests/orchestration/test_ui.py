@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ from orchestration.jobs import RANGE_END, RANGE_START
 from tests.orchestration.support import BIN, PROJECT, environ, rows
 
 PATIENCE = 120  # seconds, for each thing that happens by itself
+
+HOME = "from orchestration.home import dagster_home; dagster_home()"
 
 LAUNCH = """
 mutation Launch($params: ExecutionParams!) {
@@ -126,8 +129,7 @@ def free_port() -> int:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty platform."""
     folder = tmp_path_factory.mktemp("ui") / "data"
-    (folder / "dagster").mkdir(parents=True)
-    (folder / "dagster" / "dagster.yaml").write_text((PROJECT / "orchestration" / "dagster.yaml").read_text())
+    subprocess.run([sys.executable, "-c", HOME], cwd=PROJECT, env=environ(folder), check=True)  # as `make ui` does
     return folder
 
 
