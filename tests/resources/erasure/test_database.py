@@ -50,6 +50,17 @@ def test_deleted_rows_are_found_and_their_bytes_go(tmp_path: Path) -> None:
     assert b"ada" not in (tmp_path / "runs.db").read_bytes()
 
 
+def test_bytes_of_words_that_a_name_is_part_of_are_no_trace(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "runs.db", isolation_level=None)) as database:
+        database.execute("PRAGMA secure_delete = OFF")
+        database.execute("CREATE TABLE runs (id INTEGER PRIMARY KEY, body TEXT, who TEXT)")
+        for who in ("bob", "ada"):
+            database.executemany("INSERT INTO runs (body, who) VALUES (?, ?)", [("metadata", who)] * 200)
+            database.execute("DELETE FROM runs WHERE id > 1")
+            told = list(traces(tmp_path / "runs.db", Person("ada"), history=True))
+            assert told == ([] if who == "bob" else ["bytes of deleted rows"])
+
+
 def test_a_log_beside_the_database_keeps_nothing_while_others_have_it_open(tmp_path: Path) -> None:
     with closing(made(tmp_path / "runs.db", wal=True)) as other:
         other.execute("UPDATE runs SET step_key = 'x', body = ''")
