@@ -21,6 +21,7 @@ from resources.lake import Slice
 from resources.lake_io import LakeIO
 
 COUNT = pa.schema([("rows", pa.int64())])
+ONLY_DAYS = pa.schema([("day", pa.date32())])  # what counting rows needs of another table
 UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 Checked: TypeAlias = dg.AssetsDefinition | dg.AssetSpec
 Add: TypeAlias = Callable[[nw.LazyFrame], nw.LazyFrame]
@@ -125,9 +126,8 @@ def accounted(asset: dg.AssetsDefinition, told: dg.AssetKey, replaced: dg.AssetK
         context: dg.AssetCheckExecutionContext, rows: Frame, io_manager: dg.ResourceParam[LakeIO]
     ) -> dg.AssetCheckResult:
         days = Slice("day", *dates(context.op_execution_context.partition_key_range))
-        schema = pa.schema([("day", pa.date32())])
         tables = (("rows told", told), ("rows replaced", replaced))
-        found = {what: _total(io_manager.open(key, schema, days).map(count)) for what, key in tables}
+        found = {what: _total(io_manager.open(key, ONLY_DAYS, days).map(count)) for what, key in tables}
         found["rows here"] = _total(rows.select("day").map(count))
         lost = found["rows told"] - found["rows replaced"] - found["rows here"]
         return dg.AssetCheckResult(passed=lost == 0, metadata=found | {"rows lost": lost})
@@ -154,8 +154,7 @@ def one_for_each(
         days = Slice("day", *dates(context.op_execution_context.partition_key_range))
         source = io_manager.open(told, pa.schema([schema.field(c) for c in key]), days)
         here, there = (
-            _total(table.select(*key).per(list(key), partial(_distinct, key=key)).map(count))
-            for table in (rows, source)
+            _total(table.select(*key).per(list(key), partial(distinct, key=key)).map(count)) for table in (rows, source)
         )
         return dg.AssetCheckResult(passed=here == there, metadata={"keys here": here, "keys told": there})
 
@@ -239,7 +238,8 @@ def _repeated(rows: nw.LazyFrame, key: tuple[str, ...]) -> nw.LazyFrame:
     return many.select(rows=nw.col("n").sum())
 
 
-def _distinct(rows: nw.LazyFrame, key: tuple[str, ...]) -> nw.LazyFrame:
+def distinct(rows: nw.LazyFrame, key: Sequence[str]) -> nw.LazyFrame:
+    """Each key once."""
     return rows.group_by(*key).agg(n=nw.len()).select(*key)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 import dagster as dg
+import narwhals as nw
 
 FIRST_DAY = date(2002, 10, 1)  # no listen is older: Last.fm opened then, and ListenBrainz takes none from before
 
@@ -45,6 +46,11 @@ PERIODS = (
 def dates(keys: dg.PartitionKeyRange) -> tuple[date, date]:
     """The dates with which the first and the last partition of a range begin."""
     return date.fromisoformat(keys.start), date.fromisoformat(keys.end)
+
+
+def on_days(rows: nw.LazyFrame, first: date, last: date) -> nw.LazyFrame:
+    """The rows of these days, both included."""
+    return rows.filter(nw.col("day") >= first, nw.col("day") <= last)
 
 
 def with_previous() -> dg.TimeWindowPartitionMapping:

@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import dagster as dg
@@ -18,7 +18,7 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from pydantic import Field
 
 from assets.events.imports import tell_days
-from assets.landed.erasing import PLAN, Eraser, Plan
+from assets.landed.erasing import PLAN, Eraser, Plan, end_time_travel
 from assets.landed.kinds import KINDS
 from resources.alone import alone
 from resources.columns import declared, order
@@ -31,6 +31,7 @@ from resources.errors import TuttiError
 from resources.lake import Lake
 from resources.landing import Landing
 
+UNKNOWN = "nothing is kept of a person of this name: spell it as tables have it, capitals included"
 SHOWN = 10  # places named where something is left
 WAITING = {dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED}
 
@@ -67,12 +68,11 @@ def erase_person() -> None:
 
 def forget(data: Path) -> None:
     """End the time travel of every table, once what counted the person was made again."""
-    lake = Lake(data / "lake")
     with alone(data, print):
-        for table in lake.tables():
-            lake.forget(table)
+        end_time_travel(Lake(data / "lake"))
 
 
+@cache  # every scanner asks for them
 def schemas() -> tuple[dict[str, pa.Schema], dict[str, list[str]]]:
     """The columns of every table that a definition declares, and how its rows are sorted."""
     from orchestration.definitions import defs  # which knows this job
@@ -111,7 +111,7 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
     known = known or bool(plan.gone or plan.again or plan.files or landed or rows)
     if known or any(trace.path.is_relative_to(lake.root) for trace in eraser.scanner.traces()):
         known = True
-        eraser.forget()
+        end_time_travel(lake)
     found = scanner(name, data, history, frozenset(plan.names))
     others = sum(1 for _ in _elsewhere(found))
     say("struck from the lake and the landing folder; Dagster's history is next")
@@ -122,7 +122,7 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
         raise TuttiError(f"{len(left)} places still name the person: {shown}. Remove them and run it again")
     Plan.forget(data)
     if not (known or others or struck):
-        raise TuttiError("nothing is kept of a person of this name: spell it as tables have it, capitals included")
+        raise TuttiError(UNKNOWN)
     return {
         "rows removed": sum(rows.values()),
         "tables they were in": len(rows),

@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from assets.landed.exporting import Exporter
-from orchestration.erasure import schemas
+from orchestration.erasure import UNKNOWN, schemas
 from resources.environments import data_folder
 from resources.errors import TuttiError
 from resources.lake_io import LakeIO
@@ -27,7 +27,7 @@ def export(context: dg.OpExecutionContext, config: ExportConfig, io_manager: dg.
     path, told = Exporter(name, io_manager.lake, schemas()[0]).write(data_folder(), datetime.now(UTC))
     if not told:
         path.unlink()
-        raise TuttiError("nothing is kept of a person of this name: spell it as tables have it, capitals included")
+        raise TuttiError(UNKNOWN)
     context.log.info("%s", path)
     context.add_output_metadata({"file": dg.MetadataValue.path(str(path)), **told})
 

@@ -100,9 +100,11 @@ def owed(instance: dg.DagsterInstance, graph: BaseAssetGraph[Any], job: dg.JobDe
     imported into those it is made of.
     """
     period, today = next((p for p in DATED if p.name == job.name), None), datetime.now(UTC).date()
-    newest = {key: [(day, at) for day, at in _newest(instance, key).items() if day <= today] for key in LANDED}
+    keys = job.asset_layer.executable_asset_keys
+    sources = landed(graph, keys)
+    newest = {key: [(day, at) for day, at in _newest(instance, key).items() if day <= today] for key in sources}
     found: set[date] = set()
-    for key in job.asset_layer.executable_asset_keys:
+    for key in keys:
         told = [each for source in landed(graph, [key]) for each in newest[source]]
         if period:
             made = _newest(instance, key)

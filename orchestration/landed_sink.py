@@ -15,7 +15,7 @@ import dagster as dg
 from assets.events.imports import told_of
 from assets.landed.kind import Kind
 from assets.landed.kinds import KINDS
-from assets.landed.ledger import COUNTS, commit
+from assets.landed.ledger import COUNTS, TABLES, commit
 from assets.landed.together import Batch
 from assets.landed.travelling import HAPPENED, LANDED, OUTCOME, REFUSED, Outcome
 from resources.alone import sharing
@@ -127,7 +127,7 @@ def those_of(rows: Any, files: Sequence[Outcome]) -> Any:
 
 def counts(file: Outcome) -> list[int]:
     """How many rows a file has for each of the ledger's `TABLES`."""
-    return [file.told[n] for n in (*(kind.counted for kind in KINDS), "quarantined")]
+    return [file.told[n] for n in COUNTS[: len(TABLES)]]
 
 
 def tables(engine: Any, rows: Any, files: Sequence[Outcome]) -> list[Frame | None]:

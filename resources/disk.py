@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from resources.errors import TuttiError
 
@@ -23,6 +24,21 @@ def sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file that is there whole or not at all, and outlives a power cut; until then what was there stays.
+
+    One at a time may write it: the next takes the place of what a killed one left hidden.
+    """
+    draft = path.with_name(f".{path.name.lstrip('.')}.draft")
+    with draft.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, path)
+    sync(path.parent)
 
 
 @contextmanager

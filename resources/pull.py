@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from resources.days import A_DAY, stretches
-from resources.disk import sync
+from resources.disk import whole
 from resources.errors import TuttiError
 from resources.sources import lastfm_api, listenbrainz_api
 from resources.sources.api import Api, Record, named
@@ -191,15 +191,9 @@ def _land(folder: Path, records: Sequence[Record], sorts: str) -> bool:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file under a hidden name, see it on the disk, and rename it: it is there whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name.lstrip('.')}.draft")  # one at a time writes here: the next takes its place
-    with draft.open("wb") as file:
+    with whole(path) as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(draft, path)
-    sync(path.parent)
 
 
 @contextmanager

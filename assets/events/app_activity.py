@@ -15,7 +15,7 @@ Music Streaming Sessions Dataset tells skips of its first seconds from those aft
 https://arxiv.org/abs/1901.09851.) A play belongs to the day on which it began, an event to its own.
 """
 
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import partial
 
 import dagster as dg
@@ -23,9 +23,9 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.checks import added, ascending, complete, count, totals, unique
+from assets.checks import ONLY_DAYS, added, ascending, complete, count, totals, unique
 from assets.events.activity import COMPLETE
-from assets.partitions import DAILY, DAY, dates, with_neighbours
+from assets.partitions import DAILY, DAY, dates, on_days, with_neighbours
 from resources.columns import column, declare
 from resources.frame import Frame
 
@@ -55,7 +55,6 @@ APP_ACTIVITY = pa.schema(
         column("completed", pa.int64(), "measured plays that reached nine tenths of the recording"),
     ]
 )
-HAPPENED = pa.schema([("day", pa.date32())])  # what totals need of app_events
 OF_EVENTS = ["events", *COUNTED.values(), "others"]
 OF_PLAYS = ["begun", "ended", "skipped", "measured", "completed"]
 RESUMED = timedelta(hours=12) // timedelta(milliseconds=1)  # a night: what is played after it is played anew
@@ -162,11 +161,6 @@ def follow(playback: nw.LazyFrame) -> nw.LazyFrame:
     return plays.select("day", "user_id", *OF_PLAYS)
 
 
-def on_days(rows: nw.LazyFrame, first: date, last: date) -> nw.LazyFrame:
-    """The rows of these days, both included."""
-    return rows.filter(nw.col("day") >= first, nw.col("day") <= last)
-
-
 def tally(events: nw.LazyFrame, plays: nw.LazyFrame) -> nw.LazyFrame:
     """What each person did on a day: who began a play, pressed play."""
     event = nw.col("event")
@@ -212,7 +206,7 @@ checks = [
     totals(
         app_activity,
         dg.AssetKey(["events", "app_events"]),
-        HAPPENED,
+        ONLY_DAYS,
         {"events": (partial(added, column="events"), count)},
         DAY,
     ),

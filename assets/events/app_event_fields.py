@@ -9,7 +9,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.checks import added, complete, count, totals, unique
+from assets.checks import ONLY_DAYS, added, complete, count, totals, unique
 from assets.partitions import DAILY, DAY
 from resources.columns import column, declare
 from resources.frame import Frame
@@ -29,7 +29,6 @@ APP_EVENT_FIELDS = pa.schema(
         column("events", pa.int64(), "records that have such a field"),
     ]
 )
-HAPPENED = pa.schema([("day", pa.date32())])  # what totals need of raw_app_events
 FIELD = ["day", "field", "type", "outcome", "client", "client_version"]
 SHAPE = ["day", "shape", "client", "client_version"]
 
@@ -86,7 +85,7 @@ checks = [
     totals(
         app_event_fields,
         dg.AssetKey(["events", "raw_app_events"]),
-        HAPPENED,
+        ONLY_DAYS,
         {"records": (with_time, count)},
         DAY,
         tells={"values kept in extra, as they were unreadable": unreadable},

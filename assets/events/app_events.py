@@ -17,10 +17,10 @@ import re
 import dagster as dg
 import narwhals as nw
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from assets.checks import bounded, complete, one_for_each, unique
-from assets.events.identities import SUBMITTED, identify
+from assets.events.identities import SUBMITTED, as_submitted, identify
+from assets.landed.kind import BY_ARRIVAL
 from assets.partitions import DAILY
 from resources.columns import INSTANT, column, declare
 from resources.frame import Frame
@@ -47,13 +47,12 @@ APP_EVENTS = pa.schema(
     ]
 )
 KEY = ["day", "user_id", "event_id"]
-ARRIVAL = ["import_id", "file", "record"]
 TOLD = ["artist_name", "recording_name", "recording_mbid"]
 OWN = [n for n in APP_EVENTS.names if n not in (*TOLD, "recording_id")]
 NAMED = pa.schema(
     [
         *(APP_EVENTS.field(n) for n in OWN),
-        *zip(ARRIVAL, (pa.string(), pa.string(), pa.int64()), strict=True),
+        *zip(BY_ARRIVAL, (pa.string(), pa.string(), pa.int64()), strict=True),
         *((n, pa.string()) for n in SUBMITTED),
     ]
 )
@@ -70,15 +69,13 @@ def tell_names(raw: pa.Table) -> pa.Table:
     """Each raw event with its name spelt as all are, and what it tells to know a recording by."""
     events = raw["event"].combine_chunks().dictionary_encode()
     names = pa.array([spelt_alike(e) for e in events.dictionary.to_pylist()], pa.string()).take(events.indices)
-    told = {n: pc.fill_null(raw[n], "") if n in TOLD else pa.repeat("", len(raw)) for n in SUBMITTED}
-    columns = {"event": names, **told}
-    return pa.table([columns[n] if n in columns else raw[n] for n in NAMED.names], NAMED)
+    return as_submitted(raw.set_column(raw.column_names.index("event"), "event", names), *OWN, *BY_ARRIVAL)
 
 
 def once(named: nw.LazyFrame) -> nw.LazyFrame:
     """Each event once: of those with one id the earliest."""
-    kept = named.unique(KEY, keep="first", order_by=["at", *ARRIVAL])
-    return kept.select(*(n for n in NAMED.names if n not in ARRIVAL))
+    kept = named.unique(KEY, keep="first", order_by=["at", *BY_ARRIVAL])
+    return kept.select(*(n for n in NAMED.names if n not in BY_ARRIVAL))
 
 
 def about(events: nw.LazyFrame) -> nw.LazyFrame:
@@ -102,7 +99,7 @@ def about(events: nw.LazyFrame) -> nw.LazyFrame:
 )
 def app_events(raw_app_events: Frame, identities: Frame) -> Frame:
     """What people did in their programs, each event once, by the UTC day it happened."""
-    needed = raw_app_events.select(*OWN, *TOLD, *ARRIVAL)
+    needed = raw_app_events.select(*OWN, *TOLD, *BY_ARRIVAL)
     named = needed.map(tell_names, schema=NAMED, kernel="arrow")
     return identify(named.per(KEY, once), identities, "recording_id").map(about)
 

@@ -8,10 +8,11 @@ import dagster as dg
 
 from assets.checks import complete, one_of, unique
 from assets.landed.feedback import FEEDBACK, GIVEN
+from assets.landed.kind import BY_ARRIVAL
 from resources.sources.feedback import HATE, LOVE, NEITHER
 
 checks: list[dg.AssetChecksDefinition] = [
-    unique(GIVEN.spec, "import_id", "file", "record"),
+    unique(GIVEN.spec, *BY_ARRIVAL),
     complete(GIVEN.spec, FEEDBACK),
     one_of(GIVEN.spec, "score", LOVE, HATE, NEITHER),
 ]

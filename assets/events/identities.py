@@ -16,7 +16,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.checks import complete, well_formed
+from assets.checks import complete, distinct, well_formed
 from assets.events.identity import artist_id, recording_id
 from assets.partitions import DAILY
 from resources.columns import as_table, column, declare
@@ -79,10 +79,18 @@ CANDIDATES = pa.schema([*_TEXT, ("level", pa.int64()), ("fitting", pa.int64()), 
 
 
 def as_submitted(raw: pa.Table, *columns: str) -> pa.Table:
-    """What raw listens tell to know a recording by, as text that can be joined, beside other columns."""
-    told = {n: pc.fill_null(raw[n], "") for n in SUBMITTED[:-1]}
-    told["artist_mbids"] = pc.binary_join(raw["artist_mbids"].combine_chunks(), " ")
+    """What records tell to know a recording by, as text that can be joined, beside other columns.
+
+    Whatever a kind of record has no column for is empty.
+    """
+    told = {n: _joinable(raw[n]) if n in raw.column_names else pa.repeat("", len(raw)) for n in SUBMITTED}
     return pa.table({c: raw[c] for c in columns} | told)
+
+
+def _joinable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text, or all texts of a list as one."""
+    is_list = pa.types.is_list(column.type)
+    return pc.binary_join(column.combine_chunks(), " ") if is_list else pc.fill_null(column, "")
 
 
 def identify(rows: Frame, identities: Frame, *columns: str) -> Frame:
@@ -106,11 +114,6 @@ def as_decided(rows: nw.LazyFrame, decided: nw.LazyFrame) -> nw.LazyFrame:
 def on_day(raw: pa.Table) -> pa.Table:
     """The names of raw listens, with their days."""
     return as_submitted(raw, "day").cast(ON_DAY)
-
-
-def distinct(rows: nw.LazyFrame, key: Sequence[str]) -> nw.LazyFrame:
-    """Each key once."""
-    return rows.group_by(*key).agg(n=nw.len()).select(*key)
 
 
 def exact_keys(names: pa.Table) -> pa.Table:

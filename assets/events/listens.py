@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from assets.checks import accounted, bounded, complete, referential, unique
 from assets.events.identities import SUBMITTED, as_submitted, identify
-from assets.events.replaced_listens import ARRIVAL
+from assets.landed.kind import BY_ARRIVAL
 from assets.landed.listens import ended_at
 from assets.partitions import DAILY
 from resources.columns import INSTANT, column, declare
@@ -34,11 +34,11 @@ LISTENS = pa.schema(
     ]
 )
 DECIDED = ["recording_id", "artist_ids"]
-OWN = ["day", "user_id", "listened_at", "ms_played", "source", "time_zone", "release_name", *ARRIVAL]
+OWN = ["day", "user_id", "listened_at", "ms_played", "source", "time_zone", "release_name", *BY_ARRIVAL]
 TOLD = pa.schema(
     [
-        *(LISTENS.field(n) for n in OWN if n not in ARRIVAL),
-        *zip(ARRIVAL, (pa.string(), pa.string(), pa.int64()), strict=True),
+        *(LISTENS.field(n) for n in OWN if n not in BY_ARRIVAL),
+        *zip(BY_ARRIVAL, (pa.string(), pa.string(), pa.int64()), strict=True),
         ("ended_at", INSTANT),
         *((n, pa.string()) for n in SUBMITTED),
     ]
@@ -53,7 +53,7 @@ def tell_ends(raw: pa.Table) -> pa.Table:
 
 def once(told: nw.LazyFrame, replaced: nw.LazyFrame) -> nw.LazyFrame:
     """Each listen once: without the records that gave way to others."""
-    return told.join(replaced, on=ARRIVAL, how="anti").select(*(n for n in TOLD.names if n not in ARRIVAL))
+    return told.join(replaced, on=BY_ARRIVAL, how="anti").select(*(n for n in TOLD.names if n not in BY_ARRIVAL))
 
 
 @dg.asset(
@@ -70,7 +70,7 @@ def once(told: nw.LazyFrame, replaced: nw.LazyFrame) -> nw.LazyFrame:
 def listens(raw_listens: Frame, identities: Frame, replaced_listens: Frame) -> Frame:
     """Who heard which recording and when, by the UTC day it began."""
     told = raw_listens.select(*OWN, *SUBMITTED).map(tell_ends, schema=TOLD, kernel="arrow")
-    unrepeated = told.per(ARRIVAL, once, replaced_listens.select(*ARRIVAL))
+    unrepeated = told.per(BY_ARRIVAL, once, replaced_listens.select(*BY_ARRIVAL))
     return identify(unrepeated, identities, *DECIDED).select(*LISTENS.names)
 
 

@@ -7,10 +7,10 @@ keeps an id made of its names, as a listen of it would.
 import dagster as dg
 import narwhals as nw
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from assets.checks import bounded, complete, unique
-from assets.events.identities import ON_DAY, SUBMITTED, decided, identify
+from assets.events.identities import ON_DAY, SUBMITTED, as_submitted, decided, identify
+from assets.landed.kind import BY_ARRIVAL
 from assets.partitions import DAILY
 from resources.columns import INSTANT, column, declare
 from resources.frame import Frame
@@ -33,7 +33,6 @@ POSTS = pa.schema(
     ]
 )
 KEY = ["day", "user_id", "post_id"]
-ARRIVAL = ["import_id", "file", "record"]
 OWN = [*KEY, "posted_at", "text", "mentions", "hashtags", "source"]
 DECIDED = ["recording_id", "rule", "confidence"]
 NAMED = pa.schema([*(POSTS.field(n) for n in OWN), *((n, pa.string()) for n in SUBMITTED)])
@@ -42,14 +41,13 @@ NAMED = pa.schema([*(POSTS.field(n) for n in OWN), *((n, pa.string()) for n in S
 def standing(told: nw.LazyFrame) -> nw.LazyFrame:
     """Each post once, as it was told last, unless any record takes it back."""
     gone = told.filter(nw.col("taken_back")).select(*KEY)
-    rows = told.unique(KEY, keep="last", order_by=["told_at", *ARRIVAL])
+    rows = told.unique(KEY, keep="last", order_by=["told_at", *BY_ARRIVAL])
     return rows.join(gone, on=KEY, how="anti")
 
 
 def tell_names(posts: pa.Table) -> pa.Table:
-    """Posts with what they tell to know a recording by, as text that can be joined; all of it empty where none is."""
-    told = {n: pc.fill_null(posts[n], "") if n in posts.column_names else pa.repeat("", len(posts)) for n in SUBMITTED}
-    return pa.table([told[n] if n in told else posts[n] for n in NAMED.names], NAMED)
+    """Posts with what they tell to know a recording by; all of it empty where nothing is playing."""
+    return as_submitted(posts, *OWN)
 
 
 def playing(posts: nw.LazyFrame) -> nw.LazyFrame:

@@ -16,7 +16,7 @@ they came in, and by those of the day and its neighbours.
 """
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -27,8 +27,9 @@ import pyarrow.compute as pc
 
 from assets.checks import complete, unique
 from assets.events.identities import SUBMITTED, as_submitted, identify
+from assets.landed.kind import BY_ARRIVAL
 from assets.landed.listens import ended_at
-from assets.partitions import DAILY, dates, with_neighbours
+from assets.partitions import DAILY, dates, on_days, with_neighbours
 from resources.columns import INSTANT, column, declare
 from resources.frame import Frame
 
@@ -63,8 +64,7 @@ LONGEST = timedelta(hours=2)  # of a play whose end is looked for: what is longe
 ROUNDS = 3  # in which neighbours pair up; few, so that a decision reaches hours and never beyond the neighbouring days
 SAME_INSTANT, SAME_START, END_FOR_START = RULES = ("same instant", "same start", "end for start")
 
-ARRIVAL = ["import_id", "file", "record"]
-OWN = ["day", "user_id", "listened_at", "source", "client", *ARRIVAL]  # what is kept of a raw listen
+OWN = ["day", "user_id", "listened_at", "source", "client", *BY_ARRIVAL]  # what is kept of a raw listen
 HEARD = [*OWN, "feed", "ended_at", "recording_id"]
 OF = ["user_id", "recording_id"]
 TOLD = pa.schema(
@@ -109,7 +109,7 @@ def replaced(heard: pa.Table) -> pa.Table:
     """The records of whole listeners and recordings that give way, each with the one it gives way to."""
     import numpy as np
 
-    heard = heard.sort_by([(c, "ascending") for c in (*OF, "listened_at", "feed", *ARRIVAL)])
+    heard = heard.sort_by([(c, "ascending") for c in (*OF, "listened_at", "feed", *BY_ARRIVAL)])
     if not len(heard):
         return REPLACED_LISTENS.empty_table()
     group, feed = (pc.rank(_joined(heard, c), tiebreaker="dense").to_numpy().astype(np.int64) for c in (OF, ["feed"]))
@@ -136,11 +136,6 @@ def replaced(heard: pa.Table) -> pa.Table:
     return _rows(heard, lost[best], won[best], why[best])
 
 
-def told_on(rows: nw.LazyFrame, first: date, last: date) -> nw.LazyFrame:
-    """Those of these days, both included."""
-    return rows.filter(nw.col("day") >= first, nw.col("day") <= last).select(REPLACED_LISTENS.names)
-
-
 @dg.asset(
     key_prefix="events",
     ins={
@@ -157,10 +152,10 @@ def replaced_listens(context: dg.AssetExecutionContext, raw_listens: Frame, iden
     told = raw_listens.select(*OWN, "ms_played", *SUBMITTED).map(tell_feeds, schema=TOLD, kernel="arrow")
     doubtful = identify(told, identities, "recording_id").keep().per(OF, contested)
     given_way = doubtful.per(OF, replaced, schema=REPLACED_LISTENS, kernel="arrow")
-    return given_way.map(partial(told_on, first=first, last=last))
+    return given_way.map(partial(on_days, first=first, last=last))
 
 
-checks = [unique(replaced_listens, *ARRIVAL), complete(replaced_listens, REPLACED_LISTENS)]
+checks = [unique(replaced_listens, *BY_ARRIVAL), complete(replaced_listens, REPLACED_LISTENS)]
 
 
 class _Pairs:

@@ -5,7 +5,7 @@ computed from itself and its neighbours, in any order, because a session never r
 ends its session at its closing midnight.
 """
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import dagster as dg
@@ -13,7 +13,7 @@ import narwhals as nw
 import pyarrow as pa
 
 from assets.checks import bounded, complete, unique
-from assets.partitions import DAILY, dates, with_neighbours
+from assets.partitions import DAILY, dates, on_days, with_neighbours
 from resources.columns import INSTANT, column, declare
 from resources.frame import Frame
 
@@ -72,11 +72,6 @@ def sessionize(listens: nw.LazyFrame) -> nw.LazyFrame:
     return sessions.with_columns(day=nw.col("started_at").cast(nw.Date))
 
 
-def began_within(sessions: nw.LazyFrame, first: date, last: date) -> nw.LazyFrame:
-    """The sessions that began on these days, both included."""
-    return sessions.filter(nw.col("day") >= first, nw.col("day") <= last).select(SESSIONS.names)
-
-
 @dg.asset(
     key_prefix="events",
     ins={"listens": dg.AssetIn(["events", "listens"], partition_mapping=with_neighbours())},
@@ -88,7 +83,7 @@ def sessions(context: dg.AssetExecutionContext, listens: Frame) -> Frame:
     """Listening without a break of thirty minutes, by the UTC day it began."""
     first, last = dates(context.partition_key_range)
     needed = listens.select("user_id", "recording_id", "listened_at", "ended_at", "ms_played")
-    return needed.per("user_id", sessionize).map(partial(began_within, first=first, last=last))
+    return needed.per("user_id", sessionize).map(partial(on_days, first=first, last=last)).select(*SESSIONS.names)
 
 
 checks = [unique(sessions, "user_id", "started_at"), complete(sessions, SESSIONS), bounded(sessions, "started_at")]

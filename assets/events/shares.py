@@ -5,6 +5,7 @@ import narwhals as nw
 import pyarrow as pa
 
 from assets.checks import bounded, complete, unique
+from assets.landed.kind import BY_ARRIVAL
 from assets.partitions import DAILY
 from resources.columns import INSTANT, column, declare
 from resources.frame import Frame
@@ -21,13 +22,12 @@ SHARES = pa.schema(
     ]
 )
 KEY = ["day", "user_id", "share_id"]
-ARRIVAL = ["import_id", "file", "record"]
 
 
 def standing(told: nw.LazyFrame) -> nw.LazyFrame:
     """Each share once, as its earliest record has it, unless any takes it back."""
     gone = told.filter(nw.col("taken_back")).select(*KEY)
-    rows = told.unique(KEY, keep="first", order_by=["shared_at", "entity", "entity_id", *ARRIVAL])
+    rows = told.unique(KEY, keep="first", order_by=["shared_at", "entity", "entity_id", *BY_ARRIVAL])
     return rows.join(gone, on=KEY, how="anti").select(*SHARES.names)
 
 

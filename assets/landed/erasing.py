@@ -16,9 +16,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from assets.landed.ledger import IMPORTS, LYING, Tell, identify
-from assets.landed.packed import enter, is_pack
+from assets.landed.packed import enter_pack, is_pack
 from assets.landed.together import take_landed
-from resources.disk import sync
+from resources.disk import whole
 from resources.erasure import files
 from resources.erasure.person import Person
 from resources.erasure.scanner import Scanner
@@ -51,13 +51,8 @@ class Plan:
 
     def keep(self, data: Path) -> None:
         """Write it down."""
-        draft = data / f"{PLAN}.draft"
-        with draft.open("w") as file:
-            json.dump({name: sorted(told) for name, told in asdict(self).items()}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, data / PLAN)
-        sync(data)
+        with whole(data / PLAN) as file:
+            file.write(json.dumps({name: sorted(told) for name, told in asdict(self).items()}).encode())
 
     @staticmethod
     def forget(data: Path) -> None:
@@ -135,8 +130,10 @@ class Eraser:
         for table in self.lake.tables():
             schema = self.schemas.get(table)
             stored = schema if schema is not None else self._undeclared(table)
-            gone = self.lake.rewrite(table, stored, self._removal(table, plan, stored), self.orders.get(table, ()))
-            if gone:
+            removal = self._removal(table, plan, stored)
+            if not (removal.columns or removal.imports):  # it names nobody, and need not be read
+                continue
+            if gone := self.lake.rewrite(table, stored, removal, self.orders.get(table, ())):
                 done[table] = gone
         return done
 
@@ -145,14 +142,9 @@ class Eraser:
         found = [self.landing.look(Path(self.landing.root, name)) for name in sorted(plan.files)]
         visible = [file for file in found if file and not Path(file.path).name.startswith(".")]
         for file in filter(lambda f: is_pack(f.path), visible):  # the records of which came by other files
-            enter(self.lake, Path(self.landing.root, file.path), file.path, now)
+            enter_pack(self.lake, Path(self.landing.root, file.path), file.path, now)
         visible = [file for file in visible if not is_pack(file.path)]
         return sum(new for _, new in take_landed(self.landing, visible, None, self.lake, now, tell, self.tell))
-
-    def forget(self) -> None:
-        """End the time travel of every table."""
-        for table in self.lake.tables():
-            self.lake.forget(table)
 
     def _ledger(self) -> list[dict[str, object]]:
         columns = [IMPORT, "file", "listener", *LYING]
@@ -185,6 +177,12 @@ class Eraser:
             return bool(own) and any(identify(path, listener) in own for listener in (self.person.name, None))
         except (Unreadable, OSError):
             return False
+
+
+def end_time_travel(lake: Lake) -> None:
+    """Make the newest version of every table its oldest. Nobody else may be at work on the lake meanwhile."""
+    for table in lake.tables():
+        lake.forget(table)
 
 
 def owned(name: str, lake: Lake, schemas: Mapping[str, pa.Schema]) -> set[str]:

@@ -18,15 +18,16 @@ import pyarrow as pa
 
 from assets.landed.erasing import owned
 from assets.landed.feedback import GIVEN
+from assets.landed.kind import BY_ARRIVAL
 from assets.landed.listens import LISTENS
 from resources.disk import sync
 from resources.erasure.person import Person
-from resources.erasure.tables import IMPORT, Removal, personal
+from resources.erasure.tables import Removal, personal
 from resources.lake import Lake
 from resources.sources import listenbrainz
 
 FOLDER = "exports"  # in the data folder; nobody but its owner may look into it
-ORDER = [(n, "ascending") for n in ("listened_at", IMPORT, "file", "record")]  # as repeats are told apart
+ORDER = [(n, "ascending") for n in ("listened_at", *BY_ARRIVAL)]  # as repeats are told apart
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ ARRIVAL = (
     column("import_id", pa.string(), "the file's content and listener, as half a SHA-256"),
 )
 """The last columns of every kind: where a record was read."""
+BY_ARRIVAL = ["import_id", "file", "record"]
+"""The same by name, in the order in which records are told apart that are equal else."""
 
 
 @dataclass(frozen=True)

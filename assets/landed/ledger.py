@@ -5,7 +5,7 @@ what cannot be read to `quarantine` with the reason, and a row of `imports`, wri
 a run that is killed leaves no such row, and the next one takes the file again.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import date, datetime
 from hashlib import sha256
@@ -20,6 +20,7 @@ from assets.landed.kinds import KINDS
 from resources.columns import INSTANT, as_table, column
 from resources.frame import Frame
 from resources.lake import Draft, Lake, Slice
+from resources.landing import Landed
 from resources.sources import exports
 from resources.sources.exports import NoExport
 from resources.sources.listen import Read
@@ -96,8 +97,23 @@ def take(
             raise
         told = write([(import_id, refusal(row["file"], error))], lake, slice, now, tell)
     row |= told[import_id]
-    lake.replace("events/imports", iter([pa.Table.from_pylist([row], IMPORTS)]), IMPORTS, slice)
+    enter([row], lake, slice)
     return row, True
+
+
+def enter(rows: Sequence[Mapping[str, Any]], lake: Lake, slice: Slice) -> None:
+    """Make these the rows of `imports` of a slice of it: whatever they tell of is in."""
+    lake.replace("events/imports", iter([pa.Table.from_pylist(list(rows), IMPORTS)]), IMPORTS, slice)
+
+
+def lying(file: Landed) -> dict[str, Any]:
+    """How a file of the landing folder lies there, as a row of `imports` tells."""
+    return dict(zip(LYING, (file.path, file.bytes, file.modified_at), strict=True))
+
+
+def lay(row: Mapping[str, Any]) -> Landed | None:
+    """How a file lay in the landing folder, if it did, as a row of `imports` tells."""
+    return None if row["landed"] is None else Landed.told(*(row[n] for n in LYING))
 
 
 def prepare(lake: Lake) -> None:

@@ -15,9 +15,7 @@ from datetime import date, datetime, timedelta
 from itertools import count, groupby
 from pathlib import Path
 
-import pyarrow as pa
-
-from assets.landed.ledger import COUNTS, IMPORTS, LYING, identify
+from assets.landed.ledger import COUNTS, LYING, enter, identify, lying
 from assets.landed.together import known, seen
 from resources.disk import sync
 from resources.lake import Lake, Several, Slice
@@ -55,7 +53,7 @@ def _pack(landing: Landing, lake: Lake, now: datetime, day: date, files: Sequenc
     _write(hidden, paths)
     id = identify(hidden, None)
     path = next(p for p in _names(hidden.parent, day) if not p.exists() or identify(p, None) == id)
-    enter(lake, hidden, path.relative_to(landing.root).as_posix(), now)
+    enter_pack(lake, hidden, path.relative_to(landing.root).as_posix(), now)
     hidden.rename(path)
     sync(path.parent)
     _forget(lake, {f.path for f in files}, {identify(p, None) for p in paths})
@@ -72,13 +70,11 @@ def is_pack(landed: str) -> bool:
     return folder == INTAKE and PACK.fullmatch(name) is not None
 
 
-def enter(lake: Lake, file: Path, landed: str, now: datetime) -> None:
+def enter_pack(lake: Lake, file: Path, landed: str, now: datetime) -> None:
     """Tell the ledger of a pack that lies, or is about to, at a place in the landing folder: its records are in."""
     told, id = file.stat(), identify(file, None)
-    lying = Landed(landed, told.st_size, told.st_mtime_ns // 1000)
     row = {"import_id": id, "file": Path(landed).name, "imported_at": now} | dict.fromkeys(COUNTS, 0)
-    row |= {"landed": lying.path, "bytes": lying.bytes, "modified_at": lying.modified_at}
-    lake.replace("events/imports", iter([pa.Table.from_pylist([row], IMPORTS)]), IMPORTS, Slice("import_id", id, id))
+    enter([row | lying(Landed(landed, told.st_size, told.st_mtime_ns // 1000))], lake, Slice("import_id", id, id))
 
 
 def _write(hidden: Path, files: Sequence[Path]) -> None:
@@ -102,5 +98,4 @@ def _forget(lake: Lake, gone: set[str], ids: set[str]) -> None:
     """The ledger still says what was in some files, but no longer where they lie."""
     slice = Several.of("import_id", ids)
     rows = [row for found in known(lake, slice).values() for row in found]
-    told = [row | dict.fromkeys(LYING) if row["landed"] in gone else row for row in rows]
-    lake.replace("events/imports", iter([pa.Table.from_pylist(told, IMPORTS)]), IMPORTS, slice)
+    enter([row | dict.fromkeys(LYING) if row["landed"] in gone else row for row in rows], lake, slice)

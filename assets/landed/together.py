@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from assets.landed.ledger import IMPORTS, LYING, Tell, identify, refusal, write
+from assets.landed.ledger import IMPORTS, LYING, Tell, enter, identify, lay, lying, refusal, write
 from resources.lake import Lake, Several
 from resources.landing import Landed, Landing
 from resources.sources import exports
@@ -31,7 +31,7 @@ Write: TypeAlias = Callable[[Mapping[str, Landed]], dict[str, dict[str, Any]]]
 def seen(lake: Lake) -> set[Landed]:
     """The landed files that were taken in, or refused, as they lay there then."""
     found = lake.scan("events/imports", IMPORTS).select(LYING).table().drop_null()
-    return {Landed.told(*(row[n] for n in LYING)) for row in found.to_pylist()}
+    return {landed for row in found.to_pylist() if (landed := lay(row))}
 
 
 def take_landed(
@@ -89,18 +89,17 @@ class Batch:
                 "listener": self.listener,
                 "imported_at": self.now,
             }
-            entry |= {"landed": file.path, "bytes": file.bytes, "modified_at": file.modified_at}
+            entry |= lying(file)
             if id in told:
                 rows.append((entry | told[id], new[id] == file))
             elif id in entered:  # the same content in another place, or written once more, if not the very file
-                same = next((row for row in entered[id] if _lay(row) == file), None)
+                same = next((row for row in entered[id] if lay(row) == file), None)
                 rows.append((same or entered[id][0] | entry, False))
         old = [row for found in entered.values() for row in found]
         places = {(id, file.path) for file, id in ids.items()}
         kept = [row for row in old if (row["import_id"], row["landed"]) not in places]
         if any(row not in old for row, _ in rows):
-            table = pa.Table.from_pylist(kept + [row for row, _ in rows], IMPORTS)
-            self.lake.replace("events/imports", iter([table]), IMPORTS, slice)
+            enter(kept + [row for row, _ in rows], self.lake, slice)
         return rows
 
     def _identified(self, files: Sequence[Landed]) -> Iterator[tuple[Landed, str]]:
@@ -151,8 +150,3 @@ def known(lake: Lake, slice: Several) -> dict[str, list[dict[str, Any]]]:
     for row in found.filter(pc.is_in(found["import_id"], pa.array(slice.values))).to_pylist():
         rows.setdefault(row["import_id"], []).append(row)
     return rows
-
-
-def _lay(row: dict[str, Any]) -> Landed | None:
-    """How a file lay in the landing folder, if it did, as a row of the ledger says."""
-    return None if row["landed"] is None else Landed.told(*(row[n] for n in LYING))

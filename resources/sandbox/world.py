@@ -103,11 +103,11 @@ def write(landing: Path, *, first_day: date, days: int = 14, seed: int = 7, list
     app_events = app.delivered(world.people, recordings, listens, world.unmapped, seed=seed, first=start, days=days)
     rng = np.random.default_rng([seed, 4])
     told = social.activities(world.people, recordings, listens, start, start + days * DAY, rng)
-    said = np.searchsorted([at for at, _ in told], midnights)
+    said, sent = (np.searchsorted([at for at, _ in lines], midnights) for lines in (told, app_events))
     for n in range(days):
         today, name = slice(bounds[n], bounds[n + 1]), f"sandbox-{first_day + timedelta(days=n)}"
         lines = _lines(world, world.row[today], kind[today])
-        pressed = (line for at, line in app_events if n == (at - start) // DAY)
+        pressed = (line for _, line in app_events[sent[n] : sent[n + 1]])
         activities = (_json(what) for _, what in told[said[n] : said[n + 1]])
         files.append(_publish(landing / "listens" / f"{name}.listens", lines))
         files.append(_publish(landing / "app_events" / f"{name}.jsonl", pressed))

@@ -18,7 +18,18 @@ from resources.sources import post_text
 from resources.sources.feedback import HATE, LOVE, NEITHER, Feedback
 from resources.sources.jspf import RECORDING as RECORDING_PAGE
 from resources.sources.listen import Malformed, Nameless, PassedOver, mbid, text
-from resources.sources.social import FOLLOW, FRIENDSHIP, PLAYLIST, POST, RECORDING, Post, Relation, Share, id_of
+from resources.sources.social import (
+    FOLLOW,
+    FRIENDSHIP,
+    PLAYLIST,
+    POST,
+    RECORDING,
+    Post,
+    Relation,
+    Share,
+    between,
+    id_of,
+)
 
 NAME = "activitystreams"
 EXPORT = "activities of a social network (ActivityStreams 2.0)"
@@ -133,7 +144,7 @@ class _Activity:
         return self.user_id if found == self.doer else found
 
     def _follow(self, whom: object, ends: bool, at: datetime | None) -> Relation:
-        return _relation(self.user_id, self._who(whom, "is followed"), FOLLOW, ends, at)
+        return between(self.user_id, self._who(whom, "is followed"), FOLLOW, ends, at, NAME)
 
     def _friendship(self, relationship: dict[str, Any], ends: bool) -> Relation:
         name = relationship.get("relationship")
@@ -141,7 +152,7 @@ class _Activity:
             raise PassedOver("a relationship that is no friendship")
         own = _time(relationship, "endTime" if ends else "startTime")
         one, other = (self._who(relationship.get(key), "is a friend") for key in ("subject", "object"))
-        return _relation(one, other, FRIENDSHIP, ends, own or _time(self.record, "published"))
+        return between(one, other, FRIENDSHIP, ends, own or _time(self.record, "published"), NAME)
 
     def _post(self, edited: bool) -> Post:
         post, record = self.about, self.record
@@ -210,14 +221,6 @@ class _Activity:
             raise PassedOver("an opinion on something else than a recording")
         given = _time(self.record, "published")
         return Feedback(self.user_id, entity_id, None, None, None, score, given, NAME)
-
-
-def _relation(user_id: str, other_id: str, relation: str, ends: bool, at: datetime | None) -> Relation:
-    if user_id == other_id:
-        raise Malformed("it tells of one person where there must be two")
-    if ends and at is None:
-        raise Malformed("it does not say when it ended")
-    return Relation(user_id, other_id, relation, ends, at, NAME)
 
 
 def _entity(value: object) -> tuple[str, str]:

@@ -27,7 +27,7 @@ from typing import Any, TypeAlias
 
 from resources.sources import personal
 from resources.sources.app_event import AppEvent
-from resources.sources.listen import LONGEST_PLAY_MS, YEAR_10000, Malformed, instant, mbid, needed, text, whose
+from resources.sources.listen import LONGEST_PLAY_MS, YEAR_10000, Malformed, free_text, instant, mbid, needed, whose
 
 NAME = "app"
 EXPORT = "application events (JSON lines)"
@@ -152,10 +152,7 @@ def as_text(value: object) -> str | None:
     """Text, or a number as its digits."""
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         value = str(value)
-    try:
-        return text(value, "")
-    except Malformed:
-        return None
+    return free_text(value)
 
 
 def as_ms(value: object) -> int | None:

@@ -17,7 +17,7 @@ from resources.sources.archive import Member
 from resources.sources.csv_records import Lines
 from resources.sources.json_records import LONGEST, NOT_UTF8, TOO_LONG, Record
 from resources.sources.listen import DIGITS, EARLIEST, Malformed, PassedOver, instant, needed, text
-from resources.sources.social import FRIENDSHIP, Relation, Tagging
+from resources.sources.social import FRIENDSHIP, Relation, Tagging, between
 
 NAME = "hetrec"
 EXPORT = "HetRec 2011's Last.fm data (its zip or folder, whole)"
@@ -86,10 +86,7 @@ def recognise(record: dict[str, Any]) -> bool:
 def parse(record: dict[str, Any], listener: str | None) -> Relation | Tagging:
     """What a row tells of; they are of many people, so that no listener is meant."""
     if "friendID" in record:
-        one, other = _person(record["userID"]), _person(record["friendID"])
-        if one == other:
-            raise Malformed("it tells of one person where there must be two")
-        return Relation(one, other, FRIENDSHIP, False, None, NAME)
+        return between(_person(record["userID"]), _person(record["friendID"]), FRIENDSHIP, False, None, NAME)
     if "weight" in record:
         raise PassedOver("how often an artist was listened to, without any time")
     if "tagID" not in record or "artistID" not in record:

@@ -131,6 +131,14 @@ def text(value: object, field: str) -> str | None:
     return value.strip() or None
 
 
+def free_text(value: object) -> str | None:
+    """Text of a field that may hold anything: absent where no table can hold it."""
+    try:
+        return text(value, "")
+    except Malformed:
+        return None
+
+
 def needed(value: object, field: str) -> str:
     """Text that must be there."""
     found = text(value, field)

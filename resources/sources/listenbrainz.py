@@ -17,6 +17,7 @@ from resources.sources.listen import (
     Malformed,
     PassedOver,
     as_number,
+    free_text,
     instant,
     isrc,
     mbid,
@@ -55,7 +56,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
         user_id=user_id,
         listened_at=instant(record.get(field), field),
         ms_played=_ms_played(info.get("duration_played")),
-        source=_free(ours, "source") or NAME,
+        source=free_text(ours.get("source")) or NAME,
         time_zone=time_zone(info.get("time_zone")),
         artist_name=needed(metadata.get("artist_name"), "artist_name"),
         recording_name=needed(metadata.get("track_name"), "track_name"),
@@ -63,7 +64,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
         recording_mbid=mbid(info.get("recording_mbid")) or mbid(match.get("recording_mbid")),
         artist_mbids=mbids(info.get("artist_mbids")) or mbids(match.get("artist_mbids")),
         isrc=isrc(info.get("isrc")),
-        origin=_free(ours, "origin") or _origin(info.get("spotify_id")),
+        origin=free_text(ours.get("origin")) or _origin(info.get("spotify_id")),
         client=_client(info),
     )
 
@@ -104,15 +105,7 @@ def _ms_played(seconds: object) -> int | None:
 
 def _client(info: dict[str, Any]) -> str | None:
     """What submitted the listen, else the player it was heard on."""
-    return _free(info, "submission_client") or _free(info, "media_player")
-
-
-def _free(info: dict[str, Any], field: str) -> str | None:
-    """A free field of text: absent where unusable."""
-    try:
-        return text(info.get(field), field)
-    except Malformed:
-        return None
+    return free_text(info.get("submission_client")) or free_text(info.get("media_player"))
 
 
 def _origin(spotify_id: object) -> str | None:

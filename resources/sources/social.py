@@ -4,6 +4,8 @@ import uuid
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from resources.sources.listen import Malformed
+
 FOLLOW, FRIENDSHIP = RELATIONS = ("follow", "friendship")  # one has a direction, the other has none
 RECORDING, PLAYLIST, POST = SHARED = ("recording", "playlist", "post")
 
@@ -18,6 +20,15 @@ class Relation:
     ends: bool
     happened_at: datetime | None  # aware, UTC; an end always has a time
     source: str
+
+
+def between(one: str, other: str, relation: str, ends: bool, at: datetime | None, source: str) -> Relation:
+    """What is told of two people; Malformed where it is of one, or an end without a time."""
+    if one == other:
+        raise Malformed("it tells of one person where there must be two")
+    if ends and at is None:
+        raise Malformed("it does not say when it ended")
+    return Relation(one, other, relation, ends, at, source)
 
 
 @dataclass(frozen=True, slots=True)
