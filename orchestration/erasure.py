@@ -100,6 +100,7 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
     say, tell = context.log.info, partial(tell_days, context)
     eraser = Eraser(scanner(name, data, history), lake, landing, tables, orders, say)
     known = (data / PLAN).exists()  # of one that was killed, or left something
+    say("looks through the landing folder for what is the person's")
     plan = eraser.plan()
     plan.keep(data)
     for kind in KINDS:
@@ -116,6 +117,7 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
     others = sum(1 for _ in _elsewhere(found))
     say("struck from the lake and the landing folder; Dagster's history is next")
     struck = _history(context, found)
+    say("looks for the person once more, in every file")
     Plan().keep(data)  # all of it is done
     if left := list(found.traces()):
         shown = "; ".join(found.person.struck(str(trace)) for trace in left[:SHOWN])

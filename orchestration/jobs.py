@@ -79,15 +79,6 @@ JOBS: list[Any] = [
 ]
 
 
-def touched(instance: dg.DagsterInstance, run_id: str) -> dict[dg.AssetKey, set[date]]:
-    """The days that a run imported, by the table that tells of them."""
-    logs = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
-    told = [e.dagster_event.materialization for e in logs if e.dagster_event]
-    return {
-        key: {date.fromisoformat(m.partition) for m in told if m.asset_key == key and m.partition} for key in LANDED
-    }
-
-
 def landed(graph: BaseAssetGraph[Any], keys: Iterable[dg.AssetKey]) -> set[dg.AssetKey]:
     """The tables told of day by day that these tables are made of."""
     return {found for key in keys for found in graph.get_ancestor_asset_keys(key) & LANDED}

@@ -1,9 +1,9 @@
 """Imports: files that a person, a service or the sandbox hands in, taken into the tables of their kinds.
 
 Files are read where they are; personal fields (IP address, user agent, account name) are not among what is kept. A
-person who names a file is told at once what is wrong with it. In the landing folder, where nobody looks, a file that
-is no export is quarantined as a whole and stays so until its content changes; one that cannot be opened is tried again
-the next time; the other files go in all the same.
+person who names files is told what is wrong with one once the others are in. In the landing folder, where nobody looks,
+a file that is no export is quarantined as a whole and stays so until its content changes; one that cannot be opened is
+tried again the next time; the other files go in all the same.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -72,9 +72,14 @@ def import_listens(
     lake, now, tell = io_manager.lake, datetime.now(UTC), partial(tell_days, context)
     named = [Path(f).expanduser() for f in config.files]
     rows: list[dict[str, Any]] = []
+    wrong: list[TuttiError] = []
     if config.listener and named:
         taking = partial(take, listener=config.listener, lake=lake, now=now, tell=tell)
-        rows = [row for path in named for row in _named(context, path, taking)]
+        for path in named:
+            try:
+                rows += _named(context, path, taking)
+            except (NoExport, Unreadable) as error:
+                wrong.append(error)
     elif all(map(landing.holds, named)):
         found = [landing.look(path) for path in named] if named else landing.lying(*ARRIVING)
         files = sorted((f for f in found if f), key=lambda f: (f.modified, f.path))
@@ -87,6 +92,8 @@ def import_listens(
     prepare(lake)
     for key, metadata in told_of(rows):
         yield dg.MaterializeResult(key, metadata=metadata)
+    if wrong:  # of several files the others are in
+        raise TuttiError("; ".join(map(str, wrong)))
 
 
 def told_of(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[dg.AssetKey, dict[str, Any]]]:
@@ -123,13 +130,17 @@ def _named(context: dg.AssetExecutionContext, path: Path, taking: Taking) -> lis
 
 def _told(context: dg.AssetExecutionContext, row: dict[str, Any], new: bool) -> dict[str, Any]:
     """Say what became of a file; its row of `imports`."""
-    found = [f"{row[k.counted]:,} {k.counted.replace('_', ' ')}" for k in KINDS if row[k.counted]] or ["0 listens"]
+    found = [_so_many(row[k.counted], k.counted.replace("_", " ")) for k in KINDS if row[k.counted]] or ["0 listens"]
     context.log.info(
         "%s: %s, %s quarantined, %s passed over%s",
         *(shown(row["file"]), ", ".join(found), row["quarantined"], row["passed_over"]),
         "" if new else " (already imported, nothing changed)",
     )
     return row
+
+
+def _so_many(n: int, records: str) -> str:
+    return f"{n:,} {records.removesuffix('s') if n == 1 else records}"
 
 
 def _raw(kind: Kind) -> dg.AssetSpec:

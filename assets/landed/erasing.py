@@ -135,6 +135,7 @@ class Eraser:
                 continue
             if gone := self.lake.rewrite(table, stored, removal, self.orders.get(table, ())):
                 done[table] = gone
+                self.tell(f"{table}: {gone:,} rows removed")
         return done
 
     def take_again(self, plan: Plan, now: datetime, tell: Tell) -> int:

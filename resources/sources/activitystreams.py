@@ -32,7 +32,7 @@ from resources.sources.social import (
 )
 
 NAME = "activitystreams"
-EXPORT = "activities of a social network (ActivityStreams 2.0)"
+EXPORT = "ActivityStreams 2.0"
 
 POSTS = {"Note", "Article", "Page", "Question"}
 PLAYLISTS = {"Playlist", "Collection", "OrderedCollection"}

@@ -30,7 +30,7 @@ from resources.sources.app_event import AppEvent
 from resources.sources.listen import LONGEST_PLAY_MS, YEAR_10000, Malformed, free_text, instant, mbid, needed, whose
 
 NAME = "app"
-EXPORT = "application events (JSON lines)"
+EXPORT = "application events"
 
 HALLMARKS = {"event_id", "messageId", "user_id", "userId", "properties", "schema_version"}
 VIEWS = ("page", "screen")  # Segment's calls that tell of a view and not of an event

@@ -57,7 +57,7 @@ class Format(Protocol):
     """What a module offers that reads one export format."""
 
     NAME: str  # of the source, as in `Listen.source`
-    EXPORT: str  # what a person asks the service for
+    EXPORT: str  # whose export it is, or which
 
     def recognise(self, record: dict[str, Any], /) -> bool:
         """Whether a record has the shape of this format; it may lack what a listen needs."""
@@ -82,7 +82,7 @@ FORMATS: tuple[Format, ...] = (
     hetrec,
 )
 """Of two that recognise a record, the first reads it."""
-GIVE = f"give {' or '.join(format_.EXPORT for format_ in FORMATS)}, as downloaded"
+GIVE = f"give an export as it was downloaded ({', '.join(dict.fromkeys(format_.EXPORT for format_ in FORMATS))})"
 
 
 def read(path: Path, listener: str | None, now: datetime, name: str | None = None) -> Iterator[Read]:
@@ -103,9 +103,9 @@ def read(path: Path, listener: str | None, now: datetime, name: str | None = Non
         elif member.damage:
             damaged.append(Read(member.name, 0, reason=member.damage, raw=""))
     if not exports and damaged:
-        raise NoExport(f"{name} is damaged and no listen in it can be read: download it again")
+        raise NoExport(f"{name} is damaged and nothing in it can be read: download it again")
     if not exports:
-        raise NoExport(f"{name} holds no listens: {GIVE}")
+        raise NoExport(f"{name} is in no format that is known here: {GIVE}")
     yield from damaged
 
 

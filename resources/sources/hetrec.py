@@ -20,7 +20,7 @@ from resources.sources.listen import DIGITS, EARLIEST, Malformed, PassedOver, in
 from resources.sources.social import FRIENDSHIP, Relation, Tagging, between
 
 NAME = "hetrec"
-EXPORT = "HetRec 2011's Last.fm data (its zip or folder, whole)"
+EXPORT = "HetRec 2011"
 
 ARTISTS, TAGS = ("id", "name", "url", "pictureURL"), ("tagID", "tagValue")
 FRIENDS, COUNTS = ("userID", "friendID"), ("userID", "artistID", "weight")

@@ -15,7 +15,7 @@ from resources.sources.listen import LONGEST_PLAY_MS, Malformed, mbid, text
 from resources.sources.playlist import Track
 
 NAME = "jspf"
-EXPORT = "a playlist (JSPF or XSPF)"
+EXPORT = "JSPF or XSPF"
 
 PATH = ("playlist", "track")
 NAMESPACE = uuid.UUID("5f0a6ee8-3f6c-4a86-9a53-50f0a4f3f6d1")  # ours; changing it renames playlists without identifier

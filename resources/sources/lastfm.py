@@ -14,7 +14,7 @@ from resources.sources.feedback import LOVE, Feedback
 from resources.sources.listen import Listen, Malformed, PassedOver, as_number, instant, needed, text, whose
 
 NAME, LIBRE = "lastfm", "librefm"
-EXPORT = "what Last.fm's or Libre.fm's API tells (JSON)"
+EXPORT = "Last.fm"
 
 LIBRE_FM = re.compile(r"https?://(?:[\w-]+\.)*libre\.fm/")
 

@@ -14,7 +14,7 @@ from resources.sources.csv_records import ARTIST, RELEASE, TIME, TITLE
 from resources.sources.listen import Listen, Malformed, as_number, instant, needed, text, whose
 
 NAME, LIBRE = "lastfm", "librefm"
-EXPORT = "a Last.fm or Libre.fm history (CSV)"
+EXPORT = "Libre.fm"
 
 WRITTEN = re.compile(r"([0-9]{1,2}) ([A-Z][a-z]{2})[a-z]* ([0-9]{4}),? ([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

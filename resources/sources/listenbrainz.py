@@ -31,7 +31,7 @@ from resources.sources.listen import (
 
 NAME = "listenbrainz"
 OURS = "tutti"  # in `additional_info` of what this platform exports: what the format itself has no place for
-EXPORT = "a ListenBrainz export (zip or JSON lines)"
+EXPORT = "ListenBrainz"
 
 SPOTIFY_TRACK = re.compile(r"(?:https?://open\.spotify\.com/(?:intl-\w+/)?track/|spotify:track:)([0-9A-Za-z]{22})\b.*")
 

@@ -10,7 +10,7 @@ from resources.sources.feedback import HATE, LOVE, NEITHER, Feedback
 from resources.sources.listen import Malformed, instant, mbid, text, whose
 
 NAME = "listenbrainz"
-EXPORT = "ListenBrainz feedback (JSON lines)"
+EXPORT = "ListenBrainz"
 
 
 def recognise(record: dict[str, Any]) -> bool:

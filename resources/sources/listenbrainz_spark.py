@@ -10,7 +10,7 @@ from typing import Any
 from resources.sources.listen import Listen, Malformed, Nameless, mbid, mbids, needed, text
 
 NAME = "listenbrainz"
-EXPORT = "ListenBrainz's Spark dump (Parquet)"
+EXPORT = "ListenBrainz"
 
 COLUMNS = frozenset(
     {

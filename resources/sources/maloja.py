@@ -10,7 +10,7 @@ from typing import Any
 from resources.sources.listen import Listen, Malformed, instant, ms_of, needed, text, whose
 
 NAME = "maloja"
-EXPORT = "a Maloja export (JSON)"
+EXPORT = "Maloja"
 
 
 def recognise(record: dict[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from resources.sources.feedback import LOVE, NEITHER, Feedback
 from resources.sources.listen import Listen, Malformed, PassedOver, as_number, instant, needed, text, whose
 
 NAME = "panoscrobbler"
-EXPORT = "a Pano Scrobbler log (JSON lines or CSV)"
+EXPORT = "Pano Scrobbler"
 
 SCORES = {"love": LOVE, "unlove": NEITHER}
 

@@ -13,7 +13,7 @@ from typing import Any
 from resources.sources.listen import LONGEST_PLAY_MS, Listen, Malformed, PassedOver, needed, text, whose
 
 NAME = "spotify"
-EXPORT = "Spotify's extended streaming history (zip or JSON)"
+EXPORT = "Spotify"
 
 TRACK, ARTIST = "master_metadata_track_name", "master_metadata_album_artist_name"
 RELEASE = "master_metadata_album_album_name"

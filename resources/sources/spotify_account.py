@@ -12,7 +12,7 @@ from typing import Any
 from resources.sources.listen import LONGEST_PLAY_MS, Listen, Malformed, PassedOver, needed, whose
 
 NAME = "spotify_account"
-EXPORT = "Spotify's account data (zip or JSON)"
+EXPORT = "Spotify"
 
 END = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}(?::[0-9]{2})?")
 SPOKEN = ("podcastName", "episodeName", "audiobookName", "bookName", "chapterName")

@@ -167,7 +167,7 @@ def test_what_is_no_export_leaves_nothing_or_is_refused_once_and_for_all(tmp_pat
     assert (new, row["listens"], row["quarantined"]) == (True, 0, 1)
     (held,) = rows(lake, "events/quarantine")
     assert (held["file"], held["record"]) == ("a.bin", -1)
-    assert "holds no listens" in held["reason"]
+    assert "in no format that is known" in held["reason"]
     assert take(path, None, lake, NOW, refuse=True) == (row, False)
     written(path, listen(0))
     assert take(path, None, lake, NOW, refuse=True)[0]["listens"] == 1
@@ -310,8 +310,18 @@ def test_a_folder_without_an_export_is_told(tmp_path: Path, lake: Lake) -> None:
 def test_a_person_who_names_a_file_is_told_what_is_wrong_with_it(tmp_path: Path, lake: Lake) -> None:
     result = run(tmp_path, written(tmp_path / "a.json", {"title": "a postcard"}))
     assert not result.success
-    assert "holds no listens" in cause(result)
+    assert "in no format that is known" in cause(result)
     assert rows(lake, "events/quarantine") == []
+
+
+def test_a_file_that_is_wrong_does_not_keep_those_named_beside_it_out(tmp_path: Path, lake: Lake) -> None:
+    good = [written(tmp_path / name, listen(n)) for n, name in enumerate(("a.json", "b.json"))]
+    wrong = [written(tmp_path / "x.json", {"title": "a postcard"}), tmp_path / "missing.json"]
+    result = run(tmp_path, wrong[0], good[0], wrong[1], good[1])
+    assert not result.success
+    assert "x.json is in no format that is known" in cause(result)
+    assert "missing.json cannot be read" in cause(result)
+    assert [r["file"] for r in rows(lake, "events/imports")] == ["a.json", "b.json"]
 
 
 def test_every_table_is_there_once_anything_was_imported(tmp_path: Path, lake: Lake) -> None:

@@ -92,7 +92,7 @@ def ada(tmp_path_factory: pytest.TempPathFactory) -> Import:
 
 def test_an_import_tells_what_became_of_each_record(ada: Import) -> None:
     assert "Streaming_History_Audio_2024_0.json: 6 listens, 1 quarantined, 1 passed over" in ada.process.out
-    assert "Streaming_History_Audio_2024_1.json: 1 listens, 1 quarantined, 0 passed over" in ada.process.out
+    assert "Streaming_History_Audio_2024_1.json: 1 listen, 1 quarantined, 0 passed over" in ada.process.out
 
 
 def test_listens_plays_sessions_and_charts_are_hers_and_by_utc_day(ada: Import) -> None:
@@ -252,7 +252,7 @@ def _nobody(folder: Path) -> str:
 
 
 MISTAKES = {
-    "a file that is no export": (_no_export, "ada", "holds no listens"),
+    "a file that is no export": (_no_export, "ada", "in no format that is known"),
     "a missing file": (_missing, "ada", "cannot be read"),
     "a folder": (_folder, "ada", "a folder without an export in it"),
     "a zip bomb": (_bomb, "ada", "unpacks to far more"),
@@ -281,6 +281,15 @@ def test_a_mistake_is_told_in_one_line_and_nothing_goes_in(mistaken: dict[str, P
     assert "resources." not in process.err  # a person needs no name of a class
     assert says in process.err
     assert not [n for n in tables(process.data) if len(table(process.data, n))]
+
+
+def test_what_follows_from_the_other_files_is_made_though_one_is_no_export(tmp_path: Path) -> None:
+    files = exported(tmp_path / "exports")
+    files.insert(1, _no_export(tmp_path))
+    process = Process((*TUTTI, "import", "--listener", "ada", "--", *files), tmp_path / "data")
+    assert process.code == 1
+    assert "in no format that is known" in process.err
+    assert sum(r["plays"] for r in rows(process.data, "derived/plays")) == 7
 
 
 # Backfills, from the shell.

@@ -141,7 +141,7 @@ def test_a_row_that_lacks_what_a_listen_needs_is_quarantined_with_what_it_holds(
 def test_parquet_of_something_else_and_broken_parquet_are_refused(tmp_path: Path) -> None:
     out = io.BytesIO()
     pq.write_table(pa.table({"price": [1]}), out)
-    with pytest.raises(NoExport, match="holds no listens"):
+    with pytest.raises(NoExport, match="in no format that is known"):
         read(tmp_path, out.getvalue(), None)
     with pytest.raises(NoExport, match="download it again"):
         read(tmp_path, parquet()[:200], None)

@@ -68,7 +68,7 @@ def test_a_broken_record_of_a_sample_is_quarantined_and_the_rest_goes_in(samples
 
 @pytest.mark.parametrize("name", NOTHING)
 def test_a_sample_without_a_listen_is_refused(samples: Path, name: str) -> None:
-    with pytest.raises(NoExport, match="holds no listens"):
+    with pytest.raises(NoExport, match="in no format that is known"):
         read(samples / name)
 
 

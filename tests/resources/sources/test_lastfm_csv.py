@@ -136,13 +136,13 @@ def test_lastfmstats_writes_the_same_as_json(tmp_path: Path) -> None:
 
 
 def test_a_list_of_releases_in_json_is_no_history(tmp_path: Path) -> None:
-    with pytest.raises(NoExport, match="holds no listens"):
+    with pytest.raises(NoExport, match="in no format that is known"):
         read(tmp_path, json.dumps([{"artist": "A", "title": "C", "date": 2003, "length": 5}]))
 
 
 def test_what_is_a_table_of_something_else_is_refused(tmp_path: Path) -> None:
     for text in ("name,price\nbread,2\n", "artist,album\nA,B\n", "just words, and more\n" * 5, "a,b,c,d\n"):
-        with pytest.raises(NoExport, match="holds no listens"):
+        with pytest.raises(NoExport, match="in no format that is known"):
             read(tmp_path, text)
 
 
