@@ -321,7 +321,7 @@ def test_a_file_that_is_wrong_does_not_keep_those_named_beside_it_out(tmp_path: 
     assert not result.success
     assert "x.json is in no format that is known" in cause(result)
     assert "missing.json cannot be read" in cause(result)
-    assert [r["file"] for r in rows(lake, "events/imports")] == ["a.json", "b.json"]
+    assert {r["file"] for r in rows(lake, "events/imports")} == {"a.json", "b.json"}
 
 
 def test_every_table_is_there_once_anything_was_imported(tmp_path: Path, lake: Lake) -> None:

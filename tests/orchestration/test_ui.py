@@ -20,7 +20,7 @@ from orchestration.automation import AUTOMATIC
 from orchestration.jobs import RANGE_END, RANGE_START
 from tests.orchestration.support import BIN, PROJECT, environ, rows
 
-PATIENCE = 120  # seconds, for each thing that happens by itself
+PATIENCE = 300  # seconds, for each thing that happens by itself
 
 HOME = "from orchestration.home import dagster_home; dagster_home()"
 
