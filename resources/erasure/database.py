@@ -17,7 +17,7 @@ from resources.erasure.person import Person
 MAGIC = b"SQLite format 3\x00"
 PATIENCE = 120  # seconds that others may keep a database locked
 CELLS = re.compile(rb'\|(?:[^|\n\x00{}"]{0,300}\|){2,}')  # of a preview, in which an artist may be called like a person
-LETTERS = rb"[A-Za-z\x80-\xff]*%b[A-Za-z\x80-\xff]*"
+WORD = rb"[A-Za-z\x80-\xff]*%b[A-Za-z\x80-\xff]*"  # that a name is, or is part of
 BESIDE = ("-wal", "-journal")  # what SQLite keeps beside a database
 
 Value = str | bytes | int | float | None
@@ -106,7 +106,7 @@ def _more_than_rows(database: sqlite3.Connection, path: Path, person: Person) ->
         rows = CELLS.sub(b"|", copy.read_bytes())
     there = [CELLS.sub(b"|", file.read_bytes()) for file in _beside(path)]
     for needle in person.needles:
-        words = {word for word in re.findall(LETTERS % re.escape(needle), rows) if len(word) > len(needle)}
+        words = {word for word in re.findall(WORD % re.escape(needle), rows) if len(word) > len(needle)}
         longer = re.compile(b"|".join(map(re.escape, sorted(words, key=len, reverse=True))) or b"(?!)")
         if sum(longer.sub(b"", each).count(needle) for each in there) > longer.sub(b"", rows).count(needle):
             return True

@@ -70,7 +70,7 @@ def _verb(node: ast.AST) -> str | None:
 def _is_column(node: ast.AST) -> bool:
     """Whether a method is called on a column, or on what has a name of its own."""
     on = node.func.value if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else None
-    return isinstance(on, ast.Name) or _verb(on or node) == "col"
+    return isinstance(on, ast.Name) or (on is not None and _verb(on) == "col")
 
 
 def _told(node: ast.AST) -> dict[str | None, ast.expr]:

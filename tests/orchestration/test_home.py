@@ -1,12 +1,12 @@
 """Dagster's home, as the first command makes it."""
 
 import sqlite3
-import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from orchestration.home import SETTINGS
-from tests.orchestration.support import PROJECT, environ
+from tests.orchestration.support import PROJECT, Process
 
 OPEN = """
 from orchestration.home import dagster_home
@@ -17,16 +17,18 @@ with DagsterInstance.get() as instance:
 """
 
 
+def opened(data: Path) -> Process:
+    """A command that makes Dagster's home and opens it."""
+    return Process((sys.executable, "-c", OPEN), data)
+
+
 def test_commands_that_begin_at_once_in_a_new_folder_share_one_home(tmp_path: Path) -> None:
-    commands = [
-        subprocess.Popen([sys.executable, "-c", OPEN], cwd=PROJECT, env=environ(tmp_path), stdout=subprocess.PIPE)
-        for _ in range(4)
-    ]
-    assert [(command.communicate(timeout=120)[0], command.returncode) for command in commands] == [(b"0\n", 0)] * 4
+    commands = [opened(tmp_path) for _ in range(4)]
+    assert [(command.out, command.code) for command in commands] == [("0\n", 0)] * 4
     home = tmp_path / "dagster"
     for database in ("schedules/schedules.db", "history/runs.db", "history/runs/index.db"):
-        with sqlite3.connect(home / database) as opened:
-            assert len(opened.execute("SELECT * FROM alembic_version").fetchall()) == 1
+        with closing(sqlite3.connect(home / database)) as made:
+            assert len(made.execute("SELECT * FROM alembic_version").fetchall()) == 1
     assert not list(home.glob(f"{SETTINGS}.*"))
 
 
@@ -34,8 +36,7 @@ def test_a_home_that_a_kill_left_half_made_is_made_whole(tmp_path: Path) -> None
     home = tmp_path / "dagster"
     home.mkdir()
     (home / f"{SETTINGS}.new").write_text("telem")
-    done = subprocess.run([sys.executable, "-c", OPEN], cwd=PROJECT, env=environ(tmp_path), check=True)
-    assert done.returncode == 0
+    opened(tmp_path).fine()
     assert (home / SETTINGS).read_text() == (PROJECT / "orchestration" / SETTINGS).read_text()
 
 
@@ -43,5 +44,5 @@ def test_settings_of_ones_own_stay(tmp_path: Path) -> None:
     home = tmp_path / "dagster"
     home.mkdir()
     (home / SETTINGS).write_text("telemetry:\n  enabled: false\n")
-    subprocess.run([sys.executable, "-c", OPEN], cwd=PROJECT, env=environ(tmp_path), check=True)
+    opened(tmp_path).fine()
     assert (home / SETTINGS).read_text() == "telemetry:\n  enabled: false\n"
