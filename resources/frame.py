@@ -91,7 +91,7 @@ class Frame:
         return Frame(self.engine, self.engine.concat([self.native, *(o.native for o in others)]))
 
     def keep(self) -> "Frame":
-        """Compute the rows once, where they lie, for several uses."""
+        """Compute the rows once, where they lie: for several uses, or so that a great step is over before the next."""
         return Frame(self.engine, self.engine.keep(self.native))
 
     @property

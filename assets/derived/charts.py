@@ -127,7 +127,8 @@ def rank_periods(plays: Frame, artist_plays: Frame, names: Frame, days: pa.Table
         artist_plays.map(partial(as_entity, entity="artist", id="artist_id"))
     )
     rows = heard.map(into_periods, broadcast=[days]).select("period", *KEY, "user_id", "plays", "ms_played")
-    chart = rows.per("entity_id", count_listeners).per(["period", "entity"], ranked)
+    totals = rows.per("entity_id", count_listeners).keep()  # few rows: what follows needs no memory beside the count's
+    chart = totals.per(["period", "entity"], ranked)
     return chart.per("entity_id", moved, names.map(into_periods, broadcast=[days])).map(dated, broadcast=[periods])
 
 

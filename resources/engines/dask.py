@@ -11,6 +11,7 @@ from resources.frame import Engine, Frame, Step, Writer, run, sort
 from resources.scan import Scan, Share
 
 PATIENCE = 10  # seconds to wait for a scheduler that somebody named
+UNDERWAY = 16  # part of a worker's memory that may be on its way to others; Dask's own gigabyte kills small workers
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,11 @@ class DaskEngine(Engine):
             pass
         if not self.scheduler:
             local = {"n_workers": self.workers, "threads_per_worker": 1, "memory_limit": f"{self.memory_gb}GB"}
-            return Client(LocalCluster(**local, dashboard_address=None, local_directory=self.spill))
+            underway = f"{1000 * self.memory_gb // UNDERWAY}MB"
+            dask.config.set({"distributed.p2p.comm.buffer": underway})  # workers inherit it
+            return _prepared(Client(LocalCluster(**local, dashboard_address=None, local_directory=self.spill)))
         try:
-            return Client(self.scheduler, timeout=PATIENCE)
+            return _prepared(Client(self.scheduler, timeout=PATIENCE))
         except (OSError, ValueError) as error:
             raise TuttiError(
                 f"no Dask scheduler answers at {self.scheduler!r}: start one with `dask scheduler`, correct "
@@ -102,6 +105,38 @@ class DaskEngine(Engine):
 
         shares = dask.compute(*(dask.delayed(_store)(share, write, order) for share in native.to_delayed()))
         return [file for share in shares for file in share]
+
+
+def _prepared(client: Any) -> Any:
+    """A client whose workers, later ones too, keep Arrow's types in a shuffle."""
+    from distributed import WorkerPlugin
+
+    class ArrowTypes(WorkerPlugin):  # here, so that Dask is imported by those who use it
+        name = "arrow-types"
+
+        def setup(self, worker: Any) -> None:
+            _keep_types()
+
+    client.register_plugin(ArrowTypes())
+    return client
+
+
+def _keep_types() -> None:
+    """Have shuffled text arrive as Arrow's: Dask makes Python objects of it, which take eight times the memory."""
+    import pandas as pd
+    from dask.dataframe.dispatch import from_pyarrow_table_dispatch
+
+    usual = from_pyarrow_table_dispatch.dispatch(pd.DataFrame)
+    if usual.__module__ == __name__:
+        return
+
+    def arrived(meta: Any, table: pa.Table, **options: Any) -> Any:
+        if any(isinstance(t, pd.ArrowDtype) for t in meta.dtypes):
+            options["types_mapper"], options["ignore_metadata"] = pd.ArrowDtype, True
+            table = table.drop_columns([c for c in table.column_names if c.startswith("__index_level_")])
+        return usual(meta, table, **options)
+
+    from_pyarrow_table_dispatch.register(pd.DataFrame, arrived)
 
 
 def _shuffled(native: Any, keys: list[str], shares: int) -> Any:
