@@ -89,8 +89,8 @@ def write(landing: Path, *, first_day: date, days: int = 14, seed: int = 7, list
     - `social/sandbox-<day>.jsonl`: ActivityStreams activities, by the UTC day.
 
     Listens begin in the UTC days from `first_day`, `days` of them; what arrives later than that is in the last file.
-    Each file appears whole or not at all; files of other days are left alone.
-    Raises `ValueError` for an empty window or population.
+    A day without app events or activities has no file of them. Each file appears whole or not at all; files of other
+    days are left alone. Raises `ValueError` for an empty window or population.
     """
     world = simulated(first_day=first_day, days=days, seed=seed, listeners=listeners)
     recordings, listens, kind, start = world.recordings, world.listens, world.kind, epoch(first_day)
@@ -107,11 +107,13 @@ def write(landing: Path, *, first_day: date, days: int = 14, seed: int = 7, list
     for n in range(days):
         today, name = slice(bounds[n], bounds[n + 1]), f"sandbox-{first_day + timedelta(days=n)}"
         lines = _lines(world, world.row[today], kind[today])
-        pressed = (line for _, line in app_events[sent[n] : sent[n + 1]])
-        activities = (_json(what) for _, what in told[said[n] : said[n + 1]])
+        pressed = [line for _, line in app_events[sent[n] : sent[n + 1]]]
+        activities = [_json(what) for _, what in told[said[n] : said[n + 1]]]
         files.append(_publish(landing / "listens" / f"{name}.listens", lines))
-        files.append(_publish(landing / "app_events" / f"{name}.jsonl", pressed))
-        files.append(_publish(landing / "social" / f"{name}.jsonl", activities))
+        if pressed:
+            files.append(_publish(landing / "app_events" / f"{name}.jsonl", pressed))
+        if activities:
+            files.append(_publish(landing / "social" / f"{name}.jsonl", activities))
     return Summary(
         works=len({recording.work.id for recording in recordings}),
         recordings=len(recordings),
