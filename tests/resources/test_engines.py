@@ -8,12 +8,11 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
-import pandas as pd
 import pyarrow as pa
 import pytest
 
 import resources.engines.duckdb
-from resources.engines.dask import DaskEngine, _shuffled
+from resources.engines.dask import DaskEngine
 from resources.engines.duckdb import DuckEngine
 from resources.engines.spark import SparkEngine
 from resources.errors import TuttiError
@@ -138,26 +137,3 @@ def test_duckdb_spills_to_its_folder_and_keeps_databases_of_other_settings_apart
 
 def same(numbers: pa.Table) -> pa.Table:
     return numbers
-
-
-@pytest.mark.cluster
-@pytest.mark.dask
-def test_text_that_dask_shuffles_stays_arrows(dask: DaskEngine) -> None:
-    """As Python objects it would take eight times the memory, and kill workers."""
-    words = pa.table(
-        {"n": pa.array(range(400), pa.int64()), "word": [None if i % 7 == 0 else str(i) for i in range(400)]}
-    )
-    shuffled = _shuffled(dask.lift(words).native, ["n"], 3)
-    arrived = dict(
-        shuffled.map_partitions(types_of, meta={"name": object, "type": object}).compute().to_numpy().tolist()
-    )
-    assert arrived == {"n": "int64[pyarrow]", "word": "string[pyarrow]"}
-
-
-def types_of(share: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame({"name": [*share.columns], "type": [type_name(t) for t in share.dtypes]})
-
-
-def type_name(dtype: object) -> str:
-    """Of text there are two kinds by this name: Arrow's is told from pandas' own."""
-    return str(dtype) if isinstance(dtype, pd.ArrowDtype) else f"pandas {dtype}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import narwhals as nw
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resources.engines.dask import _shuffled
 from resources.engines.spark import SparkEngine
 from resources.frame import Engine, Frame, Step, conform
 from resources.scan import Scan
@@ -376,3 +378,26 @@ def test_declared_types_are_kept_or_refused() -> None:
     for wrong in (pa.array([1.5]), pa.array([2.0**64]), pa.array(["one"]), pa.array([2**64 - 1], pa.uint64())):
         with pytest.raises(pa.ArrowInvalid):
             conform(pa.table({"a": wrong}), small)
+
+
+@pytest.mark.cluster
+@pytest.mark.dask
+def test_text_that_dask_shuffles_stays_arrows(dask: Engine) -> None:
+    """As Python objects it would take eight times the memory, and kill workers."""
+    words = pa.table(
+        {"n": pa.array(range(400), pa.int64()), "word": [None if i % 7 == 0 else str(i) for i in range(400)]}
+    )
+    shuffled = _shuffled(dask.lift(words).native, ["n"], 3)
+    arrived = dict(
+        shuffled.map_partitions(types_of, meta={"name": object, "type": object}).compute().to_numpy().tolist()
+    )
+    assert arrived == {"n": "int64[pyarrow]", "word": "string[pyarrow]"}
+
+
+def types_of(share: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({"name": [*share.columns], "type": [type_name(t) for t in share.dtypes]})
+
+
+def type_name(dtype: object) -> str:
+    """Of text there are two kinds by this name: Arrow's is told from pandas' own."""
+    return str(dtype) if isinstance(dtype, pd.ArrowDtype) else f"pandas {dtype}"
