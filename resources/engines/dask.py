@@ -11,7 +11,7 @@ from resources.frame import Engine, Frame, Step, Writer, run, sort
 from resources.scan import Scan, Share
 
 PATIENCE = 10  # seconds to wait for a scheduler that somebody named
-UNDERWAY = 16  # part of a worker's memory that may be on its way to others; Dask's own gigabyte kills small workers
+UNDERWAY = 16  # part of a worker's memory that may be on its way to others; Dask allows a gigabyte, half a small one
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _prepared(client: Any) -> Any:
 
 
 def _keep_types() -> None:
-    """Have shuffled text arrive as Arrow's: Dask makes Python objects of it, which take eight times the memory."""
+    """Have shuffled text arrive as Arrow's: Dask makes Python objects of it, two to five times the memory."""
     import pandas as pd
     from dask.dataframe.dispatch import from_pyarrow_table_dispatch
 

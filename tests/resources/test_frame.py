@@ -383,7 +383,7 @@ def test_declared_types_are_kept_or_refused() -> None:
 @pytest.mark.cluster
 @pytest.mark.dask
 def test_text_that_dask_shuffles_stays_arrows(dask: Engine) -> None:
-    """As Python objects it would take eight times the memory, and kill workers."""
+    """As Python objects it takes two to five times the memory: enough to kill workers."""
     words = pa.table(
         {"n": pa.array(range(400), pa.int64()), "word": [None if i % 7 == 0 else str(i) for i in range(400)]}
     )
