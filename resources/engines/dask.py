@@ -44,6 +44,7 @@ class DaskEngine(Engine):
         try:
             return _prepared(Client(self.scheduler, timeout=PATIENCE))
         except (OSError, ValueError) as error:
+            _forget_failed()
             raise TuttiError(
                 f"no Dask scheduler answers at {self.scheduler!r}: start one with `dask scheduler`, correct "
                 "TUTTI_DASK_SCHEDULER, or unset it for a local cluster"
@@ -105,6 +106,18 @@ class DaskEngine(Engine):
 
         shares = dask.compute(*(dask.delayed(_store)(share, write, order) for share in native.to_delayed()))
         return [file for share in shares for file in share]
+
+
+def _forget_failed() -> None:
+    """Close a client that could not connect: it has become the process's own, and all work after it would wait."""
+    from distributed import default_client
+
+    try:
+        client = default_client()
+    except ValueError:
+        return
+    if client.status != "running":
+        client.close()
 
 
 def _prepared(client: Any) -> Any:

@@ -110,10 +110,12 @@ def write(landing: Path, *, first_day: date, days: int = 14, seed: int = 7, list
         pressed = [line for _, line in app_events[sent[n] : sent[n + 1]]]
         activities = [_json(what) for _, what in told[said[n] : said[n + 1]]]
         files.append(_publish(landing / "listens" / f"{name}.listens", lines))
-        if pressed:
-            files.append(_publish(landing / "app_events" / f"{name}.jsonl", pressed))
-        if activities:
-            files.append(_publish(landing / "social" / f"{name}.jsonl", activities))
+        for folder, happened in (("app_events", pressed), ("social", activities)):
+            path = landing / folder / f"{name}.jsonl"
+            if happened:
+                files.append(_publish(path, happened))
+            else:
+                path.unlink(missing_ok=True)  # of a world with other listeners
     return Summary(
         works=len({recording.work.id for recording in recordings}),
         recordings=len(recordings),

@@ -81,6 +81,16 @@ def test_every_day_has_its_file_and_no_draft_is_left(landing: Path, summary: Sum
     assert {str(path.relative_to(landing)) for path in summary.files} == set(contents(landing))
 
 
+def test_a_day_on_which_nothing_happens_keeps_no_file_of_another_world(tmp_path: Path) -> None:
+    """Regression: an empty file went into quarantine; one of before would be taken in as this world's."""
+    write(tmp_path, first_day=MONDAY, days=1, listeners=60)
+    assert list(tmp_path.glob("app_events/*")) and list(tmp_path.glob("social/*"))
+    write(tmp_path, first_day=MONDAY, days=1, listeners=1)
+    quiet = [kind for kind in ("app_events", "social") if not list(tmp_path.glob(f"{kind}/*"))]
+    assert quiet
+    assert all(f.stat().st_size for f in tmp_path.rglob("*") if f.is_file())
+
+
 def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     def broken() -> Iterator[str]:
         yield "half"
