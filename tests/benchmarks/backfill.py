@@ -1,9 +1,10 @@
 """What a day of a backfill costs early and late in a year: `python -m tests.benchmarks.backfill`.
 
-A year of a few of the sandbox's listeners is imported, file by file. Then its days are made: in chunks, as
-`make backfill` makes them, and on a copy one by one around day 10 and day 365, in chunks between. CPU seconds are those
-of the process that makes all runs of an engine, Dagster's own among them; its start and two runs over days without
-listens come before the first measurement.
+A year of a few of the sandbox's listeners is imported, file by file, and its days are made in the chunks of
+`make backfill`. Then two lakes, one with the first days made and one with the whole year, make more of it in turns, so
+that whatever else the machine does is shared: chunks, and single days as a service makes them. CPU seconds are those of
+the process that makes all runs of a lake, Dagster's own among them; its start and two runs over days without listens
+come before the first measurement.
 """
 
 import argparse
@@ -13,10 +14,11 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,11 +30,11 @@ if TYPE_CHECKING:
     from orchestration.runner import Runner
 
 FIRST, LISTENERS = date(2023, 1, 2), 20
-SIZE = 30  # days in a chunk; one of them is made twice
-DAYS = 13 * (SIZE - 1) - 2  # so that with a day more on either side every chunk is whole; day 365 is in the last
-EARLY, LATE = range(5, 15), range(356, 366)  # about day 10 and up to day 365: one by one
+SIZE = 30  # days in a chunk
+YEAR = 365
 ENVIRONMENTS = {"pandas": "laptop", "duckdb": "workstation"}
 EXPECTED = 1.2  # what a day may cost late in the year, against early
+TIMES = 5  # chunks made by each lake; and twice as many single days
 
 
 @dataclass(frozen=True)
@@ -45,67 +47,86 @@ class Cost:
     stored: float
 
 
+class Service:
+    """A lake and the process that makes its days."""
+
+    def __init__(self, engine: str, data: Path) -> None:
+        settings = {"TUTTI_ENV": ENVIRONMENTS[engine], "TUTTI_DATA": str(data), "DAGSTER_HOME": str(data / "dagster")}
+        self._process = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), os.environ.update, (settings,))
+
+    def __enter__(self) -> "Service":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.shutdown()
+
+    def take_in(self) -> None:
+        """The catalogue and the year's files."""
+        self._process.submit(imported).result()
+
+    def make(self, first: int, last: int) -> Cost:
+        """Days of the year, counted from one, in a run."""
+        return self._process.submit(made, first, last).result()
+
+
 def main() -> None:
     """Measure, and print tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--engines", nargs="+", choices=ENVIRONMENTS, default=list(ENVIRONMENTS))
     asked = parser.parse_args()
-    chunks: dict[str, list[Cost]] = {}
-    singles: dict[str, list[Cost]] = {}
+    tables = [f"CPU seconds and Dagster's bytes for a day; {LISTENERS} listeners"]
     with tempfile.TemporaryDirectory() as folder:
         template = Path(folder, "template")
-        world.write(template / "landing", first_day=FIRST, days=DAYS, listeners=LISTENERS)
-        _apart(imported, "laptop", template)
+        world.write(template / "landing", first_day=FIRST, days=YEAR, listeners=LISTENERS)
+        with Service("pandas", template) as service:
+            service.take_in()
         for engine in asked.engines:
-            for work, found in ((by_chunk, chunks), (one_by_one, singles)):
-                shutil.copytree(template, data := Path(folder, engine))
-                found[engine] = _apart(work, ENVIRONMENTS[engine], data)
-                shutil.rmtree(data)
-    print(f"CPU seconds and Dagster's bytes for a day; {LISTENERS} listeners")
-    for title, costs, beside in ((f"Chunks of {SIZE} days", chunks, 3), ("One by one", singles, len(EARLY))):
-        print("\n".join(_table(title, costs, beside)))
+            for name in ("early", "late"):
+                shutil.copytree(template, Path(folder, name))
+            with Service(engine, Path(folder, "early")) as early, Service(engine, Path(folder, "late")) as late:
+                tables += _measured(engine, early, late)
+            for name in ("early", "late"):
+                shutil.rmtree(Path(folder, name))
+    print("\n".join(tables))
 
 
-def imported() -> list[Cost]:
+def _measured(engine: str, early: Service, late: Service) -> Iterator[str]:
+    """What the lakes' days cost, as tables."""
+    chunks = [(day, min(day + SIZE - 1, YEAR)) for day in range(1, YEAR + 1, SIZE)]
+    year = [late.make(*chunk) for chunk in chunks]
+    yield f"\n| {engine}, days | CPU s | kB |\n|---|---:|---:|"
+    yield from (f"| {c.first} to {c.last} | {c.cpu:.3f} | {c.stored / 1000:,.0f} |" for c in year)
+    yield f"\n| {engine}, in turns | early, CPU s | late, CPU s | late / early | |\n|---|---:|---:|---:|---|"
+    together = [(early.make(1, SIZE), late.make(YEAR - SIZE + 1, YEAR)) for _ in range(TIMES)]
+    yield _compared(f"{SIZE} days to day {SIZE} and to day {YEAR}", together)
+    single = [(early.make(n, n), late.make(YEAR - SIZE + n, YEAR - SIZE + n)) for n in range(SIZE - 2 * TIMES, SIZE)]
+    yield _compared("one day, each with the day before", single)
+
+
+def _compared(what: str, costs: Sequence[tuple[Cost, Cost]]) -> str:
+    """A line: the medians of both lakes."""
+    early, late = (statistics.median(c.cpu for c in lake) for lake in zip(*costs, strict=True))
+    told = "flat" if late / early <= EXPECTED else "GROWS"
+    return f"| {what} | {early:.3f} | {late:.3f} | {late / early:.2f} | {told} |"
+
+
+def imported() -> None:
     """The catalogue and the year's files taken in."""
     runner = _runner()
     runner.run("content")
     runner.run("import_listens", config={"imports": {"config": {}}})
-    return []
 
 
-def by_chunk() -> list[Cost]:
-    """Every day of the year, in the chunks of a backfill."""
-    from orchestration.backfill import plan
-
-    runner, day, found = _runner(), 0, []
-    for part in plan(runner.defs, FIRST, FIRST + timedelta(days=DAYS - 1), SIZE, "", datetime.now(UTC).date()):
-        if part.job == "daily":
-            assert part.keys
-            found.append(_made(runner, day, part.days, part.keys))
-            day += part.days
-    return found
+def made(first: int, last: int) -> Cost:
+    """A run over some days of the year, each of which also asks for the day before, measured."""
+    runner = _runner()
+    start, end = (FIRST + timedelta(days=n) for n in (first - 2, last - 1))
+    cpu, stored, days = time.process_time(), _stored(), last - first + 1
+    runner.run("daily", dg.PartitionKeyRange(start.isoformat(), end.isoformat()))
+    return Cost(first, last, (time.process_time() - cpu) / days, (_stored() - stored) / days)
 
 
-def one_by_one() -> list[Cost]:
-    """Days as a service makes them, each with the day before; those between in chunks."""
-    runner, found = _runner(), []
-    days = [*EARLY, *LATE]
-    chunks = [(1, EARLY[0] - 1), *((d, min(d + SIZE, LATE[0]) - 1) for d in range(EARLY[-1] + 1, LATE[0], SIZE))]
-    for first, last in sorted([*((d, d) for d in days), *chunks]):
-        start, end = (FIRST + timedelta(days=n) for n in (first - 2, last - 1))
-        cost = _made(runner, first, last - first + 1, dg.PartitionKeyRange(start.isoformat(), end.isoformat()))
-        found += [cost] if first in days else []
-    return found
-
-
-def _made(runner: "Runner", first: int, days: int, keys: dg.PartitionKeyRange) -> Cost:
-    """A run over some days, measured."""
-    cpu, stored = time.process_time(), _stored()
-    runner.run("daily", keys)
-    return Cost(first, first + days - 1, (time.process_time() - cpu) / days, (_stored() - stored) / days)
-
-
+@cache
 def _runner() -> "Runner":
     """The platform in this process, its libraries loaded by two runs over days on which nobody listened."""
     from orchestration.home import dagster_home
@@ -121,28 +142,6 @@ def _runner() -> "Runner":
 def _stored() -> int:
     """The bytes of Dagster's own records."""
     return sum(f.stat().st_size for f in Path(os.environ["DAGSTER_HOME"]).rglob("*") if f.is_file())
-
-
-def _apart(work: Callable[[], list[Cost]], environment: str, data: Path) -> list[Cost]:
-    """Do some work in a process of its own, in an environment and on a data folder."""
-    os.environ |= {"TUTTI_ENV": environment, "TUTTI_DATA": str(data), "DAGSTER_HOME": str(data / "dagster")}
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(work).result()
-
-
-def _table(title: str, costs: Mapping[str, Sequence[Cost]], beside: int) -> Iterator[str]:
-    """A line for each stretch of days, and the median of so many late ones as a multiple of that of early ones."""
-    yield f"\n| {title} | {' | '.join(f'{e}, CPU s | {e}, kB' for e in costs)} |"
-    yield f"|---|{'---:|' * 2 * len(costs)}"
-    for row in zip(*costs.values(), strict=True):
-        told = " | ".join(f"{c.cpu:.3f} | {c.stored / 1000:,.0f}" for c in row)
-        yield f"| {row[0].first} to {row[0].last} | {told} |"
-    ratios = []
-    for found in costs.values():
-        early, late = (statistics.median(c.cpu for c in part) for part in (found[:beside], found[-beside:]))
-        ratios.append(late / early)
-    told = " | ".join(f"{r:.2f} {'flat' if r <= EXPECTED else 'GROWS'} | " for r in ratios)
-    yield f"| late / early | {told} |"
 
 
 if __name__ == "__main__":
