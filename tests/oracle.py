@@ -56,7 +56,8 @@ def _identity(row: Row, recordings: Sequence[Row]) -> Row:
     name, mbid = taken_apart(credit, title), row["recording_mbid"]
     known = [(r, taken_apart(r["artist_credit"], r["title"])) for r in recordings]
     of = name.recording
-    fitting: list[tuple[str, float, list[Row]]] = [("mbid", 1.0, [r for r in recordings if r["recording_id"] == mbid])]
+    named = [r for r in recordings if mbid in (r["recording_id"], *r["merged_ids"])]
+    fitting: list[tuple[str, float, list[Row]]] = [("mbid", 1.0, named)]
     if not mbid:
         text = _normal(credit), _normal(title)
         fitting += [

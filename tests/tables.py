@@ -123,6 +123,12 @@ def known(id: str, credit: str, title: str, **changes: Any) -> Row:
         "isrcs": [],
         "first_release_date": None,
         "provenance": "test",
+        "credited_names": [credit],
+        "join_phrases": [""],
+        "tags": [],
+        "tag_counts": [],
+        "genres": [],
+        "merged_ids": [],
     }
     return row | changes
 
