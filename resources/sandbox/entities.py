@@ -5,7 +5,7 @@ invented, and each entity says so.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid5
@@ -25,6 +25,11 @@ class Entities:
 
     of: dict[str, dict[str, Record]] = field(default_factory=dict)
     merged: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def landed(self, kind: str) -> Iterator[Record]:
+        """The entities of a kind as a pull lands them: with the older id by which some were asked for."""
+        asked = {new: old for old, new in self.merged.get(kind, {}).items()}
+        return ({**e, "asked_for": asked[id]} if id in asked else e for id, e in self.of[kind].items())
 
 
 def entities(recordings: Sequence[Recording]) -> Entities:

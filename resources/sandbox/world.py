@@ -29,6 +29,13 @@ IMPOSSIBLE_TIMES = (0, -441_849_600, 4_070_908_800)  # never set, the year 1956,
 CLIENTS = ("Sandbox Desktop Player", "Sandbox Phone Player", "Sandbox Browser Extension")
 DAY = 86_400
 SENT, AGAIN, BROKEN, MISDATED = range(4)  # what a delivered line is: the listen, or one more line made of it
+# Folders of the landing folder, and what lies in them, as MusicBrainz's addresses name it.
+CATALOGUE = (
+    ("recordings", "recording"),
+    ("artists", "artist"),
+    ("releases", "release"),
+    ("release_groups", "release-group"),
+)
 
 
 @dataclass(frozen=True)
@@ -95,12 +102,11 @@ def write(landing: Path, *, first_day: date, days: int = 14, seed: int = 7, list
     """
     world = simulated(first_day=first_day, days=days, seed=seed, listeners=listeners)
     recordings, listens, kind, start = world.recordings, world.listens, world.kind, epoch(first_day)
-    catalogued = entities(recordings).of
+    catalogued = entities(recordings)
     files = [
-        _publish(landing / "recordings" / "sandbox.jsonl", map(_json, catalogued["recording"].values())),
         *(
-            _publish(landing / folder / "sandbox.jsonl", map(_json, catalogued[entity].values()))
-            for folder, entity in (("artists", "artist"), ("releases", "release"), ("release_groups", "release-group"))
+            _publish(landing / folder / "sandbox.jsonl", map(_json, catalogued.landed(kind)))
+            for folder, kind in CATALOGUE
         ),
         _publish(landing / "lyrics" / "sandbox.jsonl", map(_json, _lrclib(recordings))),
     ]
