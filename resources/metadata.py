@@ -175,7 +175,7 @@ class _Pull:
             self.owe(following, ids)
         self._progress.owed[kind.folder] = self.missing(self._progress.owed.get(kind.folder, ()))
         self._progress.keep(self._folder)
-        setattr(self.pulled, kind.folder, getattr(self.pulled, kind.folder) + len(found))
+        setattr(self.pulled, kind.folder, getattr(self.pulled, kind.folder) + len({record["id"] for record in records}))
         self.pulled.merged += sum(answer.merged for answer in found)
         self.pulled.unknown += len(answers) - len(found)
         told = f"{NAME}: {len(found):,} {kind.folder.replace('_', ' ')}"

@@ -452,8 +452,8 @@ def plays(listens: Sequence[Row]) -> list[Row]:
 
 
 def artist_plays(listens: Sequence[Row]) -> list[Row]:
-    """The same of artists: a listen counts once for each of its own."""
-    return _counted([r | {"artist_id": a} for r in listens for a in r["artist_ids"]], "artist_id")
+    """The same of artists: a listen counts once for each of its own, also for one whom the credit names twice."""
+    return _counted([r | {"artist_id": a} for r in listens for a in set(r["artist_ids"])], "artist_id")
 
 
 def names(listens: Sequence[Row]) -> list[Row]:
