@@ -10,6 +10,7 @@ import sys
 import time
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 from orchestration.home import dagster_home
 from resources.disk import writing_to
@@ -80,9 +81,31 @@ def pull(source: str, user: str, first: str, last: str, again: bool) -> None:
     print(f"\n{runner.progress.table()}" if runner.take({}) else "No new listens: what is made of them stays as it is.")
 
 
+def pull_metadata(most: str) -> None:
+    """What the catalogue lacks of what is listened to is pulled from MusicBrainz, and becomes tables."""
+    from orchestration.runner import Runner
+
+    if not most.isdecimal() or not int(most):
+        raise TuttiError("how many recordings at most? name a number: make pull-metadata MOST=500")
+    runner = Runner()
+    done = runner.run("pull_metadata", config={"musicbrainz": {"config": {"most": int(most)}}})
+    told = {key: value.value for key, value in done.filter_events(_ended)[0].step_output_data.metadata.items()}
+    if not told["files"]:
+        print("The catalogue has all of it that MusicBrainz knows: it stays as it is.")
+        return
+    runner.run("content")
+    print(f"\n{runner.progress.table()}\n\nFor the next pull there are {told['left']:,} left. Listens that only their")
+    print("names tell find the new recordings when their days are made again: make backfill FROM=... TO=...")
+
+
+def _ended(event: Any) -> bool:
+    return bool(event.event_type_value == "STEP_OUTPUT")
+
+
 def sandbox(port: int, rate: float, kinds: list[str], seed: int) -> None:
-    """The sandbox's services over HTTP, as ListenBrainz and Last.fm are, until stopped; they misbehave if told to."""
+    """The sandbox's services over HTTP, as ListenBrainz, Last.fm and MusicBrainz are; they misbehave if told to."""
     from resources.sandbox import world
+    from resources.sandbox.entities import entities
     from resources.sandbox.http import accounts, server
     from resources.sandbox.http.faults import KINDS, Faults
 
@@ -90,14 +113,16 @@ def sandbox(port: int, rate: float, kinds: list[str], seed: int) -> None:
         faults = Faults(rate=rate, kinds=tuple(kinds) or KINDS, seed=seed)
     except ValueError as error:
         raise TuttiError(str(error)) from None
-    found = accounts.of_world(world.simulated(first_day=DEMO_FIRST_DAY, days=DEMO_DAYS))
+    told = world.simulated(first_day=DEMO_FIRST_DAY, days=DEMO_DAYS)
+    found = accounts.of_world(told)
     last = DEMO_FIRST_DAY + timedelta(days=DEMO_DAYS - 1)
     print(f"{len(found.names()):,} listeners from {DEMO_FIRST_DAY} through {last}: {', '.join(found.names()[:5])} ...")
     print(
         f"export TUTTI_LISTENBRAINZ_URL=http://{server.HOST}:{port} TUTTI_LASTFM_URL=http://{server.HOST}:{port}/2.0/"
     )
+    print(f"export TUTTI_MUSICBRAINZ_URL=http://{server.HOST}:{port} TUTTI_MUSICBRAINZ_PACE=1")
     print("export TUTTI_LASTFM_API_KEY=sandbox    # any will do; Ctrl-C ends it", flush=True)
-    server.server(server.application(found, faults), port).run()
+    server.server(server.application(found, faults, entities=entities(told.recordings)), port).run()
 
 
 def chart(places: int = 10) -> None:
@@ -233,6 +258,8 @@ def main() -> int:
     theirs.add_argument("--from", dest="first", default="", help="first day, as 2024-01-01")
     theirs.add_argument("--to", dest="last", default="", help="last day")
     theirs.add_argument("--again", action="store_true", help="ask for days that were pulled before, too")
+    known = commands.add_parser("pull-metadata", help=pull_metadata.__doc__)
+    known.add_argument("--most", default="500", help="entities of each kind, at most")
     services = commands.add_parser("sandbox", help=sandbox.__doc__)
     services.add_argument("--port", type=int, default=8760)
     services.add_argument("--rate", type=float, default=0.0, help="of requests that go wrong")
@@ -269,6 +296,8 @@ def main() -> int:
                     import_files(told.listener, told.files)
                 case "pull":
                     pull(told.source, told.user, told.first, told.last, told.again)
+                case "pull-metadata":
+                    pull_metadata(told.most)
                 case "sandbox":
                     sandbox(told.port, told.rate, told.faults, told.seed)
                 case "chart":

@@ -8,7 +8,7 @@ from assets import content, derived, events
 from orchestration.arrivals import arrivals
 from orchestration.automation import follow, following
 from orchestration.jobs import JOBS
-from orchestration.schedules import SCHEDULES, daily_close, freshness
+from orchestration.schedules import SCHEDULES, daily_close, freshness, pulled
 from resources.environments import ENVIRONMENTS, environment
 
 LAYERS = (content, events, derived)
@@ -29,7 +29,7 @@ def build(name: str) -> dg.Definitions:
         asset_checks=checks,
         jobs=[*JOBS, daily_close],
         schedules=SCHEDULES,
-        sensors=[arrivals, follow],
+        sensors=[arrivals, follow, pulled],
         resources=resources,
         # Steps hand each other nothing but what is in the lake, and starting an engine costs more than most steps.
         executor=dg.in_process_executor,

@@ -14,6 +14,7 @@ from assets.landed.kinds import KINDS
 from assets.partitions import DAILY, DAY, PERIODS, Period
 from orchestration.erasure import erase_person
 from orchestration.export import export_person
+from orchestration.metadata import pull_metadata
 from orchestration.pulls import pull_listens
 from orchestration.upkeep import upkeep
 from resources.days import stretches as days_together
@@ -68,6 +69,7 @@ all_time = dg.define_asset_job(
 
 JOBS: list[Any] = [
     pull_listens,
+    pull_metadata,
     import_listens,
     content,
     daily,

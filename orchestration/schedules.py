@@ -11,10 +11,14 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
+from assets.content.catalogue import TABLES
 from assets.partitions import DAILY, DAY
 from orchestration.automation import AUTOMATIC, CLOSE
-from orchestration.jobs import DAYS, EVER, LONGER, PRIORITY, content, daily, owed, reached, span, stretches
+from orchestration.jobs import BY_HAND, DAYS, EVER, LONGER, PRIORITY, content, daily, owed, reached, span, stretches
+from orchestration.metadata import pull_metadata
 from orchestration.upkeep import upkeep
+
+CATALOGUE = {dg.AssetKey(["content", name]) for name in (*TABLES.values(), "credits", "genres", "merged_ids")}
 
 ON, OFF = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
 
@@ -66,15 +70,43 @@ refresh = dg.ScheduleDefinition(
     description="The catalogue and lyrics, from the files in the landing folder.",
 )
 
-SCHEDULES = [close_day, tidy, refresh]
+# Stopped: it asks a service of others, which wants to know who asks. On Saturdays, before the upkeep.
+ask = dg.ScheduleDefinition(
+    name="weekly_metadata",
+    job=pull_metadata,
+    cron_schedule="30 4 * * 6",
+    execution_timezone="UTC",
+    default_status=OFF,
+    description="What the catalogue lacks of what is listened to, from MusicBrainz.",
+)
+
+SCHEDULES = [close_day, tidy, refresh, ask]
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    monitored_jobs=[pull_metadata],
+    request_job=content,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="What was pulled from MusicBrainz becomes tables.",
+)
+def pulled(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
+    """Make the catalogue of what has landed; the command line sees to that itself."""
+    if BY_HAND in context.dagster_run.tags:
+        return dg.SkipReason("the command that pulled makes the catalogue itself")
+    return dg.RunRequest(run_key=context.dagster_run.run_id)
+
 
 CLOSED = dg.FreshnessPolicy.cron(deadline_cron="0 4 * * *", lower_bound_delta=timedelta(hours=2, minutes=45))
 """Made since the daily close began. Dagster's freshness knows no partitions: it tells that the close was, not that a
 day has listens; a quiet day is as fresh as any."""
 
+PULLED = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=35), warn_window=timedelta(days=10))
+"""Made since the last weekly pull, or the last monthly one: a pull that fails makes nothing, and this tells of it."""
+
 
 def freshness(graph: BaseAssetGraph[Any], spec: dg.AssetSpec) -> dg.FreshnessPolicy | None:
-    """How fresh a table is kept: what the daily close makes, daily."""
+    """How fresh a table is kept: what the daily close makes, daily; what MusicBrainz tells, weekly."""
     daily = spec.partitions_def == DAILY and graph.get(spec.key).is_materializable
     closed = daily or spec.key in EVER.resolve(graph)
-    return spec.freshness_policy or (CLOSED if closed else None)
+    return spec.freshness_policy or (CLOSED if closed else PULLED if spec.key in CATALOGUE else None)

@@ -19,7 +19,7 @@ ARRIVING = ("app_events", "listens", "social")
 
 
 class Landing(dg.ConfigurableResource):
-    """Files by kind ("listens", "app_events", "social", "recordings", "lyrics"), as they were handed in."""
+    """Files by kind ("listens", "app_events", "social", "recordings", "lyrics", ...), as they were handed in."""
 
     root: str
 

@@ -56,7 +56,8 @@ def _identity(row: Row, recordings: Sequence[Row]) -> Row:
     name, mbid = taken_apart(credit, title), row["recording_mbid"]
     known = [(r, taken_apart(r["artist_credit"], r["title"])) for r in recordings]
     of = name.recording
-    fitting: list[tuple[str, float, list[Row]]] = [("mbid", 1.0, [r for r in recordings if r["recording_id"] == mbid])]
+    named = [r for r in recordings if mbid in (r["recording_id"], *r["merged_ids"])]
+    fitting: list[tuple[str, float, list[Row]]] = [("mbid", 1.0, named)]
     if not mbid:
         text = _normal(credit), _normal(title)
         fitting += [
@@ -451,8 +452,8 @@ def plays(listens: Sequence[Row]) -> list[Row]:
 
 
 def artist_plays(listens: Sequence[Row]) -> list[Row]:
-    """The same of artists: a listen counts once for each of its own."""
-    return _counted([r | {"artist_id": a} for r in listens for a in r["artist_ids"]], "artist_id")
+    """The same of artists: a listen counts once for each of its own, also for one whom the credit names twice."""
+    return _counted([r | {"artist_id": a} for r in listens for a in set(r["artist_ids"])], "artist_id")
 
 
 def names(listens: Sequence[Row]) -> list[Row]:

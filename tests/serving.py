@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from resources.sandbox.entities import Entities
 from resources.sandbox.http import server
 from resources.sandbox.http.accounts import Accounts
 from resources.sandbox.http.faults import Faults
@@ -49,7 +50,14 @@ def served(application: Any) -> Iterator[str]:
 
 
 @contextmanager
-def sandbox(accounts: Accounts, faults: Faults | None = None, requests: int = PLENTY) -> Iterator[str]:
+def sandbox(
+    accounts: Accounts,
+    faults: Faults | None = None,
+    requests: int = PLENTY,
+    entities: Entities | None = None,
+    a_second: int = PLENTY,
+) -> Iterator[str]:
     """The address of the sandbox's services."""
-    with served(server.application(accounts, faults or Faults(), requests)) as url:
+    faces = server.application(accounts, faults or Faults(), requests, entities=entities, a_second=a_second)
+    with served(faces) as url:
         yield url

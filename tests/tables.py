@@ -123,6 +123,12 @@ def known(id: str, credit: str, title: str, **changes: Any) -> Row:
         "isrcs": [],
         "first_release_date": None,
         "provenance": "test",
+        "credited_names": [credit],
+        "join_phrases": [""],
+        "tags": [],
+        "tag_counts": [],
+        "genres": [],
+        "merged_ids": [],
     }
     return row | changes
 
@@ -264,7 +270,7 @@ CATALOGUE = [
     known("c4", "Straße", "É", first_release_date="2001"),
     known("c5", "Straße", "É", first_release_date="2000-12-31", isrcs=["GBAAA0000001"]),
     known("c6", "Björk feat. Someone", "Longer Title of a Song (Live)"),
-    known("c7", "Björk", "Longer Title of a Song"),
+    known("c7", "Björk", "Longer Title of a Song", merged_ids=["m2"]),
     known("m1", "ガ", "नमस्ते"),
     known("c8", "Björka", "Longer Title of a Songs"),
     known("c9", "愛してる", "!!!"),
@@ -428,7 +434,7 @@ def listens(days: Sequence[date] = tuple(LEAP + timedelta(days=d) for d in range
             "ms_played": st.one_of(played, st.just(BEYOND)),
             "artist_name": st.sampled_from(TITLES),
             "recording_name": st.sampled_from(TITLES),
-            "artist_ids": st.sampled_from((["x"], ["y"], ["ß", "x"], ["x", "y", "愛"])),
+            "artist_ids": st.sampled_from((["x"], ["y"], ["ß", "x"], ["x", "y", "愛"], ["y", "x", "y"])),
             "time_zone": st.sampled_from(ZONES),
         }
     )
@@ -608,6 +614,7 @@ TRICKY_LISTENS = distinct(
         *[listen(at(LEAP, n), "names", artist_name=name, recording_name=name) for n, name in enumerate(TITLES)],
         *[listen(at(LEAP + timedelta(days=2), n), "names", recording_name=name) for n, name in enumerate(TITLES[:4])],
         listen(at(LEAP, 7), "a duo", "duo", artist_ids=["x", "y"]),
+        listen(at(LEAP, 9), "a duo", "twice named", artist_ids=["x", "y", "x"]),
         listen(at(LEAP + timedelta(days=1), 7), "a duo", "duo", artist_ids=["y"], artist_name="Y"),
         listen(at(LEAP + timedelta(days=3), 7), "a duo", "duo", artist_ids=["y", "x"]),
         *[listen(at(date(year, 12, 31), 1439), "years", str(year)) for year in (2022, 2023, 2024)],

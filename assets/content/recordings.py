@@ -4,12 +4,11 @@ Read from files of MusicBrainz recordings, one JSON object a line, in the landin
 without such files has an empty catalogue: listens count all the same.
 """
 
-from dataclasses import asdict
-
 import dagster as dg
 import pyarrow as pa
 
 from assets.checks import complete, unique, well_formed
+from assets.content.catalogue import MERGED, TAGS, table
 from resources.columns import column, declare
 from resources.landing import Landing
 from resources.sources import musicbrainz
@@ -25,6 +24,10 @@ RECORDINGS = pa.schema(
         column("isrcs", pa.list_(pa.string()), "International Standard Recording Codes"),
         column("first_release_date", pa.string(), "as partial as known: 1883, 1883-05 or 1883-05-01", null=True),
         column("provenance", pa.string(), "where this is from, and what of it is invented"),
+        column("credited_names", pa.list_(pa.string()), "what each artist is called in the credit, in its order"),
+        column("join_phrases", pa.list_(pa.string()), "what follows each name in the credit: &, feat., or nothing"),
+        *TAGS,
+        MERGED,
     ]
 )
 
@@ -32,14 +35,7 @@ RECORDINGS = pa.schema(
 @dg.asset(key_prefix="content", metadata=declare(RECORDINGS, order=["recording_id"]))
 def recordings(context: dg.AssetExecutionContext, landing: Landing) -> pa.Table:
     """What the catalogue knows of each recording."""
-    rows: dict[str, musicbrainz.Recording] = {}
-    for path in landing.files("recordings"):
-        for found in musicbrainz.recordings(path):
-            if isinstance(found, musicbrainz.Recording):
-                rows[found.recording_id] = found
-            else:
-                context.log.warning("%s, record %s is passed over: %s", path.name, *found)
-    return pa.Table.from_pylist([asdict(r) for r in rows.values()], RECORDINGS)
+    return table(context, landing, musicbrainz.RECORDINGS, RECORDINGS)
 
 
 checks = [unique(recordings, "recording_id"), complete(recordings, RECORDINGS), well_formed(recordings, "recording_id")]

@@ -34,12 +34,15 @@ def count_plays(listens: nw.LazyFrame, of: str) -> nw.LazyFrame:
 
 
 def credit(listens: pa.Table) -> pa.Table:
-    """A row for each artist of each listen: a recording by two is heard once, and counts once for either."""
+    """A row for each artist of each listen: a recording by two is heard once, and counts once for either.
+
+    So it does for one whom the credit names twice.
+    """
     artists = listens["artist_ids"].combine_chunks()
-    rows = pc.list_parent_indices(artists)
-    columns = [listens[c].take(rows) for c in ("day", "user_id", "ms_played")]
-    day, user, ms = columns
-    return pa.table([day, user, pc.list_flatten(artists), ms], CREDITS.names).cast(CREDITS)
+    named = pa.table({"row": pc.list_parent_indices(artists), "artist": pc.list_flatten(artists)})
+    once = named.group_by(["row", "artist"], use_threads=False).aggregate([])
+    day, user, ms = (listens[c].take(once["row"]) for c in ("day", "user_id", "ms_played"))
+    return pa.table([day, user, once["artist"], ms], CREDITS.names).cast(CREDITS)
 
 
 @dg.asset(

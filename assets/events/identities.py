@@ -72,6 +72,7 @@ _KNOWN = [
     ("title", pa.string()),
     ("released", pa.string()),
 ]
+CATALOGUE = ["recording_id", "artist_ids", "artist_credit", "title", "isrcs", "first_release_date", "merged_ids"]
 KNOWN = pa.schema([("key", pa.string()), *_KNOWN])
 KNOWN_SPELT = pa.schema([("key", pa.string()), ("known_credited", pa.string()), ("known_titled", pa.string()), *_KNOWN])
 ARTISTS = pa.schema([("key", pa.string()), ("artist_id", pa.string())])
@@ -127,9 +128,9 @@ def known_keys(recordings: pa.Table) -> pa.Table:
     """Map: what each recording of the catalogue is found by."""
     rows = [
         (key, *known)
-        for known, isrcs in _catalogue(recordings)
+        for known, isrcs, merged in _catalogue(recordings)
         for key in {
-            _key(MBID, known[0]),
+            *(_key(MBID, id) for id in (known[0], *merged)),
             *(_key(ISRC, isrc) for isrc in isrcs),
             *(_key(level, text) for level, text in _named(known[2], known[3])),
             *_known_alone(taken_apart(known[2], known[3])),
@@ -171,7 +172,7 @@ def parts(names: pa.Table) -> pa.Table:
 def known_parts(recordings: pa.Table) -> pa.Table:
     """Map: parts of each recording's letters, and its words."""
     rows = []
-    for known, _ in _catalogue(recordings):
+    for known, *_ in _catalogue(recordings):
         name = taken_apart(known[2], known[3])
         rows += [(key, " ".join(name.lead), " ".join(name.title), *known) for key in _parts(name)]
     return as_table(rows, KNOWN_SPELT)
@@ -232,7 +233,7 @@ def decided(told: Frame, recordings: Frame) -> Frame:
     """The identities of names with their days, told as `ON_DAY` has them, whoever told them."""
     days = told.per(ON_DAY.names, _on_each_day, combine=_on_each_day).keep()
     names = days.select(*SUBMITTED).per(SUBMITTED, _once).keep()
-    catalogue = recordings.select("recording_id", "artist_ids", "artist_credit", "title", "isrcs", "first_release_date")
+    catalogue = recordings.select(*CATALOGUE)
     known = catalogue.map(known_keys, schema=KNOWN, kernel="arrow").per("key", one_for_each_key)
     exact = names.map(exact_keys, schema=KEYED, kernel="arrow").per("key", meet, known).keep()
     spelt = names.per(SUBMITTED, without, exact.select("level", *SUBMITTED)).map(parts, schema=SPELT, kernel="arrow")
@@ -360,8 +361,8 @@ def _of_each(names: pa.Table) -> Iterator[tuple[str, ...]]:
     return zip(*(names[n].to_pylist() for n in SUBMITTED), strict=True)
 
 
-def _catalogue(recordings: pa.Table) -> Iterator[tuple[tuple[Any, ...], list[str]]]:
-    """What is kept of each recording, and its codes."""
+def _catalogue(recordings: pa.Table) -> Iterator[tuple[tuple[Any, ...], list[str], list[str]]]:
+    """What is kept of each recording, its codes, and the ids that were merged into it."""
     for row in recordings.to_pylist():
         known = (row["recording_id"], row["artist_ids"], row["artist_credit"], row["title"])
-        yield (*known, row["first_release_date"] or LAST), row["isrcs"]
+        yield (*known, row["first_release_date"] or LAST), row["isrcs"], row["merged_ids"] or []

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.random import Generator
 
 from resources.sandbox import app, catalogue, performers, social
+from resources.sandbox.entities import entities
 from resources.sandbox.listeners import ZONES, Bools, Ints, Listens, Population, epoch, population, simulate
-from resources.sandbox.performers import INVENTED, Recording
+from resources.sandbox.performers import Recording
 
 # Shares of all listens. Each is rare enough to be noise and frequent enough that a demo shows it hundreds of times,
 # except impossible dates: a player with a dead clock battery is a curiosity.
@@ -28,6 +29,13 @@ IMPOSSIBLE_TIMES = (0, -441_849_600, 4_070_908_800)  # never set, the year 1956,
 CLIENTS = ("Sandbox Desktop Player", "Sandbox Phone Player", "Sandbox Browser Extension")
 DAY = 86_400
 SENT, AGAIN, BROKEN, MISDATED = range(4)  # what a delivered line is: the listen, or one more line made of it
+# Folders of the landing folder, and what lies in them, as MusicBrainz's addresses name it.
+CATALOGUE = (
+    ("recordings", "recording"),
+    ("artists", "artist"),
+    ("releases", "release"),
+    ("release_groups", "release-group"),
+)
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ def simulated(*, first_day: date, days: int = 14, seed: int = 7, listeners: int 
 def write(landing: Path, *, first_day: date, days: int = 14, seed: int = 7, listeners: int = 240) -> Summary:
     """Write the world's files under `landing`; the same arguments write the same bytes.
 
-    - `recordings/sandbox.jsonl`: MusicBrainz WS/2 recordings, one a line.
+    - `recordings/sandbox.jsonl`, and so `artists`, `releases`, `release_groups`: MusicBrainz's entities, one a line.
     - `lyrics/sandbox.jsonl`: LRCLIB records, one for each recording of a work with open lyrics.
     - `listens/sandbox-<day>.listens`: ListenBrainz's public dump lines, by the UTC day and in the order of arrival.
     - `app_events/sandbox-<day>.jsonl`: what the listeners who use the sandbox's own program do in it, likewise.
@@ -94,8 +102,12 @@ def write(landing: Path, *, first_day: date, days: int = 14, seed: int = 7, list
     """
     world = simulated(first_day=first_day, days=days, seed=seed, listeners=listeners)
     recordings, listens, kind, start = world.recordings, world.listens, world.kind, epoch(first_day)
+    catalogued = entities(recordings)
     files = [
-        _publish(landing / "recordings" / "sandbox.jsonl", map(_json, map(_musicbrainz, recordings))),
+        *(
+            _publish(landing / folder / "sandbox.jsonl", map(_json, catalogued.landed(kind)))
+            for folder, kind in CATALOGUE
+        ),
         _publish(landing / "lyrics" / "sandbox.jsonl", map(_json, _lrclib(recordings))),
     ]
     midnights = start + DAY * np.arange(days + 1)
@@ -215,31 +227,6 @@ def _malformed(listen: dict[str, Any], row: int) -> str:
         case _:
             del listen["track_metadata"]["track_name"]
             return _json(listen)
-
-
-def _musicbrainz(recording: Recording) -> dict[str, object]:
-    """The recording as MusicBrainz's WS/2 gives it with artist-credits, isrcs, releases, tags, genres, annotation."""
-    work, release = recording.work, recording.release
-    forms = [{"name": work.form, "count": 1}] if work.form else []
-    credit = []
-    for artist, phrase in recording.credit:
-        entity = {"id": artist.id, "name": artist.name, "sort-name": artist.sort_name, "disambiguation": INVENTED}
-        credit.append({"name": artist.name, "joinphrase": phrase, "artist": entity})
-    issue = {"id": release.id, "title": release.title, "status": "Official", "date": release.date}
-    return {
-        "id": recording.id,
-        "title": work.title,
-        "length": recording.length_ms,
-        "video": False,
-        "disambiguation": INVENTED,
-        "first-release-date": release.date,
-        "artist-credit": credit,
-        "isrcs": [],  # an ISRC names a real recording
-        "releases": [{**issue, "disambiguation": INVENTED}],
-        "tags": forms,
-        "genres": forms,
-        "annotation": f"{work.provenance} The work is real; performers, release, date and length are {INVENTED}.",
-    }
 
 
 def _lrclib(recordings: Iterable[Recording]) -> Iterator[dict[str, object]]:

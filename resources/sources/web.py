@@ -82,7 +82,7 @@ class Web:
         self._free_at = 0.0
         self._secrets = _spellings([*secrets, *([authorization, *authorization.split()[1:]] if authorization else [])])
         _LOGGED.hide(self._secrets)
-        self._session = _Session()
+        self._session = _Session(self._in_turn)
         self._session.max_redirects = REDIRECTS
         self._session.headers.update({"User-Agent": agent or AGENT, "Accept": "application/json"})
         self._session.auth = _Authorization(authorization)
@@ -117,13 +117,17 @@ class Web:
         return line if line.isprintable() else ascii(line)[1:-1]
 
     def _ask(self, path: str, query: Mapping[str, str | int], read: Callable[[int, Any], T]) -> T:
-        if (wait := self._free_at - self._now()) > 0:
-            self._sleep(wait)
         status, headers, body = self._fetch(f"{self.url}{path}", query)
         self._free_at = self._now() + max(self._pace, _rate_limit(headers, self._now()) if _spent(headers) else 0.0)
         if status in BUSY:
             self._turn_away(status, headers)
         return read(status, _value(status, headers, body))
+
+    def _in_turn(self) -> None:
+        """Wait until a request is allowed; a redirect that is followed is one as well."""
+        if (wait := self._free_at - self._now()) > 0:
+            self._sleep(wait)
+        self._free_at = self._now() + self._pace
 
     def _fetch(self, url: str, query: Mapping[str, str | int]) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body of an answer. What libraries raise names the address, and is not passed on."""
@@ -182,7 +186,15 @@ class _LedAway(Exception):
 
 
 class _Session(requests.Session):
-    """Follows redirects within a host alone, and never from a safe connection to an unsafe one."""
+    """Follows redirects within a host alone, in turn, and never from a safe connection to an unsafe one."""
+
+    def __init__(self, in_turn: Callable[[], None]) -> None:
+        super().__init__()
+        self._in_turn = in_turn
+
+    def send(self, request: requests.PreparedRequest, **settings: Any) -> requests.Response:
+        self._in_turn()
+        return super().send(request, **settings)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         target: str | None = super().get_redirect_target(resp)

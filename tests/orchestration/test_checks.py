@@ -49,6 +49,12 @@ class Planted:
 
 UNPARTITIONED = (
     "content/recordings",
+    "content/artists",
+    "content/releases",
+    "content/release_groups",
+    "content/credits",
+    "content/genres",
+    "content/merged_ids",
     "content/playlists",
     "events/feedback",
     "content/lyrics",
@@ -111,6 +117,29 @@ PLANTED = [
             COMPLETE,
             ("an id that is no UUID", "well_formed", changed(recording_id="no-uuid")),
             ("an id in capitals", "well_formed", changed(recording_id=STRANGER.replace("0", "A"))),
+        ],
+        "content/artists": [UNIQUE, COMPLETE, ("an id that is no UUID", "well_formed", changed(artist_id="no-uuid"))],
+        "content/releases": [UNIQUE, COMPLETE, ("an id that is no UUID", "well_formed", changed(release_id="no-uuid"))],
+        "content/release_groups": [
+            UNIQUE,
+            COMPLETE,
+            ("an id that is no UUID", "well_formed", changed(release_group_id="no-uuid")),
+        ],
+        "content/credits": [
+            UNIQUE,
+            COMPLETE,
+            ("an id that is no UUID", "well_formed", changed(artist_id="no-uuid")),
+            ("a credit lost", "agreeing", fewer),
+            ("a credit of another", "agreeing", changed(artist_id=STRANGER)),
+            ("a credit of no recording", "agreeing", changed(recording_id=STRANGER)),
+            ("another name", "agreeing", changed(credited_name="Somebody")),
+            ("another place", "agreeing", more("position")),
+        ],
+        "content/genres": [UNIQUE, COMPLETE, ("an id that is no UUID", "well_formed", changed(entity_id="no-uuid"))],
+        "content/merged_ids": [
+            UNIQUE,
+            COMPLETE,
+            ("an id that is no UUID", "well_formed", changed(merged_id="no-uuid")),
         ],
         "content/lyrics": [UNIQUE, COMPLETE],
         "content/playlists": [UNIQUE, COMPLETE],
@@ -257,8 +286,8 @@ def run(asset: str, given: pa.Table, partition: str | None) -> dg.ExecuteInProce
     def reader() -> None:
         """What somebody builds on the table."""
 
-    catalogue = specs()["content/recordings"]
-    others = [] if spec.key == catalogue.key else [catalogue.with_io_manager_key("io_manager")]
+    catalogue = [specs()["content/recordings"], *([specs()["content/artists"]] if asset == "content/credits" else [])]
+    others = [other.with_io_manager_key("io_manager") for other in catalogue if other.key != spec.key]
     checks = [
         check
         for layer in (content, events, derived)

@@ -22,10 +22,15 @@ HEAVY = ("pandas", "polars", "duckdb", "dask", "distributed", "pyspark", "dagste
 MOST_SECONDS = 2.0  # of CPU time to load the platform, beyond loading Dagster itself
 
 PLAYED = ["derived/artist_plays", "derived/names", "derived/plays"]
+ENTITIES = ["content/artists", "content/recordings", "content/release_groups", "content/releases"]
+CATALOGUE = [*ENTITIES, "content/credits", "content/genres", "content/merged_ids"]
 GRAPH: Mapping[str, list[str]] = {
+    **{name: [] for name in ENTITIES},
+    "content/credits": ["content/recordings"],
+    "content/genres": ENTITIES,
     "content/lyrics": [],
+    "content/merged_ids": ENTITIES,
     "content/playlists": [],
-    "content/recordings": [],
     "derived/artist_plays": ["events/listens"],
     "derived/charts_all_time": PLAYED,
     "derived/charts_daily": PLAYED,
@@ -62,9 +67,10 @@ GRAPH: Mapping[str, list[str]] = {
     "events/streaks": ["events/activity"],
 }
 CHECKS: Mapping[str, list[str]] = {
+    **{name: ["complete", "unique", "well_formed"] for name in CATALOGUE},
+    "content/credits": ["agreeing", "complete", "unique", "well_formed"],
     "content/lyrics": ["complete", "unique"],
     "content/playlists": ["complete", "unique"],
-    "content/recordings": ["complete", "unique", "well_formed"],
     "derived/artist_plays": ["complete", "unique"],
     "derived/charts_all_time": ["complete", "totals", "unique"],
     "derived/charts_daily": ["complete", "totals", "unique"],
@@ -110,7 +116,7 @@ JOBS: Mapping[str, list[str]] = {
         "events/streaks",
         "events/taggings",
     ],
-    "content": ["content/lyrics", "content/recordings", "derived/lyrics_word_counts"],
+    "content": sorted([*CATALOGUE, "content/lyrics", "derived/lyrics_word_counts"]),
     "daily": [
         "derived/artist_plays",
         "derived/charts_daily",
@@ -155,6 +161,7 @@ JOBS: Mapping[str, list[str]] = {
     "import_listens": ["content/playlists", "events/feedback", "events/imports", "events/quarantine"],
     "monthly": ["derived/charts_monthly"],
     "pull_listens": [],
+    "pull_metadata": [],
     "upkeep": [],
     "weekly": ["derived/charts_weekly"],
     "yearly": ["derived/charts_yearly"],
@@ -218,11 +225,13 @@ def test_jobs_sensors_and_schedules_are_these() -> None:
     jobs = {j.name: j for j in repository.get_all_jobs() if not j.name.startswith("__")}
     assert {name: keys(job.asset_layer.executable_asset_keys) for name, job in jobs.items()} == JOBS
     running = dg.DefaultSensorStatus.RUNNING
-    assert {s.name: s.default_status for s in repository.sensor_defs} == {"arrivals": running, "follow": running}
+    sensors = {s.name: s.default_status for s in repository.sensor_defs}
+    assert sensors == {"arrivals": running, "follow": running, "pulled": running}
     assert {s.name: (s.job_name, s.cron_schedule, s.default_status.value) for s in repository.schedule_defs} == {
         "close_day": ("daily_close", "15 1 * * *", "RUNNING"),
         "weekly_upkeep": ("upkeep", "30 3 * * 0", "RUNNING"),
         "monthly_catalogue": ("content", "30 4 1 * *", "STOPPED"),
+        "weekly_metadata": ("pull_metadata", "30 4 * * 6", "STOPPED"),
     }
 
 
@@ -258,9 +267,15 @@ def closing(instance: dg.DagsterInstance, tick: datetime) -> list[dg.RunRequest]
     return list(close_day(context))
 
 
-def test_what_the_daily_close_makes_is_said_to_be_fresh_by_it_and_nothing_else_is() -> None:
-    fresh = [s.key.to_user_string() for s in build("laptop").resolve_all_asset_specs() if s.freshness_policy]
-    assert sorted(fresh) == JOBS["daily_close"]
+def test_what_the_daily_close_makes_is_said_to_be_fresh_by_it_and_the_catalogue_by_pulls() -> None:
+    fresh: dict[str, list[str]] = {}
+    for spec in build("laptop").resolve_all_asset_specs():
+        if spec.freshness_policy:
+            fresh.setdefault(type(spec.freshness_policy).__name__, []).append(spec.key.to_user_string())
+    assert {kind: sorted(names) for kind, names in fresh.items()} == {
+        "CronFreshnessPolicy": JOBS["daily_close"],
+        "TimeWindowFreshnessPolicy": sorted(CATALOGUE),
+    }
 
 
 def test_runs_after_an_import_reach_as_far_as_the_tables_of_days_read() -> None:

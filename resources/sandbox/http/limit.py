@@ -5,12 +5,14 @@ from collections.abc import Callable
 from time import time
 
 from starlette.datastructures import MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+OVER = JSONResponse({"code": 429, "error": "You have exceeded your rate limit. See the headers."}, 429)
 
 
 class Limited:
-    """An ASGI application that answers so many `requests` of a caller in so many `seconds`."""
+    """An ASGI application that answers so many `requests` of a caller in so many `seconds`, and `over` to the rest."""
 
     def __init__(
         self,
@@ -19,8 +21,10 @@ class Limited:
         seconds: int = 10,
         now: Callable[[], float] = time,
         most_callers: int = 10_000,
+        over: Response = OVER,
     ) -> None:
         self.app, self.requests, self.seconds, self.now, self.most_callers = app, requests, seconds, now, most_callers
+        self.over = over
         self._windows: dict[str, tuple[float, int]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,5 +46,4 @@ class Limited:
                 MutableHeaders(scope=message).update({name: str(value) for name, value in told.items()})
             await send(message)
 
-        over = JSONResponse({"code": 429, "error": "You have exceeded your rate limit. See the headers."}, 429)
-        await (over if spent > self.requests else self.app)(scope, receive, with_headers)
+        await (self.over if spent > self.requests else self.app)(scope, receive, with_headers)

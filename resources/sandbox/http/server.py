@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
-from resources.sandbox.http import lastfm, listenbrainz
+from resources.sandbox.entities import Entities
+from resources.sandbox.http import lastfm, listenbrainz, musicbrainz
 from resources.sandbox.http.accounts import Accounts
 from resources.sandbox.http.faults import Faults, Faulty
 from resources.sandbox.http.limit import Limited
@@ -20,14 +21,23 @@ from resources.sandbox.http.limit import Limited
 HOST = "127.0.0.1"
 
 
-def application(accounts: Accounts, faults: Faults, requests: int = 30, seconds: int = 10) -> Starlette:
-    """All faces; ListenBrainz's allows so many requests in so many seconds."""
+def application(
+    accounts: Accounts,
+    faults: Faults,
+    requests: int = 30,
+    seconds: int = 10,
+    entities: Entities | None = None,
+    a_second: int = 1,
+) -> Starlette:
+    """All faces; ListenBrainz's allows so many requests in so many seconds, MusicBrainz's so many `a_second`."""
     limited = Starlette(
         routes=listenbrainz.routes(accounts),
         middleware=[Middleware(Limited, requests=requests, seconds=seconds)],
         exception_handlers={HTTPException: listenbrainz.refusal},
     )
-    faces = Starlette(routes=[*lastfm.routes(accounts), Mount("/", limited)])
+    slow = Middleware(Limited, requests=a_second, seconds=1, over=musicbrainz.OVER)
+    catalogue = Starlette(routes=musicbrainz.routes(entities), middleware=[slow]) if entities else Starlette()
+    faces = Starlette(routes=[*lastfm.routes(accounts), Mount("/ws/2", catalogue), Mount("/", limited)])
 
     async def told(_: Request) -> JSONResponse:
         return JSONResponse(_status(faults))

@@ -1,0 +1,42 @@
+"""Release groups: what people call an album, a single or an EP, whichever release of it they have.
+
+Read from files of MusicBrainz release groups, one JSON object a line, in the landing folder ("release_groups").
+"""
+
+import dagster as dg
+import pyarrow as pa
+
+from assets.checks import complete, unique, well_formed
+from assets.content.catalogue import MERGED, TAGS, table
+from resources.columns import column, declare
+from resources.landing import Landing
+from resources.sources import musicbrainz
+
+RELEASE_GROUPS = pa.schema(
+    [
+        column("release_group_id", pa.string(), "MusicBrainz release group"),
+        column("title", pa.string(), "title"),
+        column("artist_credit", pa.string(), "the artists as credited, with what joins them", null=True),
+        column("artist_ids", pa.list_(pa.string()), "MusicBrainz artists, in the order of the credit"),
+        column("primary_type", pa.string(), "Album, Single, EP, Broadcast or Other", null=True),
+        column("secondary_types", pa.list_(pa.string()), "Compilation, Live, Soundtrack, Remix, …"),
+        column("first_release_date", pa.string(), "as partial as known: 1983, 1983-05 or 1983-05-01", null=True),
+        column("disambiguation", pa.string(), "what tells the group from others of the title", null=True),
+        column("provenance", pa.string(), "where this is from, and what of it is invented"),
+        *TAGS,
+        MERGED,
+    ]
+)
+
+
+@dg.asset(key_prefix="content", metadata=declare(RELEASE_GROUPS, order=["release_group_id"]))
+def release_groups(context: dg.AssetExecutionContext, landing: Landing) -> pa.Table:
+    """What the catalogue knows of each release group."""
+    return table(context, landing, musicbrainz.RELEASE_GROUPS, RELEASE_GROUPS)
+
+
+checks = [
+    unique(release_groups, "release_group_id"),
+    complete(release_groups, RELEASE_GROUPS),
+    well_formed(release_groups, "release_group_id"),
+]
