@@ -13,7 +13,7 @@ override export SELECT := $(value SELECT)
 RUN := $(if $(DATA),TUTTI_DATA=$(DATA) )$(VENV)/bin/python -m orchestration
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo import pull intake stream sandbox chart backfill upkeep export erase load ui test lint install-dask install-spark clean bench storm
+.PHONY: help demo import pull pull-lyrics intake stream sandbox chart backfill upkeep export erase load ui test lint install-dask install-spark clean bench storm
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -27,7 +27,10 @@ import: $(VENV)/base  ## your own history: make import LISTENER=ada FILES="my_sp
 pull: $(VENV)/base  ## from a service: make pull SOURCE=listenbrainz LISTENER=rob FROM=2024-01-01 TO=2024-01-31
 	@$(RUN) pull --source "$(SOURCE)" --user "$$LISTENER" --from "$(FROM)" --to "$(TO)"
 
-sandbox: $(VENV)/base  ## ListenBrainz and Last.fm as the sandbox has them, on http://127.0.0.1:8760 (RATE=0.2 of faults)
+pull-lyrics: $(VENV)/base  ## words of the catalogue's recordings from LRCLIB, most played first (MOST=500)
+	@$(RUN) pull-lyrics --most "$(or $(MOST),500)"
+
+sandbox: $(VENV)/base  ## ListenBrainz, Last.fm and LRCLIB as the sandbox has them, on http://127.0.0.1:8760 (RATE=0.2 of faults)
 	@$(RUN) sandbox --port "$(or $(SANDBOX_PORT),8760)" --rate "$(or $(RATE),0)"
 
 chart: $(VENV)/base  ## what was played most, of all time

@@ -80,24 +80,38 @@ def pull(source: str, user: str, first: str, last: str, again: bool) -> None:
     print(f"\n{runner.progress.table()}" if runner.take({}) else "No new listens: what is made of them stays as it is.")
 
 
+def pull_lyrics(most: int) -> None:
+    """Lyrics of the catalogue are pulled from LRCLIB, most played first, and what is made of lyrics is made again."""
+    from orchestration.jobs import LYRICS
+    from orchestration.runner import Runner
+    from resources.sources.lrclib_api import NAME
+
+    runner = Runner()
+    runner.run("pull_lyrics", config={NAME: {"config": {"most": most}}})
+    runner.run("content", assets=sorted(LYRICS))
+    print(f"\n{runner.progress.table()}")
+
+
 def sandbox(port: int, rate: float, kinds: list[str], seed: int) -> None:
-    """The sandbox's services over HTTP, as ListenBrainz and Last.fm are, until stopped; they misbehave if told to."""
+    """The sandbox's services over HTTP, as the real ones are, until stopped; they misbehave if told to."""
     from resources.sandbox import world
-    from resources.sandbox.http import accounts, server
+    from resources.sandbox.http import accounts, lrclib, server
     from resources.sandbox.http.faults import KINDS, Faults
 
     try:
         faults = Faults(rate=rate, kinds=tuple(kinds) or KINDS, seed=seed)
     except ValueError as error:
         raise TuttiError(str(error)) from None
-    found = accounts.of_world(world.simulated(first_day=DEMO_FIRST_DAY, days=DEMO_DAYS))
+    simulated = world.simulated(first_day=DEMO_FIRST_DAY, days=DEMO_DAYS)
+    found, lyrics = accounts.of_world(simulated), lrclib.of_world(simulated.recordings)
     last = DEMO_FIRST_DAY + timedelta(days=DEMO_DAYS - 1)
     print(f"{len(found.names()):,} listeners from {DEMO_FIRST_DAY} through {last}: {', '.join(found.names()[:5])} ...")
     print(
         f"export TUTTI_LISTENBRAINZ_URL=http://{server.HOST}:{port} TUTTI_LASTFM_URL=http://{server.HOST}:{port}/2.0/"
     )
+    print(f"export TUTTI_LRCLIB_URL=http://{server.HOST}:{port}")
     print("export TUTTI_LASTFM_API_KEY=sandbox    # any will do; Ctrl-C ends it", flush=True)
-    server.server(server.application(found, faults), port).run()
+    server.server(server.application(found, faults, lyrics=lyrics), port).run()
 
 
 def chart(places: int = 10) -> None:
@@ -233,6 +247,8 @@ def main() -> int:
     theirs.add_argument("--from", dest="first", default="", help="first day, as 2024-01-01")
     theirs.add_argument("--to", dest="last", default="", help="last day")
     theirs.add_argument("--again", action="store_true", help="ask for days that were pulled before, too")
+    words = commands.add_parser("pull-lyrics", help=pull_lyrics.__doc__)
+    words.add_argument("--most", type=int, default=500, help="the most recordings that are asked for")
     services = commands.add_parser("sandbox", help=sandbox.__doc__)
     services.add_argument("--port", type=int, default=8760)
     services.add_argument("--rate", type=float, default=0.0, help="of requests that go wrong")
@@ -269,6 +285,8 @@ def main() -> int:
                     import_files(told.listener, told.files)
                 case "pull":
                     pull(told.source, told.user, told.first, told.last, told.again)
+                case "pull-lyrics":
+                    pull_lyrics(told.most)
                 case "sandbox":
                     sandbox(told.port, told.rate, told.faults, told.seed)
                 case "chart":

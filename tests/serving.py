@@ -2,12 +2,12 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from resources.sandbox.http import server
-from resources.sandbox.http.accounts import Accounts
+from resources.sandbox.http.accounts import Accounts, Record
 from resources.sandbox.http.faults import Faults
 
 PLENTY = 1_000_000  # requests in a window: no limit that a test could feel
@@ -49,7 +49,9 @@ def served(application: Any) -> Iterator[str]:
 
 
 @contextmanager
-def sandbox(accounts: Accounts, faults: Faults | None = None, requests: int = PLENTY) -> Iterator[str]:
+def sandbox(
+    accounts: Accounts, faults: Faults | None = None, requests: int = PLENTY, lyrics: Sequence[Record] = ()
+) -> Iterator[str]:
     """The address of the sandbox's services."""
-    with served(server.application(accounts, faults or Faults(), requests)) as url:
+    with served(server.application(accounts, faults or Faults(), requests, lyrics=lyrics)) as url:
         yield url

@@ -4,6 +4,8 @@ A face is a list of routes in a file of its own, added here. How they misbehave 
 run: `PUT /sandbox/faults` takes {"rate": 0.2, "kinds": ["cut", "busy"], "seed": 1}, `GET` tells what happened.
 """
 
+from collections.abc import Sequence
+
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -12,22 +14,24 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
-from resources.sandbox.http import lastfm, listenbrainz
-from resources.sandbox.http.accounts import Accounts
+from resources.sandbox.http import lastfm, listenbrainz, lrclib
+from resources.sandbox.http.accounts import Accounts, Record
 from resources.sandbox.http.faults import Faults, Faulty
 from resources.sandbox.http.limit import Limited
 
 HOST = "127.0.0.1"
 
 
-def application(accounts: Accounts, faults: Faults, requests: int = 30, seconds: int = 10) -> Starlette:
-    """All faces; ListenBrainz's allows so many requests in so many seconds."""
+def application(
+    accounts: Accounts, faults: Faults, requests: int = 30, seconds: int = 10, lyrics: Sequence[Record] = ()
+) -> Starlette:
+    """All faces; ListenBrainz's allows so many requests in so many seconds, LRCLIB's knows these records."""
     limited = Starlette(
         routes=listenbrainz.routes(accounts),
         middleware=[Middleware(Limited, requests=requests, seconds=seconds)],
         exception_handlers={HTTPException: listenbrainz.refusal},
     )
-    faces = Starlette(routes=[*lastfm.routes(accounts), Mount("/", limited)])
+    faces = Starlette(routes=[*lastfm.routes(accounts), *lrclib.routes(lyrics), Mount("/", limited)])
 
     async def told(_: Request) -> JSONResponse:
         return JSONResponse(_status(faults))
