@@ -56,7 +56,7 @@ def service(environ: Mapping[str, str], tell: Tell) -> LrcLib:
 
 def settled(landing: Landing, now: datetime) -> set[str]:
     """The recordings that need not be asked for: all that lies in the landing folder of their lyrics counts."""
-    answers = (a for path in landing.files("lyrics") if path.suffix == ".jsonl" for a in lrclib.lyrics(path))
+    answers = (a for path in landing.files("lyrics") for a in lrclib.lyrics(path))
     return {
         answer.recording_id
         for answer in answers

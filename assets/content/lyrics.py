@@ -51,9 +51,10 @@ LYRICS = pa.schema(
 T = TypeVar("T")
 Told: TypeAlias = Lyrics | tuple[str, str]  # or which file, or line of it, holds none, and why
 PREFERENCE = {(status, source): (n, m) for n, status in enumerate(STATUSES) for m, source in enumerate(SOURCES)}
-"""What counts first where a recording has several texts: words before the word that there are none, since who says so
-may have missed them; then what lies in or beside the very file, before what was found by its names, before a score,
-which has each verse once and not as it is sung. Of equals, the one with times, then the one asked for last."""
+"""What counts first where a recording has several texts. One that says which recording it is of goes before those that
+only name it. Then words before the word that there are none, since who says so may have missed them; what lies in or
+beside the very file before what was found by names, before a score, which has each verse once and not as it is sung.
+Of equals the one with times, then the one asked for last."""
 
 
 def found(landing: Landing, music: Path) -> Iterator[Told]:
@@ -150,7 +151,7 @@ def chosen(rows: Collection[Lyrics]) -> set[str]:
 
     def place(row: Lyrics) -> tuple[object, ...]:
         asked = row.fetched_at.timestamp() if row.fetched_at else 0.0
-        return PREFERENCE[row.status, row.source], row.lrc is None, -asked, row.lyrics_id
+        return row.recording_id is None, PREFERENCE[row.status, row.source], row.lrc is None, -asked, row.lyrics_id
 
     best: dict[str, Lyrics] = {}
     for row in sorted(rows, key=place):
