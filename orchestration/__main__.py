@@ -80,14 +80,16 @@ def pull(source: str, user: str, first: str, last: str, again: bool) -> None:
     print(f"\n{runner.progress.table()}" if runner.take({}) else "No new listens: what is made of them stays as it is.")
 
 
-def pull_lyrics(most: int) -> None:
+def pull_lyrics(most: str) -> None:
     """Lyrics of the catalogue are pulled from LRCLIB, most played first, and what is made of lyrics is made again."""
     from orchestration.jobs import LYRICS
     from orchestration.runner import Runner
     from resources.sources.lrclib_api import NAME
 
+    if not most.isdecimal() or not int(most):
+        raise TuttiError("how many recordings at most? name a number: make pull-lyrics MOST=500")
     runner = Runner()
-    runner.run("pull_lyrics", config={NAME: {"config": {"most": most}}})
+    runner.run("pull_lyrics", config={NAME: {"config": {"most": int(most)}}})
     runner.run("content", assets=sorted(LYRICS))
     print(f"\n{runner.progress.table()}")
 
@@ -248,7 +250,7 @@ def main() -> int:
     theirs.add_argument("--to", dest="last", default="", help="last day")
     theirs.add_argument("--again", action="store_true", help="ask for days that were pulled before, too")
     words = commands.add_parser("pull-lyrics", help=pull_lyrics.__doc__)
-    words.add_argument("--most", type=int, default=500, help="the most recordings that are asked for")
+    words.add_argument("--most", default="500", help="recordings that are asked for, at most")
     services = commands.add_parser("sandbox", help=sandbox.__doc__)
     services.add_argument("--port", type=int, default=8760)
     services.add_argument("--rate", type=float, default=0.0, help="of requests that go wrong")

@@ -16,7 +16,7 @@ from pathlib import Path
 from resources.disk import whole
 from resources.errors import TuttiError
 from resources.landing import Landing
-from resources.pull import Tell, one_at_a_time
+from resources.pull import Tell, _agent, _alone
 from resources.sources import lrclib, lrclib_api
 from resources.sources.api import Record
 from resources.sources.lrclib_api import LrcLib, Refused
@@ -50,8 +50,7 @@ class Pulled:
 def service(environ: Mapping[str, str], tell: Tell) -> LrcLib:
     """LRCLIB, as the environment says."""
     url = environ.get("TUTTI_LRCLIB_URL") or lrclib_api.URL
-    agent = environ.get("TUTTI_USER_AGENT", "").strip() or None
-    return LrcLib(Web("LRCLIB", url, agent=agent, pace=lrclib_api.PACE, tell=tell))
+    return LrcLib(Web("LRCLIB", url, agent=_agent(environ), pace=lrclib_api.PACE, tell=tell))
 
 
 def settled(landing: Landing, now: datetime) -> set[str]:
@@ -79,7 +78,7 @@ def pull(
     """
     folder, pulled, in_a_row = Path(landing.root, "lyrics", api.NAME), Pulled(), 0
     folder.mkdir(parents=True, exist_ok=True)
-    with one_at_a_time(folder, tell):
+    with _alone(folder, tell):
         for draft in folder.glob(".*.draft"):  # left by one that was killed
             draft.unlink()
         path, lines = folder, list[str]()

@@ -122,7 +122,7 @@ def pull(
     service = landing / "listens" / api.NAME
     folder = service / folder_name(user)
     folder.mkdir(parents=True, exist_ok=True)
-    with one_at_a_time(service, tell):
+    with _alone(service, tell):
         progress = Progress.of(folder)
         done = set() if again else progress.days()
         for stretch in stretches({*_days(first, min(last, today - A_DAY))} - done):
@@ -197,7 +197,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def one_at_a_time(folder: Path, tell: Tell) -> Iterator[None]:
+def _alone(folder: Path, tell: Tell) -> Iterator[None]:
     """One pull of a service at a time on this machine, however it was started; the kernel frees a killed one's."""
     lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o644)
     try:

@@ -24,6 +24,7 @@ MOST_SECONDS = 2.0  # of CPU time to load the platform, beyond loading Dagster i
 PLAYED = ["derived/artist_plays", "derived/names", "derived/plays"]
 GRAPH: Mapping[str, list[str]] = {
     "content/lyrics": [],
+    "content/lyrics_lines": ["content/lyrics"],
     "content/playlists": [],
     "content/recordings": [],
     "derived/artist_plays": ["events/listens"],
@@ -62,7 +63,8 @@ GRAPH: Mapping[str, list[str]] = {
     "events/streaks": ["events/activity"],
 }
 CHECKS: Mapping[str, list[str]] = {
-    "content/lyrics": ["complete", "unique"],
+    "content/lyrics": ["complete", "right", "unique", "unique_chosen"],
+    "content/lyrics_lines": ["complete", "rising", "totals", "unique"],
     "content/playlists": ["complete", "unique"],
     "content/recordings": ["complete", "unique", "well_formed"],
     "derived/artist_plays": ["complete", "unique"],
@@ -110,7 +112,7 @@ JOBS: Mapping[str, list[str]] = {
         "events/streaks",
         "events/taggings",
     ],
-    "content": ["content/lyrics", "content/recordings", "derived/lyrics_word_counts"],
+    "content": ["content/lyrics", "content/lyrics_lines", "content/recordings", "derived/lyrics_word_counts"],
     "daily": [
         "derived/artist_plays",
         "derived/charts_daily",
@@ -155,6 +157,7 @@ JOBS: Mapping[str, list[str]] = {
     "import_listens": ["content/playlists", "events/feedback", "events/imports", "events/quarantine"],
     "monthly": ["derived/charts_monthly"],
     "pull_listens": [],
+    "pull_lyrics": [],
     "upkeep": [],
     "weekly": ["derived/charts_weekly"],
     "yearly": ["derived/charts_yearly"],
