@@ -13,7 +13,7 @@ override export SELECT := $(value SELECT)
 RUN := $(if $(DATA),TUTTI_DATA=$(DATA) )$(VENV)/bin/python -m orchestration
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo import pull pull-metadata intake stream sandbox chart backfill upkeep export erase load ui test lint install-dask install-spark clean bench storm
+.PHONY: help demo import pull pull-metadata pull-lyrics intake stream sandbox chart backfill upkeep export erase load ui test lint install-dask install-spark clean bench storm
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -30,7 +30,10 @@ pull: $(VENV)/base  ## from a service: make pull SOURCE=listenbrainz LISTENER=ro
 pull-metadata: $(VENV)/base  ## what the catalogue lacks of what is listened to, from MusicBrainz (MOST=500 recordings)
 	@$(RUN) pull-metadata --most "$(or $(MOST),500)"
 
-sandbox: $(VENV)/base  ## ListenBrainz, Last.fm and MusicBrainz as the sandbox has them, on http://127.0.0.1:8760 (RATE=0.2 of faults)
+pull-lyrics: $(VENV)/base  ## words of the catalogue's recordings from LRCLIB, most played first (MOST=500)
+	@$(RUN) pull-lyrics --most "$(or $(MOST),500)"
+
+sandbox: $(VENV)/base  ## the services as the sandbox has them, on http://127.0.0.1:8760 (RATE=0.2 of faults)
 	@$(RUN) sandbox --port "$(or $(SANDBOX_PORT),8760)" --rate "$(or $(RATE),0)"
 
 chart: $(VENV)/base  ## what was played most, of all time

@@ -28,13 +28,15 @@ Add: TypeAlias = Callable[[nw.LazyFrame], nw.LazyFrame]
 SKEW = timedelta(hours=1)  # how far a listener's clock may be ahead, as ListenBrainz allows
 
 
-def unique(asset: Checked, *key: str) -> dg.AssetChecksDefinition:
-    """No two rows have the same key."""
+def unique(asset: Checked, *key: str, among: str | None = None) -> dg.AssetChecksDefinition:
+    """No two rows have the same key; with `among`, no two that have a key and of which that is true."""
 
     def repeated(rows: Frame) -> int:
-        return _total(rows.select(*key).per(list(key), partial(_repeated, key=key)))
+        kept = rows.select(*key, among).map(partial(_true, column=among, key=key)) if among else rows.select(*key)
+        return _total(kept.per(list(key), partial(_repeated, key=key)))
 
-    return _alone(asset, "unique", f"No two rows have the same {', '.join(key)}.", repeated)
+    says = f"No two {f'{among} rows' if among else 'rows'} have the same {', '.join(key)}."
+    return _alone(asset, f"unique_{among}" if among else "unique", says, repeated)
 
 
 def complete(asset: Checked, schema: pa.Schema) -> dg.AssetChecksDefinition:
@@ -76,6 +78,27 @@ def one_of(asset: Checked, column: str, *values: int) -> dg.AssetChecksDefinitio
         return _total(rows.select(column).map(partial(_other, column=column, values=values)))
 
     return _alone(asset, "one_of", f"Every {column} is one of {', '.join(map(str, values))}.", other)
+
+
+def right(
+    asset: Checked, says: str, wrong: Callable[[nw.LazyFrame], nw.LazyFrame], *columns: str
+) -> dg.AssetChecksDefinition:
+    """No row is `wrong`, which of these columns keeps the rows that are; `says` is what is true of the others."""
+
+    def offending(rows: Frame) -> int:
+        return _total(rows.select(*columns).map(partial(_counted, wrong=wrong)))
+
+    return _alone(asset, "right", says, offending)
+
+
+def rising(asset: Checked, column: str, key: str, order: str) -> dg.AssetChecksDefinition:
+    """Among the rows of a key no value is smaller than that of the row before; what has none is passed over."""
+
+    def falling(rows: Frame) -> int:
+        known = rows.select(key, order, column).map(partial(_known, column=column))
+        return _total(known.per(key, partial(_falling, column=column, key=key, order=order)))
+
+    return _alone(asset, "rising", f"By {order}, no {column} of a {key} is smaller than the one before.", falling)
 
 
 def ascending(asset: dg.AssetsDefinition, *chains: Sequence[str]) -> dg.AssetChecksDefinition:
@@ -236,6 +259,23 @@ def _total(counts: Frame) -> int:
 def _repeated(rows: nw.LazyFrame, key: tuple[str, ...]) -> nw.LazyFrame:
     many = rows.group_by(*key).agg(n=nw.len()).filter(nw.col("n") > 1)
     return many.select(rows=nw.col("n").sum())
+
+
+def _true(rows: nw.LazyFrame, column: str, key: tuple[str, ...]) -> nw.LazyFrame:
+    return rows.filter(nw.col(column), *(~nw.col(c).is_null() for c in key)).select(*key)
+
+
+def _counted(rows: nw.LazyFrame, wrong: Callable[[nw.LazyFrame], nw.LazyFrame]) -> nw.LazyFrame:
+    return count(wrong(rows))
+
+
+def _known(rows: nw.LazyFrame, column: str) -> nw.LazyFrame:
+    return rows.filter(~nw.col(column).is_null())
+
+
+def _falling(rows: nw.LazyFrame, column: str, key: str, order: str) -> nw.LazyFrame:
+    before = rows.with_columns(before=nw.col(column).shift(1).over(key, order_by=order))
+    return count(before.filter(nw.col("before") > nw.col(column)))
 
 
 def distinct(rows: nw.LazyFrame, key: Sequence[str]) -> nw.LazyFrame:

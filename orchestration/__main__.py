@@ -102,11 +102,25 @@ def _ended(event: Any) -> bool:
     return bool(event.event_type_value == "STEP_OUTPUT")
 
 
+def pull_lyrics(most: str) -> None:
+    """Lyrics of the catalogue are pulled from LRCLIB, most played first, and what is made of lyrics is made again."""
+    from orchestration.jobs import LYRICS
+    from orchestration.runner import Runner
+    from resources.sources.lrclib_api import NAME
+
+    if not most.isdecimal() or not int(most):
+        raise TuttiError("how many recordings at most? name a number: make pull-lyrics MOST=500")
+    runner = Runner()
+    runner.run("pull_lyrics", config={NAME: {"config": {"most": int(most)}}})
+    runner.run("content", assets=sorted(LYRICS))
+    print(f"\n{runner.progress.table()}")
+
+
 def sandbox(port: int, rate: float, kinds: list[str], seed: int) -> None:
-    """The sandbox's services over HTTP, as ListenBrainz, Last.fm and MusicBrainz are; they misbehave if told to."""
+    """The sandbox's services over HTTP, as the real ones are, until stopped; they misbehave if told to."""
     from resources.sandbox import world
     from resources.sandbox.entities import entities
-    from resources.sandbox.http import accounts, server
+    from resources.sandbox.http import accounts, lrclib, server
     from resources.sandbox.http.faults import KINDS, Faults
 
     try:
@@ -114,15 +128,17 @@ def sandbox(port: int, rate: float, kinds: list[str], seed: int) -> None:
     except ValueError as error:
         raise TuttiError(str(error)) from None
     told = world.simulated(first_day=DEMO_FIRST_DAY, days=DEMO_DAYS)
-    found = accounts.of_world(told)
+    found, lyrics = accounts.of_world(told), lrclib.of_world(told.recordings)
     last = DEMO_FIRST_DAY + timedelta(days=DEMO_DAYS - 1)
     print(f"{len(found.names()):,} listeners from {DEMO_FIRST_DAY} through {last}: {', '.join(found.names()[:5])} ...")
     print(
         f"export TUTTI_LISTENBRAINZ_URL=http://{server.HOST}:{port} TUTTI_LASTFM_URL=http://{server.HOST}:{port}/2.0/"
     )
     print(f"export TUTTI_MUSICBRAINZ_URL=http://{server.HOST}:{port} TUTTI_MUSICBRAINZ_PACE=1")
+    print(f"export TUTTI_LRCLIB_URL=http://{server.HOST}:{port}")
     print("export TUTTI_LASTFM_API_KEY=sandbox    # any will do; Ctrl-C ends it", flush=True)
-    server.server(server.application(found, faults, entities=entities(told.recordings)), port).run()
+    faces = server.application(found, faults, entities=entities(told.recordings), lyrics=lyrics)
+    server.server(faces, port).run()
 
 
 def chart(places: int = 10) -> None:
@@ -260,6 +276,8 @@ def main() -> int:
     theirs.add_argument("--again", action="store_true", help="ask for days that were pulled before, too")
     known = commands.add_parser("pull-metadata", help=pull_metadata.__doc__)
     known.add_argument("--most", default="500", help="entities of each kind, at most")
+    words = commands.add_parser("pull-lyrics", help=pull_lyrics.__doc__)
+    words.add_argument("--most", default="500", help="recordings that are asked for, at most")
     services = commands.add_parser("sandbox", help=sandbox.__doc__)
     services.add_argument("--port", type=int, default=8760)
     services.add_argument("--rate", type=float, default=0.0, help="of requests that go wrong")
@@ -298,6 +316,8 @@ def main() -> int:
                     pull(told.source, told.user, told.first, told.last, told.again)
                 case "pull-metadata":
                     pull_metadata(told.most)
+                case "pull-lyrics":
+                    pull_lyrics(told.most)
                 case "sandbox":
                     sandbox(told.port, told.rate, told.faults, told.seed)
                 case "chart":

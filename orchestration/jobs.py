@@ -14,6 +14,7 @@ from assets.landed.kinds import KINDS
 from assets.partitions import DAILY, DAY, PERIODS, Period
 from orchestration.erasure import erase_person
 from orchestration.export import export_person
+from orchestration.lyrics import pull_lyrics
 from orchestration.metadata import pull_metadata
 from orchestration.pulls import pull_listens
 from orchestration.upkeep import upkeep
@@ -31,7 +32,10 @@ QUIET = timedelta(days=365)  # a run costs seconds, a day in a run milliseconds:
 IMPORTED = dg.AssetSelection.assets(
     ["events", "imports"], ["events", "quarantine"], ["events", "feedback"], ["content", "playlists"]
 )
-CONTENT = (dg.AssetSelection.groups("content") - IMPORTED) | dg.AssetSelection.assets(["derived", "lyrics_word_counts"])
+LYRICS = {
+    dg.AssetKey(key) for key in (["content", "lyrics"], ["content", "lyrics_lines"], ["derived", "lyrics_word_counts"])
+}
+CONTENT = (dg.AssetSelection.groups("content") - IMPORTED) | dg.AssetSelection.assets(*LYRICS)
 ACTIVES = Period("actives", DAILY, DAY.first, DAY.longest, reach=MONTH - 1)
 DATED = (DAY, ACTIVES, *PERIODS[1:])  # what jobs make a partition of at a time, in the order in which they follow
 LONGER = {"actives": dg.AssetSelection.assets(["events", "actives"])} | {
@@ -70,6 +74,7 @@ all_time = dg.define_asset_job(
 JOBS: list[Any] = [
     pull_listens,
     pull_metadata,
+    pull_lyrics,
     import_listens,
     content,
     daily,

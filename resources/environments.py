@@ -21,6 +21,11 @@ def data_folder() -> Path:
     return Path(os.environ.get("TUTTI_DATA") or PROJECT / "data").expanduser().resolve()
 
 
+def music_folder() -> Path:
+    """Where one's own audio files lie: TUTTI_MUSIC, else `music` in the data folder."""
+    return Path(os.environ.get("TUTTI_MUSIC") or data_folder() / "music").expanduser().resolve()
+
+
 def resources(engine: EngineResource) -> dict[str, Any]:
     """What assets ask for by name, on an engine."""
     data = data_folder()

@@ -592,31 +592,93 @@ def _place(row: Row) -> tuple[Any, ...]:
     return row["import_id"], row["file"], row["record"]
 
 
+def lyrics_lines(lyrics: Sequence[Row]) -> list[Row]:
+    """The lines of each text; those with times are a second each."""
+    return [
+        {
+            "lyrics_id": row["lyrics_id"],
+            "line": n + 1,
+            "at_ms": n * 1000 if row["lrc"] else None,
+            "text": " ".join(line.split()) if row["lrc"] else line,
+        }
+        for row in lyrics
+        if row["text"]
+        for n, line in enumerate(row["text"].split("\n"))
+    ]
+
+
 def word_counts(lyrics: Sequence[Row]) -> list[Row]:
-    """How often each word is sung in each language, and in how many texts."""
+    """How often each word is sung in each language, and in how many texts, of those that count."""
     sung: Counter[Any] = Counter()
     works: Counter[Any] = Counter()
     for row in lyrics:
-        found = [(row["language"], word) for word in words(row["text"] or "")]
-        sung.update(found)
-        works.update(set(found))
+        if row["chosen"]:
+            found = [(row["language"], word) for word in words(row["text"] or "", row["language"])]
+            sung.update(found)
+            works.update(set(found))
     return [{"language": k[0], "word": k[1], "occurrences": n, "works": works[k]} for k, n in sung.items()]
 
 
-def words(text: str) -> list[str]:
-    """Words, read a character at a time: letters and digits, marks after them, apostrophes between them."""
-    text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
-    kinds = [unicodedata.category(c)[0] for c in text] + [""]
+UNSPACED = ("CJK UNIFIED", "HIRAGANA LETTER", "KATAKANA", "THAI", "IDEOGRAPHIC ITERATION")  # as Unicode names them
+
+
+def words(text: str, language: str | None) -> list[str]:
+    """Words, read a character at a time: letters and digits, marks after them, apostrophes between them.
+
+    Where words have no spaces between them, each two signs; in French and Italian an apostrophe ends a word.
+    """
+    text = unicodedata.normalize("NFC", text)
+    lines = [x for x in text.split("\n") if not (x[:1] == "[" and x[-1:] == "]" and x.count("]") == 1 and len(x) > 1)]
+    text = "\n".join(lines)
+    if language in ("tr", "az"):
+        text = text.replace("I", "ı").replace("İ", "i")
+    text = unicodedata.normalize("NFC", text.casefold().replace("’", "'").replace("ʼ", "'"))
     found: list[str] = []
-    word = ""
-    for i, char in enumerate(text):
-        starts = kinds[i] in ("L", "N")
-        if starts or (word and kinds[i] == "M") or (word and char in "'’" and kinds[i + 1] in ("L", "N")):
-            word += char
-        elif word:
+    word, signs = "", list[str]()
+
+    def end() -> None:
+        nonlocal word
+        if word:
             found.append(word)
-            word = ""
-    return [*found, word] if word else found
+        if signs:
+            found.extend([a + b for a, b in pairwise(signs)] or signs)
+        word = ""
+        signs.clear()
+
+    for char, after in zip(text, text[1:] + " ", strict=False):
+        mark = unicodedata.category(char)[0] == "M"
+        if mark and signs:
+            signs[-1] += char
+        elif mark and word:
+            word += char
+        elif _is_letter(char) and unicodedata.name(char, "").startswith(UNSPACED):
+            if word:
+                end()
+            signs.append(char)
+        elif _is_letter(char):
+            if signs:
+                end()
+            word += char
+        elif char == "'" and word and _is_letter(after) and not unicodedata.name(after, "").startswith(UNSPACED):
+            word += char
+            if language in ("fr", "it"):
+                end()
+        else:
+            end()
+    end()
+    if language == "fr":
+        found = _together(found)
+    return found
+
+
+def _together(found: list[str]) -> list[str]:
+    """With what is one word for all its apostrophe."""
+    text = "\n".join(["", *found, ""]).replace("\naujourd'\nhui\n", "\naujourd'hui\n")
+    return text.split("\n")[1:-1]
+
+
+def _is_letter(char: str) -> bool:
+    return unicodedata.category(char)[0] in ("L", "N")
 
 
 def _normal(name: str) -> str:

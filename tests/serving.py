@@ -2,13 +2,13 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from resources.sandbox.entities import Entities
 from resources.sandbox.http import server
-from resources.sandbox.http.accounts import Accounts
+from resources.sandbox.http.accounts import Accounts, Record
 from resources.sandbox.http.faults import Faults
 
 PLENTY = 1_000_000  # requests in a window: no limit that a test could feel
@@ -56,8 +56,9 @@ def sandbox(
     requests: int = PLENTY,
     entities: Entities | None = None,
     a_second: int = PLENTY,
+    lyrics: Sequence[Record] = (),
 ) -> Iterator[str]:
     """The address of the sandbox's services."""
-    faces = server.application(accounts, faults or Faults(), requests, entities=entities, a_second=a_second)
-    with served(faces) as url:
+    knows = {"entities": entities, "a_second": a_second, "lyrics": lyrics}
+    with served(server.application(accounts, faults or Faults(), requests, **knows)) as url:
         yield url

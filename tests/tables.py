@@ -30,7 +30,7 @@ USERS = ("ada", "Ada", "İpek", "i̇pek", "Groß", "é", "é", "हिन्द�
 IDS = ("a", "B", "b", "é", "é", "ß", "हि", "🎵", "\ufeff", "\ue000")
 TITLES = ("Straße", "STRASSE", " straße  ", "ｶﾞ", "ガ", "é", "é", "İ", "i̇", "ﬁn", "fin", "नमस्ते", "愛してる", "👩‍🎤", "ǰ")
 ZONES = (None, "Pacific/Kiritimati", "Pacific/Honolulu", "America/New_York", "Asia/Kathmandu", "Europe/Istanbul")
-TEXTS = "aAbB éé\u0301ÉΣςσİıßẞŒ愛हिन्दी -,'’\n\t\u00a0\u200b🎵Ǆ1٣²ⅷ\u0327ǰΐ"
+TEXTS = "aAbB éé\u0301ÉΣςσİıßẞŒ愛हिन्दी -,'’\n\t\u00a0\u200b🎵Ǆ1٣²ⅷ\u0327ǰΐカー々月รัไม้가[]"
 
 
 def at(day: date, minutes: float = 0, microseconds: int = 0) -> datetime:
@@ -479,23 +479,38 @@ def _heard(start: datetime, step: timedelta, count: int, user: str, length: time
 def lyrics() -> st.SearchStrategy[list[Row]]:
     """Texts in several scripts, of known and unknown languages."""
     text = st.one_of(st.none(), st.text(st.sampled_from(TEXTS), max_size=12))
-    return st.lists(st.tuples(st.sampled_from((None, "tr", "hi")), text), max_size=8).map(lambda drawn: sung(*drawn))
+    return st.lists(st.tuples(st.sampled_from((None, "tr", "hi", "fr")), text), max_size=8).map(
+        lambda drawn: sung(*drawn)
+    )
 
 
 def sung(*texts: tuple[str | None, str | None]) -> list[Row]:
     """Rows of `content/lyrics` from languages and texts."""
     return [
         {
-            "lyrics_id": i,
+            "lyrics_id": f"lrclib/{i}",
+            "source": "lrclib",
+            "origin": str(i),
             "recording_id": None,
             "title": "Song",
             "artist_credit": "Artist",
-            "language": language,
-            "instrumental": text is None,
+            "status": "words" if text else "instrumental",
+            "instrumental": not text,
+            "synced": bool(text) and i % 3 == 0,
             "text": text,
+            "lrc": backwards(text) if text and i % 3 == 0 else None,
+            "language": language,
+            "language_confidence": None,
+            "fetched_at": None,
+            "chosen": i % 5 != 4,
         }
         for i, (language, text) in enumerate(texts)
     ]
+
+
+def backwards(text: str) -> str:
+    """Lines of a text in LRC, a second each, the last one first."""
+    return "\n".join(reversed([f"[00:{n:02}.00]{line}" for n, line in enumerate(text.split("\n"))]))
 
 
 def day_and_night(user: str, first: date, days: int) -> list[Row]:
@@ -632,6 +647,14 @@ TRICKY_LYRICS = sung(
     ("en", None),
     (None, ""),
     (None, "straße"),
+    ("fr", "L’amour qu'aujourd'hui j'ai, quelqu'un l''a\n[Refrain : L’amour]\nl'amour [l'amour]"),
+    ("it", "dell'amore po' c'è un'anima"),
+    ("en", "l'amour qu'il a"),
+    ("ja", "LOVEしてるね、ハート々 カー 3月ー"),
+    ("zh", "月亮代表我的心 心"),
+    ("th", "รักเธอ ไม่มี ๑๒"),
+    ("ko", "사랑해 너를 사랑해"),
+    ("az", "Iİıi ISTI"),
 )
 
 

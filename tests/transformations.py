@@ -11,7 +11,9 @@ import dagster as dg
 import pyarrow as pa
 from hypothesis import strategies as st
 
+from assets.content import lyrics_lines
 from assets.content.lyrics import LYRICS
+from assets.content.lyrics_lines import LINES
 from assets.content.recordings import RECORDINGS
 from assets.derived import charts, lyrics_word_counts, names, plays
 from assets.derived.charts import CHART
@@ -424,6 +426,15 @@ TRANSFORMATIONS = (
         LISTENED,
     ),
     *CHARTS.values(),
+    Transformation(
+        "lyrics_lines",
+        {"lyrics": LYRICS},
+        LINES,
+        work_of(lyrics_lines.lyrics_lines),
+        _plain(oracle.lyrics_lines),
+        _at_any_time(tables.lyrics()),
+        _hard(sung((None, "La")), TRICKY_LYRICS),
+    ),
     Transformation(
         "lyrics_word_counts",
         {"lyrics": LYRICS},

@@ -10,11 +10,12 @@ import importlib.util
 import re
 import unicodedata
 import uuid
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
+
+from resources.sources.musicxml import score as _parse
+from resources.sources.musicxml import verses as _lyrics
 
 NAMESPACE = uuid.UUID("6a0d0ac4-6fc5-5d0e-9a5c-0b1f6f3c8e21")  # the sandbox's own; ids change if it does
 
@@ -59,7 +60,6 @@ COLLECTIONS = (
 # fmt: on
 
 MINSTREL = re.compile(r"\b(coon|dat|gwine)\b", re.IGNORECASE)  # blackface songs of 1883: no demo needs them
-MAX_SCORE_BYTES = 8 * 1024 * 1024  # four times the largest score; a zip that unpacks to more is not one of ours
 
 # fmt: off
 # Dance forms as the titles name them; longer names first, for "slip jig" is not a jig.
@@ -110,7 +110,8 @@ def works() -> list[Work]:
     """Every allowed work, in the order of the table, then of file and tune. About 4,200 in half a second.
 
     Settings that share title, key and metre within a collection count once: several files hold the same tune twice.
-    Raises `ModuleNotFoundError` without music21, `ValueError` if a score has lost its notice or is not safe to read.
+    Raises `ModuleNotFoundError` without music21, `ValueError` if a score has lost its notice, `TuttiError` if it
+    is not safe to read.
     """
     corpus = _corpus()
     found: dict[tuple[str | None, ...], Work] = {}
@@ -246,31 +247,3 @@ def _score(path: Path, file: str, collection: Collection) -> Iterator[Work]:
         tempo_beat="1/4" if tempo else None,  # MusicXML counts `sound tempo` in quarters
         lyrics=_lyrics(root),
     )
-
-
-def _parse(path: Path) -> ElementTree.Element:
-    """The root of a compressed score, refusing entities (they can expand without bound) and oversized members."""
-    with zipfile.ZipFile(path) as archive:
-        name = next(n for n in archive.namelist() if n.endswith("xml") and not n.startswith("META-INF/"))
-        with archive.open(name) as member:
-            data = member.read(MAX_SCORE_BYTES + 1)
-    if len(data) > MAX_SCORE_BYTES:
-        raise ValueError(f"{path.name} unpacks to more than {MAX_SCORE_BYTES} bytes")
-    text = data.decode("utf-8")  # no other encoding, which could hide what the next line looks for
-    if "<!ENTITY" in text:
-        raise ValueError(f"{path.name} declares entities")
-    return ElementTree.fromstring(text)  # noqa: S314 (entities are refused above, and the size is bounded)
-
-
-def _lyrics(root: ElementTree.Element) -> str | None:
-    """The words under the notes, one verse a line, each once: voices that sing the same words begin alike."""
-    verses: dict[str, str] = {}
-    for part in root.iter("part"):
-        sung: dict[str, str] = {}
-        for lyric in part.iter("lyric"):
-            number, after = lyric.get("number", "1"), "" if lyric.findtext("syllabic") in ("begin", "middle") else " "
-            sung[number] = sung.get(number, "") + (lyric.findtext("text") or "").strip() + after
-        for number in sorted(sung):
-            verse = " ".join(sung[number].replace("\u035c", " ").split())  # the undertie that joins two vowels
-            verses.setdefault(verse[:12].casefold(), verse)
-    return "\n".join(verses.values()) or None

@@ -233,18 +233,23 @@ def _lrclib(recordings: Iterable[Recording]) -> Iterator[dict[str, object]]:
     """LRCLIB's records of the recordings whose work has open lyrics."""
     sung = (recording for recording in recordings if recording.work.lyrics)
     for number, recording in enumerate(sung, start=1):
-        yield {
-            "id": number,
-            "name": recording.work.title,
-            "trackName": recording.work.title,
-            "artistName": recording.credited,
-            "albumName": recording.release.title,
-            "duration": recording.length_ms / 1000,
-            "instrumental": False,
-            "plainLyrics": recording.work.lyrics,
-            "syncedLyrics": None,
-            "recording_mbid": recording.id,  # not a field of LRCLIB, which knows recordings by name and length alone
-        }
+        # not a field of LRCLIB, which knows recordings by name and length alone
+        yield lrclib(number, recording) | {"recording_mbid": recording.id}
+
+
+def lrclib(number: int, recording: Recording) -> dict[str, object]:
+    """The recording as LRCLIB would know it by number: one of a work without open lyrics is instrumental."""
+    return {
+        "id": number,
+        "name": recording.work.title,
+        "trackName": recording.work.title,
+        "artistName": recording.credited,
+        "albumName": recording.release.title,
+        "duration": recording.length_ms / 1000,
+        "instrumental": recording.work.lyrics is None,
+        "plainLyrics": recording.work.lyrics,
+        "syncedLyrics": None,
+    }
 
 
 def _json(value: object) -> str:

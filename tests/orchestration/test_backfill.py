@@ -49,6 +49,7 @@ PLATFORM = build("laptop")
 IMPORTED = (
     "content/recordings",
     "content/lyrics",
+    "content/lyrics_lines",
     "content/playlists",
     "events/feedback",
     "derived/lyrics_word_counts",

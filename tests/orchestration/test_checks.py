@@ -58,6 +58,7 @@ UNPARTITIONED = (
     "content/playlists",
     "events/feedback",
     "content/lyrics",
+    "content/lyrics_lines",
     "derived/lyrics_word_counts",
     "derived/charts_all_time",
     "events/retention",
@@ -101,6 +102,24 @@ def fewer(good: pa.Table, schema: pa.Schema, metadata: Mapping[str, Any]) -> pa.
     return good.slice(0, len(good) - 1)
 
 
+def chosen_twice(good: pa.Table, schema: pa.Schema, metadata: Mapping[str, Any]) -> pa.Table:
+    """The last row once more, under another id."""
+    last = good.slice(len(good) - 1).to_pylist()[0] | {"lyrics_id": "another", "chosen": True}
+    return pa.concat_tables([good, pa.Table.from_pylist([last], good.schema)])
+
+
+def timed_backwards(good: pa.Table, schema: pa.Schema, metadata: Mapping[str, Any]) -> pa.Table:
+    """The lines with times that fall, with one between that has none."""
+    rows = [row | {"at_ms": None if row["line"] == 2 else 10_000 - row["line"]} for row in good.to_pylist()]
+    return pa.Table.from_pylist(rows, good.schema)
+
+
+def without_a_text(good: pa.Table, schema: pa.Schema, metadata: Mapping[str, Any]) -> pa.Table:
+    """Without the lines of the last text."""
+    last = good["lyrics_id"][-1].as_py()
+    return pa.Table.from_pylist([row for row in good.to_pylist() if row["lyrics_id"] != last], good.schema)
+
+
 NEXT_DAY = datetime(2025, 3, 2, 0, 0, tzinfo=UTC)
 UNIQUE, COMPLETE = ("a row twice", "unique", repeated), ("columns left empty", "complete", lacking)
 TOTALS = [("a play too many", "totals", more("plays")), ("a row lost", "totals", fewer)]
@@ -141,7 +160,23 @@ PLANTED = [
             COMPLETE,
             ("an id that is no UUID", "well_formed", changed(merged_id="no-uuid")),
         ],
-        "content/lyrics": [UNIQUE, COMPLETE],
+        "content/lyrics": [
+            UNIQUE,
+            COMPLETE,
+            ("a second text that counts", "unique_chosen", chosen_twice),
+            ("words without text", "right", changed(text=None)),
+            ("an instrumental in a language", "right", changed(status="instrumental", instrumental=True, text=None)),
+            ("a status there is not", "right", changed(status="unknown", text=None, language=None)),
+            ("a source there is not", "right", changed(source="hearsay")),
+            ("an instrumental that says it is none", "right", changed(instrumental=True)),
+            ("times that are not there", "right", changed(synced=True)),
+        ],
+        "content/lyrics_lines": [
+            UNIQUE,
+            COMPLETE,
+            ("a line sung before the one above", "rising", timed_backwards),
+            ("a text lost", "totals", without_a_text),
+        ],
         "content/playlists": [UNIQUE, COMPLETE],
         "events/feedback": [UNIQUE, COMPLETE, ("a score there is not", "one_of", more("score"))],
         "events/follows": [UNIQUE, COMPLETE, ENDED_EARLY],

@@ -117,7 +117,11 @@ def test_what_is_posted_as_playing_is_what_its_listener_was_hearing(laptop: Worl
 
 def test_the_catalogue_and_the_lyrics_are_whole(laptop: World) -> None:
     assert len(table(laptop.data, "content/recordings")) == laptop.summary.recordings
-    assert len(table(laptop.data, "content/lyrics")) == laptop.summary.lyrics
+    lyrics = rows(laptop.data, "content/lyrics")
+    assert len(lyrics) == laptop.summary.lyrics
+    assert all(row["chosen"] and row["recording_id"] and row["language"] for row in lyrics)
+    assert {row["language"] for row in lyrics} >= {"en", "it"}
+    assert len({row["lyrics_id"] for row in rows(laptop.data, "content/lyrics_lines")}) == len(lyrics)
     assert len(table(laptop.data, "derived/lyrics_word_counts")) > 0
 
 
@@ -217,5 +221,5 @@ def test_the_same_files_again_change_nothing(laptop: World) -> None:
     process = again(laptop).fine()
     assert "already imported, nothing changed" in process.out
     after = versions(laptop.data)
-    content = {"content/lyrics", "content/recordings", "derived/lyrics_word_counts"}
+    content = {"content/lyrics", "content/lyrics_lines", "content/recordings", "derived/lyrics_word_counts"}
     assert {n for n in MADE if after[n] != before[n]} <= content  # read from the landing folder each time it is asked

@@ -4,6 +4,8 @@ A face is a list of routes in a file of its own, added here. How they misbehave 
 run: `PUT /sandbox/faults` takes {"rate": 0.2, "kinds": ["cut", "busy"], "seed": 1}, `GET` tells what happened.
 """
 
+from collections.abc import Sequence
+
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -13,8 +15,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
 from resources.sandbox.entities import Entities
-from resources.sandbox.http import lastfm, listenbrainz, musicbrainz
-from resources.sandbox.http.accounts import Accounts
+from resources.sandbox.http import lastfm, listenbrainz, lrclib, musicbrainz
+from resources.sandbox.http.accounts import Accounts, Record
 from resources.sandbox.http.faults import Faults, Faulty
 from resources.sandbox.http.limit import Limited
 
@@ -28,8 +30,12 @@ def application(
     seconds: int = 10,
     entities: Entities | None = None,
     a_second: int = 1,
+    lyrics: Sequence[Record] = (),
 ) -> Starlette:
-    """All faces; ListenBrainz's allows so many requests in so many seconds, MusicBrainz's so many `a_second`."""
+    """All faces of what the sandbox knows.
+
+    ListenBrainz's allows so many requests in so many seconds, MusicBrainz's so many `a_second`.
+    """
     limited = Starlette(
         routes=listenbrainz.routes(accounts),
         middleware=[Middleware(Limited, requests=requests, seconds=seconds)],
@@ -37,7 +43,8 @@ def application(
     )
     slow = Middleware(Limited, requests=a_second, seconds=1, over=musicbrainz.OVER)
     catalogue = Starlette(routes=musicbrainz.routes(entities), middleware=[slow]) if entities else Starlette()
-    faces = Starlette(routes=[*lastfm.routes(accounts), Mount("/ws/2", catalogue), Mount("/", limited)])
+    routes = [*lastfm.routes(accounts), *lrclib.routes(lyrics), Mount("/ws/2", catalogue), Mount("/", limited)]
+    faces = Starlette(routes=routes)
 
     async def told(_: Request) -> JSONResponse:
         return JSONResponse(_status(faults))

@@ -1,10 +1,8 @@
 import subprocess
 import sys
 import uuid
-import zipfile
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -112,19 +110,6 @@ def test_a_score_that_lost_its_notice_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(catalogue, "COLLECTIONS", (replace(hymn, rights="CC BY 4.0"),))
     with pytest.raises(ValueError, match="not allowed"):
         works()
-
-
-def test_a_score_with_entities_or_beyond_the_size_limit_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    score = tmp_path / "score.mxl"
-    with zipfile.ZipFile(score, "w") as archive:
-        archive.writestr("score.xml", '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>')
-    with pytest.raises(ValueError, match="entities"):
-        catalogue._parse(score)
-    monkeypatch.setattr(catalogue, "MAX_SCORE_BYTES", 10)
-    with pytest.raises(ValueError, match="10 bytes"):
-        catalogue._parse(score)
 
 
 def test_a_missing_corpus_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,58 @@
+"""Lines of lyrics: each as often as it is sung, and when, where that is told."""
+
+import dagster as dg
+import narwhals as nw
+import pyarrow as pa
+
+from assets.checks import complete, count, rising, totals, unique
+from assets.content.lyrics import LYRICS
+from resources.columns import as_table, column, declare
+from resources.frame import Frame
+from resources.sources import lrc
+from resources.sources.lrc import Line
+
+LINES = pa.schema(
+    [
+        column("lyrics_id", pa.string(), "text of `content/lyrics`"),
+        column("line", pa.int64(), "from 1, in the order in which they are sung"),
+        column("at_ms", pa.int64(), "when it is sung, from the beginning, where that is told", unit="ms", null=True),
+        column("text", pa.string(), "the line; empty between verses, and where singing pauses"),
+    ]
+)
+
+
+def lines(lyrics: pa.Table) -> pa.Table:
+    """The lines of each text: of the words with times where there are some."""
+    rows: list[tuple[str, int, int | None, str]] = []
+    for id, text, timed in zip(*(lyrics[c].to_pylist() for c in ("lyrics_id", "text", "lrc")), strict=True):
+        sung = lrc.parse(timed).lines if timed else [Line(None, line) for line in text.split("\n")] if text else ()
+        rows += ((id, n, line.at_ms, line.text) for n, line in enumerate(sung, start=1))
+    return as_table(rows, LINES)
+
+
+@dg.asset(
+    key_prefix="content",
+    ins={"lyrics": dg.AssetIn(["content", "lyrics"])},
+    metadata=declare(LINES, order=["lyrics_id", "line"]),
+)
+def lyrics_lines(lyrics: Frame) -> Frame:
+    """The lines of each text."""
+    return lyrics.select("lyrics_id", "text", "lrc").map(lines, schema=LINES, kernel="arrow")
+
+
+def texts_here(lines: nw.LazyFrame) -> nw.LazyFrame:
+    """How many texts have a first line, as far as these rows know."""
+    return count(lines.filter(nw.col("line") == 1))
+
+
+def texts_there(lyrics: nw.LazyFrame) -> nw.LazyFrame:
+    """How many texts there are, as far as these rows know."""
+    return count(lyrics.filter(~nw.col("text").is_null()))
+
+
+checks = [
+    unique(lyrics_lines, "lyrics_id", "line"),
+    complete(lyrics_lines, LINES),
+    rising(lyrics_lines, "at_ms", "lyrics_id", "line"),
+    totals(lyrics_lines, dg.AssetKey(["content", "lyrics"]), LYRICS, {"texts": (texts_here, texts_there)}),
+]

@@ -1,0 +1,154 @@
+"""Lyrics from LRCLIB to tables, by the command and as Dagster runs it: the catalogue's, what is played most first."""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from orchestration.definitions import build
+from orchestration.lyrics import ask, tracks
+from resources.errors import TuttiError
+from resources.lake import Lake
+from resources.sandbox import catalogue, performers
+from resources.sandbox.http import lrclib
+from resources.sandbox.http.accounts import Accounts, Record
+from resources.sandbox.http.faults import KINDS, Faults
+from resources.sources.lrclib_api import NAME
+from tests.orchestration.conftest import World
+from tests.orchestration.support import PROJECT, TUTTI, Process, rows, versions
+from tests.serving import sandbox
+
+MOST = 12
+
+
+@pytest.fixture(scope="module")
+def records() -> list[Record]:
+    return lrclib.of_world(performers.recordings(catalogue.works(), seed=7))
+
+
+@pytest.fixture(scope="module")
+def faults() -> Faults:
+    return Faults(retry_after=0, delay=0.1)
+
+
+@pytest.fixture(scope="module")
+def url(records: list[Record], faults: Faults) -> Iterator[str]:
+    with sandbox(Accounts([]), faults, lyrics=records) as url:
+        yield url
+
+
+@pytest.fixture
+def data(laptop: World, tmp_path: Path) -> Path:
+    """A copy of the small world, whose lyrics nobody has put there."""
+    shutil.copytree(laptop.data, tmp_path / "data")
+    shutil.rmtree(tmp_path / "data" / "landing" / "lyrics")
+    return tmp_path / "data"
+
+
+def command(data: Path, url: str, most: str = str(MOST)) -> Process:
+    return Process((*TUTTI, "pull-lyrics", "--most", most), data, {"TUTTI_LRCLIB_URL": url})
+
+
+def most_played(data: Path) -> list[str]:
+    """The recordings of the catalogue by plays, then by id."""
+    plays = Counter[str]()
+    for row in rows(data, "derived/plays"):
+        plays[row["recording_id"]] += row["plays"]
+    ids = (row["recording_id"] for row in rows(data, "content/recordings"))
+    return sorted(ids, key=lambda id: (-plays[id], id))
+
+
+def test_the_command_asks_for_what_is_played_most_and_makes_tables_of_it(data: Path, url: str, faults: Faults) -> None:
+    faults.script = [None, "broken", "unavailable", None, "empty"]
+    first = command(data, url).fine()
+    assert faults.happened.keys() == {"broken", "unavailable", "empty"}
+    faults.tell(0, KINDS)
+    ranked = most_played(data)
+    assert {row["recording_id"] for row in rows(data, "content/lyrics")} == set(ranked[:MOST])
+    assert "asked again in" in first.out and "content/lyrics_lines" in first.out
+    second = command(data, url).fine()
+    assert {row["recording_id"] for row in rows(data, "content/lyrics")} == set(ranked[: 2 * MOST])
+    assert faults.requests == MOST, second.out  # nothing twice
+    found = Counter(row["status"] for row in rows(data, "content/lyrics"))
+    assert found["instrumental"] > 0 and found["not found"] > 0
+
+
+def test_a_pull_that_fails_is_told_in_one_line_and_empties_no_table(laptop: World, tmp_path: Path, url: str) -> None:
+    shutil.copytree(laptop.data, tmp_path / "data")
+    before = versions(tmp_path / "data")
+    wrong = command(tmp_path / "data", f"{url}/elsewhere", "1")
+    elsewhere = command(tmp_path / "none", url)
+    number = command(tmp_path / "number", url, "many")
+    lines = {"check TUTTI_LRCLIB_URL": wrong, "there is no catalogue": elsewhere, "name a number": number}
+    for line, process in lines.items():
+        assert process.code == 1
+        (told,) = process.err.splitlines()
+        assert told.startswith("tutti: ") and line in told
+    assert versions(tmp_path / "data") == before
+    assert rows(tmp_path / "data", "content/lyrics")
+
+
+def test_lyrics_of_the_sandbox_come_with_words_times_and_neither(records: list[Record]) -> None:
+    """By its own face: about each third recording is not known, and songs have words."""
+    works = {work.title for work in catalogue.works() if work.lyrics}
+    words = [r for r in records if r["plainLyrics"]]
+    assert {r["trackName"] for r in words} == works
+    assert any(r["syncedLyrics"] for r in words) and not all(r["syncedLyrics"] for r in words)
+    assert all(r["instrumental"] != bool(r["plainLyrics"]) for r in records)
+    everything = len(performers.recordings(catalogue.works(), seed=7))
+    assert 0.6 < len(records) / everything < 0.73
+    assert records == lrclib.of_world(performers.recordings(catalogue.works(), seed=7))
+
+
+def test_what_has_an_answer_is_left_out_and_without_a_catalogue_there_is_nothing_to_ask(
+    laptop: World, tmp_path: Path
+) -> None:
+    lake, ranked = Lake(laptop.data / "lake"), most_played(laptop.data)
+    chosen = tracks(lake, ranked[:5], 10)
+    assert [track.recording_id for track in chosen] == ranked[5:15]
+    known = {row["recording_id"]: row for row in rows(laptop.data, "content/recordings")}
+    for track in chosen:
+        row = known[track.recording_id]
+        assert (track.title, track.artist_credit, track.length_ms) == tuple(
+            row[c] for c in ("title", "artist_credit", "length_ms")
+        )
+    with pytest.raises(TuttiError, match="no catalogue"):
+        tracks(Lake(tmp_path / "lake"), [], 10)
+
+
+def test_the_service_has_a_pool_of_one_and_patience_of_its_own() -> None:
+    assert ask.pool == NAME
+    assert ask.retry_policy and ask.retry_policy.max_retries >= 1
+    settings = yaml.safe_load((PROJECT / "orchestration" / "dagster.yaml").read_text())
+    assert settings["concurrency"]["pools"]["default_limit"] == 1
+
+
+def test_a_service_that_gives_no_answer_is_asked_again_later_and_a_wrong_address_is_not(
+    data: Path, url: str, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from resources.sources import web
+
+    monkeypatch.setenv("TUTTI_DATA", str(data))
+    monkeypatch.setattr(web, "LONGEST", -1.0)  # any wait is too long
+    monkeypatch.setattr(ask, "_retry_policy", dg.RetryPolicy(max_retries=1, delay=0))  # its own waits for minutes
+
+    def retries(address: str) -> int:
+        monkeypatch.setenv("TUTTI_LRCLIB_URL", address)
+        with dg.DagsterInstance.ephemeral() as instance:
+            job = build("laptop").resolve_job_def("pull_lyrics")
+            result = job.execute_in_process(
+                {"ops": {NAME: {"config": {"most": 1}}}}, instance=instance, raise_on_error=False
+            )
+        assert not result.success
+        return len([event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"])
+
+    faults.tell(1, ["busy"], seed=1)
+    try:
+        assert retries(url) == 1
+    finally:
+        faults.tell(0, KINDS)
+    assert retries(f"{url}/elsewhere") == 0

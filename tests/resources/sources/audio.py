@@ -1,0 +1,40 @@
+"""Audio files as small as can be, to put tags into."""
+
+import struct
+import wave
+from pathlib import Path
+
+
+def mp3(path: Path) -> Path:
+    """Ten silent frames of MPEG audio."""
+    path.write_bytes((b"\xff\xfb\x90\x64" + bytes(413)) * 10)
+    return path
+
+
+def flac(path: Path) -> Path:
+    """A stream of FLAC that has not begun."""
+    info = struct.pack(">HH", 4096, 4096) + bytes(6) + (44100 << 44 | 1 << 41 | 15 << 36).to_bytes(8) + bytes(16)
+    path.write_bytes(b"fLaC" + bytes([0x80]) + len(info).to_bytes(3) + info)
+    return path
+
+
+def wav(path: Path) -> Path:
+    """A tenth of a second of silence."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(bytes(1600))
+    return path
+
+
+def m4a(path: Path) -> Path:
+    """MP4 with one track of audio, in which there is none."""
+
+    def atom(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data) + 8) + name + data
+
+    handler = atom(b"hdlr", bytes(8) + b"soun" + bytes(12))
+    media = atom(b"mdia", handler + atom(b"mdhd", bytes(12) + struct.pack(">II", 1000, 1000) + bytes(4)))
+    path.write_bytes(atom(b"ftyp", b"M4A \0\0\0\0") + atom(b"moov", atom(b"trak", media)))
+    return path
