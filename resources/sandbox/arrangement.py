@@ -28,7 +28,7 @@ MAJOR, MINOR = (0, 4, 7), (0, 3, 7)
 # The chords of each mode by the degree of their root in semitones, and how gladly they are taken: the tonic before
 # the others, then what makes the mode (the minor seventh's chord, the dorian's major fourth).
 CHORDS = {
-    "major": {0: (MAJOR, .30), 5: (MAJOR, .12), 7: (MAJOR, .16), 9: (MINOR, 0), 2: (MINOR, -.05)},
+    "major": {0: (MAJOR, .25), 5: (MAJOR, .14), 7: (MAJOR, .16), 9: (MINOR, 0), 2: (MINOR, -.10)},
     "minor": {0: (MINOR, .35), 5: (MINOR, .10), 10: (MAJOR, .08), 7: (MINOR, .05), 3: (MAJOR, -.05), 8: (MAJOR, -.05)},
     "dorian": {0: (MINOR, .35), 10: (MAJOR, .14), 5: (MAJOR, .08), 7: (MINOR, .02)},
     "mixolydian": {0: (MAJOR, .35), 10: (MAJOR, .14), 5: (MAJOR, .08), 7: (MINOR, 0)},
@@ -41,6 +41,7 @@ HOME = 0.35  # how much more gladly the tonic is taken where a phrase begins or 
 CLASH = 0.6  # what a note outside of the chord takes from its fit, where one inside gives 1
 WITH_DRUMS = 0.75  # of the releases of dances
 FREE = {"", "air"}  # forms without drums
+MARCHES = {"march", "quick step"}
 SPREAD = 0.008  # seconds between the strings of a strum
 LOOSE = 0.004  # seconds, the standard deviation of when a hand falls
 
@@ -137,7 +138,7 @@ def _oom_pah(take: Take, start: Fraction, bass: int, strum: list[int], timbre: s
         strong = all_strong or k in ((0, 2) if beats == 4 else (0,))
         if strong:
             fifth = bass + (7 if bass < 41 else -5)
-            pitch, strength = (fifth, 0.65) if k else (bass, 0.8)
+            pitch, strength = (fifth, 0.55) if k else (bass, 0.85)
             yield Sound(take.seconds(at), _lasts(take, take.beat) * 0.9, pitch, "bass", strength)
         if all_strong or not strong:
             for n, pitch in enumerate(strum):
@@ -147,18 +148,19 @@ def _oom_pah(take: Take, start: Fraction, bass: int, strum: list[int], timbre: s
 def _drums(take: Take) -> Iterator[Sound]:
     """The bar's first beat is a kick, its weak beats a snare, and a hi-hat divides the beats."""
     beats = int(take.bar / take.beat)
-    parts = 3 if take.beat.numerator == 3 else 2
-    march = take.recording.work.form in ("march", "quick step")
+    compound = take.beat.numerator == 3
+    march = take.recording.work.form in MARCHES
+    if march:  # the snare rolls into the beat
+        between, drum, softly = (Fraction(2, 3) if compound else Fraction(1, 2),), "snare", 0.25
+    else:
+        between, drum, softly = (Fraction(1, 3), Fraction(2, 3)) if compound else (Fraction(1, 2),), "hat", 0.28
     for n in range(take.bars):
-        start = take.upbeat + n * take.bar
         for k in range(beats):
-            at = start + k * take.beat
-            strong = k in ((0, 2) if beats == 4 else (0,))
-            drum, strength = ("kick", 0.95 if k == 0 else 0.8) if strong else ("snare", 0.7 if beats % 3 else 0.5)
-            yield Sound(take.seconds(at), 0.3, 0, drum, strength)
-            for part in range(parts):
-                if part or not march:
-                    within = take.seconds(at + take.beat * Fraction(part, parts))
-                    yield Sound(
-                        within, 0.1, 0, "snare" if march else "hat", 0.22 if march else 0.4 if part == 0 else 0.28
-                    )
+            at = take.upbeat + n * take.bar + k * take.beat
+            if k in ((0, 2) if beats == 4 else (0,)):
+                yield Sound(take.seconds(at), 0.3, 0, "kick", 0.8 if k else 0.95)
+            else:
+                yield Sound(take.seconds(at), 0.3, 0, "snare", 0.5 if beats % 3 == 0 else 0.7)
+            yield Sound(take.seconds(at), 0.1, 0, "hat", 0.4)
+            for share in between:
+                yield Sound(take.seconds(at + take.beat * share), 0.1, 0, drum, softly)

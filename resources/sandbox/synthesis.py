@@ -53,8 +53,8 @@ def _plucked(at: float, brightness: float, partials: int = 24) -> tuple[float, .
 # fmt: off
 TIMBRES = {
     "fiddle": Timbre(tuple(f / n for n, f in enumerate((.8, 1, 1.1, .9, 1.2, .8, .7, .9, .6, .5, .45, .4, .3, .3), 1)),
-                     .035, .06, vibrato=14, breath=.015, pan=-.15),
-    "flute": Timbre((1, .38, .16, .06, .03), .045, .07, vibrato=6, rate=4.8, breath=.05, gain=1.25, pan=-.1),
+                     .035, .06, vibrato=14, breath=.006, pan=-.15),
+    "flute": Timbre((1, .38, .16, .06, .03), .045, .07, vibrato=6, rate=4.8, breath=.02, gain=1.25, pan=-.1),
     "accordion": Timbre((1, .7, .75, .45, .5, .3, .3, .2, .2, .15, .12, .1, .1, .08), .02, .04, detuned=9, pan=.1),
     "banjo": Timbre(_plucked(.08, 1.0), .002, .08, decay=1.0, damping=.10, knock=.25, gain=1.6, pan=-.1),
     "harp": Timbre(_plucked(.42, 1.7), .003, .25, decay=3.0, damping=.12, gain=1.3, pan=-.1),
@@ -179,7 +179,9 @@ def drum(name: str) -> Floats:
             samples = np.sin(2 * np.pi * np.cumsum(hertz) / RATE) * np.exp(-time / 0.09)
             samples += noise * np.exp(-time / 0.003)
         case "snare":
-            samples = noise * np.exp(-time / 0.07) + 0.4 * np.sin(2 * np.pi * 185 * time) * np.exp(-time / 0.04)
+            hertz = 160 + 90 * np.exp(-time / 0.02)  # of no pitch, so that it is of every key
+            samples = noise * np.exp(-time / 0.07)
+            samples += 0.4 * np.sin(2 * np.pi * np.cumsum(hertz) / RATE) * np.exp(-time / 0.03)
         case _:  # metal: noise without its lower part
             samples = np.diff(noise, n=2, prepend=np.zeros(2, dtype=np.float32)) * np.exp(-time / 0.025) * 0.6
     stroke: Floats = (samples * np.minimum(1, (time[-1] - time) / 0.02)).astype(np.float32)

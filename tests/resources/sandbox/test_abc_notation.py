@@ -1,5 +1,6 @@
 """The tunes as the sandbox reads them, held against the rules of ABC and against music21's own reading."""
 
+from difflib import SequenceMatcher
 from fractions import Fraction as F
 
 import pytest
@@ -112,27 +113,26 @@ def test_any_text_is_read_without_error_and_in_bounds(text: str) -> None:
 
 @pytest.fixture(scope="module")
 def sample() -> list[Work]:
-    """One tune in some three hundred, from every collection in ABC."""
+    """One tune in some three hundred, from every collection in ABC; in the last book of Aird's two voices alternate."""
     tunes = [work for work in works() if work.tune is not None and work.file != "airdsAirs/book6.abc"]
     return tunes[7::290]
 
 
 def test_music21_reads_the_same_notes(sample: list[Work]) -> None:
-    from music21 import converter
+    """All but a few: where the two differ it passes over broken rhythm beside a slur or an ornament."""
+    from music21 import converter, harmony
 
     agreed = total = 0
     for work in sample:
-        # as of 2.1 an accidental holds until the bar ends; for older files music21 lets it hold for one note
-        text = f"%abc-2.1\nX:1\n{catalogue.abc(work)}"
+        # before 2.1 music21 lets an accidental hold for one note, where musicians hold it until the bar ends
+        score = converter.parse(f"%abc-2.1\nX:1\n{catalogue.abc(work)}", format="abc")
         theirs = [
-            (chord.pitches, F(chord.duration.quarterLength) / 4)
-            for chord in converter.parse(text, format="abc").flatten().notes
-            if not chord.duration.isGrace
+            (pitch.midi, F(chord.duration.quarterLength) / 4)
+            for chord in score.stripTies().flatten().notes
+            if not chord.duration.isGrace and not isinstance(chord, harmony.ChordSymbol)
+            for pitch in chord.pitches
         ]
         ours = [(note.pitch, note.duration) for bar in abc_notation.read(catalogue.abc(work)) for note in bar.notes]
         total += max(len(ours), len(theirs))
-        agreed += sum(
-            pitches[0].midi == pitch and length == duration
-            for (pitches, length), (pitch, duration) in zip(theirs, ours, strict=False)
-        )
-    assert len(sample) >= 12 and agreed / total > 0.97
+        agreed += sum(match.size for match in SequenceMatcher(None, theirs, ours, False).get_matching_blocks())
+    assert len(sample) >= 12 and agreed / total > 0.98
