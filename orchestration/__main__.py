@@ -24,13 +24,13 @@ DEMO_DAYS = 14
 def demo() -> None:
     """The sandbox writes two weeks of the outside world, and everything is materialized from it afresh."""
     from orchestration.runner import Runner
-    from resources.sandbox import world
+    from resources.sandbox import audio, world
 
     data, began = data_folder(), time.monotonic()
     if data.name != "demo":
         raise TuttiError(f"the demo would overwrite {data}: run it with `make demo`, or with a TUTTI_DATA named demo")
     runner = Runner()
-    for folder in ("lake", "landing"):
+    for folder in ("lake", "landing", "music"):
         shutil.rmtree(data / folder, ignore_errors=True)
     print("The sandbox writes two weeks of listening to public-domain tunes ...", flush=True)
     told = world.write(data / "landing", first_day=DEMO_FIRST_DAY, days=DEMO_DAYS)
@@ -38,6 +38,8 @@ def demo() -> None:
         f"  {told.works:,} works, {told.recordings:,} recordings, {told.listens:,} listens, {told.posts:,} posts",
         flush=True,
     )
+    heard = audio.write(data / "music")
+    print(f"  {heard.clips} recordings rendered, {heard.seconds / 60:.0f} minutes of sound", flush=True)
     runner.run("content")
     runner.take({})
     print(f"\n{runner.progress.table()}\n\nAll of it took {time.monotonic() - began:.0f} s. Where to look next:")

@@ -124,6 +124,21 @@ def works() -> list[Work]:
     return list(found.values())
 
 
+def abc(work: Work) -> str:
+    """The tune in ABC notation, from the line after its number on. Raises `KeyError` for a work that is a score."""
+    return _tunes_of(work.file)[work.tune]
+
+
+def musicxml(work: Work) -> ElementTree.Element:
+    """The root of a work's score. Raises `ValueError` if it is not safe to read."""
+    return _parse(_corpus() / work.file)
+
+
+@functools.lru_cache(maxsize=128)  # the largest has 300 tunes; Ryan's have one each
+def _tunes_of(file: str) -> dict[int | None, str]:
+    return dict(_blocks(_corpus() / file))
+
+
 @functools.cache
 def _version() -> str:
     return importlib.metadata.version("music21")
@@ -167,20 +182,14 @@ def _work(
 
 def _tunes(path: Path, file: str, collection: Collection) -> Iterator[Work]:
     """The tunes of an ABC file; a header runs from `X:` to the first `K:` (ABC standard 2.1, section 3)."""
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")  # the ABC of the 1990s
-    for block in re.split(r"^X:", "\n".join(text.splitlines()), flags=re.MULTILINE)[1:]:
-        number, *lines = block.split("\n")
+    for tune, block in _blocks(path):
+        lines = block.split("\n")
         header: dict[str, str] = {}
         for field, value in (line.split(":", 1) for line in lines if re.match(r"[A-Z]:", line)):
             value = re.sub(r"(?<!\\)%.*", "", value).strip()
             header.setdefault(field, value)  # of several titles the first is the name
             if field == "K":
                 break
-        tune = int(number.split("%")[0])
         title = _title(header.get("T", ""))
         key = re.match(r"([A-G][#b]?)\s*([A-Za-z]{0,3})", header.get("K", ""))
         tempo = re.match(r"(\d+/\d+)\s*=\s*(\d+)", header.get("Q", ""))  # a bare number names no beat: unknown
@@ -198,6 +207,18 @@ def _tunes(path: Path, file: str, collection: Collection) -> Iterator[Work]:
             tempo_beat=tempo[1] if tempo else None,
             lyrics=None,
         )
+
+
+def _blocks(path: Path) -> Iterator[tuple[int, str]]:
+    """The tunes of an ABC file by number, each from the line after its number on."""
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")  # the ABC of the 1990s
+    for block in re.split(r"^X:", "\n".join(text.splitlines()), flags=re.MULTILINE)[1:]:
+        number, _, tune = block.partition("\n")
+        yield int(number.split("%")[0]), tune
 
 
 def _title(raw: str) -> str:
