@@ -34,11 +34,22 @@ def parse(told: Mapping[str, Any]) -> Lyrics:
     """
     mbid = told.get("recording_mbid")
     return Lyrics(
-        lyrics_id=int(told["id"]),
+        lyrics_id=_id(told["id"]),
         recording_id=str(UUID(mbid)) if mbid else None,
-        title=str(told["trackName"]),
-        artist_credit=str(told["artistName"]),
-        language=told.get("language"),
+        title=_text(told["trackName"]),
+        artist_credit=_text(told["artistName"]),
+        language=_text(told["language"]) if told.get("language") else None,
         instrumental=bool(told.get("instrumental")),
-        text=told.get("plainLyrics"),
+        text=_text(told["plainLyrics"]) if told.get("plainLyrics") is not None else None,
     )
+
+
+def _id(value: int) -> int:
+    if not 0 <= value < 1 << 63:
+        raise ValueError("an id that is none")
+    return int(value)
+
+
+def _text(value: str) -> str:
+    value.encode()  # half a character fits no table
+    return value

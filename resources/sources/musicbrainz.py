@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from resources.sources.json_records import parsed
+from resources.sources.listen import LONGEST_PLAY_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +44,21 @@ def parse(told: Mapping[str, Any]) -> Recording:
         artist_credit=_text("".join(c["name"] + (c.get("joinphrase") or "") for c in credit)),
         artist_ids=[str(UUID(c["artist"]["id"])) for c in credit],
         release_id=str(UUID(releases[0]["id"])) if releases else None,
-        length_ms=int(told["length"]) if told.get("length") is not None else None,
-        isrcs=[str(i) for i in told.get("isrcs") or []],
-        first_release_date=told.get("first-release-date") or None,
-        provenance=told.get("annotation") or "MusicBrainz",
+        length_ms=_length(told["length"]) if told.get("length") is not None else None,
+        isrcs=[_text(i) for i in told.get("isrcs") or []],
+        first_release_date=_text(told["first-release-date"]) if told.get("first-release-date") else None,
+        provenance=_text(told.get("annotation") or "MusicBrainz"),
     )
 
 
 def _text(value: str) -> str:
     if not value.strip():
         raise ValueError("empty name")
+    value.encode()  # half a character fits no table
     return value
+
+
+def _length(ms: float) -> int:
+    if not 0 <= ms <= LONGEST_PLAY_MS:
+        raise ValueError("a length that is none")
+    return int(ms)
