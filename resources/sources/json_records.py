@@ -48,6 +48,7 @@ TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*+"?|[{}]')  # no string of JSON holds a n
 CLOSED = re.compile(r"\s*(?:[,\]{]|\Z)")
 START = re.compile(r'(?<=[\s,\[\]}])\{\s*"')
 BLANK = " \t\r\n\ufeff"
+BLANK_LINES = re.compile(r"[ \t\r\n\ufeff]*\n")
 
 
 Plausible = Callable[[dict[str, Any]], bool]
@@ -148,6 +149,10 @@ def _decode(text: str, at: int, clean: bool) -> tuple[dict[str, Any] | None, int
 def _lines(window: _Window) -> Iterator[Record]:
     number = 0
     while window.fill() or window.at < len(window.text):
+        if blank := BLANK_LINES.match(window.text, window.at):  # millions of them cost nothing
+            number += blank[0].count("\n")
+            window.at = blank.end()
+            continue
         number += 1
         end = window.text.find("\n", window.at)
         whole, end = end >= 0, end if end >= 0 else len(window.text)

@@ -1,4 +1,4 @@
-"""What a piece of work costs this process and all its children: CPU seconds, wall seconds and memory."""
+"""What a piece of work costs a process and all its children: CPU seconds, wall seconds and memory."""
 
 import threading
 import time
@@ -21,35 +21,38 @@ class Cost:
 
 
 @contextmanager
-def metered() -> Iterator[Cost]:
-    """Measure what runs inside."""
+def metered(pid: int | None = None) -> Iterator[Cost]:
+    """Measure what runs inside, in this process or in another."""
     cost, done = Cost(), threading.Event()
 
     def watch() -> None:
         while not done.wait(EVERY):
-            cost.memory = max(cost.memory, _memory())
+            cost.memory = max(cost.memory, _memory(pid))
 
     watcher = threading.Thread(target=watch, daemon=True)
-    cpu, wall = _cpu(), time.monotonic()
-    cost.memory = _memory()
+    cpu, wall = _cpu(pid), time.monotonic()
+    cost.memory = _memory(pid)
     watcher.start()
     try:
         yield cost
     finally:
-        cost.cpu, cost.wall = _cpu() - cpu, time.monotonic() - wall
+        cost.cpu, cost.wall = _cpu(pid) - cpu, time.monotonic() - wall
         done.set()
         watcher.join()
 
 
-def _processes() -> list[psutil.Process]:
-    own = psutil.Process()
-    return [own, *own.children(recursive=True)]
+def _processes(pid: int | None) -> list[psutil.Process]:
+    try:
+        first = psutil.Process(pid)
+        return [first, *first.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
-def _cpu() -> float:
+def _cpu(pid: int | None) -> float:
     """CPU seconds so far, also of children that have ended."""
     total = 0.0
-    for process in _processes():
+    for process in _processes(pid):
         try:
             times = process.cpu_times()
         except psutil.NoSuchProcess:
@@ -58,9 +61,9 @@ def _cpu() -> float:
     return total
 
 
-def _memory() -> int:
+def _memory(pid: int | None) -> int:
     total = 0
-    for process in _processes():
+    for process in _processes(pid):
         try:
             total += process.memory_info().rss
         except psutil.NoSuchProcess:

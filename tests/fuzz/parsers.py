@@ -1,0 +1,84 @@
+"""Whatever reads files from outside, each a line of `PARSERS`."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from assets.content.lyrics import LYRICS
+from assets.content.recordings import RECORDINGS
+from assets.landed.kinds import KINDS
+from assets.landed.ledger import tables
+from resources.intake import submission
+from resources.sources import exports, lrclib, musicbrainz
+from resources.sources.exports import NoExport
+from resources.sources.listen import Listen, Malformed, Read
+from tests.fuzz import samples
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LISTENER = "ann"
+
+
+class Parser(NamedTuple):
+    """Sound files, what becomes of each record of a file (None for one that is told of as broken), and how a file is
+    refused."""
+
+    samples: Mapping[str, bytes]
+    read: Callable[[Path], Iterator[object]]
+    refuses: type[Exception] | tuple[type[Exception], ...] = ()
+
+
+def imported(path: Path) -> Iterator[object]:
+    """The records of an export, each of which must fit the tables of an import."""
+    told: dict[str, Any] = {}
+    days = {kind.table: set[date]() for kind in KINDS}
+    found: list[object] = []
+
+    def noted(reads: Iterable[Read]) -> Iterator[Read]:
+        for each in reads:
+            assert sum(told is not None for told in (each.found, each.reason, each.passed_over)) == 1, each
+            assert each.reason is None or "\n" not in each.reason, each.reason
+            found.append(each.found if each.reason is None else None)
+            yield each
+
+    reads = noted(exports.read(path, LISTENER, NOW))
+    for part in tables([("id", reads)], NOW, told, days):
+        for table in part:
+            table.validate(full=True)
+    counted = {key: n for key, n in told["id"].items() if key not in ("first_day", "last_day")}
+    assert sum(counted.values()) == len(found), f"{counted} of {len(found)} records"
+    yield from found
+
+
+def catalogued(read: Callable[[Path], Iterator[Any]], schema: pa.Schema, path: Path) -> Iterator[object]:
+    """The records of a file of the catalogue, each of which must fit its table."""
+    for each in read(path):
+        if isinstance(each, tuple):
+            yield None
+        else:
+            pa.Table.from_pylist([asdict(each)], schema).validate(full=True)
+            yield each
+
+
+def submitted(path: Path) -> Iterator[object]:
+    """What a scrobbler sends; what is accepted is read as listens when it is imported."""
+    told = submission.read(path.read_bytes(), NOW)
+    path.write_bytes(told.lines(LISTENER))
+    if told.listen_type is not submission.ListenType.PLAYING_NOW:
+        for each in exports.read(path, None, NOW):
+            assert isinstance(each.found, Listen), each
+            yield each.found
+
+
+PARSERS: Mapping[str, Parser] = {
+    "exports": Parser({**samples.EXPORTS, **samples.MORE}, imported, NoExport),
+    "recordings": Parser(
+        {"recordings": samples.lines(samples.RECORDINGS)}, partial(catalogued, musicbrainz.recordings, RECORDINGS)
+    ),
+    "lyrics": Parser({"lyrics": samples.lines(samples.LYRICS)}, partial(catalogued, lrclib.lyrics, LYRICS)),
+    "intake": Parser(samples.SUBMISSIONS, submitted, Malformed),
+}

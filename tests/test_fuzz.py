@@ -1,0 +1,26 @@
+"""Damaged files against whatever reads files from outside: a few hundred; `python -m tests.fuzz` does as many as asked."""
+
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.damage import bombs
+from tests.fuzz.fuzz import cases, wrong
+from tests.fuzz.parsers import PARSERS
+
+CASES = 300  # of a parser
+SLOW = {"bz2 of newlines", "zip of 20,000 files"}  # which `python -m tests.fuzz` has
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+def test_damaged_files_are_told_of_record_by_record_and_cost_no_sound_one(parser: str, tmp_path: Path) -> None:
+    damaged = islice(cases(seed=7, only=frozenset([parser])), len(bombs()), len(bombs()) + CASES)
+    faults = {case.says: fault for case in damaged if (fault := wrong(case, tmp_path / "file"))}
+    assert faults == {}
+
+
+def test_small_files_that_are_much_to_read_end_soon_and_within_memory(tmp_path: Path) -> None:
+    told = [case for case in islice(cases(seed=7), len(bombs()) * len(PARSERS)) if case.says not in SLOW]
+    faults = {(case.parser, case.says): fault for case in told if (fault := wrong(case, tmp_path / "file"))}
+    assert faults == {}
