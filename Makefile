@@ -9,11 +9,12 @@ VENV := .venv
 # As they were typed: make would take a dollar sign for a variable of its own.
 override export LISTENER := $(value LISTENER)
 override FILES := $(value FILES)
+override export MUSIC := $(value MUSIC)
 override export SELECT := $(value SELECT)
 RUN := $(if $(DATA),TUTTI_DATA=$(DATA) )$(VENV)/bin/python -m orchestration
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo import pull intake stream sandbox chart backfill upkeep export erase load ui test lint install-dask install-spark clean bench storm
+.PHONY: help demo import pull analyse intake stream sandbox chart backfill upkeep export erase load ui test lint install-dask install-spark clean bench storm
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -26,6 +27,9 @@ import: $(VENV)/base  ## your own history: make import LISTENER=ada FILES="my_sp
 
 pull: $(VENV)/base  ## from a service: make pull SOURCE=listenbrainz LISTENER=rob FROM=2024-01-01 TO=2024-01-31
 	@$(RUN) pull --source "$(SOURCE)" --user "$$LISTENER" --from "$(FROM)" --to "$(TO)"
+
+analyse: $(VENV)/base  ## your audio files: make analyse MUSIC=/home/ada/Music
+	@$(RUN) analyse --music "$$MUSIC"
 
 sandbox: $(VENV)/base  ## ListenBrainz and Last.fm as the sandbox has them, on http://127.0.0.1:8760 (RATE=0.2 of faults)
 	@$(RUN) sandbox --port "$(or $(SANDBOX_PORT),8760)" --rate "$(or $(RATE),0)"

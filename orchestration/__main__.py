@@ -80,6 +80,15 @@ def pull(source: str, user: str, first: str, last: str, again: bool) -> None:
     print(f"\n{runner.progress.table()}" if runner.take({}) else "No new listens: what is made of them stays as it is.")
 
 
+def analyse(folder: str) -> None:
+    """The audio files of a folder are listened to: tags, covers, tempo, key, loudness and more become tables."""
+    if folder:
+        os.environ["TUTTI_MUSIC"] = folder
+    from orchestration.music import analyse
+
+    analyse(folder)
+
+
 def sandbox(port: int, rate: float, kinds: list[str], seed: int) -> None:
     """The sandbox's services over HTTP, as ListenBrainz and Last.fm are, until stopped; they misbehave if told to."""
     from resources.sandbox import world
@@ -233,6 +242,8 @@ def main() -> int:
     theirs.add_argument("--from", dest="first", default="", help="first day, as 2024-01-01")
     theirs.add_argument("--to", dest="last", default="", help="last day")
     theirs.add_argument("--again", action="store_true", help="ask for days that were pulled before, too")
+    music = commands.add_parser("analyse", help=analyse.__doc__)
+    music.add_argument("--music", default="", help="the folder; TUTTI_MUSIC if none is named")
     services = commands.add_parser("sandbox", help=sandbox.__doc__)
     services.add_argument("--port", type=int, default=8760)
     services.add_argument("--rate", type=float, default=0.0, help="of requests that go wrong")
@@ -269,6 +280,8 @@ def main() -> int:
                     import_files(told.listener, told.files)
                 case "pull":
                     pull(told.source, told.user, told.first, told.last, told.again)
+                case "analyse":
+                    analyse(told.music)
                 case "sandbox":
                     sandbox(told.port, told.rate, told.faults, told.seed)
                 case "chart":
