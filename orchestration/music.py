@@ -53,7 +53,8 @@ def analyse(folder: str) -> None:
         name = "MUSIC" if folder else "TUTTI_MUSIC"
         raise TuttiError(f"there is no folder {music_folder()}: name that of your music ({name}=/home/ada/Music)")
     runner = Runner()
-    runner.run("analyse_music")
+    again = {"content__audio_analyses": {"config": {"again": True}}}  # a decoder may have been installed since
+    runner.run("analyse_music", config=again)
     print("\n".join(["", *summary(Lake(data_folder() / "lake"))]))
 
 

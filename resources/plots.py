@@ -11,8 +11,9 @@ from typing import Any
 
 import dagster as dg
 
-WIDTH, HEIGHT, TOP, BOTTOM = 300, 120, 18, 14  # pixels: of one plot, and above and below what is drawn in it
-COLUMNS = 3  # plots beside one another
+WIDTH, HEIGHT, TOP, BOTTOM = 284, 120, 18, 14  # pixels: of one plot, and above and below what is drawn in it
+COLUMNS, GAP = 3, 24  # plots beside one another, and pixels between them: the UI shows 950 as they are
+WIDE = WIDTH * COLUMNS + GAP * (COLUMNS - 1)
 BINS = 40
 INK, PAPER, FAINT = "#3c39ee", "#ffffff", "#6b7280"
 LONGEST = 44  # characters of a title
@@ -27,16 +28,16 @@ def histograms(columns: Mapping[str, Iterable[float]]) -> dg.MetadataValue:
         if not (found := [v for v in values if isfinite(v)]):
             continue
         counts, edges = np.histogram(found, BINS)
-        ends = f"{edges[0]:,.4g}", f"{edges[-1]:,.4g}"
+        ends = f"{edges[0]:,.3g}", f"{edges[-1]:,.3g}"
         plots.append((f"{name}: {len(found):,}", _bars(counts.tolist()) + _ends(*ends)))
     return _picture("distributions", plots)
 
 
 def bars(name: str, counts: Mapping[str, int]) -> dg.MetadataValue:
     """How often each of a few things is there, in their order."""
-    slot = WIDTH * COLUMNS / max(1, len(counts))
+    slot = WIDE / max(1, len(counts))
     names = (_text((n + 0.5) * slot, HEIGHT - 3, of, "middle") for n, of in enumerate(counts))
-    return _picture(name, [(name, _bars(list(counts.values()), WIDTH * COLUMNS) + "".join(names))], columns=1)
+    return _picture(name, [(name, _bars(list(counts.values()), WIDE) + "".join(names))], columns=1)
 
 
 def waveforms(files: Mapping[str, Sequence[float]]) -> dg.MetadataValue:
@@ -74,7 +75,7 @@ def listed(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> dg.MetadataVal
 
 def _picture(name: str, plots: Sequence[tuple[str, str]], columns: int = COLUMNS) -> dg.MetadataValue:
     """Plots with their titles, in rows."""
-    wide, gap = WIDTH * (COLUMNS // columns), 12
+    wide, gap = WIDTH if columns == COLUMNS else WIDE, GAP
     across, down = min(columns, max(1, len(plots))), -(-len(plots) // columns)
     width, height = across * (wide + gap) + gap, down * (HEIGHT + gap) + gap
     drawn = ""
