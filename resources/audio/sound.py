@@ -5,6 +5,7 @@ AAC, ALAC, WMA and such, goes through the program ffmpeg where that is installed
 """
 
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -119,8 +120,8 @@ def _head(path: Path) -> bytes:
 
 def _opened(path: Path, head: bytes) -> soundfile.SoundFile:
     try:
-        with path.open("rb") as file:  # by descriptor, so that no name can mislead
-            return soundfile.SoundFile(file.fileno(), closefd=False)
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # so that no name can mislead
+        return soundfile.SoundFile(descriptor, closefd=True)
     except soundfile.LibsndfileError as error:
         raise Undecodable(f"not audio that can be decoded: {_said(error)}{_looks(head)}") from error
     except OSError as error:
