@@ -4,6 +4,7 @@ Pictures are SVG written here: the few shapes that they have cost kilobytes and 
 """
 
 import base64
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from math import isfinite
@@ -21,15 +22,15 @@ LONGEST = 44  # characters of a title
 
 def histograms(columns: Mapping[str, Iterable[float]]) -> dg.MetadataValue:
     """How often values lie where, a plot for each column that has any."""
-    import numpy as np
-
     plots = []
     for name, values in columns.items():
         if not (found := [v for v in values if isfinite(v)]):
             continue
-        counts, edges = np.histogram(found, BINS)
-        ends = f"{edges[0]:,.3g}", f"{edges[-1]:,.3g}"
-        plots.append((f"{name}: {len(found):,}", _bars(counts.tolist()) + _ends(*ends)))
+        low, high = min(found), max(found)
+        span = (high - low) or 1
+        counts = Counter(min(int((v - low) / span * BINS), BINS - 1) for v in found)
+        drawn = _bars([counts[n] for n in range(BINS)]) + _text(0, HEIGHT - 3, f"{low:,.3g}")
+        plots.append((f"{name}: {len(found):,}", drawn + _text(WIDTH, HEIGHT - 3, f"{high:,.3g}", "end")))
     return _picture("distributions", plots)
 
 
@@ -98,10 +99,6 @@ def _bars(counts: Sequence[int], width: float = WIDTH) -> str:
 
 def _bar(x: float, y: float, width: float, height: float, colour: str) -> str:
     return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{escape(colour)}"/>'
-
-
-def _ends(first: str, last: str) -> str:
-    return _text(0, HEIGHT - 3, first) + _text(WIDTH, HEIGHT - 3, last, "end")
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", ink: str = FAINT) -> str:

@@ -6,6 +6,7 @@ Whatever a tag holds is somebody's input: texts and lists are cut, ids are taken
 
 import base64
 import math
+import os
 import re
 import struct
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 from resources.audio.undecodable import Undecodable
 
 MOST_TEXT = 1_000  # characters of a value
+MOST_SAID = 200  # of what is wrong with one
 MOST_VALUES = 50  # of one tag
 CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 UUID = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f])")
@@ -119,17 +121,27 @@ class Tags:
 
 def tags(path: Path) -> Tags | None:
     """Read a file's header and tags; None where its format is not known. Undecodable if they are broken."""
+    try:
+        file = _opened(path)
+        return None if file is None else _told(file)
+    except Exception as error:  # of untrusted bytes: mutagen's own errors, and whatever its parsers stumble over
+        if isinstance(error, OSError) and error.strerror:
+            raise Undecodable(f"cannot be read: {error.strerror}") from error
+        said = " ".join(str(error).split())[:MOST_SAID]
+        raise Undecodable(f"its tags are broken: {said or type(error).__name__}") from error
+
+
+def _opened(path: Path) -> Any:
+    """The file as mutagen has it; where its name misleads, by its content alone."""
     import mutagen
 
     try:
-        file = mutagen.File(path)
-        return None if file is None else _told(file)
-    except Exception as error:  # of untrusted bytes: mutagen's own errors, and whatever its parsers stumble over
-        cause = error.__cause__ or error.__context__
-        if isinstance(cause, OSError) and cause.strerror:
-            raise Undecodable(f"cannot be read: {cause.strerror}") from error
-        said = " ".join(str(error).split())[:200]
-        raise Undecodable(f"its tags are broken: {said or type(error).__name__}") from error
+        return mutagen.File(path)
+    except mutagen.MutagenError:
+        with open(os.open(path, os.O_RDONLY), "rb") as nameless:
+            if (file := mutagen.File(nameless)) is not None:
+                return file
+        raise
 
 
 def _told(file: Any) -> Tags:

@@ -134,9 +134,7 @@ signal.pause()
 def test_children_end_with_a_parent_that_is_killed() -> None:
     root = Path(__file__).parents[2]
     environ = os.environ | {"PYTHONPATH": str(root)}
-    parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT], cwd=root, env=environ, stdout=subprocess.PIPE, text=True
-    )
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], cwd=root, env=environ, stdout=subprocess.PIPE, text=True)
     assert parent.stdout
     child = int(parent.stdout.readline())
     os.kill(child, 0)  # it is there
