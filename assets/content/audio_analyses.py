@@ -56,7 +56,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "tempo_confidence": (0, 1),
     "loudness_lufs": (-71, 30),  # its gate lies at -70; files of floats may be louder than full scale
     "loudness_range_lu": (0, 150),
-    "danceability": (0, 10),
+    "danceability": (0, 1_000),  # music has up to three, a tone that never changes any
     "energy": (0, 1),
     "onset_rate": (0, 1_000),
 }
