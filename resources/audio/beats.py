@@ -5,13 +5,25 @@ that meets the onsets best is found by dynamic programming (Whiteley, Cemgil & G
 "An Efficient State-Space Model for Joint Tempo and Meter Tracking", ISMIR 2015).
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
+from scipy.fft import irfft, next_fast_len, rfft
+from scipy.ndimage import maximum_filter1d
 
 SLOWEST, FASTEST = 55.0, 215.0  # beats per minute
 STEADINESS = 100.0  # of the tempo: a change by 1 % is exp(-1) times as likely as none
 ON_BEAT = 16  # the first of so many parts of a beat is where onsets belong
+FEWEST = 3  # beats that make a tempo
+AROUND_S, QUIET = 4.0, 0.2
+# Other levels of the metre that may be the beat; of all, the one that recurs most clearly and is not unusual.
+LEVELS = (1 / 3, 1 / 2, 2, 3)
+LEVEL_WIDTH = 1.15
+SLOWEST_LEVEL, FASTEST_LEVEL = 40.0, 240.0
+USUAL, USUAL_OCTAVES = 115.0, 0.9  # how fast music is, as a log-normal distribution
+FIT = 0.05  # what a nat a second of the better fit is worth
+CLEAR = 0.08  # noise and drones recur less than this
 
 
 class Rhythm(NamedTuple):
@@ -22,33 +34,67 @@ class Rhythm(NamedTuple):
     beats: list[float]
 
 
-def rhythm(flux: np.ndarray, rate: float, duration: float) -> Rhythm:
+def rhythm(flux: np.ndarray, rate: float) -> Rhythm:
     """The rhythm of a curve of onsets, `rate` values a second."""
-    frames = track(activation(flux, rate), rate)
-    beats = frames / rate
-    if len(beats) < 3:
+    curve = activation(flux, rate)
+    frames, fit = track(curve, rate, SLOWEST, FASTEST)
+    if len(frames) < FEWEST:
         return Rhythm(None, 0.0, [])
-    return Rhythm(tempo(beats), 1.0, [float(b) for b in beats if b < duration])
+    pulse = autocorrelation(curve, int(2 * 60 * rate / SLOWEST_LEVEL))
+    found = tempo(frames, rate)
+    runs = {found: (frames, fit)}
+    for level in LEVELS:
+        if SLOWEST_LEVEL <= found * level <= FASTEST_LEVEL:
+            other, fit = track(curve, rate, found * level / LEVEL_WIDTH, found * level * LEVEL_WIDTH)
+            if len(other) >= FEWEST:
+                runs[tempo(other, rate)] = other, fit
+    clarity = {bpm: _near(pulse, 60 * rate / bpm) for bpm in runs}
+    seconds = len(flux) / rate
+
+    def liking(bpm: float) -> float:
+        usual = -0.5 * (math.log2(bpm / USUAL) / USUAL_OCTAVES) ** 2
+        return math.log(max(clarity[bpm], 0.01)) + usual + FIT * runs[bpm][1] / seconds
+
+    bpm = max(runs, key=liking)
+    if clarity[bpm] < CLEAR:
+        return Rhythm(None, 0.0, [])
+    return Rhythm(bpm, clarity[bpm], (runs[bpm][0] / rate).tolist())
 
 
 def activation(flux: np.ndarray, rate: float) -> np.ndarray:
-    """The curve on a scale of 0 to 1."""
-    top = np.quantile(flux, 0.99) if len(flux) else 0
-    return np.clip(flux / (top or 1), 0, 1)
+    """Onsets on a scale of 0 to 1, each beside the strongest of the seconds around it, lest quiet parts be lost."""
+    strongest = maximum_filter1d(flux, int(AROUND_S * rate), mode="nearest") if len(flux) else flux
+    least = QUIET * float(flux.max(initial=0)) or 1
+    return np.clip(flux / np.maximum(strongest, least), 0, 1)
 
 
-def tempo(beats: np.ndarray) -> float:
+def tempo(frames: np.ndarray, rate: float) -> float:
     """Beats per minute of the straight line that fits the beats best."""
-    number = np.arange(len(beats))
-    return float(60 / np.polyfit(number, beats, 1)[0])
+    return float(60 * rate / np.polyfit(np.arange(len(frames)), frames, 1)[0])
 
 
-def track(activation: np.ndarray, rate: float, prior: np.ndarray | None = None) -> np.ndarray:
+def autocorrelation(curve: np.ndarray, longest: int) -> np.ndarray:
+    """How like a curve is to itself so many frames later, from 1 at none."""
+    curve = curve - curve.mean()
+    size = next_fast_len(len(curve) + longest, real=True)
+    transformed = rfft(curve, size)
+    products = irfft(transformed * transformed.conj(), size)[: min(longest, len(curve))]
+    shared = np.maximum(1 - np.arange(len(products)) / len(curve), 0.3)  # a short file has few long lags
+    return products / (float(products[0]) or 1) / shared
+
+
+def _near(pulse: np.ndarray, lag: float) -> float:
+    """The highest value within 3 % of a lag."""
+    at, width = round(lag), max(1, int(0.03 * lag))
+    return float(np.clip(pulse[at - width : at + width + 1].max(initial=0), 0, 1))
+
+
+def track(activation: np.ndarray, rate: float, slowest: float, fastest: float) -> tuple[np.ndarray, float]:
     """Frames of the beats in a curve of 0 to 1, `rate` values a second: the chance that a beat is there.
 
-    `prior`, if given, is the logarithm of how likely each length of a beat is, as `periods(rate)` has them.
+    Between two tempi in beats per minute. With it, how well they meet the curve, as a logarithm.
     """
-    lengths = periods(rate)
+    lengths = np.arange(round(60 * rate / fastest), round(60 * rate / slowest) + 1)
     shortest, longest = int(lengths[0]), int(lengths[-1])
     pad = np.zeros(longest)
     chance = np.clip(activation, 1e-6, 1 - 1e-6)
@@ -62,8 +108,6 @@ def track(activation: np.ndarray, rate: float, prior: np.ndarray | None = None) 
     tempi = np.arange(len(lengths))
     kept = longest + shortest  # frames back that are still needed
     score = np.zeros((kept, len(lengths)))
-    if prior is not None:
-        score += prior
     came = np.zeros((end, len(lengths)), np.uint8)
     best, last = -np.inf, (0, 0)
     for start in range(longest, end + longest, shortest):  # as many at once as do not depend on each other
@@ -86,9 +130,4 @@ def track(activation: np.ndarray, rate: float, prior: np.ndarray | None = None) 
     while (began_at := at_end - int(lengths[tempo])) >= longest:
         beats.append(began_at)
         at_end, tempo = began_at, int(came[began_at, tempo])
-    return np.array(beats[::-1], np.int64) - longest
-
-
-def periods(rate: float) -> np.ndarray:
-    """Lengths of a beat that are tried, in frames."""
-    return np.arange(round(60 * rate / FASTEST), round(60 * rate / SLOWEST) + 1)
+    return np.array(beats[::-1], np.int64) - longest, best

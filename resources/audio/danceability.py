@@ -10,7 +10,7 @@ from resources.audio.stretches import Stretches
 
 BLOCK_S = 0.01
 SHORTEST, LONGEST, STEP = 310.0, 8800.0, 1.1  # ms, ms, ratio: windows from a beat to a few bars
-FEWEST = 2  # windows that a slope needs
+FEWEST = 13  # windows: a second
 PART = 8192  # blocks at a time
 
 
@@ -18,7 +18,7 @@ class DanceabilityMeter:
     """Danceability of a stream."""
 
     def __init__(self, sample_rate: int) -> None:
-        self._length = sample_rate * BLOCK_S
+        self._length = int(sample_rate * BLOCK_S)  # whole samples, as Essentia's
         self._sums = Stretches(self._length)
 
     def feed(self, mono: np.ndarray) -> None:
@@ -72,4 +72,4 @@ def _fluctuation(walk: np.ndarray, length: int) -> float:
         covariance = moments - (part - part[0] + (length - 1) / 2) * sums
         rest = squares - sums * sums / length - covariance**2 / (length * (length * length - 1) / 12)
         left += float(np.maximum(rest, 0.0).sum())
-    return float(np.sqrt(left / len(starts) / length))
+    return float(np.sqrt(left / ((len(walk) - length) / jump) / length))  # as Essentia counts: not how many, but how many fit

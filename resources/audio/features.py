@@ -56,7 +56,7 @@ class Features:
     loudness_lufs: float | None = _told("Integrated loudness by EBU R 128; null below its absolute gate", "LUFS")
     loudness_range_lu: float | None = _told("Loudness range by EBU Tech 3342; null where there is too little", "LU")
     peak_dbfs: float = _told("Largest sample", "dBFS")
-    danceability: float | None = _told("Detrended fluctuation analysis, 0 to about 3; null below four seconds")
+    danceability: float | None = _told("Detrended fluctuation analysis, 0 to about 3; null below a second")
     energy: float = _told("How loud, busy and bright, 0 to 1")
     onset_rate: float = _told("Notes and strokes that begin", "per second")
     rms_mean: float = _told("Level of short frames, mean", "of full scale")
@@ -139,7 +139,7 @@ class _Listener:
         self._hear(self.resampler.resample_chunk(np.zeros(0, np.float32), last=True), last=True)
         duration = self.heard / self.sample_rate
         flux = self.onsets.flux()
-        beat = rhythm(flux, RATE, duration)
+        beat = rhythm(flux, RATE)
         key, mode, key_confidence = self.key.key()
         spectrum = self.spectrum
         loudness = self.loudness.integrated()
@@ -154,7 +154,7 @@ class _Listener:
             duration_s=duration,
             tempo_bpm=beat.tempo_bpm,
             tempo_confidence=beat.confidence,
-            beats=beat.beats,
+            beats=[at for at in beat.beats if at < duration],
             key=key,
             mode=mode,
             key_confidence=key_confidence,
