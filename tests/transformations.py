@@ -440,7 +440,7 @@ TRANSFORMATIONS = (
     ),
     Transformation(
         "audio_features",
-        {"files": AUDIO_FILES, "analyses": AUDIO_ANALYSES},
+        {"files": pa.schema([AUDIO_FILES.field(c) for c in audio_features.NEEDED]), "analyses": AUDIO_ANALYSES},
         AUDIO_FEATURES,
         lambda files, analyses, span: audio_features.of_files(files, analyses),
         lambda files, analyses, span: [

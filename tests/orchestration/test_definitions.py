@@ -23,6 +23,9 @@ MOST_SECONDS = 2.0  # of CPU time to load the platform, beyond loading Dagster i
 
 PLAYED = ["derived/artist_plays", "derived/names", "derived/plays"]
 GRAPH: Mapping[str, list[str]] = {
+    "content/audio_analyses": ["content/audio_files"],
+    "content/audio_features": ["content/audio_analyses", "content/audio_files"],
+    "content/audio_files": [],
     "content/lyrics": [],
     "content/playlists": [],
     "content/recordings": [],
@@ -62,6 +65,9 @@ GRAPH: Mapping[str, list[str]] = {
     "events/streaks": ["events/activity"],
 }
 CHECKS: Mapping[str, list[str]] = {
+    "content/audio_analyses": ["complete", "either", "few_errors", "unique", "within"],
+    "content/audio_features": ["complete", "either", "every", "unique", "within"],
+    "content/audio_files": ["complete", "few_errors", "unique", "within"],
     "content/lyrics": ["complete", "unique"],
     "content/playlists": ["complete", "unique"],
     "content/recordings": ["complete", "unique", "well_formed"],
@@ -110,6 +116,7 @@ JOBS: Mapping[str, list[str]] = {
         "events/streaks",
         "events/taggings",
     ],
+    "analyse_music": ["content/audio_analyses", "content/audio_features", "content/audio_files"],
     "content": ["content/lyrics", "content/recordings", "derived/lyrics_word_counts"],
     "daily": [
         "derived/artist_plays",
@@ -218,7 +225,11 @@ def test_jobs_sensors_and_schedules_are_these() -> None:
     jobs = {j.name: j for j in repository.get_all_jobs() if not j.name.startswith("__")}
     assert {name: keys(job.asset_layer.executable_asset_keys) for name, job in jobs.items()} == JOBS
     running = dg.DefaultSensorStatus.RUNNING
-    assert {s.name: s.default_status for s in repository.sensor_defs} == {"arrivals": running, "follow": running}
+    assert {s.name: s.default_status for s in repository.sensor_defs} == {
+        "arrivals": running,
+        "follow": running,
+        "music_changes": running,
+    }
     assert {s.name: (s.job_name, s.cron_schedule, s.default_status.value) for s in repository.schedule_defs} == {
         "close_day": ("daily_close", "15 1 * * *", "RUNNING"),
         "weekly_upkeep": ("upkeep", "30 3 * * 0", "RUNNING"),
