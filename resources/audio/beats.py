@@ -1,8 +1,8 @@
 """Beats: where a listener's foot comes down, and how fast.
 
 A bar pointer runs through each beat at one of many tempi and may change it only on the beat; of all its runs the one
-that meets the onsets best is found by dynamic programming (Whiteley, Cemgil & Godsill, ISMIR 2006; Krebs, Böck & Widmer,
-"An Efficient State-Space Model for Joint Tempo and Meter Tracking", ISMIR 2015).
+that meets the onsets best is found by dynamic programming (Whiteley, Cemgil & Godsill, ISMIR 2006; Krebs, Böck &
+Widmer, "An Efficient State-Space Model for Joint Tempo and Meter Tracking", ISMIR 2015).
 """
 
 import math
@@ -109,7 +109,7 @@ def track(activation: np.ndarray, rate: float, slowest: float, fastest: float) -
     kept = longest + shortest  # frames back that are still needed
     score = np.zeros((kept, len(lengths)))
     came = np.zeros((end, len(lengths)), np.uint8)
-    best, last = -np.inf, (0, 0)
+    best, at_end, tempo_at_end = -np.inf, 0, 0
     for start in range(longest, end + longest, shortest):  # as many at once as do not depend on each other
         at = np.arange(start, min(start + shortest, end + longest))
         began = at[:, None] - lengths
@@ -123,11 +123,10 @@ def track(activation: np.ndarray, rate: float, slowest: float, fastest: float) -
         over = np.where(at[:, None] >= end, ended, -np.inf)
         if over.max() > best:
             best = over.max()
-            row, tempo = np.unravel_index(over.argmax(), over.shape)
-            last = int(at[row]), int(tempo)
+            row, tempo_at_end = divmod(int(over.argmax()), len(lengths))
+            at_end = int(at[row])
     beats = []
-    at_end, tempo = last
-    while (began_at := at_end - int(lengths[tempo])) >= longest:
+    while (began_at := at_end - int(lengths[tempo_at_end])) >= longest:
         beats.append(began_at)
-        at_end, tempo = began_at, int(came[began_at, tempo])
+        at_end, tempo_at_end = began_at, int(came[began_at, tempo_at_end])
     return np.array(beats[::-1], np.int64) - longest, best

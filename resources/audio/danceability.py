@@ -72,4 +72,6 @@ def _fluctuation(walk: np.ndarray, length: int) -> float:
         covariance = moments - (part - part[0] + (length - 1) / 2) * sums
         rest = squares - sums * sums / length - covariance**2 / (length * (length * length - 1) / 12)
         left += float(np.maximum(rest, 0.0).sum())
-    return float(np.sqrt(left / ((len(walk) - length) / jump) / length))  # as Essentia counts: not how many, but how many fit
+    return float(
+        np.sqrt(left / ((len(walk) - length) / jump) / length)
+    )  # as Essentia counts: not how many, but how many fit

@@ -83,8 +83,7 @@ class Pipe:
             reason = self._reason()
             self.close()
             raise Undecodable(f"not audio that can be decoded: {reason}")
-        magic, offset, _, encoding, self.sample_rate, self.channels = AU.unpack(header)
-        assert magic == b".snd" and encoding == 6, header
+        _, offset, _, _, self.sample_rate, self.channels = AU.unpack(header)
         self._read(offset - AU.size)
         said = self._said()
         codec = re.search(rb"Stream #0:\d+.*?: Audio: (\w+)", said)

@@ -4,6 +4,8 @@ How much each band of the spectrum grows from one frame to the next, on a logari
 Widmer, "Maximum Filter Vibrato Suppression for Onset Detection", DAFx 2013).
 """
 
+import math
+
 import numpy as np
 from scipy.fft import rfft
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
@@ -51,8 +53,8 @@ class OnsetCurve:
 
 def band_filters() -> np.ndarray:
     """Overlapping triangles, spaced as the ear does on the mel scale: [bands, bins]."""
-    mel = np.linspace(*(2595 * np.log10(1 + np.array([LOWEST, HIGHEST]) / 700)), BANDS + 2)
-    edges = 700 * (10 ** (mel / 2595) - 1)
+    lowest, highest = (2595 * math.log10(1 + hertz / 700) for hertz in (LOWEST, HIGHEST))
+    edges = 700 * (10 ** (np.linspace(lowest, highest, BANDS + 2) / 2595) - 1)
     hertz = np.fft.rfftfreq(SIZE, 1 / SAMPLE_RATE)
     rise = (hertz - edges[:-2, None]) / np.diff(edges)[:-1, None]
     fall = (edges[2:, None] - hertz) / np.diff(edges)[1:, None]

@@ -1,10 +1,9 @@
 """Sound: what an audio file holds, as a stream of samples. The content tells what it is, never the name.
 
-libsndfile decodes WAV, AIFF, FLAC, Ogg (Vorbis, Opus, FLAC), MP3, CAF, AU and a dozen older ones. What it does not know,
-AAC, ALAC, WMA and such, goes through the program ffmpeg where that is installed.
+libsndfile decodes WAV, AIFF, FLAC, Ogg (Vorbis, Opus, FLAC), MP3, CAF, AU and a dozen older ones. What it does not
+know, AAC, ALAC, WMA and such, goes through the program ffmpeg where that is installed.
 """
 
-import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,8 +135,3 @@ def _looks(head: bytes) -> str:
     if all(byte >= 32 or byte in b"\t\r\n" for byte in head):
         return " (it looks like text)"
     return ""
-
-
-def decibels(amplitude: float) -> float:
-    """An amplitude relative to full scale, in dB; silence is minus infinity."""
-    return 20 * math.log10(amplitude) if amplitude > 0 else -math.inf

@@ -5,6 +5,9 @@ Signal Analysis in Python", SciPy 2015), so that models learnt from its features
 running sums.
 """
 
+import math
+from itertools import pairwise
+
 import numpy as np
 from scipy.fft import dct, rfft
 
@@ -82,7 +85,7 @@ def _contrast(magnitude: np.ndarray) -> np.ndarray:
     """Of each frame and octave, the strongest bins beside the weakest, in dB: [frames, octaves + 1]."""
     edges = [0.0, *(CONTRAST_FROM * 2.0**octave for octave in range(CONTRAST_OCTAVES + 1))]
     columns = []
-    for number, (low, high) in enumerate(zip(edges, edges[1:], strict=False)):
+    for number, (low, high) in enumerate(pairwise(edges)):
         inside = np.flatnonzero((low <= FREQUENCIES) & (high >= FREQUENCIES))
         first = inside[0] - (1 if number else 0)
         stop = magnitude.shape[1] if number == CONTRAST_OCTAVES else inside[-1]
@@ -106,7 +109,7 @@ def mel_filters() -> np.ndarray:
 
 
 def _mel(hertz: float) -> float:
-    return hertz * 3 / 200 if hertz < 1000 else 15 + np.log(hertz / 1000) * 27 / np.log(6.4)
+    return hertz * 3 / 200 if hertz < 1000 else 15 + math.log(hertz / 1000) * 27 / math.log(6.4)
 
 
 def _hertz(mel: np.ndarray) -> np.ndarray:

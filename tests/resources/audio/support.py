@@ -75,7 +75,9 @@ def song(tonic: int, mode: str, bpm: float, seconds: float) -> np.ndarray:
         if number % 2 == 0:
             events.append((at, 1.5 * note(root - 12, 2 * beat)))
             events += [(at, 0.7 * note(root + each, 2 * beat)) for each in chord]
-        events += [(at + half * beat, 0.6 * note(root + 12 + chord[(number + i) % 3], beat)) for i, half in ((0, 0), (1, 0.5))]
+        events += [
+            (at + half * beat, 0.6 * note(root + 12 + chord[(number + i) % 3], beat)) for i, half in ((0, 0), (1, 0.5))
+        ]
     return place(events, seconds)
 
 

@@ -67,6 +67,7 @@ def test_mono_is_three_decibels_below_the_same_in_two_channels() -> None:
 def test_it_is_what_a_measure_of_the_whole_file_gives(rate: int, channels: int) -> None:
     random = np.random.default_rng(rate)
     swell = np.exp(np.cumsum(random.normal(0, 0.5, 80)) / 2).repeat(rate // 4)[:, None]
+    swell = swell[: int(19 * rate)]  # whole tenths: the library also counts the last, shorter one
     samples = (swell / swell.max() * random.normal(0, 0.3, (len(swell), channels))).astype(np.float32)
     whole = pyloudnorm.Meter(rate, filter_class="DeMan").integrated_loudness(samples.astype(float))
     assert meter(samples, rate, size=777).integrated() == pytest.approx(whole, abs=0.05)
