@@ -9,11 +9,12 @@ VENV := .venv
 # As they were typed: make would take a dollar sign for a variable of its own.
 override export LISTENER := $(value LISTENER)
 override FILES := $(value FILES)
+override export MUSIC := $(value MUSIC)
 override export SELECT := $(value SELECT)
 RUN := $(if $(DATA),TUTTI_DATA=$(DATA) )$(VENV)/bin/python -m orchestration
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo import pull pull-metadata pull-lyrics intake stream sandbox chart backfill upkeep export erase load ui test lint install-dask install-spark clean bench storm
+.PHONY: help demo import pull pull-metadata pull-lyrics analyse intake stream sandbox chart backfill upkeep export erase load ui test lint install-dask install-spark clean bench storm
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -32,6 +33,9 @@ pull-metadata: $(VENV)/base  ## what the catalogue lacks of what is listened to,
 
 pull-lyrics: $(VENV)/base  ## words of the catalogue's recordings from LRCLIB, most played first (MOST=500)
 	@$(RUN) pull-lyrics --most "$(or $(MOST),500)"
+
+analyse: $(VENV)/base  ## your audio files: make analyse MUSIC=/home/ada/Music
+	@$(RUN) analyse --music "$$MUSIC"
 
 sandbox: $(VENV)/base  ## the services as the sandbox has them, on http://127.0.0.1:8760 (RATE=0.2 of faults)
 	@$(RUN) sandbox --port "$(or $(SANDBOX_PORT),8760)" --rate "$(or $(RATE),0)"

@@ -101,6 +101,65 @@ def rising(asset: Checked, column: str, key: str, order: str) -> dg.AssetChecksD
     return _alone(asset, "rising", f"By {order}, no {column} of a {key} is smaller than the one before.", falling)
 
 
+def within(asset: Checked, ranges: Mapping[str, tuple[float, float]]) -> dg.AssetChecksDefinition:
+    """Every value lies in the range of its column, ends included, or is null."""
+
+    def beyond(rows: Frame) -> int:
+        return _total(rows.select(*ranges).map(partial(_beyond, ranges=ranges)))
+
+    says = "; ".join(f"{low:,} ≤ {column} ≤ {high:,}" for column, (low, high) in ranges.items())
+    return _alone(asset, "within", f"In every row {says}, or null.", beyond)
+
+
+def few(asset: Checked, column: str, share: float) -> dg.AssetChecksDefinition:
+    """Few rows have something in a column that tells what is wrong. Where many have it is told, and nothing waits."""
+
+    @dg.asset_check(
+        asset=asset.key,
+        name=f"few_{column}s",
+        description=f"At most {share:.0%} of the rows have a value in {column}; more are a warning.",
+        blocking=True,
+        partitions_def=asset.partitions_def,
+    )
+    def check(rows: Frame) -> dg.AssetCheckResult:
+        told = rows.select(column)
+        wrong, total = _total(told.map(partial(_wrong, column=column))), _total(told.map(count))
+        return dg.AssetCheckResult(
+            passed=wrong <= share * total,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={f"rows with {column}": wrong, "rows": total},
+        )
+
+    return check
+
+
+def either(asset: Checked, one: str, other: str) -> dg.AssetChecksDefinition:
+    """Every row has a value in exactly one of two columns."""
+
+    def amiss(rows: Frame) -> int:
+        return _total(rows.select(one, other).map(partial(_neither_nor_both, one=one, other=other)))
+
+    return _alone(asset, "either", f"Every row has either {one} or {other}.", amiss)
+
+
+def every(asset: dg.AssetsDefinition, upstream: dg.AssetKey, key: str, having: str) -> dg.AssetChecksDefinition:
+    """Every key that another table has with a value in the column `having` is a key of this table."""
+
+    @dg.asset_check(
+        asset=asset,
+        name="every",
+        description=f"Every {key} of {'/'.join(upstream.path)} that has {having} is here.",
+        blocking=True,
+        additional_ins={"source": dg.AssetIn(upstream)},
+    )
+    def check(rows: Frame, source: Frame) -> dg.AssetCheckResult:
+        absent = source.select(key, having).per(key, partial(_absent, key=key, having=having), rows.select(key))
+        missing = _total(absent.map(count))
+        return dg.AssetCheckResult(passed=missing == 0, metadata={"missing rows": missing})
+
+    return check
+
+
 def ascending(asset: dg.AssetsDefinition, *chains: Sequence[str]) -> dg.AssetChecksDefinition:
     """In no row is a column of a chain greater than the next."""
     columns = list(dict.fromkeys(c for chain in chains for c in chain))
@@ -289,6 +348,23 @@ def _lacking(rows: nw.LazyFrame, columns: list[str]) -> nw.LazyFrame:
 
 def _other(rows: nw.LazyFrame, column: str, values: tuple[int, ...]) -> nw.LazyFrame:
     return count(rows.filter(~nw.col(column).is_in(values)))
+
+
+def _beyond(rows: nw.LazyFrame, ranges: Mapping[str, tuple[float, float]]) -> nw.LazyFrame:
+    outside = (~nw.col(c).is_between(low, high) for c, (low, high) in ranges.items())
+    return count(rows.filter(nw.any_horizontal(*outside, ignore_nulls=True)))
+
+
+def _wrong(rows: nw.LazyFrame, column: str) -> nw.LazyFrame:
+    return count(rows.filter(~nw.col(column).is_null()))
+
+
+def _neither_nor_both(rows: nw.LazyFrame, one: str, other: str) -> nw.LazyFrame:
+    return count(rows.filter(nw.col(one).is_null() == nw.col(other).is_null()))
+
+
+def _absent(source: nw.LazyFrame, rows: nw.LazyFrame, key: str, having: str) -> nw.LazyFrame:
+    return source.filter(~nw.col(having).is_null()).join(rows, on=key, how="anti")
 
 
 def _descending(rows: nw.LazyFrame, chains: Sequence[Sequence[str]]) -> nw.LazyFrame:

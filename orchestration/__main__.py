@@ -118,6 +118,15 @@ def pull_lyrics(most: str) -> None:
     print(f"\n{runner.progress.table()}")
 
 
+def analyse(folder: str) -> None:
+    """The audio files of a folder are listened to: tags, covers, tempo, key, loudness and more become tables."""
+    if folder:
+        os.environ["TUTTI_MUSIC"] = folder
+    from orchestration.music import analyse
+
+    analyse(folder)
+
+
 def sandbox(port: int, rate: float, kinds: list[str], seed: int) -> None:
     """The sandbox's services over HTTP, as the real ones are, until stopped; they misbehave if told to."""
     from resources.sandbox import world
@@ -280,6 +289,8 @@ def main() -> int:
     known.add_argument("--most", default="500", help="entities of each kind, at most")
     words = commands.add_parser("pull-lyrics", help=pull_lyrics.__doc__)
     words.add_argument("--most", default="500", help="recordings that are asked for, at most")
+    music = commands.add_parser("analyse", help=analyse.__doc__)
+    music.add_argument("--music", default="", help="the folder; TUTTI_MUSIC if none is named")
     services = commands.add_parser("sandbox", help=sandbox.__doc__)
     services.add_argument("--port", type=int, default=8760)
     services.add_argument("--rate", type=float, default=0.0, help="of requests that go wrong")
@@ -320,6 +331,8 @@ def main() -> int:
                     pull_metadata(told.most)
                 case "pull-lyrics":
                     pull_lyrics(told.most)
+                case "analyse":
+                    analyse(told.music)
                 case "sandbox":
                     sandbox(told.port, told.rate, told.faults, told.seed)
                 case "chart":

@@ -8,6 +8,7 @@ from assets import content, derived, events
 from orchestration.arrivals import arrivals
 from orchestration.automation import follow, following
 from orchestration.jobs import JOBS
+from orchestration.music import music_changes
 from orchestration.schedules import SCHEDULES, daily_close, freshness, pulled
 from resources.environments import ENVIRONMENTS, environment
 
@@ -29,7 +30,7 @@ def build(name: str) -> dg.Definitions:
         asset_checks=checks,
         jobs=[*JOBS, daily_close],
         schedules=SCHEDULES,
-        sensors=[arrivals, follow, pulled],
+        sensors=[arrivals, follow, pulled, music_changes],
         resources=resources,
         # Steps hand each other nothing but what is in the lake, and starting an engine costs more than most steps.
         executor=dg.in_process_executor,

@@ -35,7 +35,8 @@ IMPORTED = dg.AssetSelection.assets(
 LYRICS = {
     dg.AssetKey(key) for key in (["content", "lyrics"], ["content", "lyrics_lines"], ["derived", "lyrics_word_counts"])
 }
-CONTENT = (dg.AssetSelection.groups("content") - IMPORTED) | dg.AssetSelection.assets(*LYRICS)
+AUDIO = dg.AssetSelection.assets(*(["content", f"audio_{what}"] for what in ("files", "analyses", "features")))
+CONTENT = (dg.AssetSelection.groups("content") - IMPORTED - AUDIO) | dg.AssetSelection.assets(*LYRICS)
 ACTIVES = Period("actives", DAILY, DAY.first, DAY.longest, reach=MONTH - 1)
 DATED = (DAY, ACTIVES, *PERIODS[1:])  # what jobs make a partition of at a time, in the order in which they follow
 LONGER = {"actives": dg.AssetSelection.assets(["events", "actives"])} | {
@@ -46,12 +47,18 @@ EVER = dg.AssetSelection.assets(
     ["derived", "charts_all_time"],
     *(["events", name] for name in ("retention", "streaks", "follows", "friendships", "taggings")),
 )
-DAYS = reduce(sub, [IMPORTED, CONTENT, EVER, *LONGER.values()], dg.AssetSelection.all(include_sources=False))
+DAYS = reduce(sub, [IMPORTED, CONTENT, AUDIO, EVER, *LONGER.values()], dg.AssetSelection.all(include_sources=False))
 
 import_listens = dg.define_asset_job(
     "import_listens", IMPORTED, description="Files of one listener, or (with none named) what is in the landing folder."
 )
 content = dg.define_asset_job("content", CONTENT, description="The catalogue and lyrics, from the landing folder.")
+analyse_music = dg.define_asset_job(
+    "analyse_music",
+    AUDIO,
+    description="The files of the music folder, and how each sounds; what was listened to before is not again.",
+    tags={PRIORITY: "-1"},
+)
 daily = dg.define_asset_job(
     "daily",
     DAYS,
@@ -77,6 +84,7 @@ JOBS: list[Any] = [
     pull_lyrics,
     import_listens,
     content,
+    analyse_music,
     daily,
     *longer.values(),
     all_time,

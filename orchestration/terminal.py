@@ -72,6 +72,9 @@ class Progress(logging.Handler):
         if not check.passed:
             told = ", ".join(f"{k}: {v.value}" for k, v in check.metadata.items())
             name = check.asset_key.to_user_string()
+            if check.severity == dg.AssetCheckSeverity.WARN:
+                self.say(f"  ! {name}: the check {check.check_name!r} warns ({told})")
+                return
             self.say(f"  ✗ {name}: the check {check.check_name!r} failed ({told}); what is downstream waits")
             self.cause = f"{name} failed its check {check.check_name!r} ({told})"
 

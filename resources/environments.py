@@ -12,6 +12,7 @@ from resources.engine import EngineName, EngineResource
 from resources.errors import TuttiError
 from resources.lake_io import LakeIO
 from resources.landing import Landing
+from resources.music import Music
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -22,7 +23,7 @@ def data_folder() -> Path:
 
 
 def music_folder() -> Path:
-    """Where one's own audio files lie: TUTTI_MUSIC, else `music` in the data folder."""
+    """Where the person's audio files lie: TUTTI_MUSIC, else `music` in the data folder."""
     return Path(os.environ.get("TUTTI_MUSIC") or data_folder() / "music").expanduser().resolve()
 
 
@@ -35,6 +36,7 @@ def resources(engine: EngineResource) -> dict[str, Any]:
         "engine": chosen,
         "io_manager": LakeIO(engine=chosen, root=str(data / "lake")),
         "landing": Landing(root=str(data / "landing")),
+        "music": Music(root=str(music_folder())),
     }
 
 

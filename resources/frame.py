@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
 
+from resources.children import Lost, apart
 from resources.scan import Scan
 
 Kernel: TypeAlias = Literal["narwhals", "arrow"]
@@ -24,16 +25,27 @@ class Step:
     """A pure function, the kind of table it works on, and the columns it promises.
 
     A "narwhals" function takes and returns lazy Narwhals frames and may be planned by the engine; an "arrow" one
-    takes and returns `pyarrow.Table` and is opaque, so it declares its schema.
+    takes and returns `pyarrow.Table` and is opaque, so it declares its schema; a heavy one also says what becomes of
+    rows that are `lost`.
     """
 
     fn: Callable[..., Any]
     schema: pa.Schema | None = None
     kernel: Kernel = "narwhals"
+    lost: Lost | None = None
 
     def __post_init__(self) -> None:
         if self.kernel == "arrow" and self.schema is None:
             raise ValueError(f"{name(self.fn)} is opaque: declare the schema it returns")
+        if self.lost and self.kernel != "arrow":
+            raise ValueError(
+                f"{name(self.fn)} is planned by the engine: only opaque functions have a process of their own"
+            )
+
+    @property
+    def heavy(self) -> bool:
+        """Whether rows are worked on one by one, in processes of their own."""
+        return self.lost is not None
 
 
 @dataclass(frozen=True)
@@ -73,9 +85,15 @@ class Frame:
         broadcast: "Sequence[Frame | pa.Table]" = (),
         schema: pa.Schema | None = None,
         kernel: Kernel = "narwhals",
+        lost: Lost | None = None,
     ) -> "Frame":
-        """Apply `fn` to rows wherever they lie, batch by batch, with small tables sent along whole."""
-        step = Step(fn, schema, kernel)
+        """Apply `fn` to rows wherever they lie, batch by batch, with small tables sent along whole.
+
+        Where `lost` is given the work is heavy, seconds for each row, or may bring down its process: then `fn` gets row
+        by row, in processes of its own, as many as there are cores. A row whose process dies is what `lost` makes of
+        it and the reason, and costs no other row.
+        """
+        step = Step(fn, schema, kernel, lost)
         small = [b.native if isinstance(b, Frame) else self.engine.lift(b).native for b in broadcast]
         return Frame(self.engine, self.engine.map(step, self.native, *small))
 
@@ -175,11 +193,14 @@ def sort(table: pa.Table, order: Sequence[str]) -> pa.Table:
     return table.sort_by([(c, "ascending") for c in order]) if order else table
 
 
-def run(step: Step, *tables: pa.Table) -> pa.Table:
-    """Run a step here, in memory, on tables that hold whole keys."""
+def run(step: Step, *tables: pa.Table, processes: int = 1) -> pa.Table:
+    """Run a step here, in memory, on tables that hold whole keys; a heavy one in so many processes."""
     import narwhals as nw
     import pandas as pd
 
+    if step.lost and step.schema:
+        made = apart(step.fn, step.lost, tables[0], tables[1:], processes)
+        return pa.concat_tables([step.schema.empty_table(), *(conform(t, step.schema) for t in made)])
     if step.kernel == "arrow":
         return conform(step.fn(*tables), step.schema)
     frames = (nw.from_native(t.to_pandas(types_mapper=pd.ArrowDtype)).lazy() for t in tables)

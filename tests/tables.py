@@ -484,6 +484,47 @@ def lyrics() -> st.SearchStrategy[list[Row]]:
     )
 
 
+CONTENTS = ("", "ab", "é", "\U0001f3b5", None)  # by which files are known; null where one cannot be read
+
+
+def audio_file(path: str, content: str | None, recording_id: str | None = None) -> Row:
+    """A row of `content/audio_files`, as far as features are made of it."""
+    return {"path": path, "content_sha256": content, "recording_id": recording_id}
+
+
+def audio_analysis(
+    content: str, tempo: float | None = None, beats: Sequence[float] = (), error: str | None = None
+) -> Row:
+    """A row of `content/audio_analyses`."""
+    heard = {} if error else {"duration_s": 1.5, "tempo_bpm": tempo, "beats": list(beats), "mfcc_mean": [BEYOND / 7]}
+    return {"content_sha256": content, "version": 1, "error": error} | heard
+
+
+def audio() -> st.SearchStrategy[list[list[Row]]]:
+    """Files, some with one content, and what was heard of some contents."""
+    files = st.dictionaries(st.sampled_from(IDS), st.tuples(st.sampled_from(CONTENTS), st.sampled_from((None, "m1"))))
+    heard = st.dictionaries(
+        st.sampled_from(CONTENTS[:-1]),
+        st.tuples(
+            st.one_of(st.none(), st.floats(20, 400)),
+            st.lists(st.floats(0, 1e3), max_size=3),
+            st.sampled_from((None, None, "broken")),
+        ),
+    )
+    return st.tuples(files, heard).map(
+        lambda t: [
+            [audio_file(path, *told) for path, told in t[0].items()],
+            [audio_analysis(content, *told) for content, told in t[1].items()],
+        ]
+    )
+
+
+TRICKY_AUDIO = [
+    [audio_file(path, content) for path, content in zip(IDS, CONTENTS * 2, strict=True)],
+    [audio_analysis("", 120.5, [0.5, 1.0]), audio_analysis("ab", error="broken"), audio_analysis("elsewhere", 60)],
+]
+
+
 def sung(*texts: tuple[str | None, str | None]) -> list[Row]:
     """Rows of `content/lyrics` from languages and texts."""
     return [

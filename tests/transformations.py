@@ -11,7 +11,10 @@ import dagster as dg
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from assets.content import lyrics_lines
+from assets.content import audio_features, lyrics_lines
+from assets.content.audio_analyses import AUDIO_ANALYSES
+from assets.content.audio_features import AUDIO_FEATURES
+from assets.content.audio_files import AUDIO_FILES
 from assets.content.lyrics import LYRICS
 from assets.content.lyrics_lines import LINES
 from assets.content.recordings import RECORDINGS
@@ -68,6 +71,7 @@ from tests.tables import (
     LEAP,
     LENGTHS,
     TRICKY_APP_EVENTS,
+    TRICKY_AUDIO,
     TRICKY_FEEDS,
     TRICKY_LISTENS,
     TRICKY_LYRICS,
@@ -443,5 +447,17 @@ TRANSFORMATIONS = (
         _plain(oracle.word_counts),
         _at_any_time(tables.lyrics()),
         _hard(sung((None, "La")), TRICKY_LYRICS),
+    ),
+    Transformation(
+        "audio_features",
+        {"files": pa.schema([AUDIO_FILES.field(c) for c in audio_features.NEEDED]), "analyses": AUDIO_ANALYSES},
+        AUDIO_FEATURES,
+        lambda files, analyses, span: audio_features.of_files(files, analyses),
+        lambda files, analyses, span: [
+            dict.fromkeys(AUDIO_FEATURES.names) | row for row in oracle.audio_features(files, analyses)
+        ],
+        tables.audio().map(lambda made: (made, (LEAP, LEAP))),
+        tuple((made, (LEAP, LEAP)) for made in ([[], []], [[tables.audio_file("a", "ab")], []], TRICKY_AUDIO)),
+        lambda made, span: made,
     ),
 )

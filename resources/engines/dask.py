@@ -1,7 +1,7 @@
 """Dask: every core, or many machines of Python. Keys are shuffled, then each share runs as on pandas."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +12,8 @@ from resources.scan import Scan, Share
 
 PATIENCE = 10  # seconds to wait for a scheduler that somebody named
 UNDERWAY = 16  # part of a worker's memory that may be on its way to others; Dask allows a gigabyte, half a small one
+
+HEAVY = 4  # shares for each thread where rows take long: who is done early has something left to do
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,9 @@ class DaskEngine(Engine):
         return self._each(step, *(_shuffled(n, keys, shares) for n in natives))
 
     def map(self, step: Step, native: Any, *small: Any) -> Any:
+        if step.heavy:
+            places = sum(self.client.nthreads().values())
+            native = native.repartition(npartitions=max(native.npartitions, HEAVY * places))
         return self._each(step, native, *(s.repartition(npartitions=1) for s in small))
 
     def _each(self, step: Step, *natives: Any) -> Any:
@@ -80,7 +85,7 @@ class DaskEngine(Engine):
         import dask.dataframe as dd
 
         schema = step.schema or run(step, *(borrow(n._meta) for n in natives)).schema
-        step = Step(step.fn, schema, step.kernel)
+        step = replace(step, schema=schema)
         meta = lend(schema.empty_table())
         return dd.map_partitions(_run, step, *natives, meta=meta, align_dataframes=False, enforce_metadata=False)
 

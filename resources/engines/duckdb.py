@@ -13,6 +13,7 @@ from typing import Any
 import narwhals as nw
 import pyarrow as pa
 
+from resources.children import CORES
 from resources.frame import Engine, Frame, Step, Writer, run
 from resources.keys import SIDE, key_column, parts, side_column, untagged
 from resources.scan import Scan
@@ -74,7 +75,7 @@ class DuckEngine(Engine):
         if step.kernel == "arrow":
             sent = [self.collect(s) for s in small]
             with closing(self._batches(native)) as batches:
-                return self._spool(run(step, batch, *sent) for batch in batches)
+                return self._spool(run(step, batch, *sent, processes=CORES) for batch in batches)
         return self.per([], step, native, *small)
 
     def select(self, native: Rows, columns: list[str]) -> Rows:

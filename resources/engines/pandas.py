@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from resources.children import CORES
 from resources.frame import Engine, Frame, Step, Writer, run, sort
 from resources.keys import ROWS, SIDE, key_column, parts, side_column, untagged
 from resources.scan import Scan
@@ -42,7 +43,9 @@ class PandasEngine(Engine):
         sent = [self.collect(s) for s in small]
         empty = pa.schema(native.schema).empty_table()
         shares = (s.table() for s in native.split(ROWS)) if isinstance(native, Scan) else _slices(native)
-        return pa.concat_tables([run(step, empty, *sent), *(run(step, share, *sent) for share in shares)])
+        return pa.concat_tables(
+            [run(step, empty, *sent), *(run(step, share, *sent, processes=CORES) for share in shares)]
+        )
 
     def select(self, native: Any, columns: list[str]) -> Any:
         return native.select(columns)

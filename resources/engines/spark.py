@@ -19,6 +19,7 @@ from resources.keys import SIDE, key_column, parts, side_column, untagged
 from resources.scan import Scan
 
 PATIENCE = 10  # seconds to wait for a master that somebody named
+HEAVY = 4  # shares for each core where rows take long: who is done early has something left to do
 FILES = pa.schema([("file", pa.string())])
 
 
@@ -108,6 +109,8 @@ class SparkEngine(Engine):
             for batch in batches:
                 yield from run(step, pa.Table.from_batches([batch]), *sent).to_batches()
 
+        if step.heavy:
+            native = native.repartition(HEAVY * self.session.sparkContext.defaultParallelism)
         return native.mapInArrow(work, from_arrow_schema(schema))
 
     def _shares(self, step: Step, keys: list[str], *natives: Any) -> Any:

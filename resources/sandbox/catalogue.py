@@ -13,9 +13,9 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree.ElementTree import Element
 
-from resources.sources.musicxml import score as _parse
-from resources.sources.musicxml import verses as _lyrics
+from resources.sources.musicxml import score, verses
 
 NAMESPACE = uuid.UUID("6a0d0ac4-6fc5-5d0e-9a5c-0b1f6f3c8e21")  # the sandbox's own; ids change if it does
 
@@ -129,9 +129,9 @@ def abc(work: Work) -> str:
     return _tunes_of(work.file)[work.tune]
 
 
-def musicxml(work: Work) -> ElementTree.Element:
-    """The root of a work's score. Raises `ValueError` if it is not safe to read."""
-    return _parse(_corpus() / work.file)
+def musicxml(work: Work) -> Element:
+    """The root of a work's score. Raises `TuttiError` if it is not safe to read."""
+    return score(_corpus() / work.file)
 
 
 @functools.lru_cache(maxsize=128)  # the largest has 300 tunes; Ryan's have one each
@@ -249,7 +249,7 @@ def _transcriber(credits: str) -> str | None:
 
 def _score(path: Path, file: str, collection: Collection) -> Iterator[Work]:
     """The one work of a MusicXML score, if it still carries its notice."""
-    root = _parse(path)
+    root = score(path)
     if collection.rights not in (rights.text for rights in root.iter("rights")):
         raise ValueError(f"{file} no longer says {collection.rights!r}: not allowed")
     fifths, mode = root.findtext(".//key/fifths"), root.findtext(".//key/mode")
@@ -266,5 +266,5 @@ def _score(path: Path, file: str, collection: Collection) -> Iterator[Work]:
         metre=f"{root.findtext('.//time/beats')}/{root.findtext('.//time/beat-type')}",
         tempo_bpm=tempo,
         tempo_beat="1/4" if tempo else None,  # MusicXML counts `sound tempo` in quarters
-        lyrics=_lyrics(root),
+        lyrics=verses(root),
     )

@@ -9,13 +9,16 @@ from datetime import date
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import pytest
+import soundfile
 
 from resources.sandbox import world
 from resources.sandbox.world import Summary
 from tests.orchestration.support import Process
 
 FIRST_DAY, DAYS, LISTENERS = date(2025, 2, 28), 4, 40  # crosses a month and a week; every kind of dirt is in it
+MUSIC = ("Ann/1.flac", "b.wav", "c.wav")  # a few tones, in the music folder
 
 EVERYTHING = """
 from orchestration.home import dagster_home
@@ -23,6 +26,7 @@ dagster_home()
 from orchestration.runner import Runner
 runner = Runner()
 runner.run("content")
+runner.run("analyse_music")
 runner.take({})
 """
 
@@ -70,5 +74,8 @@ def workstation(handed_in: tuple[Path, Summary], tmp_path_factory: pytest.TempPa
 
 def _made(landing: Path, summary: Summary, data: Path, environment: str) -> World:
     shutil.copytree(landing, data / "landing")
+    for hz, path in enumerate(MUSIC, start=300):
+        (data / "music" / path).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(data / "music" / path, 0.5 * np.sin(np.arange(40_000) * hz / 1_273), 8_000)
     process = Process((sys.executable, "-c", EVERYTHING), data, {"TUTTI_ENV": environment})
     return World(summary, data, process.fine())

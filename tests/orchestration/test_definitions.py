@@ -28,6 +28,9 @@ GRAPH: Mapping[str, list[str]] = {
     **{name: [] for name in ENTITIES},
     "content/credits": ["content/recordings"],
     "content/genres": ENTITIES,
+    "content/audio_analyses": ["content/audio_files"],
+    "content/audio_features": ["content/audio_analyses", "content/audio_files"],
+    "content/audio_files": [],
     "content/lyrics": [],
     "content/merged_ids": ENTITIES,
     "content/lyrics_lines": ["content/lyrics"],
@@ -72,6 +75,9 @@ CHECKS: Mapping[str, list[str]] = {
     "content/credits": ["agreeing", "complete", "unique", "well_formed"],
     "content/lyrics": ["complete", "right", "unique", "unique_chosen"],
     "content/lyrics_lines": ["complete", "rising", "totals", "unique"],
+    "content/audio_analyses": ["complete", "either", "few_errors", "unique", "within"],
+    "content/audio_features": ["complete", "either", "every", "unique", "within"],
+    "content/audio_files": ["complete", "few_errors", "unique", "within"],
     "content/playlists": ["complete", "unique"],
     "derived/artist_plays": ["complete", "unique"],
     "derived/charts_all_time": ["complete", "totals", "unique"],
@@ -118,6 +124,7 @@ JOBS: Mapping[str, list[str]] = {
         "events/streaks",
         "events/taggings",
     ],
+    "analyse_music": ["content/audio_analyses", "content/audio_features", "content/audio_files"],
     "content": sorted([*CATALOGUE, "content/lyrics", "content/lyrics_lines", "derived/lyrics_word_counts"]),
     "daily": [
         "derived/artist_plays",
@@ -229,7 +236,7 @@ def test_jobs_sensors_and_schedules_are_these() -> None:
     assert {name: keys(job.asset_layer.executable_asset_keys) for name, job in jobs.items()} == JOBS
     running = dg.DefaultSensorStatus.RUNNING
     sensors = {s.name: s.default_status for s in repository.sensor_defs}
-    assert sensors == {"arrivals": running, "follow": running, "pulled": running}
+    assert sensors == dict.fromkeys(("arrivals", "follow", "music_changes", "pulled"), running)
     assert {s.name: (s.job_name, s.cron_schedule, s.default_status.value) for s in repository.schedule_defs} == {
         "close_day": ("daily_close", "15 1 * * *", "RUNNING"),
         "weekly_upkeep": ("upkeep", "30 3 * * 0", "RUNNING"),

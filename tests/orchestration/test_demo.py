@@ -11,12 +11,13 @@ import dagster as dg
 import pytest
 
 from orchestration.definitions import build
-from tests.orchestration.conftest import DAYS, FIRST_DAY, World, again
+from tests.orchestration.conftest import DAYS, FIRST_DAY, MUSIC, World, again
 from tests.orchestration.support import rows, table, tables, told, versions
 
 MADE = sorted(s.key.to_user_string() for s in build("laptop").resolve_all_asset_specs())
 SPECS = {s.key.to_user_string(): s for s in build("laptop").resolve_all_asset_specs()}
-WRITTEN_BY_IMPORTS = (
+WRITTEN_AS_THEY_GROW = (
+    "content/audio_analyses",
     "content/playlists",
     "events/feedback",
     "events/imports",
@@ -28,7 +29,7 @@ WRITTEN_BY_IMPORTS = (
     "events/raw_taggings",
     "events/relations",
 )
-THROUGH_LAKE = [n for n in MADE if n not in WRITTEN_BY_IMPORTS]
+THROUGH_LAKE = [n for n in MADE if n not in WRITTEN_AS_THEY_GROW]
 
 
 def latest(world: World, asset: str, partition: str | None = None) -> dg.AssetMaterialization:
@@ -125,6 +126,12 @@ def test_the_catalogue_and_the_lyrics_are_whole(laptop: World) -> None:
     assert len(table(laptop.data, "derived/lyrics_word_counts")) > 0
 
 
+def test_the_music_folder_was_listened_to(laptop: World) -> None:
+    features = rows(laptop.data, "content/audio_features")
+    assert [r["path"] for r in features] == list(MUSIC)
+    assert [r["error"] for r in features] == [None] * len(MUSIC)
+
+
 def test_what_is_derived_adds_up_to_the_listens(laptop: World) -> None:
     listens = laptop.summary.listens
     assert sum(r["plays"] for r in rows(laptop.data, "derived/plays")) == listens
@@ -146,6 +153,7 @@ def test_every_run_ended_well_and_every_check_passed(laptop: World, workstation:
         with world.instance() as instance:
             runs = instance.get_runs()
             assert {r.job_name for r in runs} == {
+                "analyse_music",
                 "content",
                 "import_listens",
                 "daily",
@@ -222,4 +230,6 @@ def test_the_same_files_again_change_nothing(laptop: World) -> None:
     assert "already imported, nothing changed" in process.out
     after = versions(laptop.data)
     content = {"content/lyrics", "content/lyrics_lines", "content/recordings", "derived/lyrics_word_counts"}
-    assert {n for n in MADE if after[n] != before[n]} <= content  # read from the landing folder each time it is asked
+    audio = {"content/audio_files", "content/audio_features"}
+    # Read from the landing folder, and from the music folder, each time it is asked.
+    assert {n for n in MADE if after[n] != before[n]} <= content | audio

@@ -1,5 +1,7 @@
 """The ways to work on a frame mean the same on every engine, whatever the rows."""
 
+import os
+import signal
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -337,6 +339,47 @@ def test_an_opaque_function_that_fails_says_why(engine: Engine, of: str) -> None
 def test_an_opaque_function_that_lacks_a_declared_column_says_which(engine: Engine, of: str) -> None:
     with pytest.raises(Exception, match=r"the declared columns \['fruits', 'paid'\] are not among \['buyer'\]"):
         opaque(engine, lack, of).collect()
+
+
+def bought(sales: pa.Table, fruits: pa.Table) -> pa.Table:
+    """Heavy: takes down its process where somebody buys for more than can be paid."""
+    if BEYOND in sales["price"].to_pylist():
+        os.kill(os.getpid(), signal.SIGKILL)
+    return table(
+        [{"buyer": f"{r['buyer']} {len(fruits)}", "n": os.getpid(), "price": r["price"]} for r in sales.to_pylist()],
+        COUNTS,
+    )
+
+
+def never_bought(sales: pa.Table, reason: str) -> pa.Table:
+    return table([{"buyer": reason, "n": None, "price": None} for _ in range(len(sales))], COUNTS)
+
+
+def test_heavy_work_is_done_in_other_processes_and_what_kills_one_costs_its_row_alone(engine: Engine) -> None:
+    sales, fruits = engine.lift(table(HARD, SALES)), table(HARD_FRUITS, FRUITS)
+    made = sales.map(bought, broadcast=[fruits], schema=COUNTS, kernel="arrow", lost=never_bought).collect(COUNTS)
+    rows = made.to_pylist()
+    killed = [r for r in HARD if r["price"] == BEYOND]
+    told = [r["buyer"] for r in rows if r["n"] is None]
+    assert told == ["the process that read it was ended by SIGKILL"] * len(killed)
+    assert Counter(r["price"] for r in rows if r["n"]) == Counter(r["price"] for r in HARD if r not in killed)
+    assert {r["buyer"][-1] for r in rows if r["n"]} == {"4"}
+    assert os.getpid() not in {r["n"] for r in rows}
+
+
+def test_heavy_work_on_nothing_is_nothing(engine: Engine) -> None:
+    nothing = engine.lift(table([], SALES)).map(lack, schema=COUNTS, kernel="arrow", lost=never_bought)
+    assert nothing.collect(COUNTS) == COUNTS.empty_table()
+
+
+def test_heavy_work_that_fails_says_why(engine: Engine) -> None:
+    with pytest.raises(Exception, match="the scales are broken"):
+        engine.lift(table(HARD, SALES)).map(fail, schema=BASKETS, kernel="arrow", lost=never_bought).collect()
+
+
+def test_only_opaque_work_has_processes_of_its_own() -> None:
+    with pytest.raises(ValueError, match="one_each is planned by the engine"):
+        Step(one_each, lost=never_bought)
 
 
 def opaque(engine: Engine, fn: Callable[[pa.Table], pa.Table], of: str) -> Frame:

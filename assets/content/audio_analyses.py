@@ -1,0 +1,195 @@
+"""Audio analyses: what listening to each content of the music folder told.
+
+A content is listened to once for each version of the analysis, in however many files and wherever it lies. Analyses of
+files that are gone stay, so that nothing is done again when a drive comes back.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import dagster as dg
+import pyarrow as pa
+from pydantic import Field
+
+from assets.checks import complete, either, few, unique, within
+from assets.content.audio_files import AUDIO_FILES
+from assets.content.batches import batches
+from resources.audio.features import VERSION, Features, Undecodable, features
+from resources.columns import column, declare
+from resources.frame import Frame
+from resources.lake_io import LakeIO
+from resources.music import Music
+from resources.plots import listed
+
+KINDS = {float: pa.float64(), int: pa.int64(), str: pa.string(), list[float]: pa.list_(pa.float64())}
+"""The type of a column by that of a feature."""
+
+
+def columns() -> list[pa.Field]:
+    """The features, each as a column; null where a file has none."""
+    hints = get_type_hints(Features)
+    found = []
+    for feature in fields(Features):
+        kind = next(t for k, t in KINDS.items() if hints[feature.name] in (k, k | None))
+        says = feature.metadata["says"]
+        found.append(column(feature.name, kind, says[0].lower() + says[1:], unit=feature.metadata["unit"], null=True))
+    return found
+
+
+FEATURES = columns()
+AUDIO_ANALYSES = pa.schema(
+    [
+        column("content_sha256", pa.string(), "SHA-256 of the bytes that were listened to, in hex"),
+        *FEATURES,
+        column("version", pa.int64(), "version of the analysis"),
+        column("error", pa.string(), "why there are no features", null=True),
+    ]
+)
+RANGES: dict[str, tuple[float, float]] = {
+    "duration_s": (0, 10**8),
+    "tempo_bpm": (20, 400),
+    "tempo_confidence": (0, 1),
+    "loudness_lufs": (-71, 30),  # its gate lies at -70; files of floats may be louder than full scale
+    "loudness_range_lu": (0, 150),
+    "danceability": (0, 1_000),  # music has up to three, a tone that never changes any
+    "energy": (0, 1),
+    "onset_rate": (0, 1_000),
+}
+"""What a feature can be at all. What lies beyond is the analysis' mistake, or that of a header."""
+KEY = dg.AssetKey(["content", "audio_analyses"])
+NEEDED = ["path", "content_sha256", "bytes", "modified_at"]
+SHOWN = 12  # reasons
+
+
+class Again(dg.Config):
+    """Whether to listen once more to files in which nothing could be heard."""
+
+    again: bool = Field(default=False, description="also files that could not be decoded before")
+
+
+def analysed(files: pa.Table, root: str) -> pa.Table:
+    """Listen to each file that is as the inventory has it; of others there is no row."""
+    rows = [_analysed(file, root) for file in files.to_pylist()]
+    return pa.Table.from_pylist([row for row in rows if row], AUDIO_ANALYSES)
+
+
+def lost(files: pa.Table, reason: str) -> pa.Table:
+    """Rows of files that nobody came back from."""
+    rows = [{"content_sha256": h, "version": VERSION, "error": reason} for h in files["content_sha256"].to_pylist()]
+    return pa.Table.from_pylist(rows, AUDIO_ANALYSES)
+
+
+def _analysed(file: dict[str, Any], root: str) -> dict[str, Any] | None:
+    path = Path(root, file["path"])
+    row = {"content_sha256": file["content_sha256"], "version": VERSION}
+    if not _unchanged(path, file["bytes"], file["modified_at"]):
+        return None
+    try:
+        found = asdict(features(path))
+    except Undecodable as error:
+        return row | {"error": str(error)} if _unchanged(path, file["bytes"], file["modified_at"]) else None
+    if odd := [f"{c} {found[c]:g}" for c, (low, high) in RANGES.items() if not _possible(found[c], low, high)]:
+        return row | {"error": f"no recording sounds like this: {', '.join(odd)}"}
+    return row | found
+
+
+def _possible(value: float | None, low: float, high: float) -> bool:
+    return value is None or low <= value <= high
+
+
+def _unchanged(path: Path, size: int, modified_at: datetime) -> bool:
+    """Whether a file is still what the inventory tells of."""
+    try:
+        told = path.stat()
+    except OSError:
+        return False
+    return (
+        told.st_size == size
+        and told.st_mtime_ns // 1000 == pa.scalar(modified_at, AUDIO_FILES.field("modified_at").type).value
+    )
+
+
+def owed(files: pa.Table, done: pa.Table, again: bool = False) -> pa.Table:
+    """The files to listen to, one of each content that has no analysis of this version."""
+    known = {
+        content
+        for content, version, error in zip(
+            *(done[c].to_pylist() for c in ("content_sha256", "version", "error")), strict=True
+        )
+        if version == VERSION and not (again and error)
+    }
+    first: dict[str, int] = {}
+    for place, content in enumerate(files["content_sha256"].to_pylist()):
+        if content is not None and content not in known:
+            first.setdefault(content, place)
+    return files.take(pa.array(first.values(), pa.int64()))
+
+
+@dg.asset(
+    key=KEY,
+    ins={"audio_files": dg.AssetIn(["content", "audio_files"])},
+    metadata=declare(AUDIO_ANALYSES, order=["content_sha256"]),
+)
+def audio_analyses(
+    context: dg.AssetExecutionContext,
+    config: Again,
+    audio_files: Frame,
+    music: Music,
+    io_manager: dg.ResourceParam[LakeIO],
+) -> dg.MaterializeResult:
+    """What each content sounds like, listened to once."""
+    files = _collected(audio_files, NEEDED, AUDIO_FILES).sort_by("path")
+    before = _collected(io_manager.open(KEY, AUDIO_ANALYSES), ["content_sha256", "version", "error"], AUDIO_ANALYSES)
+    todo = owed(files, before, config.again)
+    context.log.info("%s contents to listen to, %s were before", f"{len(todo):,}", f"{len(before):,}")
+    if not io_manager.lake.exists("content/audio_analyses"):
+        with io_manager.lake.writing("content/audio_analyses", AUDIO_ANALYSES):
+            pass  # a table without rows, where nothing can be heard
+    listen = partial(analysed, root=music.root)
+    seconds = heard = 0.0
+    wrong: Counter[str] = Counter()
+    made = 0
+    for done in batches(
+        todo,
+        "content_sha256",
+        lambda batch: batch.map(listen, schema=AUDIO_ANALYSES, kernel="arrow", lost=lost),
+        io_manager,
+        KEY,
+        AUDIO_ANALYSES,
+        ["duration_s", "error"],
+    ):
+        now = sum(s or 0 for s in done.rows["duration_s"].to_pylist())
+        made, heard, seconds = made + len(done.rows), heard + now, seconds + done.seconds
+        wrong.update(e for e in done.rows["error"].to_pylist() if e)
+        speed = f"{now / done.seconds:,.0f} times real time" if now else "nothing could be heard"
+        context.log.info("listened to %s of %s files, %s", f"{done.files:,}", f"{done.total:,}", speed)
+    if made < len(todo):
+        context.log.warning(
+            "%s files were gone or changed: they are listened to the next time", f"{len(todo) - made:,}"
+        )
+    return dg.MaterializeResult(metadata=told(made, heard, seconds, wrong))
+
+
+def told(made: int, heard: float, seconds: float, wrong: Counter[str]) -> dict[str, Any]:
+    """What Dagster is told of a run: how much was listened to, how fast, and what could not be."""
+    speed = {"times real time": heard / seconds} if heard else {}
+    errors = {"errors": listed(("error", "files"), wrong.most_common(SHOWN))} if wrong else {}
+    return {"rows written": made, "hours heard": heard / 3600, "files with an error": wrong.total(), **speed, **errors}
+
+
+def _collected(frame: Frame, names: Sequence[str], schema: pa.Schema) -> pa.Table:
+    return frame.select(*names).collect(pa.schema([schema.field(c) for c in names]))
+
+
+checks = [
+    unique(audio_analyses, "content_sha256"),
+    complete(audio_analyses, AUDIO_ANALYSES),
+    within(audio_analyses, RANGES),
+    either(audio_analyses, "duration_s", "error"),
+    few(audio_analyses, "error", 0.1),
+]

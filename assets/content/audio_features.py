@@ -1,0 +1,107 @@
+"""Audio features: how each file of the music folder sounds.
+
+A file has the features of its content, wherever it lies and whatever it is called.
+"""
+
+from collections import Counter
+from functools import partial
+from typing import Any
+
+import dagster as dg
+import narwhals as nw
+import pyarrow as pa
+
+from assets.checks import complete, either, every, unique, within
+from assets.content.audio_analyses import FEATURES, RANGES
+from assets.content.audio_files import AUDIO_FILES
+from resources.columns import column, declare
+from resources.frame import Frame
+from resources.plots import bars, histograms, waveforms
+
+AUDIO_FEATURES = pa.schema(
+    [
+        AUDIO_FILES.field("path"),
+        column("content_sha256", pa.string(), "SHA-256 of its bytes, in hex"),
+        AUDIO_FILES.field("recording_id"),
+        *FEATURES,
+        column("version", pa.int64(), "version of the analysis; null where it was not listened to", null=True),
+        column("error", pa.string(), "why there are no features", null=True),
+    ]
+)
+NEEDED = ["path", "content_sha256", "recording_id"]
+MISSED = "it was gone or changed when it was to be listened to: it is the next time"
+DRAWN = {  # what histograms show, by what they call it
+    "tempo (beats per minute)": "tempo_bpm",
+    "loudness (LUFS)": "loudness_lufs",
+    "danceability": "danceability",
+    "energy": "energy",
+    "onsets per second": "onset_rate",
+    "length (s)": "duration_s",
+}
+KEYS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+WAVEFORMS = 9  # files whose waveform is shown
+
+
+def sounding(files: nw.LazyFrame, analyses: nw.LazyFrame) -> nw.LazyFrame:
+    """Files with the features of their contents; of one that has none yet, that."""
+    readable = files.filter(~nw.col("content_sha256").is_null())
+    found = readable.join(analyses, on="content_sha256", how="left")
+    missed = nw.when(nw.col("version").is_null()).then(nw.lit(MISSED)).otherwise(nw.col("error"))
+    return found.with_columns(error=missed).select(AUDIO_FEATURES.names)
+
+
+def of_files(files: Frame, analyses: Frame) -> Frame:
+    """The features of files, by their contents."""
+    return files.select(*NEEDED).per("content_sha256", sounding, analyses)
+
+
+@dg.asset(
+    key_prefix="content",
+    ins={
+        "audio_files": dg.AssetIn(["content", "audio_files"]),
+        "audio_analyses": dg.AssetIn(["content", "audio_analyses"]),
+    },
+    metadata=declare(AUDIO_FEATURES, order=["path"]),
+)
+def audio_features(context: dg.AssetExecutionContext, audio_files: Frame, audio_analyses: Frame) -> Frame:
+    """Tempo, key, loudness, timbre and more of each file that could be read."""
+    rows = of_files(audio_files, audio_analyses).keep()
+    context.add_output_metadata(looks(rows))
+    return rows
+
+
+def looks(rows: Frame) -> dict[str, Any]:
+    """What one sees of the table at a glance: waveforms, keys, and how features are distributed."""
+    told = _collected(rows, ["path", "key", "mode", "error", *DRAWN.values()])
+    heard = [r for r in told.to_pylist() if r["error"] is None]
+    drawn = {says: [r[c] for r in heard if r[c] is not None] for says, c in DRAWN.items()}
+    keys = Counter(f"{r['key']} {r['mode']}" for r in heard if r["key"])
+    found = {f"{k} {mode}": keys[f"{k} {mode}"] for mode in ("major", "minor") for k in KEYS}
+    paths = sorted(r["path"] for r in heard)[:WAVEFORMS]
+    peaks = _collected(rows.map(partial(among, paths=paths)), ["path", "waveform"]).sort_by("path").to_pylist()
+    shown = {
+        "waveforms": waveforms({r["path"]: r["waveform"] for r in peaks}),
+        "features": histograms(drawn),
+        "keys": bars(
+            "files in each key", {k.replace(" major", "").replace(" minor", "m"): n for k, n in found.items()}
+        ),
+    }
+    return {"files with an error": len(told) - len(heard), **(shown if heard else {})}
+
+
+def among(rows: nw.LazyFrame, paths: list[str]) -> nw.LazyFrame:
+    """The rows of some files."""
+    return rows.filter(nw.col("path").is_in(paths))
+
+
+def _collected(rows: Frame, names: list[str]) -> pa.Table:
+    return rows.select(*names).collect(pa.schema([AUDIO_FEATURES.field(c) for c in names]))
+
+
+checks = [
+    unique(audio_features, "path"),
+    complete(audio_features, AUDIO_FEATURES),
+    within(audio_features, RANGES),
+    either(audio_features, "duration_s", "error"),
+    every(audio_features, dg.AssetKey(["content", "audio_files"]), "path", having="content_sha256"),
+]

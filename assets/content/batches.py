@@ -1,0 +1,54 @@
+"""Batches: long work on many files, committed as it goes, so that a run that is killed loses minutes at most."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+import pyarrow as pa
+
+from resources.frame import Frame
+from resources.lake import Several
+from resources.lake_io import LakeIO
+from resources.scan import Scan
+
+FEWEST, MOST = 32, 4_096  # files in a batch: the first tells soon how fast it goes, a large one keeps a cluster busy
+LONG = 60  # seconds: what may be lost, and what one waits to be told
+
+
+@dataclass(frozen=True)
+class Done:
+    """A batch that is in the table: how many files of how many are done, what became of its own, and in which time."""
+
+    files: int
+    total: int
+    rows: pa.Table
+    seconds: float
+
+
+def batches(
+    files: pa.Table,
+    key: str,
+    work: Callable[[Frame], Frame],
+    io_manager: LakeIO,
+    asset: dg.AssetKey,
+    schema: pa.Schema,
+    tells: Sequence[str],
+) -> Iterator[Done]:
+    """Work on files batch by batch, each replacing the asset's rows of the same `key` in one commit.
+
+    Files come in the order of `key`, by which the table is sorted, so that a batch touches little of it. Of the rows
+    made, the columns that `tells` names are given back.
+    """
+    name, files, done, size = "/".join(asset.path), files.sort_by(key), 0, FEWEST
+    while done < len(files):
+        began, batch = time.monotonic(), files.slice(done, size)
+        rows = work(io_manager.engine.engine.lift(batch.combine_chunks()))
+        slice = Several.of(key, batch[key].to_pylist())
+        written = io_manager.lake.replace(name, rows, schema, slice, [key])
+        paths = [str(io_manager.lake.root / name / f) for f in written.files]
+        told = Scan(paths, pa.schema([schema.field(c) for c in tells])).table()
+        done, seconds = done + len(batch), time.monotonic() - began
+        yield Done(done, len(files), told, seconds)
+        if seconds < LONG:
+            size = min(2 * size, MOST)

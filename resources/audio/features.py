@@ -1,0 +1,208 @@
+"""Features: what can be told of a recording by listening to it.
+
+One pass over the file, in blocks: what grows with its length is an onset curve, the energy of each tenth of a second
+and such, a few hundred bytes a second. Fields carry their unit and meaning, so that a table can be declared from them.
+"""
+
+import math
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import soxr
+from scipy.signal import butter, sosfilt, sosfilt_zi
+
+from resources.audio.beats import rhythm
+from resources.audio.danceability import DanceabilityMeter
+from resources.audio.key import KeyMeter
+from resources.audio.loudness import LoudnessMeter
+from resources.audio.moments import Moments
+from resources.audio.onsets import RATE, OnsetCurve, peaks
+from resources.audio.sound import Sound, Undecodable
+from resources.audio.spectrum import SAMPLE_RATE, Spectrum
+from resources.audio.stretches import Stretches
+
+__all__ = ["VERSION", "Features", "Undecodable", "features"]
+
+VERSION = 1
+"""To be raised whenever the same file would give other features."""
+
+BLOCK = 1 << 17  # samples of all channels that are decoded at a time
+PART = 30 * SAMPLE_RATE  # samples that are transformed at a time; of shorter files everything is known at once
+MOST = 100.0  # times full scale: beyond is no sound but a broken float
+SILENCE = 10 ** (-90 / 20)  # what rounding to 16 bits leaves of nothing
+RUMBLE_HZ = 10.0  # below is no tone, only an offset
+OUTLINE_S = 0.01
+WAVEFORM = 200  # points of the plot
+
+
+def _told(says: str, unit: str | None = None) -> dict[str, str | None]:
+    return {"says": says, "unit": unit}
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a recording sounds like. `metadata` of each field: what it `says`, and in which `unit` (None: no unit)."""
+
+    duration_s: float = field(metadata=_told("Length of what could be decoded", "s"))
+    tempo_bpm: float | None = field(metadata=_told("Tempo; null where there is no beat", "beats per minute"))
+    tempo_confidence: float = field(metadata=_told("How clear the beat is, 0 to 1"))
+    beats: list[float] = field(metadata=_told("When the beats fall", "s"))
+    key: str | None = field(
+        metadata=_told("Tonic: C, C#, D, D#, E, F, F#, G, G#, A, A#, B; null where nothing has a pitch")
+    )
+    mode: str | None = field(metadata=_told("major or minor; null where there is no key"))
+    key_confidence: float = field(metadata=_told("How far the key is ahead of the next likely, 0 to 1"))
+    loudness_lufs: float | None = field(
+        metadata=_told("Integrated loudness by EBU R 128; null below its absolute gate", "LUFS")
+    )
+    loudness_range_lu: float | None = field(
+        metadata=_told("Loudness range by EBU Tech 3342; null where there is too little", "LU")
+    )
+    peak_dbfs: float = field(metadata=_told("Largest sample", "dBFS"))
+    danceability: float | None = field(
+        metadata=_told("Detrended fluctuation analysis, 0 to about 3; null below a second")
+    )
+    energy: float = field(metadata=_told("How loud, busy and bright, 0 to 1"))
+    onset_rate: float = field(metadata=_told("Notes and strokes that begin", "per second"))
+    rms_mean: float = field(metadata=_told("Level of short frames, mean", "of full scale"))
+    rms_std: float = field(metadata=_told("Level of short frames, deviation", "of full scale"))
+    zero_crossing_rate_mean: float = field(metadata=_told("Sign changes, mean", "per sample"))
+    zero_crossing_rate_std: float = field(metadata=_told("Sign changes, deviation", "per sample"))
+    spectral_centroid_mean: float = field(metadata=_told("Centre of the spectrum, mean", "Hz"))
+    spectral_centroid_std: float = field(metadata=_told("Centre of the spectrum, deviation", "Hz"))
+    spectral_bandwidth_mean: float = field(metadata=_told("Spread of the spectrum around its centre, mean", "Hz"))
+    spectral_bandwidth_std: float = field(metadata=_told("Spread of the spectrum around its centre, deviation", "Hz"))
+    spectral_rolloff_mean: float = field(metadata=_told("Below this lies 85 % of the spectrum, mean", "Hz"))
+    spectral_rolloff_std: float = field(metadata=_told("Below this lies 85 % of the spectrum, deviation", "Hz"))
+    spectral_flatness_mean: float = field(metadata=_told("From a tone, 0, to noise, 1, mean"))
+    spectral_flatness_std: float = field(metadata=_told("From a tone, 0, to noise, 1, deviation"))
+    spectral_contrast_mean: list[float] = field(
+        metadata=_told("Peaks above valleys in seven bands from low to high, mean", "dB")
+    )
+    spectral_contrast_std: list[float] = field(
+        metadata=_told("Peaks above valleys in seven bands from low to high, deviation", "dB")
+    )
+    mfcc_mean: list[float] = field(metadata=_told("Timbre: 20 mel-frequency cepstral coefficients, mean", "dB"))
+    mfcc_std: list[float] = field(metadata=_told("Timbre: 20 mel-frequency cepstral coefficients, deviation", "dB"))
+    chroma_mean: list[float] = field(metadata=_told("Share of each pitch class from C to B in the strongest, mean"))
+    chroma_std: list[float] = field(metadata=_told("Share of each pitch class from C to B in the strongest, deviation"))
+    waveform: list[float] = field(metadata=_told("Peaks of 200 stretches of equal length, for a plot", "of full scale"))
+    note: str | None = field(metadata=_told("What is wrong with a file that could be read all the same; null: nothing"))
+
+
+def features(path: Path) -> Features:
+    """Listen to a file. Undecodable, with the reason, if it gives no sound, or only silence."""
+    with Sound(path) as sound:
+        listener = _Listener(sound.sample_rate, sound.channels, sound.codec)
+        for block in sound.blocks(max(1024, BLOCK // sound.channels)):
+            listener.feed(block)
+        return listener.features(sound.complaint)
+
+
+class _Listener:
+    def __init__(self, sample_rate: int, channels: int, codec: str) -> None:
+        self.sample_rate = sample_rate
+        self.heard = self.broken = 0
+        self.lowest, self.highest = np.full(channels, np.inf), np.full(channels, -np.inf)
+        self.loudness = LoudnessMeter(sample_rate, channels, codec)
+        self.danceability = DanceabilityMeter(sample_rate)
+        self.outline = Stretches(sample_rate * OUTLINE_S, np.maximum)
+        self.resampler = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32")
+        self.spectrum, self.onsets, self.key = Spectrum(), OnsetCurve(), KeyMeter()
+        self.rumble = butter(2, RUMBLE_HZ, "highpass", fs=SAMPLE_RATE, output="sos")
+        self.rumbling: np.ndarray | None = None
+        self.waiting: list[np.ndarray] = []
+
+    def feed(self, block: np.ndarray) -> None:
+        """Take in the next samples, of shape [frames, channels]."""
+        self.heard += len(block)
+        good = np.abs(block) <= MOST  # false for what is no number, too
+        if not good.all():
+            self.broken += int(block.size - good.sum())
+            block = np.where(good, block, 0).astype(np.float32)
+        self.lowest, self.highest = np.minimum(self.lowest, block.min(0)), np.maximum(self.highest, block.max(0))
+        self.loudness.feed(block)
+        mono = block.mean(axis=1)
+        self.danceability.feed(mono)
+        self.outline.feed(np.abs(mono))
+        self._hear(self.resampler.resample_chunk(mono))
+
+    def _hear(self, samples: np.ndarray, last: bool = False) -> None:
+        self.waiting.append(samples)
+        if sum(map(len, self.waiting)) < PART and not last:
+            return
+        samples = np.concatenate(self.waiting)
+        self.waiting = []
+        if len(samples):
+            if self.rumbling is None:  # as if the first sample had always been: no step where it begins off zero
+                self.rumbling = sosfilt_zi(self.rumble) * samples[0]
+            filtered, self.rumbling = sosfilt(self.rumble, samples, zi=self.rumbling)
+            samples = filtered.astype(np.float32)
+        for meter in (self.spectrum, self.onsets, self.key):
+            meter.feed(samples, last)
+
+    def features(self, complaint: str | None) -> Features:
+        """What was heard."""
+        if (self.highest - self.lowest).max() / 2 < SILENCE:
+            raise Undecodable(f"silent: {self.heard / self.sample_rate:.1f} s without a sound above -90 dBFS")
+        self._hear(self.resampler.resample_chunk(np.zeros(0, np.float32), last=True), last=True)
+        duration = self.heard / self.sample_rate
+        flux = self.onsets.flux()
+        beat = rhythm(flux, RATE)
+        key, mode, key_confidence = self.key.key()
+        spectrum = self.spectrum
+        loudness = self.loudness.integrated()
+        onset_rate = len(peaks(flux)) / duration
+        centroid = float(spectrum.centroid.mean()[0])
+        rest = self.outline.rest()
+        peak = np.concatenate([self.outline.whole(), [] if rest is None else [rest]])
+        notes = [complaint] if complaint else []
+        if self.broken:
+            notes.append(f"{self.broken} samples were no numbers or beyond measure, and count as silence")
+        return Features(
+            duration_s=duration,
+            tempo_bpm=beat.tempo_bpm,
+            tempo_confidence=beat.confidence,
+            beats=[at for at in beat.beats if at < duration],
+            key=key,
+            mode=mode,
+            key_confidence=key_confidence,
+            loudness_lufs=loudness,
+            loudness_range_lu=self.loudness.range(),
+            peak_dbfs=20 * math.log10(max(self.highest.max(), -self.lowest.min())),
+            danceability=self.danceability.danceability(),
+            energy=_energy(loudness, onset_rate, centroid),
+            onset_rate=onset_rate,
+            **_both("rms", spectrum.rms),
+            **_both("zero_crossing_rate", spectrum.zero_crossing_rate),
+            **_both("spectral_centroid", spectrum.centroid),
+            **_both("spectral_bandwidth", spectrum.bandwidth),
+            **_both("spectral_rolloff", spectrum.rolloff),
+            **_both("spectral_flatness", spectrum.flatness),
+            spectral_contrast_mean=spectrum.contrast.mean().tolist(),
+            spectral_contrast_std=spectrum.contrast.std().tolist(),
+            mfcc_mean=spectrum.mfcc.mean().tolist(),
+            mfcc_std=spectrum.mfcc.std().tolist(),
+            chroma_mean=spectrum.chroma.mean().tolist(),
+            chroma_std=spectrum.chroma.std().tolist(),
+            waveform=_outline(peak),
+            note="; ".join(notes) or None,
+        )
+
+
+def _both(name: str, moments: Moments) -> dict[str, float]:
+    return {f"{name}_mean": float(moments.mean()[0]), f"{name}_std": float(moments.std()[0])}
+
+
+def _energy(loudness: float | None, onset_rate: float, centroid: float) -> float:
+    """What raises arousal in listening tests (Gabrielsson & Lindström 2010), each from 0 to 1, in equal shares."""
+    loud = 0.0 if loudness is None else (loudness + 40) / 35
+    parts = np.clip([loud, onset_rate / 8, math.log2(max(centroid, 1) / 300) / 4], 0, 1)
+    return float(parts.mean())
+
+
+def _outline(peaks: np.ndarray) -> list[float]:
+    edges = np.linspace(0, len(peaks), WAVEFORM + 1)
+    return [float(peaks[int(low) : max(math.ceil(high), int(low) + 1)].max()) for low, high in pairwise(edges)]

@@ -1,0 +1,154 @@
+"""Sound: the content of a file decides, and what cannot be decoded says why."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resources.audio import ffmpeg
+from resources.audio.sound import Sound, Undecodable
+from tests.resources.audio.support import tone, written
+
+FORMATS = {
+    "wav": ("wav", "pcm_16", {}),
+    "aiff": ("aiff", "pcm_16", {}),
+    "flac": ("flac", "flac", {}),
+    "ogg": ("ogg", "vorbis", {}),
+    "opus": ("ogg", "opus", {"format": "OGG", "subtype": "OPUS"}),
+    "mp3": ("mp3", "mp3", {}),
+}
+
+
+def read(path: Path, size: int = 1000) -> np.ndarray:
+    with Sound(path) as sound:
+        return np.concatenate(list(sound.blocks(size)))
+
+
+def reason(path: Path) -> str:
+    with pytest.raises(Undecodable) as caught:
+        read(path)
+    (line,) = str(caught.value).splitlines()
+    return line
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_file_says_what_it_is_and_gives_its_samples(tmp_path: Path, kind: str) -> None:
+    rate = 48_000
+    samples = np.stack([tone(440, 1.5, rate), tone(660, 1.5, rate)], axis=1)
+    container, codec, how = FORMATS[kind]
+    path = written(tmp_path / f"a.{kind}", samples, rate, **how)
+    with Sound(path) as sound:
+        assert (sound.container, sound.codec, sound.sample_rate, sound.channels) == (container, codec, rate, 2)
+        assert sound.duration_s == pytest.approx(1.5, abs=0.1)
+        blocks = list(sound.blocks(4096))
+        assert sound.complaint is None
+    assert max(map(len, blocks)) <= 4096 and blocks[0].dtype == np.float32
+    decoded = np.concatenate(blocks)
+    assert len(decoded) == pytest.approx(len(samples), abs=0.1 * rate)
+    assert np.abs(np.fft.rfft(decoded[:rate, 0])).argmax() == 440
+    assert np.abs(np.fft.rfft(decoded[:rate, 1])).argmax() == 660
+
+
+@pytest.mark.parametrize("name", ["a.mp3", "a.m4a", "a.raw", "a.txt", "a", "ä ö.wav"])
+def test_a_name_that_lies_changes_nothing(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path / "true.flac", tone(440, 1))
+    assert np.array_equal(read(path), read(path.rename(tmp_path / name)))
+
+
+@given(st.integers(1, 50_000))
+def test_the_size_of_blocks_changes_no_sample(tmp_path_factory: pytest.TempPathFactory, size: int) -> None:
+    path = tmp_path_factory.mktemp("sound") / "a.wav"
+    samples = tone(440, 1)
+    written(path, samples, subtype="FLOAT")
+    assert np.array_equal(read(path, size)[:, 0], samples)
+
+
+def test_a_sound_can_be_read_again(tmp_path: Path) -> None:
+    with Sound(written(tmp_path / "a.ogg", tone(440, 1))) as sound:
+        assert np.array_equal(*(np.concatenate(list(sound.blocks(999))) for _ in range(2)))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "empty: it has no bytes"),
+        (b"To whom it may concern\n" * 50, "looks like text"),
+        (bytes(5000), "not audio that can be decoded"),
+        (np.random.default_rng(5).bytes(5000), "not audio that can be decoded"),
+        (b"RIFF", "not audio that can be decoded"),
+        (b"fLaC" + bytes(40), "not audio that can be decoded"),
+    ],
+)
+def test_what_is_no_audio_says_so_in_one_line(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(content)
+    assert says in reason(path)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_file_without_frames_holds_no_sound(tmp_path: Path, kind: str) -> None:
+    path = written(tmp_path / f"a.{kind}", np.zeros((0, 2), np.float32), 48_000, **FORMATS[kind][2])
+    assert reason(path)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_file_that_breaks_off_gives_what_comes_before_or_a_reason(tmp_path: Path, kind: str) -> None:
+    noise = np.random.default_rng(3).normal(0, 0.2, 6 * 48_000).clip(-1, 1)
+    path = written(tmp_path / f"a.{kind}", noise, 48_000, **FORMATS[kind][2])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with Sound(path) as sound:
+        heard = sum(map(len, sound.blocks(1000))) / 48_000
+    assert 1.5 < heard < 4.5
+    for length in (1, 3, 11, 30):
+        path.write_bytes(whole[:length])
+        assert reason(path)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_garbage_in_a_file_breaks_nothing(tmp_path_factory: pytest.TempPathFactory, kind: str, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    path = tmp_path_factory.mktemp("garbage") / f"a.{kind}"
+    written(path, tone(440, 0.5, 48_000), 48_000, **FORMATS[kind][2])
+    content = bytearray(path.read_bytes())
+    at = int(random.integers(len(content)))
+    content[at : at + 200] = random.bytes(min(200, len(content) - at))
+    path.write_bytes(content)
+    said = ["one line"]
+    try:
+        read(path)
+    except Undecodable as error:
+        said = str(error).splitlines()
+    assert len(said) == 1
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    assert reason(tmp_path / "pipe.wav") == "not a file"
+    assert reason(tmp_path) == "not a file"
+    assert reason(tmp_path / "none.wav") == "no such file"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"\0\0\0 ftypM4A \0\0\0\0", bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"), b"\xff\xf1\x50\x80", b"wvpk"],
+)
+def test_without_ffmpeg_its_formats_say_what_to_install(
+    tmp_path: Path, head: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ffmpeg, "program", lambda: None)
+    path = tmp_path / "a.m4a"
+    path.write_bytes(head + bytes(100))
+    assert "install" in reason(path)
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg") and not ffmpeg.program(), reason="ffmpeg is not installed")
+def test_ffmpeg_reads_what_it_reads_and_says_what_it_cannot(tmp_path: Path) -> None:
+    path = tmp_path / "a.m4a"
+    path.write_bytes(b"\0\0\0 ftypM4A \0\0\0\0" + bytes(100))
+    assert reason(path).startswith("not audio that can be decoded: ")
