@@ -36,7 +36,8 @@ LYRICS = {
     dg.AssetKey(key) for key in (["content", "lyrics"], ["content", "lyrics_lines"], ["derived", "lyrics_word_counts"])
 }
 AUDIO = dg.AssetSelection.assets(*(["content", f"audio_{what}"] for what in ("files", "analyses", "features")))
-CONTENT = (dg.AssetSelection.groups("content") - IMPORTED - AUDIO) | dg.AssetSelection.assets(*LYRICS)
+KEYS = dg.AssetSelection.assets(["events", "recording_keys"], ["events", "recording_parts"])
+CONTENT = (dg.AssetSelection.groups("content") - IMPORTED - AUDIO) | dg.AssetSelection.assets(*LYRICS) | KEYS
 ACTIVES = Period("actives", DAILY, DAY.first, DAY.longest, reach=MONTH - 1)
 DATED = (DAY, ACTIVES, *PERIODS[1:])  # what jobs make a partition of at a time, in the order in which they follow
 LONGER = {"actives": dg.AssetSelection.assets(["events", "actives"])} | {

@@ -32,6 +32,7 @@ from assets.events import (
     identities,
     listens,
     posts,
+    recording_keys,
     relations,
     replaced_listens,
     retention,
@@ -121,6 +122,17 @@ def work_of(asset: dg.AssetsDefinition) -> Callable[..., Frame]:
     def run(*frames: Frame, span: Span) -> Frame:
         keys = dg.PartitionKeyRange(span[0].isoformat(), span[1].isoformat())
         return fn(*([SimpleNamespace(partition_key_range=keys)] if asks else []), *frames)
+
+    return run
+
+
+def with_keys(asset: dg.AssetsDefinition) -> Callable[..., Frame]:
+    """What an asset does that looks names up in the catalogue, of rows and of the catalogue that its keys are of."""
+    work = work_of(asset)
+    keys, parts = work_of(recording_keys.recording_keys), work_of(recording_keys.recording_parts)
+
+    def run(rows: Frame, recordings: Frame, span: Span) -> Frame:
+        return work(rows, keys(recordings, span=span), parts(recordings, span=span), span=span)
 
     return run
 
@@ -252,7 +264,7 @@ IDENTITIES_OF_NAMES = Transformation(
     "identities",
     {"raw_listens": RAW_LISTENS, "recordings": RECORDINGS},
     IDENTITIES,
-    work_of(identities.identities),
+    with_keys(identities.identities),
     lambda raw, recordings, span: oracle.identities(raw, recordings),
     _at_any_time(tables.names()),
     _hard([raw(at(LEAP), 0)], [*TRICKY_NAMES, *TRICKY_RAW]),
@@ -361,7 +373,7 @@ POSTS_IDENTIFIED = Transformation(
     "posts",
     {"raw_posts": RAW_POSTS, "recordings": RECORDINGS},
     POSTS,
-    work_of(posts.posts),
+    with_keys(posts.posts),
     lambda raw, recordings, span: oracle.posts(raw, recordings),
     _at_any_time(tables.posts()),
     _hard([tables.post(0, at(LEAP), ("Artist", "Song"))], TRICKY_POSTS),

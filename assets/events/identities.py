@@ -1,8 +1,8 @@
 """Identities: which recording of the catalogue a submitted name is, by which rule, and how sure that is.
 
 One row for each name that was submitted on a day: what the source tells to know a recording by. This asset decides for
-every other. It joins rather than compares: names and recordings both emit keys, equal keys meet, and only those are
-looked at. Exact keys come first; a name without one is looked for by parts of its letters, where typos left them whole.
+every other. It joins rather than compares: a name emits keys, those of recordings wait for it, equal keys meet, and
+only those are looked at. Exact keys come first; a name without one is looked for by parts of its letters.
 
 The unmapped keep an id made of their names, and count everywhere as the others do.
 """
@@ -18,10 +18,11 @@ import pyarrow.compute as pc
 
 from assets.checks import complete, distinct, well_formed
 from assets.events.identity import artist_id, recording_id
+from assets.events.recording_keys import FIRST_CREDITED, FUZZY, ISRC, KNOWN, MBID, VERSION, key_of, named, parts
 from assets.partitions import DAILY
 from resources.columns import as_table, column, declare
 from resources.frame import Frame
-from resources.naming import Name, edits, normal, numbers, taken_apart
+from resources.naming import edits, normal, taken_apart
 
 IDENTITIES = pa.schema(
     [
@@ -52,31 +53,17 @@ RULES = (
     ("fuzzy", 0.7),  # but for a typo; two are worth less
     ("version", 0.4),  # a version (live, remix, demo) of which the catalogue has only the plain recording
 )
-MBID, ISRC, TEXT, LETTERS, RECORDING, FIRST_CREDITED, FUZZY, VERSION = range(len(RULES))
 SHARED = 0.6  # times as sure, where several recordings fit equally: that of the earliest release is taken
 SECOND_TYPO = 0.15  # less sure
-CAP = 500  # recordings that share a part of their letters with so many others are told apart by other parts
-PART = 3  # letters at either end of a name: one typo leaves either whole in a name of six letters or more
 EDITS = 2  # typos in credit and title together
-LAST = "9999"  # a release without a date comes after all others
 
 SUBMITTED = ["artist_name", "recording_name", "recording_mbid", "isrc", "artist_mbids"]
 _TEXT = [(c, pa.string()) for c in SUBMITTED]  # absent is empty text: engines do not join what is null
 ON_DAY = pa.schema([("day", pa.date32()), *_TEXT])
 KEYED = pa.schema([("key", pa.string()), ("level", pa.int64()), *_TEXT])
 SPELT = pa.schema([("key", pa.string()), ("credited", pa.string()), ("titled", pa.string()), *_TEXT])
-_KNOWN = [
-    ("recording_id", pa.string()),
-    ("artist_ids", pa.list_(pa.string())),
-    ("artist_credit", pa.string()),
-    ("title", pa.string()),
-    ("released", pa.string()),
-]
-CATALOGUE = ["recording_id", "artist_ids", "artist_credit", "title", "isrcs", "first_release_date", "merged_ids"]
-KNOWN = pa.schema([("key", pa.string()), *_KNOWN])
-KNOWN_SPELT = pa.schema([("key", pa.string()), ("known_credited", pa.string()), ("known_titled", pa.string()), *_KNOWN])
 ARTISTS = pa.schema([("key", pa.string()), ("artist_id", pa.string())])
-CANDIDATES = pa.schema([*_TEXT, ("level", pa.int64()), ("fitting", pa.int64()), ("typos", pa.int64()), *_KNOWN])
+CANDIDATES = pa.schema([*_TEXT, ("level", pa.int64()), ("fitting", pa.int64()), ("typos", pa.int64()), *KNOWN])
 
 
 def as_submitted(raw: pa.Table, *columns: str) -> pa.Table:
@@ -124,28 +111,6 @@ def exact_keys(names: pa.Table) -> pa.Table:
     return as_table(rows, KEYED)
 
 
-def known_keys(recordings: pa.Table) -> pa.Table:
-    """Map: what each recording of the catalogue is found by."""
-    rows = [
-        (key, *known)
-        for known, isrcs, merged in _catalogue(recordings)
-        for key in {
-            *(_key(MBID, id) for id in (known[0], *merged)),
-            *(_key(ISRC, isrc) for isrc in isrcs),
-            *(_key(level, text) for level, text in _named(known[2], known[3])),
-            *_known_alone(taken_apart(known[2], known[3])),
-        }
-    ]
-    return as_table(rows, KNOWN)
-
-
-def one_for_each_key(known: nw.LazyFrame) -> nw.LazyFrame:
-    """The recording of the earliest release for each key, and how many have it: names can be shared by thousands."""
-    fitting = known.group_by("key").agg(fitting=nw.len())
-    first = known.unique(["key"], keep="first", order_by=["released", "recording_id"])
-    return first.join(fitting, on="key", how="inner")
-
-
 def meet(names: nw.LazyFrame, known: nw.LazyFrame) -> nw.LazyFrame:
     """Reduce: the recordings that share a key with a name."""
     found = names.join(known, on="key", how="inner")
@@ -158,34 +123,20 @@ def without(names: nw.LazyFrame, found: nw.LazyFrame) -> nw.LazyFrame:
     return names.join(sure, on=SUBMITTED, how="anti")
 
 
-def parts(names: pa.Table) -> pa.Table:
+def spelt(names: pa.Table) -> pa.Table:
     """Map: parts of a name's letters, and its words, where the source does not say which recording it is."""
     rows = []
     for told in _of_each(names):
         if told[2]:
             continue
         name = taken_apart(*told[:2])
-        rows += [(key, " ".join(name.lead), " ".join(name.title), *told) for key in _parts(name)]
+        rows += [(key, " ".join(name.lead), " ".join(name.title), *told) for key in parts(name)]
     return as_table(rows, SPELT)
 
 
-def known_parts(recordings: pa.Table) -> pa.Table:
-    """Map: parts of each recording's letters, and its words."""
-    rows = []
-    for known, *_ in _catalogue(recordings):
-        name = taken_apart(known[2], known[3])
-        rows += [(key, " ".join(name.lead), " ".join(name.title), *known) for key in _parts(name)]
-    return as_table(rows, KNOWN_SPELT)
-
-
 def compare(names: nw.LazyFrame, known: nw.LazyFrame) -> nw.LazyFrame:
-    """The recordings that share a part with a name, if there are no more than a name can be compared with.
-
-    A part that more have is passed over, so that work grows with the names and not with their square: "the" beside
-    "sym" says little, and what is in it is found by its other parts or not at all.
-    """
-    few = known.group_by("key").agg(fitting=nw.len()).filter(nw.col("fitting") <= CAP)
-    return names.join(known.join(few, on="key", how="inner"), on="key", how="inner")
+    """The recordings that share a part with a name."""
+    return names.join(known, on="key", how="inner")
 
 
 def score(pairs: pa.Table) -> pa.Table:
@@ -207,7 +158,11 @@ def score(pairs: pa.Table) -> pa.Table:
                 rows.append(row)
                 typos.append(found)
     alike = pairs.take(pa.array(rows, pa.int64()))
-    columns = {"level": pa.repeat(FUZZY, len(rows)), "typos": pa.array(typos, pa.int64())}
+    columns = {
+        "level": pa.repeat(FUZZY, len(rows)),
+        "fitting": pa.repeat(1, len(rows)),  # of all that are as near is told once they are together
+        "typos": pa.array(typos, pa.int64()),
+    }
     return pa.table([columns[n] if n in columns else alike[n] for n in CANDIDATES.names], CANDIDATES)
 
 
@@ -229,15 +184,13 @@ def decide(names: pa.Table, candidates: pa.Table) -> pa.Table:
     return as_table(rows, IDENTITIES)
 
 
-def decided(told: Frame, recordings: Frame) -> Frame:
+def decided(told: Frame, keys: Frame, known_parts: Frame) -> Frame:
     """The identities of names with their days, told as `ON_DAY` has them, whoever told them."""
     days = told.per(ON_DAY.names, _on_each_day, combine=_on_each_day).keep()
     names = days.select(*SUBMITTED).per(SUBMITTED, _once).keep()
-    catalogue = recordings.select(*CATALOGUE)
-    known = catalogue.map(known_keys, schema=KNOWN, kernel="arrow").per("key", one_for_each_key)
-    exact = names.map(exact_keys, schema=KEYED, kernel="arrow").per("key", meet, known).keep()
-    spelt = names.per(SUBMITTED, without, exact.select("level", *SUBMITTED)).map(parts, schema=SPELT, kernel="arrow")
-    pairs = spelt.per("key", compare, catalogue.map(known_parts, schema=KNOWN_SPELT, kernel="arrow"))
+    exact = names.map(exact_keys, schema=KEYED, kernel="arrow").per("key", meet, keys).keep()
+    lost = names.per(SUBMITTED, without, exact.select("level", *SUBMITTED))
+    pairs = lost.map(spelt, schema=SPELT, kernel="arrow").per("key", compare, known_parts)
     fuzzy = pairs.map(score, schema=CANDIDATES, kernel="arrow")
     return days.per(SUBMITTED, decide, exact.concat(fuzzy), schema=IDENTITIES, kernel="arrow")
 
@@ -258,16 +211,17 @@ def one_artist_for_each_name(known: nw.LazyFrame) -> nw.LazyFrame:
     key_prefix="events",
     ins={
         "raw_listens": dg.AssetIn(["events", "raw_listens"]),
-        "recordings": dg.AssetIn(["content", "recordings"]),
+        "recording_keys": dg.AssetIn(["events", "recording_keys"]),
+        "recording_parts": dg.AssetIn(["events", "recording_parts"]),
     },
     partitions_def=DAILY,
     backfill_policy=dg.BackfillPolicy.single_run(),
     metadata=declare(IDENTITIES, slices="day", order=["day", "artist_name", "recording_name"]),
 )
-def identities(raw_listens: Frame, recordings: Frame) -> Frame:
+def identities(raw_listens: Frame, recording_keys: Frame, recording_parts: Frame) -> Frame:
     """Which recording each name submitted on a day is, by which rule and how surely."""
     told = raw_listens.select("day", *SUBMITTED).map(on_day, schema=ON_DAY, kernel="arrow")
-    return decided(told, recordings)
+    return decided(told, recording_keys, recording_parts)
 
 
 checks = [complete(identities, IDENTITIES), well_formed(identities, "recording_id")]  # twice decided, listens are too
@@ -284,50 +238,16 @@ def _once(rows: nw.LazyFrame) -> nw.LazyFrame:
 def _exact(artist: str, title: str, mbid: str, isrc: str, _: str) -> Iterator[tuple[int, str]]:
     """The keys of a name, each with its rule."""
     if mbid:
-        yield MBID, _key(MBID, mbid)
+        yield MBID, key_of(MBID, mbid)
         return  # the source knows better than any name
     if isrc:
-        yield ISRC, _key(ISRC, isrc)
-    yield from ((level, _key(level, text)) for level, text in _named(artist, title))
+        yield ISRC, key_of(ISRC, isrc)
+    yield from ((level, key_of(level, text)) for level, text in named(artist, title))
     name = taken_apart(artist, title)
     if name.alone:
-        yield FIRST_CREDITED, _key(FIRST_CREDITED, name.recording)
+        yield FIRST_CREDITED, key_of(FIRST_CREDITED, name.recording)
     if name.version:
-        yield VERSION, _key(VERSION, name.any_version)
-
-
-def _named(artist: str, title: str) -> Iterator[tuple[int, str]]:
-    """What a credit and a title are found by, by rule."""
-    name = taken_apart(artist, title)
-    yield TEXT, f"{normal(artist)}\x1f{normal(title)}"
-    yield LETTERS, name.letters
-    yield RECORDING, name.recording
-
-
-def _known_alone(name: Name) -> Iterator[str]:
-    """What a recording is found by that a name says less of, or more.
-
-    By its first artist, if it has others; by its title, for who names a version of it, if it is none itself.
-    """
-    if not name.alone:
-        yield _key(FIRST_CREDITED, name.first_credited)
-    if not name.version:
-        yield _key(VERSION, name.any_version)
-
-
-def _key(level: int, text: str) -> str:
-    return f"{level}\x1f{text}"
-
-
-def _parts(name: Name) -> set[str]:
-    """The parts by which a name with typos is found: the whole credit, the whole title, or an end of either.
-
-    Numbers are in each of them, since they must be equal.
-    """
-    credit, title = ("".join(w for w in words if not w.isdigit() and w != "the") for words in (name.lead, name.title))
-    same = "\x1f".join(numbers((*name.lead, *name.title)))
-    ends = {f"{a}\x1f{t}" for a in (credit[:PART], credit[-PART:]) for t in (title[:PART], title[-PART:])}
-    return {f"{key}\x1f{same}" for key in (f"credit\x1f{credit}", f"title\x1f{title}", *ends)}
+        yield VERSION, key_of(VERSION, name.any_version)
 
 
 def _identity(name: tuple[str, ...], candidates: list[tuple[Any, ...]]) -> tuple[Any, ...]:
@@ -359,10 +279,3 @@ def _typos(credit: list[str], known_credit: list[str], title: list[str], known_t
 
 def _of_each(names: pa.Table) -> Iterator[tuple[str, ...]]:
     return zip(*(names[n].to_pylist() for n in SUBMITTED), strict=True)
-
-
-def _catalogue(recordings: pa.Table) -> Iterator[tuple[tuple[Any, ...], list[str], list[str]]]:
-    """What is kept of each recording, its codes, and the ids that were merged into it."""
-    for row in recordings.to_pylist():
-        known = (row["recording_id"], row["artist_ids"], row["artist_credit"], row["title"])
-        yield (*known, row["first_release_date"] or LAST), row["isrcs"], row["merged_ids"] or []

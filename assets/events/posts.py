@@ -66,16 +66,17 @@ def as_posts(posts: nw.LazyFrame) -> nw.LazyFrame:
     key_prefix="events",
     ins={
         "raw_posts": dg.AssetIn(["events", "raw_posts"]),
-        "recordings": dg.AssetIn(["content", "recordings"]),
+        "recording_keys": dg.AssetIn(["events", "recording_keys"]),
+        "recording_parts": dg.AssetIn(["events", "recording_parts"]),
     },
     partitions_def=DAILY,
     backfill_policy=dg.BackfillPolicy.single_run(),
     metadata=declare(POSTS, slices="day", order=["day", "user_id", "posted_at"]),
 )
-def posts(raw_posts: Frame, recordings: Frame) -> Frame:
+def posts(raw_posts: Frame, recording_keys: Frame, recording_parts: Frame) -> Frame:
     """What people posted, by the UTC day, and which recording they said was playing."""
     named = raw_posts.per(KEY, standing).map(tell_names, schema=NAMED, kernel="arrow").keep()
-    return identify(named, decided(named.map(playing), recordings), *DECIDED).map(as_posts)
+    return identify(named, decided(named.map(playing), recording_keys, recording_parts), *DECIDED).map(as_posts)
 
 
 checks = [unique(posts, *KEY), complete(posts, POSTS), bounded(posts, "posted_at")]

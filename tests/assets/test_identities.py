@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from assets.events import identities
+from assets.events import recording_keys
 from resources.frame import Engine
 from tests.benchmarks.identity import PRECISION, RECALL, Tally, hetrec, measure, sandbox
 from tests.oracle import Row
@@ -96,7 +96,7 @@ def test_letters_that_too_many_recordings_share_are_passed_over(
         *(known(f"b{n}", "Somebody", f"Some{n}Else") for n in range(9)),
     ]
     assert found(pandas, asked, catalogue=catalogue)[0]["recording_id"] == "a"
-    monkeypatch.setattr(identities, "CAP", 0)
+    monkeypatch.setattr(recording_keys, "CAP", 0)
     assert found(pandas, asked, catalogue=catalogue)[0]["rule"] == "unmapped"
 
 

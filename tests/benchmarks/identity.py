@@ -30,7 +30,7 @@ from resources.engines.pandas import PandasEngine
 from resources.naming import fixed, normal, taken_apart
 from resources.sandbox import catalogue, performers
 from tests.tables import LEAP, at, raw, table
-from tests.transformations import work_of
+from tests.transformations import with_keys
 
 KEPT_OUT = 0.2  # of the names, not in the catalogue
 PRECISION, RECALL = 0.99, 0.95  # wanted
@@ -282,7 +282,7 @@ def found(known: Sequence[Known], pairs: Sequence[Pair]) -> dict[Pair, str | Non
     ]
     asked = [raw(at(LEAP), n, artist_name=a, recording_name=t) for n, (a, t) in enumerate(dict.fromkeys(pairs))]
     given = engine.lift(table(asked, RAW_LISTENS)), engine.lift(table(rows, RECORDINGS))
-    decided = work_of(identities)(*given, span=(LEAP, LEAP)).collect(IDENTITIES).to_pylist()
+    decided = with_keys(identities)(*given, span=(LEAP, LEAP)).collect(IDENTITIES).to_pylist()
     return {
         (r["artist_name"], r["recording_name"]): None if r["rule"] == "unmapped" else r["recording_id"] for r in decided
     }

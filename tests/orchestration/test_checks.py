@@ -57,6 +57,8 @@ UNPARTITIONED = (
     "content/audio_features",
     "content/audio_files",
     "content/recordings",
+    "events/recording_keys",
+    "events/recording_parts",
     "content/artists",
     "content/releases",
     "content/release_groups",
@@ -172,6 +174,8 @@ PLANTED = [
             COMPLETE,
             ("an id that is no UUID", "well_formed", changed(merged_id="no-uuid")),
         ],
+        "events/recording_keys": [UNIQUE, COMPLETE],
+        "events/recording_parts": [UNIQUE, COMPLETE],
         "content/lyrics": [
             UNIQUE,
             COMPLETE,

@@ -24,6 +24,7 @@ MOST_SECONDS = 2.0  # of CPU time to load the platform, beyond loading Dagster i
 PLAYED = ["derived/artist_plays", "derived/names", "derived/plays"]
 ENTITIES = ["content/artists", "content/recordings", "content/release_groups", "content/releases"]
 CATALOGUE = [*ENTITIES, "content/credits", "content/genres", "content/merged_ids"]
+KEYS = ["events/recording_keys", "events/recording_parts"]
 GRAPH: Mapping[str, list[str]] = {
     **{name: [] for name in ENTITIES},
     "content/credits": ["content/recordings"],
@@ -47,10 +48,12 @@ GRAPH: Mapping[str, list[str]] = {
     "events/feedback": [],
     "events/follows": ["events/relations"],
     "events/friendships": ["events/relations"],
-    "events/posts": ["content/recordings", "events/raw_posts"],
+    "events/posts": ["events/raw_posts", "events/recording_keys", "events/recording_parts"],
     "events/relations": ["events/imports"],
     "events/raw_posts": ["events/imports"],
     "events/raw_shares": ["events/imports"],
+    "events/recording_keys": ["content/recordings"],
+    "events/recording_parts": ["content/recordings"],
     "events/raw_taggings": ["events/imports"],
     "events/shares": ["events/raw_shares"],
     "events/taggings": ["content/recordings", "events/raw_taggings"],
@@ -59,7 +62,7 @@ GRAPH: Mapping[str, list[str]] = {
     "events/app_event_fields": ["events/raw_app_events"],
     "events/app_events": ["events/identities", "events/raw_app_events"],
     "events/activity": ["content/recordings", "events/listens"],
-    "events/identities": ["content/recordings", "events/raw_listens"],
+    "events/identities": ["events/raw_listens", "events/recording_keys", "events/recording_parts"],
     "events/imports": [],
     "events/listens": ["events/identities", "events/raw_listens", "events/replaced_listens"],
     "events/quarantine": [],
@@ -71,6 +74,7 @@ GRAPH: Mapping[str, list[str]] = {
     "events/streaks": ["events/activity"],
 }
 CHECKS: Mapping[str, list[str]] = {
+    **{name: ["complete", "unique"] for name in KEYS},
     **{name: ["complete", "unique", "well_formed"] for name in CATALOGUE},
     "content/credits": ["agreeing", "complete", "unique", "well_formed"],
     "content/lyrics": ["complete", "right", "unique", "unique_chosen"],
@@ -125,7 +129,7 @@ JOBS: Mapping[str, list[str]] = {
         "events/taggings",
     ],
     "analyse_music": ["content/audio_analyses", "content/audio_features", "content/audio_files"],
-    "content": sorted([*CATALOGUE, "content/lyrics", "content/lyrics_lines", "derived/lyrics_word_counts"]),
+    "content": sorted([*CATALOGUE, *KEYS, "content/lyrics", "content/lyrics_lines", "derived/lyrics_word_counts"]),
     "daily": [
         "derived/artist_plays",
         "derived/charts_daily",

@@ -38,7 +38,7 @@ from resources.sandbox.listeners import ZONES, population, simulate
 from resources.sandbox.load import DAYS, FIRST_DAY, Share
 from resources.sources import exports
 from tests.orchestration.support import PROJECT, TUTTI, environ
-from tests.transformations import work_of
+from tests.transformations import with_keys, work_of
 
 T, SEED = "events/listens", 7
 SIZE = 300_000
@@ -113,7 +113,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
     raw = pa.concat_tables([RAW.rows(list(exports.read(path, None, now)), path.name) for path in files])
     told, known = PandasEngine().lift(raw), PandasEngine().lift(RECORDINGS.empty_table())
     span = (CALENDAR[0], CALENDAR[-1])
-    named = work_of(identities)(told, known, span=span)
+    named = with_keys(identities)(told, known, span=span)
     return work_of(listens)(told, named, work_of(replaced_listens)(told, named, span=span), span=span).collect(LISTENS)
 
 
