@@ -19,7 +19,7 @@ from mutagen.id3 import PictureType
 
 from resources.sandbox import arrangement, catalogue, performers, synthesis
 from resources.sandbox.covers import SIDE, cover
-from resources.sandbox.listeners import GROUPS, population
+from resources.sandbox.listeners import population
 from resources.sandbox.performers import INVENTED
 from resources.sandbox.synthesis import RATE
 from resources.sandbox.takes import Take, takes
@@ -45,8 +45,10 @@ class Summary:
 def rendered(seed: int = 7, listeners: int = 240, clips: int = CLIPS) -> list[Take]:
     """What `write` renders of the world that `world.write` makes of the same seed and number of listeners."""
     recordings = performers.recordings(catalogue.works(), seed)
-    popularity = np.diff(population(recordings, seed, listeners).tastes[GROUPS], prepend=0.0)
-    return takes(recordings, popularity.tolist(), clips)
+    people = population(recordings, seed, listeners)
+    chances = np.diff(people.tastes, prepend=0.0)  # of each taste group, to play each recording
+    shares = np.diff(people.mixture, prepend=0.0).mean(axis=0)  # of each taste group, in all that is played
+    return takes(recordings, (shares @ chances).tolist(), clips)
 
 
 def write(folder: Path, *, seed: int = 7, listeners: int = 240, clips: int = CLIPS) -> Summary:
