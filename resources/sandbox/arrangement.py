@@ -113,7 +113,8 @@ def _accompaniment(take: Take, timbre: str) -> Iterator[Sound]:
     for n, (root, chord) in enumerate(harmony(take)):
         start = take.upbeat + n * take.bar
         bass = 36 + root
-        strum = [50 + (root + step - 50) % 12 for step in chord]
+        lowest = 50 + (root - 50) % 12
+        strum = [lowest, *(50 + (root + step - 50) % 12 for step in chord[1:]), lowest + 12]
         pattern = _held if (take.recording.work.form or "") in FREE else _oom_pah
         yield from pattern(take, start, bass, strum, timbre)
 
@@ -137,8 +138,9 @@ def _oom_pah(take: Take, start: Fraction, bass: int, strum: list[int], timbre: s
         at = start + k * take.beat
         strong = all_strong or k in ((0, 2) if beats == 4 else (0,))
         if strong:
-            fifth = bass + (7 if bass < 41 else -5)
-            pitch, strength = (fifth, 0.55) if k else (bass, 0.85)
+            turn = k if all_strong else k // 2
+            pitch = bass if turn % 2 == 0 else bass + (7 if bass < 44 else -5)
+            strength = 0.85 if k == 0 else 0.6
             yield Sound(take.seconds(at), _lasts(take, take.beat) * 0.9, pitch, "bass", strength)
         if all_strong or not strong:
             for n, pitch in enumerate(strum):
@@ -150,6 +152,7 @@ def _drums(take: Take) -> Iterator[Sound]:
     beats = int(take.bar / take.beat)
     compound = take.beat.numerator == 3
     march = take.recording.work.form in MARCHES
+    between: tuple[Fraction, ...]
     if march:  # the snare rolls into the beat
         between, drum, softly = (Fraction(2, 3) if compound else Fraction(1, 2),), "snare", 0.25
     else:

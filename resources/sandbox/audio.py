@@ -19,12 +19,12 @@ from mutagen.id3 import PictureType
 
 from resources.sandbox import arrangement, catalogue, performers, synthesis
 from resources.sandbox.covers import SIDE, cover
-from resources.sandbox.listeners import GROUPS, population
+from resources.sandbox.listeners import population
 from resources.sandbox.performers import INVENTED
 from resources.sandbox.synthesis import RATE
 from resources.sandbox.takes import Take, takes
 
-CLIPS = 60  # enough for every form and a dozen keys, and some 60 MB
+CLIPS = 60  # enough for every form, and some 65 MB
 ODD = "Odd Files"  # the folder of those that something is wrong with
 LONGEST = 80  # characters of a name: some disks take 255 bytes, and a character may be four
 WORDS = (4, 9)  # of a sung line, at least and at most: a comma ends it in between
@@ -45,8 +45,10 @@ class Summary:
 def rendered(seed: int = 7, listeners: int = 240, clips: int = CLIPS) -> list[Take]:
     """What `write` renders of the world that `world.write` makes of the same seed and number of listeners."""
     recordings = performers.recordings(catalogue.works(), seed)
-    popularity = np.diff(population(recordings, seed, listeners).tastes[GROUPS], prepend=0.0)
-    return takes(recordings, popularity.tolist(), clips)
+    people = population(recordings, seed, listeners)
+    chances = np.diff(people.tastes, prepend=0.0)  # of each taste group, to play each recording
+    shares = np.diff(people.mixture, prepend=0.0).mean(axis=0)  # of each taste group, in all that is played
+    return takes(recordings, (shares @ chances).tolist(), clips)
 
 
 def write(folder: Path, *, seed: int = 7, listeners: int = 240, clips: int = CLIPS) -> Summary:
@@ -55,8 +57,10 @@ def write(folder: Path, *, seed: int = 7, listeners: int = 240, clips: int = CLI
     An excerpt of about 20 s each, 22.05 kHz, stereo, 16 bits. Songs have an `.lrc` file beside them with the second at
     which each line begins, every other one its words in the tags too. `Odd Files` holds what a real folder has as
     well: files cut short, silent, empty, named after what they are not, and one without tags. Each file appears whole
-    or not at all; other files in the folder are left alone.
+    or not at all; other files in the folder are left alone. Raises `ValueError` if there is nothing to render.
     """
+    if clips < 1:
+        raise ValueError(f"nothing to render for {clips} clips")
     chosen = rendered(seed, listeners, clips)
     files, lyrics, seconds, covers = list[Path](), 0, 0.0, dict[str, bytes]()
     for take in chosen:
@@ -190,7 +194,7 @@ def _odd(take: Take) -> Iterator[tuple[str, bytes]]:
         file.setframerate(RATE)
         file.writeframes(np.rint(samples[: 5 * RATE, 0] * 32_767).astype("<i2").tobytes())
     yield "a WAV named otherwise.flac", waves.getvalue()
-    yield "a text named otherwise.m4a", b"This is no audio, whatever the name says.\n"
+    yield "a text named otherwise.m4a", b"This is no audio, whatever its name says.\n"
     yield "empty.mp3", b""
 
 

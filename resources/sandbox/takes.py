@@ -21,7 +21,9 @@ from resources.sandbox.scores import Bar, played
 
 SECONDS = 20.0  # of music in an excerpt, at most: whole bars from the beginning
 BARS = 4  # an excerpt ends with a phrase: tunes are built of four bars
-RELEASE = 4  # tracks of one form from a release, at most
+RELEASE = 3  # tracks of one form, or in one mode, from a release, at most
+HITS = 0.25  # of all clips: recordings chosen because they are played most
+MODES = ("minor", "dorian", "mixolydian")  # looked for; major is everywhere, and others are mostly an editor's guess
 VERSIONS = 3  # recordings of a song with words, at most: there are few such songs
 SLOWEST, FASTEST = 60.0, 200.0  # beats a minute: what a foot still taps
 
@@ -97,9 +99,10 @@ class Take:
 def takes(recordings: Sequence[Recording], popularity: Iterable[float], clips: int) -> list[Take]:
     """What is rendered of a world, at most `clips`, by artist, release and track: always the same for the same world.
 
-    Songs with words come first. Then every form in turn, the most played first, gives up to four tracks of its most
-    played release, those in rarer keys before others: so a small folder has rows of albums as real ones have, and every
-    form, key and tempo, where popularity alone would give reels and jigs in G and D.
+    Songs with words come first, and some of what is played most, so that charts can be listened to. Then every form and
+    mode, the most played first, gives up to three tracks of its most played release, those in rarer keys before others:
+    so a small folder has rows of albums as real ones have, and all kinds of beat and key, where
+    popularity alone would give reels and hornpipes in G and D.
     """
     played_most = dict(zip((r.id for r in recordings), popularity, strict=True))
     releases: dict[str, list[Recording]] = defaultdict(list)
@@ -107,8 +110,11 @@ def takes(recordings: Sequence[Recording], popularity: Iterable[float], clips: i
         releases[recording.release.id].append(recording)
     groups: dict[str, dict[str, list[Recording]]] = defaultdict(lambda: defaultdict(list))
     songs: dict[str, list[Recording]] = defaultdict(list)
-    for recording in sorted(recordings, key=lambda r: -played_most[r.id]):
+    by_plays = sorted(recordings, key=lambda r: -played_most[r.id])
+    for recording in by_plays:
         groups[recording.work.form or ""][recording.release.id].append(recording)
+        if recording.work.mode in MODES:
+            groups[recording.work.mode][recording.release.id].append(recording)
         if recording.work.lyrics:
             songs[recording.work.id].append(recording)
 
@@ -130,11 +136,14 @@ def takes(recordings: Sequence[Recording], popularity: Iterable[float], clips: i
 
     for versions in songs.values():
         choose(versions, VERSIONS)
-    left = {form: sorted(by_release.values(), key=weight, reverse=True) for form, by_release in groups.items()}
-    forms = sorted(left, key=lambda form: -sum(map(weight, left[form])))
+    for recording in by_plays:
+        if len(chosen) < HITS * clips:
+            choose([recording], 1)
+    left = {kind: sorted(by_release.values(), key=weight, reverse=True) for kind, by_release in groups.items()}
+    kinds = sorted(left, key=lambda kind: (-sum(map(weight, left[kind])), kind))
     while len(chosen) < clips and any(left.values()):
-        for form in forms:
-            while left[form] and not choose(left[form].pop(0), RELEASE):
+        for kind in kinds:
+            while left[kind] and not choose(left[kind].pop(0), RELEASE):
                 pass
     return sorted(chosen.values(), key=lambda t: (t.recording.credit[0][0].name, t.recording.release.id, t.track))
 

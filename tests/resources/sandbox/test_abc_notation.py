@@ -55,7 +55,7 @@ def test_five_notes_take_the_time_of_three_in_compound_time_and_of_two_in_simple
     ("key", "body", "pitches"),
     [
         ("G", "F f =F F | F", [66, 78, 65, 65, 66]),
-        ("Bb", "B E ^F F | F", [70, 63, 66, 66, 65]),
+        ("Bb", "B E ^F F f | F", [70, 63, 66, 66, 78, 65]),
         ("Ador", "F", [66]),
         ("E Minor", "F", [66]),
         ("DMix", "C", [60]),

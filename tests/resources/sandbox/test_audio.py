@@ -202,6 +202,11 @@ def test_odd_files_are_what_they_are_called(music: Path, summary: Summary) -> No
         soundfile.info(odd["a text named otherwise.m4a"])
 
 
+def test_no_clips_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nothing to render"):
+        write(tmp_path, clips=0)
+
+
 @pytest.mark.parametrize(
     ("name", "file"),
     [

@@ -61,6 +61,11 @@ def test_however_much_sounds_at_once_nothing_is_cut_and_nothing_is_left_over() -
     assert np.abs(samples[-50:]).max() < 1e-3
 
 
+def test_a_stroke_after_long_silence_is_bent_below_full_scale() -> None:
+    size = np.abs(render([Sound(8.0, 0.3, 0, "kick", 1.0)], 10.0, "a stage"))
+    assert synthesis.LINEAR < size.max() <= synthesis.PEAK + 1e-6
+
+
 def test_the_same_sounds_on_the_same_stage_are_the_same_samples() -> None:
     sounds = [Sound(0.1 * n, 0.2, 60 + n, "fiddle", 0.8) for n in range(8)]
     once, again, elsewhere = (render(sounds, 1.0, stage) for stage in ("a stage", "a stage", "another"))
