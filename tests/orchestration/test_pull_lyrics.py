@@ -77,9 +77,7 @@ def test_the_command_asks_for_what_is_played_most_and_makes_tables_of_it(data: P
     assert found["instrumental"] > 0 and found["not found"] > 0
 
 
-def test_a_pull_that_fails_is_told_in_one_line_and_empties_no_table(
-    laptop: World, tmp_path: Path, url: str
-) -> None:
+def test_a_pull_that_fails_is_told_in_one_line_and_empties_no_table(laptop: World, tmp_path: Path, url: str) -> None:
     shutil.copytree(laptop.data, tmp_path / "data")
     before = versions(tmp_path / "data")
     wrong = command(tmp_path / "data", f"{url}/elsewhere", "1")
