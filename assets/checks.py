@@ -80,9 +80,7 @@ def one_of(asset: Checked, column: str, *values: int) -> dg.AssetChecksDefinitio
     return _alone(asset, "one_of", f"Every {column} is one of {', '.join(map(str, values))}.", other)
 
 
-def right(
-    asset: Checked, says: str, wrong: Callable[[nw.LazyFrame], nw.LazyFrame], *columns: str
-) -> dg.AssetChecksDefinition:
+def right(asset: Checked, says: str, wrong: Add, *columns: str) -> dg.AssetChecksDefinition:
     """No row is `wrong`, which of these columns keeps the rows that are; `says` is what is true of the others."""
 
     def offending(rows: Frame) -> int:

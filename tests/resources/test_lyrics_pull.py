@@ -215,9 +215,10 @@ def test_many_answers_are_in_a_file_and_the_next_in_another(place: Place, monkey
     assert place.statuses() == STATUS
 
 
-def test_one_recording_that_is_not_taken_holds_up_no_other(place: Place) -> None:
-    told = place.pull([track(20, "x" * 2000), *TRACKS])
-    assert told.refused == 1
+def test_recordings_that_are_not_taken_hold_up_no_others(place: Place) -> None:
+    refused = [track(20 + n, "x" * 2000) for n in range(2 * REFUSALS - 2)]
+    told = place.pull([*refused[: REFUSALS - 1], *TRACKS, *refused[REFUSALS - 1 :]])
+    assert told.refused == len(refused)
     assert place.statuses() == STATUS
     assert any("is passed over" in line for line in place.told)
 
