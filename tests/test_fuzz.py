@@ -1,4 +1,4 @@
-"""Damaged files against whatever reads files from outside: a few hundred; `python -m tests.fuzz` does as many as asked."""
+"""Damaged files against whatever reads files from outside: a few hundred; `python -m tests.fuzz` goes on for longer."""
 
 from itertools import islice
 from pathlib import Path

@@ -142,7 +142,7 @@ def parquet() -> bytes:
 
 def zipped(data: bytes, *names: str) -> bytes:
     """A zip of files that hold the same."""
-    return zip_of({name: data for name in names or ("a.json", "b.json")})
+    return zip_of(dict.fromkeys(names or ("a.json", "b.json"), data))
 
 
 def zip_of(files: Mapping[str, bytes]) -> bytes:
