@@ -58,6 +58,7 @@ IMPORTED = (
     "events/raw_shares",
     "events/raw_taggings",
     "events/relations",
+    "events/retractions",
     "events/imports",
     "events/quarantine",
 )
