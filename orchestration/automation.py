@@ -20,14 +20,13 @@ from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGra
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from assets.partitions import DAILY
-from orchestration.jobs import PRIORITY, RANGE_END, RANGE_START, reach, span
+from orchestration.jobs import LONG, PRIORITY, RANGE_END, RANGE_START, reach, span
 
 AUTOMATIC = "tutti/automatic"  # tags a run of this sensor: `dagster.yaml` lets one go at a time
 CLOSE = "15 1 * * *"  # UTC, daily: when days that failed are tried once more, and the day before is closed
 HOURLY = "0 * * * *"
 GAPS = (0, 7, 31, 365)  # partitions between two that were asked for which may be made again, to need fewer runs
 FEW = 12  # runs: where a tick needs more, gaps are filled, the smallest first
-LONG = 366  # partitions in a run: a person's year takes seconds, and today waits for one such run at most
 WAIT = 3  # runs of history that wait for their turn at once
 WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
 PARTITION = "dagster/partition"

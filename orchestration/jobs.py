@@ -27,10 +27,15 @@ CUMULATIVE = "tutti/cumulative"  # tags a run whose cost grows with history: `da
 
 LISTENS_REACH = timedelta(days=1)  # as far as a record of a day changes which listens there are
 REACH = timedelta(days=2)  # as far as it changes tables of days: sessions, by way of listens; the graph holds this
+LONG = 366  # partitions in a run: memory holds what happens in a year, and today waits for one such run at most
 QUIET = timedelta(days=365)  # a run costs seconds, a day in a run milliseconds: beyond this, two runs cost less
 
 IMPORTED = dg.AssetSelection.assets(
-    ["events", "imports"], ["events", "quarantine"], ["events", "feedback"], ["content", "playlists"]
+    ["events", "imports"],
+    ["events", "quarantine"],
+    ["events", "feedback"],
+    ["events", "retractions"],
+    ["content", "playlists"],
 )
 LYRICS = {
     dg.AssetKey(key) for key in (["content", "lyrics"], ["content", "lyrics_lines"], ["derived", "lyrics_word_counts"])
@@ -129,8 +134,11 @@ def _newest(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[date, int]:
 
 
 def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
-    """The first and last day of each stretch of days that has no quiet time longer than `QUIET` in it."""
-    return days_together(days, QUIET)
+    """The first and last day of each stretch of days that one run makes, oldest first.
+
+    It has no quiet time longer than `QUIET` in it, and `LONG` days at most.
+    """
+    return days_together(days, QUIET, timedelta(days=LONG))
 
 
 def reached(period: Period, first: date, last: date, today: date) -> dg.PartitionKeyRange:

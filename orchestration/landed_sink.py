@@ -15,7 +15,7 @@ import dagster as dg
 from assets.events.imports import told_of
 from assets.landed.kind import Kind
 from assets.landed.kinds import KINDS
-from assets.landed.ledger import COUNTS, TABLES, commit
+from assets.landed.ledger import COUNTS, TABLES, commit, tell_of
 from assets.landed.together import Batch
 from assets.landed.travelling import HAPPENED, LANDED, OUTCOME, REFUSED, Outcome
 from resources.alone import sharing
@@ -91,9 +91,8 @@ class Sink:
         if commit([parts], self.lake, Several.of("import_id", new)) != sum(sum(counts(o)) for o in chosen):
             # A worker was lost, and before another had read its files again, they were gone.
             raise TuttiError("some records were lost between reading and writing, so none count as in: start it again")
-        for kind in KINDS:
-            if days := {day for o in chosen for day in o.days.get(kind.table, ())}:
-                self._tell(kind, sorted(days))
+        days = {k.table: {day for o in chosen for day in o.days.get(k.table, ())} for k in KINDS}
+        tell_of(days, [o.told for o in chosen], self.lake, Several.of("import_id", new), self._tell)
         return {o.import_id: o.told for o in chosen}
 
     def _tell(self, kind: Kind, days: Sequence[date]) -> None:

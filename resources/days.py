@@ -6,11 +6,14 @@ from datetime import date, timedelta
 A_DAY = timedelta(days=1)
 
 
-def stretches(days: Iterable[date], apart: timedelta = A_DAY) -> list[tuple[date, date]]:
-    """The first and last day of each stretch of days, of which no two neighbours are further `apart`."""
+def stretches(
+    days: Iterable[date], apart: timedelta = A_DAY, most: timedelta = timedelta.max
+) -> list[tuple[date, date]]:
+    """The first and last day of each stretch of days: no two neighbours are further `apart`, nor is it longer than
+    `most`."""
     found: list[tuple[date, date]] = []
     for day in sorted(days):
-        if found and day - found[-1][1] <= apart:
+        if found and day - found[-1][1] <= apart and day - found[-1][0] < most:
             found[-1] = (found[-1][0], day)
         else:
             found.append((day, day))

@@ -514,10 +514,17 @@ def begin(day: date, period: str) -> date:
     }[period]
 
 
-def spells(relations: Sequence[Row], relation: str, names: tuple[str, str]) -> list[Row]:
+def spells(relations: Sequence[Row], retractions: Sequence[Row], relation: str, names: tuple[str, str]) -> list[Row]:
     """From when until when two people were related, told by walking through what was told of them, whoever told it."""
     pairs: dict[Any, list[Any]] = defaultdict(list)
-    for r in relations:
+    ends = [
+        r | {"ends": True, "happened_at": max(filter(None, (r["happened_at"], gone["retracted_at"])))}
+        for r in relations
+        for gone in retractions
+        if gone["retracted_id"] == r["told_id"] and gone["user_id"] in (r["user_id"], r["other_id"])
+        if r["happened_at"] or gone["retracted_at"]
+    ]
+    for r in [*relations, *ends]:
         if r["relation"] == relation:
             pair = (r["user_id"], r["other_id"])
             pair = tuple(sorted(pair)) if relation == "friendship" else pair  # type: ignore[assignment]
@@ -542,20 +549,22 @@ def spells(relations: Sequence[Row], relation: str, names: tuple[str, str]) -> l
     return found
 
 
-def shares(raw: Sequence[Row]) -> list[Row]:
+def shares(raw: Sequence[Row], retractions: Sequence[Row]) -> list[Row]:
     """Each share once, unless a record takes it back."""
     found = []
-    for told in _grouped(raw, "day", "user_id", "share_id").values():
-        if not any(r["taken_back"] for r in told):
+    gone = {(r["user_id"], r["retracted_id"]) for r in retractions}
+    for (_, user, id), told in _grouped(raw, "day", "user_id", "share_id").items():
+        if not any(r["taken_back"] for r in told) and (user, id) not in gone:
             found.append(min(told, key=lambda r: (r["shared_at"], r["entity"], r["entity_id"], *_place(r))))
     return found
 
 
-def posts(raw: Sequence[Row], recordings: Sequence[Row]) -> list[Row]:
+def posts(raw: Sequence[Row], retractions: Sequence[Row], recordings: Sequence[Row]) -> list[Row]:
     """Each post as it was told last, unless a record takes it back, and which recording it says is playing."""
     found = []
-    for told in _grouped(raw, "day", "user_id", "post_id").values():
-        if any(r["taken_back"] for r in told):
+    gone = {(r["user_id"], r["retracted_id"]) for r in retractions}
+    for (_, user, id), told in _grouped(raw, "day", "user_id", "post_id").items():
+        if any(r["taken_back"] for r in told) or (user, id) in gone:
             continue
         last = max(told, key=lambda r: (r["told_at"], *_place(r)))
         playing: Row = dict.fromkeys(("recording_id", "rule", "confidence"))
@@ -567,7 +576,8 @@ def posts(raw: Sequence[Row], recordings: Sequence[Row]) -> list[Row]:
 
 
 def taggings(raw: Sequence[Row], recordings: Sequence[Row]) -> list[Row]:
-    """Each tagging once, of the artist whom the catalogue alone calls so, else of the name or the source's number."""
+    """Each tagging once, of the artist by its MBID, else of the one whom the catalogue alone calls so, else of the name
+    or the source's number."""
     called: dict[str, set[str]] = defaultdict(set)
     for r in recordings:
         if len(r["artist_ids"]) == 1:
@@ -577,6 +587,8 @@ def taggings(raw: Sequence[Row], recordings: Sequence[Row]) -> list[Row]:
         known = called.get(_normal(row["artist_name"] or ""), set())
         own = str(uuid.uuid5(NAMESPACE, f"artist\x1f{_normal(row['artist_name'] or row['origin'])}"))
         id = min(known) if len(known) == 1 else own
+        if row["origin"].startswith("musicbrainz:artist:"):
+            id = row["origin"].split(":")[2]
         found.append(row | {"entity": "artist", "entity_id": id, "tag": _normal(row["tag"])})
     return [
         told[0]

@@ -17,6 +17,7 @@ from assets.events.imports import RAW_LISTENS
 from assets.landed.app_events import RAW_APP_EVENTS
 from assets.landed.posts import RAW_POSTS
 from assets.landed.relations import RELATIONS
+from assets.landed.retractions import RETRACTIONS
 from assets.landed.shares import RAW_SHARES
 from assets.landed.taggings import RAW_TAGGINGS
 from tests.oracle import Row
@@ -323,7 +324,7 @@ def relation(record: int, one: str, other: str, when: datetime | None, **changes
     """A row of `events/relations`."""
     day = when.date() if when else date(2002, 10, 1)
     told = {"day": day, "user_id": one, "other_id": other, "relation": "follow", "ends": False, "happened_at": when}
-    return _arrived(told | changes, record)
+    return _arrived(told | {"told_id": None} | changes, record)
 
 
 def relations() -> st.SearchStrategy[list[Row]]:
@@ -333,13 +334,21 @@ def relations() -> st.SearchStrategy[list[Row]]:
         st.sampled_from(("follow", "friendship", "friendship")),
         st.booleans(),
         st.one_of(st.none(), st.sampled_from([at(LEAP, n) for n in (0, 1, 2, 3, 1440)])),
+        st.sampled_from((None, *IDS[:3])),
     )
 
     def rows(drawn: list[Any]) -> list[Row]:
-        ended = [(pair, kind, ends and when is not None, when) for pair, kind, ends, when in drawn]
-        return [relation(n, *p, when, relation=kind, ends=ends) for n, (p, kind, ends, when) in enumerate(ended)]
+        return [
+            relation(n, *pair, when, relation=kind, ends=ends and when is not None, told_id=id)
+            for n, (pair, kind, ends, when, id) in enumerate(drawn)
+        ]
 
     return st.lists(told, max_size=20).map(rows)
+
+
+def retraction(record: int, by: str, id: str, when: datetime | None = None) -> Row:
+    """A row of `events/retractions`."""
+    return _arrived({"user_id": by, "retracted_id": id, "retracted_at": when}, record)
 
 
 def share(record: int, when: datetime, **changes: Any) -> Row:
@@ -414,7 +423,7 @@ def taggings() -> st.SearchStrategy[list[Row]]:
             "tag": st.sampled_from(TITLES),
             "on": st.sampled_from((None, LEAP, LEAP + timedelta(days=1))),
             "user_id": st.sampled_from(USERS[:3]),
-            "origin": st.sampled_from(("hetrec:artist:1", "hetrec:artist:2")),
+            "origin": st.sampled_from(("hetrec:artist:1", "hetrec:artist:2", f"musicbrainz:artist:{uuid.UUID(int=7)}")),
         }
     )
     return st.lists(row, max_size=20).map(lambda drawn: [tagging(n, **d) for n, d in enumerate(drawn)])
@@ -627,6 +636,23 @@ TRICKY_RELATIONS = [
     relation(23, "", "ada", at(LEAP, 2)),
     relation(24, "", "ada", at(LEAP, 1), ends=True),
     relation(25, "", "ada", None),
+    *[relation(30 + n, "ada", "Ada", at(LEAP, n), told_id="a") for n in range(3)],  # taken back by its id
+    relation(40, "Ada", "é", None, told_id="B"),
+    relation(41, "é", "Ada", at(LEAP, 3), told_id="B", relation="friendship"),  # by either of the two
+    relation(42, "c", "d", at(LEAP, 3), told_id="a"),  # by neither
+    relation(43, "愛🎧", "ada", None, told_id="a"),
+    relation(44, "ada", "c", at(LEAP, 1), told_id="b", ends=True),
+]
+RETRACTED = [
+    retraction(0, "ada", "a"),
+    retraction(1, "ada", "a", at(LEAP, 2)),  # told again, and when
+    retraction(2, "Ada", "B", at(LEAP, 1)),
+    retraction(3, "é", "B", at(LEAP, -60)),  # before anything
+    retraction(4, "ada", "b", at(LEAP, 2_000)),
+    retraction(5, "nobody", "s1"),  # what others told
+    retraction(6, "ada", "never told"),
+    retraction(7, "ada", "linked"),
+    retraction(8, "ada", "s2", at(LEAP)),
 ]
 TRICKY_SHARES = [
     *[share(n, at(LEAP, n)) for n in range(3)],
@@ -820,8 +846,23 @@ def many_relations(count: int, users: int = 3_000, seed: int = 1) -> pa.Table:
         "relation": pa.array(np.where(chance.random(count) < 0.5, "follow", "friendship")),
         "ends": pa.array(ends),
         "happened_at": happened_at,
+        "told_id": pa.array(np.arange(count).astype(str), mask=ends | (chance.random(count) < 0.1)),
     }
     return pa.table(columns | _arrivals(count)).select(RELATIONS.names).cast(RELATIONS)
+
+
+def many_retractions(count: int, users: int = 3_000, seed: int = 1) -> pa.Table:
+    """Random retractions, some of what their authors told."""
+    chance = np.random.default_rng(seed)
+    instants = int(at(LEAP).timestamp()) * 1_000_000 + chance.integers(0, 1_000, count) * 60_000_000
+    what = chance.integers(0, count, count)
+    by = np.where(chance.random(count) < 0.5, what % 500, chance.integers(0, users, count))
+    columns = {
+        "user_id": pa.array(np.char.add("user ", by.astype(str))),
+        "retracted_id": pa.array(what.astype(str)),
+        "retracted_at": pa.array(instants, mask=chance.random(count) < 0.3).cast(pa.timestamp("us", "UTC")),
+    }
+    return pa.table(columns | _arrivals(count)).select(RETRACTIONS.names).cast(RETRACTIONS)
 
 
 def many_shares(count: int, seed: int = 1) -> pa.Table:

@@ -60,6 +60,7 @@ from assets.events.taggings import TAGGINGS
 from assets.landed.app_events import RAW_APP_EVENTS
 from assets.landed.posts import RAW_POSTS
 from assets.landed.relations import RELATIONS
+from assets.landed.retractions import RETRACTIONS
 from assets.landed.shares import RAW_SHARES
 from assets.landed.taggings import RAW_TAGGINGS
 from assets.partitions import FIRST_DAY
@@ -71,6 +72,7 @@ from tests.tables import (
     HEARD_NAMES,
     LEAP,
     LENGTHS,
+    RETRACTED,
     TRICKY_APP_EVENTS,
     TRICKY_AUDIO,
     TRICKY_FEEDS,
@@ -127,12 +129,13 @@ def work_of(asset: dg.AssetsDefinition) -> Callable[..., Frame]:
 
 
 def with_keys(asset: dg.AssetsDefinition) -> Callable[..., Frame]:
-    """What an asset does that looks names up in the catalogue, of rows and of the catalogue that its keys are of."""
+    """What an asset does that looks names up in the catalogue, of rows and, last, of the catalogue."""
     work = work_of(asset)
     keys, parts = work_of(recording_keys.recording_keys), work_of(recording_keys.recording_parts)
 
-    def run(rows: Frame, recordings: Frame, span: Span) -> Frame:
-        return work(rows, keys(recordings, span=span), parts(recordings, span=span), span=span)
+    def run(*frames: Frame, span: Span) -> Frame:
+        *rows, recordings = frames
+        return work(*rows, keys(recordings, span=span), parts(recordings, span=span), span=span)
 
     return run
 
@@ -344,40 +347,43 @@ SINGLE_RELATION = [
 ]
 FOLLOWS_OF_RELATIONS = Transformation(
     "follows",
-    {"relations": RELATIONS},
+    {"relations": RELATIONS, "retractions": RETRACTIONS},
     FOLLOWS,
     work_of(relations.follows),
-    lambda rows, span: oracle.spells(rows, "follow", ("user_id", "followed_id")),
+    lambda rows, gone, span: oracle.spells(rows, gone, "follow", ("user_id", "followed_id")),
     _at_any_time(tables.relations()),
     _hard(SINGLE_RELATION, TRICKY_RELATIONS),
+    lambda rows, span: [rows, RETRACTED],
 )
 FRIENDSHIPS_OF_RELATIONS = Transformation(
     "friendships",
-    {"relations": RELATIONS},
+    {"relations": RELATIONS, "retractions": RETRACTIONS},
     FRIENDSHIPS,
     work_of(relations.friendships),
-    lambda rows, span: oracle.spells(rows, "friendship", ("user_a", "user_b")),
+    lambda rows, gone, span: oracle.spells(rows, gone, "friendship", ("user_a", "user_b")),
     _at_any_time(tables.relations()),
     _hard(SINGLE_RELATION, TRICKY_RELATIONS),
+    lambda rows, span: [rows, RETRACTED],
 )
 SHARES_ONCE = Transformation(
     "shares",
-    {"raw_shares": RAW_SHARES},
+    {"raw_shares": RAW_SHARES, "retractions": RETRACTIONS},
     SHARES,
     work_of(shares.shares),
-    _plain(oracle.shares),
+    lambda raw, gone, span: oracle.shares(raw, gone),
     _at_any_time(tables.shares()),
     _hard([tables.share(0, at(LEAP))], TRICKY_SHARES),
+    lambda rows, span: [rows, RETRACTED],
 )
 POSTS_IDENTIFIED = Transformation(
     "posts",
-    {"raw_posts": RAW_POSTS, "recordings": RECORDINGS},
+    {"raw_posts": RAW_POSTS, "retractions": RETRACTIONS, "recordings": RECORDINGS},
     POSTS,
     with_keys(posts.posts),
-    lambda raw, recordings, span: oracle.posts(raw, recordings),
+    lambda raw, gone, recordings, span: oracle.posts(raw, gone, recordings),
     _at_any_time(tables.posts()),
     _hard([tables.post(0, at(LEAP), ("Artist", "Song"))], TRICKY_POSTS),
-    lambda rows, span: [rows, CATALOGUE],
+    lambda rows, span: [rows, RETRACTED, CATALOGUE],
 )
 TAGGINGS_IDENTIFIED = Transformation(
     "taggings",

@@ -4,6 +4,8 @@ Which recording "#nowplaying Artist – Title" is, the rules of `identities` dec
 keeps an id made of its names, as a listen of it would.
 """
 
+from functools import partial
+
 import dagster as dg
 import narwhals as nw
 import pyarrow as pa
@@ -11,6 +13,7 @@ import pyarrow as pa
 from assets.checks import bounded, complete, unique
 from assets.events.identities import ON_DAY, SUBMITTED, as_submitted, decided, identify
 from assets.landed.kind import BY_ARRIVAL
+from assets.landed.retractions import retracted
 from assets.partitions import DAILY
 from resources.columns import INSTANT, column, declare
 from resources.frame import Frame
@@ -32,17 +35,18 @@ POSTS = pa.schema(
         column("source", pa.string(), "format it was submitted in"),
     ]
 )
-KEY = ["day", "user_id", "post_id"]
+OF = ["user_id", "post_id"]
+KEY = ["day", *OF]
 OWN = [*KEY, "posted_at", "text", "mentions", "hashtags", "source"]
 DECIDED = ["recording_id", "rule", "confidence"]
 NAMED = pa.schema([*(POSTS.field(n) for n in OWN), *((n, pa.string()) for n in SUBMITTED)])
 
 
-def standing(told: nw.LazyFrame) -> nw.LazyFrame:
-    """Each post once, as it was told last, unless any record takes it back."""
+def standing(told: nw.LazyFrame, retracted: nw.LazyFrame) -> nw.LazyFrame:
+    """Each post once, as it was told last, unless any record takes it back, or its author did by its id."""
     gone = told.filter(nw.col("taken_back")).select(*KEY)
     rows = told.unique(KEY, keep="last", order_by=["told_at", *BY_ARRIVAL])
-    return rows.join(gone, on=KEY, how="anti")
+    return rows.join(gone, on=KEY, how="anti").join(retracted, on=OF, how="anti")
 
 
 def tell_names(posts: pa.Table) -> pa.Table:
@@ -66,6 +70,7 @@ def as_posts(posts: nw.LazyFrame) -> nw.LazyFrame:
     key_prefix="events",
     ins={
         "raw_posts": dg.AssetIn(["events", "raw_posts"]),
+        "retractions": dg.AssetIn(["events", "retractions"]),
         "recording_keys": dg.AssetIn(["events", "recording_keys"]),
         "recording_parts": dg.AssetIn(["events", "recording_parts"]),
     },
@@ -73,9 +78,10 @@ def as_posts(posts: nw.LazyFrame) -> nw.LazyFrame:
     backfill_policy=dg.BackfillPolicy.single_run(),
     metadata=declare(POSTS, slices="day", order=["day", "user_id", "posted_at"]),
 )
-def posts(raw_posts: Frame, recording_keys: Frame, recording_parts: Frame) -> Frame:
+def posts(raw_posts: Frame, retractions: Frame, recording_keys: Frame, recording_parts: Frame) -> Frame:
     """What people posted, by the UTC day, and which recording they said was playing."""
-    named = raw_posts.per(KEY, standing).map(tell_names, schema=NAMED, kernel="arrow").keep()
+    gone = retractions.map(partial(retracted, id="post_id"))
+    named = raw_posts.per(OF, standing, gone).map(tell_names, schema=NAMED, kernel="arrow").keep()
     return identify(named, decided(named.map(playing), recording_keys, recording_parts), *DECIDED).map(as_posts)
 
 

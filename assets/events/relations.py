@@ -4,7 +4,8 @@ A follow has a direction; a friendship has none: told by one or by both, once or
 a relation began or ended, in whatever order it arrives; each spell of it is a row here. A spell begins with the first
 beginning after an end, and ends with the first end after that. What begins and ends at one instant has ended, so that
 nobody is followed who undid it at once. An end of which no beginning is told is a spell whose beginning is not known;
-a beginning without a time comes before all others.
+a beginning without a time comes before all others. What either of the two took back by its id alone has ended then, and
+where no time of that is told, at the instant at which it began.
 """
 
 from functools import partial
@@ -36,11 +37,40 @@ FRIENDSHIPS = pa.schema(
 )
 PAIR = ["user_id", "other_id"]
 EVENT = ["ends", "happened_at"]
+TAKEN_BACK = ["retracted_id", "user_id", "retracted_at"]
 
 
 def of_kind(relations: nw.LazyFrame, relation: str) -> nw.LazyFrame:
     """What is told of one kind of relation."""
-    return relations.filter(nw.col("relation") == relation).select(*PAIR, *EVENT)
+    return relations.filter(nw.col("relation") == relation).select(*PAIR, *EVENT, "told_id")
+
+
+def with_id(relations: nw.LazyFrame) -> nw.LazyFrame:
+    """What can be taken back by its id."""
+    return relations.filter(~nw.col("told_id").is_null())
+
+
+def as_taken_back(retractions: nw.LazyFrame) -> nw.LazyFrame:
+    """Retractions of what may be relations."""
+    return retractions.rename({"retracted_id": "told_id", "user_id": "by"})
+
+
+def ends(relations: nw.LazyFrame, retractions: nw.LazyFrame) -> nw.LazyFrame:
+    """The end of each relation that one of the two took back, as the relation tells its beginning."""
+    found = relations.join(retractions, on="told_id", how="inner")
+    by, began, at = nw.col("by"), nw.col("happened_at"), nw.col("retracted_at")
+    found = found.filter((by == nw.col("user_id")) | (by == nw.col("other_id")))
+    found = found.filter(~(began.is_null() & at.is_null()))
+    early = at.is_null() | (~began.is_null() & (at < began))
+    found = found.with_columns(at=nw.when(early).then(began).otherwise(at), ends=nw.lit(True))
+    return found.drop("happened_at").rename({"at": "happened_at"}).select(*PAIR, *EVENT)
+
+
+def told_of(relation: str, relations: Frame, retractions: Frame) -> Frame:
+    """All that is told of one kind of relation, its ends by retractions too."""
+    told = relations.select(*PAIR, *EVENT, "relation", "told_id").map(partial(of_kind, relation=relation))
+    gone = retractions.select(*TAKEN_BACK).map(as_taken_back)
+    return told.select(*PAIR, *EVENT).concat(told.map(with_id).per("told_id", ends, gone))
 
 
 def without_direction(relations: nw.LazyFrame) -> nw.LazyFrame:
@@ -79,25 +109,27 @@ def as_friendships(found: nw.LazyFrame) -> nw.LazyFrame:
     return found.rename({"user_id": "user_a", "other_id": "user_b"}).select(*FRIENDSHIPS.names)
 
 
+INS = {n: dg.AssetIn(["events", n]) for n in ("relations", "retractions")}
+
+
 @dg.asset(
     key_prefix="events",
-    ins={"relations": dg.AssetIn(["events", "relations"])},
+    ins=INS,
     metadata=declare(FOLLOWS, order=["user_id", "followed_id", "since"]),
 )
-def follows(relations: Frame) -> Frame:
+def follows(relations: Frame, retractions: Frame) -> Frame:
     """Who follows whom, and from when until when."""
-    told = relations.select(*PAIR, *EVENT, "relation").map(partial(of_kind, relation=FOLLOW))
-    return told.per(PAIR, spells).map(as_follows)
+    return told_of(FOLLOW, relations, retractions).per(PAIR, spells).map(as_follows)
 
 
 @dg.asset(
     key_prefix="events",
-    ins={"relations": dg.AssetIn(["events", "relations"])},
+    ins=INS,
     metadata=declare(FRIENDSHIPS, order=["user_a", "user_b", "since"]),
 )
-def friendships(relations: Frame) -> Frame:
+def friendships(relations: Frame, retractions: Frame) -> Frame:
     """Who are friends, each two once, and from when until when."""
-    told = relations.select(*PAIR, *EVENT, "relation").map(partial(of_kind, relation=FRIENDSHIP))
+    told = told_of(FRIENDSHIP, relations, retractions)
     return told.map(without_direction).per(PAIR, spells).map(as_friendships)
 
 

@@ -1,11 +1,14 @@
 """Shares: recordings, playlists and posts that people passed on, each once, without those taken back."""
 
+from functools import partial
+
 import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
 from assets.checks import bounded, complete, unique
 from assets.landed.kind import BY_ARRIVAL
+from assets.landed.retractions import retracted
 from assets.partitions import DAILY
 from resources.columns import INSTANT, column, declare
 from resources.frame import Frame
@@ -21,26 +24,30 @@ SHARES = pa.schema(
         column("source", pa.string(), "format it was submitted in"),
     ]
 )
-KEY = ["day", "user_id", "share_id"]
+OF = ["user_id", "share_id"]
+KEY = ["day", *OF]
 
 
-def standing(told: nw.LazyFrame) -> nw.LazyFrame:
-    """Each share once, as its earliest record has it, unless any takes it back."""
+def standing(told: nw.LazyFrame, retracted: nw.LazyFrame) -> nw.LazyFrame:
+    """Each share once, as its earliest record has it, unless any takes it back, or its author did by its id."""
     gone = told.filter(nw.col("taken_back")).select(*KEY)
     rows = told.unique(KEY, keep="first", order_by=["shared_at", "entity", "entity_id", *BY_ARRIVAL])
-    return rows.join(gone, on=KEY, how="anti").select(*SHARES.names)
+    return rows.join(gone, on=KEY, how="anti").join(retracted, on=OF, how="anti").select(*SHARES.names)
 
 
 @dg.asset(
     key_prefix="events",
-    ins={"raw_shares": dg.AssetIn(["events", "raw_shares"])},
+    ins={
+        "raw_shares": dg.AssetIn(["events", "raw_shares"]),
+        "retractions": dg.AssetIn(["events", "retractions"]),
+    },
     partitions_def=DAILY,
     backfill_policy=dg.BackfillPolicy.single_run(),
     metadata=declare(SHARES, slices="day", order=["day", "user_id", "shared_at"]),
 )
-def shares(raw_shares: Frame) -> Frame:
+def shares(raw_shares: Frame, retractions: Frame) -> Frame:
     """Who passed on which recording, playlist or post, by the UTC day."""
-    return raw_shares.per(KEY, standing)
+    return raw_shares.per(OF, standing, retractions.map(partial(retracted, id="share_id")))
 
 
 checks = [unique(shares, *KEY), complete(shares, SHARES), bounded(shares, "shared_at")]

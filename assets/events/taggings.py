@@ -1,7 +1,7 @@
 """Taggings: the words that people put to artists, each once.
 
-An artist is known as in listens: by the catalogue where one artist alone is credited so, else by an id made of the
-name; one whose source tells a number only keeps an id of that.
+An artist is known as in listens: by its MBID where the source tells it, else by the catalogue where one artist alone is
+credited so, else by an id made of the name; one whose source tells a number only keeps an id of that.
 """
 
 import dagster as dg
@@ -14,6 +14,7 @@ from assets.events.identity import artist_id
 from resources.columns import as_table, column, declare
 from resources.frame import Frame
 from resources.naming import normal
+from resources.sources.social import OF_ARTIST
 
 TAGGINGS = pa.schema(
     [
@@ -35,10 +36,17 @@ def as_told(raw: pa.Table) -> pa.Table:
     """Each raw tagging with the name by which the catalogue may know the artist, and an id if it does not."""
     columns = (raw[n].to_pylist() for n in ("user_id", "artist_name", "origin", "tag", "tagged_on", "source"))
     rows = [
-        (normal(name or ""), artist_id(name or origin), user, ARTIST, name, normal(tag), on, source)
+        (*_known_by(name, origin), user, ARTIST, name, normal(tag), on, source)
         for user, name, origin, tag, on, source in zip(*columns, strict=True)
     ]
     return as_table(rows, TOLD)
+
+
+def _known_by(name: str | None, origin: str) -> tuple[str, str]:
+    """The name to look an artist up by, empty where that need not be, and the id of one that is not found."""
+    if origin.startswith(OF_ARTIST):
+        return "", origin.removeprefix(OF_ARTIST)
+    return normal(name or ""), artist_id(name or origin)
 
 
 def identified(told: nw.LazyFrame, artists: nw.LazyFrame) -> nw.LazyFrame:

@@ -31,6 +31,7 @@ class Kind:
     schema: pa.Schema  # the columns of `row`, then ARRIVAL
     row: Callable[[Any], tuple[Any, ...]]  # what a record says, in the order of the schema
     order: tuple[str, ...]  # how rows are sorted in files
+    id: str | None = None  # the column by which a retraction may name rows
 
     @property
     def dated(self) -> bool:

@@ -7,7 +7,8 @@ from assets.landed.listens import LISTENS
 from assets.landed.playlists import TRACKS
 from assets.landed.posts import POSTED
 from assets.landed.relations import TOLD
+from assets.landed.retractions import RETRACTED
 from assets.landed.shares import SHARED
 from assets.landed.taggings import TAGGED
 
-KINDS: tuple[Kind, ...] = (LISTENS, GIVEN, TRACKS, APP_EVENTS, TOLD, POSTED, SHARED, TAGGED)
+KINDS: tuple[Kind, ...] = (LISTENS, GIVEN, TRACKS, APP_EVENTS, TOLD, POSTED, SHARED, TAGGED, RETRACTED)

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from assets.landed.kind import ARRIVAL, Kind
 from assets.landed.kinds import KINDS
+from assets.landed.retractions import RETRACTED
 from resources.columns import INSTANT, as_table, column
 from resources.frame import Frame
 from resources.lake import Draft, Lake, Slice
@@ -144,10 +145,32 @@ def write(
     told: dict[str, dict[str, Any]] = {}
     days = {k.table: set[date]() for k in KINDS if k.dated}
     commit(_gathered(tables(files, now, told, days)), lake, slice)
-    for kind in KINDS:
-        if new_days := days.get(kind.table):
-            tell(kind, sorted(new_days))
+    tell_of(days, told.values(), lake, slice, tell)
     return told
+
+
+def tell_of(
+    days: Mapping[str, set[date]], told: Iterable[Mapping[str, Any]], lake: Lake, slice: Slice, tell: Tell
+) -> None:
+    """Tell of the days of each table that have new rows, or rows that new retractions name."""
+    taken_back = _retracted(lake, slice) if any(row[RETRACTED.counted] for row in told) else {}
+    for kind in KINDS:
+        if changed := days.get(kind.table, set()) | taken_back.get(kind.table, set()):
+            tell(kind, sorted(changed))
+
+
+def _retracted(lake: Lake, slice: Slice) -> dict[str, set[date]]:
+    """The days of what the retractions in a slice take back, as far as that was told before."""
+    import pyarrow.compute as pc
+    import pyarrow.dataset as ds
+
+    new = lake.scan(RETRACTED.table, RETRACTED.schema, slice).table().filter(slice.within)["retracted_id"].unique()
+    found: dict[str, set[date]] = {}
+    for kind in KINDS:
+        if kind.id and (files := lake.scan(kind.table, kind.schema).files):
+            named = ds.dataset(list(files), kind.schema, "parquet").to_table(["day"], pc.field(kind.id).isin(new))
+            found[kind.table] = set(named["day"].unique().to_pylist())
+    return found
 
 
 def commit(found: Iterable[Sequence[Frame | pa.Table | None]], lake: Lake, slice: Slice) -> int:

@@ -55,4 +55,5 @@ POSTED = Kind(
     schema=RAW_POSTS,
     row=row,
     order=("day", "user_id", "posted_at"),
+    id="post_id",
 )

@@ -20,6 +20,7 @@ RELATIONS = pa.schema(
         column("ends", pa.bool_(), "whether it ended then, or began"),
         column("happened_at", INSTANT, "when that was, where the source tells", unit="UTC", null=True),
         column("source", pa.string(), "format it was submitted in"),
+        column("told_id", pa.string(), "a UUID of the address it was told under, where it has one", null=True),
         *ARRIVAL,
     ]
 )
@@ -35,6 +36,7 @@ def row(relation: Relation) -> tuple[Any, ...]:
         relation.ends,
         relation.happened_at,
         relation.source,
+        relation.told_id,
     )
 
 
@@ -46,4 +48,5 @@ TOLD = Kind(
     schema=RELATIONS,
     row=row,
     order=("day", "user_id", "other_id"),
+    id="told_id",
 )

@@ -45,4 +45,5 @@ SHARED = Kind(
     schema=RAW_SHARES,
     row=row,
     order=("day", "user_id", "shared_at"),
+    id="share_id",
 )

@@ -1,4 +1,4 @@
-"""What the sandbox's listeners tell each other: who befriends and follows whom, and posts of what they just heard.
+"""What the sandbox's listeners tell: who befriends and follows whom, posts of what they just heard, tags of artists.
 
 Activities as ActivityStreams 2.0 has them, with the names by which listens know the same people. Friends are those of
 the population. What belongs here is what is told and when; in which file it arrives is for the world.
@@ -8,6 +8,7 @@ import html
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from numpy.random import Generator
@@ -18,7 +19,7 @@ from resources.sandbox.performers import Recording
 HOST = "https://sandbox.example"  # a name that RFC 2606 keeps free
 CONTEXT = "https://www.w3.org/ns/activitystreams"
 FRIEND_OF = "http://purl.org/vocab/relationship/friendOf"
-RECORDING_PAGE = "https://musicbrainz.org/recording/"
+RECORDING_PAGE, ARTIST_PAGE = "https://musicbrainz.org/recording/", "https://musicbrainz.org/artist/"
 BY_BOTH = 0.5  # of friendships are told by both, the rest by one
 AT_ONCE = 0.8  # of friendships and follows are told on the first day, the rest at any time
 ENDED = 0.05  # of friendships and follows end again
@@ -26,6 +27,9 @@ FOLLOWED = 2  # others whom each listener picks to follow
 POSTED = 0.01  # of listens are posted while they play
 MENTIONED, TAGGED, PASSED_ON = 0.3, 0.8, 0.3  # of posts: mention a friend, have `tag`, are shared by a friend
 RECOMMENDED = 0.002  # of listens: the recording is shared as such
+LABELLED = 0.004  # of listens: who is heard is given a tag
+BY_FORM = 0.5  # of tags name the form of the tune, where it has one; the rest say how it sounds
+WORDS = ("baroque", "folk", "for dancing", "lively", "mellow", "melancholic", "session", "traditional")
 TWICE = 0.02  # of activities are delivered twice
 DAY = 86_400
 
@@ -37,6 +41,7 @@ def activities(
 ) -> list[tuple[int, Activity]]:
     """All that is told from `start` to before `end`, in seconds since 1970, by time, each with when."""
     told = [*_relations(people, start, end, rng), *_posts(people, recordings, listens, rng)]
+    told += _taggings(people, recordings, listens, rng.spawn(1)[0])
     told = [(at, what) for at, what in told if at < end]
     again = rng.random(len(told)) < TWICE
     told += [(min(at + 60, end - 1), what) for (at, what), twice in zip(told, again.tolist(), strict=True) if twice]
@@ -105,6 +110,19 @@ def _posts(
             if friend and rng.random() < PASSED_ON:
                 later = at + int(rng.integers(60, DAY // 2))
                 yield later, _activity("Announce", friend, later, f"posts/{n}/shares", note["id"])
+
+
+def _taggings(
+    people: Population, recordings: Sequence[Recording], listens: Listens, rng: Generator
+) -> Iterator[tuple[int, Activity]]:
+    """Words that some put to the artist of what they hear: what kind of tune it is, or how it sounds to them."""
+    for n in np.flatnonzero(rng.random(len(listens.listener)) < LABELLED).tolist():
+        one, recording = people.user_name[int(listens.listener[n])], recordings[listens.recording[n]]
+        artist, form, at = recording.credit[0][0], recording.work.form, int(listens.listened_at[n]) + 90
+        word = form if form and rng.random() < BY_FORM else WORDS[rng.integers(len(WORDS))]
+        tag = {"type": "Hashtag", "href": f"{HOST}/tags/{quote(word)}", "name": f"#{word}"}
+        target = {"type": "Person", "id": ARTIST_PAGE + artist.id, "name": artist.name}
+        yield at, {**_activity("Add", one, at, f"taggings/{n}", tag), "target": target}
 
 
 def _note(name: str, by: str, at: int, recording: Recording, mentioned: str | None, tagged: bool) -> Activity:

@@ -2,8 +2,9 @@
 
 Source: https://www.w3.org/TR/activitystreams-core, https://www.w3.org/TR/activitystreams-vocabulary. One activity a
 line, or an outbox with `orderedItems`, as Mastodon's archive has one. Of the vocabulary are read: Follow, Relationship
-(friendOf), Note and its kin, Announce, Like and Dislike of recordings, and Undo, Update and Delete of these, where
-they carry what they take back or change; other activities are passed over.
+(friendOf), Note and its kin, Announce, Like and Dislike of recordings, Add of a Hashtag to an artist of MusicBrainz,
+and Undo, Update and Delete of these; other activities are passed over. An Undo or a Delete may tell what it takes back
+by its id alone, as Mastodon's Tombstones do: it is a retraction then, wherever and whenever that was told.
 
 A person is known by the account (`ada@music.example`) that the usual addresses of profiles hold, else by the address,
 or by the name alone where there is no address. The personal fields of an actor or a server are not read.
@@ -12,21 +13,24 @@ or by the name alone where there is no address. The personal fields of an actor 
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from resources.sources import post_text
 from resources.sources.feedback import HATE, LOVE, NEITHER, Feedback
 from resources.sources.jspf import RECORDING as RECORDING_PAGE
-from resources.sources.listen import Malformed, Nameless, PassedOver, mbid, text
+from resources.sources.listen import Malformed, Nameless, PassedOver, mbid, needed, text
 from resources.sources.social import (
     FOLLOW,
     FRIENDSHIP,
+    OF_ARTIST,
     PLAYLIST,
     POST,
     RECORDING,
     Post,
     Relation,
+    Retraction,
     Share,
+    Tagging,
     between,
     id_of,
 )
@@ -47,10 +51,14 @@ WHOM = {
     **dict.fromkeys(POSTS, ("attributedTo",)),
 }
 """By the type of an object, the keys under which it names persons, beside its `actor`."""
+ARTIST_PAGE = re.compile(r"https?://(?:beta\.)?musicbrainz\.org/artist/([0-9a-fA-F-]{36})/?")
 PLAYLIST_PAGE = re.compile(r"https?://(?:beta\.)?listenbrainz\.org/playlist/[0-9a-fA-F-]{36}/?")
 LONGEST_POST = 100_000  # characters, markup included; Mastodon allows 500, others some thousands
 MOST_TAGS = 1_000  # of a post
 LONGEST_NAME = 2_048  # characters of an address or a name
+
+
+Told: TypeAlias = Relation | Post | Share | Feedback | Tagging | Retraction
 
 
 def recognise(record: dict[str, Any]) -> bool:
@@ -58,7 +66,7 @@ def recognise(record: dict[str, Any]) -> bool:
     return "type" in record and "actor" in record and ("object" in record or "@context" in record)
 
 
-def parse(record: dict[str, Any], listener: str | None) -> Relation | Post | Share | Feedback:
+def parse(record: dict[str, Any], listener: str | None) -> Told:
     """What an activity tells of; the listener given is who acts, whatever the network calls that person."""
     doer = account(record.get("actor"))
     if not (listener or doer):
@@ -97,35 +105,39 @@ class _Activity:
         self.object = record.get("object")
         self.about = self.object if isinstance(self.object, dict) else {}
 
-    def told(self) -> Relation | Post | Share | Feedback:
+    def told(self) -> Told:
         """What it tells of."""
         kind, about = _type(self.record), _type(self.about)
         if kind == "Undo":
             return self._undone(about)
         if kind == "Follow":
-            return self._follow(self.object, ends=False, at=_time(self.record, "published", "startTime"))
+            return self._follow(self.record, ends=False, at=_time(self.record, "published", "startTime"))
         if kind == "Announce":
             return self._share(self.record, taken_back=False)
         if kind in OPINIONS:
             return self._opinion(self.object, OPINIONS[kind])
+        if about == "Hashtag" and kind in ("Add", "Remove"):
+            return self._tagging(taken_off=kind == "Remove")
         if about == "Relationship" and kind in ("Create", "Add", "Delete", "Remove"):
             return self._friendship(self.about, ends=kind in ("Delete", "Remove"))
         if kind in ("Create", "Update") and about in POSTS:
             return self._post(edited=kind == "Update")
         if kind == "Delete" and about in {"Tombstone", *POSTS}:
             return self._taken_back()
-        if kind in ("Create", "Delete") and not self.about:
+        if kind == "Delete" and not about:
+            return self._retraction()
+        if kind == "Create" and not self.about:
             raise Malformed("it tells what it is about by its id alone")
         raise PassedOver("an activity that tells of no follow, friendship, post, share or recording")
 
-    def _undone(self, kind: str) -> Relation | Post | Share | Feedback:
+    def _undone(self, kind: str) -> Told:
         """What is told by taking an activity back."""
-        if not self.about:
-            raise Malformed("it tells what it takes back by its id alone")
+        if not kind:
+            return self._retraction()
         if self.about.get("actor") is not None and account(self.about["actor"]) != self.doer:
             raise Malformed("it takes back what another did")
         if kind == "Follow":
-            return self._follow(self.about.get("object"), ends=True, at=_time(self.record, "published", "endTime"))
+            return self._follow(self.about, ends=True, at=_time(self.record, "published", "endTime"))
         if kind == "Announce":
             return self._share(self.about, taken_back=True)
         if kind in OPINIONS:
@@ -143,8 +155,9 @@ class _Activity:
             raise Malformed(f"it does not say who {what}")
         return self.user_id if found == self.doer else found
 
-    def _follow(self, whom: object, ends: bool, at: datetime | None) -> Relation:
-        return between(self.user_id, self._who(whom, "is followed"), FOLLOW, ends, at, NAME)
+    def _follow(self, follow: dict[str, Any], ends: bool, at: datetime | None) -> Relation:
+        whom = self._who(follow.get("object"), "is followed")
+        return between(self.user_id, whom, FOLLOW, ends, at, NAME, None if ends else _id(follow))
 
     def _friendship(self, relationship: dict[str, Any], ends: bool) -> Relation:
         name = relationship.get("relationship")
@@ -152,7 +165,8 @@ class _Activity:
             raise PassedOver("a relationship that is no friendship")
         own = _time(relationship, "endTime" if ends else "startTime")
         one, other = (self._who(relationship.get(key), "is a friend") for key in ("subject", "object"))
-        return between(one, other, FRIENDSHIP, ends, own or _time(self.record, "published"), NAME)
+        told_id = None if ends else _id(relationship) or _id(self.record)
+        return between(one, other, FRIENDSHIP, ends, own or _time(self.record, "published"), NAME, told_id)
 
     def _post(self, edited: bool) -> Post:
         post, record = self.about, self.record
@@ -198,10 +212,18 @@ class _Activity:
         names = (_text(tag.get("name"), "a hashtag") or "" for tag in tags if _type(tag) == "Hashtag")
         return post_text.once(people), post_text.once(map(post_text.hashtag, names))
 
-    def _taken_back(self) -> Post:
+    def _retraction(self) -> Retraction:
+        address = _address(self.object)
+        if address is None:
+            raise Malformed("it does not say what it takes back")
+        if account(address) == self.doer:
+            raise Malformed("it deletes an account: `make erase` forgets a person")
+        return Retraction(self.user_id, id_of(address), _time(self.record, "published"), NAME)
+
+    def _taken_back(self) -> Post | Retraction:
         posted_at, post_id = _time(self.about, "published"), _id(self.about)
         if posted_at is None or post_id is None:
-            raise Malformed("it does not say when what it deletes was posted")
+            return self._retraction()
         told_at = max(posted_at, _time(self.record, "published") or posted_at)
         return Post(post_id, self.user_id, posted_at, told_at, "", (), (), None, None, None, True, NAME)
 
@@ -214,6 +236,22 @@ class _Activity:
         entity, entity_id = _entity(announce.get("object"))
         share_id = _id(announce) or id_of(self.user_id, shared_at.isoformat(), entity, entity_id)
         return Share(share_id, self.user_id, shared_at, entity, entity_id, taken_back, NAME)
+
+    def _tagging(self, taken_off: bool) -> Tagging:
+        """Mastodon adds hashtags to profiles by the same activity: what is tagged tells them apart."""
+        whom = self.record.get("target")
+        page = ARTIST_PAGE.fullmatch(_address(whom) or "")
+        if not page:
+            raise PassedOver("a hashtag of something else than an artist")
+        artist = mbid(page[1])
+        if not artist:
+            raise Malformed("the artist has no valid MBID")
+        if taken_off:
+            raise Malformed("tags that are taken off again are not kept")
+        name = _text(whom.get("name"), "the artist's name") if isinstance(whom, dict) else None
+        tag = needed(_text(self.about.get("name"), "a hashtag"), "name of the hashtag").removeprefix("#")
+        at = _time(self.record, "published")
+        return Tagging(self.user_id, name, f"{OF_ARTIST}{artist}", needed(tag, "hashtag"), at and at.date(), NAME)
 
     def _opinion(self, of: object, score: int) -> Feedback:
         entity, entity_id = _entity(of)

@@ -37,7 +37,7 @@ from resources.sources.app_event import AppEvent
 from resources.sources.archive import Member, NoExport, fingerprint
 from resources.sources.json_records import CUT, UNENDED, Record, records
 from resources.sources.listen import Listen, Malformed, Nameless, PassedOver, Read, untimely
-from resources.sources.social import Post, Relation, Share
+from resources.sources.social import Post, Relation, Retraction, Share
 
 __all__ = ["FORMATS", "GIVE", "Format", "NoExport", "fingerprint", "read", "whole"]
 
@@ -49,6 +49,7 @@ TIMES = {
     Relation: ("happened_at", "happened at"),
     Post: ("posted_at", "posted at"),
     Share: ("shared_at", "shared at"),
+    Retraction: ("retracted_at", "taken back at"),
 }
 """Which time of what a record tells must be possible, and what it is called."""
 

@@ -8,6 +8,7 @@ from resources.sources.listen import Malformed
 
 FOLLOW, FRIENDSHIP = RELATIONS = ("follow", "friendship")  # one has a direction, the other has none
 RECORDING, PLAYLIST, POST = SHARED = ("recording", "playlist", "post")
+OF_ARTIST = "musicbrainz:artist:"  # begins the origin of a tagging whose source knows the artist's MBID
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +21,18 @@ class Relation:
     ends: bool
     happened_at: datetime | None  # aware, UTC; an end always has a time
     source: str
+    told_id: str | None = None  # by which it may be taken back
 
 
-def between(one: str, other: str, relation: str, ends: bool, at: datetime | None, source: str) -> Relation:
+def between(
+    one: str, other: str, relation: str, ends: bool, at: datetime | None, source: str, told_id: str | None = None
+) -> Relation:
     """What is told of two people; Malformed where it is of one, or an end without a time."""
     if one == other:
         raise Malformed("it tells of one person where there must be two")
     if ends and at is None:
         raise Malformed("it does not say when it ended")
-    return Relation(one, other, relation, ends, at, source)
+    return Relation(one, other, relation, ends, at, source, told_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +72,19 @@ class Tagging:
 
     user_id: str
     artist_name: str | None
-    origin: str  # the source's own id of the artist
+    origin: str  # the source's own id of the artist, or OF_ARTIST and its MBID
     tag: str
     tagged_on: date | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retraction:
+    """That a person took back what was told under an id, whatever that was: known by its id alone."""
+
+    user_id: str
+    retracted_id: str  # of a post, a share or a relation
+    retracted_at: datetime | None  # aware, UTC
     source: str
 
 

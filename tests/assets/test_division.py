@@ -29,6 +29,7 @@ from tests.tables import (
     many_raw_listens,
     many_recordings,
     many_relations,
+    many_retractions,
     many_shares,
     many_taggings,
 )
@@ -64,6 +65,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         "lyrics": many_lyrics(TEXTS),
         "recordings": many_recordings(400),
         "relations": many_relations(SOCIAL),
+        "retractions": many_retractions(SOCIAL // 10),
         "raw_shares": many_shares(SOCIAL),
         "raw_posts": many_posts(SOCIAL),
         "raw_taggings": many_taggings(SOCIAL),

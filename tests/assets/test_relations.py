@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from resources.frame import Engine
 from tests import tables
 from tests.oracle import Row, assert_same
-from tests.tables import LEAP, at, relation
+from tests.tables import LEAP, RETRACTED, at, relation, retraction
 from tests.transformations import FOLLOWS_OF_RELATIONS, FRIENDSHIPS_OF_RELATIONS, Transformation
 
 NEVER = (LEAP, LEAP)
 
 
 def made(of: Transformation, engine: Engine, rows: list[Row]) -> list[Row]:
-    found: list[Row] = of.on(engine, [rows], NEVER).to_pylist()
+    found: list[Row] = of.on(engine, [rows, RETRACTED], NEVER).to_pylist()
     return found
 
 
@@ -31,7 +31,7 @@ def test_friends_are_the_same_whoever_tells_it_how_often_and_in_what_order(
     again = data.draw(st.lists(st.sampled_from(told), max_size=5)) if told else []
     rows = data.draw(st.permutations([turned(r) if data.draw(st.booleans()) else r for r in [*told, *again]]))
     want = made(FRIENDSHIPS_OF_RELATIONS, pandas, told)
-    got = FRIENDSHIPS_OF_RELATIONS.on(pandas, [rows], NEVER)
+    got = FRIENDSHIPS_OF_RELATIONS.on(pandas, [rows, RETRACTED], NEVER)
     assert_same(got, want, FRIENDSHIPS_OF_RELATIONS.schema)
     assert all(r["user_a"] < r["user_b"] for r in want)
 
@@ -43,7 +43,7 @@ def test_follows_are_the_same_in_whatever_order_and_how_often_they_are_told(
     again = data.draw(st.lists(st.sampled_from(told), max_size=5)) if told else []
     rows = data.draw(st.permutations([*told, *again]))
     want = made(FOLLOWS_OF_RELATIONS, pandas, told)
-    assert_same(FOLLOWS_OF_RELATIONS.on(pandas, [rows], NEVER), want, FOLLOWS_OF_RELATIONS.schema)
+    assert_same(FOLLOWS_OF_RELATIONS.on(pandas, [rows, RETRACTED], NEVER), want, FOLLOWS_OF_RELATIONS.schema)
 
 
 A, B, C = at(LEAP, 1), at(LEAP, 2), at(LEAP, 3)
@@ -72,3 +72,15 @@ def test_each_time_people_are_related_is_a_spell(told: list[Any], spells: list[A
 def test_a_follow_has_a_direction(local: Engine) -> None:
     found = made(FOLLOWS_OF_RELATIONS, local, [relation(0, "ada", "bob", A), relation(1, "bob", "ada", B)])
     assert {(r["user_id"], r["followed_id"]) for r in found} == {("ada", "bob"), ("bob", "ada")}
+
+
+@pytest.mark.parametrize(
+    ("by", "when", "until"),
+    [("ada", C, C), ("bob", C, C), ("eve", C, None), ("ada", None, A), ("ada", at(LEAP, -5), A)],
+)
+def test_a_relation_taken_back_by_its_id_ends_then_and_where_no_time_is_told_at_once(
+    by: str, when: Any, until: Any, local: Engine
+) -> None:
+    told = [relation(0, "ada", "bob", A, told_id="x"), relation(1, "ada", "cy", A, told_id="y")]
+    found = FOLLOWS_OF_RELATIONS.on(local, [told, [retraction(0, by, "x", when)]], NEVER).to_pylist()
+    assert {r["followed_id"]: r["until"] for r in found} == {"bob": until, "cy": None}

@@ -84,7 +84,7 @@ def spotify(play: Play) -> str:
     return json.dumps(
         {
             "ts": f"{ended:%Y-%m-%dT%H:%M:%SZ}",
-            "platform": "Android OS 11 API 30 (samsung, SM-G973F)",
+            "platform": "android",
             "ms_played": play.seconds * 1000,
             "conn_country": "DE",
             "ip_addr": "203.0.113.77",
@@ -106,7 +106,8 @@ def spotify(play: Play) -> str:
             "offline": False,
             "offline_timestamp": play.at,
             "incognito_mode": False,
-        }
+        },
+        separators=(",", ":"),
     )
 
 

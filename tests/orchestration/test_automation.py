@@ -15,9 +15,9 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestration.automation import AUTOMATIC, FEW, GAPS, LONG, WAIT, Piece, following, gathered, pieces
+from orchestration.automation import AUTOMATIC, FEW, GAPS, WAIT, Piece, following, gathered, pieces
 from orchestration.definitions import build
-from orchestration.jobs import CUMULATIVE, PRIORITY, RANGE_END, RANGE_START, span
+from orchestration.jobs import CUMULATIVE, LONG, PRIORITY, RANGE_END, RANGE_START, span
 from orchestration.processes import bury_launched
 from tests.orchestration.support import PROJECT, Process
 

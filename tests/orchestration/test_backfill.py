@@ -59,6 +59,7 @@ IMPORTED = (
     "events/raw_shares",
     "events/raw_taggings",
     "events/relations",
+    "events/retractions",
     "events/imports",
     "events/quarantine",
 )

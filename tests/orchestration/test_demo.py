@@ -28,6 +28,7 @@ WRITTEN_AS_THEY_GROW = (
     "events/raw_shares",
     "events/raw_taggings",
     "events/relations",
+    "events/retractions",
 )
 THROUGH_LAKE = [n for n in MADE if n not in WRITTEN_AS_THEY_GROW]
 
@@ -114,6 +115,14 @@ def test_what_is_posted_as_playing_is_what_its_listener_was_hearing(laptop: Worl
     shared = rows(laptop.data, "events/shares")
     assert {s["entity_id"] for s in shared if s["entity"] == "post"} <= {p["post_id"] for p in posts}
     assert {s["entity"] for s in shared} <= {"post", "recording"}
+
+
+def test_artists_are_tagged_by_those_who_heard_them_each_tag_once(laptop: World) -> None:
+    heard = {(r["user_id"], artist) for r in rows(laptop.data, "events/listens") for artist in r["artist_ids"]}
+    raw, found = (rows(laptop.data, f"events/{name}") for name in ("raw_taggings", "taggings"))
+    assert len(raw) > len(found) > 20
+    assert {r["artist_name"] for r in found} == {r["artist_name"] for r in raw}
+    assert sum((r["user_id"], r["entity_id"]) in heard for r in found) > 0.8 * len(found)  # else heard by name alone
 
 
 def test_the_catalogue_and_the_lyrics_are_whole(laptop: World) -> None:

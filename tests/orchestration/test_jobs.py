@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from assets.partitions import Period
 from orchestration.definitions import build
-from orchestration.jobs import DATED, QUIET, owed, reached, stretches
+from orchestration.jobs import DATED, LONG, QUIET, owed, reached, stretches
 
 FIRST, TODAY = date(2002, 10, 1), datetime.now(UTC).date()
 
@@ -73,12 +73,15 @@ def test_listens_of_tomorrow_alone_ask_for_what_there_is_today(today: date) -> N
 @given(st.lists(st.dates(FIRST, TODAY), max_size=30))
 @example([])
 @example([date(2010, 1, 1), date(2024, 1, 1), date(2024, 1, 1)])
-def test_stretches_hold_every_day_and_little_quiet_between(days: list[date]) -> None:
+@example([date(2010, 1, 1) + timedelta(days=n) for n in range(0, 800, 5)])
+def test_stretches_hold_every_day_little_quiet_between_and_a_year_at_most(days: list[date]) -> None:
     found = stretches(days)
     assert all(sum(first <= day <= last for first, last in found) == 1 for day in days)
     assert {day for stretch in found for day in stretch} <= set(days)
-    assert all(after[0] - before[1] > QUIET for before, after in pairwise(found))
+    for before, after in pairwise(found):
+        assert after[0] - before[1] > QUIET or (after[0] - before[0]).days >= LONG
     for first, last in found:
+        assert (last - first).days < LONG
         inside = sorted({day for day in days if first <= day <= last})
         assert all(b - a <= QUIET for a, b in pairwise(inside))
 

@@ -9,7 +9,7 @@ import pytest
 
 from resources.sources.archive import NoExport
 from resources.sources.listen import Read
-from resources.sources.social import Post, Relation, Share, id_of
+from resources.sources.social import Post, Relation, Retraction, Share, Tagging, id_of
 from tests.exporting import feedback, read, reasons
 
 CONTEXT = "https://www.w3.org/ns/activitystreams"
@@ -153,6 +153,37 @@ def test_a_share_is_of_a_recording_a_playlist_or_a_post(
     assert undone == Share(share_id, "ada@music.example", NOON, entity, entity_id, True, "activitystreams")
 
 
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        ("Delete", f"{ADA}/statuses/1"),
+        ("Delete", {"type": "Tombstone", "id": f"{ADA}/statuses/1", "atomUri": f"{ADA}/statuses/1"}),  # Mastodon's
+        ("Delete", {"id": f"{ADA}/statuses/1"}),
+        ("Undo", f"{ADA}/statuses/1"),
+        ("Undo", {"id": f"{ADA}/statuses/1"}),
+    ],
+)
+@pytest.mark.parametrize(("when", "at"), [(LATER, NEXT_NOON), (None, None)])
+def test_what_is_taken_back_by_its_id_alone_is_a_retraction(
+    tmp_path: Path, kind: str, what: Any, when: str | None, at: datetime | None
+) -> None:
+    id = post(tmp_path, "hi").post_id
+    assert found(tmp_path, activity(kind, what, published=when)) == [
+        Retraction("ada@music.example", id, at, "activitystreams")
+    ]
+
+
+def test_a_relation_is_known_by_the_address_it_was_told_under(tmp_path: Path) -> None:
+    friends = {"type": "Relationship", "subject": ADA, "object": BOB, "relationship": "friendOf"}
+    told = [
+        activity("Follow", BOB, id=f"{ADA}/1"),
+        activity("Create", friends, id=f"{ADA}/1"),
+        activity("Create", friends | {"id": f"{ADA}/1"}, id=f"{ADA}/2"),
+        activity("Undo", activity("Follow", BOB, id=f"{ADA}/1")),
+    ]
+    assert [r.told_id for r in found(tmp_path, *told)] == [id_of(f"{ADA}/1")] * 3 + [None]
+
+
 def test_liking_a_recording_is_feedback_and_liking_a_post_is_passed_over(tmp_path: Path) -> None:
     like = activity("Like", PAGE)
     reads = told(
@@ -160,6 +191,23 @@ def test_liking_a_recording_is_feedback_and_liking_a_post_is_passed_over(tmp_pat
     )
     assert [(f.recording_mbid, f.score) for f in feedback(reads)] == [(MBID, 1), (MBID, -1), (MBID, 0)]
     assert reads[3].passed_over == "an opinion on something else than a recording"
+
+
+ARTIST = f"https://musicbrainz.org/artist/{MBID}"
+
+
+@pytest.mark.parametrize(("target", "name"), [(ARTIST, None), ({"type": "Person", "id": ARTIST, "name": "A"}, "A")])
+def test_a_hashtag_added_to_an_artist_is_a_tagging(tmp_path: Path, target: Any, name: str | None) -> None:
+    add = activity("Add", {"type": "Hashtag", "name": "#Trip-Hop"}, target=target)
+    origin = f"musicbrainz:artist:{MBID}"
+    assert found(tmp_path, add) == [
+        Tagging("ada@music.example", name, origin, "Trip-Hop", NOON.date(), "activitystreams")
+    ]
+
+
+def test_a_hashtag_of_ones_own_profile_is_passed_over(tmp_path: Path) -> None:
+    featured = activity("Add", {"type": "Hashtag", "name": "#a"}, target=f"{ADA}/collections/featured")
+    assert told(tmp_path, activity("Follow", BOB), featured)[1].passed_over
 
 
 @pytest.mark.parametrize(
@@ -201,7 +249,9 @@ def test_whoever_hands_in_their_own_outbox_is_its_actor(tmp_path: Path) -> None:
     [
         (activity("Follow", ADA), "one person"),
         (activity("Follow", None), "who is followed"),
-        (activity("Undo", f"{ADA}/follows/1"), "by its id alone"),
+        (activity("Undo", None), "what it takes back"),
+        (activity("Delete", {"type": "Tombstone"}), "what it takes back"),
+        (activity("Delete", ADA), "make erase"),
         (activity("Undo", activity("Follow", BOB, "cy")), "what another did"),
         (activity("Undo", {"type": "Follow", "actor": ADA, "object": BOB}, published=None), "when it ended"),
         (activity("Create", f"{ADA}/statuses/1"), "by its id alone"),
@@ -213,9 +263,11 @@ def test_whoever_hands_in_their_own_outbox_is_its_actor(tmp_path: Path) -> None:
         (activity("Create", note("a\0b")), "NUL"),
         (activity("Create", note("x", published="2030-01-01T00:00:00Z")), "posted at 2030-01-01T00:00:00+00:00"),
         (activity("Follow", BOB, published="1999-01-01T00:00:00Z"), "happened at 1999"),
-        (activity("Delete", {"type": "Tombstone", "id": "1"}), "when what it deletes was posted"),
         (activity("Announce", PAGE, published=None), "when it was shared"),
         (activity("Announce", None), "of what"),
+        (activity("Add", {"type": "Hashtag", "name": "#"}, target=ARTIST), "no hashtag"),
+        (activity("Add", {"type": "Hashtag"}, target=ARTIST), "no name of the hashtag"),
+        (activity("Remove", {"type": "Hashtag", "name": "#a"}, target=ARTIST), "taken off again"),
         (activity("Follow", "x" * 3_000), "longer than 2,048"),
         ({"type": "Follow", "object": BOB, "published": AT}, "no actor"),
         ({"type": "Follow", "actor": ADA, "obj": 1}, "who is followed"),
