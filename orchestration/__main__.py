@@ -26,6 +26,7 @@ def demo() -> None:
     from orchestration.runner import Runner
     from resources.sandbox import audio, world
 
+    os.environ.pop("TUTTI_MUSIC", None)  # the demo listens to its own
     data, began = data_folder(), time.monotonic()
     if data.name != "demo":
         raise TuttiError(f"the demo would overwrite {data}: run it with `make demo`, or with a TUTTI_DATA named demo")
@@ -41,6 +42,7 @@ def demo() -> None:
     heard = audio.write(data / "music")
     print(f"  {heard.clips} recordings rendered, {heard.seconds / 60:.0f} minutes of sound", flush=True)
     runner.run("content")
+    runner.run("analyse_music")
     runner.take({})
     print(f"\n{runner.progress.table()}\n\nAll of it took {time.monotonic() - began:.0f} s. Where to look next:")
     print("  make ui DATA=data/demo           the assets, their checks and previews in the browser")

@@ -19,7 +19,8 @@ from pydantic import Field
 from assets.checks import complete, either, few, unique, within
 from assets.content.audio_files import AUDIO_FILES
 from assets.content.batches import batches
-from resources.audio.features import VERSION, Features, Undecodable, features
+from resources.audio.declaration import VERSION, Features
+from resources.audio.undecodable import Undecodable
 from resources.columns import column, declare
 from resources.frame import Frame
 from resources.lake_io import LakeIO
@@ -85,6 +86,8 @@ def lost(files: pa.Table, reason: str) -> pa.Table:
 
 
 def _analysed(file: dict[str, Any], root: str) -> dict[str, Any] | None:
+    from resources.audio.features import features  # what it computes with takes a second to load
+
     path = Path(root, file["path"])
     row = {"content_sha256": file["content_sha256"], "version": VERSION}
     if not _unchanged(path, file["bytes"], file["modified_at"]):
