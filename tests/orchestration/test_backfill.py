@@ -48,6 +48,7 @@ TODAY = date(2024, 3, 2)
 PLATFORM = build("laptop")
 IMPORTED = (
     "content/recordings",
+    *(f"content/{name}" for name in ("artists", "releases", "release_groups", "credits", "genres", "merged_ids")),
     "content/lyrics",
     "content/lyrics_lines",
     "content/playlists",
