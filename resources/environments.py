@@ -22,7 +22,7 @@ def data_folder() -> Path:
 
 
 def music_folder() -> Path:
-    """Where one's own audio files lie: TUTTI_MUSIC, else `music` in the data folder."""
+    """Where the person's audio files lie: TUTTI_MUSIC, else `music` in the data folder."""
     return Path(os.environ.get("TUTTI_MUSIC") or data_folder() / "music").expanduser().resolve()
 
 
