@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 from resources.sources.musicxml import score as _parse
 from resources.sources.musicxml import verses as _lyrics
@@ -228,7 +229,7 @@ def _transcriber(credits: str) -> str | None:
 
 def _score(path: Path, file: str, collection: Collection) -> Iterator[Work]:
     """The one work of a MusicXML score, if it still carries its notice."""
-    root = _parse(path)
+    root: ElementTree.Element = _parse(path)
     if collection.rights not in (rights.text for rights in root.iter("rights")):
         raise ValueError(f"{file} no longer says {collection.rights!r}: not allowed")
     fifths, mode = root.findtext(".//key/fifths"), root.findtext(".//key/mode")
