@@ -5,6 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.execute_in_process import core_execute_in_process
 
 from assets.partitions import DAY
 from orchestration import definitions, processes
@@ -74,11 +76,15 @@ class Runner:
     ) -> dg.ExecuteInProcessResult:
         """Run a job, or some of its assets, for a range of its partitions. Raises `TuttiError` with the cause."""
         self.progress.begin(f"{job}{f' from {keys.start} through {keys.end}' if keys else ''}")
-        result = self.defs.resolve_job_def(job).execute_in_process(
+        chosen = self.defs.resolve_job_def(job).as_ephemeral_job({}, {}, asset_selection=assets)
+        # As `execute_in_process`, which would hold every table of a run in memory until the run has ended.
+        result = core_execute_in_process(
+            job=InMemoryJob(chosen),
             instance=self.instance,
-            asset_selection=assets,
-            tags={BY_HAND: "yes", processes.PROCESS: self.process, **span(keys), **(tags or {})},
+            asset_selection=frozenset(assets),
+            run_tags={BY_HAND: "yes", processes.PROCESS: self.process, **span(keys), **(tags or {})},
             run_config={"ops": config or {}, "loggers": {"terminal": {}}},
+            output_capturing_enabled=False,
             raise_on_error=False,
         )
         if not result.success:

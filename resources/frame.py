@@ -71,7 +71,7 @@ class Frame:
         Raises `KeyError` where a frame lacks the key.
         """
         keys = [key] if isinstance(key, str) else list(key)
-        rows = self.map(combine) if combine and self.engine.scattered else self
+        rows = self.combined(combine) if combine else self
         for frame in (rows, *others):
             if missing := set(keys) - set(frame.columns):
                 raise KeyError(f"{name(fn)} divides by {sorted(missing)}, absent from {frame.columns}")
@@ -96,6 +96,10 @@ class Frame:
         step = Step(fn, schema, kernel, lost)
         small = [b.native if isinstance(b, Frame) else self.engine.lift(b).native for b in broadcast]
         return Frame(self.engine, self.engine.map(step, self.native, *small))
+
+    def combined(self, fn: Callable[..., Any]) -> "Frame":
+        """The rows, fewer of them where they lie apart: `fn` runs on any parts of them or on none."""
+        return self.map(fn) if self.engine.apart(self.native) else self
 
     def select(self, *columns: str) -> "Frame":
         """Keep some columns, so that nothing else is read or travels."""
@@ -132,6 +136,10 @@ class Engine(ABC):
 
     scattered: bool = False
     """Whether rows travel between places without a plan that would shrink them first by itself."""
+
+    def apart(self, native: Any) -> bool:
+        """Whether the rows of a table are in parts that no plan would shrink before they come together."""
+        return self.scattered
 
     @abstractmethod
     def lift(self, table: pa.Table) -> Frame:

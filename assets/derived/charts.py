@@ -35,6 +35,7 @@ ENTITIES = ("recording", "artist")
 CALENDAR = ["entity", "day", "period"]
 KEY = ["entity", "entity_id"]
 INPUTS = ("plays", "artist_plays", "names")
+LONG = 300  # days: of a year and more, rows are counted for each listener where they lie before they come together
 
 
 def calendar(period: Period, first: date, last: date) -> pa.Table:
@@ -94,6 +95,17 @@ def count_listeners(plays: nw.LazyFrame) -> nw.LazyFrame:
     return plays.group_by("period", "entity", "entity_id").agg(*totals, listeners=nw.col("user_id").n_unique())
 
 
+def of_listener(plays: nw.LazyFrame) -> nw.LazyFrame:
+    """Plays and time of each listener and entity in a period."""
+    totals = nw.col("plays").sum(), nw.col("ms_played").sum()
+    return plays.group_by("period", *KEY, "user_id").agg(*totals)
+
+
+def last_called(names: nw.LazyFrame) -> nw.LazyFrame:
+    """The last name of each entity in a period."""
+    return names.unique(["period", *KEY], keep="last", order_by=["day", "name"])
+
+
 def ranked(totals: nw.LazyFrame) -> nw.LazyFrame:
     """Number the entities of each period from one, most plays first, of equals the smaller id."""
     down = totals.with_columns(one=nw.lit(1), down=-nw.col("plays"))
@@ -103,7 +115,7 @@ def ranked(totals: nw.LazyFrame) -> nw.LazyFrame:
 
 def moved(chart: nw.LazyFrame, names: nw.LazyFrame) -> nw.LazyFrame:
     """Each entity's place in the period before, and its last name in this period, else in that one."""
-    last = names.unique(["period", *KEY], keep="last", order_by=["day", "name"]).select("period", *KEY, "name")
+    last = last_called(names).select("period", *KEY, "name")
     rows = chart.join(last, on=["period", *KEY], how="left")
     columns = {"before": "period", "place": "rank", "called": "name"}
     earlier = {new: nw.col(c).shift(1).over(*KEY, order_by="period") for new, c in columns.items()}
@@ -123,13 +135,25 @@ def dated(chart: nw.LazyFrame, starts: nw.LazyFrame) -> nw.LazyFrame:
 
 def rank_periods(plays: Frame, artist_plays: Frame, names: Frame, days: pa.Table, periods: pa.Table) -> Frame:
     """Charts of the periods, from plays on the days of the calendar."""
-    heard = plays.map(partial(as_entity, entity="recording", id="recording_id")).concat(
-        artist_plays.map(partial(as_entity, entity="artist", id="artist_id"))
-    )
-    rows = heard.map(into_periods, broadcast=[days]).select("period", *KEY, "user_id", "plays", "ms_played")
-    totals = rows.per("entity_id", count_listeners).keep()  # few rows: what follows needs no memory beside the count's
+    heard = _heard(plays, "recording", "recording_id", days).concat(_heard(artist_plays, "artist", "artist_id", days))
+    totals = heard.per("entity_id", count_listeners).keep()  # few rows: what follows needs no memory beside the count's
     chart = totals.per(["period", "entity"], ranked)
-    return chart.per("entity_id", moved, names.map(into_periods, broadcast=[days])).map(dated, broadcast=[periods])
+    called = names.map(into_periods, broadcast=[days])
+    if _is_long(days):
+        called = called.combined(last_called)
+    return chart.per("entity_id", moved, called).map(dated, broadcast=[periods])
+
+
+def _heard(plays: Frame, entity: str, id: str, days: pa.Table) -> Frame:
+    """Plays of recordings or artists in periods, those of a listener and a long period together."""
+    rows = plays.map(partial(as_entity, entity=entity, id=id)).map(into_periods, broadcast=[days])
+    rows = rows.select("period", *KEY, "user_id", "plays", "ms_played")
+    return rows.combined(of_listener) if _is_long(days) else rows
+
+
+def _is_long(days: pa.Table) -> bool:
+    """Whether a calendar's periods have so many days that most of what is heard is heard again in them."""
+    return len(days) > LONG * len(ENTITIES) * len(days["period"].unique())
 
 
 def chart_of(period: Period) -> dg.AssetsDefinition:

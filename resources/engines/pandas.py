@@ -4,8 +4,10 @@ Rows rest as Arrow and are lent to functions as pandas with Arrow's types, which
 integers, nulls and UTC as they are.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, reduce
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -17,8 +19,51 @@ from resources.scan import Scan
 
 
 @dataclass(frozen=True)
+class Mapped:
+    """Stored rows on their way through functions, share by share, so that they come together as late as can be."""
+
+    scan: Scan
+    steps: tuple[Callable[[pa.Table], pa.Table], ...] = ()
+
+    @classmethod
+    def of(cls, stored: "Scan | Mapped") -> "Mapped":
+        """Stored rows as they are."""
+        return stored if isinstance(stored, Mapped) else cls(stored)
+
+    def then(self, step: Callable[[pa.Table], pa.Table]) -> "Mapped":
+        """The same, through one more function."""
+        return Mapped(self.scan, (*self.steps, step))
+
+    def select(self, columns: Sequence[str]) -> "Mapped":
+        """The same with fewer columns."""
+        return self.then(lambda rows: rows.select(columns))
+
+    def table(self) -> pa.Table:
+        """The rows together."""
+        shares = (share.table() for share in self.scan.split(ROWS))
+        return pa.concat_tables([self._none, *(self._through(rows) for rows in shares if len(rows))])
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns there are in the end."""
+        return self._none.schema
+
+    @cached_property
+    def long(self) -> bool:
+        """Whether there are more rows than are lent at once."""
+        return len(list(islice(self.scan.split(ROWS), 2))) > 1
+
+    @cached_property
+    def _none(self) -> pa.Table:
+        return self._through(self.scan.schema.empty_table())
+
+    def _through(self, rows: pa.Table) -> pa.Table:
+        return reduce(lambda table, step: step(table), self.steps, rows)
+
+
+@dataclass(frozen=True)
 class PandasEngine(Engine):
-    """Tables are `pyarrow.Table`; a stored one is a `Scan` until a step needs its rows."""
+    """Tables are `pyarrow.Table`; a stored one is a `Scan` until a step needs its rows together."""
 
     def lift(self, table: pa.Table) -> Frame:
         return Frame(self, table)
@@ -37,15 +82,19 @@ class PandasEngine(Engine):
         schemas = [t.schema for t in tables]
         return pa.concat_tables(run(step, *untagged(part, schemas)) for part in parts(rows.to_batches(), len(keys)))
 
-    def map(self, step: Step, native: Any, *small: Any) -> pa.Table:
-        if step.kernel == "narwhals":
-            return self.per([], step, native, *small)
+    def map(self, step: Step, native: Any, *small: Any) -> Any:
         sent = [self.collect(s) for s in small]
+        if isinstance(native, Scan | Mapped):
+            mapped = Mapped.of(native).then(lambda rows: run(step, rows, *sent, processes=CORES))
+            return mapped if mapped.long else mapped.table()
+        if step.kernel == "narwhals":
+            return run(step, native, *sent)
         empty = pa.schema(native.schema).empty_table()
-        shares = (s.table() for s in native.split(ROWS)) if isinstance(native, Scan) else _slices(native)
-        return pa.concat_tables(
-            [run(step, empty, *sent), *(run(step, share, *sent, processes=CORES) for share in shares)]
-        )
+        shares = (run(step, share, *sent, processes=CORES) for share in _slices(native))
+        return pa.concat_tables([run(step, empty, *sent), *shares])
+
+    def apart(self, native: Any) -> bool:
+        return isinstance(native, Mapped)
 
     def select(self, native: Any, columns: list[str]) -> Any:
         return native.select(columns)
@@ -60,7 +109,7 @@ class PandasEngine(Engine):
         return list((native.schema).names)
 
     def collect(self, native: Any) -> pa.Table:
-        return native.table() if isinstance(native, Scan) else native
+        return native.table() if isinstance(native, Scan | Mapped) else native
 
     def store(self, native: Any, write: Writer, order: Sequence[str] = ()) -> list[str]:
         return write([sort(self.collect(native), order)])

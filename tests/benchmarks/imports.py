@@ -222,34 +222,36 @@ def main() -> None:
     parser.add_argument("--exports", nargs="+", choices=EXPORTS, default=list(EXPORTS))
     parser.add_argument("--environment", default="laptop")
     parser.add_argument("--verbose", action="store_true", help="what the import says, with memory")
+    parser.add_argument("--alone", action="store_true", help="the import without the tables that follow")
     asked = parser.parse_args()
-    rows = [_measured(kind, asked.gigabytes, asked.environment, asked.verbose) for kind in asked.exports]
+    rows = [_measured(kind, asked) for kind in asked.exports]
     print("| export | GB unpacked | GB as a file | listens | seconds | peak memory GB, import | peak memory GB, all |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     print("\n".join(rows))
 
 
-def _measured(kind: str, gigabytes: float, environment: str, verbose: bool) -> str:
+def _measured(kind: str, asked: argparse.Namespace) -> str:
     """A line of the table: an export is written and imported."""
     export, known = EXPORTS[kind], tracks()
     size = sum(len(export.record(play)) + 1 for play in islice(plays(known, 1000), 1000)) / 1000
-    a_day = max(1, round(gigabytes * GIGABYTE / size / DAYS))
+    a_day = max(1, round(asked.gigabytes * GIGABYTE / size / DAYS))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, export.name)
         export.write(path, plays(known, a_day))
         del known
         packed, began = path.stat().st_size / GIGABYTE, time.monotonic()
-        peaks = list(_imported(path, Path(folder, "data"), environment, verbose))
+        peaks = list(_imported(path, Path(folder, "data"), asked))
         seconds = time.monotonic() - began
     unpacked, listens = a_day * DAYS * size / GIGABYTE, a_day * DAYS
-    told = f"{unpacked:.2f} | {packed:.2f} | {listens:,} | {seconds:.0f} | {peaks[0]:.2f} | {max(peaks):.2f}"
+    following = "" if asked.alone else f"{max(peaks):.2f}"
+    told = f"{unpacked:.2f} | {packed:.2f} | {listens:,} | {seconds:.0f} | {peaks[0]:.2f} | {following}"
     return f"| {kind} | {told} |"
 
 
-def _imported(path: Path, data: Path, environment: str, verbose: bool) -> Iterator[float]:
+def _imported(path: Path, data: Path, asked: argparse.Namespace) -> Iterator[float]:
     """Import a file; the most memory in GB while it is read, then between all that is said."""
     command = [sys.executable, "-m", "orchestration", "import", "--listener", "ada", str(path)]
-    own = os.environ | {"TUTTI_ENV": environment, "TUTTI_DATA": str(data), "PYTHONPATH": str(PROJECT)}
+    own = os.environ | {"TUTTI_ENV": asked.environment, "TUTTI_DATA": str(data), "PYTHONPATH": str(PROJECT)}
     own.pop("DAGSTER_HOME", None)
     reading = True
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=own, cwd=PROJECT) as child:
@@ -257,13 +259,16 @@ def _imported(path: Path, data: Path, environment: str, verbose: bool) -> Iterat
         with metered(child.pid) as cost:
             peak = 0
             for line in child.stdout:
-                if verbose:
+                if asked.verbose:
                     print(f"{cost.memory / GIGABYTE:6.2f} GB  {line}", end="", flush=True)
                 peak, cost.memory = max(peak, cost.memory), 0
                 if reading and "events/imports" in line:
                     reading = False
                     yield peak / GIGABYTE
                     peak = 0
+                    if asked.alone:
+                        child.terminate()
+                        return
             yield max(peak, cost.memory) / GIGABYTE
     if child.returncode:
         raise SystemExit(f"the import of {path.name} failed")
