@@ -39,11 +39,12 @@ def rhythm(flux: np.ndarray, rate: float, chances: np.ndarray, chance_rate: floa
     """The rhythm of a curve of onsets and a network's chances of a beat, each so many values a second."""
     at = np.arange(len(flux)) / rate
     opinion = np.interp(at, np.arange(len(chances)) / chance_rate, chances)
-    curve = OPINION * opinion + (1 - OPINION) * activation(flux, rate)
+    strokes = activation(flux, rate)
+    curve = OPINION * opinion + (1 - OPINION) * strokes
     frames, fit = track(curve, rate, SLOWEST, FASTEST)
     if len(frames) < FEWEST:
         return Rhythm(None, 0.0, [])
-    pulse = autocorrelation(curve, int(2 * 60 * rate / SLOWEST_LEVEL))
+    pulse = autocorrelation(strokes, int(2 * 60 * rate / SLOWEST_LEVEL))  # a network hears a beat in noise, too
     found = tempo(frames, rate)
     runs = {found: (frames, fit)}
     for level in LEVELS:
