@@ -15,6 +15,7 @@ from scipy.ndimage import maximum_filter1d
 SLOWEST, FASTEST = 55.0, 215.0  # beats per minute
 STEADINESS = 100.0  # of the tempo: a change by 1 % is exp(-1) times as likely as none
 ON_BEAT = 16  # the first of so many parts of a beat is where onsets belong
+OPINION = 0.35  # how much the network has to say beside the onsets: it knows levels, they know moments
 FEWEST = 3  # beats that make a tempo
 AROUND_S, QUIET = 4.0, 0.2
 # Other levels of the metre that may be the beat; of all, the one that recurs most clearly and is not unusual.
@@ -22,7 +23,7 @@ LEVELS = (1 / 3, 1 / 2, 2, 3)
 LEVEL_WIDTH = 1.15
 SLOWEST_LEVEL, FASTEST_LEVEL = 40.0, 240.0
 USUAL, USUAL_OCTAVES = 115.0, 0.9  # how fast music is, as a log-normal distribution
-FIT = 0.05  # what a nat a second of the better fit is worth
+FIT = 0.4  # what a nat a second of the better fit is worth
 CLEAR = 0.08  # noise and drones recur less than this
 
 
@@ -34,9 +35,11 @@ class Rhythm(NamedTuple):
     beats: list[float]
 
 
-def rhythm(flux: np.ndarray, rate: float) -> Rhythm:
-    """The rhythm of a curve of onsets, `rate` values a second."""
-    curve = activation(flux, rate)
+def rhythm(flux: np.ndarray, rate: float, chances: np.ndarray, chance_rate: float) -> Rhythm:
+    """The rhythm of a curve of onsets and a network's chances of a beat, each so many values a second."""
+    at = np.arange(len(flux)) / rate
+    opinion = np.interp(at, np.arange(len(chances)) / chance_rate, chances)
+    curve = OPINION * opinion + (1 - OPINION) * activation(flux, rate)
     frames, fit = track(curve, rate, SLOWEST, FASTEST)
     if len(frames) < FEWEST:
         return Rhythm(None, 0.0, [])

@@ -22,7 +22,7 @@ class Features:
     tempo_confidence: float = field(metadata=_told("How clear the beat is, 0 to 1"))
     beats: list[float] = field(metadata=_told("When the beats fall", "s"))
     key: str | None = field(
-        metadata=_told("Tonic: C, C#, D, D#, E, F, F#, G, G#, A, A#, B; null where nothing has a pitch")
+        metadata=_told("Tonic: C, C#, D, D#, E, F, F#, G, G#, A, A#, B; null where there is nothing to go by")
     )
     mode: str | None = field(metadata=_told("major or minor; null where there is no key"))
     key_confidence: float = field(metadata=_told("How far the key is ahead of the next likely, 0 to 1"))

@@ -12,6 +12,8 @@ import numpy as np
 import soxr
 from scipy.signal import butter, sosfilt, sosfilt_zi
 
+from resources.audio import beatnet
+from resources.audio.beatnet import BeatCurve
 from resources.audio.beats import rhythm
 from resources.audio.danceability import DanceabilityMeter
 from resources.audio.declaration import VERSION, Features
@@ -52,7 +54,7 @@ class _Listener:
         self.danceability = DanceabilityMeter(sample_rate)
         self.outline = Stretches(sample_rate * OUTLINE_S, np.maximum)
         self.resampler = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32")
-        self.spectrum, self.onsets, self.key = Spectrum(), OnsetCurve(), KeyMeter()
+        self.spectrum, self.onsets, self.beats, self.key = Spectrum(), OnsetCurve(), BeatCurve(), KeyMeter()
         self.rumble = butter(2, RUMBLE_HZ, "highpass", fs=SAMPLE_RATE, output="sos")
         self.rumbling: np.ndarray | None = None
         self.waiting: list[np.ndarray] = []
@@ -82,7 +84,7 @@ class _Listener:
                 self.rumbling = sosfilt_zi(self.rumble) * samples[0]
             filtered, self.rumbling = sosfilt(self.rumble, samples, zi=self.rumbling)
             samples = filtered.astype(np.float32)
-        for meter in (self.spectrum, self.onsets, self.key):
+        for meter in (self.spectrum, self.onsets, self.beats, self.key):
             meter.feed(samples, last)
 
     def features(self, complaint: str | None) -> Features:
@@ -92,7 +94,7 @@ class _Listener:
         self._hear(self.resampler.resample_chunk(np.zeros(0, np.float32), last=True), last=True)
         duration = self.heard / self.sample_rate
         flux = self.onsets.flux()
-        beat = rhythm(flux, RATE)
+        beat = rhythm(flux, RATE, self.beats.chances(), beatnet.RATE)
         key, mode, key_confidence = self.key.key()
         spectrum = self.spectrum
         loudness = self.loudness.integrated()
