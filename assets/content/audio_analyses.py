@@ -175,14 +175,19 @@ def audio_analyses(
         context.log.warning(
             "%s files were gone or changed: they are listened to the next time", f"{len(todo) - made:,}"
         )
-    return dg.MaterializeResult(metadata=told(made, heard, seconds, wrong))
+    total = len(_collected(io_manager.open(KEY, AUDIO_ANALYSES), ["content_sha256"], AUDIO_ANALYSES))
+    return dg.MaterializeResult(metadata={"dagster/row_count": total, **told(made, heard, seconds, wrong)})
 
 
 def told(made: int, heard: float, seconds: float, wrong: Counter[str]) -> dict[str, Any]:
     """What Dagster is told of a run: how much was listened to, how fast, and what could not be."""
-    speed = {"times real time": heard / seconds} if heard else {}
-    errors = {"errors": listed(("error", "files"), wrong.most_common(SHOWN))} if wrong else {}
-    return {"rows written": made, "hours heard": heard / 3600, "files with an error": wrong.total(), **speed, **errors}
+    return {
+        "rows written": made,
+        "hours heard": round(heard / 3600, 3),
+        "files with an error": wrong.total(),
+        **({"times real time": round(heard / seconds, 1)} if heard else {}),
+        **({"errors": listed(("error", "files"), wrong.most_common(SHOWN))} if wrong else {}),
+    }
 
 
 def _collected(frame: Frame, names: Sequence[str], schema: pa.Schema) -> pa.Table:

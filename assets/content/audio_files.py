@@ -6,7 +6,7 @@ table as it is.
 """
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -73,6 +73,8 @@ RANGES: dict[str, tuple[float, float]] = {
 """What can be at all; a header that says otherwise says nothing."""
 HEADER = ("container", "codec", "duration_s", "sample_rate", "channels")
 KNOWN_BY = ["path", "content_sha256", "bytes", "modified_at"]
+SEEN = ["path", "container", "codec", "duration_s", "bytes", "album", "recording_id", "error"]
+SEEN += ["cover_sha256", "cover_colours", "cover_shares"]
 KEY = dg.AssetKey(["content", "audio_files"])
 SHOWN = 12  # covers, and reasons
 
@@ -189,39 +191,34 @@ def _compared(look: Look, known: list[dict[str, Any]]) -> tuple[pa.Table, pa.Tab
 
 def looks(files: Frame) -> dict[str, Any]:
     """What one sees of the table at a glance: formats, what is wrong, lengths and the colours of covers."""
-    wanted = [
-        "path",
-        "container",
-        "codec",
-        "duration_s",
-        "bytes",
-        "recording_id",
-        "cover_colours",
-        "cover_shares",
-        "error",
+    rows = files.select(*SEEN).collect(pa.schema([AUDIO_FILES.field(c) for c in SEEN])).to_pylist()
+    formats: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    covers: dict[str, tuple[str, list[str], list[float]]] = {}
+    for row in sorted(rows, key=lambda r: r["path"]):
+        formats[row["container"] or "?", row["codec"] or "?"].append(row)
+        if row["cover_colours"]:  # an album has one on each of its files
+            told = row["album"] or row["path"], row["cover_colours"], row["cover_shares"]
+            covers.setdefault(row["cover_sha256"], told)
+    listing = [
+        (*form, len(found), f"{_hours(found):,.1f}", f"{sum(r['bytes'] for r in found) / 1e6:,.1f}")
+        for form, found in sorted(formats.items(), key=lambda item: -len(item[1]))
     ]
-    rows = files.select(*wanted).collect(pa.schema([AUDIO_FILES.field(c) for c in wanted])).to_pylist()
-    formats = Counter((r["container"] or "?", r["codec"] or "?") for r in rows)
-    size, seconds = Counter[Any](), Counter[Any]()
-    for r in rows:
-        size[r["container"] or "?", r["codec"] or "?"] += r["bytes"]
-        seconds[r["container"] or "?", r["codec"] or "?"] += r["duration_s"] or 0
-    covers = sorted((r["path"], r["cover_colours"], r["cover_shares"]) for r in rows if r["cover_colours"])[:SHOWN]
     wrong = Counter(r["error"] for r in rows if r["error"])
     lengths = [r["duration_s"] / 60 for r in rows if r["duration_s"]]
     return {
-        "hours": sum(seconds.values()) / 3600,
+        "hours": round(_hours(rows), 3),
         "files with a MusicBrainz recording": sum(r["recording_id"] is not None for r in rows),
-        "files with a cover": sum(bool(r["cover_colours"]) for r in rows),
-        "files with an error": sum(wrong.values()),
-        "formats": listed(
-            ("container", "codec", "files", "hours", "MB"),
-            [(*f, n, f"{seconds[f] / 3600:,.1f}", f"{size[f] / 1e6:,.1f}") for f, n in formats.most_common()],
-        ),
+        "files with a cover": sum(r["cover_sha256"] is not None for r in rows),
+        "files with an error": wrong.total(),
+        "formats": listed(("container", "codec", "files", "hours", "MB"), listing),
         **({"errors": listed(("error", "files"), wrong.most_common(SHOWN))} if wrong else {}),
         **({"lengths": histograms({"length (minutes)": lengths})} if lengths else {}),
-        **({"covers": colours(covers)} if covers else {}),
+        **({"covers": colours(list(covers.values())[:SHOWN])} if covers else {}),
     }
+
+
+def _hours(rows: list[dict[str, Any]]) -> float:
+    return sum(r["duration_s"] or 0 for r in rows) / 3600
 
 
 checks = [
