@@ -42,7 +42,7 @@ def music_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.S
 
 def fingerprint(look: Look) -> str:
     """What a look into the folder is known by: another where any file is, or lies there otherwise."""
-    return hashlib.sha256(repr(sorted(look.rows)).encode()).hexdigest()
+    return hashlib.sha256(repr(sorted(map(repr, look.rows))).encode()).hexdigest()
 
 
 def analyse(folder: str) -> None:

@@ -32,7 +32,8 @@ class Look:
     @property
     def files(self) -> pa.Table:
         """The files by path: how each lies there, and what keeps it from being read, where that is plain already."""
-        columns = zip(*sorted(self.rows), strict=True) if self.rows else [[] for _ in LYING]
+        rows = {row[0]: row for row in sorted(self.rows, key=lambda r: (r[0], r[3] is None))}  # one by each name
+        columns = zip(*rows.values(), strict=True) if rows else [[] for _ in LYING]
         return pa.table([pa.array(c, f.type) for c, f in zip(columns, LYING, strict=True)], LYING)
 
     def hidden(self, path: str) -> bool:
@@ -80,8 +81,12 @@ class Music(dg.ConfigurableResource):
                 continue
             if stat.S_ISREG(told.st_mode):
                 below, plain = _below(self.root, path)
-                modified = min(max(told.st_mtime_ns // 1000, EARLIEST), LATEST)
-                yield below, told.st_size, modified, None if plain else UNREADABLE_NAME
+                yield below, told.st_size, modified(told), None if plain else UNREADABLE_NAME
+
+
+def modified(told: os.stat_result) -> int:
+    """When a file was last written to, in microseconds since 1970, in a year that calendars have."""
+    return min(max(told.st_mtime_ns // 1000, EARLIEST), LATEST)
 
 
 def _new(folder: str, seen: set[tuple[int, int]]) -> bool:

@@ -21,10 +21,10 @@ from assets.content.audio_files import AUDIO_FILES
 from assets.content.batches import batches
 from resources.audio.declaration import VERSION, Features
 from resources.audio.undecodable import Undecodable
-from resources.columns import column, declare
+from resources.columns import INSTANT, column, declare
 from resources.frame import Frame
 from resources.lake_io import LakeIO
-from resources.music import Music
+from resources.music import Music, modified
 from resources.plots import listed
 
 KINDS = {float: pa.float64(), int: pa.int64(), str: pa.string(), list[float]: pa.list_(pa.float64())}
@@ -111,10 +111,7 @@ def _unchanged(path: Path, size: int, modified_at: datetime) -> bool:
         told = path.stat()
     except OSError:
         return False
-    return (
-        told.st_size == size
-        and told.st_mtime_ns // 1000 == pa.scalar(modified_at, AUDIO_FILES.field("modified_at").type).value
-    )
+    return told.st_size == size and modified(told) == pa.scalar(modified_at, INSTANT).value
 
 
 def owed(files: pa.Table, done: pa.Table, again: bool = False) -> pa.Table:

@@ -78,6 +78,10 @@ def test_a_name_that_is_no_text_is_told_and_spelt_out(tmp_path: Path) -> None:
     assert look
     (row,) = look.files.to_pylist()
     assert (row["path"], row["error"]) == (r"caf\xe9.mp3", UNREADABLE_NAME)
+    put(tmp_path, r"caf\xe9.mp3")  # a name for which the other is shown
+    again = Music(root=str(tmp_path)).look()
+    assert again
+    assert [(r["path"], r["error"]) for r in again.files.to_pylist()] == [(r"caf\xe9.mp3", None)]
 
 
 def test_a_folder_that_is_not_there_is_told_from_an_empty_one(tmp_path: Path) -> None:
