@@ -26,7 +26,18 @@ from resources.naming import taken_apart
 from resources.sources import embedded_lyrics, lrc, lrclib, musicxml
 from resources.sources.embedded_lyrics import AUDIO, Tags
 from resources.sources.lrc import Lrc
-from resources.sources.lyrics import EMBEDDED, INSTRUMENTAL, LRC, NOT_FOUND, SOURCES, STATUSES, WORDS, Lyrics
+from resources.sources.lyrics import (
+    EMBEDDED,
+    INSTRUMENTAL,
+    LRC,
+    LRCLIB,
+    NOT_FOUND,
+    SCORE,
+    SOURCES,
+    STATUSES,
+    WORDS,
+    Lyrics,
+)
 
 LYRICS = pa.schema(
     [
@@ -50,11 +61,11 @@ LYRICS = pa.schema(
 
 T = TypeVar("T")
 Told: TypeAlias = Lyrics | tuple[str, str]  # or which file, or line of it, holds none, and why
-PREFERENCE = {(status, source): (n, m) for n, status in enumerate(STATUSES) for m, source in enumerate(SOURCES)}
+NEAREST = {EMBEDDED: 0, LRC: 0, LRCLIB: 1, SCORE: 2}
 """What counts first where a recording has several texts. One that says which recording it is of goes before those that
 only name it. Then words before the word that there are none, since who says so may have missed them; what lies in or
 beside the very file before what was found by names, before a score, which has each verse once and not as it is sung.
-Of equals the one with times, then the one asked for last."""
+Of equals the one with times, then the one asked for last, then what lies in a file."""
 
 
 def found(landing: Landing, music: Path) -> Iterator[Told]:
@@ -130,12 +141,12 @@ def told(read: Callable[[], T], origin: str) -> T | tuple[str, str]:
 def without_unknown(lyrics: Iterable[Lyrics]) -> list[Lyrics]:
     """Each text once, as it was told last; that LRCLIB does not know a recording only where it told no text of it."""
     last = {row.lyrics_id: row for row in lyrics}
-    known = {row.recording_id for row in last.values() if row.source == lrclib.LRCLIB and row.status != NOT_FOUND}
+    known = {row.recording_id for row in last.values() if row.source == LRCLIB and row.status != NOT_FOUND}
     return [row for row in last.values() if row.status != NOT_FOUND or row.recording_id not in known]
 
 
 def chosen(rows: Collection[Lyrics]) -> set[str]:
-    """Which text counts for each recording, by `PREFERENCE`.
+    """Which text counts for each recording, by what `NEAREST` says.
 
     Texts are of one recording if they say so, or if they are of one artist and title, however spelt, and not of
     several recordings.
@@ -151,7 +162,8 @@ def chosen(rows: Collection[Lyrics]) -> set[str]:
 
     def place(row: Lyrics) -> tuple[object, ...]:
         asked = row.fetched_at.timestamp() if row.fetched_at else 0.0
-        return row.recording_id is None, PREFERENCE[row.status, row.source], row.lrc is None, -asked, row.lyrics_id
+        status, near = STATUSES.index(row.status), NEAREST[row.source]
+        return row.recording_id is None, status, near, row.lrc is None, -asked, row.source, row.lyrics_id
 
     best: dict[str, Lyrics] = {}
     for row in sorted(rows, key=place):

@@ -108,8 +108,8 @@ def test_each_source_is_a_row_that_tells_where_it_is_from(home: Home) -> None:
     rows = home.rows()
     assert {id: (row["source"], row["recording_id"], row["synced"], row["chosen"]) for id, row in rows.items()} == {
         f"lrclib/1/{RECORDING}": (LRCLIB, RECORDING, True, False),
-        "embedded/music/ann/song.flac": (EMBEDDED, RECORDING, False, True),
-        "lrc/music/ann/song.lrc": (LRC, RECORDING, True, False),
+        "embedded/music/ann/song.flac": (EMBEDDED, RECORDING, False, False),
+        "lrc/music/ann/song.lrc": (LRC, RECORDING, True, True),
         "score/landing/lyrics/hymn.musicxml": (SCORE, None, False, True),
         "lrc/landing/lyrics/mine.lrc": (LRC, None, False, True),
     }
@@ -210,8 +210,9 @@ def text(id: str, source: str = LRCLIB, status: str = WORDS, **changes: Any) -> 
 
 PREFERRED = [
     text("inside", EMBEDDED, lrc="[00:01.00]la"),
+    text("beside", LRC, lrc="[00:01.00]la"),
     text("inside without times", EMBEDDED),
-    text("beside", LRC),
+    text("beside without times", LRC),
     text("asked", LRCLIB, lrc="[00:01.00]la"),
     text("asked later", LRCLIB, fetched_at=datetime(2025, 3, 2, tzinfo=UTC)),
     text("asked before", LRCLIB, fetched_at=datetime(2025, 3, 1, tzinfo=UTC)),
