@@ -20,7 +20,7 @@ __all__ = ["Sound", "Undecodable"]
 
 FEWEST_HZ, MOST_HZ = 1_000, 1_000_000  # beyond these a header is broken, not a recording unusual
 MOST_CHANNELS = 64
-AT_ONCE = 1024  # frames that libsndfile is asked for: what it decoded before an error is lost with them
+AT_ONCE = 8192  # frames that libsndfile is asked for: what it decoded before an error is lost with them
 CODECS = {"mpeg_layer_iii": "mp3", "mpeg_layer_ii": "mp2", "mpeg_layer_i": "mp1"}
 CONTAINERS = {"wavex": "wav", "mpeg": "mp3"}
 
