@@ -15,6 +15,7 @@ from assets.content.catalogue import TABLES
 from assets.partitions import DAILY, DAY
 from orchestration.automation import AUTOMATIC, CLOSE
 from orchestration.jobs import BY_HAND, DAYS, EVER, LONGER, PRIORITY, content, daily, owed, reached, span, stretches
+from orchestration.lyrics import pull_lyrics
 from orchestration.metadata import pull_metadata
 from orchestration.upkeep import upkeep
 
@@ -85,10 +86,10 @@ SCHEDULES = [close_day, tidy, refresh, ask]
 
 @dg.run_status_sensor(
     run_status=dg.DagsterRunStatus.SUCCESS,
-    monitored_jobs=[pull_metadata],
+    monitored_jobs=[pull_metadata, pull_lyrics],
     request_job=content,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="What was pulled from MusicBrainz becomes tables.",
+    description="What was pulled from MusicBrainz or LRCLIB becomes tables.",
 )
 def pulled(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
     """Make the catalogue of what has landed; the command line sees to that itself."""
