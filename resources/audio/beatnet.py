@@ -19,6 +19,7 @@ RATE = SAMPLE_RATE / HOP  # frames a second
 BINS = SIZE // 2
 BANDS_PER_OCTAVE, LOWEST, HIGHEST, A4 = 24, 30.0, 17_000.0, 440.0
 CELLS = 150
+LEVEL = 0.9  # of the loudest sample: the network learnt from recordings that reach full scale
 WEIGHTS = Path(__file__).with_name("weights") / "beatnet.npz"
 WINDOW = np.hanning(SIZE).astype(np.float32)
 
@@ -31,6 +32,7 @@ class BeatCurve:
         self._filters = log_filters().T.copy()
         self._frames = Frames(SIZE, HOP)
         self._before: np.ndarray | None = None
+        self._loudest = 0.0
         self._states = [(np.zeros(CELLS, np.float32), np.zeros(CELLS, np.float32)) for _ in range(2)]
         self._chances: list[np.ndarray] = []
 
@@ -39,7 +41,9 @@ class BeatCurve:
         frames = self._frames.feed(samples, last)
         if not len(frames):
             return
-        level = np.log10(1 + np.abs(rfft(frames * WINDOW, axis=1))[:, :BINS] @ self._filters)
+        self._loudest = max(self._loudest, float(np.abs(frames).max()))
+        bands = np.abs(rfft(frames * WINDOW, axis=1))[:, :BINS] @ self._filters
+        level = np.log10(1 + LEVEL / (self._loudest or 1) * bands)
         before = level[:1] if self._before is None else self._before
         growth = np.maximum(np.diff(level, axis=0, prepend=before), 0)
         self._before = level[-1:]

@@ -16,6 +16,7 @@ SLOWEST, FASTEST = 55.0, 215.0  # beats per minute
 STEADINESS = 100.0  # of the tempo: a change by 1 % is exp(-1) times as likely as none
 ON_BEAT = 16  # the first of so many parts of a beat is where onsets belong
 OPINION = 0.35  # how much the network has to say beside the onsets: it knows levels, they know moments
+LISTENING_S = 4.0  # until it has heard enough to have one
 FEWEST = 3  # beats that make a tempo
 AROUND_S, QUIET = 4.0, 0.2
 # Other levels of the metre that may be the beat; of all, the one that recurs most clearly and is not unusual.
@@ -39,11 +40,13 @@ def rhythm(flux: np.ndarray, rate: float, chances: np.ndarray, chance_rate: floa
     """The rhythm of a curve of onsets and a network's chances of a beat, each so many values a second."""
     at = np.arange(len(flux)) / rate
     opinion = np.interp(at, np.arange(len(chances)) / chance_rate, chances)
-    curve = OPINION * opinion + (1 - OPINION) * activation(flux, rate)
+    strokes = activation(flux, rate)
+    weight = OPINION * np.minimum(at / LISTENING_S, 1)
+    curve = weight * opinion + (1 - weight) * strokes
     frames, fit = track(curve, rate, SLOWEST, FASTEST)
     if len(frames) < FEWEST:
         return Rhythm(None, 0.0, [])
-    pulse = autocorrelation(curve, int(2 * 60 * rate / SLOWEST_LEVEL))
+    pulse = autocorrelation(strokes, int(2 * 60 * rate / SLOWEST_LEVEL))  # a network hears a beat in noise, too
     found = tempo(frames, rate)
     runs = {found: (frames, fit)}
     for level in LEVELS:

@@ -20,6 +20,7 @@ __all__ = ["Sound", "Undecodable"]
 
 FEWEST_HZ, MOST_HZ = 1_000, 1_000_000  # beyond these a header is broken, not a recording unusual
 MOST_CHANNELS = 64
+AT_ONCE = 8192  # frames that libsndfile is asked for: what it decoded before an error is lost with them
 CODECS = {"mpeg_layer_iii": "mp3", "mpeg_layer_ii": "mp2", "mpeg_layer_i": "mp1"}
 CONTAINERS = {"wavex": "wav", "mpeg": "mp3"}
 
@@ -82,14 +83,27 @@ class Sound:
         if self._pipe:
             yield from self._pipe.blocks(size)
             self.complaint = self._pipe.complaint
-        assert self._file or self._pipe
         if self._file:
+            yield from self._decoded(self._file, size)
+
+    def _decoded(self, file: soundfile.SoundFile, size: int) -> Iterator[np.ndarray]:
+        more = True
+        try:
+            file.seek(0)
+        except soundfile.LibsndfileError as error:
+            self.complaint, more = f"corrupt: {_said(error)}", False
+        while more:
+            block = np.empty((size, self.channels), np.float32)
+            filled = 0
             try:
-                self._file.seek(0)
-                while len(block := self._file.read(size, dtype="float32", always_2d=True)):
-                    yield block
+                while filled < size and more:
+                    wanted = block[filled : filled + AT_ONCE]
+                    got = len(file.read(out=wanted))
+                    filled, more = filled + got, got == len(wanted)
             except soundfile.LibsndfileError as error:
-                self.complaint = f"corrupt: {_said(error)}"
+                self.complaint, more = f"corrupt: {_said(error)}", False
+            if filled:
+                yield block[:filled]
 
     def close(self) -> None:
         if self._file:

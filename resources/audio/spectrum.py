@@ -33,6 +33,7 @@ class Spectrum:
         self._mel = mel_filters().T.copy()
         self._chroma: np.ndarray | None = None
         self._loudest = -np.inf  # dB in any mel band
+        self._highest = np.full((2, 1, 1), -np.inf)  # dB of peaks and of valleys in any octave
         self.rms, self.zero_crossing_rate = Moments(1), Moments(1)
         self.centroid, self.bandwidth, self.rolloff, self.flatness = Moments(1), Moments(1), Moments(1), Moments(1)
         self.contrast, self.mfcc, self.chroma = Moments(CONTRAST_OCTAVES + 1), Moments(MFCCS), Moments(12)
@@ -66,7 +67,10 @@ class Spectrum:
         self.rolloff.feed(FREQUENCIES[below.sum(axis=1).clip(max=len(FREQUENCIES) - 1)][:, None])
         floored = np.maximum(power, LEAST_POWER)
         self.flatness.feed((np.exp(np.log(floored).mean(axis=1)) / floored.mean(axis=1))[:, None])
-        self.contrast.feed(_contrast(magnitude))
+        ends = 10 * np.log10(np.maximum(_extremes(magnitude), LEAST_POWER))
+        self._highest = np.maximum(self._highest, ends.max(axis=(1, 2), keepdims=True))
+        peaks, valleys = np.maximum(ends, self._highest - DYNAMIC_RANGE)
+        self.contrast.feed(peaks - valleys)
 
     def _timbre(self, power: np.ndarray) -> None:
         level = 10 * np.log10(np.maximum(power @ self._mel, LEAST_POWER))
@@ -81,8 +85,8 @@ def _zero_crossings(frames: np.ndarray) -> np.ndarray:
     return (signs[:, 1:] != signs[:, :-1]).mean(axis=1, dtype=np.float32)
 
 
-def _contrast(magnitude: np.ndarray) -> np.ndarray:
-    """Of each frame and octave, the strongest bins beside the weakest, in dB: [frames, octaves + 1]."""
+def _extremes(magnitude: np.ndarray) -> np.ndarray:
+    """Of each frame and octave, the strongest bins and the weakest: [2, frames, octaves + 1]."""
     edges = [0.0, *(CONTRAST_FROM * 2.0**octave for octave in range(CONTRAST_OCTAVES + 1))]
     columns = []
     for number, (low, high) in enumerate(pairwise(edges)):
@@ -92,10 +96,8 @@ def _contrast(magnitude: np.ndarray) -> np.ndarray:
         band = magnitude[:, first:stop]
         few = max(1, round(CONTRAST_QUANTILE * (stop - first + (number < CONTRAST_OCTAVES))))
         ordered = np.partition(band, (few - 1, band.shape[1] - few), axis=1)
-        ends = np.stack([ordered[:, -few:].mean(axis=1), ordered[:, :few].mean(axis=1)])
-        peak, valley = 10 * np.log10(np.maximum(ends, LEAST_POWER))
-        columns.append(peak - valley)
-    return np.stack(columns, axis=1)
+        columns.append([ordered[:, -few:].mean(axis=1), ordered[:, :few].mean(axis=1)])
+    return np.moveaxis(np.array(columns), 0, 2)
 
 
 def mel_filters() -> np.ndarray:

@@ -1,0 +1,43 @@
+"""Beats: the pointer follows a tempo, through gaps and changes, and begins anywhere."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resources.audio.beats import FASTEST, SLOWEST, rhythm, tempo, track
+from resources.audio.onsets import RATE, peaks
+
+
+def curve(at: np.ndarray, seconds: float) -> np.ndarray:
+    frames = np.random.default_rng(0).uniform(0, 0.15, int(seconds * RATE))
+    frames[np.rint(at * RATE).astype(int)] = 0.9
+    return frames
+
+
+@given(bpm=st.floats(80, 180), first=st.floats(0, 0.3), seed=st.integers(0, 99))
+def test_strokes_some_of_them_missing_have_their_tempo(bpm: float, first: float, seed: int) -> None:
+    at = np.arange(first, 14.9, 60 / bpm)
+    kept = np.random.default_rng(seed).random(len(at)) < 0.85
+    frames, _ = track(curve(at[kept], 15), RATE, SLOWEST, FASTEST)
+    assert min(abs(tempo(frames, RATE) * level / bpm - 1) for level in (0.5, 1, 2)) < 0.01
+    halves = np.arange(first, 14.9, 30 / bpm)
+    assert np.mean(np.abs(frames[:, None] / RATE - halves).min(axis=1) < 0.05) > 0.9
+
+
+def test_a_tempo_that_slows_down_is_followed() -> None:
+    at = np.cumsum(np.linspace(0.45, 0.6, 40))
+    frames, _ = track(curve(at, at[-1] + 0.5), RATE, SLOWEST, FASTEST)
+    assert np.median(np.abs(frames[:, None] / RATE - at).min(axis=1)) < 0.03
+    assert len(frames) == pytest.approx(40, abs=1)
+
+
+def test_the_tempo_lies_within_what_is_asked_for() -> None:
+    frames, _ = track(curve(np.arange(0.1, 14, 0.5), 15), RATE, 180, 260)
+    assert tempo(frames, RATE) == pytest.approx(240, rel=0.01)
+
+
+@pytest.mark.parametrize("frames", [0, 1, 5, 60, 500])
+def test_nothing_has_no_rhythm(frames: int) -> None:
+    assert rhythm(np.zeros(frames), RATE, np.zeros(frames // 2 + 1), RATE / 2) == (None, 0.0, [])
+    assert len(peaks(np.zeros(frames))) == 0
