@@ -16,6 +16,7 @@ SLOWEST, FASTEST = 55.0, 215.0  # beats per minute
 STEADINESS = 100.0  # of the tempo: a change by 1 % is exp(-1) times as likely as none
 ON_BEAT = 16  # the first of so many parts of a beat is where onsets belong
 OPINION = 0.35  # how much the network has to say beside the onsets: it knows levels, they know moments
+LISTENING_S = 4.0  # until it has heard enough to have one
 FEWEST = 3  # beats that make a tempo
 AROUND_S, QUIET = 4.0, 0.2
 # Other levels of the metre that may be the beat; of all, the one that recurs most clearly and is not unusual.
@@ -40,7 +41,8 @@ def rhythm(flux: np.ndarray, rate: float, chances: np.ndarray, chance_rate: floa
     at = np.arange(len(flux)) / rate
     opinion = np.interp(at, np.arange(len(chances)) / chance_rate, chances)
     strokes = activation(flux, rate)
-    curve = OPINION * opinion + (1 - OPINION) * strokes
+    weight = OPINION * np.minimum(at / LISTENING_S, 1)
+    curve = weight * opinion + (1 - weight) * strokes
     frames, fit = track(curve, rate, SLOWEST, FASTEST)
     if len(frames) < FEWEST:
         return Rhythm(None, 0.0, [])

@@ -29,6 +29,7 @@ __all__ = ["VERSION", "Features", "Undecodable", "features"]
 
 BLOCK = 1 << 17  # samples of all channels that are decoded at a time
 PART = 30 * SAMPLE_RATE  # samples that are transformed at a time; of shorter files everything is known at once
+LONGEST_S = 12 * 3600  # a few megabytes of FLAC can hold days of nothing
 MOST = 100.0  # times full scale: beyond is no sound but a broken float
 SILENCE = 10 ** (-90 / 20)  # what rounding to 16 bits leaves of nothing
 RUMBLE_HZ = 10.0  # below is no tone, only an offset
@@ -42,6 +43,8 @@ def features(path: Path) -> Features:
         listener = _Listener(sound.sample_rate, sound.channels, sound.codec)
         for block in sound.blocks(max(1024, BLOCK // sound.channels)):
             listener.feed(block)
+            if listener.heard > LONGEST_S * sound.sample_rate:
+                raise Undecodable(f"too long: it goes on after {LONGEST_S // 3600} hours")
         return listener.features(sound.complaint)
 
 

@@ -186,6 +186,13 @@ def test_a_file_that_is_cut_off_is_heard_as_far_as_it_goes(tmp_path: Path) -> No
     assert found.note is not None
 
 
+def test_a_file_without_end_is_not_heard_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resources.audio.features.LONGEST_S", 10)
+    path = written(tmp_path / "a.flac", np.zeros(20 * RATE, np.int16))
+    with pytest.raises(Undecodable, match="too long"):
+        features(path)
+
+
 def test_the_same_file_has_the_same_features(tmp_path: Path) -> None:
     path = written(tmp_path / "a.flac", song(0, "major", 90, 8))
     assert features(path) == features(path)
