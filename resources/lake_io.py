@@ -45,6 +45,7 @@ class LakeIO(dg.ConfigurableIOManager):
 
     def load_input(self, context: dg.InputContext) -> Frame:
         """Open an upstream asset, or the partitions of it that this run maps to."""
+        pa.default_memory_pool().release_unused()  # what the steps before needed: Arrow would keep it for later
         upstream = context.upstream_output
         metadata = (upstream.definition_metadata if upstream else None) or context.definition_metadata
         slice = _slice(context, metadata) if context.has_asset_partitions else None

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import resources.engines.pandas
 import resources.lake
 from assets.derived.charts import KEY, as_entity, calendar, count_listeners, into_periods
 from assets.events.actives import NUMBERED, add_up, hold, number
@@ -90,6 +91,13 @@ def test_a_large_table_gives_the_rows_of_pandas_from_several_shares(
     shares = stored(frame, made.schema, tmp_path)
     assert len(shares) >= (1 if made.name in SMALL + UNMOVED else ENOUGH)
     assert_equal(pa.concat_tables(shares), world.lake.scan(made.name, made.schema).table())
+
+
+def test_pandas_gives_the_same_rows_share_by_share(world: World) -> None:
+    with patch.object(resources.engines.pandas, "ROWS", 5_000):
+        for name, made in LARGE.items():
+            frame = world.make(PandasEngine(), made)
+            assert_equal(frame.collect(made.schema), world.lake.scan(name, made.schema).table())
 
 
 def test_duckdb_gives_the_rows_of_pandas(duckdb: Engine, world: World) -> None:

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from assets.content.recordings import RECORDINGS
 from assets.derived import charts, names, plays
-from assets.derived.plays import PLAYS
+from assets.derived.charts import CHART
+from assets.derived.names import NAMES
+from assets.derived.plays import ARTIST_PLAYS, PLAYS
 from assets.events import (
     actives,
     activity,
@@ -77,6 +79,7 @@ TRICKY = dict.fromkeys(APPS, TRICKY_APP_EVENTS) | {
     "posts": TRICKY_POSTS,
     "shares": TRICKY_SHARES,
 }
+COUNTED = {"plays": PLAYS, "artist_plays": ARTIST_PLAYS, "names": NAMES}
 PERSONAL = {"replaced": REPLACED_LISTENS, "listens": LISTENS, "plays": PLAYS, "activity": ACTIVITY}
 EVER = (date(1970, 1, 1), date(2200, 1, 1))  # beyond every row, with room for a month before
 ROLLUPS = (oracle.plays, oracle.artist_plays, oracle.names)
@@ -124,7 +127,10 @@ def test_days_may_come_in_any_order(
 def test_files_in_any_order_and_late_days_leave_what_all_at_once_leaves(
     told: list[Row], data: st.DataObject, local: Engine, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Each file makes only the days again that it can change, and some files come twice."""
+    """Each file makes only the days and weeks again that it can change, and some files come twice.
+
+    A week's distinct listeners are those of its days together, whenever each of them was told of.
+    """
     files = data.draw(st.lists(st.lists(st.sampled_from(told), max_size=6), max_size=4)) if told else []
     arrivals = data.draw(st.permutations([told[::2], told[1::2], *files]))
     lake = Lake(tmp_path_factory.mktemp("lake"))
@@ -134,12 +140,18 @@ def test_files_in_any_order_and_late_days_leave_what_all_at_once_leaves(
         changed = {r["day"] + timedelta(days=n) for r in file for n in (-1, 0, 1)}
         for day in data.draw(st.permutations(sorted(changed))):
             make_day(lake, local, list(arrived.values()), day)
+        for week in sorted({begin(day, "weekly") + timedelta(weeks=n) for day in changed for n in (0, 1)}):
+            make_week(lake, local, week)
     ids = oracle.identities(told, CATALOGUE)
     replaced = oracle.replaced(told, ids, *EVER)
     heard = oracle.listens(told, ids, replaced)
     assert_same(lake.scan("replaced", REPLACED_LISTENS).table(), replaced, REPLACED_LISTENS)
     assert_same(lake.scan("listens", LISTENS).table(), heard, LISTENS)
     assert_same(lake.scan("plays", PLAYS).table(), oracle.plays(heard), PLAYS)
+    if told:
+        weeks = [begin(f(r["day"] for r in told), "weekly") for f in (min, max)]
+        ranked = oracle.chart(*(answer(heard) for answer in ROLLUPS), period="weekly", first=weeks[0], last=weeks[1])
+        assert_same(lake.scan("charts_weekly", CHART).table(), ranked, CHART)
 
 
 @settings(max_examples=5)
@@ -224,7 +236,16 @@ def make_day(lake: Lake, engine: Engine, raw: list[Row], day: date) -> None:
         made = run(name, engine, raw, span)
         lake.replace(name.removesuffix("_listens"), made, schema, Slice("day", day, day))
     heard = engine.read(lake.scan("listens", LISTENS, Slice("day", day, day)))
-    lake.replace("plays", BY_NAME["plays"].run(heard, span=span), PLAYS, Slice("day", day, day))
+    for name, schema in COUNTED.items():
+        lake.replace(name, BY_NAME[name].run(heard, span=span), schema, Slice("day", day, day))
+
+
+def make_week(lake: Lake, engine: Engine, week: date) -> None:
+    """Make the chart of a week, from what is in the lake of its days and of the week before."""
+    days = Slice("day", week - timedelta(weeks=1), week + timedelta(days=6))
+    counted = (engine.read(lake.scan(name, schema, days)) for name, schema in COUNTED.items())
+    chart = BY_NAME["charts_weekly"].run(*counted, span=(week, week))
+    lake.replace("charts_weekly", chart, CHART, Slice("period_start", week, week))
 
 
 def check(name: str, engine: Engine, rows: list[Row]) -> None:

@@ -1,9 +1,9 @@
 """What importing a large export takes on a laptop: `python -m tests.benchmarks.imports --gigabytes 2`.
 
-Each export is fifteen years of one listener, written as the service writes it: records of its own shape and size, as
-many as make the gigabytes asked for, in files of the size it makes. `python -m orchestration import` takes it into an
-empty data folder, with every table that follows. Memory is the greatest resident memory of that process and all its
-children, while it imports and over all.
+Each export is fifteen years of one listener (or `--years`), written as the service writes it: records of its own shape
+and size, as many as make the gigabytes asked for, in files of the size it makes. `python -m orchestration import` takes
+it into an empty data folder, with every table that follows. Memory is the greatest resident memory of that process and
+all its children, while it imports and over all.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from resources.environments import PROJECT
 from tests.benchmarks.meter import metered
 
 GIGABYTE = 10**9
-FIRST, DAYS = int(datetime(2010, 1, 1, tzinfo=UTC).timestamp()), 15 * 365
+FIRST = int(datetime(2010, 1, 1, tzinfo=UTC).timestamp())
 WAKING = 18 * 3600  # seconds of a day in which something is played
 RECORDINGS, ARTISTS = 60_000, 8_000
 A_FILE = 16_000  # records in a file of Spotify's: about eight megabytes
@@ -69,10 +69,10 @@ def tracks() -> list[Track]:
     ]
 
 
-def plays(known: list[Track], a_day: int) -> Iterator[Play]:
+def plays(known: list[Track], days: int, a_day: int) -> Iterator[Play]:
     """So many listens on each day, some recordings much more often than others."""
     dice, apart = random.Random(2), WAKING // a_day
-    for day in range(DAYS):
+    for day in range(days):
         for n in range(a_day):
             track = known[int(len(known) * dice.random() ** 3)]
             yield Play(FIRST + day * 86_400 + 4 * 3600 + n * apart, dice.randint(apart // 3, apart), track)
@@ -219,30 +219,31 @@ def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--gigabytes", type=float, default=2.0, help="of an export, unpacked")
+    parser.add_argument("--years", type=int, default=15, help="that it is about")
     parser.add_argument("--exports", nargs="+", choices=EXPORTS, default=list(EXPORTS))
     parser.add_argument("--environment", default="laptop")
     parser.add_argument("--verbose", action="store_true", help="what the import says, with memory")
     parser.add_argument("--alone", action="store_true", help="the import without the tables that follow")
     asked = parser.parse_args()
-    rows = [_measured(kind, asked) for kind in asked.exports]
     print("| export | GB unpacked | GB as a file | listens | seconds | peak memory GB, import | peak memory GB, all |")
     print("|---|---:|---:|---:|---:|---:|---:|")
-    print("\n".join(rows))
+    for kind in asked.exports:
+        print(_measured(kind, asked), flush=True)
 
 
 def _measured(kind: str, asked: argparse.Namespace) -> str:
     """A line of the table: an export is written and imported."""
-    export, known = EXPORTS[kind], tracks()
-    size = sum(len(export.record(play)) + 1 for play in islice(plays(known, 1000), 1000)) / 1000
-    a_day = max(1, round(asked.gigabytes * GIGABYTE / size / DAYS))
+    export, known, days = EXPORTS[kind], tracks(), asked.years * 365
+    size = sum(len(export.record(play)) + 1 for play in islice(plays(known, 1, 1000), 1000)) / 1000
+    a_day = max(1, round(asked.gigabytes * GIGABYTE / size / days))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, export.name)
-        export.write(path, plays(known, a_day))
+        export.write(path, plays(known, days, a_day))
         del known
         packed, began = path.stat().st_size / GIGABYTE, time.monotonic()
         peaks = list(_imported(path, Path(folder, "data"), asked))
         seconds = time.monotonic() - began
-    unpacked, listens = a_day * DAYS * size / GIGABYTE, a_day * DAYS
+    unpacked, listens = a_day * days * size / GIGABYTE, a_day * days
     following = "" if asked.alone else f"{max(peaks):.2f}"
     told = f"{unpacked:.2f} | {packed:.2f} | {listens:,} | {seconds:.0f} | {peaks[0]:.2f} | {following}"
     return f"| {kind} | {told} |"
