@@ -17,6 +17,7 @@ STEADINESS = 100.0  # of the tempo: a change by 1 % is exp(-1) times as likely a
 ON_BEAT = 16  # the first of so many parts of a beat is where onsets belong
 OPINION = 0.35  # how much the network has to say beside the onsets: it knows levels, they know moments
 LISTENING_S = 4.0  # until it has heard enough to have one
+STRAIGHT = 0.04
 FEWEST = 3  # beats that make a tempo
 AROUND_S, QUIET = 4.0, 0.2
 # Other levels of the metre that may be the beat; of all, the one that recurs most clearly and is not unusual.
@@ -25,6 +26,7 @@ LEVEL_WIDTH = 1.15
 SLOWEST_LEVEL, FASTEST_LEVEL = 40.0, 240.0
 USUAL, USUAL_OCTAVES = 115.0, 0.9  # how fast music is, as a log-normal distribution
 FIT = 0.4  # what a nat a second of the better fit is worth
+WINDOW_S = 20.0  # in which the tempo is about the same
 CLEAR = 0.08  # noise and drones recur less than this
 
 
@@ -46,7 +48,9 @@ def rhythm(flux: np.ndarray, rate: float, chances: np.ndarray, chance_rate: floa
     frames, fit = track(curve, rate, SLOWEST, FASTEST)
     if len(frames) < FEWEST:
         return Rhythm(None, 0.0, [])
-    pulse = autocorrelation(strokes, int(2 * 60 * rate / SLOWEST_LEVEL))  # a network hears a beat in noise, too
+    window = int(WINDOW_S * rate)
+    starts = range(0, max(len(strokes) - window // 2, 1), window)
+    pulses = [autocorrelation(strokes[at : at + window], int(2 * 60 * rate / SLOWEST_LEVEL)) for at in starts]
     found = tempo(frames, rate)
     runs = {found: (frames, fit)}
     for level in LEVELS:
@@ -54,7 +58,8 @@ def rhythm(flux: np.ndarray, rate: float, chances: np.ndarray, chance_rate: floa
             other, fit = track(curve, rate, found * level / LEVEL_WIDTH, found * level * LEVEL_WIDTH)
             if len(other) >= FEWEST:
                 runs[tempo(other, rate)] = other, fit
-    clarity = {bpm: _near(pulse, 60 * rate / bpm) for bpm in runs}
+    # Of the strokes alone: a network hears a beat in noise, too.
+    clarity = {bpm: _clarity(pulses, run, window) for bpm, (run, _) in runs.items()}
     seconds = len(flux) / rate
 
     def liking(bpm: float) -> float:
@@ -75,8 +80,10 @@ def activation(flux: np.ndarray, rate: float) -> np.ndarray:
 
 
 def tempo(frames: np.ndarray, rate: float) -> float:
-    """Beats per minute of the straight line that fits the beats best."""
-    return float(60 * rate / np.polyfit(np.arange(len(frames)), frames, 1)[0])
+    """Beats per minute of the straight line that fits the beats best; where they follow none, of the usual beat."""
+    line = float(60 * rate / np.polyfit(np.arange(len(frames)), frames, 1)[0])
+    usual = float(60 * rate / np.median(np.diff(frames)))
+    return line if abs(line / usual - 1) < STRAIGHT else usual
 
 
 def autocorrelation(curve: np.ndarray, longest: int) -> np.ndarray:
@@ -87,6 +94,13 @@ def autocorrelation(curve: np.ndarray, longest: int) -> np.ndarray:
     products = irfft(transformed * transformed.conj(), size)[: min(longest, len(curve))]
     shared = np.maximum(1 - np.arange(len(products)) / len(curve), 0.3)  # a short file has few long lags
     return products / (float(products[0]) or 1) / shared
+
+
+def _clarity(pulses: list[np.ndarray], frames: np.ndarray, window: int) -> float:
+    """How like each window is to itself a beat of its own later, on average."""
+    parts = np.split(frames, np.searchsorted(frames, window * np.arange(1, len(pulses))))
+    pairs = zip(pulses, parts, strict=True)
+    return float(np.mean([_near(p, float(np.median(np.diff(f)))) if len(f) >= FEWEST else 0.0 for p, f in pairs]))
 
 
 def _near(pulse: np.ndarray, lag: float) -> float:

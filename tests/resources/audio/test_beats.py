@@ -32,6 +32,16 @@ def test_a_tempo_that_slows_down_is_followed() -> None:
     assert len(frames) == pytest.approx(40, abs=1)
 
 
+def test_pieces_of_different_tempo_one_after_the_other_have_beats() -> None:
+    ends = np.arange(0, 100, 20)
+    at = np.concatenate(
+        [np.arange(end + 0.2, end + 19.8, 60 / bpm) for end, bpm in zip(ends, range(70, 170, 20), strict=True)]
+    )
+    found = rhythm(curve(at, 100), RATE, np.full(5000, 0.02), 50)
+    assert found.tempo_bpm is not None
+    assert np.mean(np.abs(np.array(found.beats)[:, None] - at).min(axis=1) < 0.05) > 0.8
+
+
 def test_the_tempo_lies_within_what_is_asked_for() -> None:
     frames, _ = track(curve(np.arange(0.1, 14, 0.5), 15), RATE, 180, 260)
     assert tempo(frames, RATE) == pytest.approx(240, rel=0.01)
