@@ -32,6 +32,9 @@ class Trace:
         return f"{self.path} ({self.where})"
 
 
+MUSIC = "music"  # audio files, hours of reading: they are somebody's, and tell of nobody who listens
+
+
 @dataclass(frozen=True)
 class Scanner:
     """What to look for, and where: the data folder, Dagster's home, and which columns of tables are personal."""
@@ -42,11 +45,11 @@ class Scanner:
     personal: Mapping[str, frozenset[str]]  # by table, "events/listens"
 
     def traces(self) -> Iterator[Trace]:
-        """Every place under the two folders that names the person."""
+        """Every place under the two folders that names the person, but for audio files."""
         roots = [self.data] if self.history.is_relative_to(self.data) else [self.data, self.history]
         for root in roots:
             for place, folders, names in os.walk(root):
-                folders.sort()
+                folders[:] = sorted(folders) if Path(place) != self.data else sorted({*folders} - {MUSIC})
                 pulls = Path(place).parent == self.data / "landing" / "listens"
                 if pulls and self.person.folder in folders:
                     yield Trace(Path(place, self.person.folder), "its name")
