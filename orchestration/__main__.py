@@ -144,7 +144,9 @@ def sandbox(port: int, rate: float, kinds: list[str], seed: int) -> None:
     try:
         listening = socket.create_server((server.HOST, port))
     except OSError as error:
-        raise TuttiError(f"port {port} cannot be had ({os.strerror(error.errno or 0)}): name another, SANDBOX_PORT=8761") from None
+        raise TuttiError(
+            f"port {port} cannot be had ({os.strerror(error.errno or 0)}): name another, SANDBOX_PORT=8761"
+        ) from None
     told = world.simulated(first_day=DEMO_FIRST_DAY, days=DEMO_DAYS)
     found, lyrics = accounts.of_world(told), lrclib.of_world(told.recordings)
     last = DEMO_FIRST_DAY + timedelta(days=DEMO_DAYS - 1)
