@@ -528,6 +528,12 @@ def audio() -> st.SearchStrategy[list[list[Row]]]:
     )
 
 
+def many_audio(count: int) -> tuple[list[Row], list[Row]]:
+    """Files, of which two have the same content, and what was heard of each content."""
+    files = [audio_file(f"{n}.flac", f"{n // 2:x}", f"m{n}" if n % 3 else None) for n in range(count)]
+    return files, [audio_analysis(f"{n:x}", 60 + n % 100, [0.5, n / 7]) for n in range(count // 2)]
+
+
 TRICKY_AUDIO = [
     [audio_file(path, content) for path, content in zip(IDS, CONTENTS * 2, strict=True)],
     [audio_analysis("", 120.5, [0.5, 1.0]), audio_analysis("ab", error="broken"), audio_analysis("elsewhere", 60)],

@@ -25,6 +25,7 @@ from tests.oracle import begin
 from tests.tables import (
     LEAP,
     many_app_events,
+    many_audio,
     many_lyrics,
     many_posts,
     many_raw_listens,
@@ -33,6 +34,7 @@ from tests.tables import (
     many_retractions,
     many_shares,
     many_taggings,
+    table,
 )
 from tests.transformations import TRANSFORMATIONS, Span, Transformation
 
@@ -61,7 +63,8 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    given = {
+    audio = zip(LARGE["audio_features"].reads.items(), many_audio(SOCIAL), strict=True)
+    given = {name: table(rows, schema) for (name, schema), rows in audio} | {
         "raw_listens": many_raw_listens(LISTENS, days=DAYS),
         "raw_app_events": many_app_events(LISTENS // 4, days=DAYS),
         "lyrics": many_lyrics(TEXTS),
@@ -72,10 +75,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         "raw_posts": many_posts(SOCIAL),
         "raw_taggings": many_taggings(SOCIAL),
     }
-    found = World(Lake(tmp_path_factory.mktemp("lake")), {name: table.schema for name, table in given.items()})
+    found = World(Lake(tmp_path_factory.mktemp("lake")), {name: rows.schema for name, rows in given.items()})
     with patch.object(resources.lake, "FILE_ROWS", 20_000):  # many files, as of many days
-        for name, table in given.items():
-            found.lake.replace(name, iter([table]), found.schemas[name])
+        for name, rows in given.items():
+            found.lake.replace(name, iter([rows]), found.schemas[name])
         for name, made in LARGE.items():
             found.schemas[name] = made.schema
             found.lake.replace(name, found.make(PandasEngine(), made), made.schema)

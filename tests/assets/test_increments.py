@@ -266,7 +266,7 @@ def run(name: str, engine: Engine, rows: list[Row], span: Span) -> Frame:
     given = [answer(rows) for answer in ROLLUPS] if name.startswith("charts") else made.prepare(rows, EVER)
     frames = []
     for table, input in zip(given, made.reads, strict=True):
-        if input != "recordings":
+        if input not in ("recordings", "retractions"):  # which have no day
             first, last = read(ASSETS[name], input, span)
             table = [r for r in table if first <= r["day"] <= last]
         frames.append(engine.lift(tables.table(table, made.reads[input])))

@@ -17,6 +17,7 @@ from resources.intake import submission
 from resources.sources import exports, lrclib, musicbrainz
 from resources.sources.exports import NoExport
 from resources.sources.listen import Listen, Malformed, Read
+from resources.sources.musicbrainz import Kind
 from tests.fuzz import samples
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -54,14 +55,22 @@ def imported(path: Path) -> Iterator[object]:
     yield from found
 
 
-def catalogued(read: Callable[[Path], Iterator[Any]], schema: pa.Schema, path: Path) -> Iterator[object]:
+def catalogued(kind: Kind, schema: pa.Schema, path: Path) -> Iterator[object]:
     """The records of a file of the catalogue, each of which must fit its table."""
-    for each in read(path):
-        if isinstance(each, tuple):
-            yield None
-        else:
-            pa.Table.from_pylist([asdict(each)], schema).validate(full=True)
-            yield each
+    for each in musicbrainz.read(path, kind):
+        yield _fitting(each.found, schema) if isinstance(each, musicbrainz.Read) else None
+
+
+def sung(path: Path) -> Iterator[object]:
+    """LRCLIB's records, each of which must fit its table."""
+    for each in lrclib.lyrics(path):
+        yield None if isinstance(each, tuple) else _fitting(each, LYRICS)
+
+
+def _fitting(found: Any, schema: pa.Schema) -> object:
+    row = asdict(found)
+    pa.Table.from_pylist([row], pa.schema([f for f in schema if f.name in row])).validate(full=True)
+    return found
 
 
 def submitted(path: Path) -> Iterator[object]:
@@ -77,8 +86,8 @@ def submitted(path: Path) -> Iterator[object]:
 PARSERS: Mapping[str, Parser] = {
     "exports": Parser({**samples.EXPORTS, **samples.MORE}, imported, NoExport),
     "recordings": Parser(
-        {"recordings": samples.lines(samples.RECORDINGS)}, partial(catalogued, musicbrainz.recordings, RECORDINGS)
+        {"recordings": samples.lines(samples.RECORDINGS)}, partial(catalogued, musicbrainz.RECORDINGS, RECORDINGS)
     ),
-    "lyrics": Parser({"lyrics": samples.lines(samples.LYRICS)}, partial(catalogued, lrclib.lyrics, LYRICS)),
+    "lyrics": Parser({"lyrics": samples.lines(samples.LYRICS)}, sung),
     "intake": Parser(samples.SUBMISSIONS, submitted, Malformed),
 }

@@ -1,5 +1,6 @@
 """One small world, materialized once in each of two environments, for every test that looks at what became of it."""
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from resources.sandbox.world import Summary
 from tests.orchestration.support import Process
 
 FIRST_DAY, DAYS, LISTENERS = date(2025, 2, 28), 4, 40  # crosses a month and a week; every kind of dirt is in it
+WRITTEN = 1_740_000_000
 MUSIC = ("Ann/1.flac", "b.wav", "c.wav")  # a few tones, in the music folder
 
 EVERYTHING = """
@@ -77,5 +79,6 @@ def _made(landing: Path, summary: Summary, data: Path, environment: str) -> Worl
     for hz, path in enumerate(MUSIC, start=300):
         (data / "music" / path).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(data / "music" / path, 0.5 * np.sin(np.arange(40_000) * hz / 1_273), 8_000)
+        os.utime(data / "music" / path, (WRITTEN, WRITTEN))
     process = Process((sys.executable, "-c", EVERYTHING), data, {"TUTTI_ENV": environment})
     return World(summary, data, process.fine())

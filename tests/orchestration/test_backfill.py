@@ -48,7 +48,10 @@ TODAY = date(2024, 3, 2)
 PLATFORM = build("laptop")
 IMPORTED = (
     "content/recordings",
+    "events/recording_keys",
+    "events/recording_parts",
     *(f"content/{name}" for name in ("artists", "releases", "release_groups", "credits", "genres", "merged_ids")),
+    *(f"content/audio_{what}" for what in ("files", "analyses", "features")),
     "content/lyrics",
     "content/lyrics_lines",
     "content/playlists",
