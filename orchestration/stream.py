@@ -11,11 +11,13 @@ cleared by it. What comes later than it, such as the history of years, goes wher
 Dagster like all others, and what is made of them follows; the materializations of `imports` count how much that was.
 """
 
+import shutil
 import signal
 import threading
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -64,6 +66,7 @@ def start(sink: Sink, once: bool, files: int = FILES) -> Any:
 
     (sink.data / "landing" / "listens").mkdir(parents=True, exist_ok=True)
     prepare(sink.lake)
+    _clear_unbegun(sink.checkpoint)
     session = sink.engine.session
     session.dataSource.register(LandedSource)
     options = {"data": str(sink.data), "files": str(files), "shares": str(sink.engine.shares)}
@@ -77,6 +80,16 @@ def start(sink: Sink, once: bool, files: int = FILES) -> Any:
         .foreachBatch(sink.take)
         .start()
     )
+
+
+def _clear_unbegun(checkpoint: Path) -> None:
+    """Empty a checkpoint that no micro-batch was noted in: Spark refuses what a query killed that early leaves there.
+
+    The folder itself stays, for it is what locks others out.
+    """
+    if not any(noted.name.isdecimal() for noted in checkpoint.glob("offsets/*")):
+        for left in checkpoint.glob("*"):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def wait(query: Any, sink: Sink, stopping: threading.Event) -> None:

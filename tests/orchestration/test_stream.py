@@ -154,6 +154,20 @@ def test_it_gives_what_the_import_gives_row_for_row_once_and_loses_nothing_late(
 
 
 @on_spark
+def test_a_query_killed_before_it_noted_anything_begins_anew(engine: Engine, tmp_path: Path) -> None:
+    """Regression: Spark refused, for ever, the draft that such a query left of its first note."""
+    stream = Stream(engine, tmp_path)
+    land(tmp_path, "a.jsonl", listen(0))
+    offsets = stream.sink.checkpoint / "offsets"
+    offsets.mkdir()
+    (stream.sink.checkpoint / "metadata").write_text("")
+    for draft in (".0.fd48ca5c.tmp", "..0.fd48ca5c.tmp.crc"):
+        (offsets / draft).write_text("")
+    stream.run()
+    assert len(rows(tmp_path, "events/raw_listens")) == 1
+
+
+@on_spark
 def test_what_breaks_off_at_any_commit_is_made_good_from_the_checkpoint(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
