@@ -170,7 +170,8 @@ def chart(places: int = 10) -> None:
     rows = Lake(data_folder() / "lake").scan("derived/charts_all_time", CHART).table().to_pylist()
     if not rows:
         raise TuttiError(
-            "there is no chart yet: import your history, or see the demo's with `make chart DATA=data/demo`"
+            f"there is no chart in {data_folder()} yet: import your history, or see the demo's with "
+            "`make chart DATA=data/demo`"
         )
     for entity in ("recording", "artist"):
         print(f"\n{entity}s by plays, of all time")
