@@ -89,11 +89,11 @@ def pull(source: str, user: str, first: str, last: str, again: bool) -> None:
 def pull_metadata(most: str) -> None:
     """What the catalogue lacks of what is listened to is pulled from MusicBrainz, and becomes tables."""
     from orchestration.runner import Runner
+    from resources.sources.musicbrainz_api import NAME
 
-    if not most.isdecimal() or not int(most):
-        raise TuttiError("how many recordings at most? name a number: make pull-metadata MOST=500")
+    config = {NAME: {"config": {"most": _number(most, "pull-metadata")}}}
     runner = Runner()
-    done = runner.run("pull_metadata", config={"musicbrainz": {"config": {"most": int(most)}}})
+    done = runner.run("pull_metadata", config=config)
     told = {key: value.value for key, value in done.filter_events(_ended)[0].step_output_data.metadata.items()}
     if not told["files"]:
         print("The catalogue has all of it that MusicBrainz knows: it stays as it is.")
@@ -101,6 +101,12 @@ def pull_metadata(most: str) -> None:
     runner.run("content")
     print(f"\n{runner.progress.table()}\n\nFor the next pull there are {told['left']:,} left. Listens that only their")
     print("names tell find the new recordings when their days are made again: make backfill FROM=... TO=...")
+
+
+def _number(most: str, command: str) -> int:
+    if not most.isdecimal() or not int(most):
+        raise TuttiError(f"how many recordings at most? name a number: make {command} MOST=500")
+    return int(most)
 
 
 def _ended(event: Any) -> bool:
@@ -113,10 +119,9 @@ def pull_lyrics(most: str) -> None:
     from orchestration.runner import Runner
     from resources.sources.lrclib_api import NAME
 
-    if not most.isdecimal() or not int(most):
-        raise TuttiError("how many recordings at most? name a number: make pull-lyrics MOST=500")
+    config = {NAME: {"config": {"most": _number(most, "pull-lyrics")}}}
     runner = Runner()
-    runner.run("pull_lyrics", config={NAME: {"config": {"most": int(most)}}})
+    runner.run("pull_lyrics", config=config)
     runner.run("content", assets=sorted(LYRICS))
     print(f"\n{runner.progress.table()}")
 

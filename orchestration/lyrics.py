@@ -13,16 +13,13 @@ from pydantic import Field
 
 from assets.content.recordings import RECORDINGS
 from assets.derived.charts import CHART
-from orchestration.processes import PROCESS
-from orchestration.pulls import RETRIES
-from resources.disk import writing_to
+from orchestration.pulls import RETRIES, asking
 from resources.errors import TuttiError
 from resources.lake import Lake
 from resources.lake_io import LakeIO
 from resources.landing import Landing
 from resources.lyrics_pull import Track, pull, service, told
 from resources.sources.lrclib_api import NAME
-from resources.sources.web import Unanswered
 
 MOST = 500  # recordings that a pull asks for unless told otherwise: some minutes, for LRCLIB looks elsewhere too
 
@@ -39,11 +36,11 @@ def tracks(lake: Lake, settled: Collection[str], most: int) -> list[Track]:
     Raises `TuttiError` where there is no catalogue.
     """
     names = ["recording_id", "title", "artist_credit", "length_ms"]
-    catalogue = lake.scan("content/recordings", pa.schema([RECORDINGS.field(n) for n in names])).table()
+    catalogue = lake.scan("content/recordings", RECORDINGS).select(names).table()
     if not len(catalogue):
         raise TuttiError("there is no catalogue to ask for: put recordings into the landing folder, or see the demo's")
     left = catalogue.filter(pc.invert(pc.is_in(catalogue["recording_id"], pa.array(list(settled), pa.string()))))
-    chart = lake.scan("derived/charts_all_time", pa.schema([CHART.field(n) for n in ("entity", "entity_id", "plays")]))
+    chart = lake.scan("derived/charts_all_time", CHART).select(["entity", "entity_id", "plays"])
     heard = chart.table().filter(pc.field("entity") == "recording")
     ranked = left.join(heard.select(["entity_id", "plays"]), "recording_id", "entity_id").sort_by(
         [("plays", "descending"), ("recording_id", "ascending")]
@@ -61,7 +58,7 @@ def tracks(lake: Lake, settled: Collection[str], most: int) -> list[Track]:
 def ask(
     context: dg.OpExecutionContext, config: LyricsConfig, landing: Landing, io_manager: dg.ResourceParam[LakeIO]
 ) -> None:
-    """Ask LRCLIB; what a person has to mend, no retry does."""
+    """Ask LRCLIB."""
     tell = context.log.info
 
     def choose(settled: Collection[str]) -> list[Track]:
@@ -69,13 +66,8 @@ def ask(
         tell(f"{NAME}: {len(chosen):,} recordings are asked for; {len(settled):,} have an answer")
         return chosen
 
-    try:
-        with writing_to(landing.root):
-            pulled = pull(service(os.environ, tell), choose, landing, tell=tell)
-    except TuttiError as error:
-        if not isinstance(error, Unanswered) or PROCESS in context.run.tags:
-            raise dg.Failure(str(error), allow_retries=False) from TuttiError(str(error))
-        raise TuttiError(str(error)) from None
+    with asking(context, landing):
+        pulled = pull(service(os.environ, tell), choose, landing, tell=tell)
     tell(f"{NAME}: {told(pulled)}; not taken: {pulled.refused:,}; new files: {pulled.files:,}")
     context.add_output_metadata({**pulled.answers, "refused": pulled.refused, "files": pulled.files})
 

@@ -17,17 +17,13 @@ from assets.content.recordings import RECORDINGS
 from assets.content.release_groups import RELEASE_GROUPS
 from assets.content.releases import RELEASES
 from assets.content.wanted import HEARD, heard, lacking
-from orchestration.processes import PROCESS
-from orchestration.pulls import RETRIES
+from orchestration.pulls import RETRIES, asking
 from resources import metadata
-from resources.disk import writing_to
-from resources.errors import TuttiError
 from resources.frame import Frame
 from resources.lake_io import LakeIO
 from resources.landing import Landing
 from resources.metadata import USUAL, Wanted
 from resources.sources.musicbrainz_api import NAME
-from resources.sources.web import Unanswered
 
 
 class MetadataConfig(dg.Config):
@@ -66,16 +62,10 @@ def ask(
 ) -> None:
     """Ask for it, the most played first."""
     tell, folder = context.log.info, Path(landing.root)
-    try:
-        with writing_to(landing.root):
-            api = metadata.musicbrainz(os.environ, folder.parent, tell)
-            now, names = datetime.now(UTC), wanted(io_manager)
-            told = metadata.pull_metadata(api, names, folder, now, most=config.most, tell=tell)
-    except TuttiError as error:
-        # What a person has to mend, no retry does; and who waits at a terminal wants to know.
-        if not isinstance(error, Unanswered) or PROCESS in context.run.tags:
-            raise dg.Failure(str(error), allow_retries=False) from TuttiError(str(error))
-        raise TuttiError(str(error)) from None
+    with asking(context, landing):
+        api = metadata.musicbrainz(os.environ, folder.parent, tell)
+        now, names = datetime.now(UTC), wanted(io_manager)
+        told = metadata.pull_metadata(api, names, folder, now, most=config.most, tell=tell)
     tell(
         f"{NAME}: {told.recordings:,} recordings, {told.artists:,} artists, {told.releases:,} releases and "
         f"{told.release_groups:,} release groups pulled; unknown there: {told.unknown:,}, left for the next pull: "

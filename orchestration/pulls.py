@@ -5,6 +5,7 @@ What lands is imported like any other file of the landing folder.
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
@@ -49,6 +50,21 @@ def asked(config: PullConfig) -> Iterator[dg.Output[None]]:
     yield dg.Output(None, config.source.value)
 
 
+@contextmanager
+def asking(context: dg.OpExecutionContext, landing: Landing) -> Iterator[None]:
+    """Ask a service for what lands: where it gives no answer the op is retried, whatever else is wrong ends the run.
+
+    What a person has to mend, no retry does; and who waits at a terminal wants to know.
+    """
+    try:
+        with writing_to(landing.root):
+            yield
+    except TuttiError as error:
+        if not isinstance(error, Unanswered) or PROCESS in context.run.tags:
+            raise dg.Failure(str(error), allow_retries=False) from TuttiError(str(error))
+        raise TuttiError(str(error)) from None
+
+
 def _op(service: str) -> dg.OpDefinition:
     """The op that asks a service: in a pool of its own, and again later where the service gives no answer."""
 
@@ -63,14 +79,8 @@ def _op(service: str) -> dg.OpDefinition:
     def ask(context: dg.OpExecutionContext, landing: Landing) -> None:
         ops: Any = context.run_config["ops"]
         config = PullConfig(**ops["asked"]["config"])
-        try:
-            with writing_to(landing.root):
-                told = _pull(context, config, Path(landing.root))
-        except TuttiError as error:
-            # What a person has to mend, no retry does; and who waits at a terminal wants to know.
-            if not isinstance(error, Unanswered) or PROCESS in context.run.tags:
-                raise dg.Failure(str(error), allow_retries=False) from TuttiError(str(error))
-            raise TuttiError(str(error)) from None
+        with asking(context, landing):
+            told = _pull(context, config, Path(landing.root))
         context.add_output_metadata(vars(told))
 
     return ask

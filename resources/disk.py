@@ -41,6 +41,12 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
     sync(path.parent)
 
 
+def clear_drafts(folder: Path) -> None:
+    """Remove what killed writers of `whole` left hidden in a folder. Nobody else may be writing there."""
+    for draft in folder.glob(".*.draft"):
+        draft.unlink()
+
+
 @contextmanager
 def writing_to(folder: str | Path) -> Iterator[None]:
     """Raise `TuttiError` where the disk is full or the folder may not be written to."""

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from resources.disk import whole
+from resources.disk import clear_drafts
 from resources.errors import TuttiError
 from resources.landing import Landing
-from resources.pull import Tell, _agent, _alone
+from resources.pull import Tell, agent_of, one_at_a_time, write
 from resources.sources import lrclib, lrclib_api
 from resources.sources.api import Record
 from resources.sources.lrclib_api import LrcLib, Refused
@@ -50,7 +50,7 @@ class Pulled:
 def service(environ: Mapping[str, str], tell: Tell) -> LrcLib:
     """LRCLIB, as the environment says."""
     url = environ.get("TUTTI_LRCLIB_URL") or lrclib_api.URL
-    return LrcLib(Web("LRCLIB", url, agent=_agent(environ), pace=lrclib_api.PACE, tell=tell))
+    return LrcLib(Web("LRCLIB", url, agent=agent_of(environ), pace=lrclib_api.PACE, tell=tell))
 
 
 def settled(landing: Landing, now: datetime) -> set[str]:
@@ -78,9 +78,8 @@ def pull(
     """
     folder, pulled, in_a_row = Path(landing.root, "lyrics", api.NAME), Pulled(), 0
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder, tell):
-        for draft in folder.glob(".*.draft"):  # left by one that was killed
-            draft.unlink()
+    with one_at_a_time(folder, tell):
+        clear_drafts(folder)
         path, lines = folder, list[str]()
         for track in choose(settled(landing, now())):
             try:
@@ -98,8 +97,7 @@ def pull(
                 path = folder / f"{now():%Y%m%dT%H%M%SZ}-{track.recording_id}.jsonl"
                 pulled.files += 1
             lines.append(json.dumps(answer, sort_keys=True) + "\n")
-            with whole(path) as file:
-                file.write("".join(lines).encode())
+            write(path, "".join(lines).encode())
             pulled.answers[lrclib.parse(answer).status] += 1
             if len(lines) == LINES:
                 lines = []

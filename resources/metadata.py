@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from resources.pull import PROGRESS, Tell, _agent, _alone, _write
+from resources.disk import clear_drafts
+from resources.pull import PROGRESS, Tell, agent_of, one_at_a_time, write
 from resources.sources import musicbrainz_api
 from resources.sources.answer_cache import AnswerCache
 from resources.sources.api import Record
@@ -38,7 +39,7 @@ def musicbrainz(environ: Mapping[str, str], data: Path, tell: Tell) -> MusicBrai
     Raises `TuttiError` where the real service is to be asked and nobody says who asks.
     """
     url = environ.get("TUTTI_MUSICBRAINZ_URL", "").strip() or musicbrainz_api.URL
-    agent = musicbrainz_api.agent(url, _agent(environ), environ.get("TUTTI_MUSICBRAINZ_CONTACT", ""))
+    agent = musicbrainz_api.agent(url, agent_of(environ), environ.get("TUTTI_MUSICBRAINZ_CONTACT", ""))
     pace = musicbrainz_api.pace(url, environ.get("TUTTI_MUSICBRAINZ_PACE", ""))
     web = Web("MusicBrainz", url, agent=agent, pace=pace, tell=tell)
     return MusicBrainz(web, AnswerCache(data / "cache" / NAME))
@@ -84,7 +85,7 @@ class Progress:
 
     def keep(self, folder: Path) -> None:
         """Keep it in a folder, whole or not at all."""
-        _write(folder / PROGRESS, json.dumps(asdict(self)).encode())
+        write(folder / PROGRESS, json.dumps(asdict(self)).encode())
 
 
 def pull_metadata(
@@ -96,7 +97,7 @@ def pull_metadata(
     """
     folder = landing / RECORDINGS.folder / NAME
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder, tell):
+    with one_at_a_time(folder, tell):
         pull = _Pull(api, landing, folder, now, most, tell)
         recordings = pull.missing(wanted.get(RECORDINGS.folder, ()))
         for kind in FOLLOWING:
@@ -119,8 +120,7 @@ class _Pull:
         self._progress = Progress.of(folder)
         self._asked = self._progress.asked(landing, now)
         for kind in KINDS:
-            for draft in (landing / kind.folder / NAME).glob(".*.draft"):  # left by one that was killed
-                draft.unlink()
+            clear_drafts(landing / kind.folder / NAME)
 
     def missing(self, ids: Iterable[str]) -> list[str]:
         """The ids that are to be asked for, each once, in their order; what is no id is none."""
@@ -164,7 +164,7 @@ class _Pull:
             name = f"{self._now:%Y%m%dT%H%M%SZ}-{hashlib.sha256(content).hexdigest()[:32]}.jsonl"
             path = self._landing / kind.folder / NAME / name
             if not path.exists():
-                _write(path, content)
+                write(path, content)
                 self.pulled.files += 1
             self._progress.files[str(path.relative_to(self._landing))] = known
         for answer in answers:

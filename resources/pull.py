@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from resources.days import A_DAY, stretches
-from resources.disk import whole
+from resources.disk import clear_drafts, whole
 from resources.errors import TuttiError
 from resources.sources import lastfm_api, listenbrainz_api
 from resources.sources.api import Api, Record, named
@@ -40,7 +40,7 @@ def listenbrainz(environ: Mapping[str, str], tell: Tell) -> Api:
     token = environ.get("TUTTI_LISTENBRAINZ_TOKEN", "").strip()
     url = environ.get("TUTTI_LISTENBRAINZ_URL") or listenbrainz_api.URL
     authorization = f"Token {token}" if token else None
-    return ListenBrainz(Web("ListenBrainz", url, authorization=authorization, agent=_agent(environ), tell=tell))
+    return ListenBrainz(Web("ListenBrainz", url, authorization=authorization, agent=agent_of(environ), tell=tell))
 
 
 def lastfm(environ: Mapping[str, str], tell: Tell) -> Api:
@@ -49,7 +49,7 @@ def lastfm(environ: Mapping[str, str], tell: Tell) -> Api:
     if not key:
         raise TuttiError(f"Last.fm wants a key: {lastfm_api.KEY}")
     url = environ.get("TUTTI_LASTFM_URL") or lastfm_api.URL
-    web = Web("Last.fm", url, secrets=[key], agent=_agent(environ), pace=lastfm_api.PACE, tell=tell)
+    web = Web("Last.fm", url, secrets=[key], agent=agent_of(environ), pace=lastfm_api.PACE, tell=tell)
     return LastFm(web, key)
 
 
@@ -98,7 +98,7 @@ class Progress:
 
     def keep(self, folder: Path) -> None:
         """Keep it in a user's folder, whole or not at all."""
-        _write(folder / PROGRESS, json.dumps(asdict(self)).encode())
+        write(folder / PROGRESS, json.dumps(asdict(self)).encode())
 
 
 def pull(
@@ -122,7 +122,7 @@ def pull(
     service = landing / "listens" / api.NAME
     folder = service / folder_name(user)
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(service, tell):
+    with one_at_a_time(service, tell):
         progress = Progress.of(folder)
         done = set() if again else progress.days()
         for stretch in stretches({*_days(first, min(last, today - A_DAY))} - done):
@@ -159,8 +159,7 @@ def _pull_days(
 ) -> None:
     """The listens of days before `until`, page by page, from where an earlier pull of the same days stopped."""
     span = _span(first, last)
-    for draft in (folder / span).glob(".*.draft"):  # left by one that was killed
-        draft.unlink()
+    clear_drafts(folder / span)
     cursor = progress.cursors.get(span)
     if cursor is not None:
         tell(f"{api.NAME}: {user} from {first} through {last} goes on where it stopped")
@@ -186,18 +185,19 @@ def _land(folder: Path, records: Sequence[Record], sorts: str) -> bool:
     path = folder / f"{sorts}-{hashlib.sha256(content).hexdigest()[:32]}.jsonl"
     if path.exists():
         return False
-    _write(path, content)
+    write(path, content)
     return True
 
 
-def _write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, in a folder that is made where there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as file:
         file.write(content)
 
 
 @contextmanager
-def _alone(folder: Path, tell: Tell) -> Iterator[None]:
+def one_at_a_time(folder: Path, tell: Tell) -> Iterator[None]:
     """One pull of a service at a time on this machine, however it was started; the kernel frees a killed one's."""
     lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o644)
     try:
@@ -236,5 +236,6 @@ def _midnight(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
 
 
-def _agent(environ: Mapping[str, str]) -> str | None:
+def agent_of(environ: Mapping[str, str]) -> str | None:
+    """Who asks, as the environment says."""
     return environ.get("TUTTI_USER_AGENT", "").strip() or None

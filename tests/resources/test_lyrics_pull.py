@@ -18,7 +18,7 @@ from resources import lyrics_pull
 from resources.errors import TuttiError
 from resources.landing import Landing
 from resources.lyrics_pull import AGAIN, REFUSALS, Pulled, Track, pull, service, settled
-from resources.pull import _alone
+from resources.pull import one_at_a_time
 from resources.sandbox.http.accounts import Accounts, Record
 from resources.sandbox.http.faults import KINDS, Faults
 from resources.sources import lrclib
@@ -232,7 +232,7 @@ def test_where_nothing_is_taken_the_pull_ends(place: Place) -> None:
 def test_a_second_pull_waits_for_the_first(place: Place) -> None:
     folder = Path(place.landing.root, "lyrics", "lrclib")
     folder.mkdir(parents=True)
-    with _alone(folder, place.told.append):
+    with one_at_a_time(folder, place.told.append):
         thread = threading.Thread(target=place.pull)
         thread.start()
         while not any("another pull is at work" in line for line in place.told):

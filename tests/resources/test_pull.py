@@ -297,7 +297,7 @@ def test_a_second_pull_of_a_service_waits_for_the_first(place: Place, tmp_path: 
 
     folder = place.landing / "listens" / "listenbrainz"
     folder.mkdir(parents=True)
-    with pulls._alone(folder, place.told.append):
+    with pulls.one_at_a_time(folder, place.told.append):
         thread = threading.Thread(target=place.pull, args=("listenbrainz",))
         thread.start()
         while not any("another pull is at work" in line for line in place.told):
