@@ -16,6 +16,7 @@ import narwhals as nw
 import pyarrow as pa
 
 from assets.partitions import FIRST_DAY, Period, dates
+from resources.columns import some
 from resources.frame import Frame
 from resources.lake import Slice
 from resources.lake_io import LakeIO
@@ -232,7 +233,7 @@ def one_for_each(
         context: dg.AssetCheckExecutionContext, rows: Frame, io_manager: dg.ResourceParam[LakeIO]
     ) -> dg.AssetCheckResult:
         days = Slice("day", *dates(context.op_execution_context.partition_key_range))
-        source = io_manager.open(told, pa.schema([schema.field(c) for c in key]), days)
+        source = io_manager.open(told, some(schema, key), days)
         here, there = (
             _total(table.select(*key).per(list(key), partial(distinct, key=key)).map(count)) for table in (rows, source)
         )

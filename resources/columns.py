@@ -3,7 +3,7 @@
 The declaration is the asset's Dagster metadata, so that the catalogue shows what the lake enforces.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -33,6 +33,11 @@ def column(
     """Declare a column: what it says, in which unit, whether it may be null, whether it tells about a person."""
     notes = {"comment": f"{says} ({unit})" if unit else says} | ({"personal": "yes"} if personal else {})
     return pa.field(name, type, nullable=null, metadata=notes)
+
+
+def some(schema: pa.Schema, names: Iterable[str]) -> pa.Schema:
+    """Some columns of a schema."""
+    return pa.schema([schema.field(name) for name in names])
 
 
 def as_table(values: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:

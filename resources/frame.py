@@ -17,6 +17,8 @@ import pyarrow as pa
 from resources.children import Lost, apart
 from resources.scan import Scan
 
+HEAVY = 4  # shares for each place to work where rows take long: who is done early has something left to do
+
 Kernel: TypeAlias = Literal["narwhals", "arrow"]
 
 
@@ -120,6 +122,10 @@ class Frame:
     def columns(self) -> list[str]:
         """The names of the columns, known without computing a row."""
         return self.engine.columns(self.native)
+
+    def bring(self, schema: pa.Schema) -> pa.Table:
+        """These columns alone, brought here."""
+        return self.select(*schema.names).collect(schema)
 
     def collect(self, schema: pa.Schema | None = None) -> pa.Table:
         """Compute the rows and bring them here: for tests and previews, never between assets."""

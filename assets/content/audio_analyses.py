@@ -5,7 +5,6 @@ files that are gone stay, so that nothing is done again when a drive comes back.
 """
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from functools import partial
@@ -21,7 +20,7 @@ from assets.content.audio_files import AUDIO_FILES
 from assets.content.batches import batches
 from resources.audio.declaration import VERSION, Features
 from resources.audio.undecodable import Undecodable
-from resources.columns import INSTANT, column, declare
+from resources.columns import INSTANT, column, declare, some
 from resources.frame import Frame
 from resources.lake_io import LakeIO
 from resources.music import Music, modified
@@ -143,8 +142,8 @@ def audio_analyses(
     io_manager: dg.ResourceParam[LakeIO],
 ) -> dg.MaterializeResult:
     """What each content sounds like, listened to once."""
-    files = _collected(audio_files, NEEDED, AUDIO_FILES).sort_by("path")
-    before = _collected(io_manager.open(KEY, AUDIO_ANALYSES), ["content_sha256", "version", "error"], AUDIO_ANALYSES)
+    files = audio_files.bring(some(AUDIO_FILES, NEEDED)).sort_by("path")
+    before = io_manager.open(KEY, AUDIO_ANALYSES).bring(some(AUDIO_ANALYSES, ["content_sha256", "version", "error"]))
     todo = owed(files, before, config.again)
     context.log.info("%s contents to listen to, %s were before", f"{len(todo):,}", f"{len(before):,}")
     if not io_manager.lake.exists("content/audio_analyses"):
@@ -172,7 +171,7 @@ def audio_analyses(
         context.log.warning(
             "%s files were gone or changed: they are listened to the next time", f"{len(todo) - made:,}"
         )
-    total = len(_collected(io_manager.open(KEY, AUDIO_ANALYSES), ["content_sha256"], AUDIO_ANALYSES))
+    total = len(io_manager.open(KEY, AUDIO_ANALYSES).bring(some(AUDIO_ANALYSES, ["content_sha256"])))
     return dg.MaterializeResult(metadata={"dagster/row_count": total, **told(made, heard, seconds, wrong)})
 
 
@@ -185,10 +184,6 @@ def told(made: int, heard: float, seconds: float, wrong: Counter[str]) -> dict[s
         **({"times real time": round(heard / seconds, 1)} if heard else {}),
         **({"errors": listed(("error", "files"), wrong.most_common(SHOWN))} if wrong else {}),
     }
-
-
-def _collected(frame: Frame, names: Sequence[str], schema: pa.Schema) -> pa.Table:
-    return frame.select(*names).collect(pa.schema([schema.field(c) for c in names]))
 
 
 checks = [

@@ -14,7 +14,7 @@ import pyarrow as pa
 from assets.checks import complete, either, every, unique, within
 from assets.content.audio_analyses import FEATURES, RANGES
 from assets.content.audio_files import AUDIO_FILES
-from resources.columns import column, declare
+from resources.columns import column, declare, some
 from resources.frame import Frame
 from resources.plots import bars, histograms, waveforms
 
@@ -72,13 +72,18 @@ def audio_features(context: dg.AssetExecutionContext, audio_files: Frame, audio_
 
 def looks(rows: Frame) -> dict[str, Any]:
     """What one sees of the table at a glance: waveforms, keys, and how features are distributed."""
-    told = _collected(rows, ["path", "key", "mode", "error", *DRAWN.values()])
+    told = rows.bring(some(AUDIO_FEATURES, ["path", "key", "mode", "error", *DRAWN.values()]))
     heard = [r for r in told.to_pylist() if r["error"] is None]
     drawn = {says: [r[c] for r in heard if r[c] is not None] for says, c in DRAWN.items()}
     keys = Counter(f"{r['key']} {r['mode']}" for r in heard if r["key"])
     found = {f"{k} {mode}": keys[f"{k} {mode}"] for mode in ("major", "minor") for k in KEYS}
     paths = sorted(r["path"] for r in heard)[:WAVEFORMS]
-    peaks = _collected(rows.map(partial(among, paths=paths)), ["path", "waveform"]).sort_by("path").to_pylist()
+    peaks = (
+        rows.map(partial(among, paths=paths))
+        .bring(some(AUDIO_FEATURES, ["path", "waveform"]))
+        .sort_by("path")
+        .to_pylist()
+    )
     shown = {
         "waveforms": waveforms({r["path"]: r["waveform"] for r in peaks}),
         "features": histograms(drawn),
@@ -92,10 +97,6 @@ def looks(rows: Frame) -> dict[str, Any]:
 def among(rows: nw.LazyFrame, paths: list[str]) -> nw.LazyFrame:
     """The rows of some files."""
     return rows.filter(nw.col("path").is_in(paths))
-
-
-def _collected(rows: Frame, names: list[str]) -> pa.Table:
-    return rows.select(*names).collect(pa.schema([AUDIO_FEATURES.field(c) for c in names]))
 
 
 checks = [

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import dagster as dg
 import pyarrow as pa
 
+from resources.columns import some
 from resources.frame import Frame
 from resources.lake import Several
 from resources.lake_io import LakeIO
@@ -47,7 +48,7 @@ def batches(
         slice = Several.of(key, batch[key].to_pylist())
         written = io_manager.lake.replace(name, rows, schema, slice, [key])
         paths = [str(io_manager.lake.root / name / f) for f in written.files]
-        told = Scan(paths, pa.schema([schema.field(c) for c in tells])).table()
+        told = Scan(paths, some(schema, tells)).table()
         done, seconds = done + len(batch), time.monotonic() - began
         yield Done(done, len(files), told, seconds)
         if seconds < LONG:

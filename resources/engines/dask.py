@@ -7,13 +7,11 @@ from typing import Any
 import pyarrow as pa
 
 from resources.errors import TuttiError
-from resources.frame import Engine, Frame, Step, Writer, run, sort
+from resources.frame import HEAVY, Engine, Frame, Step, Writer, run, sort
 from resources.scan import Scan, Share
 
 PATIENCE = 10  # seconds to wait for a scheduler that somebody named
 UNDERWAY = 16  # part of a worker's memory that may be on its way to others; Dask allows a gigabyte, half a small one
-
-HEAVY = 4  # shares for each thread where rows take long: who is done early has something left to do
 
 
 @dataclass(frozen=True)

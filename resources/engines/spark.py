@@ -14,12 +14,11 @@ import pyarrow as pa
 
 from resources.engines.java import java_home
 from resources.errors import TuttiError
-from resources.frame import Engine, Frame, Step, Writer, run
+from resources.frame import HEAVY, Engine, Frame, Step, Writer, run
 from resources.keys import SIDE, key_column, parts, side_column, untagged
 from resources.scan import Scan
 
 PATIENCE = 10  # seconds to wait for a master that somebody named
-HEAVY = 4  # shares for each core where rows take long: who is done early has something left to do
 FILES = pa.schema([("file", pa.string())])
 
 
