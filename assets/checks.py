@@ -141,18 +141,18 @@ def either(asset: Checked, one: str, other: str) -> dg.AssetChecksDefinition:
     return _alone(asset, "either", f"Every row has either {one} or {other}.", amiss)
 
 
-def every(asset: dg.AssetsDefinition, upstream: dg.AssetKey, key: str, having: str) -> dg.AssetChecksDefinition:
-    """Every key that another table has with a value in the column `having` is a key of this table."""
+def every(asset: dg.AssetsDefinition, upstream: dg.AssetKey, key: str) -> dg.AssetChecksDefinition:
+    """Every key that another table has is a key of this table."""
 
     @dg.asset_check(
         asset=asset,
         name="every",
-        description=f"Every {key} of {'/'.join(upstream.path)} that has {having} is here.",
+        description=f"Every {key} of {'/'.join(upstream.path)} is here.",
         blocking=True,
         additional_ins={"source": dg.AssetIn(upstream)},
     )
     def check(rows: Frame, source: Frame) -> dg.AssetCheckResult:
-        absent = source.select(key, having).per(key, partial(_absent, key=key, having=having), rows.select(key))
+        absent = source.select(key).per(key, partial(_absent, key=key), rows.select(key))
         missing = _total(absent.map(count))
         return dg.AssetCheckResult(passed=missing == 0, metadata={"missing rows": missing})
 
@@ -362,8 +362,8 @@ def _neither_nor_both(rows: nw.LazyFrame, one: str, other: str) -> nw.LazyFrame:
     return count(rows.filter(nw.col(one).is_null() == nw.col(other).is_null()))
 
 
-def _absent(source: nw.LazyFrame, rows: nw.LazyFrame, key: str, having: str) -> nw.LazyFrame:
-    return source.filter(~nw.col(having).is_null()).join(rows, on=key, how="anti")
+def _absent(source: nw.LazyFrame, rows: nw.LazyFrame, key: str) -> nw.LazyFrame:
+    return source.join(rows, on=key, how="anti")
 
 
 def _descending(rows: nw.LazyFrame, chains: Sequence[Sequence[str]]) -> nw.LazyFrame:

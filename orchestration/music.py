@@ -1,7 +1,7 @@
 """The music folder, while the daemon runs and from the command line: what changed in it is listened to."""
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 
 import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
@@ -15,6 +15,7 @@ from resources.music import Look, Music
 EVERY = 60  # seconds: a look at a hundred thousand files takes one or two
 ASKED = " asked for"
 SHOWN = 10  # reasons, and keys
+NAMED = 3  # files of a reason
 BLOCKS = " ▁▂▃▄▅▆▇█"
 TEMPOS = range(40, 221, 10)  # beats per minute, each the beginning of a column
 
@@ -63,21 +64,29 @@ def summary(lake: Lake) -> list[str]:
     from assets.content.audio_features import AUDIO_FEATURES
     from assets.content.audio_files import AUDIO_FILES
 
-    files = (
-        lake.scan("content/audio_files", AUDIO_FILES).select(["bytes", "content_sha256", "error"]).table().to_pylist()
-    )
-    wanted = ["duration_s", "tempo_bpm", "key", "mode", "error"]
+    files = lake.scan("content/audio_files", AUDIO_FILES).select(["bytes"]).table()
+    wanted = ["path", "duration_s", "tempo_bpm", "key", "mode", "error"]
     rows = lake.scan("content/audio_features", AUDIO_FEATURES).select(wanted).table().to_pylist()
     heard = [r for r in rows if r["error"] is None]
-    wrong = Counter(r["error"] for r in rows if r["error"])
-    wrong.update(f["error"] for f in files if f["content_sha256"] is None)
-    hours, size = sum(r["duration_s"] for r in heard) / 3600, sum(f["bytes"] for f in files) / 1e9
-    found = f"{len(files):,} files, {size:,.1f} GB: {len(heard):,} analysed, {hours:,.1f} hours"
-    lines = [f"{found}; {wrong.total():,} unreadable"]
-    lines += [f"  {n:,} × {reason}" for reason, n in wrong.most_common(SHOWN)]
+    wrong: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        if row["error"]:
+            wrong[row["error"]].append(row["path"])
+    size, seconds = sum(files["bytes"].to_pylist()), sum(r["duration_s"] for r in heard)
+    found = f"{len(files):,} files, {_measured(size / 1e6, 1e3, 'MB', 'GB')}"
+    lines = [f"{found}: {len(heard):,} analysed, {_measured(seconds / 60, 60, 'minutes', 'hours')}"]
+    lines[0] += f"; {sum(map(len, wrong.values())):,} unreadable"
+    for reason, paths in sorted(wrong.items(), key=lambda item: -len(item[1]))[:SHOWN]:
+        lines.append(f"  {len(paths):,} × {reason}: {', '.join(sorted(paths)[:NAMED])}{' …' * (len(paths) > NAMED)}")
     lines += _tempos([r["tempo_bpm"] for r in heard if r["tempo_bpm"]])
-    keys = Counter(f"{r['key']} {r['mode']}" for r in heard if r["key"]).most_common(SHOWN)
-    return [*lines, *([f"keys: {', '.join(f'{k} {n:,}' for k, n in keys)}"] if keys else [])]
+    keys = Counter(f"{r['key']} {r['mode']}" for r in heard if r["key"])
+    told = ", ".join(f"{k} {n:,}" for k, n in keys.most_common(SHOWN)) + " …" * (len(keys) > SHOWN)
+    return [*lines, *([f"keys: {told}"] if keys else [])]
+
+
+def _measured(amount: float, large: float, unit: str, larger: str) -> str:
+    """An amount with its unit, in the larger one where there is much of it."""
+    return f"{amount:,.1f} {unit}" if amount < large else f"{amount / large:,.1f} {larger}"
 
 
 def _tempos(found: list[float]) -> list[str]:

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -39,6 +39,14 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
         os.fsync(file.fileno())
     os.replace(draft, path)
     sync(path.parent)
+
+
+def publish(path: Path, parts: Iterable[bytes]) -> Path:
+    """Write a file as `whole` does, and the folders that it lies in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as file:
+        file.writelines(parts)
+    return path
 
 
 def clear_drafts(folder: Path) -> None:

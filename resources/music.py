@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,8 +46,8 @@ class Music(dg.ConfigurableResource):
 
     root: str
 
-    def look(self) -> Look | None:
-        """The audio files that lie there now, without opening one; None where the folder is not there.
+    def look(self, suffixes: Set[str] = SUFFIXES) -> Look | None:
+        """The files that lie there now and end so, without opening one; None where the folder is not there.
 
         Links are followed, but no folder is entered twice by them. What begins with a dot is left out.
         """
@@ -63,16 +63,16 @@ class Music(dg.ConfigurableResource):
                     continue
                 folders[:] = sorted(f for f in folders if not f.startswith("."))
                 starts += [Path(place, f) for f in folders if os.path.islink(os.path.join(place, f))]
-                found.rows += self._audio(place, names)
+                found.rows += self._ending(place, names, suffixes)
         if self.root in closed:
             return None
         found.closed = [_below(self.root, folder)[0] for folder in closed]
         return found
 
-    def _audio(self, place: str, names: list[str]) -> Iterator[tuple[str, int, int, str | None]]:
-        """The audio files of a folder; some may be gone by now."""
+    def _ending(self, place: str, names: list[str], suffixes: Set[str]) -> Iterator[tuple[str, int, int, str | None]]:
+        """The files of a folder whose names end so; some may be gone by now."""
         for name in names:
-            if name.startswith(".") or os.path.splitext(name)[1].lower() not in SUFFIXES:
+            if name.startswith(".") or os.path.splitext(name)[1].lower() not in suffixes:
                 continue
             path = os.path.join(place, name)
             try:

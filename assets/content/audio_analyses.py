@@ -165,7 +165,7 @@ def audio_analyses(
         now = sum(s or 0 for s in done.rows["duration_s"].to_pylist())
         made, heard, seconds = made + len(done.rows), heard + now, seconds + done.seconds
         wrong.update(e for e in done.rows["error"].to_pylist() if e)
-        speed = f"{now / done.seconds:,.0f} times real time" if now else "nothing could be heard"
+        speed = f"{now / done.seconds:,.0f} times real time" if now else "none of the last with sound"
         context.log.info("listened to %s of %s files, %s", f"{done.files:,}", f"{done.total:,}", speed)
     if made < len(todo):
         context.log.warning(

@@ -21,14 +21,14 @@ from resources.plots import bars, histograms, waveforms
 AUDIO_FEATURES = pa.schema(
     [
         AUDIO_FILES.field("path"),
-        column("content_sha256", pa.string(), "SHA-256 of its bytes, in hex"),
+        AUDIO_FILES.field("content_sha256"),
         AUDIO_FILES.field("recording_id"),
         *FEATURES,
         column("version", pa.int64(), "version of the analysis; null where it was not listened to", null=True),
         column("error", pa.string(), "why there are no features", null=True),
     ]
 )
-NEEDED = ["path", "content_sha256", "recording_id"]
+NEEDED = ["path", "content_sha256", "recording_id", "error"]
 MISSED = "it was gone or changed when it was to be listened to: it is the next time"
 DRAWN = {  # what histograms show, by what they call it
     "tempo (beats per minute)": "tempo_bpm",
@@ -43,11 +43,11 @@ WAVEFORMS = 9  # files whose waveform is shown
 
 
 def sounding(files: nw.LazyFrame, analyses: nw.LazyFrame) -> nw.LazyFrame:
-    """Files with the features of their contents; of one that has none yet, that."""
-    readable = files.filter(~nw.col("content_sha256").is_null())
-    found = readable.join(analyses, on="content_sha256", how="left")
+    """Files with the features of their contents; of one that has none, why."""
+    found = files.rename({"error": "unread"}).join(analyses, on="content_sha256", how="left")
     missed = nw.when(nw.col("version").is_null()).then(nw.lit(MISSED)).otherwise(nw.col("error"))
-    return found.with_columns(error=missed).select(AUDIO_FEATURES.names)
+    why = nw.when(nw.col("content_sha256").is_null()).then(nw.col("unread")).otherwise(missed)
+    return found.with_columns(error=why).select(AUDIO_FEATURES.names)
 
 
 def of_files(files: Frame, analyses: Frame) -> Frame:
@@ -64,7 +64,7 @@ def of_files(files: Frame, analyses: Frame) -> Frame:
     metadata=declare(AUDIO_FEATURES, order=["path"]),
 )
 def audio_features(context: dg.AssetExecutionContext, audio_files: Frame, audio_analyses: Frame) -> Frame:
-    """Tempo, key, loudness, timbre and more of each file that could be read."""
+    """Tempo, key, loudness, timbre and more of each file."""
     rows = of_files(audio_files, audio_analyses).keep()
     context.add_output_metadata(looks(rows))
     return rows
@@ -104,5 +104,5 @@ checks = [
     complete(audio_features, AUDIO_FEATURES),
     within(audio_features, RANGES),
     either(audio_features, "duration_s", "error"),
-    every(audio_features, dg.AssetKey(["content", "audio_files"]), "path", having="content_sha256"),
+    every(audio_features, dg.AssetKey(["content", "audio_files"]), "path"),
 ]

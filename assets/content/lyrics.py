@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -18,13 +19,13 @@ import pyarrow as pa
 
 from assets.checks import complete, right, unique
 from resources.columns import INSTANT, column, declare
-from resources.environments import music_folder
 from resources.errors import TuttiError
 from resources.landing import Landing
 from resources.language import identify
+from resources.music import SUFFIXES, Music
 from resources.naming import taken_apart
 from resources.sources import embedded_lyrics, lrc, lrclib, musicxml
-from resources.sources.embedded_lyrics import AUDIO, Tags
+from resources.sources.embedded_lyrics import Tags
 from resources.sources.lrc import Lrc
 from resources.sources.lyrics import (
     EMBEDDED,
@@ -68,7 +69,7 @@ beside the very file before what was found by names, before a score, which has e
 Of equals the one with times, then the one asked for last, then what lies in a file."""
 
 
-def found(landing: Landing, music: Path) -> Iterator[Told]:
+def found(landing: Landing, music: Music) -> Iterator[Told]:
     """All lyrics there are in two folders."""
     for path in landing.files("lyrics"):
         origin = f"landing/{_below(path, Path(landing.root))}"
@@ -83,16 +84,19 @@ def found(landing: Landing, music: Path) -> Iterator[Told]:
     yield from of_music(music)
 
 
-def of_music(folder: Path) -> Iterator[Told]:
+def of_music(music: Music) -> Iterator[Told]:
     """What is inside the audio files of a folder, and in the LRC files beside them, whose names end otherwise alone."""
     beside: dict[Path, list[Path]] = defaultdict(list)
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in AUDIO | {".lrc"} and not path.name.startswith(".") and path.is_file():
-            beside[path.with_suffix("")].append(path)
+    look = music.look(SUFFIXES | {".lrc"})
+    for name, *_, wrong in sorted(look.rows if look else [], key=itemgetter(0)):
+        if wrong:
+            yield f"music/{name}", wrong
+        else:
+            beside[Path(name).with_suffix("")].append(Path(name))
     for paths in beside.values():
         known = Tags()
-        for path in sorted(paths, key=lambda path: path.suffix.lower() == ".lrc"):  # after those it lies beside
-            origin = f"music/{_below(path, folder)}"
+        for below in sorted(paths, key=lambda path: path.suffix.lower() == ".lrc"):  # after those it lies beside
+            path, origin = Path(music.root, below), f"music/{below.as_posix()}"
             if path.suffix.lower() == ".lrc":
                 yield of_file(path, origin, known)
                 continue
@@ -186,10 +190,10 @@ def as_rows(lyrics: Collection[Lyrics]) -> list[dict[str, object]]:
 
 
 @dg.asset(key_prefix="content", metadata=declare(LYRICS, order=["lyrics_id"]))
-def lyrics(context: dg.AssetExecutionContext, landing: Landing) -> pa.Table:
+def lyrics(context: dg.AssetExecutionContext, landing: Landing, music: Music) -> pa.Table:
     """The words of recordings: a row for each text of a source."""
     rows: list[Lyrics] = []
-    for text in found(landing, music_folder()):
+    for text in found(landing, music):
         if isinstance(text, Lyrics):
             rows.append(text)
         else:

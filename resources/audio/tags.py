@@ -9,10 +9,10 @@ import math
 import os
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from resources.audio.undecodable import Undecodable
 
@@ -24,6 +24,8 @@ UUID = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![
 ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")  # ISO 3901, without the hyphens it is shown with
 OPUS_HZ = 48_000  # whatever it was made from (RFC 7845)
 FRONT = 3  # the kind of a picture that is the front cover, in ID3 and all that follow it
+
+T = TypeVar("T")
 
 
 class Names(NamedTuple):
@@ -121,9 +123,14 @@ class Tags:
 
 def tags(path: Path) -> Tags | None:
     """Read a file's header and tags; None where its format is not known. Undecodable if they are broken."""
+    return read(path, told)
+
+
+def read(path: Path, what: Callable[[Any], T]) -> T | None:
+    """Make something of a file as mutagen has it; None where its format is not known. Undecodable if it is broken."""
     try:
         file = _opened(path)
-        return None if file is None else _told(file)
+        return None if file is None else what(file)
     except Exception as error:  # of untrusted bytes: mutagen's own errors, and whatever its parsers stumble over
         if isinstance(error, OSError) and error.strerror:
             raise Undecodable(f"cannot be read: {error.strerror}") from error
@@ -144,7 +151,8 @@ def _opened(path: Path) -> Any:
         raise
 
 
-def _told(file: Any) -> Tags:
+def told(file: Any) -> Tags:
+    """What a file says that mutagen has opened."""
     info, name = file.info, type(file).__name__
     container, codec = FORMATS.get(name, (name.lower(), name.lower()))
     if name == "MP3":
@@ -152,7 +160,7 @@ def _told(file: Any) -> Tags:
     if name == "MP4" and not str(getattr(info, "codec", "")).startswith("mp4a"):
         codec = _text([str(getattr(info, "codec", ""))]) or codec
     seconds = getattr(info, "length", None)
-    found = {tag: list(_values(file.tags, names)) for tag, names in NAMES.items()}
+    found = {tag: next(filter(None, values(file.tags, names)), []) for tag, names in NAMES.items()}
     return Tags(
         container=container,
         codec=codec,
@@ -175,8 +183,8 @@ def _told(file: Any) -> Tags:
     )
 
 
-def _values(tags: Any, names: Names) -> Iterator[str]:
-    """What a tag holds, as texts."""
+def values(tags: Any, names: Names) -> Iterator[list[str]]:
+    """What a tag holds, as texts, under each of its names."""
     from mutagen.asf import ASFTags
     from mutagen.id3 import ID3
     from mutagen.mp4 import MP4Tags
@@ -184,14 +192,13 @@ def _values(tags: Any, names: Names) -> Iterator[str]:
     if tags is None:
         return
     if isinstance(tags, ID3):
-        found = ([text for frame in tags.getall(name) for text in _of_frame(frame)] for name in names.id3)
+        yield from ([text for frame in tags.getall(name) for text in _of_frame(frame)] for name in names.id3)
     elif isinstance(tags, MP4Tags):
-        found = ([_of_atom(v) for v in tags.get(name, [])] for name in names.mp4)
+        yield from ([_of_atom(v) for v in tags.get(name, [])] for name in names.mp4)
     elif isinstance(tags, ASFTags):
-        found = ([str(v.value) for v in tags.get(name, [])] for name in names.asf)
+        yield from ([str(v.value) for v in tags.get(name, [])] for name in names.asf)
     else:  # Vorbis comments are lists, APEv2's are objects that give their texts one by one
-        found = ([str(v) for v in tags.get(name, []) if isinstance(v, str)] for name in names.comment)
-    yield from next((values for values in found if values), [])
+        yield from ([str(v) for v in tags.get(name, []) if isinstance(v, str)] for name in names.comment)
 
 
 def _of_frame(frame: Any) -> list[str]:

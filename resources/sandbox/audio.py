@@ -5,7 +5,6 @@ synthesis).
 """
 
 import io
-import os
 import re
 import wave
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import soundfile
 from mutagen.flac import FLAC, Picture
 from mutagen.id3 import PictureType
 
+from resources.disk import publish
 from resources.sandbox import arrangement, catalogue, performers, synthesis
 from resources.sandbox.covers import SIDE, cover
 from resources.sandbox.listeners import population
@@ -73,11 +73,11 @@ def write(folder: Path, *, seed: int = 7, listeners: int = 240, clips: int = CLI
         named = folder / safe(artist.name) / safe(release.title) / f"{take.track:02} {safe(recording.work.title)}.flac"
         lines = lrc(take)
         embedded = bool(lines) and lyrics % 2 == 0
-        files.append(_publish(named, _tagged(_flac(samples), _tags(take, embedded), covers[release.id])))
+        files.append(publish(named, [_tagged(_flac(samples), _tags(take, embedded), covers[release.id])]))
         if lines:
             lyrics += 1
-            files.append(_publish(named.with_suffix(".lrc"), lines.encode()))
-    odd = [_publish(folder / ODD / name, content) for name, content in _odd(chosen[0])]
+            files.append(publish(named.with_suffix(".lrc"), [lines.encode()]))
+    odd = [publish(folder / ODD / name, [content]) for name, content in _odd(chosen[0])]
     return Summary(len(chosen), len(covers), lyrics, len(odd), seconds, (*files, *odd))
 
 
@@ -196,12 +196,3 @@ def _odd(take: Take) -> Iterator[tuple[str, bytes]]:
     yield "a WAV named otherwise.flac", waves.getvalue()
     yield "a text named otherwise.m4a", b"This is no audio, whatever its name says.\n"
     yield "empty.mp3", b""
-
-
-def _publish(path: Path, content: bytes) -> Path:
-    """Write a file under a hidden name and rename it: a reader never sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.draft")
-    draft.write_bytes(content)
-    os.replace(draft, path)
-    return path

@@ -5,7 +5,6 @@ catalogue, the performers and the listeners; nothing that only the truth may tel
 """
 
 import json
-import os
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
+from resources.disk import publish
 from resources.sandbox import app, catalogue, performers, social
 from resources.sandbox.entities import entities
 from resources.sandbox.listeners import ZONES, Bools, Ints, Listens, Population, epoch, population, simulate
@@ -257,10 +257,4 @@ def _json(value: object) -> str:
 
 
 def _publish(path: Path, lines: Iterable[str]) -> Path:
-    """Write the lines under a hidden name and rename: a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.draft")
-    with draft.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(line + "\n" for line in lines)
-    os.replace(draft, path)
-    return path
+    return publish(path, (f"{line}\n".encode() for line in lines))

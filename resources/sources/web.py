@@ -35,6 +35,7 @@ LONGEST = 600.0  # seconds that we wait because a service says so: beyond, a per
 REDIRECTS = 5
 BLOCK = 1 << 16
 BUSY = (429, 500, 502, 503, 504)  # gone when asked again
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 CUT = "[secret]"
 SHOWN = 200  # characters of what a service says that a person is shown
 
@@ -80,6 +81,7 @@ class Web:
         self._attempts, self._timeout, self._pace = attempts, timeout, pace
         self._now, self._sleep = now, sleep
         self._free_at = 0.0
+        self._met = False
         self._secrets = _spellings([*secrets, *([authorization, *authorization.split()[1:]] if authorization else [])])
         _LOGGED.hide(self._secrets)
         self._session = _Session(self._in_turn)
@@ -134,6 +136,7 @@ class Web:
         problem = ""
         try:
             with self._session.get(url, params=query, timeout=self._timeout, stream=True) as response:
+                self._met = True
                 return response.status_code, response.headers, self._body(response)
         except (requests.TooManyRedirects, _LedAway):
             pass  # told below, where the library's own words are forgotten
@@ -141,13 +144,21 @@ class Web:
             problem = "no answer in time"
         except (requests.exceptions.SSLError, urllib3.exceptions.SSLError):
             problem = "no connection that can be trusted"
-        except (requests.ConnectionError, urllib3.exceptions.ProtocolError):
-            problem = "the connection failed or was cut"
+        except (requests.ConnectionError, urllib3.exceptions.ProtocolError) as error:
+            problem = "absent" if self._absent(error) else "the connection failed or was cut"
         except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
             problem = f"the answer could not be read ({type(error).__name__})"
+        if problem == "absent":
+            raise Unanswered(f"nothing listens at {self.host}, where {self.service} is to be asked: was it started?")
         if problem:
             raise Again(problem)
         raise TuttiError(f"{self.service} ({self.host}) sends us elsewhere: check the address it is asked at")
+
+    def _absent(self, error: BaseException | None) -> bool:
+        """Whether this machine says that no such service runs on it, and none did: a person waits for nothing then."""
+        while error and not isinstance(error, ConnectionRefusedError):
+            error = error.__context__
+        return error is not None and not self._met and urlsplit(self.url).hostname in LOOPBACK
 
     def _body(self, response: requests.Response) -> bytes:
         """The body of an answer, read as it comes, so that neither its size nor its time is without bound."""

@@ -16,8 +16,10 @@ from mutagen.flac import FLAC
 
 from assets.content.lyrics import as_rows, chosen, lyrics, without_unknown
 from assets.derived.lyrics_word_counts import words
+from resources.environments import music_folder
 from resources.landing import Landing
 from resources.language import identify
+from resources.music import Music
 from resources.sources.lyrics import (
     EMBEDDED,
     INSTRUMENTAL,
@@ -52,7 +54,8 @@ class Home:
         context: Any = dg.build_asset_context()
         context.log.addHandler(handler := _Kept(self.told))
         try:
-            return lyrics(context, landing=Landing(root=str(self.landing.parent)))  # type: ignore[return-value]
+            landing, music = Landing(root=str(self.landing.parent)), Music(root=str(music_folder()))
+            return lyrics(context, landing=landing, music=music)  # type: ignore[return-value]
         finally:
             context.log.removeHandler(handler)
 
@@ -183,7 +186,7 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_there(home: Home) -> None:
         ("landing/lyrics/broken.mxl", "not XML"),
         ("landing/lyrics/empty.lrc", "no words"),
         ("landing/lyrics/huge.lrc", "longer than 1 MB"),
-        ("music/broken.mp3", "cannot be read"),
+        ("music/broken.mp3", "tags are broken"),
     ):
         assert [line for line in home.told if f"{name} is passed over" in line and reason in line], (name, home.told)
 

@@ -91,23 +91,23 @@ def a_table() -> None:
 
 def test_a_summary_tells_of_files_reasons_tempo_and_keys(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
-    files = [{"path": n, "content_sha256": n, "bytes": 10**9} for n in "abcd"]
-    files.append({"path": "e", "content_sha256": None, "bytes": 0, "error": "cannot be read: Permission denied"})
+    files = [{"path": n, "content_sha256": n, "bytes": 10**9} for n in "abcdefgh"]
     heard = [
         {"path": n, "duration_s": 1800.0, "tempo_bpm": tempo, "key": "C", "mode": "major"}
         for n, tempo in (("a", 121.0), ("b", 128.9), ("c", 30.0))
     ]
-    heard.append({"path": "d", "error": "not audio"})
+    heard += [{"path": n, "error": "not audio"} for n in "hgfe"]
+    heard.append({"path": "d", "error": "cannot be read: Permission denied"})
     lake.replace("content/audio_files", iter([pa.Table.from_pylist(files, AUDIO_FILES)]), AUDIO_FILES)
     lake.replace("content/audio_features", iter([pa.Table.from_pylist(heard, AUDIO_FEATURES)]), AUDIO_FEATURES)
     assert summary(lake) == [
-        "5 files, 4.0 GB: 3 analysed, 1.5 hours; 2 unreadable",
-        "  1 × not audio",
-        "  1 × cannot be read: Permission denied",
+        "8 files, 8.0 GB: 3 analysed, 1.5 hours; 5 unreadable",
+        "  4 × not audio: e, f, g …",
+        "  1 × cannot be read: Permission denied: d",
         "tempo: 40 ▄       █           220, most often 120 beats per minute",
         "keys: C major 3",
     ]
-    assert summary(Lake(tmp_path / "new")) == ["0 files, 0.0 GB: 0 analysed, 0.0 hours; 0 unreadable"]
+    assert summary(Lake(tmp_path / "new")) == ["0 files, 0.0 MB: 0 analysed, 0.0 minutes; 0 unreadable"]
 
 
 def test_a_folder_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:

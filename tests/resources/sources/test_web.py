@@ -100,6 +100,18 @@ def test_what_is_lost_on_the_way_is_asked_for_again(lost: Any) -> None:
         assert (len(service.asked), len(clock.slept)) == (2, 1)
 
 
+def test_a_service_of_this_machine_that_was_not_started_is_told_at_once() -> None:
+    with asking(FINE) as (client, _, clock):
+        assert client.get("/x", {}, fine) == (200, {"fine": True})
+        never = Web("Example", client.url, sleep=clock.sleep)
+    with pytest.raises(Unanswered, match=rf"^nothing listens at {client.host}, where Example is .* started\?$"):
+        never.get("/x", {}, fine)
+    assert clock.slept == []
+    with pytest.raises(Unanswered, match="connection failed or was cut"):  # it was there: it may be back soon
+        client.get("/x", {}, fine)
+    assert len(clock.slept) == 7
+
+
 @pytest.mark.parametrize("body", [b"[NaN]", b"\xff\xfe", b"[" * 100_000, b"1" * 10_000, b"<html>"])
 def test_what_is_no_json_is_asked_for_again(body: bytes) -> None:
     with asking((200, {}, body), FINE) as (client, service, _):
