@@ -99,8 +99,9 @@ def pull_metadata(most: str) -> None:
         print("The catalogue has all of it that MusicBrainz knows: it stays as it is.")
         return
     runner.run("content")
-    print(f"\n{runner.progress.table()}\n\nFor the next pull there are {told['left']:,} left. Listens that only their")
-    print("names tell find the new recordings when their days are made again: make backfill FROM=... TO=...")
+    left = f"{told['left']:,} are left for the next pull. " if told["left"] else ""
+    print(f"\n{runner.progress.table()}\n\n{left}Listens known by their names alone find the new recordings")
+    print("when their days are made again: make backfill FROM=2024-01-01 TO=2024-12-31")
 
 
 def _number(most: str, command: str) -> int:

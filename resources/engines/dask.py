@@ -1,6 +1,8 @@
 """Dask: every core, or many machines of Python. Keys are shuffled, then each share runs as on pandas."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +13,7 @@ from resources.frame import HEAVY, Engine, Frame, Step, Writer, run, sort
 from resources.scan import Scan, Share
 
 PATIENCE = 10  # seconds to wait for a scheduler that somebody named
+STUCK = 30  # seconds: memory that is on its way to others or to disk is gone by then
 UNDERWAY = 16  # part of a worker's memory that may be on its way to others; Dask allows a gigabyte, half a small one
 
 
@@ -102,13 +105,29 @@ class DaskEngine(Engine):
         return list(native.columns)
 
     def collect(self, native: Any) -> pa.Table:
-        return borrow(native.compute())
+        with _lasting():
+            return borrow(native.compute())
 
     def store(self, native: Any, write: Writer, order: Sequence[str] = ()) -> list[str]:
         import dask
 
-        shares = dask.compute(*(dask.delayed(_store)(share, write, order) for share in native.to_delayed()))
+        with _lasting():
+            shares = dask.compute(*(dask.delayed(_store)(share, write, order) for share in native.to_delayed()))
         return [file for share in shares for file in share]
+
+
+@contextmanager
+def _lasting() -> Iterator[None]:
+    """Raise `TuttiError` where Dask gives up because workers die of the same rows again and again."""
+    from distributed import KilledWorker
+
+    try:
+        yield
+    except KilledWorker as error:
+        raise TuttiError(
+            "Dask's workers died of the same rows again and again, for want of memory most likely: give each more "
+            "(`memory_gb` of the resource `engine`), or have the rows in more parts (`shares`)"
+        ) from error
 
 
 def _forget_failed() -> None:
@@ -123,18 +142,46 @@ def _forget_failed() -> None:
         client.close()
 
 
-def _prepared(client: Any) -> Any:
-    """A client whose workers, later ones too, keep Arrow's types in a shuffle."""
+def _prepared(client: Any, stuck: int = STUCK) -> Any:
+    """A client whose workers, later ones too, keep Arrow's types in a shuffle, and none of which is stuck for ever."""
     from distributed import WorkerPlugin
+    from tornado.ioloop import PeriodicCallback
 
-    class ArrowTypes(WorkerPlugin):  # here, so that Dask is imported by those who use it
-        name = "arrow-types"
+    class Prepared(WorkerPlugin):  # here, so that Dask is imported by those who use it
+        name = "prepared"
 
         def setup(self, worker: Any) -> None:
             _keep_types()
+            self.looking = PeriodicCallback(Relief(worker, stuck), 1000)
+            self.looking.start()
 
-    client.register_plugin(ArrowTypes())
+        def teardown(self, worker: Any) -> None:
+            self.looking.stop()
+
+    client.register_plugin(Prepared())
     return client
+
+
+@dataclass
+class Relief:
+    """What a worker does while Dask has it paused, looking once a second: give back what nobody uses, else end.
+
+    A paused worker takes no work until it has less memory. Where that is of nothing Dask knows, it never has, and all
+    that waits for it waits for ever. Ended, it is started anew, and what it was at is done again.
+    """
+
+    worker: Any
+    stuck: int  # seconds until it ends
+    paused: int = 0
+
+    def __call__(self) -> None:
+        from distributed.core import Status
+
+        self.paused = self.paused + 1 if self.worker.status == Status.paused else 0
+        if self.paused:
+            pa.default_memory_pool().release_unused()
+        if self.paused >= self.stuck and self.worker.nanny:
+            os._exit(1)
 
 
 def _keep_types() -> None:

@@ -52,7 +52,7 @@ class Service:
 
     def __init__(self, engine: str, data: Path) -> None:
         settings = {"TUTTI_ENV": ENVIRONMENTS[engine], "TUTTI_DATA": str(data), "DAGSTER_HOME": str(data / "dagster")}
-        self._process = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), os.environ.update, (settings,))
+        self._process = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _settle, (settings,))
 
     def __enter__(self) -> "Service":
         return self
@@ -108,6 +108,10 @@ def _compared(what: str, costs: Sequence[tuple[Cost, Cost]]) -> str:
     early, late = (statistics.median(c.cpu for c in lake) for lake in zip(*costs, strict=True))
     told = "flat" if late / early <= EXPECTED else "GROWS"
     return f"| {what} | {early:.3f} | {late:.3f} | {late / early:.2f} | {told} |"
+
+
+def _settle(settings: dict[str, str]) -> None:
+    os.environ.update(settings)
 
 
 def imported() -> None:

@@ -1,5 +1,6 @@
 """Engines say in one line what keeps them from starting, go on after a failure, and hold little at a time."""
 
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 import resources.engines.duckdb
-from resources.engines.dask import DaskEngine
+from resources.engines.dask import DaskEngine, _prepared
 from resources.engines.duckdb import DuckEngine
 from resources.engines.spark import SparkEngine
 from resources.errors import TuttiError
@@ -106,6 +107,50 @@ def test_the_writer_is_given_every_row_once(engine: Engine, tmp_path: Path) -> N
     rows = engine.lift(pa.table({"n": range(1_000)}, NUMBERS))
     names = engine.store(rows.native, partial(named, folder=str(tmp_path)))
     assert sum(int(Path(n).name) for n in names) == 1_000
+
+
+@pytest.mark.cluster
+@pytest.mark.dask
+@pytest.mark.parametrize("name", ["dask"])
+def test_rows_that_end_every_worker_are_an_error_that_says_what_to_do(name: str, dask: DaskEngine) -> None:
+    rows = dask.lift(pa.table({"n": [1]}, NUMBERS))
+    once, told = patch.object(dask.client.cluster.scheduler, "allowed_failures", 0), r"workers died .*`memory_gb`"
+    with once, pytest.raises(TuttiError, match=told):
+        rows.map(deadly, schema=NUMBERS, kernel="arrow").collect()
+    assert rows.collect()["n"].to_pylist() == [1]
+
+
+def deadly(numbers: pa.Table) -> pa.Table:
+    if len(numbers):
+        os._exit(1)
+    return numbers
+
+
+@pytest.mark.cluster
+@pytest.mark.dask
+@pytest.mark.parametrize("name", ["dask"])
+def test_a_worker_paused_for_memory_that_nobody_frees_is_started_anew(name: str) -> None:
+    """Regression: it waited for ever, and all that was to run on it."""
+    from distributed import Client, LocalCluster
+
+    cluster = LocalCluster(n_workers=1, threads_per_worker=1, memory_limit="600MB", dashboard_address=None)
+    with cluster, Client(cluster, set_as_default=False) as client:
+        _prepared(client, stuck=2)
+        (worker,) = client.scheduler_info()["workers"]
+        assert client.submit(leak, 380).result() == 380
+        deadline = time.monotonic() + 60
+        while worker in client.scheduler_info()["workers"] and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert client.submit(abs, -1).result(timeout=60) == 1
+
+
+def leak(megabytes: int) -> int:
+    """Keep memory that Dask knows nothing of."""
+    LEAKED.extend(b"x" * 1_000_000 for _ in range(megabytes))
+    return len(LEAKED)
+
+
+LEAKED: list[bytes] = []
 
 
 def test_duckdb_lends_an_opaque_function_and_the_writer_a_batch_at_a_time() -> None:
