@@ -27,6 +27,8 @@ SLOWEST_LEVEL, FASTEST_LEVEL = 40.0, 240.0
 USUAL, USUAL_OCTAVES = 115.0, 0.9  # how fast music is, as a log-normal distribution
 FIT = 0.4  # what a nat a second of the better fit is worth
 WINDOW_S = 20.0  # in which the tempo is about the same
+PLAIN, CLEARER = 0.5, 0.02  # how much beats of three quavers recur, and more than two and four of them
+SHORT_S = 12.0  # a loop of a bar or two recurs by everything that divides it
 CLEAR = 0.08  # noise and drones recur less than this
 
 
@@ -69,6 +71,10 @@ def rhythm(flux: np.ndarray, rate: float, chances: np.ndarray, chance_rate: floa
     bpm = max(runs, key=liking)
     if clarity[bpm] < CLEAR:
         return Rhythm(None, 0.0, [])
+    if seconds > SHORT_S and _in_threes(pulses, 60 * rate / bpm):
+        frames, _ = track(curve, rate, bpm / 1.5 / LEVEL_WIDTH, bpm / 1.5 * LEVEL_WIDTH)
+        bpm = tempo(frames, rate)
+        return Rhythm(bpm, _clarity(pulses, frames, window), (frames / rate).tolist())
     return Rhythm(bpm, clarity[bpm], (runs[bpm][0] / rate).tolist())
 
 
@@ -101,6 +107,17 @@ def _clarity(pulses: list[np.ndarray], frames: np.ndarray, window: int) -> float
     parts = np.split(frames, np.searchsorted(frames, window * np.arange(1, len(pulses))))
     pairs = zip(pulses, parts, strict=True)
     return float(np.mean([_near(p, float(np.median(np.diff(f)))) if len(f) >= FEWEST else 0.0 for p, f in pairs]))
+
+
+def _in_threes(pulses: list[np.ndarray], lag: float) -> bool:
+    """Whether what was taken for a beat is two thirds of it, as two of the three quavers are in 6/8.
+
+    Then it recurs after three of its halves rather than after two and four, and after six rather than after eight.
+    """
+    if any(len(p) <= 4.5 * lag for p in pulses):  # too slow to be so much faster than the beat
+        return False
+    two, three, four, six, eight = (float(np.mean([_near(p, n * lag / 2) for p in pulses])) for n in (2, 3, 4, 6, 8))
+    return three > PLAIN and three > (two + four) / 2 + CLEARER and six > eight
 
 
 def _near(pulse: np.ndarray, lag: float) -> float:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter1d
 
 from resources.audio.beats import FASTEST, SLOWEST, rhythm, tempo, track
 from resources.audio.onsets import RATE, peaks
@@ -40,6 +41,29 @@ def test_pieces_of_different_tempo_one_after_the_other_have_beats() -> None:
     found = rhythm(curve(at, 100), RATE, np.full(5000, 0.02), 50)
     assert found.tempo_bpm is not None
     assert np.mean(np.abs(np.array(found.beats)[:, None] - at).min(axis=1) < 0.05) > 0.8
+
+
+def quavers(seconds_each: float, strengths: list[float], seconds: float = 20) -> np.ndarray:
+    """Strokes as strong as told, in turn, and a little noise."""
+    frames = np.random.default_rng(0).uniform(0, 0.1, int(seconds * RATE))
+    at = np.rint(np.arange(0.1, seconds - 0.2, seconds_each) * RATE).astype(int)
+    frames[at] = np.resize(strengths, len(at))
+    spread = gaussian_filter1d(frames, 1)
+    return spread / spread.max()
+
+
+@pytest.mark.parametrize("bpm", [82, 87, 93, 100, 105, 110, 117, 126])
+def test_three_quavers_are_a_beat_where_every_third_is_stronger(bpm: float) -> None:
+    found = rhythm(quavers(60 / bpm / 3, [0.9, 0.5, 0.7]), RATE, np.full(1000, 0.02), 50)
+    assert found.tempo_bpm == pytest.approx(bpm, rel=0.01)
+
+
+@pytest.mark.parametrize("bpm", [84, 98, 112, 126, 140, 161])
+@pytest.mark.parametrize("strengths", [[0.9, 0.5], [0.9, 0.5, 0.7, 0.5], [1, 0, 0, 0.9, 0, 0, 0.9, 0]])
+def test_two_quavers_are_a_beat_where_every_second_or_fourth_is_stronger(bpm: float, strengths: list[float]) -> None:
+    found = rhythm(quavers(60 / bpm / 2, strengths), RATE, np.full(1000, 0.02), 50)
+    assert found.tempo_bpm is not None
+    assert min(abs(found.tempo_bpm * level / bpm - 1) for level in (0.5, 1, 2)) < 0.01
 
 
 def test_the_tempo_lies_within_what_is_asked_for() -> None:
