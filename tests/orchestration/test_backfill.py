@@ -236,7 +236,7 @@ def running(data: Path) -> bool:
 def killed(laptop: World, tmp_path_factory: pytest.TempPathFactory) -> Future[Killed]:
     """A backfill, killed and resumed while other tests run."""
     data = emptied(laptop, tmp_path_factory.mktemp("killed"))
-    return ThreadPoolExecutor().submit(killed_twice, data, "workstation", *SPAN, "--days", "4")
+    return ThreadPoolExecutor().submit(killed_twice, data, "workstation", *SPAN, "--days", "6")
 
 
 def test_a_backfill_in_parts_that_is_killed_and_resumed_equals_one_run(laptop: World, killed: Future[Killed]) -> None:
@@ -257,12 +257,12 @@ def test_a_killed_backfill_goes_on_with_the_run_it_was_killed_in(killed: Future[
 
 def test_a_backfill_tells_how_far_it_is_and_what_was_done_before(killed: Future[Killed]) -> None:
     found = killed.result()
-    assert " ".join(found.said[0][0].split()).startswith("daily from 2025-02-26 through 2025-02-27 2 of 8 days ")
-    assert found.said[1][0] == "Going on where it stopped: 1 of 22 runs were done before.\n"
-    assert " ".join(found.said[1][1].split()).startswith("daily from 2025-02-26 through 2025-03-01 4 of 8 days ")
+    assert " ".join(found.said[0][0].split()).startswith("daily from 2025-02-26 through 2025-03-01 4 of 8 days ")
+    assert found.said[1][0] == "Going on where it stopped: 1 of 17 runs were done before.\n"
+    assert " ".join(found.said[1][1].split()).startswith("daily from 2025-02-28 through 2025-03-05 8 of 8 days ")
     last = found.process.out.splitlines()
-    assert last[0] == "Going on where it stopped: 4 of 22 runs were done before."
-    assert len(last) == 1 + 18  # a line for each run
+    assert last[0] == "Going on where it stopped: 4 of 17 runs were done before."
+    assert len(last) == 1 + 13  # a line for each run
     assert all(line.endswith(" left") for line in last[1:])
 
 
