@@ -159,7 +159,8 @@ class _Pull:
         # What an id was merged into has been answered with it.
         known = list(dict.fromkeys([*(answer.asked for answer in found), *(record["id"] for record in records)]))
         if found:
-            content = "".join(f"{line}\n" for line in sorted({_line(answer) for answer in found})).encode()
+            lines = {_line(answer, self._api.elsewhere) for answer in found}
+            content = "".join(f"{line}\n" for line in sorted(lines)).encode()
             # Names sort as times do, so that of two answers about an entity the newer one counts.
             name = f"{self._now:%Y%m%dT%H%M%SZ}-{hashlib.sha256(content).hexdigest()[:32]}.jsonl"
             path = self._landing / kind.folder / NAME / name
@@ -198,10 +199,12 @@ def named(kind: Kind, records: Iterable[Record]) -> dict[Kind, list[str]]:
     return ids
 
 
-def _line(answer: Answer) -> str:
-    """An answer as it lands: what the service said, and the id it was asked for where it said it of another."""
+def _line(answer: Answer, elsewhere: str | None) -> str:
+    """An answer as it lands: what the service said, the id it was asked for where it said it of another, and where."""
     assert answer.record is not None
-    return json.dumps({**answer.record, "asked_for": answer.asked} if answer.merged else answer.record, sort_keys=True)
+    asked_for = {"asked_for": answer.asked} if answer.merged else {}
+    asked_at = {"asked_at": elsewhere} if elsewhere else {}
+    return json.dumps({**answer.record, **asked_for, **asked_at}, sort_keys=True)
 
 
 def _portions(ids: Sequence[str]) -> Iterator[Sequence[str]]:

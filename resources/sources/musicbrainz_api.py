@@ -55,6 +55,11 @@ class MusicBrainz:
     def __init__(self, web: Web, cache: AnswerCache | None = None, most: int = MOST) -> None:
         self._web, self._cache, self._most = web, cache, most
 
+    @property
+    def elsewhere(self) -> str | None:
+        """The host that is asked, where that is not MusicBrainz's own."""
+        return None if self._web.url == URL else self._web.host
+
     def lookup(self, kind: Kind, mbid: str, include: Sequence[str] | None = None) -> Answer:
         """An entity by its id. Raises `TuttiError` for what is no id, or with what to do."""
         asked = _mbid(mbid)

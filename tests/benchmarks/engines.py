@@ -37,6 +37,7 @@ from tests.benchmarks.meter import metered
 WAYS = ("contract", "by hand")
 TARGETS = {"duckdb": 1.2, "spark": 1.2, "dask": 1.4, "pandas": 2.0}
 RUNS = 5
+PATIENCE = 3_600  # seconds for a run: a query by hand on Dask may wait for ever
 SIZE = 20_000_000  # listens
 
 
@@ -108,7 +109,10 @@ def measure(engine: str, job: str, way: str, root: str) -> Run:
 def fresh(engine: str, job: str, way: str, root: str) -> Run:
     """Run a job once in a process of its own."""
     command = [sys.executable, "-m", "tests.benchmarks.engines", "--one", engine, job, way, root]
-    told = subprocess.run(command, capture_output=True, text=True)
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        sys.exit(f"{engine}, {job}, {way}: not at its end after {PATIENCE} s")
     if told.returncode:
         sys.exit(f"{told.stderr}\n{engine}, {job}, {way}: failed")
     return Run(**json.loads(told.stdout.splitlines()[-1]))

@@ -65,6 +65,11 @@ class Place:
                     landed.setdefault(kind.folder, []).append(getattr(found.found, f"{kind.entity}_id"))
         return landed
 
+    def provenances(self) -> set[str]:
+        """Where what lies in the landing folder says that it is from."""
+        paths = [(kind, path) for kind in KINDS for path in (self.landing / kind.folder).rglob("*.jsonl")]
+        return {told.found.provenance for kind, path in paths for told in read(path, kind) if isinstance(told, Read)}
+
     def named(self, recordings: list[str]) -> dict[str, set[str]]:
         """What recordings are, whom they credit, and what they are first released on."""
         songs = [self.told.of["recording"][id] for id in recordings]
@@ -108,6 +113,8 @@ def test_recordings_land_with_the_artists_releases_and_groups_they_name(place: P
     done = place.pull()
     assert place.whole()
     assert (done.recordings, done.unknown, done.merged, done.left) == (FEW, 0, 0, 0)
+    host = place.url.removeprefix("http://")
+    assert place.provenances() == {f"MusicBrainz, as {host} has it"}  # and not MusicBrainz itself
     assert done.files == len(place.files()) == 4
     assert all("/musicbrainz/" in name for name in place.files())
     requests = place.faults.requests

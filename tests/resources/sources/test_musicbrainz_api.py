@@ -24,7 +24,7 @@ from resources.sandbox.http.faults import Faults
 from resources.sandbox.http.limit import Limited
 from resources.sources.answer_cache import AnswerCache
 from resources.sources.musicbrainz import ARTISTS, KINDS, RECORDINGS, RELEASE_GROUPS, RELEASES, Kind
-from resources.sources.musicbrainz_api import LOOKED_UP, MusicBrainz, agent, pace
+from resources.sources.musicbrainz_api import LOOKED_UP, URL, MusicBrainz, agent, pace
 from resources.sources.web import Unanswered, Web
 from tests.serving import Clock, patience, sandbox, served
 
@@ -328,3 +328,8 @@ def test_what_is_asked_for_is_what_the_tables_hold() -> None:
     assert set(LOOKED_UP) == set(KINDS)
     for kind, include in LOOKED_UP.items():
         assert {"tags", "genres"} <= set(include), kind.entity
+
+
+def test_musicbrainz_itself_is_told_from_another_host_that_speaks_as_it_does() -> None:
+    asked = {url: MusicBrainz(Web("MusicBrainz", url)).elsewhere for url in (URL, f"{URL}/", "http://mirror.org:5000")}
+    assert asked == {URL: None, f"{URL}/": None, "http://mirror.org:5000": "mirror.org:5000"}
