@@ -620,10 +620,10 @@ def lyrics_lines(lyrics: Sequence[Row]) -> list[Row]:
 
 
 def audio_features(files: Sequence[Row], analyses: Sequence[Row]) -> list[Row]:
-    """What was heard of each file's content; of one that was not listened to, that."""
+    """What was heard of each file's content; of one that could not be read or was not listened to, that."""
     heard = {a["content_sha256"]: a for a in analyses}
     missed = {"error": "it was gone or changed when it was to be listened to: it is the next time"}
-    return [f | heard.get(f["content_sha256"], missed) for f in files if f["content_sha256"] is not None]
+    return [f | heard.get(f["content_sha256"], missed if f["content_sha256"] is not None else {}) for f in files]
 
 
 def word_counts(lyrics: Sequence[Row]) -> list[Row]:

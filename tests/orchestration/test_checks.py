@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -312,9 +313,17 @@ def data(laptop: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return tmp_path
 
 
+@cache
 def specs() -> dict[str, dg.AssetSpec]:
     """What the platform declares of each asset."""
     return {"/".join(s.key.path): s for s in build("laptop").resolve_all_asset_specs()}
+
+
+@cache
+def checks() -> list[dg.AssetChecksDefinition]:
+    """The platform's checks."""
+    layers = (content, events, derived)
+    return [check for layer in layers for check in dg.load_asset_checks_from_package_module(layer)]
 
 
 def standing_in(spec: dg.AssetSpec, given: pa.Table) -> dg.AssetsDefinition:
@@ -343,15 +352,9 @@ def run(asset: str, given: pa.Table, partition: str | None) -> dg.ExecuteInProce
     read = [specs()[name] for name in ("content/recordings", "content/audio_files")]
     read += [specs()["content/artists"]] if asset == "content/credits" else []
     others = [other.with_io_manager_key("io_manager") for other in read if other.key != spec.key]
-    checks = [
-        check
-        for layer in (content, events, derived)
-        for check in dg.load_asset_checks_from_package_module(layer)
-        if {key.asset_key for key in check.check_keys} == {spec.key}
-    ]
     made = dg.Definitions(
         assets=[standing_in(spec, given), reader, *others],
-        asset_checks=checks,
+        asset_checks=[check for check in checks() if {key.asset_key for key in check.check_keys} == {spec.key}],
         resources={**(platform.resources or {}), "nothing": dg.mem_io_manager},
         executor=dg.in_process_executor,
     )
