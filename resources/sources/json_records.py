@@ -205,7 +205,8 @@ def _objects(window: _Window, plausible: Plausible) -> Iterator[Record]:
                 yield Record(number, "", None, UNENDED, within[-1] if within else None)
             return
         value, end, reason = _decode(window.text, window.at, window.clean)
-        if (value is None or _surrounds(value)) and (opened := _opened(window.text, window.at)):
+        opened = _opened(window.text, window.at) if value is None or _surrounds(value) else None
+        if opened and not plausible(opened[0].header):  # else a record that holds such a list as well
             envelope, window.at = opened
             envelope.lists = open_lists
             open_lists += not envelope.alone

@@ -142,6 +142,15 @@ def test_an_empty_list_holds_nothing_and_is_no_error() -> None:
     assert read("[]") == read("") == read(" \n") == []
 
 
+@pytest.mark.parametrize("name", ["track", "payload", "orderedItems"])
+@pytest.mark.parametrize("held", [[], [[[]]], [1], [{"id": 7}]])
+def test_a_record_may_hold_a_list_named_as_those_of_documents(name: str, held: list[Any]) -> None:
+    """Regression: it was taken for a document, and what it said itself was lost."""
+    held_first = [{"id": 1, name: held, "more": True}, GOOD[2]]
+    for wanted in (held_first, [GOOD[0], *held_first]):
+        assert values(json.dumps(wanted)) == values("\n".join(map(json.dumps, wanted))) == wanted
+
+
 @pytest.mark.parametrize("style", [{}, {"indent": 2}], ids=["compact", "pretty"])
 def test_a_list_cut_at_any_byte_gives_what_precedes_the_cut_and_says_so(style: dict[str, Any]) -> None:
     text, ends = json.dumps(GOOD, ensure_ascii=False, **style), []
