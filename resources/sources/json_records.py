@@ -21,6 +21,7 @@ PROBED = 50  # lines looked at to tell JSON lines from other layouts
 
 CUT = "the file ends in the middle of this record: it was cut, download it again to have the rest"
 UNENDED = "the file ends where its list goes on: it was cut, download it again to have the rest"
+TOO_DEEP = "nested deeper than any listen"
 TOO_LONG = "longer than 1 MB: no listen is"
 NOT_UTF8 = "not UTF-8 text"
 
@@ -67,6 +68,7 @@ class Envelope:
     def __init__(self, path: tuple[str, ...], header: dict[str, Any], alone: bool = False) -> None:
         self.path, self.header, self.alone = path, header, alone
         self.lists = 0  # how many lists are open around it
+        self.empty = True
 
 
 class Record(NamedTuple):
@@ -134,7 +136,7 @@ def _decode(text: str, at: int, clean: bool) -> tuple[dict[str, Any] | None, int
     except json.JSONDecodeError as error:
         return None, 0, f"not JSON: {error.msg} at character {error.pos - at}"
     except RecursionError:
-        return None, 0, "nested deeper than any listen"
+        return None, 0, TOO_DEEP
     except (ValueError, ArithmeticError) as error:
         return None, 0, str(error) if isinstance(error, _NotJson) else "a number with too many digits"
     if end - at > LONGEST:
@@ -199,6 +201,9 @@ def _objects(window: _Window, plausible: Plausible) -> Iterator[Record]:
                     yield Record(number, "", None, UNENDED, envelope)
                     return
             window.at = end or window.at
+            if envelope.empty and plausible(envelope.header):
+                yield Record(number, "", None, TOO_DEEP)  # or else it had been seen to be a record
+                number += 1
             continue
         if window.at == len(window.text):
             if open_lists:
@@ -206,15 +211,15 @@ def _objects(window: _Window, plausible: Plausible) -> Iterator[Record]:
             return
         value, end, reason = _decode(window.text, window.at, window.clean)
         opened = _opened(window.text, window.at) if value is None or _surrounds(value) else None
-        if opened and not plausible(opened[0].header):  # else a record that holds such a list as well
+        if opened and not plausible(value or opened[0].header):  # else a record that holds such a list as well
             envelope, window.at = opened
             envelope.lists = open_lists
             open_lists += not envelope.alone
             within.append(envelope)
             continue
         around = within[-1] if within else None
-        if around and around.alone:
-            around.alone = False
+        if around:
+            around.alone = around.empty = False
         if value is not None:
             yield Record(number, window.text[window.at : end], value, around=around)
             window.at = end

@@ -1,6 +1,8 @@
 """Whatever reads files from outside, each a line of `PARSERS`."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from functools import partial
@@ -9,16 +11,22 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from assets.content import audio_files
+from assets.content.audio_analyses import FEATURES
 from assets.content.lyrics import LYRICS
 from assets.content.recordings import RECORDINGS
 from assets.landed.kinds import KINDS
 from assets.landed.ledger import tables
+from resources.audio.features import Undecodable, features
+from resources.errors import TuttiError
 from resources.intake import submission
-from resources.sources import exports, lrclib, musicbrainz
+from resources.music import LYING, modified
+from resources.sources import embedded_lyrics, exports, lrc, lrclib, musicbrainz, musicxml
 from resources.sources.exports import NoExport
 from resources.sources.listen import Listen, Malformed, Read
 from resources.sources.musicbrainz import Kind
-from tests.fuzz import samples
+from tests.fuzz import samples, sounds
+from tests.resources.sources.test_musicxml import SCORE
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LISTENER = "ann"
@@ -83,6 +91,29 @@ def submitted(path: Path) -> Iterator[object]:
             yield each.found
 
 
+def described(path: Path) -> Iterator[object]:
+    """What the inventory of a music folder tells of a file, which must fit its table, and the words in it."""
+    told = os.stat(path)
+    lying = pa.Table.from_pylist([{"path": path.name, "bytes": told.st_size, "modified_at": modified(told)}], LYING)
+    rows = audio_files.described(lying, str(path.parent))
+    rows.validate(full=True)
+    yield from rows.drop_columns(["modified_at"]).to_pylist()
+    with suppress(TuttiError):
+        yield embedded_lyrics.tags(path)
+
+
+def heard(path: Path) -> Iterator[object]:
+    """How a file sounds, which must fit its table."""
+    found = features(path)
+    pa.Table.from_pylist([asdict(found)], pa.schema(FEATURES)).validate(full=True)
+    yield found
+
+
+def scored(path: Path) -> Iterator[object]:
+    """The words of a score."""
+    yield musicxml.lyrics(path, path.name)
+
+
 PARSERS: Mapping[str, Parser] = {
     "exports": Parser({**samples.EXPORTS, **samples.MORE}, imported, NoExport),
     "recordings": Parser(
@@ -90,4 +121,10 @@ PARSERS: Mapping[str, Parser] = {
     ),
     "lyrics": Parser({"lyrics": samples.lines(samples.LYRICS)}, sung),
     "intake": Parser(samples.SUBMISSIONS, submitted, Malformed),
+    "tags": Parser(sounds.tagged(), described),
+    "sounds": Parser({name: sounds.tagged()[name] for name in ("wav", "flac", "ogg", "mp3")}, heard, Undecodable),
+    "lrc": Parser(
+        {"lrc": f"[ti:Song]\n[offset:+20]\n{sounds.WORDS}\n".encode()}, lambda path: iter([lrc.read(path)]), TuttiError
+    ),
+    "scores": Parser({"score": SCORE.encode()}, scored, TuttiError),
 }

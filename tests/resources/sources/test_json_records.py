@@ -151,6 +151,15 @@ def test_a_record_may_hold_a_list_named_as_those_of_documents(name: str, held: l
         assert values(json.dumps(wanted)) == values("\n".join(map(json.dumps, wanted))) == wanted
 
 
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_a_record_nested_too_deep_in_such_a_list_is_told_of(place: str) -> None:
+    deep = f'"track": {"[" * 9_000}{"]" * 9_000}'
+    record = f'{{"id": 1, {deep}}}' if place == "last" else f'{{{deep}, "id": 1}}'
+    for data in (f"[{record}, {json.dumps(GOOD[2])}]", f"{record}\n{json.dumps(GOOD[2])}"):
+        broken, sound = read(data)
+        assert (broken.value, broken.reason, sound.value) == (None, "nested deeper than any listen", GOOD[2])
+
+
 @pytest.mark.parametrize("style", [{}, {"indent": 2}], ids=["compact", "pretty"])
 def test_a_list_cut_at_any_byte_gives_what_precedes_the_cut_and_says_so(style: dict[str, Any]) -> None:
     text, ends = json.dumps(GOOD, ensure_ascii=False, **style), []
