@@ -123,8 +123,8 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
         shown = "; ".join(found.person.struck(str(trace)) for trace in left[:SHOWN])
         raise TuttiError(f"{len(left)} places still name the person: {shown}. Remove them and run it again")
     Plan.forget(data)
-    if not (known or others or struck):
-        raise TuttiError(UNKNOWN)
+    if not (known or others):  # a command that failed is no trace of a person: every table keeps its older versions
+        raise TuttiError(f"{UNKNOWN} (in Dagster's history {struck:,} rows were struck)" if struck else UNKNOWN)
     return {
         "rows removed": sum(rows.values()),
         "tables they were in": len(rows),

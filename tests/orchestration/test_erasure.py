@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -243,11 +244,14 @@ def test_an_erasure_that_was_killed_goes_on_when_it_is_run_again(both: Both, tmp
 
 def test_nobody_of_that_name_is_told_in_one_line_and_nothing_changes(both: Both, tmp_path: Path) -> None:
     shutil.copytree(both.with_ada, tmp_path / "data")
+    unknown = "tutti: nothing is kept of a person of this name: spell it as tables have it, capitals included"
+    process = both.erase(tmp_path / "data", "nobody")
+    assert (process.code, process.err) == (1, f"{unknown}\n")
+    # Regression: a command that had failed was taken for a trace, and every table lost its older versions.
+    assert Process((*TUTTI, "export", "--listener", "nobody"), tmp_path / "data").code == 1
     process = both.erase(tmp_path / "data", "nobody")
     assert process.code == 1
-    assert process.err == (
-        "tutti: nothing is kept of a person of this name: spell it as tables have it, capitals included\n"
-    )
+    assert re.fullmatch(rf"{unknown} \(in Dagster's history \d+ rows were struck\)\n", process.err)
     assert files(tmp_path / "data" / "lake") == files(both.with_ada / "lake")
     assert files(tmp_path / "data" / "landing") == files(both.with_ada / "landing")
     assert traces(tmp_path / "data", "nobody") == []  # not even in the record of that run
