@@ -101,7 +101,7 @@ def pull_metadata(most: str) -> None:
     runner.run("content")
     left = f"{told['left']:,} are left for the next pull. " if told["left"] else ""
     print(f"\n{runner.progress.table()}\n\n{left}Listens known by their names alone find the new recordings")
-    print("when their days are made again: make backfill FROM=2024-01-01 TO=2024-12-31")
+    print("when their days are made again: make backfill FROM=first day TO=last day")
 
 
 def _number(most: str, command: str) -> int:

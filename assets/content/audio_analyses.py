@@ -129,6 +129,15 @@ def owed(files: pa.Table, done: pa.Table, again: bool = False) -> pa.Table:
     return files.take(pa.array(first.values(), pa.int64()))
 
 
+def still_there(files: pa.Table, done: pa.Table, root: str) -> pa.Table:
+    """The files but for those known from before that are away now: what was heard, or why nothing was, stays."""
+    known = set(done["content_sha256"].to_pylist())
+    told = zip(files["content_sha256"].to_pylist(), files["path"].to_pylist(), strict=True)
+    return files.filter(
+        pa.array([content not in known or Path(root, path).exists() for content, path in told], pa.bool_())
+    )
+
+
 @dg.asset(
     key=KEY,
     ins={"audio_files": dg.AssetIn(["content", "audio_files"])},
@@ -144,7 +153,7 @@ def audio_analyses(
     """What each content sounds like, listened to once."""
     files = audio_files.bring(some(AUDIO_FILES, NEEDED)).sort_by("path")
     before = io_manager.open(KEY, AUDIO_ANALYSES).bring(some(AUDIO_ANALYSES, ["content_sha256", "version", "error"]))
-    todo = owed(files, before, config.again)
+    todo = still_there(owed(files, before, config.again), before, music.root)
     context.log.info("%s contents to listen to, %s were before", f"{len(todo):,}", f"{len(before):,}")
     if not io_manager.lake.exists("content/audio_analyses"):
         with io_manager.lake.writing("content/audio_analyses", AUDIO_ANALYSES):

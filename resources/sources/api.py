@@ -55,5 +55,5 @@ def named(user: str) -> str:
     name = user.strip()
     if not name or name in (".", "..") or len(name) > MOST_LETTERS or not name.isprintable():
         shown = name[:40] if name.isprintable() else ascii(name[:40])[1:-1]
-        raise TuttiError(f"{shown!r} is no user name: give it as the service writes it, as in --user rob")
+        raise TuttiError(f"{shown!r} is no user name: give it as the service writes it, as in LISTENER=rob")
     return name
