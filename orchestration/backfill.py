@@ -17,7 +17,9 @@ from orchestration.days import span as days_of
 from orchestration.jobs import DATED, RANGE_END, RANGE_START, all_time, reach, reached
 from orchestration.processes import alone
 from orchestration.runner import Runner
+from resources.environments import data_folder
 from resources.errors import TuttiError
+from resources.lake import Lake
 
 BACKFILL = "tutti/backfill"  # tags a run with what it is part of: first and last day, days in a run, selection
 PART = "tutti/backfill_part"  # tags it with its place: "3 of 40"
@@ -58,6 +60,10 @@ def backfill(first: str, last: str, select: str = "", days: str = "") -> None:
     parts = plan(runner.defs, *span, size, select, today)
     asked = f"{span[0]}...{span[1]} by {size} {select}".strip()
     with alone(Path(runner.instance.root_directory), "another backfill is at work on this data"):
+        if not Lake(data_folder() / "lake").tables():
+            raise TuttiError(
+                f"there is nothing in {data_folder()} to make days of: import first, or name the folder (DATA=)"
+            )
         done = _done(runner.instance, parts, asked)
         if done:
             print(f"Going on where it stopped: {len(done)} of {len(parts)} runs were done before.", flush=True)

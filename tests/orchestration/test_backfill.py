@@ -328,6 +328,12 @@ def test_a_second_backfill_waits_its_turn(tmp_path: Path) -> None:
     os.close(held)
 
 
+def test_a_folder_without_any_table_is_told_at_once(tmp_path: Path) -> None:
+    process = Process((*TUTTI, "backfill", *SPAN), tmp_path)
+    says = f"tutti: there is nothing in {tmp_path} to make days of: import first, or name the folder (DATA=)\n"
+    assert (process.code, process.out, process.err) == (1, "", says)
+
+
 @pytest.mark.parametrize("by", ["tutti", "dagster"])
 def test_days_made_of_nothing_come_with_a_warning_in_the_terminal_and_in_the_runs_log(by: str, tmp_path: Path) -> None:
     days = ("--partition-range", "2024-01-01...2024-01-02")
@@ -336,6 +342,7 @@ def test_days_made_of_nothing_come_with_a_warning_in_the_terminal_and_in_the_run
         "tutti": (*TUTTI, "backfill", "--from", "2024-01-01", "--to", "2024-01-02", *selected),
         "dagster": (DAGSTER, "asset", "materialize", "-m", "orchestration.definitions", *selected, *days),
     }[by]
+    Lake(tmp_path / "lake").replace("content/another", iter([pa.table({"n": [1]})]), pa.schema([("n", pa.int64())]))
     process = Process(command, tmp_path).fine()
     says = "events/raw_listens was never written"
     assert (process.out + process.err).count(says) == 1
