@@ -133,7 +133,7 @@ class Web:
 
     def _fetch(self, url: str, query: Mapping[str, str | int]) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body of an answer. What libraries raise names the address, and is not passed on."""
-        problem = ""
+        problem, absent = "", False
         try:
             with self._session.get(url, params=query, timeout=self._timeout, stream=True) as response:
                 self._met = True
@@ -145,10 +145,10 @@ class Web:
         except (requests.exceptions.SSLError, urllib3.exceptions.SSLError):
             problem = "no connection that can be trusted"
         except (requests.ConnectionError, urllib3.exceptions.ProtocolError) as error:
-            problem = "absent" if self._absent(error) else "the connection failed or was cut"
+            problem, absent = "the connection failed or was cut", self._absent(error)
         except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
             problem = f"the answer could not be read ({type(error).__name__})"
-        if problem == "absent":
+        if absent:
             raise Unanswered(f"nothing listens at {self.host}, where {self.service} is to be asked: was it started?")
         if problem:
             raise Again(problem)

@@ -19,13 +19,13 @@ from mutagen.flac import FLAC
 
 from resources.audio.declaration import Features
 from resources.audio.features import features
+from resources.audio.key import NAMES
 from resources.sandbox import audio
 from resources.sandbox.truth import Rendering, renderings
 
 WITHIN = 0.04  # of the tempo
 LEVELS = (1, 2, 1 / 2, 3, 1 / 3)
 NEAR_S = 0.07  # of a beat
-KEYS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 FLATS = {"Db": "C#", "Eb": "D#", "Gb": "F#", "Ab": "G#", "Bb": "A#"}
 EXPECTED = {"tempo, accuracy 2": 0.98, "key": 0.8, "times real time": 40}
 
@@ -56,7 +56,7 @@ class Heard:
         if self.found.key is None:
             return 0.0
         true = FLATS.get(self.truth.key, self.truth.key)
-        up, same = (KEYS.index(self.found.key) - KEYS.index(true)) % 12, self.found.mode == self.truth.mode
+        up, same = (NAMES.index(self.found.key) - NAMES.index(true)) % 12, self.found.mode == self.truth.mode
         if same:
             return {0: 1.0, 5: 0.5, 7: 0.5}.get(up, 0.0)
         return {0: 0.2, 9 if self.truth.mode == "major" else 3: 0.3}.get(up, 0.0)
@@ -69,8 +69,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=audio.CLIPS, help="of each")
     parser.add_argument("--wrong", action="store_true")
     asked = parser.parse_args()
-    heard, began = [], time.process_time()
-    listening = 0.0
+    heard, listening = [], 0.0
     for seed in asked.seeds:
         with tempfile.TemporaryDirectory() as folder:
             audio.write(Path(folder), seed=seed, clips=asked.clips)
@@ -89,11 +88,7 @@ def main() -> None:
     }
     print("| | found | wanted |\n|---|---:|---:|")
     for what, value in told.items():
-        print(
-            f"| {what} | {value:.3f} | {EXPECTED.get(what, '')} |"
-            if value < 10
-            else f"| {what} | {value:,.0f} | {EXPECTED.get(what, '')} |"
-        )
+        print(f"| {what} | {value:{'.3f' if value < 10 else ',.0f'}} | {EXPECTED.get(what, '')} |")
     for h in heard if asked.wrong else []:
         if not h.at_level([1]):
             level = "another level" if h.at_level(LEVELS) else "WRONG"

@@ -6,10 +6,6 @@ and waits until today's plays, activity and chart have it; several times, after 
 
 import argparse
 import json
-import os
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,7 +19,8 @@ from assets.derived.charts import CHART
 from assets.derived.plays import PLAYS
 from assets.events.activity import ACTIVITY
 from resources.lake import Lake
-from tests.benchmarks.intake import PROJECT, TOKEN, Server
+from tests.benchmarks.intake import TOKEN, Server
+from tests.orchestration.support import TUTTI, free_port, running
 
 WANTED = 60  # seconds
 PATIENCE = 600
@@ -42,32 +39,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         data = Path(folder, "data")
         intake = Server(data)
-        settings = {"TUTTI_DATA": str(data), "DAGSTER_HOME": str(data / "dagster")}
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = str(found.getsockname()[1])
-        web = subprocess.Popen(
-            [sys.executable, "-m", "orchestration", "ui", "--port", port],
-            cwd=PROJECT,
-            env={k: v for k, v in os.environ.items() if not k.startswith(("TUTTI_", "DAGSTER_"))} | settings,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        web = [*TUTTI, "ui", "--port", str(free_port())]
         try:
-            shown(intake.url, Lake(data / "lake"), 1)
-            print(f"| listen | {' | '.join(COUNTS)} |\n|---|{'---:|' * len(COUNTS)}", flush=True)
-            for n in range(2, asked.times + 2):
-                took = shown(intake.url, Lake(data / "lake"), n)
-                print(f"| {n - 1} | {' | '.join(f'{took[t]:.1f} s' for t in COUNTS)} |", flush=True)
-            print(f"(wanted: less than {WANTED} s)")
+            with running(web, data, Path(folder, "ui.log")):
+                shown(intake.url, Lake(data / "lake"), 1)
+                print(f"| listen | {' | '.join(COUNTS)} |\n|---|{'---:|' * len(COUNTS)}", flush=True)
+                for n in range(2, asked.times + 2):
+                    took = shown(intake.url, Lake(data / "lake"), n)
+                    print(f"| {n - 1} | {' | '.join(f'{took[t]:.1f} s' for t in COUNTS)} |", flush=True)
+                print(f"(wanted: less than {WANTED} s)")
         finally:
-            os.killpg(web.pid, signal.SIGTERM)
             intake.end()
-            try:
-                web.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(web.pid, signal.SIGKILL)
 
 
 def shown(url: str, lake: Lake, listens: int) -> dict[str, float]:

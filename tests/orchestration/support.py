@@ -1,9 +1,12 @@
 """What tests of the whole platform share: commands in processes of their own, and tables as rows."""
 
 import os
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,3 +116,32 @@ def versions(data: Path) -> dict[str, int]:
     from deltalake import DeltaTable
 
     return {n: DeltaTable(str(data / "lake" / n)).version() for n in tables(data)}
+
+
+@contextmanager
+def running(command: list[str], data: Path, log: Path) -> Iterator[None]:
+    """A server with all the processes it starts, until the end of the block."""
+    with log.open("w") as said:
+        process = subprocess.Popen(
+            command, cwd=PROJECT, env=environ(data), stdout=said, stderr=said, start_new_session=True
+        )
+    try:
+        yield
+    finally:
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(process.pid, sign)
+            except ProcessLookupError:
+                break
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                continue
+        process.wait(10)
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])

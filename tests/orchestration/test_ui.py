@@ -1,15 +1,11 @@
 """The web server and the daemon, as a person runs them: a file lands, one is imported in the browser, a backfill."""
 
 import json
-import os
-import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +14,7 @@ import pytest
 
 from orchestration.automation import AUTOMATIC
 from orchestration.jobs import RANGE_END, RANGE_START
-from tests.orchestration.support import BIN, PROJECT, environ, rows
+from tests.orchestration.support import BIN, PROJECT, environ, free_port, rows, running
 
 PATIENCE = 300  # seconds, for each thing that happens by itself
 
@@ -94,35 +90,6 @@ def wait(until: Callable[[], bool], what: str) -> None:
     while not until():
         assert time.monotonic() < give_up, f"{what} did not happen within {PATIENCE} s"
         time.sleep(0.5)
-
-
-@contextmanager
-def running(command: list[str], data: Path, log: Path) -> Iterator[None]:
-    """A server with all the processes it starts, until the end of the block."""
-    with log.open("w") as said:
-        process = subprocess.Popen(
-            command, cwd=PROJECT, env=environ(data), stdout=said, stderr=said, start_new_session=True
-        )
-    try:
-        yield
-    finally:
-        for sign in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                os.killpg(process.pid, sign)
-            except ProcessLookupError:
-                break
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                continue
-        process.wait(10)
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

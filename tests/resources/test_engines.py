@@ -18,6 +18,7 @@ from resources.engines.duckdb import DuckEngine
 from resources.engines.spark import SparkEngine
 from resources.errors import TuttiError
 from resources.frame import Engine
+from tests.conftest import ON_DASK
 
 NUMBERS = pa.schema([("n", pa.int64())])
 PATIENCE = 2  # seconds
@@ -109,9 +110,7 @@ def test_the_writer_is_given_every_row_once(engine: Engine, tmp_path: Path) -> N
     assert sum(int(Path(n).name) for n in names) == 1_000
 
 
-@pytest.mark.cluster
-@pytest.mark.dask
-@pytest.mark.parametrize("name", ["dask"])
+@pytest.mark.parametrize("name", [ON_DASK])
 def test_rows_that_end_every_worker_are_an_error_that_says_what_to_do(name: str, dask: DaskEngine) -> None:
     rows = dask.lift(pa.table({"n": [1]}, NUMBERS))
     once, told = patch.object(dask.client.cluster.scheduler, "allowed_failures", 0), r"workers died .*`memory_gb`"
@@ -126,9 +125,7 @@ def deadly(numbers: pa.Table) -> pa.Table:
     return numbers
 
 
-@pytest.mark.cluster
-@pytest.mark.dask
-@pytest.mark.parametrize("name", ["dask"])
+@pytest.mark.parametrize("name", [ON_DASK])
 def test_a_worker_paused_for_memory_that_nobody_frees_is_started_anew(name: str) -> None:
     """Regression: it waited for ever, and all that was to run on it."""
     from distributed import Client, LocalCluster
