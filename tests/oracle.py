@@ -470,9 +470,15 @@ def names(listens: Sequence[Row]) -> list[Row]:
 
 
 def chart(
-    plays: Sequence[Row], artist_plays: Sequence[Row], names: Sequence[Row], period: str, first: date, last: date
+    plays: Sequence[Row],
+    artist_plays: Sequence[Row],
+    names: Sequence[Row],
+    period: str,
+    first: date,
+    last: date,
+    most: int = 500,
 ) -> list[Row]:
-    """The charts of the periods that begin from `first` to `last`."""
+    """The charts of the periods that begin from `first` to `last`, with at most so many plays of each listener."""
     heard = [r | {"entity": "recording", "entity_id": r["recording_id"]} for r in plays]
     heard += [r | {"entity": "artist", "entity_id": r["artist_id"]} for r in artist_plays]
     places: dict[Any, int] = {}
@@ -491,6 +497,10 @@ def chart(
                     "plays": sum(r["plays"] for r in things[id]),
                     "ms_played": sum(r["ms_played"] or 0 for r in things[id]),
                     "listeners": len({r["user_id"] for r in things[id]}),
+                    "plays_capped": sum(
+                        min(sum(r["plays"] for r in of_user), most)
+                        for of_user in _grouped(things[id], "user_id").values()
+                    ),
                 }
             )
     charted = [r for r in found if first <= r["period_start"] <= last]

@@ -1,7 +1,8 @@
 """Charts: the recordings and artists of each day, week, month and year, and of all time, most played first.
 
 A chart ranks everything that was heard in its period, so that totals agree with the plays below it; how many places to
-show is the reader's choice. Movement is against the period before.
+show is the reader's choice, and so is whether one listener may decide them: beside all plays stand those of which each
+listener counts only so many. Movement is against the period before.
 """
 
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ CHART = pa.schema(
         column("plays", pa.int64(), "listens"),
         column("ms_played", pa.int64(), "time listened, as far as sources tell", unit="ms"),
         column("listeners", pa.int64(), "distinct listeners"),
+        column("plays_capped", pa.int64(), "listens, at most 500 of each listener"),
         column("previous_rank", pa.int64(), "place in the period before; null if not heard then", null=True),
         column("name", pa.string(), "what it was called last", null=True),
     ]
@@ -35,6 +37,7 @@ ENTITIES = ("recording", "artist")
 CALENDAR = ["entity", "day", "period"]
 KEY = ["entity", "entity_id"]
 INPUTS = ("plays", "artist_plays", "names")
+MOST = 500  # plays of one listener and entity in a period, as ListenBrainz counts them, whatever the period
 LONG = 300  # days: of a year and more, rows are counted for each listener where they lie before they come together
 
 
@@ -86,13 +89,15 @@ def into_periods(rows: nw.LazyFrame, calendar: nw.LazyFrame) -> nw.LazyFrame:
     return rows.join(calendar, on=["entity", "day"], how="inner")
 
 
-def count_listeners(plays: nw.LazyFrame) -> nw.LazyFrame:
-    """Plays, time and distinct listeners of each entity in a period.
+def count_listeners(plays: nw.LazyFrame, most: int) -> nw.LazyFrame:
+    """Plays, time and distinct listeners of each entity in a period, and its plays if each has at most `most`.
 
-    Narwhals counts distinct values wrongly across the parts of a Dask frame; here each part is a table of whole keys.
+    What a listener heard comes together before it is cut: parts cut alone would add up to more.
     """
-    totals = nw.col("plays").sum(), nw.col("ms_played").sum()
-    return plays.group_by("period", "entity", "entity_id").agg(*totals, listeners=nw.col("user_id").n_unique())
+    beyond = nw.col("plays") > most
+    each = of_listener(plays).with_columns(plays_capped=nw.when(beyond).then(most).otherwise("plays"))
+    totals = (nw.col(c).sum() for c in ("plays", "ms_played", "plays_capped"))
+    return each.group_by("period", *KEY).agg(*totals, listeners=nw.len())
 
 
 def of_listener(plays: nw.LazyFrame) -> nw.LazyFrame:
@@ -136,7 +141,8 @@ def dated(chart: nw.LazyFrame, starts: nw.LazyFrame) -> nw.LazyFrame:
 def rank_periods(plays: Frame, artist_plays: Frame, names: Frame, days: pa.Table, periods: pa.Table) -> Frame:
     """Charts of the periods, from plays on the days of the calendar."""
     heard = _heard(plays, "recording", "recording_id", days).concat(_heard(artist_plays, "artist", "artist_id", days))
-    totals = heard.per("entity_id", count_listeners).keep()  # few rows: what follows needs no memory beside the count's
+    # Kept, for it has few rows, and what follows then needs no memory beside the count's.
+    totals = heard.per("entity_id", partial(count_listeners, most=MOST)).keep()
     chart = totals.per(["period", "entity"], ranked)
     called = names.map(into_periods, broadcast=[days])
     if _is_long(days):

@@ -41,10 +41,14 @@ def charts(database: Any, out: str, plays: Sequence[str], artist_plays: Sequence
             UNION ALL
             SELECT date_trunc('week', day)::DATE, 'artist', artist_id, user_id, plays, ms_played
             FROM {_table(artist_plays)} WHERE {span}
+        ), listened AS (
+            SELECT period_start, entity, entity_id, user_id, sum(plays)::BIGINT AS plays,
+                   sum(ms_played)::BIGINT AS ms_played
+            FROM heard GROUP BY ALL
         ), totals AS (
             SELECT period_start, entity, entity_id, sum(plays)::BIGINT AS plays, sum(ms_played)::BIGINT AS ms_played,
-                   count(DISTINCT user_id) AS listeners
-            FROM heard GROUP BY ALL
+                   count(*) AS listeners, sum(least(plays, 500))::BIGINT AS plays_capped
+            FROM listened GROUP BY ALL
         ), ranked AS (
             SELECT *, row_number() OVER (PARTITION BY period_start, entity ORDER BY plays DESC, entity_id) AS rank
             FROM totals
@@ -53,7 +57,7 @@ def charts(database: Any, out: str, plays: Sequence[str], artist_plays: Sequence
             FROM {_table(names)} WHERE {span} GROUP BY ALL
         )
         SELECT now.period_start, now.entity, now.entity_id, now.rank, now.plays, now.ms_played, now.listeners,
-               before.rank AS previous_rank, coalesce(called.name, earlier.name) AS name
+               now.plays_capped, before.rank AS previous_rank, coalesce(called.name, earlier.name) AS name
         FROM ranked AS now
         LEFT JOIN ranked AS before ON before.period_start = now.period_start - 7
             AND before.entity = now.entity AND before.entity_id = now.entity_id

@@ -42,8 +42,12 @@ def of_each(plays: pd.DataFrame, id: str, entity: str) -> pd.DataFrame:
     """Plays, time and listeners of each week and recording (or artist)."""
     plays = _in_weeks(plays)
     of_each = plays.groupby(["period_start", id, "user_id"], sort=False)[["plays", "ms_played"]].sum()
+    of_each["plays_capped"] = of_each["plays"].clip(upper=500)
     totals = of_each.groupby(level=["period_start", id], sort=False).agg(
-        plays=("plays", "sum"), ms_played=("ms_played", "sum"), listeners=("plays", "size")
+        plays=("plays", "sum"),
+        ms_played=("ms_played", "sum"),
+        listeners=("plays", "size"),
+        plays_capped=("plays_capped", "sum"),
     )
     return totals.reset_index().rename(columns={id: "entity_id"}).assign(entity=entity)
 

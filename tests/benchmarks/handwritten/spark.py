@@ -41,7 +41,7 @@ def charts(spark: Any, out: str, plays: Sequence[str], artist_plays: Sequence[st
             FROM heard GROUP BY 1, 2, 3, 4
         ), totals AS (
             SELECT period_start, entity, entity_id, sum(plays) AS plays, sum(ms_played) AS ms_played,
-                   count(*) AS listeners
+                   count(*) AS listeners, sum(least(plays, 500)) AS plays_capped
             FROM listened GROUP BY 1, 2, 3
         ), ranked AS (
             SELECT *, row_number() OVER (PARTITION BY period_start, entity ORDER BY plays DESC, entity_id) AS rank
@@ -57,7 +57,7 @@ def charts(spark: Any, out: str, plays: Sequence[str], artist_plays: Sequence[st
                 (PARTITION BY entity, entity_id ORDER BY period_start) AS before
             FROM named
         )
-        SELECT period_start, entity, entity_id, cast(rank AS BIGINT) AS rank, plays, ms_played, listeners,
+        SELECT period_start, entity, entity_id, cast(rank AS BIGINT) AS rank, plays, ms_played, listeners, plays_capped,
                cast(if(before.period_start = period_start - 7, before.rank, NULL) AS BIGINT) AS previous_rank,
                coalesce(name, if(before.period_start = period_start - 7, before.name, NULL)) AS name
         FROM moved WHERE period_start BETWEEN DATE '{first}' AND DATE '{last}'
