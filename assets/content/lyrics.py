@@ -114,7 +114,7 @@ def of_file(path: Path, origin: str, tags: Tags) -> Told:
     words = told(partial(lrc.read, path), origin)
     if not isinstance(words, Lrc):
         return words
-    return of_words(LRC, origin, tags, words) if words.text else (origin, "no words")
+    return of_words(LRC, origin, tags, words) if words.text or words.instrumental else (origin, "no words")
 
 
 def of_words(source: str, origin: str, tags: Tags, words: Lrc) -> Lyrics:
@@ -126,9 +126,9 @@ def of_words(source: str, origin: str, tags: Tags, words: Lrc) -> Lyrics:
         recording_id=tags.recording_id,
         title=tags.title or words.tags.get("ti"),
         artist_credit=tags.artist_credit or words.tags.get("ar"),
-        status=WORDS,
-        text=words.text,
-        lrc=lrc.write(Lrc({}, words.lines)) if words.synced else None,
+        status=INSTRUMENTAL if words.instrumental else WORDS,
+        text=None if words.instrumental else words.text,
+        lrc=lrc.write(Lrc({}, words.lines)) if words.synced and not words.instrumental else None,
     )
 
 

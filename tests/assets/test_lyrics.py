@@ -139,6 +139,17 @@ def test_an_instrumental_has_no_language_and_what_is_not_known_neither(home: Hom
     }
 
 
+def test_a_file_that_says_that_nothing_is_sung_is_an_instrumental(home: Home) -> None:
+    home.flac("a.flac", TITLE="A Song", ARTIST="Ann Lee", LYRICS="[au: instrumental]")
+    home.flac("b.flac", TITLE="B Song", ARTIST="Ann Lee")
+    (home.music / "b.lrc").write_text("[00:00.00]Instrumental\n")
+    rows = home.rows()
+    assert [(row["title"], row["status"], row["text"], row["lrc"]) for row in rows.values()] == [
+        ("A Song", INSTRUMENTAL, None, None),
+        ("B Song", INSTRUMENTAL, None, None),
+    ]
+
+
 def test_a_recording_that_was_not_known_and_is_now_is_there_once(home: Home) -> None:
     home.land(UNKNOWN | ASKED, UNKNOWN | ASKED | {"fetched_at": "2025-04-01T00:00:00+00:00"}, name="1.jsonl")
     (row,) = home.rows().values()
