@@ -1,6 +1,6 @@
 """Sound: what an audio file holds, as a stream of samples. The content tells what it is, never the name.
 
-libsndfile decodes WAV, AIFF, FLAC, Ogg (Vorbis, Opus, FLAC), MP3, CAF, AU and a dozen older ones. What it does not
+libsndfile decodes WAV, AIFF, FLAC, Ogg (Vorbis, Opus), MP3, CAF, AU and a dozen older ones. What it does not
 know, AAC, ALAC, WMA and such, goes through the program ffmpeg where that is installed.
 """
 

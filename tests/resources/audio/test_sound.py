@@ -156,7 +156,13 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "head",
-    [b"\0\0\0 ftypM4A \0\0\0\0", bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"), b"\xff\xf1\x50\x80", b"wvpk"],
+    [
+        b"\0\0\0 ftypM4A \0\0\0\0",
+        bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"),
+        b"\xff\xf1\x50\x80",
+        b"wvpk",
+        b"OggS" + bytes(24) + b"\x7fFLAC",
+    ],
 )
 def test_without_ffmpeg_its_formats_say_what_to_install(
     tmp_path: Path, head: bytes, monkeypatch: pytest.MonkeyPatch
