@@ -23,7 +23,7 @@ from resources.columns import INSTANT, column, declare, some
 from resources.frame import Frame
 from resources.lake_io import LakeIO
 from resources.music import Music, modified
-from resources.plots import listed
+from resources.plots import histograms, listed
 
 KINDS = {float: pa.float64(), int: pa.int64(), str: pa.string(), list[float]: pa.list_(pa.float64())}
 """The type of a column by that of a feature."""
@@ -60,6 +60,14 @@ RANGES: dict[str, tuple[float, float]] = {
     "onset_rate": (0, 1_000),
 }
 """What a feature can be at all. What lies beyond is the analysis' mistake, or that of a header."""
+DRAWN = {  # what histograms show, by what they call it
+    "tempo (beats per minute)": "tempo_bpm",
+    "loudness (LUFS)": "loudness_lufs",
+    "danceability": "danceability",
+    "energy": "energy",
+    "onsets per second": "onset_rate",
+    "length (s)": "duration_s",
+}
 KEY = dg.AssetKey(["content", "audio_analyses"])
 NEEDED = ["path", "content_sha256", "bytes", "modified_at"]
 SHOWN = 12  # reasons
@@ -173,8 +181,15 @@ def audio_analyses(
         context.log.warning(
             "%s files were gone or changed: they are listened to the next time", f"{len(todo) - made:,}"
         )
-    total = len(io_manager.open(KEY, AUDIO_ANALYSES).bring(some(AUDIO_ANALYSES, ["content_sha256"])))
-    return dg.MaterializeResult(metadata={"dagster/row_count": total, **told(made, heard, seconds, wrong)})
+    all_heard = io_manager.open(KEY, AUDIO_ANALYSES).bring(some(AUDIO_ANALYSES, list(DRAWN.values())))
+    looks = {"features": distributions(all_heard)} if len(all_heard) else {}
+    total = {"dagster/row_count": len(all_heard)}
+    return dg.MaterializeResult(metadata={**total, **looks, **told(made, heard, seconds, wrong)})
+
+
+def distributions(rows: pa.Table) -> dg.MetadataValue:
+    """How tempo, loudness and others are distributed."""
+    return histograms({says: rows[name].drop_null().to_pylist() for says, name in DRAWN.items()})
 
 
 def told(made: int, heard: float, seconds: float, wrong: Counter[str]) -> dict[str, Any]:

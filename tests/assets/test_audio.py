@@ -147,7 +147,7 @@ def test_a_folder_becomes_tables(folder: Folder) -> None:
     shown = {m: set(folder_metadata(result, m)) for m in ("audio_files", "audio_features", "audio_analyses")}
     assert {"formats", "errors", "lengths", "covers", "preview"} <= shown["audio_files"]
     assert {"waveforms", "features", "preview"} <= shown["audio_features"]
-    assert {"errors", "times real time"} <= shown["audio_analyses"]
+    assert {"features", "errors", "times real time"} <= shown["audio_analyses"]
     assert any(s.startswith("listened to 4 of 4 files") and "times real time" in s for s in folder.said)
 
 
