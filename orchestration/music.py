@@ -93,7 +93,7 @@ def _tempos(found: list[float]) -> list[str]:
     """Tempos as blocks, a column for each ten beats per minute."""
     if not found:
         return []
-    counts = Counter(min(max(int(t) // 10 * 10, TEMPOS[0]), TEMPOS[-1]) for t in found)
+    counts = Counter(min(max(round(t) // 10 * 10, TEMPOS[0]), TEMPOS[-1]) for t in found)
     most = max(counts.values())
     blocks = "".join(BLOCKS[-(-counts[t] * (len(BLOCKS) - 1) // most)] for t in TEMPOS)
     return [f"tempo: {TEMPOS[0]} {blocks} {TEMPOS[-1]}, most often {counts.most_common(1)[0][0]} beats per minute"]

@@ -19,7 +19,10 @@ from orchestration.lyrics import pull_lyrics
 from orchestration.metadata import pull_metadata
 from orchestration.upkeep import upkeep
 
-CATALOGUE = {dg.AssetKey(["content", name]) for name in (*TABLES.values(), "credits", "genres", "merged_ids")}
+CATALOGUE = {
+    dg.AssetKey(["content", name])
+    for name in (*TABLES.values(), "credits", "genres", "merged_ids", "lyrics", "lyrics_lines")
+}
 
 ON, OFF = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
 
@@ -107,7 +110,7 @@ PULLED = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=35), warn_win
 
 
 def freshness(graph: BaseAssetGraph[Any], spec: dg.AssetSpec) -> dg.FreshnessPolicy | None:
-    """How fresh a table is kept: what the daily close makes, daily; what MusicBrainz tells, weekly."""
+    """How fresh a table is kept: what the daily close makes, daily; what MusicBrainz and LRCLIB tell, weekly."""
     daily = spec.partitions_def == DAILY and graph.get(spec.key).is_materializable
     closed = daily or spec.key in EVER.resolve(graph)
     return spec.freshness_policy or (CLOSED if closed else PULLED if spec.key in CATALOGUE else None)

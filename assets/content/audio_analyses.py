@@ -6,7 +6,6 @@ files that are gone stay, so that nothing is done again when a drive comes back.
 
 from collections import Counter
 from dataclasses import asdict, fields
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -24,7 +23,7 @@ from resources.columns import INSTANT, column, declare, some
 from resources.frame import Frame
 from resources.lake_io import LakeIO
 from resources.music import Music, modified
-from resources.plots import listed
+from resources.plots import histograms, listed
 
 KINDS = {float: pa.float64(), int: pa.int64(), str: pa.string(), list[float]: pa.list_(pa.float64())}
 """The type of a column by that of a feature."""
@@ -61,6 +60,14 @@ RANGES: dict[str, tuple[float, float]] = {
     "onset_rate": (0, 1_000),
 }
 """What a feature can be at all. What lies beyond is the analysis' mistake, or that of a header."""
+DRAWN = {  # what histograms show, by what they call it
+    "tempo (beats per minute)": "tempo_bpm",
+    "loudness (LUFS)": "loudness_lufs",
+    "danceability": "danceability",
+    "energy": "energy",
+    "onsets per second": "onset_rate",
+    "length (s)": "duration_s",
+}
 KEY = dg.AssetKey(["content", "audio_analyses"])
 NEEDED = ["path", "content_sha256", "bytes", "modified_at"]
 SHOWN = 12  # reasons
@@ -89,13 +96,16 @@ def _analysed(file: dict[str, Any], root: str) -> dict[str, Any] | None:
 
     path = Path(root, file["path"])
     row = {"content_sha256": file["content_sha256"], "version": VERSION}
-    if not _unchanged(path, file["bytes"], file["modified_at"]):
+    if not _unchanged(path, file):
         return None
+    found: dict[str, Any]
     try:
         found = asdict(features(path))
     except Undecodable as error:
-        return row | {"error": str(error)} if _unchanged(path, file["bytes"], file["modified_at"]) else None
-    if odd := [f"{c} {found[c]:g}" for c, (low, high) in RANGES.items() if not _possible(found[c], low, high)]:
+        found = {"error": str(error)}
+    if not _unchanged(path, file):  # since it was opened
+        return None
+    if odd := [f"{c} {found[c]:g}" for c, (low, high) in RANGES.items() if not _possible(found.get(c), low, high)]:
         return row | {"error": f"no recording sounds like this: {', '.join(odd)}"}
     return row | found
 
@@ -104,13 +114,13 @@ def _possible(value: float | None, low: float, high: float) -> bool:
     return value is None or low <= value <= high
 
 
-def _unchanged(path: Path, size: int, modified_at: datetime) -> bool:
+def _unchanged(path: Path, file: dict[str, Any]) -> bool:
     """Whether a file is still what the inventory tells of."""
     try:
         told = path.stat()
     except OSError:
         return False
-    return told.st_size == size and modified(told) == pa.scalar(modified_at, INSTANT).value
+    return told.st_size == file["bytes"] and modified(told) == pa.scalar(file["modified_at"], INSTANT).value
 
 
 def owed(files: pa.Table, done: pa.Table, again: bool = False) -> pa.Table:
@@ -129,15 +139,6 @@ def owed(files: pa.Table, done: pa.Table, again: bool = False) -> pa.Table:
     return files.take(pa.array(first.values(), pa.int64()))
 
 
-def still_there(files: pa.Table, done: pa.Table, root: str) -> pa.Table:
-    """The files but for those known from before that are away now: what was heard, or why nothing was, stays."""
-    known = set(done["content_sha256"].to_pylist())
-    told = zip(files["content_sha256"].to_pylist(), files["path"].to_pylist(), strict=True)
-    return files.filter(
-        pa.array([content not in known or Path(root, path).exists() for content, path in told], pa.bool_())
-    )
-
-
 @dg.asset(
     key=KEY,
     ins={"audio_files": dg.AssetIn(["content", "audio_files"])},
@@ -153,7 +154,7 @@ def audio_analyses(
     """What each content sounds like, listened to once."""
     files = audio_files.bring(some(AUDIO_FILES, NEEDED)).sort_by("path")
     before = io_manager.open(KEY, AUDIO_ANALYSES).bring(some(AUDIO_ANALYSES, ["content_sha256", "version", "error"]))
-    todo = still_there(owed(files, before, config.again), before, music.root)
+    todo = owed(files, before, config.again)
     context.log.info("%s contents to listen to, %s were before", f"{len(todo):,}", f"{len(before):,}")
     if not io_manager.lake.exists("content/audio_analyses"):
         with io_manager.lake.writing("content/audio_analyses", AUDIO_ANALYSES):
@@ -180,8 +181,15 @@ def audio_analyses(
         context.log.warning(
             "%s files were gone or changed: they are listened to the next time", f"{len(todo) - made:,}"
         )
-    total = len(io_manager.open(KEY, AUDIO_ANALYSES).bring(some(AUDIO_ANALYSES, ["content_sha256"])))
-    return dg.MaterializeResult(metadata={"dagster/row_count": total, **told(made, heard, seconds, wrong)})
+    all_heard = io_manager.open(KEY, AUDIO_ANALYSES).bring(some(AUDIO_ANALYSES, list(DRAWN.values())))
+    looks = {"features": distributions(all_heard)} if len(all_heard) else {}
+    total = {"dagster/row_count": len(all_heard)}
+    return dg.MaterializeResult(metadata={**total, **looks, **told(made, heard, seconds, wrong)})
+
+
+def distributions(rows: pa.Table) -> dg.MetadataValue:
+    """How tempo, loudness and others are distributed."""
+    return histograms({says: rows[name].drop_null().to_pylist() for says, name in DRAWN.items()})
 
 
 def told(made: int, heard: float, seconds: float, wrong: Counter[str]) -> dict[str, Any]:

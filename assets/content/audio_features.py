@@ -12,11 +12,11 @@ import narwhals as nw
 import pyarrow as pa
 
 from assets.checks import complete, either, every, unique, within
-from assets.content.audio_analyses import FEATURES, RANGES
+from assets.content.audio_analyses import DRAWN, FEATURES, RANGES, distributions
 from assets.content.audio_files import AUDIO_FILES
 from resources.columns import column, declare, some
 from resources.frame import Frame
-from resources.plots import bars, histograms, waveforms
+from resources.plots import bars, waveforms
 
 AUDIO_FEATURES = pa.schema(
     [
@@ -30,14 +30,6 @@ AUDIO_FEATURES = pa.schema(
 )
 NEEDED = ["path", "content_sha256", "recording_id", "error"]
 MISSED = "it was gone or changed when it was to be listened to: it is the next time"
-DRAWN = {  # what histograms show, by what they call it
-    "tempo (beats per minute)": "tempo_bpm",
-    "loudness (LUFS)": "loudness_lufs",
-    "danceability": "danceability",
-    "energy": "energy",
-    "onsets per second": "onset_rate",
-    "length (s)": "duration_s",
-}
 KEYS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 WAVEFORMS = 9  # files whose waveform is shown
 
@@ -74,7 +66,6 @@ def looks(rows: Frame) -> dict[str, Any]:
     """What one sees of the table at a glance: waveforms, keys, and how features are distributed."""
     told = rows.bring(some(AUDIO_FEATURES, ["path", "key", "mode", "error", *DRAWN.values()]))
     heard = [r for r in told.to_pylist() if r["error"] is None]
-    drawn = {says: [r[c] for r in heard if r[c] is not None] for says, c in DRAWN.items()}
     keys = Counter(f"{r['key']} {r['mode']}" for r in heard if r["key"])
     found = {f"{k} {mode}": keys[f"{k} {mode}"] for mode in ("major", "minor") for k in KEYS}
     paths = sorted(r["path"] for r in heard)[:WAVEFORMS]
@@ -86,7 +77,7 @@ def looks(rows: Frame) -> dict[str, Any]:
     )
     shown = {
         "waveforms": waveforms({r["path"]: r["waveform"] for r in peaks}),
-        "features": histograms(drawn),
+        "features": distributions(told),
         "keys": bars(
             "files in each key", {k.replace(" major", "").replace(" minor", "m"): n for k, n in found.items()}
         ),

@@ -36,19 +36,20 @@ def batches(
     schema: pa.Schema,
     tells: Sequence[str],
 ) -> Iterator[Done]:
-    """Work on files batch by batch, each replacing the asset's rows of the same `key` in one commit.
+    """Work on files batch by batch, the rows made of each replacing the asset's rows of the same `key` in one commit.
 
-    Files come in the order of `key`, by which the table is sorted, so that a batch touches little of it. Of the rows
-    made, the columns that `tells` names are given back.
+    Files come in the order of `key`, by which the table is sorted, so that a batch touches little of it. What is known
+    of a file of which no row is made stays. Of the rows made, the columns that `tells` names are given back.
     """
     name, files, done, size = "/".join(asset.path), files.sort_by(key), 0, FEWEST
     while done < len(files):
         began, batch = time.monotonic(), files.slice(done, size)
         rows = work(io_manager.engine.engine.lift(batch.combine_chunks()))
-        slice = Several.of(key, batch[key].to_pylist())
-        written = io_manager.lake.replace(name, rows, schema, slice, [key])
-        paths = [str(io_manager.lake.root / name / f) for f in written.files]
-        told = Scan(paths, some(schema, tells)).table()
+        with io_manager.lake.writing(name, schema, [key]) as draft:
+            draft.write(rows)
+            told = Scan([str(draft.folder / f) for f in draft.files], some(schema, [key, *tells])).table()
+            if len(told):
+                draft.publish(Several.of(key, told[key].to_pylist()))
         done, seconds = done + len(batch), time.monotonic() - began
         yield Done(done, len(files), told, seconds)
         if seconds < LONG:

@@ -2,12 +2,12 @@
 
 Read from the landing folder ("lyrics": LRCLIB's records, one JSON object a line; LRC files; MusicXML scores) and from
 the music folder (LRC files beside audio files, and what is inside those). A recording that LRCLIB does not know is a
-row too, until a text of it comes from there.
+row too, until a text of it comes from there. Of a music folder that is away, what was known stays.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
@@ -16,13 +16,15 @@ from typing import TypeAlias, TypeVar
 import dagster as dg
 import narwhals as nw
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from assets.checks import complete, right, unique
 from resources.columns import INSTANT, column, declare
 from resources.errors import TuttiError
+from resources.lake_io import LakeIO
 from resources.landing import Landing
 from resources.language import identify
-from resources.music import SUFFIXES, Music
+from resources.music import SUFFIXES, Look, Music
 from resources.naming import taken_apart
 from resources.sources import embedded_lyrics, lrc, lrclib, musicxml
 from resources.sources.embedded_lyrics import Tags
@@ -60,6 +62,7 @@ LYRICS = pa.schema(
     ]
 )
 
+MUSIC = "music/"  # begins the origin of what lies in the music folder
 T = TypeVar("T")
 Told: TypeAlias = Lyrics | tuple[str, str]  # or which file, or line of it, holds none, and why
 NEAREST = {EMBEDDED: 0, LRC: 0, LRCLIB: 1, SCORE: 2}
@@ -69,8 +72,8 @@ beside the very file before what was found by names, before a score, which has e
 Of equals the one with times, then the one asked for last, then what lies in a file."""
 
 
-def found(landing: Landing, music: Music) -> Iterator[Told]:
-    """All lyrics there are in two folders."""
+def found(landing: Landing, music: Music, look: Look) -> Iterator[Told]:
+    """All lyrics there are in two folders, of which one was looked into."""
     for path in landing.files("lyrics"):
         origin = f"landing/{_below(path, Path(landing.root))}"
         match path.suffix.lower():
@@ -81,22 +84,21 @@ def found(landing: Landing, music: Music) -> Iterator[Told]:
             case _:
                 for line in lrclib.lyrics(path):
                     yield line if isinstance(line, Lyrics) else (f"{origin}, record {line[0]}", line[1])
-    yield from of_music(music)
+    yield from of_music(music, look)
 
 
-def of_music(music: Music) -> Iterator[Told]:
+def of_music(music: Music, look: Look) -> Iterator[Told]:
     """What is inside the audio files of a folder, and in the LRC files beside them, whose names end otherwise alone."""
     beside: dict[Path, list[Path]] = defaultdict(list)
-    look = music.look(SUFFIXES | {".lrc"})
-    for name, *_, wrong in sorted(look.rows if look else [], key=itemgetter(0)):
+    for name, *_, wrong in sorted(look.rows, key=itemgetter(0)):
         if wrong:
-            yield f"music/{name}", wrong
+            yield f"{MUSIC}{name}", wrong
         else:
             beside[Path(name).with_suffix("")].append(Path(name))
     for paths in beside.values():
         known = Tags()
         for below in sorted(paths, key=lambda path: path.suffix.lower() == ".lrc"):  # after those it lies beside
-            path, origin = Path(music.root, below), f"music/{below.as_posix()}"
+            path, origin = Path(music.root, below), f"{MUSIC}{below.as_posix()}"
             if path.suffix.lower() == ".lrc":
                 yield of_file(path, origin, known)
                 continue
@@ -109,12 +111,19 @@ def of_music(music: Music) -> Iterator[Told]:
                 yield of_words(EMBEDDED, origin, tags, tags.lyrics)
 
 
+def away(known: pa.Table, look: Look) -> list[Lyrics]:
+    """What was known of a music folder that is away or empty now, or of folders in it that cannot be looked into."""
+    rows = known.filter(pc.starts_with(known["origin"], MUSIC)).select([f.name for f in fields(Lyrics)]).to_pylist()
+    hidden = (row for row in rows if not look.rows or look.hidden(row["origin"].removeprefix(MUSIC)))
+    return [Lyrics(**row | {"language": None}) for row in hidden]  # which is found in the words once more
+
+
 def of_file(path: Path, origin: str, tags: Tags) -> Told:
     """The lyrics of an LRC file; what the audio file beside it says of itself goes before what this says."""
     words = told(partial(lrc.read, path), origin)
     if not isinstance(words, Lrc):
         return words
-    return of_words(LRC, origin, tags, words) if words.text else (origin, "no words")
+    return of_words(LRC, origin, tags, words) if words.text or words.instrumental else (origin, "no words")
 
 
 def of_words(source: str, origin: str, tags: Tags, words: Lrc) -> Lyrics:
@@ -126,9 +135,9 @@ def of_words(source: str, origin: str, tags: Tags, words: Lrc) -> Lyrics:
         recording_id=tags.recording_id,
         title=tags.title or words.tags.get("ti"),
         artist_credit=tags.artist_credit or words.tags.get("ar"),
-        status=WORDS,
-        text=words.text,
-        lrc=lrc.write(Lrc({}, words.lines)) if words.synced else None,
+        status=INSTRUMENTAL if words.instrumental else WORDS,
+        text=None if words.instrumental else words.text,
+        lrc=lrc.write(Lrc({}, words.lines)) if words.synced and not words.instrumental else None,
     )
 
 
@@ -190,10 +199,15 @@ def as_rows(lyrics: Collection[Lyrics]) -> list[dict[str, object]]:
 
 
 @dg.asset(key_prefix="content", metadata=declare(LYRICS, order=["lyrics_id"]))
-def lyrics(context: dg.AssetExecutionContext, landing: Landing, music: Music) -> pa.Table:
+def lyrics(
+    context: dg.AssetExecutionContext, landing: Landing, music: Music, io_manager: dg.ResourceParam[LakeIO]
+) -> pa.Table:
     """The words of recordings: a row for each text of a source."""
-    rows: list[Lyrics] = []
-    for text in found(landing, music):
+    look = music.look(SUFFIXES | {".lrc"}) or Look()
+    rows = away(io_manager.lake.scan("content/lyrics", LYRICS).table(), look)
+    if rows:
+        context.log.warning("%s is away, or a folder in it: its %s lyrics known stay", music.root, f"{len(rows):,}")
+    for text in found(landing, music, look):
         if isinstance(text, Lyrics):
             rows.append(text)
         else:

@@ -29,9 +29,11 @@ MAGIC = (
     (0, b"TTA1", "tta"),
     (0, b"DSD ", "dsf"),
     (0, b"ADIF", "aac"),
+    (28, b"\x7fFLAC", "ogg"),  # libsndfile knows Ogg with Vorbis and Opus in it alone
+    (28, b"Speex   ", "ogg"),
 )
 DEMUXERS = {"mp4": "mov", "musepack": "mpc8", "wavpack": "wv"}
-USUAL = {"mp4": "AAC or ALAC", "asf": "WMA", "aac": "AAC"}
+USUAL = {"mp4": "AAC or ALAC", "asf": "WMA", "aac": "AAC", "ogg": "FLAC or Speex"}
 AU = struct.Struct(">4s5I")  # magic, where samples begin, their size, encoding (6: float32), Hz, channels
 READ = 1 << 16
 COMPLAINTS = re.compile(rb"error|invalid|truncat|corrupt", re.IGNORECASE)

@@ -1,10 +1,11 @@
 """Sound: what an audio file holds, as a stream of samples. The content tells what it is, never the name.
 
-libsndfile decodes WAV, AIFF, FLAC, Ogg (Vorbis, Opus, FLAC), MP3, CAF, AU and a dozen older ones. What it does not
+libsndfile decodes WAV, AIFF, FLAC, Ogg (Vorbis, Opus), MP3, CAF, AU and a dozen older ones. What it does not
 know, AAC, ALAC, WMA and such, goes through the program ffmpeg where that is installed.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,8 @@ __all__ = ["Sound", "Undecodable"]
 FEWEST_HZ, MOST_HZ = 1_000, 1_000_000  # beyond these a header is broken, not a recording unusual
 MOST_CHANNELS = 64
 AT_ONCE = 8192  # frames that libsndfile is asked for: what it decoded before an error is lost with them
+SIZES = re.compile(r"(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)")
+UNKNOWN = 0x7FFF0000  # bytes: who writes into a pipe claims about as much as can be, not knowing what will follow
 CODECS = {"mpeg_layer_iii": "mp3", "mpeg_layer_ii": "mp2", "mpeg_layer_i": "mp1"}
 CONTAINERS = {"wavex": "wav", "mpeg": "mp3"}
 
@@ -55,7 +58,7 @@ class Sound:
             self._file = file = _opened(path, head)
             self.sample_rate, self.channels = file.samplerate, file.channels
             self.frames = file.frames if 0 <= file.frames < 2**62 else None  # libsndfile's "as many as there are"
-            self.duration_s = None if self.frames is None else self.frames / self.sample_rate
+            self.duration_s = None if self.frames is None else self.frames / self.sample_rate * _more(file.extra_info)
             kind, coding = file.format.lower(), file.subtype.lower()
             self.container = CONTAINERS.get(kind, kind)
             self.codec = "flac" if kind == "flac" else CODECS.get(coding, coding)
@@ -139,6 +142,13 @@ def _opened(path: Path, head: bytes) -> soundfile.SoundFile:
         raise Undecodable(f"not audio that can be decoded: {_said(error)}{_looks(head)}") from error
     except OSError as error:
         raise Undecodable(f"cannot be read: {error.strerror}") from error
+
+
+def _more(log: str) -> float:
+    """How many times as long a file without compression claims to be as libsndfile finds it to be."""
+    found = SIZES.search(log)
+    claimed, there = map(int, found.groups()) if found else (0, 0)
+    return claimed / there if 0 < there < claimed < UNKNOWN else 1.0
 
 
 def _said(error: soundfile.LibsndfileError) -> str:

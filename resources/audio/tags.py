@@ -23,6 +23,7 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 UUID = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f])")
 ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")  # ISO 3901, without the hyphens it is shown with
 OPUS_HZ = 48_000  # whatever it was made from (RFC 7845)
+LINKED = "-->"  # the MIME type of a picture that is elsewhere, in ID3 and FLAC
 FRONT = 3  # the kind of a picture that is the front cover, in ID3 and all that follow it
 
 T = TypeVar("T")
@@ -248,8 +249,8 @@ def _ids(values: list[str]) -> list[str]:
 
 
 def _front(pictures: Iterable[tuple[int, Picture]]) -> Picture | None:
-    """The front cover, else the first picture there is."""
-    found = list(pictures)
+    """The front cover, else the first picture there is; an address of one is none."""
+    found = [(kind, p) for kind, p in pictures if p.data and p.mime != LINKED]
     return next((p for kind, p in found if kind == FRONT), found[0][1] if found else None)
 
 

@@ -56,7 +56,7 @@ def entities(recordings: Sequence[Recording]) -> Entities:
 
 
 def of_recording(recording: Recording) -> Record:
-    """A recording, with artist-credits, isrcs, releases, tags, genres and annotation."""
+    """A recording, with artist-credits, isrcs, releases, tags, genres and provenance."""
     work, release = recording.work, recording.release
     forms = [{"name": work.form, "count": 1}] if work.form else []
     issue = {"id": release.id, "title": release.title, "status": "Official", "date": release.date}
@@ -72,12 +72,12 @@ def of_recording(recording: Recording) -> Record:
         "releases": [{**issue, "disambiguation": INVENTED}],
         "tags": forms,
         "genres": forms,
-        "annotation": f"{work.provenance} The work is real; performers, release, date and length are {INVENTED}.",
+        "provenance": f"{work.provenance} The work is real; performers, release, date and length are {INVENTED}.",
     }
 
 
 def of_artist(artist: Artist, forms: Counter[str]) -> Record:
-    """An artist, with tags, genres and annotation; of a third when they were born or founded is not known well."""
+    """An artist, with tags, genres and provenance; of a third when they were born or founded is not known well."""
     chance = UUID(artist.id).int
     person = not artist.sort_name.endswith(", The")
     country, area = COUNTRIES[chance % len(COUNTRIES)]
@@ -97,12 +97,12 @@ def of_artist(artist: Artist, forms: Counter[str]) -> Record:
         "disambiguation": INVENTED,
         "tags": tags,
         "genres": genres,
-        "annotation": NOTE,
+        "provenance": NOTE,
     }
 
 
 def of_release(release: Release, lead: Artist, tracks: int) -> Record:
-    """A release, with artist-credits, release-groups, media, tags, genres and annotation."""
+    """A release, with artist-credits, release-groups, media, tags, genres and provenance."""
     country, area = COUNTRIES[UUID(lead.id).int % len(COUNTRIES)]
     event = {"date": release.date, "area": {"id": _id("area", country), "name": area, "iso-3166-1-codes": [country]}}
     group = of_group(release, lead)
@@ -118,16 +118,16 @@ def of_release(release: Release, lead: Artist, tracks: int) -> Record:
         "quality": "normal",
         "disambiguation": INVENTED,
         "artist-credit": _credit([(lead, "")]),
-        "release-group": {k: group[k] for k in group if k not in ("tags", "genres", "annotation")},
+        "release-group": {k: group[k] for k in group if k not in ("tags", "genres", "provenance")},
         "media": [{"position": 1, "format": "CD", "title": "", "track-count": tracks}],
         "tags": [],
         "genres": [],
-        "annotation": NOTE,
+        "provenance": NOTE,
     }
 
 
 def of_group(release: Release, lead: Artist) -> Record:
-    """The group of a release, which is its only one, with artist-credits, tags, genres and annotation."""
+    """The group of a release, which is its only one, with artist-credits, tags, genres and provenance."""
     return {
         "id": _id("release-group", release.id),
         "title": release.title,
@@ -138,7 +138,7 @@ def of_group(release: Release, lead: Artist) -> Record:
         "artist-credit": _credit([(lead, "")]),
         "tags": [],
         "genres": [],
-        "annotation": NOTE,
+        "provenance": NOTE,
     }
 
 

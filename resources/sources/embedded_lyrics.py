@@ -16,6 +16,7 @@ from resources.sources import lrc
 from resources.sources.lrc import MOST_BYTES, Line, Lrc
 
 MILLISECONDS = 2  # how SYLT tells that its times are no numbers of frames
+SUNG = (0, 1, 2)  # what SYLT may hold instead: chords, movements, addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def tags(path: Path) -> Tags:
 
 def _tags(file: Any) -> Tags:
     said = told(file)
-    words = max(_texts(file.tags), key=lambda text: (text.synced, len(text.text)), default=None)
+    words = max(_texts(file.tags), key=lambda t: (not t.instrumental, t.synced, len(t.text)), default=None)
     return Tags(said.recording_id, said.title, said.artist, words)
 
 
@@ -46,10 +47,14 @@ def _texts(tags: Any) -> Iterator[Lrc]:
     """The lyrics in the tags, which hold some words each."""
     if hasattr(tags, "getall"):  # ID3
         found = [lrc.parse(frame.text[:MOST_BYTES]) for frame in tags.getall("USLT")]
-        found += [_synced(frame.text) for frame in tags.getall("SYLT") if frame.format == MILLISECONDS]
+        found += [_synced(frame.text) for frame in tags.getall("SYLT") if _is_sung(frame)]
     else:
         found = [lrc.parse(text[:MOST_BYTES]) for held in values(tags, NAMES["lyrics"]) for text in held]
-    return (text for text in found if text.text)
+    return (text for text in found if text.text or text.instrumental)
+
+
+def _is_sung(frame: Any) -> bool:
+    return frame.format == MILLISECONDS and frame.type in SUNG
 
 
 def _synced(parts: Iterable[tuple[str, int]]) -> Lrc:

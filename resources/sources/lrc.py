@@ -20,6 +20,9 @@ LATEST = 100 * 3_600_000 - 1  # milliseconds: hours have two digits
 TAGS = ("ar", "ti", "al", "au", "lr", "by", "re", "ve", "la", "id", "length", "offset", "tool", "#")
 """The tags there are; `[Chorus: Anna]` is text."""
 
+NOTHING_SUNG = ("instrumental", "纯音乐请欣赏")
+"""All letters there are where a program says that nothing is sung: LRCGET as `[au: instrumental]`, NetEase in words."""
+
 STAMP = re.compile(r"\[(\d{1,3}):(\d{1,2})(?:([.:])(\d{1,3}))?(?:\.(\d{1,3}))?\] ?")
 WORD = re.compile(r"<\d{1,3}:\d{1,2}(?:[.:]\d{1,3})?(?:\.\d{1,3})?>")
 TAG = re.compile(rf"\[({'|'.join(TAGS)}) ?:(.*)\]", re.IGNORECASE)
@@ -51,6 +54,12 @@ class Lrc:
     def text(self) -> str:
         """The words alone, a line each."""
         return "\n".join(line.text for line in self.lines).strip("\n")
+
+    @property
+    def instrumental(self) -> bool:
+        """Whether all it tells is that there is nothing to sing."""
+        said = self.text or self.tags.get("au", "")
+        return "".join(filter(str.isalpha, said)).casefold() in NOTHING_SUNG
 
 
 def read(path: Path) -> Lrc:

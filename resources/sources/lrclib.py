@@ -40,10 +40,11 @@ def parse(told: Mapping[str, Any]) -> Lyrics:
     if type(told["id"]) is not int:
         raise TypeError("an id that is no number")
     origin = str(told["id"])
-    timed = lrc.parse(_text(told.get("syncedLyrics") or ""))
-    text = lrc.parse(_text(told.get("plainLyrics") or "")).text or timed.text
+    plain, timed = (lrc.parse(_text(told.get(words) or "")) for words in ("plainLyrics", "syncedLyrics"))
+    text = plain.text or timed.text
+    instrumental = told.get("instrumental") or (timed if timed.text else plain).instrumental
     language = told.get("language")
-    status = INSTRUMENTAL if told.get("instrumental") else WORDS if text else NOT_FOUND
+    status = INSTRUMENTAL if instrumental else WORDS if text else NOT_FOUND
     return Lyrics(
         lyrics_id=f"{LRCLIB}/{origin}" + (f"/{recording}" if recording else ""),
         source=LRCLIB,

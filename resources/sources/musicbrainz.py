@@ -2,8 +2,8 @@
 
 Source of the schema: https://musicbrainz.org/doc/MusicBrainz_API, `/ws/2/<entity>/<mbid>?fmt=json`. What an answer was
 not asked to include is absent, and read as unknown or as none. Dates are as partial as they are told, and null where
-what is told is no date. `asked_for` and `asked_at` are ours: the id that was asked for where MusicBrainz has merged it,
-and the host that was asked where that is another.
+what is told is no date. `asked_for`, `asked_at` and `provenance` are ours: the id that was asked for where MusicBrainz
+has merged it, the host that was asked where that is another, and where a record is from that it has not.
 
 A parser raises `AttributeError`, `KeyError`, `TypeError` or `ValueError` for what is none of its entities.
 """
@@ -322,4 +322,4 @@ def _date(value: Any) -> str | None:
 
 def _provenance(told: Told) -> str:
     host = _perhaps(told.get("asked_at"))
-    return _perhaps(told.get("annotation")) or (f"{SOURCE}, as {host} has it" if host else SOURCE)
+    return _perhaps(told.get("provenance")) or (f"{SOURCE}, as {host} has it" if host else SOURCE)

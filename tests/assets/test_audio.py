@@ -21,11 +21,12 @@ from assets.content import audio_analyses, audio_features, audio_files, batches
 from assets.content.audio_analyses import AUDIO_ANALYSES
 from assets.content.audio_features import AUDIO_FEATURES, MISSED
 from assets.content.audio_files import AUDIO_FILES
-from resources.audio.features import VERSION
+from resources.audio import features
+from resources.audio.declaration import VERSION
 from resources.columns import declared
 from resources.engine import EngineName, EngineResource
 from resources.frame import Engine
-from resources.lake import Lake
+from resources.lake import Draft, Lake
 from resources.lake_io import LakeIO
 from resources.music import UNREADABLE_NAME, Music
 from tests.oracle import Row
@@ -84,10 +85,17 @@ class Folder:
 
     def mark(self) -> None:
         """Leave a mark in every analysis, which only listening again removes."""
+        self._set("note", "mark")
+
+    def age(self) -> None:
+        """Make every analysis one of the version before."""
+        self._set("version", VERSION - 1)
+
+    def _set(self, column: str, value: str | int) -> None:
         table = self.lake.scan("content/audio_analyses", AUDIO_ANALYSES).table()
-        place = table.schema.get_field_index("note")
-        marked = table.set_column(place, table.schema.field("note"), pa.array(["mark"] * len(table), pa.string()))
-        self.lake.replace("content/audio_analyses", iter([marked]), AUDIO_ANALYSES, order=["content_sha256"])
+        place, kept = table.schema.get_field_index(column), table.schema.field(column)
+        changed = table.set_column(place, kept, pa.array([value] * len(table), kept.type))
+        self.lake.replace("content/audio_analyses", iter([changed]), AUDIO_ANALYSES, order=["content_sha256"])
 
     def marked(self) -> set[str]:
         """The files that were not listened to since."""
@@ -139,7 +147,7 @@ def test_a_folder_becomes_tables(folder: Folder) -> None:
     shown = {m: set(folder_metadata(result, m)) for m in ("audio_files", "audio_features", "audio_analyses")}
     assert {"formats", "errors", "lengths", "covers", "preview"} <= shown["audio_files"]
     assert {"waveforms", "features", "preview"} <= shown["audio_features"]
-    assert {"errors", "times real time"} <= shown["audio_analyses"]
+    assert {"features", "errors", "times real time"} <= shown["audio_analyses"]
     assert any(s.startswith("listened to 4 of 4 files") and "times real time" in s for s in folder.said)
 
 
@@ -190,10 +198,7 @@ def test_a_file_that_did_not_change_is_not_opened(folder: Folder) -> None:
 def test_an_analysis_of_an_older_version_is_made_again(folder: Folder) -> None:
     folder.sound("a.wav")
     folder.listen()
-    table = folder.lake.scan("content/audio_analyses", AUDIO_ANALYSES).table()
-    old = pa.array([VERSION - 1] * len(table), pa.int64())
-    older = table.set_column(table.schema.get_field_index("version"), table.schema.field("version"), old)
-    folder.lake.replace("content/audio_analyses", iter([older]), AUDIO_ANALYSES)
+    folder.age()
     folder.listen()
     assert [r["version"] for r in folder.rows("audio_analyses").values()] == [VERSION]
 
@@ -298,6 +303,39 @@ def test_files_that_vanish_while_they_are_read_are_passed_over(folder: Folder, m
     assert passed(result)["audio_features either"]
 
 
+def test_what_is_known_of_a_file_that_vanishes_while_it_is_read_again_stays(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in (1, 2, 3):
+        folder.sound(f"{n}.wav", 400 + n)
+    folder.listen()
+    folder.age()
+    folder.mark()
+    os.utime(folder.music / "1.wav", (1, 1))
+    monkeypatch.setattr(audio_files, "described", described_too_late)
+    monkeypatch.setattr(audio_analyses, "analysed", analysed_too_late)
+    assert folder.listen().success
+    assert folder.marked() == {"1.wav", "3.wav"}
+    assert not any(row["error"] for row in folder.rows("audio_features").values())
+    assert "2 files were gone or changed: they are listened to the next time" in folder.said
+    monkeypatch.undo()
+    folder.listen()
+    assert sorted(folder.rows("audio_features")) == ["2.wav"]
+    assert len(folder.rows("audio_analyses")) == 3  # what was heard is there when they come back
+
+
+def test_what_was_heard_of_a_file_that_was_written_to_meanwhile_is_not_taken_for_what_lay_there(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.sound("3.wav")
+    monkeypatch.setattr(audio_analyses, "analysed", analysed_while_written)
+    assert folder.listen().success
+    assert folder.rows("audio_features")["3.wav"]["error"] == MISSED
+    monkeypatch.undo()
+    folder.listen()
+    assert folder.rows("audio_features")["3.wav"]["duration_s"] == 2
+
+
 def described_too_late(files: pa.Table, root: str) -> pa.Table:
     if files["path"].to_pylist() == ["1.wav"]:
         Path(root, "1.wav").unlink()
@@ -308,6 +346,19 @@ def analysed_too_late(files: pa.Table, root: str) -> pa.Table:
     if files["path"].to_pylist() == ["3.wav"]:
         Path(root, "3.wav").unlink()
     return audio_analyses.analysed(files, root)
+
+
+def analysed_while_written(files: pa.Table, root: str) -> pa.Table:
+    heard = features.features
+
+    def written(path: Path) -> features.Features:
+        found = heard(path)
+        soundfile.write(path, np.sin(np.arange(16_000) / 3), 8_000)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(features, "features", written)
+        return audio_analyses.analysed(files, root)
 
 
 def test_a_file_that_takes_its_process_down_is_a_row_with_the_reason(
@@ -336,19 +387,19 @@ def test_a_run_that_is_killed_keeps_what_it_heard(folder: Folder, monkeypatch: p
         folder.sound(f"{n}.wav", 400 + n)
     monkeypatch.setattr(batches, "FEWEST", 2)
     monkeypatch.setattr(batches, "MOST", 2)
-    replace, left = Lake.replace, [2]
+    publish, left = Draft.publish, [2]
 
-    def killed(self: Lake, table: str, *args: Any) -> Any:
-        if table == "content/audio_analyses":
+    def killed(self: Draft, *args: Any) -> Any:
+        if self.folder.name == "audio_analyses":
             left[0] -= 1
             if left[0] < 0:
                 raise KeyboardInterrupt
-        return replace(self, table, *args)
+        return publish(self, *args)
 
-    monkeypatch.setattr(Lake, "replace", killed)
+    monkeypatch.setattr(Draft, "publish", killed)
     with pytest.raises((KeyboardInterrupt, dg.DagsterExecutionInterruptedError)):
         folder.listen()
-    monkeypatch.setattr(Lake, "replace", replace)
+    monkeypatch.setattr(Draft, "publish", publish)
     heard = set(folder.rows("audio_analyses"))
     assert len(heard) == 4
     folder.mark()

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from pathlib import Path
@@ -14,9 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mutagen.flac import FLAC
 
-from assets.content.lyrics import as_rows, chosen, lyrics, without_unknown
+from assets.content.lyrics import LYRICS, as_rows, chosen, lyrics, without_unknown
 from assets.derived.lyrics_word_counts import words
+from resources.engine import EngineName, EngineResource
 from resources.environments import music_folder
+from resources.lake_io import LakeIO
 from resources.landing import Landing
 from resources.language import identify
 from resources.music import Music
@@ -55,7 +58,11 @@ class Home:
         context.log.addHandler(handler := _Kept(self.told))
         try:
             landing, music = Landing(root=str(self.landing.parent)), Music(root=str(music_folder()))
-            return lyrics(context, landing=landing, music=music)  # type: ignore[return-value]
+            engine = EngineResource(name=EngineName("pandas"), spill=str(self.music.parent / "spill"))
+            io_manager = LakeIO(engine=engine, root=str(self.music.parent / "lake"))
+            made: Any = lyrics(context, landing=landing, music=music, io_manager=io_manager)
+            io_manager.lake.replace("content/lyrics", iter([made]), LYRICS, order=["lyrics_id"])
+            return made
         finally:
             context.log.removeHandler(handler)
 
@@ -139,6 +146,17 @@ def test_an_instrumental_has_no_language_and_what_is_not_known_neither(home: Hom
     }
 
 
+def test_a_file_that_says_that_nothing_is_sung_is_an_instrumental(home: Home) -> None:
+    home.flac("a.flac", TITLE="A Song", ARTIST="Ann Lee", LYRICS="[au: instrumental]")
+    home.flac("b.flac", TITLE="B Song", ARTIST="Ann Lee")
+    (home.music / "b.lrc").write_text("[00:00.00]Instrumental\n")
+    rows = home.rows()
+    assert [(row["title"], row["status"], row["text"], row["lrc"]) for row in rows.values()] == [
+        ("A Song", INSTRUMENTAL, None, None),
+        ("B Song", INSTRUMENTAL, None, None),
+    ]
+
+
 def test_a_recording_that_was_not_known_and_is_now_is_there_once(home: Home) -> None:
     home.land(UNKNOWN | ASKED, UNKNOWN | ASKED | {"fetched_at": "2025-04-01T00:00:00+00:00"}, name="1.jsonl")
     (row,) = home.rows().values()
@@ -194,6 +212,40 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_there(home: Home) -> None:
 def test_without_lyrics_the_table_is_empty(home: Home) -> None:
     home.music.rmdir()
     assert len(home.table()) == 0
+
+
+@pytest.mark.parametrize("left", [False, True], ids=["gone", "empty"])
+def test_a_music_folder_that_is_away_keeps_its_lyrics(home: Home, left: bool) -> None:
+    home.land(record())
+    home.flac("song.flac", TITLE="B Song", ARTIST="Ann Lee", LYRICS=f"[00:01.00]{GERMAN}")
+    (home.music / "song.lrc").write_text(ENGLISH)
+    before = home.rows()
+    home.music.rename(home.music.with_name("elsewhere"))
+    if left:
+        home.music.mkdir()
+    assert home.rows() == before
+    assert home.told[-1].endswith(f"{home.music} is away, or a folder in it: its 2 lyrics known stay")
+    home.music.mkdir(exist_ok=True)
+    (home.music / "other.lrc").write_text(ENGLISH)
+    assert set(home.rows()) == {"lrclib/1", "lrc/music/other.lrc"}
+
+
+def test_a_folder_within_that_cannot_be_looked_into_keeps_its_lyrics(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("here", "drive"):
+        (home.music / name).mkdir()
+        (home.music / name / "a.lrc").write_text(ENGLISH)
+    before = home.rows()
+    scandir = os.scandir
+
+    def stale(path: Any) -> Any:
+        if str(path) == str(home.music / "drive"):
+            raise OSError(116, "Stale file handle", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", stale)
+    assert home.rows() == before
 
 
 def test_music_may_lie_elsewhere(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

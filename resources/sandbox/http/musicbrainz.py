@@ -35,13 +35,12 @@ INCLUDED = {
     "media": "media",
     "tags": "tags",
     "genres": "genres",
-    "annotation": "annotation",
 }
 ALLOWED = {
-    "recording": {"artist-credits", "isrcs", "releases", "tags", "genres", "annotation"},
-    "artist": {"tags", "genres", "annotation"},
-    "release": {"artist-credits", "release-groups", "media", "tags", "genres", "annotation"},
-    "release-group": {"artist-credits", "tags", "genres", "annotation"},
+    "recording": {"artist-credits", "isrcs", "releases", "tags", "genres"},
+    "artist": {"tags", "genres"},
+    "release": {"artist-credits", "release-groups", "media", "tags", "genres"},
+    "release-group": {"artist-credits", "tags", "genres"},
 }
 BROWSED = {
     "recording": ("artist", "release"),
@@ -93,7 +92,7 @@ def routes(entities: Entities) -> list[Route]:
                 if not query["query"].strip():
                     raise Refused(400, "The given parameters do not match any available query type.")
                 found = [e for e in entities.of[kind].values() if _fits(kind, e, query["query"])]
-                included = ALLOWED[kind] - {"genres", "annotation"}  # searching asks for nothing and tells this
+                included = ALLOWED[kind] - {"genres"}  # searching asks for nothing and tells this
                 told: Record = {"created": "2025-03-01T00:00:00.000Z", "count": len(found), "offset": offset}
             else:
                 of = next((name for name in BROWSED[kind] if name in query), None)
@@ -119,7 +118,7 @@ def routes(entities: Entities) -> list[Route]:
 
 def _shown(entity: Record, included: set[str]) -> Record:
     """An entity with what is to be included."""
-    hidden = {key for name, key in INCLUDED.items() if name not in included}
+    hidden = {"provenance", *(key for name, key in INCLUDED.items() if name not in included)}  # it is the sandbox's own
     return {key: value for key, value in entity.items() if key not in hidden}
 
 

@@ -109,6 +109,26 @@ def test_a_file_that_breaks_off_gives_what_comes_before_or_a_reason(tmp_path: Pa
         assert reason(path)
 
 
+@pytest.mark.parametrize("kind", ["wav", "aiff", "au", "flac", "mp3"])  # Ogg does not tell how much is to come
+def test_a_file_that_breaks_off_says_how_much_is_missing(tmp_path: Path, kind: str) -> None:
+    path = written(tmp_path / f"a.{kind}", np.random.default_rng(3).normal(0, 0.2, 6 * 48_000).clip(-1, 1), 48_000)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with Sound(path) as sound:
+        heard = sum(map(len, sound.blocks(1000))) / 48_000
+        assert sound.complaint == f"cut off: {heard:.1f} s of 6.0 s can be decoded"
+
+
+@pytest.mark.parametrize("claimed", [0x7FFFFFFF, 0xFFFFFFFF])
+def test_a_file_that_was_written_into_a_pipe_is_not_taken_for_cut_off(tmp_path: Path, claimed: int) -> None:
+    path = written(tmp_path / "a.wav", tone(440, 1))
+    content = bytearray(path.read_bytes())
+    content[40:44] = claimed.to_bytes(4, "little")
+    path.write_bytes(content)
+    with Sound(path) as sound:
+        assert sum(map(len, sound.blocks(1000))) == sound.sample_rate
+        assert sound.complaint is None
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_garbage_in_a_file_breaks_nothing(tmp_path_factory: pytest.TempPathFactory, kind: str, seed: int) -> None:
@@ -136,7 +156,13 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "head",
-    [b"\0\0\0 ftypM4A \0\0\0\0", bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"), b"\xff\xf1\x50\x80", b"wvpk"],
+    [
+        b"\0\0\0 ftypM4A \0\0\0\0",
+        bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"),
+        b"\xff\xf1\x50\x80",
+        b"wvpk",
+        b"OggS" + bytes(24) + b"\x7fFLAC",
+    ],
 )
 def test_without_ffmpeg_its_formats_say_what_to_install(
     tmp_path: Path, head: bytes, monkeypatch: pytest.MonkeyPatch

@@ -135,6 +135,15 @@ def test_what_was_written_is_read(tmp_path: Path, kind: str, write: Callable[[An
     assert found.duration_s == pytest.approx(0.1, abs=0.1)
 
 
+def test_an_address_of_a_picture_and_one_without_bytes_are_no_cover(tmp_path: Path) -> None:
+    def write(file: Any) -> None:
+        file.add_tags()
+        file.tags.add(id3.APIC(encoding=3, mime="-->", type=3, desc="a", data=b"https://example.org/a.jpg"))
+        file.tags.add(id3.APIC(encoding=3, mime="image/png", type=3, desc="b", data=b""))
+
+    assert tagged(sound(tmp_path, "mp3"), write).picture is None
+
+
 def test_ape_tags_are_read(tmp_path: Path) -> None:
     found = apev2.APEv2()
     found["Title"], found["Artist"], found["Album"] = "Song", ["Ann", "Bob"], "Songs"

@@ -239,7 +239,7 @@ def test_recordings_have_the_shape_of_musicbrainz_and_say_what_is_invented(landi
         entities = [recording, release, *(credit["artist"] for credit in recording["artist-credit"])]
         assert {uuid.UUID(entity["id"]).version for entity in entities} == {5}
         assert {entity["disambiguation"] for entity in entities} == {"invented for a sandbox"}
-        assert "music21" in recording["annotation"] and "invented" in recording["annotation"]
+        assert "music21" in recording["provenance"] and "invented" in recording["provenance"]
         assert recording["isrcs"] == [] and recording["length"] > 0
         assert re.fullmatch(r"\d{4}(-\d\d){0,2}", recording["first-release-date"])
         assert recording["artist-credit"][-1]["joinphrase"] == ""

@@ -97,6 +97,19 @@ def test_times_that_are_numbers_of_frames_are_no_times(tmp_path: Path) -> None:
     assert tags(mp3(tmp_path, frame)).lyrics is None
 
 
+def test_chords_with_times_are_no_words(tmp_path: Path) -> None:
+    frame = SYLT(encoding=3, lang="eng", format=2, type=5, desc="", text=[("Am", 1000)])
+    assert tags(mp3(tmp_path, frame)).lyrics is None
+
+
+def test_that_nothing_is_sung_counts_where_there_are_no_words(tmp_path: Path) -> None:
+    mark, words = USLT(text="[au: instrumental]", lang="eng"), USLT(text=PLAIN, lang="eng", desc="words")
+    told = tags(mp3(tmp_path, mark)).lyrics
+    assert told and told.instrumental
+    told = tags(mp3(tmp_path, mark, words)).lyrics
+    assert told and told.text == PLAIN
+
+
 def test_of_several_texts_the_longest_counts(tmp_path: Path) -> None:
     words = [USLT(text=text, lang="eng", desc=text) for text in ("la", PLAIN, "")]
     told = tags(mp3(tmp_path, *words)).lyrics

@@ -75,6 +75,25 @@ def test_stamps_of_words_are_left_out_and_syllables_stay_together() -> None:
     assert lines("[00:12.00]<00:12.04>Hal<00:12.50>le<00:13.10>lu<00:14.00>ja") == [(12_000, "Halleluja")]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[au: instrumental]",
+        "[ti:A Song]\n[au:Instrumental]\n",
+        "[00:00.00]♪ Instrumental ♪",
+        "(Instrumental)",
+        "[00:00.00]纯音乐，请欣赏",
+    ],
+)
+def test_that_nothing_is_sung_is_no_word(text: str) -> None:
+    assert parse(text).instrumental
+
+
+@pytest.mark.parametrize("text", ["", "[au: Ann]", "la\n[Instrumental]\nla", "[au: instrumental]\nla", "[00:01.00]♪"])
+def test_a_pause_in_a_song_and_lyrics_without_words_do_not_say_that_nothing_is_sung(text: str) -> None:
+    assert not parse(text).instrumental
+
+
 def test_tags_are_told_apart_from_words() -> None:
     told = parse(
         "[ti:Song]\n[AR: Ann Lee ]\n[by:x]\n[length: 2:23]\n[al:]\n[Chorus: Ann]\n[00:01.00][ti:sung]\nla [ar:x]"

@@ -41,6 +41,8 @@ def test_a_record_with_words_is_read_with_their_times() -> None:
     [
         ({"instrumental": True, "plainLyrics": None, "syncedLyrics": None}, INSTRUMENTAL, None),
         ({"instrumental": True, "plainLyrics": "[instrumental]"}, INSTRUMENTAL, None),
+        ({"plainLyrics": "[au: instrumental]", "syncedLyrics": None}, INSTRUMENTAL, None),
+        ({"plainLyrics": None, "syncedLyrics": "[00:00.00] ♪ Instrumental ♪"}, INSTRUMENTAL, None),
         ({"plainLyrics": None}, WORDS, "I sing of a river\nI sing of the sea\nOh"),
         ({"plainLyrics": "la", "syncedLyrics": None}, WORDS, "la"),
         ({"plainLyrics": None, "syncedLyrics": None}, NOT_FOUND, None),

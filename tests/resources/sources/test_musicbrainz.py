@@ -86,6 +86,11 @@ def test_a_recording_of_two_names_both_in_order_and_the_earliest_release() -> No
     assert found.provenance == "MusicBrainz"
 
 
+def test_what_editors_note_is_not_where_a_record_is_from() -> None:
+    assert musicbrainz.recording(DUET | {"annotation": "Original vinyl"}).provenance == "MusicBrainz"
+    assert musicbrainz.recording(DUET | {"provenance": "invented"}).provenance == "invented"
+
+
 def test_a_release_tells_its_group_its_tracks_and_as_much_of_its_date_as_is_known() -> None:
     found = musicbrainz.release(RELEASE)
     assert (found.release_group_id, found.media, found.tracks) == (D, 2, 19)
@@ -174,7 +179,7 @@ JUNK = st.recursive(
 def test_whatever_stands_in_a_record_it_is_a_row_or_a_reason(
     tmp_path_factory: pytest.TempPathFactory, kind: Kind, data: st.DataObject
 ) -> None:
-    keys = sorted({*GOOD[kind.entity], "tags", "genres", "asked_for", "annotation", "artist-credit", "life-span"})
+    keys = sorted({*GOOD[kind.entity], "tags", "genres", "asked_for", "provenance", "artist-credit", "life-span"})
     record = GOOD[kind.entity] | data.draw(st.dictionaries(st.sampled_from(keys), JUNK, max_size=3))
     (found,) = told(tmp_path_factory.mktemp("junk"), kind, record)
     if isinstance(found, Read):

@@ -77,7 +77,7 @@ def test_an_entity_is_looked_up_with_all_that_its_table_holds(world: World, kind
     id = world.ids(kind)[3]
     found = world.api().lookup(kind, id.upper())
     assert (found.asked, found.merged) == (id, False)
-    whole = {key: value for key, value in world.told.of[kind.path][id].items() if key != "annotation"}
+    whole = {key: value for key, value in world.told.of[kind.path][id].items() if key != "provenance"}
     assert found.record == whole
     kind.parse(found.record)
 
