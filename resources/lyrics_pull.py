@@ -50,7 +50,7 @@ class Pulled:
 def service(environ: Mapping[str, str], tell: Tell) -> LrcLib:
     """LRCLIB, as the environment says."""
     url = environ.get("TUTTI_LRCLIB_URL") or lrclib_api.URL
-    return LrcLib(Web("LRCLIB", url, agent=agent_of(environ), pace=lrclib_api.PACE, tell=tell))
+    return LrcLib(Web("LRCLIB", url, agent=agent_of(environ), pace=lrclib_api.pace(url), tell=tell))
 
 
 def settled(landing: Landing, now: datetime) -> set[str]:

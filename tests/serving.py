@@ -1,10 +1,7 @@
 """Servers on loopback, each for as long as a test asks it, and a clock that nobody has to wait for."""
 
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from resources.sandbox.entities import Entities
 from resources.sandbox.http import server
@@ -35,21 +32,6 @@ def patience(faults: Faults) -> tuple[float, float]:
 
 
 @contextmanager
-def served(application: Any) -> Iterator[str]:
-    """The address of an ASGI application, which is served until the block ends."""
-    serving = server.server(application, 0)
-    thread = threading.Thread(target=serving.run, daemon=True)
-    thread.start()
-    while not serving.started:
-        assert thread.is_alive()
-        time.sleep(0.005)
-    port = serving.servers[0].sockets[0].getsockname()[1]
-    yield f"http://{server.HOST}:{port}"
-    serving.should_exit = serving.force_exit = True
-    thread.join()
-
-
-@contextmanager
 def sandbox(
     accounts: Accounts,
     faults: Faults | None = None,
@@ -59,6 +41,6 @@ def sandbox(
     lyrics: Sequence[Record] = (),
 ) -> Iterator[str]:
     """The address of the sandbox's services."""
-    knows = {"entities": entities, "a_second": a_second, "lyrics": lyrics}
-    with served(server.application(accounts, faults or Faults(), requests, **knows)) as url:
+    knows = {"catalogue": entities, "a_second": a_second, "lyrics": lyrics}
+    with server.served(server.application(accounts, faults or Faults(), requests, **knows)) as url:
         yield url

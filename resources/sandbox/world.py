@@ -87,7 +87,15 @@ def simulated(*, first_day: date, days: int = 14, seed: int = 7, listeners: int 
     return World(recordings, people, listens, unmapped, row, kind, arrived, late)
 
 
-def write(landing: Path, *, first_day: date, days: int = 14, seed: int = 7, listeners: int = 240) -> Summary:
+def write(
+    landing: Path,
+    *,
+    first_day: date,
+    days: int = 14,
+    seed: int = 7,
+    listeners: int = 240,
+    known_until: date = date.max,
+) -> Summary:
     """Write the world's files under `landing`; the same arguments write the same bytes.
 
     - `recordings/sandbox.jsonl`, and so `artists`, `releases`, `release_groups`: MusicBrainz's entities, one a line.
@@ -97,18 +105,23 @@ def write(landing: Path, *, first_day: date, days: int = 14, seed: int = 7, list
     - `social/sandbox-<day>.jsonl`: ActivityStreams activities, by the UTC day.
 
     Listens begin in the UTC days from `first_day`, `days` of them; what arrives later than that is in the last file.
-    A day without app events or activities has no file of them. Each file appears whole or not at all; files of other
+    Of releases from the day `known_until` on there is neither metadata nor lyrics: services must be asked for them. A
+    day without app events or activities has no file of them. Each file appears whole or not at all; files of other
     days are left alone. Raises `ValueError` for an empty window or population.
     """
     world = simulated(first_day=first_day, days=days, seed=seed, listeners=listeners)
     recordings, listens, kind, start = world.recordings, world.listens, world.kind, epoch(first_day)
-    catalogued = entities(recordings)
+    known = [recording for recording in recordings if recording.release.date < known_until.isoformat()]
+    catalogued, named = entities(recordings), entities(known).of
     files = [
         *(
-            _publish(landing / folder / "sandbox.jsonl", map(_json, catalogued.landed(kind)))
+            _publish(
+                landing / folder / "sandbox.jsonl",
+                (_json(entity) for entity in catalogued.landed(kind) if entity["id"] in named[kind]),
+            )
             for folder, kind in CATALOGUE
         ),
-        _publish(landing / "lyrics" / "sandbox.jsonl", map(_json, _lrclib(recordings))),
+        _publish(landing / "lyrics" / "sandbox.jsonl", map(_json, _lrclib(known))),
     ]
     midnights = start + DAY * np.arange(days + 1)
     bounds = np.searchsorted(world.arrived, midnights)

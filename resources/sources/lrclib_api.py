@@ -8,7 +8,7 @@ from typing import Any
 
 from resources.errors import TuttiError
 from resources.sources.api import Record
-from resources.sources.web import Again, Web
+from resources.sources.web import LOOPBACK, Again, Web, host_of
 
 NAME = "lrclib"
 URL = "https://lrclib.net"
@@ -102,3 +102,8 @@ def _is_record(value: Any) -> bool:
         and isinstance(value.get("duration"), int | float)
         and all(isinstance(value.get(name), str | None) for name in ("plainLyrics", "syncedLyrics"))
     )
+
+
+def pace(url: str) -> float:
+    """Seconds between two requests: one that runs on this machine may be asked at once."""
+    return 0.0 if host_of(url) in LOOPBACK else PACE

@@ -8,14 +8,14 @@ they are, https://musicbrainz.org/doc/MusicBrainz_API/Rate_Limiting.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 from uuid import UUID
 
 from resources.errors import TuttiError
 from resources.sources.answer_cache import AnswerCache
 from resources.sources.api import Page, Record
 from resources.sources.musicbrainz import ARTISTS, RECORDINGS, RELEASE_GROUPS, RELEASES, Kind
-from resources.sources.web import AGENT, Again, Web
+from resources.sources.web import AGENT, LOOPBACK, Again, Web, host_of
 
 NAME = "musicbrainz"
 URL = "https://musicbrainz.org"
@@ -171,20 +171,13 @@ def pace(url: str, wanted: str) -> float:
         return max(PACE, seconds or 0.0)
     if seconds is not None:
         return seconds
-    return 0.0 if _host(url) in ("localhost", "127.0.0.1", "::1") else PACE
+    return 0.0 if host_of(url) in LOOPBACK else PACE
 
 
 def is_real(url: str) -> bool:
     """Whether an address is MusicBrainz's own."""
-    host = _host(url)
+    host = host_of(url)
     return host == "musicbrainz.org" or host.endswith(".musicbrainz.org")
-
-
-def _host(url: str) -> str:
-    try:
-        return (urlsplit(url).hostname or "").rstrip(".")
-    except ValueError:
-        return ""
 
 
 def _mbid(text: str) -> str:

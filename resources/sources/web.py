@@ -158,7 +158,7 @@ class Web:
         """Whether this machine says that no such service runs on it, and none did: a person waits for nothing then."""
         while error and not isinstance(error, ConnectionRefusedError):
             error = error.__context__
-        return error is not None and not self._met and urlsplit(self.url).hostname in LOOPBACK
+        return error is not None and not self._met and host_of(self.url) in LOOPBACK
 
     def _body(self, response: requests.Response) -> bytes:
         """The body of an answer, read as it comes, so that neither its size nor its time is without bound."""
@@ -320,3 +320,11 @@ def _spellings(secrets: Iterable[str]) -> list[str]:
     """Each secret as it may occur in an address or a text, longest first."""
     found = {spelt for secret in secrets if secret for spelt in (secret, quote(secret, safe=""), quote_plus(secret))}
     return sorted(found, key=len, reverse=True)
+
+
+def host_of(url: str) -> str:
+    """The host that an address names; nothing where it names none."""
+    try:
+        return (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return ""

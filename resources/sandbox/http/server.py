@@ -4,7 +4,11 @@ A face is a list of routes in a file of its own, added here. How they misbehave 
 run: `PUT /sandbox/faults` takes {"rate": 0.2, "kinds": ["cut", "busy"], "seed": 1}, `GET` tells what happened.
 """
 
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -14,21 +18,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
-from resources.sandbox.entities import Entities
-from resources.sandbox.http import lastfm, listenbrainz, lrclib, musicbrainz
+from resources.sandbox.entities import Entities, entities
+from resources.sandbox.http import accounts, lastfm, listenbrainz, lrclib, musicbrainz
 from resources.sandbox.http.accounts import Accounts, Record
 from resources.sandbox.http.faults import Faults, Faulty
 from resources.sandbox.http.limit import Limited
+from resources.sandbox.world import World
 
 HOST = "127.0.0.1"
 
 
 def application(
-    accounts: Accounts,
+    known: Accounts,
     faults: Faults,
     requests: int = 30,
     seconds: int = 10,
-    entities: Entities | None = None,
+    catalogue: Entities | None = None,
     a_second: int = 1,
     lyrics: Sequence[Record] = (),
 ) -> Starlette:
@@ -37,13 +42,13 @@ def application(
     ListenBrainz's allows so many requests in so many seconds, MusicBrainz's so many `a_second`.
     """
     limited = Starlette(
-        routes=listenbrainz.routes(accounts),
+        routes=listenbrainz.routes(known),
         middleware=[Middleware(Limited, requests=requests, seconds=seconds)],
         exception_handlers={HTTPException: listenbrainz.refusal},
     )
     slow = Middleware(Limited, requests=a_second, seconds=1, over=musicbrainz.OVER)
-    catalogue = Starlette(routes=musicbrainz.routes(entities), middleware=[slow]) if entities else Starlette()
-    routes = [*lastfm.routes(accounts), *lrclib.routes(lyrics), Mount("/ws/2", catalogue), Mount("/", limited)]
+    musicbrainzs = Starlette(routes=musicbrainz.routes(catalogue), middleware=[slow]) if catalogue else Starlette()
+    routes = [*lastfm.routes(known), *lrclib.routes(lyrics), Mount("/ws/2", musicbrainzs), Mount("/", limited)]
     faces = Starlette(routes=routes)
 
     async def told(_: Request) -> JSONResponse:
@@ -66,7 +71,31 @@ def application(
     )
 
 
-def server(application: Starlette, port: int) -> uvicorn.Server:
+def of_world(world: World, faults: Faults, **limits: int) -> Starlette:
+    """All faces of a world."""
+    known, lyrics = accounts.of_world(world), lrclib.of_world(world.recordings)
+    return application(known, faults, catalogue=entities(world.recordings), lyrics=lyrics, **limits)
+
+
+@contextmanager
+def served(application: Any) -> Iterator[str]:
+    """The address of an application, which is served until the block ends."""
+    serving = server(application, 0)
+    thread = threading.Thread(target=serving.run, daemon=True)
+    thread.start()
+    while not serving.started:
+        if not thread.is_alive():
+            raise RuntimeError("the sandbox's services did not start")
+        time.sleep(0.005)
+    port = serving.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://{HOST}:{port}"
+    finally:
+        serving.should_exit = serving.force_exit = True
+        thread.join()
+
+
+def server(application: Any, port: int) -> uvicorn.Server:
     """A server of these faces that has not begun yet; its own log stays silent, for it would tell of every fault."""
     return uvicorn.Server(uvicorn.Config(application, host=HOST, port=port, log_level="critical", lifespan="off"))
 

@@ -14,12 +14,12 @@ from starlette.applications import Starlette
 from resources.errors import TuttiError
 from resources.sandbox.http.accounts import HATED, LOVED, Account, Accounts, Heard, Opinion
 from resources.sandbox.http.faults import KINDS, Faults
+from resources.sandbox.http.server import served as served_at
 from resources.sources.api import Api
 from resources.sources.lastfm_api import LastFm
 from resources.sources.listenbrainz_api import ListenBrainz
 from resources.sources.web import Unanswered, Web
 from tests.serving import Clock, patience, sandbox
-from tests.serving import served as served_at
 
 SINCE, UNTIL = 1_740_787_200, 1_740_873_600  # a day
 MOST = 4  # records on a page

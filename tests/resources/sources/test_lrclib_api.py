@@ -15,9 +15,10 @@ from starlette.routing import Route
 from resources.errors import TuttiError
 from resources.sandbox.http.accounts import Accounts, Record
 from resources.sandbox.http.faults import KINDS, Faults
+from resources.sandbox.http.server import served
 from resources.sources.lrclib_api import LrcLib, Refused
 from resources.sources.web import Unanswered, Web
-from tests.serving import Clock, patience, sandbox, served
+from tests.serving import Clock, patience, sandbox
 
 
 def record(id: int, title: str, **changes: Any) -> Record:

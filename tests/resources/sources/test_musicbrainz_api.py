@@ -22,11 +22,12 @@ from resources.sandbox.http.accounts import Accounts
 from resources.sandbox.http.faults import KINDS as FAULTS
 from resources.sandbox.http.faults import Faults
 from resources.sandbox.http.limit import Limited
+from resources.sandbox.http.server import served
 from resources.sources.answer_cache import AnswerCache
 from resources.sources.musicbrainz import ARTISTS, KINDS, RECORDINGS, RELEASE_GROUPS, RELEASES, Kind
 from resources.sources.musicbrainz_api import LOOKED_UP, URL, MusicBrainz, agent, pace
 from resources.sources.web import Unanswered, Web
-from tests.serving import Clock, patience, sandbox, served
+from tests.serving import Clock, patience, sandbox
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 MOST = 7  # entities on a page

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from resources.errors import TuttiError
+from resources.sandbox.http.server import served
 from resources.sources import web
 from resources.sources.web import Again, Unanswered, Web
-from tests.serving import Clock, served
+from tests.serving import Clock
 
 KEY, TOKEN = "k3y/with+signs", "t0ken-of-ann"
 FINE: tuple[int, dict[str, str], bytes] = (200, {}, b'{"fine": true}')
