@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 import dagster as dg
@@ -39,7 +40,7 @@ class World:
 
     summary: Summary
     data: Path
-    process: Process
+    made: Path  # where the data lay when that was made
 
     @contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
@@ -65,20 +66,34 @@ def handed_in(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Summary]:
 @pytest.fixture(scope="session")
 def laptop(handed_in: tuple[Path, Summary], tmp_path_factory: pytest.TempPathFactory) -> World:
     """The small world on a laptop."""
-    return _made(*handed_in, tmp_path_factory.mktemp("laptop"), "laptop")
+    return _made(*handed_in, tmp_path_factory, "laptop")
 
 
 @pytest.fixture(scope="session")
 def workstation(handed_in: tuple[Path, Summary], tmp_path_factory: pytest.TempPathFactory) -> World:
     """The small world on a workstation."""
-    return _made(*handed_in, tmp_path_factory.mktemp("workstation"), "workstation")
+    return _made(*handed_in, tmp_path_factory, "workstation")
 
 
-def _made(landing: Path, summary: Summary, data: Path, environment: str) -> World:
+def _made(landing: Path, summary: Summary, factory: pytest.TempPathFactory, environment: str) -> World:
+    """A copy of the world that whichever test process came first has made."""
+    base = factory.getbasetemp()
+    made = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"made-{environment}"
+    with made.with_suffix(".lock").open("a") as lock:
+        flock(lock, LOCK_EX)
+        if not os.fstat(lock.fileno()).st_size:
+            shutil.rmtree(made, ignore_errors=True)
+            _make(landing, made, environment)
+            lock.write("made")
+    data = factory.mktemp(environment) / "data"
+    shutil.copytree(made, data)
+    return World(summary, data, made)
+
+
+def _make(landing: Path, data: Path, environment: str) -> None:
     shutil.copytree(landing, data / "landing")
     for hz, path in enumerate(MUSIC, start=300):
         (data / "music" / path).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(data / "music" / path, 0.5 * np.sin(np.arange(40_000) * hz / 1_273), 8_000)
         os.utime(data / "music" / path, (WRITTEN, WRITTEN))
-    process = Process((sys.executable, "-c", EVERYTHING), data, {"TUTTI_ENV": environment})
-    return World(summary, data, process.fine())
+    Process((sys.executable, "-c", EVERYTHING), data, {"TUTTI_ENV": environment}).fine()

@@ -190,7 +190,7 @@ def test_a_materialization_tells_columns_rows_bytes_version_and_a_preview(laptop
     assert spec.metadata["dagster/column_schema"].columns
     assert metadata["version"].value == versions(laptop.data)[asset]
     assert (metadata["bytes"].value > 0) == (len(stored) > 0)  # nobody in the small world tags artists
-    assert Path(str(metadata["folder"].value)) == laptop.data / "lake" / asset
+    assert Path(str(metadata["folder"].value)) == laptop.made / "lake" / asset
     total = metadata["rows written" if spec.partitions_def else "dagster/row_count"].value
     assert total == len(stored)
     personal = any("personal" in c.tags for c in spec.metadata["dagster/column_schema"].columns)
