@@ -56,14 +56,11 @@ def backfill(first: str, last: str, select: str = "", days: str = "") -> None:
     """Make the days from `first` to `last` again, both included, and what follows from them."""
     today = datetime.now(UTC).date()
     span, size = days_of(first, last, today, "make backfill FROM=2024-01-01 TO=2024-12-31"), _size(days)
+    Lake(data_folder() / "lake").filled()
     runner = Runner(brief=True)
     parts = plan(runner.defs, *span, size, select, today)
     asked = f"{span[0]}...{span[1]} by {size} {select}".strip()
     with alone(Path(runner.instance.root_directory), "another backfill is at work on this data"):
-        if not Lake(data_folder() / "lake").tables():
-            raise TuttiError(
-                f"there is nothing in {data_folder()} to make days of: import first, or name the folder (DATA=)"
-            )
         done = _done(runner.instance, parts, asked)
         if done:
             print(f"Going on where it stopped: {len(done)} of {len(parts)} runs were done before.", flush=True)

@@ -46,13 +46,13 @@ def fingerprint(look: Look) -> str:
     return hashlib.sha256(repr(sorted(map(repr, look.rows))).encode()).hexdigest()
 
 
-def analyse(folder: str) -> None:
-    """Listen to a folder, and tell what was heard. Raises `TuttiError` where it is none."""
+def analyse() -> None:
+    """Listen to the music folder, and tell what was heard. Raises `TuttiError` where it is none."""
     from orchestration.runner import Runner
 
     if not music_folder().is_dir():
-        name = "MUSIC" if folder else "TUTTI_MUSIC"
-        raise TuttiError(f"there is no folder {music_folder()}: name that of your music ({name}=/home/ada/Music)")
+        example = "make analyse MUSIC=/home/ada/Music (or set TUTTI_MUSIC)"
+        raise TuttiError(f"there is no folder {music_folder()}: name that of your music, {example}")
     runner = Runner()
     again = {"content__audio_analyses": {"config": {"again": True}}}  # a decoder may have been installed since
     runner.run("analyse_music", config=again)

@@ -10,6 +10,7 @@ from dagster._core.execution.execute_in_process import core_execute_in_process
 
 from assets.partitions import DAY
 from orchestration import definitions, processes
+from orchestration.home import dagster_home
 from orchestration.jobs import BY_HAND, DATED, owed, reached, span, stretches
 from orchestration.terminal import Progress, logger
 from resources.environments import ENVIRONMENTS
@@ -25,6 +26,7 @@ class Runner:
         own = dg.Definitions(loggers={"terminal": logger(self.progress)})
         self.defs = dg.Definitions.merge(definitions.defs, own)
         self.graph = self.defs.resolve_asset_graph()
+        dagster_home()
         self.instance = dg.DagsterInstance.get()
         processes.bury(self.instance)
         self.process = processes.begin(self.instance)
