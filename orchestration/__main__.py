@@ -13,11 +13,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from resources.disk import writing_to
 from resources.environments import PROJECT, data_folder
 from resources.errors import TuttiError
+
+if TYPE_CHECKING:
+    from orchestration.runner import Runner
 
 DEMO_FIRST_DAY = date(2025, 2, 24)  # two ISO weeks that cross a month and end where the USA's clocks change
 DEMO_DAYS = 14
@@ -35,7 +38,7 @@ def demo() -> None:
     data, began = data_folder(), time.monotonic()
     if data.name != "demo":
         raise TuttiError(f"the demo would overwrite {data}: run it with `make demo`, or with a TUTTI_DATA named demo")
-    runner = Runner()
+    runner = Runner(patience=0)
     for folder in ("lake", "landing", "music"):
         shutil.rmtree(data / folder, ignore_errors=True)
     print("The sandbox writes two weeks of listening to public-domain tunes ...", flush=True)
@@ -66,17 +69,26 @@ def import_files(listener: str, files: list[str]) -> None:
     paths = [str(Path(f).expanduser().resolve()) for f in files]
     if missing := [path for path in paths if not os.path.exists(path)]:
         raise TuttiError(f"{', '.join(missing)} cannot be read: check the name, and that you may read it")
-    runner = Runner()
+    _take(Runner(), {"listener": listener, "files": paths})
+
+
+def _take(runner: "Runner", what: dict[str, Any]) -> None:
+    """Files go in with everything that follows from them, and what came of it is told, also where something failed."""
+    from orchestration.brought import brought, heard
+
+    data, listener, began = data_folder(), what.get("listener"), datetime.now(UTC)
+    before, failed = heard(data, listener), None
     try:
-        new = runner.take({"listener": listener, "files": paths})
-    except TuttiError:
-        if runner.progress.seconds:  # what failed does not hide the rest
-            print(f"\n{runner.progress.table()}\n")
-        raise
+        new = runner.take(what)
+    except TuttiError as error:
+        new, failed = bool(runner.progress.seconds), error
+    for line in brought(data, listener, began, before):
+        print(line)
     if new:
-        print(f"\n{runner.progress.table()}\n\nLook at it with `make ui` or `make chart`.")
-    else:
-        print("No new listens in these files: what is made of them stays as it is.")
+        print(runner.progress.total())
+    if failed:
+        raise failed
+    print("Look at it with `make ui` or `make chart`." if new else "No new listens: all stays as it is.")
 
 
 def pull(source: str, user: str, first: str, last: str, again: bool) -> None:
@@ -94,7 +106,7 @@ def pull(source: str, user: str, first: str, last: str, again: bool) -> None:
     runner = Runner()
     asked = {"source": source, "user": user, "first": first, "last": last, "again": again}
     runner.run("pull_listens", config={"asked": {"config": asked}})
-    print(f"\n{runner.progress.table()}" if runner.take({}) else "No new listens: what is made of them stays as it is.")
+    _take(runner, {})
 
 
 def pull_metadata(most: int) -> None:
@@ -111,7 +123,7 @@ def pull_metadata(most: int) -> None:
         return
     runner.run("content")
     left = f"{told['left']:,} are left for the next pull. " if told["left"] else ""
-    print(f"\n{runner.progress.table()}\n\n{left}Listens known by their names alone find the new recordings")
+    print(f"{runner.progress.total()}\n{left}Listens known by their names alone find the new recordings")
     print("when their days are made again: make backfill FROM=first day TO=last day")
 
 
@@ -149,7 +161,7 @@ def pull_lyrics(most: int) -> None:
     runner = Runner()
     runner.run("pull_lyrics", config=config)
     runner.run("content", assets=sorted(LYRICS))
-    print(f"\n{runner.progress.table()}")
+    print(runner.progress.total())
 
 
 def analyse(folder: str) -> None:

@@ -4,6 +4,7 @@ A backfill is a list of runs, the same whenever the same is asked for. Which of 
 knows: each run is tagged with what it is part of, and with its place in that.
 """
 
+import math
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ def backfill(first: str, last: str, select: str = "", days: str = "") -> None:
     today = datetime.now(UTC).date()
     span, size = days_of(first, last, today, "make backfill FROM=2024-01-01 TO=2024-12-31"), _size(days)
     Lake(data_folder() / "lake").filled()
-    runner = Runner(brief=True)
+    runner = Runner(patience=math.inf)
     parts = plan(runner.defs, *span, size, select, today)
     asked = f"{span[0]}...{span[1]} by {size} {select}".strip()
     with alone(Path(runner.instance.root_directory), "another backfill is at work on this data"):
