@@ -83,7 +83,8 @@ def backfill(first: str, last: str, select: str = "", days: str = "") -> None:
                 raise TuttiError(f"{part.name}: {error}; the same command goes on from here") from error
             pace = (time.monotonic() - began) / sum(p.work for p in todo[:n])
             print(_progress(part, parts, pace * sum(p.work for p in todo[n:])), flush=True)
-        print(f"all {len(parts)} runs are done, for {(span[1] - span[0]).days + 1:,} days; {runner.progress.total()}")
+        many = (span[1] - span[0]).days + 1
+        print(f"all {len(parts)} runs are done; days asked for: {many:,}; {runner.progress.total()}")
 
 
 def plan(defs: dg.Definitions, first: date, last: date, size: int, select: str, today: date) -> list[Part]:
@@ -114,7 +115,7 @@ def beyond(parts: Sequence[Part], first: date, last: date) -> Iterator[str]:
     for job in dict.fromkeys(part.job for part in parts):
         made = [part.keys for part in parts if part.job == job and part.keys]
         if made and (made[0].start, made[-1].end) != (first.isoformat(), last.isoformat()):
-            yield f"{job} from {made[0].start} through {made[-1].end}, for {WHY.get(job, WHOLE)}"
+            yield f"{job} is made from {made[0].start} through {made[-1].end}, for {WHY.get(job, WHOLE)}"
 
 
 def _assets(defs: dg.Definitions, job: str, selected: Collection[dg.AssetKey]) -> tuple[dg.AssetKey, ...]:

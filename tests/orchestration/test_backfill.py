@@ -135,11 +135,11 @@ def test_days_are_made_twice_only_where_something_reads_ahead() -> None:
 def test_what_is_made_beyond_the_days_asked_for_is_told_with_the_reason() -> None:
     first, last = date(2024, 1, 1), date(2024, 1, 3)
     assert [line.split(", for ")[0] for line in beyond(plan(PLATFORM, first, last, 2, "", TODAY), first, last)] == [
-        "daily from 2023-12-30 through 2024-01-05",
-        "actives from 2023-12-31 through 2024-02-02",
-        "weekly from 2023-12-25 through 2024-01-08",
-        "monthly from 2023-12-01 through 2024-02-01",
-        "yearly from 2023-01-01 through 2024-01-01",
+        "daily is made from 2023-12-30 through 2024-01-05",
+        "actives is made from 2023-12-31 through 2024-02-02",
+        "weekly is made from 2023-12-25 through 2024-01-08",
+        "monthly is made from 2023-12-01 through 2024-02-01",
+        "yearly is made from 2023-01-01 through 2024-01-01",
     ]
     (why,) = beyond(plan(PLATFORM, first, last, 2, "derived/charts_yearly", TODAY), first, last)
     assert why.endswith("for a chart is made whole, and the one after it tells what moved")
@@ -284,7 +284,7 @@ def test_a_backfill_tells_how_far_it_is_and_what_was_done_before(killed: Future[
     assert last[0] == "Going on where it stopped: 4 of 17 runs were done before."
     assert len(last) == 1 + 13 + 1  # a line for each run
     assert all(line.endswith(" left") for line in last[1:-1])
-    assert last[-1].startswith(f"all 17 runs are done, for {WORLD_DAYS} days; tables made: ")
+    assert last[-1].startswith(f"all 17 runs are done; days asked for: {WORLD_DAYS}; tables made: ")
 
 
 def test_sessions_that_reach_into_the_first_day_of_the_next_run_are_whole(tmp_path: Path) -> None:

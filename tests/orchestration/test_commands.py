@@ -206,7 +206,7 @@ def test_importing_again_says_that_nothing_changed_and_changes_no_table(ada: Imp
     before, versions_before = told(ada.data, ()), versions(ada.data)
     again = Process((*TUTTI, "import", "--listener", "ada", "--", *ada.files), ada.data).fine()
     assert "already imported, nothing changed" in again.out
-    assert "listens: " not in again.out and "quarantined: " not in again.out
+    assert "\nlistens: " not in again.out and "quarantined: " not in again.out
     assert again.out.rstrip().endswith("No new listens: all stays as it is.")
     assert versions(ada.data) == versions_before
     assert told(ada.data, ()) == before
