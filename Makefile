@@ -1,9 +1,7 @@
 # Tutti: `make demo` shows it, `make test` proves it, `make help` tells the rest.
 PYTHON ?= python3
 DATA ?=
-PORT ?= 3000
 BENCH ?=
-LISTENS ?= 20000000
 KILLS ?= 200
 VENV := .venv
 # As they were typed: make would take a dollar sign for a variable of its own.
@@ -56,7 +54,7 @@ erase: $(VENV)/base  ## a person, from everything kept of them, for good: make e
 	@$(RUN) erase --listener "$$LISTENER" $(if $(YES),--yes)
 
 load: $(VENV)/base  ## many simulated listeners, for benchmarks: make load LISTENS=20000000 DATA=data/load
-	@$(RUN) load --listens "$(LISTENS)"
+	@$(RUN) load --listens "$(or $(LISTENS),20000000)"
 
 intake: $(VENV)/base  ## scrobblers send listens to http://127.0.0.1:8765 as to ListenBrainz (TUTTI_INTAKE_TOKENS=ada:secret)
 	@$(RUN) intake
@@ -65,7 +63,7 @@ stream: $(VENV)/base  ## what lands is taken in by Spark's Structured Streaming,
 	@$(RUN) stream
 
 ui: $(VENV)/base  ## Dagster's web server and daemon on http://127.0.0.1:3000 (PORT=...)
-	@$(RUN) ui --port $(PORT)
+	@$(RUN) ui --port "$(or $(PORT),3000)"
 
 test: $(VENV)/test  ## lint, types and every test, on all four engines
 	$(VENV)/bin/ruff check

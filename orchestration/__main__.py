@@ -9,17 +9,24 @@ import shutil
 import socket
 import sys
 import time
-from datetime import date, timedelta
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from orchestration.home import dagster_home
 from resources.disk import writing_to
 from resources.environments import PROJECT, data_folder
 from resources.errors import TuttiError
 
+if TYPE_CHECKING:
+    from orchestration.runner import Runner
+
 DEMO_FIRST_DAY = date(2025, 2, 24)  # two ISO weeks that cross a month and end where the USA's clocks change
 DEMO_DAYS = 14
+PORTS = (1, 65_535)
+
+N = TypeVar("N", int, float)
 
 
 def demo() -> None:
@@ -31,7 +38,7 @@ def demo() -> None:
     data, began = data_folder(), time.monotonic()
     if data.name != "demo":
         raise TuttiError(f"the demo would overwrite {data}: run it with `make demo`, or with a TUTTI_DATA named demo")
-    runner = Runner()
+    runner = Runner(patience=0)
     for folder in ("lake", "landing", "music"):
         shutil.rmtree(data / folder, ignore_errors=True)
     print("The sandbox writes two weeks of listening to public-domain tunes ...", flush=True)
@@ -59,39 +66,55 @@ def import_files(listener: str, files: list[str]) -> None:
         raise TuttiError('whose listens are these? name the person: make import LISTENER=ada FILES="..."')
     if not files:
         raise TuttiError('which files? name them: make import LISTENER=ada FILES="my_spotify_data.zip"')
-    runner = Runner()
+    paths = [str(Path(f).expanduser().resolve()) for f in files]
+    if missing := [path for path in paths if not os.path.exists(path)]:
+        raise TuttiError(f"{', '.join(missing)} cannot be read: check the name, and that you may read it")
+    _take(Runner(), {"listener": listener, "files": paths})
+
+
+def _take(runner: "Runner", what: dict[str, Any]) -> None:
+    """Files go in with everything that follows from them, and what came of it is told, also where something failed."""
+    from orchestration.brought import brought, heard
+
+    data, listener, began = data_folder(), what.get("listener"), datetime.now(UTC)
+    before, failed = heard(data, listener), None
     try:
-        new = runner.take({"listener": listener, "files": [str(Path(f).expanduser().resolve()) for f in files]})
-    except TuttiError:
-        if runner.progress.seconds:  # what failed does not hide the rest
-            print(f"\n{runner.progress.table()}\n")
-        raise
+        new = runner.take(what)
+    except TuttiError as error:
+        new, failed = bool(runner.progress.seconds), error
+    for line in brought(data, listener, began, before):
+        print(line)
     if new:
-        print(f"\n{runner.progress.table()}\n\nLook at it with `make ui` or `make chart`.")
-    else:
-        print("No new listens in these files: what is made of them stays as it is.")
+        print(runner.progress.total())
+    if failed:
+        raise failed
+    print("Look at it with `make ui` or `make chart`." if new else "No new listens: all stays as it is.")
 
 
 def pull(source: str, user: str, first: str, last: str, again: bool) -> None:
     """A user's days are pulled from a service that keeps listens, and imported with everything that follows."""
+    from orchestration.days import span
     from orchestration.pulls import EXAMPLE
     from orchestration.runner import Runner
     from resources.pull import SERVICES
+    from resources.sources.api import named
 
     if source not in SERVICES:
         raise TuttiError(f"from where? name one of {', '.join(SERVICES)}: {EXAMPLE}")
+    named(user)
+    span(first, last, datetime.now(UTC).date(), EXAMPLE)
     runner = Runner()
     asked = {"source": source, "user": user, "first": first, "last": last, "again": again}
     runner.run("pull_listens", config={"asked": {"config": asked}})
-    print(f"\n{runner.progress.table()}" if runner.take({}) else "No new listens: what is made of them stays as it is.")
+    _take(runner, {})
 
 
-def pull_metadata(most: str) -> None:
+def pull_metadata(most: int) -> None:
     """What the catalogue lacks of what is listened to is pulled from MusicBrainz, and becomes tables."""
     from orchestration.runner import Runner
     from resources.sources.musicbrainz_api import NAME
 
-    config = {NAME: {"config": {"most": _number(most, "pull-metadata")}}}
+    config = {NAME: {"config": {"most": most}}}
     runner = Runner()
     done = runner.run("pull_metadata", config=config)
     told = {key: value.value for key, value in done.filter_events(_ended)[0].step_output_data.metadata.items()}
@@ -100,31 +123,45 @@ def pull_metadata(most: str) -> None:
         return
     runner.run("content")
     left = f"{told['left']:,} are left for the next pull. " if told["left"] else ""
-    print(f"\n{runner.progress.table()}\n\n{left}Listens known by their names alone find the new recordings")
+    print(f"{runner.progress.total()}\n{left}Listens known by their names alone find the new recordings")
     print("when their days are made again: make backfill FROM=first day TO=last day")
 
 
-def _number(most: str, command: str) -> int:
-    if not most.isdecimal() or not int(most):
-        raise TuttiError(f"how many recordings at most? name a number: make {command} MOST=500")
-    return int(most)
+def _number(kind: type[N], least: N, most: N, what: str, example: str) -> Callable[[str], N]:
+    """What reads a number, and raises `TuttiError` for what is none or out of bounds."""
+
+    def read(given: str) -> N:
+        with suppress(ValueError):
+            if least <= (number := kind(given)) <= most:
+                return number
+        raise TuttiError(f"{given!r} is no {what}: give one, as in {example}")
+
+    return read
+
+
+def _most(command: str) -> Callable[[str], int]:
+    return _number(int, 1, sys.maxsize, "number of recordings", f"make {command} MOST=500")
+
+
+def _port(example: str) -> Callable[[str], int]:
+    return _number(int, *PORTS, f"port from {PORTS[0]} to {PORTS[1]}", f"make {example}")
 
 
 def _ended(event: Any) -> bool:
     return bool(event.event_type_value == "STEP_OUTPUT")
 
 
-def pull_lyrics(most: str) -> None:
+def pull_lyrics(most: int) -> None:
     """Lyrics of the catalogue are pulled from LRCLIB, most played first, and what is made of lyrics is made again."""
     from orchestration.jobs import LYRICS
     from orchestration.runner import Runner
     from resources.sources.lrclib_api import NAME
 
-    config = {NAME: {"config": {"most": _number(most, "pull-lyrics")}}}
+    config = {NAME: {"config": {"most": most}}}
     runner = Runner()
     runner.run("pull_lyrics", config=config)
     runner.run("content", assets=sorted(LYRICS))
-    print(f"\n{runner.progress.table()}")
+    print(runner.progress.total())
 
 
 def analyse(folder: str) -> None:
@@ -133,7 +170,7 @@ def analyse(folder: str) -> None:
         os.environ["TUTTI_MUSIC"] = folder
     from orchestration.music import analyse
 
-    analyse(folder)
+    analyse()
 
 
 def sandbox(port: int, rate: float, kinds: list[str], seed: int) -> None:
@@ -147,12 +184,7 @@ def sandbox(port: int, rate: float, kinds: list[str], seed: int) -> None:
         faults = Faults(rate=rate, kinds=tuple(kinds) or KINDS, seed=seed)
     except ValueError as error:
         raise TuttiError(str(error)) from None
-    try:
-        listening = socket.create_server((server.HOST, port))
-    except OSError as error:
-        raise TuttiError(
-            f"port {port} cannot be had ({os.strerror(error.errno or 0)}): name another, SANDBOX_PORT=8761"
-        ) from None
+    listening = _listening(port, "make sandbox SANDBOX_PORT=8761")
     told = world.simulated(first_day=DEMO_FIRST_DAY, days=DEMO_DAYS)
     found, lyrics = accounts.of_world(told), lrclib.of_world(told.recordings)
     last = DEMO_FIRST_DAY + timedelta(days=DEMO_DAYS - 1)
@@ -166,6 +198,15 @@ def sandbox(port: int, rate: float, kinds: list[str], seed: int) -> None:
     print("export TUTTI_LASTFM_API_KEY=sandbox    # any will do; Ctrl-C ends it", flush=True)
     faces = server.application(found, faults, entities=entities(told.recordings), lyrics=lyrics)
     server.server(faces, port).run(sockets=[listening])
+
+
+def _listening(port: int, another: str) -> socket.socket:
+    """A port of this machine alone. Raises `TuttiError` where it cannot be had."""
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        told = os.strerror(error.errno or 0)
+        raise TuttiError(f"port {port} cannot be had ({told}): name another, {another}") from None
 
 
 def chart(places: int = 10) -> None:
@@ -201,7 +242,7 @@ def upkeep() -> None:
     from resources.lake import Lake
     from resources.landing import Landing
 
-    lake = Lake(data_folder() / "lake")
+    lake = Lake(data_folder() / "lake").filled()
     with sharing(data_folder()):
         tidy(lake, print, print)  # without Dagster's records, which need room on the disk
         pack_intake(Landing(root=str(data_folder() / "landing")), lake, print)
@@ -209,11 +250,13 @@ def upkeep() -> None:
 
 def erase(listener: str, sure: bool) -> None:
     """A person is erased from everything the platform keeps, and what counted them is made again."""
-    from orchestration.erasure import forget
+    from orchestration.erasure import UNKNOWN, forget
     from orchestration.runner import Runner
 
     if not listener:
         raise TuttiError("whom? name the person: make erase LISTENER=ada")
+    if not data_folder().exists():
+        raise TuttiError(UNKNOWN)
     print(f"This removes {listener} from every table and every version before now, from files handed in, from")
     print("exports and from Dagster's history. Time travel of all tables ends today. It cannot be taken back.")
     if not sure and (not sys.stdin.isatty() or input("Type the name again to go on: ") != listener):
@@ -232,7 +275,11 @@ def erase(listener: str, sure: bool) -> None:
 def export(listener: str) -> None:
     """All that is kept of a person, as a zip that imports again to the same listens."""
     from orchestration.runner import Runner
+    from resources.lake import Lake
 
+    if not listener:
+        raise TuttiError("whose data? name the person: make export LISTENER=ada")
+    Lake(data_folder() / "lake").filled()
     Runner().run("export_person", config={"export": {"config": {"listener": listener}}})
 
 
@@ -271,19 +318,22 @@ def intake() -> None:
     serve(data_folder())
 
 
-def ui(port: str) -> None:
+def ui(port: int) -> None:
     """Dagster's web server and daemon, until stopped."""
     from dagster import DagsterInstance
 
+    from orchestration.home import dagster_home
     from orchestration.processes import bury, bury_launched
 
+    _listening(port, "make ui PORT=3001").close()  # which of its many lines would say so?
+    dagster_home()
     with DagsterInstance.get() as instance:
         bury(instance)  # else Dagster would wait for them
         bury_launched(instance)
     print(f"http://127.0.0.1:{port} shows {data_folder()}; Ctrl-C ends it", flush=True)
     # Days of twenty years that change at once take the sensor longer than Dagster's minute on a busy machine.
     os.environ.setdefault("DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS", "600")
-    command = ["dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-h", "127.0.0.1", "-p", port]
+    command = ["dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port)]
     os.chdir(PROJECT)
     os.execv(str(Path(sys.executable).with_name("dagster")), command)  # noqa: S606 (it is ours)
 
@@ -303,14 +353,15 @@ def main() -> int:
     theirs.add_argument("--to", dest="last", default="", help="last day")
     theirs.add_argument("--again", action="store_true", help="ask for days that were pulled before, too")
     known = commands.add_parser("pull-metadata", help=pull_metadata.__doc__)
-    known.add_argument("--most", default="500", help="entities of each kind, at most")
+    known.add_argument("--most", type=_most("pull-metadata"), default=500, help="entities of each kind, at most")
     words = commands.add_parser("pull-lyrics", help=pull_lyrics.__doc__)
-    words.add_argument("--most", default="500", help="recordings that are asked for, at most")
+    words.add_argument("--most", type=_most("pull-lyrics"), default=500, help="recordings that are asked for, at most")
     music = commands.add_parser("analyse", help=analyse.__doc__)
     music.add_argument("--music", default="", help="the folder; TUTTI_MUSIC if none is named")
     services = commands.add_parser("sandbox", help=sandbox.__doc__)
-    services.add_argument("--port", type=int, default=8760)
-    services.add_argument("--rate", type=float, default=0.0, help="of requests that go wrong")
+    services.add_argument("--port", type=_port("sandbox SANDBOX_PORT=8761"), default=8760)
+    rate = _number(float, 0, 1, "rate from 0 to 1", "make sandbox RATE=0.2")
+    services.add_argument("--rate", type=rate, default=0.0, help="of requests that go wrong")
     services.add_argument("--faults", nargs="*", default=[], help="how; in every way if none is named")
     services.add_argument("--seed", type=int, default=0)
     commands.add_parser("chart", help=chart.__doc__)
@@ -326,17 +377,16 @@ def main() -> int:
     gone.add_argument("--listener", default="")
     gone.add_argument("--yes", action="store_true", help="without being asked whether you are sure")
     many = commands.add_parser("load", help=load.__doc__)
-    many.add_argument("--listens", type=int, required=True, help="about how many, as 20_000_000")
+    listens = _number(int, 1, sys.maxsize, "number of listens", "make load LISTENS=20000000")
+    many.add_argument("--listens", type=listens, required=True, help="about how many, as 20_000_000")
     commands.add_parser("intake", help=intake.__doc__)
     flow = commands.add_parser("stream", help=stream.__doc__)
     flow.add_argument("--once", action="store_true", help="what lies there now, and no more")
     web = commands.add_parser("ui", help=ui.__doc__)
-    web.add_argument("--port", default="3000")
-    told = parser.parse_args()
+    web.add_argument("--port", type=_port("ui PORT=3001"), default=3000)
     try:
+        told = parser.parse_args()
         with writing_to(data_folder()):
-            if told.command not in ("chart", "intake", "load", "sandbox", "upkeep"):
-                dagster_home()
             match told.command:
                 case "demo":
                     demo()
@@ -359,7 +409,7 @@ def main() -> int:
                 case "upkeep":
                     upkeep()
                 case "export":
-                    export(told.listener)
+                    export(told.listener.strip())
                 case "erase":
                     erase(told.listener.strip(), told.yes)
                 case "load":

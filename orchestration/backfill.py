@@ -4,6 +4,7 @@ A backfill is a list of runs, the same whenever the same is asked for. Which of 
 knows: each run is tagged with what it is part of, and with its place in that.
 """
 
+import math
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ from resources.lake import Lake
 BACKFILL = "tutti/backfill"  # tags a run with what it is part of: first and last day, days in a run, selection
 PART = "tutti/backfill_part"  # tags it with its place: "3 of 40"
 EXAMPLE = "'key:events/sessions or key:derived/plays' for instance"
+WHY = {  # more is made than the days asked for
+    "daily": "what is told of a day can replace what is told of its neighbours",
+    "actives": "of a day those count who were there in the thirty days to it",
+}
+WHOLE = "a chart is made whole, and the one after it tells what moved"
 DAYS = 30  # in a run: beyond, Dagster's seconds for a run are few beside those for its days
 
 
@@ -56,26 +62,29 @@ def backfill(first: str, last: str, select: str = "", days: str = "") -> None:
     """Make the days from `first` to `last` again, both included, and what follows from them."""
     today = datetime.now(UTC).date()
     span, size = days_of(first, last, today, "make backfill FROM=2024-01-01 TO=2024-12-31"), _size(days)
-    runner = Runner(brief=True)
+    Lake(data_folder() / "lake").filled()
+    runner = Runner(patience=math.inf)
     parts = plan(runner.defs, *span, size, select, today)
     asked = f"{span[0]}...{span[1]} by {size} {select}".strip()
     with alone(Path(runner.instance.root_directory), "another backfill is at work on this data"):
-        if not Lake(data_folder() / "lake").tables():
-            raise TuttiError(
-                f"there is nothing in {data_folder()} to make days of: import first, or name the folder (DATA=)"
-            )
         done = _done(runner.instance, parts, asked)
         if done:
             print(f"Going on where it stopped: {len(done)} of {len(parts)} runs were done before.", flush=True)
+        else:
+            for line in beyond(parts, *span):
+                print(line, flush=True)
         todo, began = [part for part in parts if part not in done], time.monotonic()
         for n, part in enumerate(todo, start=1):
             tags = {BACKFILL: asked, PART: f"{parts.index(part) + 1} of {len(parts)}"}
             try:
                 runner.run(part.job, part.keys, assets=part.assets, tags=tags)
             except TuttiError as error:
+                print(f"{len(done) + n - 1} of {len(parts)} runs are done, one failed; {runner.progress.total()}")
                 raise TuttiError(f"{part.name}: {error}; the same command goes on from here") from error
             pace = (time.monotonic() - began) / sum(p.work for p in todo[:n])
             print(_progress(part, parts, pace * sum(p.work for p in todo[n:])), flush=True)
+        many = (span[1] - span[0]).days + 1
+        print(f"all {len(parts)} runs are done; days asked for: {many:,}; {runner.progress.total()}")
 
 
 def plan(defs: dg.Definitions, first: date, last: date, size: int, select: str, today: date) -> list[Part]:
@@ -99,6 +108,14 @@ def plan(defs: dg.Definitions, first: date, last: date, size: int, select: str, 
     if not parts:
         raise TuttiError(f"{select!r} selects nothing that is made by day: try {EXAMPLE}")
     return parts
+
+
+def beyond(parts: Sequence[Part], first: date, last: date) -> Iterator[str]:
+    """What is made beyond the days asked for, and why: a line for each job."""
+    for job in dict.fromkeys(part.job for part in parts):
+        made = [part.keys for part in parts if part.job == job and part.keys]
+        if made and (made[0].start, made[-1].end) != (first.isoformat(), last.isoformat()):
+            yield f"{job} is made from {made[0].start} through {made[-1].end}, for {WHY.get(job, WHOLE)}"
 
 
 def _assets(defs: dg.Definitions, job: str, selected: Collection[dg.AssetKey]) -> tuple[dg.AssetKey, ...]:

@@ -115,7 +115,8 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
         end_time_travel(lake)
     found = scanner(name, data, history, frozenset(plan.names))
     others = sum(1 for _ in _elsewhere(found))
-    say("struck from the lake and the landing folder; Dagster's history is next")
+    lying = "struck from" if known or others else "nothing of the person is in"
+    say(f"{lying} the lake and the landing folder; Dagster's history is next")
     struck = _history(context, found)
     say("looks for the person once more, in every file")
     Plan().keep(data)  # all of it is done

@@ -1,12 +1,13 @@
 """The music folder, while the daemon runs and from the command line: what changed in it is listened to."""
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 
 import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from orchestration.jobs import analyse_music
+from orchestration.terminal import reasons
 from resources.environments import data_folder, music_folder
 from resources.errors import TuttiError
 from resources.lake import Lake
@@ -14,8 +15,7 @@ from resources.music import Look, Music
 
 EVERY = 60  # seconds: a look at a hundred thousand files takes one or two
 ASKED = " asked for"
-SHOWN = 10  # reasons, and keys
-NAMED = 3  # files of a reason
+SHOWN = 10  # keys
 BLOCKS = " ▁▂▃▄▅▆▇█"
 TEMPOS = range(40, 221, 10)  # beats per minute, each the beginning of a column
 
@@ -46,13 +46,13 @@ def fingerprint(look: Look) -> str:
     return hashlib.sha256(repr(sorted(map(repr, look.rows))).encode()).hexdigest()
 
 
-def analyse(folder: str) -> None:
-    """Listen to a folder, and tell what was heard. Raises `TuttiError` where it is none."""
+def analyse() -> None:
+    """Listen to the music folder, and tell what was heard. Raises `TuttiError` where it is none."""
     from orchestration.runner import Runner
 
     if not music_folder().is_dir():
-        name = "MUSIC" if folder else "TUTTI_MUSIC"
-        raise TuttiError(f"there is no folder {music_folder()}: name that of your music ({name}=/home/ada/Music)")
+        example = "make analyse MUSIC=/home/ada/Music (or set TUTTI_MUSIC)"
+        raise TuttiError(f"there is no folder {music_folder()}: name that of your music, {example}")
     runner = Runner()
     again = {"content__audio_analyses": {"config": {"again": True}}}  # a decoder may have been installed since
     runner.run("analyse_music", config=again)
@@ -68,16 +68,12 @@ def summary(lake: Lake) -> list[str]:
     wanted = ["path", "duration_s", "tempo_bpm", "key", "mode", "error"]
     rows = lake.scan("content/audio_features", AUDIO_FEATURES).select(wanted).table().to_pylist()
     heard = [r for r in rows if r["error"] is None]
-    wrong: dict[str, list[str]] = defaultdict(list)
-    for row in rows:
-        if row["error"]:
-            wrong[row["error"]].append(row["path"])
+    wrong = [(r["error"], r["path"]) for r in rows if r["error"]]
     size, seconds = sum(files["bytes"].to_pylist()), sum(r["duration_s"] for r in heard)
     found = f"{len(files):,} files, {_measured(size / 1e6, 1e3, 'MB', 'GB')}"
     lines = [f"{found}: {len(heard):,} analysed, {_measured(seconds / 60, 60, 'minutes', 'hours')}"]
-    lines[0] += f"; {sum(map(len, wrong.values())):,} unreadable"
-    for reason, paths in sorted(wrong.items(), key=lambda item: -len(item[1]))[:SHOWN]:
-        lines.append(f"  {len(paths):,} × {reason}: {', '.join(sorted(paths)[:NAMED])}{' …' * (len(paths) > NAMED)}")
+    lines[0] += f"; {len(wrong):,} unreadable"
+    lines += reasons(wrong)
     lines += _tempos([r["tempo_bpm"] for r in heard if r["tempo_bpm"]])
     keys = Counter(f"{r['key']} {r['mode']}" for r in heard if r["key"])
     told = ", ".join(f"{k} {n:,}" for k, n in keys.most_common(SHOWN)) + " …" * (len(keys) > SHOWN)

@@ -10,8 +10,9 @@ from dagster._core.execution.execute_in_process import core_execute_in_process
 
 from assets.partitions import DAY
 from orchestration import definitions, processes
+from orchestration.home import dagster_home
 from orchestration.jobs import BY_HAND, DATED, owed, reached, span, stretches
-from orchestration.terminal import Progress, logger
+from orchestration.terminal import PATIENCE, Progress, logger
 from resources.environments import ENVIRONMENTS
 from resources.errors import TuttiError
 
@@ -19,12 +20,13 @@ from resources.errors import TuttiError
 class Runner:
     """The jobs, Dagster's instance and what the terminal is told."""
 
-    def __init__(self, brief: bool = False) -> None:
+    def __init__(self, patience: float = PATIENCE) -> None:
         _ = ENVIRONMENTS[definitions.CHOSEN]().engine  # an engine that is not installed says so before anything is done
-        self.progress = Progress(brief=brief)
+        self.progress = Progress(patience)
         own = dg.Definitions(loggers={"terminal": logger(self.progress)})
         self.defs = dg.Definitions.merge(definitions.defs, own)
         self.graph = self.defs.resolve_asset_graph()
+        dagster_home()
         self.instance = dg.DagsterInstance.get()
         processes.bury(self.instance)
         self.process = processes.begin(self.instance)

@@ -34,6 +34,7 @@ from assets.landed.ledger import prepare
 from assets.landed.travelling import HAPPENED
 from orchestration.arrivals import FILES
 from orchestration.definitions import CHOSEN
+from orchestration.home import dagster_home
 from orchestration.landed_sink import Sink
 from orchestration.processes import alone
 from resources.environments import ENVIRONMENTS, data_folder
@@ -49,6 +50,7 @@ def stream(once: bool) -> None:
     if CHOSEN != "spark":
         raise TuttiError("a stream needs Spark: TUTTI_ENV=spark make stream")
     engine, data = ENVIRONMENTS[CHOSEN]().engine, data_folder()
+    dagster_home()
     instance = dg.DagsterInstance.get()
     sink = Sink(engine, data, partial(report, instance), partial(print, flush=True))
     with alone(sink.checkpoint, "another stream is at work on this data"):

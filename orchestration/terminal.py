@@ -1,7 +1,9 @@
-"""The terminal's view of runs: a line for each asset done and each check failed, and a table at the end."""
+"""The terminal's view of runs: what assets say, checks that failed, how far long work is, and what it came to."""
 
 import logging
-from collections.abc import Callable
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -9,14 +11,20 @@ import dagster as dg
 
 from resources.errors import TuttiError
 
+PATIENCE = 10  # seconds: a terminal that says nothing for longer seems to hang
+SHOWN = 10  # reasons
+NAMED = 3  # things of a reason
+
 
 class Progress(logging.Handler):
-    """Tells of assets as they are done (unless `brief`), and remembers rows and seconds of each."""
+    """Tells that an asset is done once nothing was said for `patience` seconds; remembers rows and seconds of each."""
 
-    def __init__(self, say: Callable[[str], None] | None = None, brief: bool = False) -> None:
+    def __init__(self, patience: float = PATIENCE, say: Callable[[str], None] | None = None) -> None:
         super().__init__()
-        self.say = say or partial(print, flush=True)  # at once, also into a pipe
-        self.brief = brief
+        self.patience = patience
+        self._say = say or partial(print, flush=True)  # at once, also into a pipe
+        self._title: str | None = None
+        self._began = self._said = time.monotonic()
         self.rows: dict[str, int | None] = {}
         self.seconds: dict[str, float] = {}
         self._written: dict[str, int | None] = {}
@@ -25,8 +33,15 @@ class Progress(logging.Handler):
     def begin(self, title: str) -> None:
         """A run begins: what the one before failed of is not its fault."""
         self.cause = None
-        if not self.brief:
-            self.say(title)
+        self._title = title
+
+    def say(self, line: str) -> None:
+        """Say something of the run, and before the first line which run it is."""
+        if self._title:
+            self._say(self._title)
+        self._title = None
+        self._say(line)
+        self._said = time.monotonic()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take note of an event of a run, or pass on what an asset has to say."""
@@ -64,7 +79,7 @@ class Progress(logging.Handler):
             rows = self._written.pop(name)
             self.seconds[name] = self.seconds.get(name, 0) + seconds
             self.rows[name] = (self.rows.get(name) or 0) + rows if rows is not None else None
-            if not self.brief:
+            if time.monotonic() - self._said >= self.patience:
                 self.say(f"  ✓ {name:30s} {'' if rows is None else f'{rows:>10,} rows'} {seconds:8.1f} s")
 
     def _checked(self, event: dg.DagsterEvent) -> None:
@@ -78,6 +93,11 @@ class Progress(logging.Handler):
             self.say(f"  ✗ {name}: the check {check.check_name!r} failed ({told}); what is downstream waits")
             self.cause = f"{name} failed its check {check.check_name!r} ({told})"
 
+    def total(self) -> str:
+        """All of it in one line."""
+        rows = sum(n or 0 for n in self.rows.values())
+        return f"tables made: {len(self.seconds):,}, with {rows:,} rows, in {time.monotonic() - self._began:,.0f} s"
+
     def table(self) -> str:
         """Asset, rows, seconds."""
         lines = [f"{'asset':32s} {'rows':>10s} {'seconds':>8s}"]
@@ -85,6 +105,17 @@ class Progress(logging.Handler):
             rows = self.rows[name]
             lines.append(f"{name:32s} {'' if rows is None else f'{rows:,}':>10s} {seconds:8.1f}")
         return "\n".join(lines)
+
+
+def reasons(found: Iterable[tuple[str, str]]) -> list[str]:
+    """What went wrong with which things, the most frequent reason first: a line for each, with some of the things."""
+    wrong: dict[str, list[str]] = defaultdict(list)
+    for reason, what in found:
+        wrong[reason].append(what)
+    return [
+        f"  {len(whats):,} × {reason}: {', '.join(sorted(whats)[:NAMED])}{' …' * (len(whats) > NAMED)}"
+        for reason, whats in sorted(wrong.items(), key=lambda item: -len(item[1]))[:SHOWN]
+    ]
 
 
 def logger(progress: Progress) -> dg.LoggerDefinition:

@@ -14,23 +14,30 @@ from resources.landing import Landing
 
 
 def tidy(lake: Lake, tell: Callable[[str], object], warn: Callable[[str], object]) -> None:
-    """Vacuum every table, and tell of each how many files went and how large; a running job loses nothing.
+    """Vacuum every table, and tell how many files went and how large they were; a running job loses nothing.
 
     It writes nothing, so that it works on a full disk. Raises `TuttiError` once all tables were tried, if one could not
     be seen to.
     """
     failed: list[str] = []
-    for table in lake.tables():
+    tables, files, bytes = lake.tables(), 0, 0
+    for table in tables:
         try:
             gone = lake.vacuum(table)
         except TuttiError as error:
             failed.append(str(error))
             warn(f"{table}: {error}")
             continue
-        files = "1 file" if gone.files == 1 else f"{gone.files:,} files"
-        tell(f"{table}: {files} removed, {gone.bytes / 1e6:,.1f} MB")
+        files, bytes = files + gone.files, bytes + gone.bytes
+        if gone.files:
+            tell(f"{table}: {_removed(gone.files, gone.bytes)}")
+    tell(f"{_removed(files, bytes)} in all, of {len(tables):,} tables")
     if failed:
         raise TuttiError(failed[0])
+
+
+def _removed(files: int, bytes: int) -> str:
+    return f"{'1 file' if files == 1 else f'{files:,} files'} removed, {bytes / 1e6:,.1f} MB"
 
 
 def pack_intake(landing: Landing, lake: Lake, tell: Callable[[str], object]) -> None:

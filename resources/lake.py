@@ -111,6 +111,12 @@ class Lake:
         found = (log.parent.relative_to(self.root).as_posix() for log in self.root.glob("*/*/_delta_log"))
         return sorted(name for name in found if self.exists(name))
 
+    def filled(self) -> "Lake":
+        """Itself. Raises `TuttiError` where it has no table: most often another folder was meant."""
+        if not self.tables():
+            raise TuttiError(f"there is nothing in {self.root.parent} yet: import first, or name the folder (DATA=)")
+        return self
+
     def exists(self, table: str) -> bool:
         """Whether the table has been written."""
         return exists(self.root / table)

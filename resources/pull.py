@@ -71,17 +71,18 @@ class Pulled:
 
 @dataclass
 class Progress:
-    """How far the pulls of a user have come: the days that are done, and where in others to go on."""
+    """How far the pulls of a user have come: the days that are done, where in others to go on, and feedback."""
 
     done: list[str] = field(default_factory=list)  # "first...last", each as long as can be
     cursors: dict[str, Any] = field(default_factory=dict)  # by days, written in the same way
+    feedback: bool = False  # whether all of it was pulled since the last day was
 
     @classmethod
     def of(cls, folder: Path) -> "Progress":
         """As kept in a user's folder; of one that cannot be read, nothing: all is asked for again."""
         try:
             told = json.loads((folder / PROGRESS).read_bytes())
-            found = cls(list(told["done"]), dict(told["cursors"]))
+            found = cls(list(told["done"]), dict(told["cursors"]), told.get("feedback") is True)
             found.days()
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return cls()
@@ -115,6 +116,7 @@ def pull(
 ) -> Pulled:
     """Pull a user's days from `first` to `last`, both included, and all feedback; `again` also days that are done.
 
+    Feedback has no days: it is asked for whenever a day was.
     Waits while another pull asks the same service. Raises `TuttiError` with what to do; what has landed stays.
     """
     user = named(user)
@@ -130,11 +132,13 @@ def pull(
         if first <= today <= last:
             progress.cursors.pop(_span(today, today), None)  # more was heard since
             _pull_days(api, user, today, today, int(now.timestamp()) + 1, folder, progress, pulled, tell)
-        if feedback:
+        if feedback and not progress.feedback:
             records = api.feedback(user)
             pulled.feedback = len(records)
             for n in range(0, len(records), LINES):
                 pulled.files += _land(folder / FEEDBACK, records[n : n + LINES], f"{n:07d}")
+            progress.feedback = True
+            progress.keep(folder)
     return pulled
 
 
@@ -161,6 +165,7 @@ def _pull_days(
     span = _span(first, last)
     clear_drafts(folder / span)
     cursor = progress.cursors.get(span)
+    progress.feedback = False
     if cursor is not None:
         tell(f"{api.NAME}: {user} from {first} through {last} goes on where it stopped")
     for page in api.listens(user, _midnight(first), until, cursor):

@@ -31,7 +31,9 @@ from resources.sources.exports import GIVE, whole
 
 __all__ = ["IMPORTS", "QUARANTINE", "RAW", "RAW_LISTENS", "import_listens", "take"]
 
-Taking: TypeAlias = Callable[..., tuple[dict[str, Any], bool]]
+Taken: TypeAlias = tuple[dict[str, Any], bool]
+"""A file's row of `imports`, and whether it is new."""
+Taking: TypeAlias = Callable[..., Taken]
 
 
 class ImportConfig(dg.Config):
@@ -77,14 +79,14 @@ def import_listens(
         taking = partial(take, listener=config.listener, lake=lake, now=now, tell=tell)
         for path in named:
             try:
-                rows += _named(context, path, taking)
+                rows += [row for row, new in _named(context, path, taking) if new]
             except (NoExport, Unreadable) as error:
                 wrong.append(error)
     elif all(map(landing.holds, named)):
         found = [landing.look(path) for path in named] if named else landing.lying(*ARRIVING)
         files = sorted((f for f in found if f), key=lambda f: (f.modified, f.path))
         taken = take_landed(landing, files, config.listener, lake, now, tell, context.log.warning)
-        rows = [_told(context, *each) for each in taken]
+        rows = [_told(context, row["file"], row, new)[0] for row, new in taken if new]  # whatever else lies there
     else:
         raise TuttiError(
             "whose listens are these? name the listener (LISTENER=ada, or `listener: ada` in the launchpad)"
@@ -108,19 +110,21 @@ def told_of(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[dg.AssetKey, dict[
             yield kind.key, {"dagster/row_count": told[kind.counted]}
 
 
-def _named(context: dg.AssetExecutionContext, path: Path, taking: Taking) -> list[dict[str, Any]]:
+def _named(context: dg.AssetExecutionContext, path: Path, taking: Taking) -> list[Taken]:
     """Take in a file that a person names, or the files of a folder as far as they are exports.
 
     A folder whose files refer to one another is one export, as its zip would be.
     """
     if not path.is_dir():
-        return [_told(context, *taking(path))]
+        return [_told(context, path.name, *taking(path))]
+    name = path.resolve().name
     if whole(path):
-        return [_told(context, *taking(path, name=path.resolve().name))]
+        return [_told(context, name, *taking(path, name=name))]
     found = []
     for file in within(path):
+        inside = f"{name}/{file.relative_to(path)}"
         try:
-            found.append(_told(context, *taking(file, name=f"{path.resolve().name}/{file.relative_to(path)}")))
+            found.append(_told(context, inside, *taking(file, name=inside)))
         except (NoExport, Unreadable) as error:
             context.log.warning("passed over: %s", error)
     if not found:
@@ -128,15 +132,16 @@ def _named(context: dg.AssetExecutionContext, path: Path, taking: Taking) -> lis
     return found
 
 
-def _told(context: dg.AssetExecutionContext, row: dict[str, Any], new: bool) -> dict[str, Any]:
-    """Say what became of a file; its row of `imports`."""
+def _told(context: dg.AssetExecutionContext, name: str, row: dict[str, Any], new: bool) -> Taken:
+    """Say what became of a file: its row of `imports`, and whether it is new."""
     found = [_so_many(row[k.counted], k.counted.replace("_", " ")) for k in KINDS if row[k.counted]] or ["0 listens"]
+    other = f" as {shown(row['file'])}" if row["file"] != name else ""
     context.log.info(
         "%s: %s, %s quarantined, %s passed over%s",
-        *(shown(row["file"]), ", ".join(found), row["quarantined"], row["passed_over"]),
-        "" if new else " (already imported, nothing changed)",
+        *(shown(name), ", ".join(found), row["quarantined"], row["passed_over"]),
+        "" if new else f" (already imported{other}, nothing changed)",
     )
-    return row
+    return row, new
 
 
 def _so_many(n: int, records: str) -> str:

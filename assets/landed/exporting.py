@@ -8,9 +8,10 @@ that tells of persons, with every column) lies beside it as JSON lines.
 import json
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -47,7 +48,7 @@ class Exporter:
         try:
             with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o600), "w+b") as file:
                 with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-                    told = self._members(archive)
+                    told = self._members(partial(_member, archive, now))
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(draft, path)
@@ -56,13 +57,14 @@ class Exporter:
         sync(folder)
         return path, told
 
-    def _members(self, archive: zipfile.ZipFile) -> dict[str, int]:
-        archive.writestr("user.json", json.dumps({"username": self.name}))
+    def _members(self, new_member: Callable[[str], IO[bytes]]) -> dict[str, int]:
+        with new_member("user.json") as member:
+            member.write(json.dumps({"username": self.name}).encode())
         for first, following in self._months():
-            with archive.open(f"listens/{first.year}/{first.month}.jsonl", "w") as member:
+            with new_member(f"listens/{first.year}/{first.month}.jsonl") as member:
                 for row in self._month(first, following).to_pylist():
                     _line(member, listenbrainz.record(row))
-        with archive.open("feedback.jsonl", "w") as member:
+        with new_member("feedback.jsonl") as member:
             for row in self._rows(GIVEN.table, set()):
                 if row["recording_mbid"] or row["recording_msid"]:
                     _line(member, _feedback(row))
@@ -71,7 +73,7 @@ class Exporter:
         for table, schema in sorted(self.schemas.items()):
             if not personal(schema) or table not in there:  # no file: a table that was never made
                 continue
-            with archive.open(f"tutti/{table}.jsonl", "w") as member:
+            with new_member(f"tutti/{table}.jsonl") as member:
                 rows = 0
                 for row in self._rows(table, imports):
                     _line(member, {"table": table, "row": row})  # which no importer takes for a record of its own
@@ -111,6 +113,13 @@ class Exporter:
         day = pc.field("day")
         wanted = (pc.field("user_id") == self.name) & (day >= first) & (day < following)
         return ds.dataset(files, LISTENS.schema, "parquet").to_table(filter=wanted).sort_by(ORDER)
+
+
+def _member(archive: zipfile.ZipFile, now: datetime, name: str) -> IO[bytes]:
+    """A new member of a zip, written at that time (UTC): one that is not told it would be of 1980."""
+    member = zipfile.ZipInfo(name, now.timetuple()[:6])
+    member.compress_type = archive.compression
+    return archive.open(member, "w")
 
 
 def _feedback(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import zipfile
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -120,3 +121,9 @@ def test_feedback_comes_back_and_what_no_format_has_a_place_for_lies_beside(tmp_
     take(path, "ada", other, NOW)
     found = other.scan(GIVEN.table, FEEDBACK).table().to_pylist()
     assert without_arrival(found) == without_arrival(rows[:1])
+
+
+def test_every_file_of_an_export_is_of_the_time_of_the_export(tmp_path: Path) -> None:
+    path, _ = Exporter("ada", stored([raw(NOW, 0, "ada")], tmp_path), SCHEMAS).write(tmp_path, NOW)
+    with zipfile.ZipFile(path) as archive:
+        assert {datetime(*member.date_time, tzinfo=UTC) for member in archive.infolist()} == {NOW}

@@ -195,7 +195,9 @@ def cause(result: dg.ExecuteInProcessResult) -> str:
     return failure.message if not failure.cause else failure.cause.message
 
 
-def test_one_bad_file_in_the_landing_folder_holds_nobody_up_and_is_not_tried_again(tmp_path: Path, lake: Lake) -> None:
+def test_one_bad_file_in_the_landing_folder_holds_nobody_up_and_is_not_tried_again(
+    tmp_path: Path, lake: Lake, capfd: pytest.CaptureFixture[str]
+) -> None:
     landing = tmp_path / "landing" / "listens"
     written(landing / "a.listens", listen(0))
     written(landing / "b.listens", {"title": "a postcard"})
@@ -209,8 +211,10 @@ def test_one_bad_file_in_the_landing_folder_holds_nobody_up_and_is_not_tried_aga
     assert held.keys() == {"b.listens", "c.listens", "d.listens"}
     assert {r["record"] for r in held.values()} == {-1}
     before = everything(lake)
+    assert "a.listens: 1 listen" in capfd.readouterr().err
     assert run(tmp_path).success
     assert everything(lake) == before
+    assert "a.listens: 1 listen" not in capfd.readouterr().err  # nobody asked
     written(landing / "b.listens", listen(3))
     assert run(tmp_path).success
     assert len(rows(lake, "events/raw_listens")) == 3
@@ -312,6 +316,17 @@ def test_a_person_who_names_a_file_is_told_what_is_wrong_with_it(tmp_path: Path,
     assert not result.success
     assert "in no format that is known" in cause(result)
     assert rows(lake, "events/quarantine") == []
+
+
+def test_a_file_imported_before_under_another_name_is_told_by_the_name_it_is_given(
+    tmp_path: Path, lake: Lake, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path, written(tmp_path / "a.json", listen(0)))
+    capfd.readouterr()
+    result = run(tmp_path, written(tmp_path / "b.json", listen(0)))
+    said = "b.json: 1 listen, 0 quarantined, 0 passed over (already imported as a.json, nothing changed)"
+    assert said in capfd.readouterr().err
+    assert result.asset_materializations_for_node("imports")[0].metadata["dagster/row_count"].value == 0
 
 
 def test_a_file_that_is_wrong_does_not_keep_those_named_beside_it_out(tmp_path: Path, lake: Lake) -> None:

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from assets.events.imports import RAW_LISTENS
 from orchestration.__main__ import main
-from orchestration.backfill import BACKFILL, DAYS, PART, Part, plan
+from orchestration.backfill import BACKFILL, DAYS, PART, Part, beyond, plan
 from orchestration.definitions import build
 from orchestration.jobs import DATED, reached
 from resources.lake import Lake
@@ -132,6 +132,19 @@ def test_days_are_made_twice_only_where_something_reads_ahead() -> None:
     assert {part.job for part in parts} == {"daily"}
 
 
+def test_what_is_made_beyond_the_days_asked_for_is_told_with_the_reason() -> None:
+    first, last = date(2024, 1, 1), date(2024, 1, 3)
+    assert [line.split(", for ")[0] for line in beyond(plan(PLATFORM, first, last, 2, "", TODAY), first, last)] == [
+        "daily is made from 2023-12-30 through 2024-01-05",
+        "actives is made from 2023-12-31 through 2024-02-02",
+        "weekly is made from 2023-12-25 through 2024-01-08",
+        "monthly is made from 2023-12-01 through 2024-02-01",
+        "yearly is made from 2023-01-01 through 2024-01-01",
+    ]
+    (why,) = beyond(plan(PLATFORM, first, last, 2, "derived/charts_yearly", TODAY), first, last)
+    assert why.endswith("for a chart is made whole, and the one after it tells what moved")
+
+
 # What is told when something is wrong.
 
 
@@ -157,6 +170,8 @@ def test_a_mistake_is_told_in_one_line_and_nothing_is_run(
 ) -> None:
     monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    (tmp_path / "dagster").mkdir()
+    _with_a_table(tmp_path)
     monkeypatch.setattr(sys, "argv", ["tutti", "backfill", *typed])
     assert main() == 1
     out, err = capsys.readouterr()
@@ -166,6 +181,11 @@ def test_a_mistake_is_told_in_one_line_and_nothing_is_run(
     assert err.count("\n") == 1
     with dg.DagsterInstance.get() as instance:
         assert instance.get_runs_count() == 0
+
+
+def _with_a_table(data: Path) -> None:
+    """What a backfill needs to begin."""
+    Lake(data / "lake").replace("content/another", iter([pa.table({"n": [1]})]), pa.schema([("n", pa.int64())]))
 
 
 # Backfills of a small world, of which only what was imported is left.
@@ -206,7 +226,7 @@ class Killed:
 def killed_twice(data: Path, environment: str, *typed: str) -> Killed:
     """Run a backfill, kill it and all its children in the middle of a run, twice; then let it come to its end."""
     command, said = (*TUTTI, "backfill", *typed), []
-    for lines in (1, 4):
+    for lines in (len(DATED) + 1, 4):  # first those that say why more is made than was asked for
         process = subprocess.Popen(
             command,
             cwd=PROJECT,
@@ -257,13 +277,14 @@ def test_a_killed_backfill_goes_on_with_the_run_it_was_killed_in(killed: Future[
 
 def test_a_backfill_tells_how_far_it_is_and_what_was_done_before(killed: Future[Killed]) -> None:
     found = killed.result()
-    assert " ".join(found.said[0][0].split()).startswith("daily from 2025-02-26 through 2025-03-01 4 of 8 days ")
+    assert " ".join(found.said[0][-1].split()).startswith("daily from 2025-02-26 through 2025-03-01 4 of 8 days ")
     assert found.said[1][0] == "Going on where it stopped: 1 of 17 runs were done before.\n"
     assert " ".join(found.said[1][1].split()).startswith("daily from 2025-02-28 through 2025-03-05 8 of 8 days ")
     last = found.process.out.splitlines()
     assert last[0] == "Going on where it stopped: 4 of 17 runs were done before."
-    assert len(last) == 1 + 13  # a line for each run
-    assert all(line.endswith(" left") for line in last[1:])
+    assert len(last) == 1 + 13 + 1  # a line for each run
+    assert all(line.endswith(" left") for line in last[1:-1])
+    assert last[-1].startswith(f"all 17 runs are done; days asked for: {WORLD_DAYS}; tables made: ")
 
 
 def test_sessions_that_reach_into_the_first_day_of_the_next_run_are_whole(tmp_path: Path) -> None:
@@ -310,6 +331,7 @@ def test_a_backfill_stops_at_a_run_that_fails_and_goes_on_there_once_that_is_men
     assert process.err.count("\n") == 1, process.err
     assert process.err.startswith("tutti: daily from 2025-02-26 through 2025-03-01: ")
     assert "the same command goes on from here" in process.err
+    assert process.out.splitlines()[-1].startswith("0 of 2 runs are done, one failed; tables made: 0")
     for path, content in files.items():
         path.write_bytes(content)
     Process(command, data).fine()
@@ -319,19 +341,15 @@ def test_a_backfill_stops_at_a_run_that_fails_and_goes_on_there_once_that_is_men
 def test_a_second_backfill_waits_its_turn(tmp_path: Path) -> None:
     home = tmp_path / "dagster"
     home.mkdir()
+    _with_a_table(tmp_path)
+    before = versions(tmp_path)
     held = os.open(home, os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)  # as the process of another backfill does
     process = Process((*TUTTI, "backfill", *SPAN, *PLAYS), tmp_path)
     assert (process.code, process.out) == (1, "")
     assert process.err.startswith("tutti: another backfill is at work")
-    assert versions(tmp_path) == {}
+    assert versions(tmp_path) == before
     os.close(held)
-
-
-def test_a_folder_without_any_table_is_told_at_once(tmp_path: Path) -> None:
-    process = Process((*TUTTI, "backfill", *SPAN), tmp_path)
-    says = f"tutti: there is nothing in {tmp_path} to make days of: import first, or name the folder (DATA=)\n"
-    assert (process.code, process.out, process.err) == (1, "", says)
 
 
 @pytest.mark.parametrize("by", ["tutti", "dagster"])
@@ -342,7 +360,7 @@ def test_days_made_of_nothing_come_with_a_warning_in_the_terminal_and_in_the_run
         "tutti": (*TUTTI, "backfill", "--from", "2024-01-01", "--to", "2024-01-02", *selected),
         "dagster": (DAGSTER, "asset", "materialize", "-m", "orchestration.definitions", *selected, *days),
     }[by]
-    Lake(tmp_path / "lake").replace("content/another", iter([pa.table({"n": [1]})]), pa.schema([("n", pa.int64())]))
+    _with_a_table(tmp_path)
     process = Process(command, tmp_path).fine()
     says = "events/raw_listens was never written"
     assert (process.out + process.err).count(says) == 1

@@ -247,6 +247,7 @@ def test_nobody_of_that_name_is_told_in_one_line_and_nothing_changes(both: Both,
     unknown = "tutti: nothing is kept of a person of this name: spell it as tables have it, capitals included"
     process = both.erase(tmp_path / "data", "nobody")
     assert (process.code, process.err) == (1, f"{unknown}\n")
+    assert "nothing of the person is in the lake" in process.out and "struck" not in process.out
     # Regression: a command that had failed was taken for a trace, and every table lost its older versions.
     assert Process((*TUTTI, "export", "--listener", "nobody"), tmp_path / "data").code == 1
     process = both.erase(tmp_path / "data", "nobody")

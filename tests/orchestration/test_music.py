@@ -13,7 +13,6 @@ from assets.content.audio_files import AUDIO_FILES
 from orchestration.jobs import analyse_music
 from orchestration.music import music_changes, summary
 from resources.lake import Lake
-from tests.orchestration.support import TUTTI, Process
 
 
 @pytest.fixture
@@ -108,11 +107,3 @@ def test_a_summary_tells_of_files_reasons_tempo_and_keys(tmp_path: Path) -> None
         "keys: C major 3",
     ]
     assert summary(Lake(tmp_path / "new")) == ["0 files, 0.0 MB: 0 analysed, 0.0 minutes; 0 unreadable"]
-
-
-def test_a_folder_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
-    for more, name in (({}, "TUTTI_MUSIC"), ({"--music": str(tmp_path / "no where")}, "MUSIC")):
-        told = Process((*TUTTI, "analyse", *(word for pair in more.items() for word in pair)), tmp_path / "data")
-        assert told.code == 1
-        folder = tmp_path / ("no where" if more else "data/music")
-        assert told.err == f"tutti: there is no folder {folder}: name that of your music ({name}=/home/ada/Music)\n"

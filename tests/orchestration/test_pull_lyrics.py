@@ -69,7 +69,7 @@ def test_the_command_asks_for_what_is_played_most_and_makes_tables_of_it(data: P
     faults.tell(0, KINDS)
     ranked = most_played(data)
     assert {row["recording_id"] for row in rows(data, "content/lyrics")} == set(ranked[:MOST])
-    assert "asked again in" in first.out and "content/lyrics_lines" in first.out
+    assert "asked again in" in first.out and "tables made: " in first.out
     second = command(data, url).fine()
     assert {row["recording_id"] for row in rows(data, "content/lyrics")} == set(ranked[: 2 * MOST])
     assert faults.requests == MOST, second.out  # nothing twice
@@ -83,7 +83,7 @@ def test_a_pull_that_fails_is_told_in_one_line_and_empties_no_table(laptop: Worl
     wrong = command(tmp_path / "data", f"{url}/elsewhere", "1")
     elsewhere = command(tmp_path / "none", url)
     number = command(tmp_path / "number", url, "many")
-    lines = {"check TUTTI_LRCLIB_URL": wrong, "there is no catalogue": elsewhere, "name a number": number}
+    lines = {"check TUTTI_LRCLIB_URL": wrong, "there is no catalogue": elsewhere, "'many' is no number": number}
     for line, process in lines.items():
         assert process.code == 1
         (told,) = process.err.splitlines()

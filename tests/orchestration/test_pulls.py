@@ -56,10 +56,9 @@ def settings(url: str) -> dict[str, str]:
     }
 
 
-def command(data: Path, url: str, user: str, source: str = "listenbrainz", **more: str) -> Process:
-    days = {"from": str(FIRST), "to": str(LAST)} | more
-    flags = [part for name, value in days.items() for part in (f"--{name}", value)]
-    return Process((*TUTTI, "pull", "--source", source, "--user", user, *flags), data, settings(url))
+def command(data: Path, url: str, user: str, source: str = "listenbrainz") -> Process:
+    days = ("--from", str(FIRST), "--to", str(LAST))
+    return Process((*TUTTI, "pull", "--source", source, "--user", user, *days), data, settings(url))
 
 
 def everything(data: Path) -> bytes:
@@ -81,10 +80,11 @@ def test_a_pull_through_faults_ends_in_the_lake_with_exactly_the_worlds_listens(
     assert {r["user_id"] for r in rows(tmp_path, "events/listens")} == {user}
     assert rows(tmp_path, "events/quarantine") == []
     assert sum(r["plays"] for r in rows(tmp_path, "derived/plays")) == len(wanted)
-    assert f"{len(wanted)} listens" in first.out and "asked again in" in first.out and "events/imports" in first.out
+    assert f"{len(wanted)} listens" in first.out and "asked again in" in first.out
+    assert f"\nlistens: {len(wanted)} new, 0 known" in first.out
     before, tables = versions(tmp_path), told(tmp_path)
     again = command(tmp_path, url, user).fine()
-    assert "No new listens" in again.out
+    assert "No new listens" in again.out and ".jsonl" not in again.out  # the file of the first pull lies there still
     assert (versions(tmp_path), told(tmp_path)) == (before, tables)
     for secret in (TOKEN, KEY):
         assert secret not in first.out + first.err + again.out + again.err
@@ -107,10 +107,7 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path: Path, url: str) -> None:
     cases = {
         "stranger": (command(tmp_path / "a", url, "nobody"), "knows no user 'nobody'"),
         "scrobbler": (command(tmp_path / "b", url, "nobody", "lastfm"), "knows no user 'nobody'"),
-        "source": (command(tmp_path / "c", url, "ann", "spotify"), "listenbrainz, lastfm"),
-        "days": (command(tmp_path / "d", url, "ann", to="2025-02-01"), "name the first day first"),
         "name": (command(tmp_path / "e", url, "../../ann", "lastfm"), "knows no user"),
-        "future": (command(tmp_path / "f", url, "ann", to="2999-01-01"), "is yet to come"),
     }
     for process, line in cases.values():
         assert process.code == 1
@@ -178,7 +175,7 @@ def test_the_launchpad_takes_what_the_readme_of_the_job_says() -> None:
     assert pull_listens.description
 
 
-def test_the_sandbox_command_serves_both_services(tmp_path: Path) -> None:
+def test_the_sandbox_command_serves_both_services() -> None:
     import socket
     import subprocess
     import time
@@ -209,8 +206,6 @@ def test_the_sandbox_command_serves_both_services(tmp_path: Path) -> None:
     finally:
         process.terminate()
         process.wait()
-    wrong = Process((*TUTTI, "sandbox", "--rate", "7"), tmp_path)
-    assert (wrong.code, len(wrong.err.splitlines())) == (1, 1)
 
 
 def test_dagsters_own_records_hold_no_secret(tmp_path: Path, url: str, user: str) -> None:

@@ -125,9 +125,10 @@ def test_all_faults_together_leave_the_same_files(place: Place, name: str, tmp_p
 
 @SERVICES
 def test_days_that_are_done_are_not_asked_for_again(place: Place, name: str) -> None:
-    place.pull(name)
+    place.pull(name, feedback=False)
+    assert place.pull(name) == Pulled(feedback=3, files=1)  # of days that are done, what is missing
     before, place.faults.requests = place.files(), 0
-    assert place.pull(name, feedback=False) == Pulled()
+    assert place.pull(name) == Pulled()
     assert place.faults.requests == 0
     place.pull(name, last=LAST + timedelta(days=1), feedback=False)
     assert place.titles() == place.wanted(last=LAST + timedelta(days=1))

@@ -1,0 +1,29 @@
+"""What a person at a terminal reads while runs go on."""
+
+import math
+
+import dagster as dg
+import pytest
+
+from orchestration.terminal import Progress, logger
+
+
+@dg.asset
+def quick(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    """An asset that has something to say."""
+    context.log.info("half of it")
+    return dg.MaterializeResult(metadata={"dagster/row_count": 1_234})
+
+
+@pytest.mark.parametrize(("patience", "more"), [(0, ["  ✓ quick"]), (math.inf, [])])
+def test_of_runs_only_what_they_say_themselves_is_told_unless_the_terminal_was_silent_for_long(
+    patience: float, more: list[str]
+) -> None:
+    said: list[str] = []
+    progress = Progress(patience, said.append)
+    defs = dg.Definitions([quick], jobs=[dg.define_asset_job("a_job")], loggers={"terminal": logger(progress)})
+    progress.begin("a run")
+    with dg.DagsterInstance.ephemeral() as instance:
+        defs.resolve_job_def("a_job").execute_in_process({"loggers": {"terminal": {}}}, instance=instance)
+    assert [line.split("  1,234")[0].rstrip() for line in said] == ["a run", "    half of it", *more]
+    assert progress.total().startswith("tables made: 1, with 1,234 rows, in ")
