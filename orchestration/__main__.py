@@ -5,13 +5,11 @@ Runs are Dagster runs, kept where the web UI finds them. A mistake of the person
 
 import argparse
 import os
-import shutil
 import socket
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,8 +20,6 @@ from resources.errors import TuttiError
 if TYPE_CHECKING:
     from orchestration.runner import Runner
 
-DEMO_FIRST_DAY = date(2025, 2, 24)  # two ISO weeks that cross a month and end where the USA's clocks change
-DEMO_DAYS = 14
 PORTS = (1, 65_535)
 
 N = TypeVar("N", int, float)
@@ -31,31 +27,9 @@ N = TypeVar("N", int, float)
 
 def demo() -> None:
     """The sandbox writes two weeks of the outside world, and everything is materialized from it afresh."""
-    from orchestration.runner import Runner
-    from resources.sandbox import audio, world
+    from orchestration.demo import demo
 
-    os.environ.pop("TUTTI_MUSIC", None)  # the demo listens to its own
-    data, began = data_folder(), time.monotonic()
-    if data.name != "demo":
-        raise TuttiError(f"the demo would overwrite {data}: run it with `make demo`, or with a TUTTI_DATA named demo")
-    runner = Runner(patience=0)
-    for folder in ("lake", "landing", "music"):
-        shutil.rmtree(data / folder, ignore_errors=True)
-    print("The sandbox writes two weeks of listening to public-domain tunes ...", flush=True)
-    told = world.write(data / "landing", first_day=DEMO_FIRST_DAY, days=DEMO_DAYS)
-    print(
-        f"  {told.works:,} works, {told.recordings:,} recordings, {told.listens:,} listens, {told.posts:,} posts",
-        flush=True,
-    )
-    heard = audio.write(data / "music")
-    print(f"  {heard.clips} recordings rendered, {heard.seconds / 60:.0f} minutes of sound", flush=True)
-    runner.run("content")
-    runner.run("analyse_music")
-    runner.take({})
-    print(f"\n{runner.progress.table()}\n\nAll of it took {time.monotonic() - began:.0f} s. Where to look next:")
-    print("  make ui DATA=data/demo           the assets, their checks and previews in the browser")
-    print("  make chart DATA=data/demo        what was played most")
-    print('  make import LISTENER=ada FILES="my_spotify_data.zip"    the same on your own history')
+    demo()
 
 
 def import_files(listener: str, files: list[str]) -> None:
@@ -175,6 +149,7 @@ def analyse(folder: str) -> None:
 
 def sandbox(port: int, rate: float, kinds: list[str], seed: int) -> None:
     """The sandbox's services over HTTP, as the real ones are, until stopped; they misbehave if told to."""
+    from orchestration.demo import DAYS, FIRST_DAY
     from resources.sandbox import world
     from resources.sandbox.entities import entities
     from resources.sandbox.http import accounts, lrclib, server
@@ -185,11 +160,11 @@ def sandbox(port: int, rate: float, kinds: list[str], seed: int) -> None:
     except ValueError as error:
         raise TuttiError(str(error)) from None
     listening = _listening(port, "make sandbox SANDBOX_PORT=8761")
-    told = world.simulated(first_day=DEMO_FIRST_DAY, days=DEMO_DAYS)
+    told = world.simulated(first_day=FIRST_DAY, days=DAYS)
     found, lyrics = accounts.of_world(told), lrclib.of_world(told.recordings)
-    last = DEMO_FIRST_DAY + timedelta(days=DEMO_DAYS - 1)
+    last = FIRST_DAY + timedelta(days=DAYS - 1)
     names = found.names()[len(found.names()) // 4 :]  # who listens most is a machine that repeats itself
-    print(f"{len(found.names()):,} listeners from {DEMO_FIRST_DAY} through {last}: {', '.join(names[:5])} ...")
+    print(f"{len(found.names()):,} listeners from {FIRST_DAY} through {last}: {', '.join(names[:5])} ...")
     print(
         f"export TUTTI_LISTENBRAINZ_URL=http://{server.HOST}:{port} TUTTI_LASTFM_URL=http://{server.HOST}:{port}/2.0/"
     )

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -102,6 +103,7 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
     known = (data / PLAN).exists()  # of one that was killed, or left something
     say("looks through the landing folder for what is the person's")
     plan = eraser.plan()
+    plan.names |= handed_in(context.instance, name)
     plan.keep(data)
     for kind in KINDS:
         if kind.dated:
@@ -135,6 +137,13 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
         "other files removed or written anew": others,
         "rows of Dagster's history struck": struck,
     }
+
+
+def handed_in(instance: dg.DagsterInstance, name: str) -> set[str]:
+    """Names of the files that runs were to import for a person; the ledger forgets those that were there already."""
+    ops: list[Any] = [run.run_config.get("ops", {}) for run in instance.get_runs()]
+    asked = (told.get("imports", {}).get("config", {}) for told in ops)
+    return {Path(file).name for told in asked if told.get("listener") == name for file in told.get("files", ())}
 
 
 def _elsewhere(found: Scanner) -> Iterator[Path]:

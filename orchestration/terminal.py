@@ -28,6 +28,7 @@ class Progress(logging.Handler):
         self.rows: dict[str, int | None] = {}
         self.seconds: dict[str, float] = {}
         self._written: dict[str, int | None] = {}
+        self._parts: set[str] = set()  # of which a run makes some partitions: rows of several runs add up
         self.cause: str | None = None
 
     def begin(self, title: str) -> None:
@@ -69,6 +70,8 @@ class Progress(logging.Handler):
         name = told.asset_key.to_user_string()
         rows = told.metadata.get("rows written") or told.metadata.get("dagster/row_count")
         self._written[name] = rows.value if rows else None  # type: ignore[assignment]
+        if told.partition:
+            self._parts.add(name)
 
     def _done(self, event: dg.DagsterEvent) -> None:
         seconds = event.step_success_data.duration_ms / 1000
@@ -78,7 +81,8 @@ class Progress(logging.Handler):
         if name in self._written:  # a check has none
             rows = self._written.pop(name)
             self.seconds[name] = self.seconds.get(name, 0) + seconds
-            self.rows[name] = (self.rows.get(name) or 0) + rows if rows is not None else None
+            before = self.rows.get(name) if name in self._parts else None
+            self.rows[name] = (before or 0) + rows if rows is not None else None
             if time.monotonic() - self._said >= self.patience:
                 self.say(f"  ✓ {name:30s} {'' if rows is None else f'{rows:>10,} rows'} {seconds:8.1f} s")
 

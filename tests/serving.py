@@ -41,6 +41,6 @@ def sandbox(
     lyrics: Sequence[Record] = (),
 ) -> Iterator[str]:
     """The address of the sandbox's services."""
-    knows = {"catalogue": entities, "a_second": a_second, "lyrics": lyrics}
+    knows = {"entities": entities, "a_second": a_second, "lyrics": lyrics}
     with server.served(server.application(accounts, faults or Faults(), requests, **knows)) as url:
         yield url

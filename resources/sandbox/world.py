@@ -94,7 +94,7 @@ def write(
     days: int = 14,
     seed: int = 7,
     listeners: int = 240,
-    known_until: date = date.max,
+    known_until: str = "9999",
 ) -> Summary:
     """Write the world's files under `landing`; the same arguments write the same bytes.
 
@@ -105,13 +105,13 @@ def write(
     - `social/sandbox-<day>.jsonl`: ActivityStreams activities, by the UTC day.
 
     Listens begin in the UTC days from `first_day`, `days` of them; what arrives later than that is in the last file.
-    Of releases from the day `known_until` on there is neither metadata nor lyrics: services must be asked for them. A
+    Of releases since `known_until`, a year or a date, there is neither metadata nor lyrics: services must be asked. A
     day without app events or activities has no file of them. Each file appears whole or not at all; files of other
     days are left alone. Raises `ValueError` for an empty window or population.
     """
     world = simulated(first_day=first_day, days=days, seed=seed, listeners=listeners)
     recordings, listens, kind, start = world.recordings, world.listens, world.kind, epoch(first_day)
-    known = [recording for recording in recordings if recording.release.date < known_until.isoformat()]
+    known = [recording for recording in recordings if recording.release.date < known_until]
     catalogued, named = entities(recordings), entities(known).of
     files = [
         *(

@@ -27,3 +27,21 @@ def test_of_runs_only_what_they_say_themselves_is_told_unless_the_terminal_was_s
         defs.resolve_job_def("a_job").execute_in_process({"loggers": {"terminal": {}}}, instance=instance)
     assert [line.split("  1,234")[0].rstrip() for line in said] == ["a run", "    half of it", *more]
     assert progress.total().startswith("tables made: 1, with 1,234 rows, in ")
+
+
+@dg.asset(partitions_def=dg.StaticPartitionsDefinition(["a", "b"]))
+def parted() -> dg.MaterializeResult:
+    """An asset that is made partition by partition."""
+    return dg.MaterializeResult(metadata={"dagster/row_count": 10})
+
+
+def test_rows_of_partitions_add_up_and_a_table_that_is_made_anew_has_those_of_the_last_time() -> None:
+    progress = Progress(math.inf, len)
+    jobs = [dg.define_asset_job(asset.key.to_user_string(), [asset]) for asset in (quick, parted)]
+    defs = dg.Definitions([quick, parted], jobs=jobs, loggers={"terminal": logger(progress)})
+    with dg.DagsterInstance.ephemeral() as instance:
+        for job, partition in (("quick", None), ("quick", None), ("parted", "a"), ("parted", "b")):
+            defs.resolve_job_def(job).execute_in_process(
+                {"loggers": {"terminal": {}}}, instance=instance, partition_key=partition
+            )
+    assert progress.rows == {"quick": 1_234, "parted": 20}

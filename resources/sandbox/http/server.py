@@ -18,22 +18,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
-from resources.sandbox.entities import Entities, entities
-from resources.sandbox.http import accounts, lastfm, listenbrainz, lrclib, musicbrainz
+from resources.sandbox.entities import Entities
+from resources.sandbox.http import lastfm, listenbrainz, lrclib, musicbrainz
 from resources.sandbox.http.accounts import Accounts, Record
 from resources.sandbox.http.faults import Faults, Faulty
 from resources.sandbox.http.limit import Limited
-from resources.sandbox.world import World
 
 HOST = "127.0.0.1"
 
 
 def application(
-    known: Accounts,
+    accounts: Accounts,
     faults: Faults,
     requests: int = 30,
     seconds: int = 10,
-    catalogue: Entities | None = None,
+    entities: Entities | None = None,
     a_second: int = 1,
     lyrics: Sequence[Record] = (),
 ) -> Starlette:
@@ -42,13 +41,13 @@ def application(
     ListenBrainz's allows so many requests in so many seconds, MusicBrainz's so many `a_second`.
     """
     limited = Starlette(
-        routes=listenbrainz.routes(known),
+        routes=listenbrainz.routes(accounts),
         middleware=[Middleware(Limited, requests=requests, seconds=seconds)],
         exception_handlers={HTTPException: listenbrainz.refusal},
     )
     slow = Middleware(Limited, requests=a_second, seconds=1, over=musicbrainz.OVER)
-    musicbrainzs = Starlette(routes=musicbrainz.routes(catalogue), middleware=[slow]) if catalogue else Starlette()
-    routes = [*lastfm.routes(known), *lrclib.routes(lyrics), Mount("/ws/2", musicbrainzs), Mount("/", limited)]
+    catalogue = Starlette(routes=musicbrainz.routes(entities), middleware=[slow]) if entities else Starlette()
+    routes = [*lastfm.routes(accounts), *lrclib.routes(lyrics), Mount("/ws/2", catalogue), Mount("/", limited)]
     faces = Starlette(routes=routes)
 
     async def told(_: Request) -> JSONResponse:
@@ -69,12 +68,6 @@ def application(
             Mount("/", Faulty(faces, faults)),
         ]
     )
-
-
-def of_world(world: World, faults: Faults, **limits: int) -> Starlette:
-    """All faces of a world."""
-    known, lyrics = accounts.of_world(world), lrclib.of_world(world.recordings)
-    return application(known, faults, catalogue=entities(world.recordings), lyrics=lyrics, **limits)
 
 
 @contextmanager

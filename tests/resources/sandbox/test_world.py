@@ -312,3 +312,15 @@ def test_the_truth_knows_bots_tastes_friends_tempo_and_key() -> None:
 def test_an_empty_window_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nothing to write"):
         write(tmp_path, first_day=MONDAY, days=0)
+
+
+def test_what_was_released_since_a_year_is_left_to_be_asked_for(tmp_path: Path) -> None:
+    """What is handed in of the rest is whole: whom and what it names, and nobody else."""
+    written = write(tmp_path, first_day=MONDAY, days=1, listeners=5, known_until="2024")
+    found = {kind: records(tmp_path / kind / "sandbox.jsonl") for kind in ("recordings", "artists", "releases")}
+    issued = {release["id"]: release["date"] for release in found["releases"]}
+    assert 0 < written.recordings - len(found["recordings"]) < 200
+    assert max(issued.values()) < "2024"
+    assert {release["id"] for r in found["recordings"] for release in r["releases"]} == issued.keys()
+    named = {credit["artist"]["id"] for r in found["recordings"] for credit in r["artist-credit"]}
+    assert {artist["id"] for artist in found["artists"]} == named
