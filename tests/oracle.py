@@ -7,7 +7,7 @@ import math
 import unicodedata
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction
 from itertools import combinations, groupby, pairwise
@@ -469,6 +469,9 @@ def names(listens: Sequence[Row]) -> list[Row]:
     return [{"day": d, "entity": e, "entity_id": i, "name": n} for (d, e, i), n in called.items()]
 
 
+COUNTED = {"recording": 10, "artist": 50}  # plays of a listener and day that count where they are bounded
+
+
 def chart(
     plays: Sequence[Row],
     artist_plays: Sequence[Row],
@@ -476,9 +479,9 @@ def chart(
     period: str,
     first: date,
     last: date,
-    most: int = 500,
+    most: Mapping[str, int] = COUNTED,
 ) -> list[Row]:
-    """The charts of the periods that begin from `first` to `last`, with at most so many plays of each listener."""
+    """The charts of the periods that begin from `first` to `last`, with at most so many plays of a listener a day."""
     heard = [r | {"entity": "recording", "entity_id": r["recording_id"]} for r in plays]
     heard += [r | {"entity": "artist", "entity_id": r["artist_id"]} for r in artist_plays]
     places: dict[Any, int] = {}
@@ -497,10 +500,7 @@ def chart(
                     "plays": sum(r["plays"] for r in things[id]),
                     "ms_played": sum(r["ms_played"] or 0 for r in things[id]),
                     "listeners": len({r["user_id"] for r in things[id]}),
-                    "plays_capped": sum(
-                        min(sum(r["plays"] for r in of_user), most)
-                        for of_user in _grouped(things[id], "user_id").values()
-                    ),
+                    "plays_capped": sum(min(r["plays"], most[entity]) for r in things[id]),
                 }
             )
     charted = [r for r in found if first <= r["period_start"] <= last]

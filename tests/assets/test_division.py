@@ -15,7 +15,7 @@ import pytest
 
 import resources.engines.pandas
 import resources.lake
-from assets.derived.charts import KEY, MOST, as_entity, calendar, count_listeners, into_periods
+from assets.derived.charts import KEY, as_entity, calendar, count_listeners, into_periods
 from assets.events.actives import NUMBERED, add_up, hold, number
 from assets.partitions import DAY
 from resources.engines.pandas import PandasEngine
@@ -112,7 +112,7 @@ def test_what_a_chart_ranks_is_counted_in_several_shares(cluster: Engine, world:
     days = calendar(DAY, LEAP, LEAP + timedelta(days=DAYS))
     with nothing_collected():
         plays = world.read(cluster, "plays").map(partial(as_entity, entity="recording", id="recording_id"))
-        counted = plays.map(into_periods, broadcast=[days]).per(KEY, partial(count_listeners, most=MOST))
+        counted = plays.map(into_periods, broadcast=[days]).per(KEY, count_listeners)
     schema = pa.schema([("entity_id", pa.string()), ("plays", pa.int64())])
     assert len(stored(counted, schema, tmp_path)) >= ENOUGH
 

@@ -36,19 +36,15 @@ def charts(database: Any, out: str, plays: Sequence[str], artist_plays: Sequence
         f"""
         WITH heard AS (
             SELECT date_trunc('week', day)::DATE AS period_start, 'recording' AS entity, recording_id AS entity_id,
-                   user_id, plays, ms_played
+                   user_id, plays, ms_played, least(plays, 10) AS capped
             FROM {_table(plays)} WHERE {span}
             UNION ALL
-            SELECT date_trunc('week', day)::DATE, 'artist', artist_id, user_id, plays, ms_played
+            SELECT date_trunc('week', day)::DATE, 'artist', artist_id, user_id, plays, ms_played, least(plays, 50)
             FROM {_table(artist_plays)} WHERE {span}
-        ), listened AS (
-            SELECT period_start, entity, entity_id, user_id, sum(plays)::BIGINT AS plays,
-                   sum(ms_played)::BIGINT AS ms_played
-            FROM heard GROUP BY ALL
         ), totals AS (
             SELECT period_start, entity, entity_id, sum(plays)::BIGINT AS plays, sum(ms_played)::BIGINT AS ms_played,
-                   count(*) AS listeners, sum(least(plays, 500))::BIGINT AS plays_capped
-            FROM listened GROUP BY ALL
+                   count(DISTINCT user_id) AS listeners, sum(capped)::BIGINT AS plays_capped
+            FROM heard GROUP BY ALL
         ), ranked AS (
             SELECT *, row_number() OVER (PARTITION BY period_start, entity ORDER BY plays DESC, entity_id) AS rank
             FROM totals

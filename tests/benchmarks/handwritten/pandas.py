@@ -41,8 +41,9 @@ def charts(started: None, out: str, plays: Sequence[str], artist_plays: Sequence
 def of_each(plays: pd.DataFrame, id: str, entity: str) -> pd.DataFrame:
     """Plays, time and listeners of each week and recording (or artist)."""
     plays = _in_weeks(plays)
-    of_each = plays.groupby(["period_start", id, "user_id"], sort=False)[["plays", "ms_played"]].sum()
-    of_each["plays_capped"] = of_each["plays"].clip(upper=500)
+    plays["plays_capped"] = plays["plays"].clip(upper=10 if entity == "recording" else 50)
+    counts = ["plays", "ms_played", "plays_capped"]
+    of_each = plays.groupby(["period_start", id, "user_id"], sort=False)[counts].sum()
     totals = of_each.groupby(level=["period_start", id], sort=False).agg(
         plays=("plays", "sum"),
         ms_played=("ms_played", "sum"),

@@ -31,17 +31,18 @@ def charts(spark: Any, out: str, plays: Sequence[str], artist_plays: Sequence[st
     query = f"""
         WITH heard AS (
             SELECT date(date_trunc('WEEK', day)) AS period_start, 'recording' AS entity, recording_id AS entity_id,
-                   user_id, plays, ms_played
+                   user_id, plays, ms_played, least(plays, 10) AS capped
             FROM plays WHERE {span}
             UNION ALL
-            SELECT date(date_trunc('WEEK', day)), 'artist', artist_id, user_id, plays, ms_played
+            SELECT date(date_trunc('WEEK', day)), 'artist', artist_id, user_id, plays, ms_played, least(plays, 50)
             FROM artist_plays WHERE {span}
         ), listened AS (
-            SELECT period_start, entity, entity_id, user_id, sum(plays) AS plays, sum(ms_played) AS ms_played
+            SELECT period_start, entity, entity_id, user_id, sum(plays) AS plays, sum(ms_played) AS ms_played,
+                   sum(capped) AS capped
             FROM heard GROUP BY 1, 2, 3, 4
         ), totals AS (
             SELECT period_start, entity, entity_id, sum(plays) AS plays, sum(ms_played) AS ms_played,
-                   count(*) AS listeners, sum(least(plays, 500)) AS plays_capped
+                   count(*) AS listeners, sum(capped) AS plays_capped
             FROM listened GROUP BY 1, 2, 3
         ), ranked AS (
             SELECT *, row_number() OVER (PARTITION BY period_start, entity ORDER BY plays DESC, entity_id) AS rank
