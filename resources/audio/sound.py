@@ -4,15 +4,18 @@ libsndfile decodes WAV, AIFF, FLAC, Ogg (Vorbis, Opus), MP3, CAF, AU and a dozen
 know, AAC, ALAC, WMA and such, goes through the program ffmpeg where that is installed.
 """
 
+import io
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import soundfile
+from mutagen import MutagenError
+from mutagen.mp3 import MPEGInfo
 
 from resources.audio import ffmpeg
 from resources.audio.undecodable import Undecodable
@@ -139,9 +142,48 @@ def _opened(path: Path, head: bytes) -> soundfile.SoundFile:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # so that no name can mislead
         return soundfile.SoundFile(descriptor, closefd=True)
     except soundfile.LibsndfileError as error:
+        if late := _late(path):
+            return late
         raise Undecodable(f"not audio that can be decoded: {_said(error)}{_looks(head)}") from error
     except OSError as error:
         raise Undecodable(f"cannot be read: {error.strerror}") from error
+
+
+def _late(path: Path) -> soundfile.SoundFile | None:
+    """An MP3 that begins after something else, zeros or half a tag: libsndfile looks at the first bytes alone."""
+    try:
+        stream = path.open("rb")
+    except OSError:
+        return None
+    try:
+        found = MPEGInfo(stream)
+        if not found.sketchy:
+            return soundfile.SoundFile(_Rest(stream, found.frame_offset))
+    except (MutagenError, soundfile.LibsndfileError, OSError):
+        pass
+    stream.close()
+    return None
+
+
+class _Rest(io.RawIOBase):
+    """A file from some byte on."""
+
+    def __init__(self, stream: BinaryIO, begins: int) -> None:
+        self._stream, self._begins = stream, begins
+        self.seek(0)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._stream.seek(offset + self._begins * (whence == os.SEEK_SET), whence) - self._begins
+
+    def tell(self) -> int:
+        return self._stream.tell() - self._begins
+
+    def readinto(self, buffer: Any) -> int:
+        return self._stream.readinto(buffer)  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
 
 
 def _more(log: str) -> float:

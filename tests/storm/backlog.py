@@ -32,7 +32,7 @@ TAKE = """
 from orchestration.home import dagster_home
 dagster_home()
 from orchestration.runner import Runner
-Runner(brief=True).take({})
+Runner().take({})
 """
 
 

@@ -59,6 +59,16 @@ def test_a_name_that_lies_changes_nothing(tmp_path: Path, name: str) -> None:
     assert np.array_equal(read(path), read(path.rename(tmp_path / name)))
 
 
+@pytest.mark.parametrize("junk", [b"\0" * 5000, b"the rest of a tag" * 40], ids=["zeros", "half a tag"])
+def test_an_mp3_is_heard_though_something_else_comes_first(tmp_path: Path, junk: bytes) -> None:
+    plain = written(tmp_path / "plain.mp3", tone(440, 2))
+    path = tmp_path / "a.mp3"
+    path.write_bytes(junk + plain.read_bytes())
+    with Sound(path) as sound:
+        assert (sound.container, sound.codec) == ("mp3", "mp3")
+    assert np.array_equal(read(path), read(plain))
+
+
 @given(st.integers(1, 50_000))
 def test_the_size_of_blocks_changes_no_sample(tmp_path_factory: pytest.TempPathFactory, size: int) -> None:
     path = tmp_path_factory.mktemp("sound") / "a.wav"
