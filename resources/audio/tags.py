@@ -135,6 +135,8 @@ def read(path: Path, what: Callable[[Any], T]) -> T | None:
     except Exception as error:  # of untrusted bytes: mutagen's own errors, and whatever its parsers stumble over
         if isinstance(error, OSError) and error.strerror:
             raise Undecodable(f"cannot be read: {error.strerror}") from error
+        if not path.stat().st_size:
+            raise Undecodable("empty: it has no bytes") from error
         said = " ".join(str(error).split())[:MOST_SAID]
         raise Undecodable(f"its tags are broken: {said or type(error).__name__}") from error
 

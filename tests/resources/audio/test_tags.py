@@ -193,6 +193,12 @@ def test_the_content_tells_the_format_not_the_name(tmp_path: Path) -> None:
     assert found.container == "flac"
 
 
+def test_an_empty_file_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "a.mp3").touch()
+    with pytest.raises(Undecodable, match="empty: it has no bytes"):
+        tags(tmp_path / "a.mp3")
+
+
 def test_what_is_no_audio_is_told_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "song.mp3"
     path.write_text("hello\n" * 100)
