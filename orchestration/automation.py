@@ -23,6 +23,7 @@ from assets.partitions import DAILY
 from orchestration.jobs import LONG, PRIORITY, RANGE_END, RANGE_START, reach, span
 
 AUTOMATIC = "tutti/automatic"  # tags a run of this sensor: `dagster.yaml` lets one go at a time
+CURSOR = "tutti/follow"  # under which the sensor's cursor is kept beside Dagster's own
 CLOSE = "15 1 * * *"  # UTC, daily: when days that failed are tried once more, and the day before is closed
 HOURLY = "0 * * * *"
 GAPS = (0, 7, 31, 365)  # partitions between two that were asked for which may be made again, to need fewer runs
@@ -196,13 +197,22 @@ def _awaited(waiting: Sequence[dg.DagsterRun], asset: dg.AssetKey, place: Mappin
 
 
 class FollowingSensor(dg.AutomationConditionSensorDefinition):
-    """Dagster's own sensor for automation conditions; what it asks for is asked for in few runs over ranges."""
+    """Dagster's own sensor for automation conditions; what it asks for is asked for in few runs over ranges.
+
+    A daemon that is killed while it asks for runs asks for the others when it is started again, and then forgets the
+    cursor, and with it all that tables are owed (1.13: `_resume_tick` has only the tick, which is kept without one). So
+    the cursor is kept here, too, whenever runs are asked for.
+    """
 
     def evaluate_tick(self, context: dg.SensorEvaluationContext) -> SensorExecutionData:
         """Evaluate the conditions of all tables."""
+        kept = context.instance.daemon_cursor_storage
+        if not context.cursor:
+            context._cursor = kept.get_cursor_values({CURSOR}).get(CURSOR)  # `update_cursor` is for what comes of it
         told = super().evaluate_tick(context)
         if not told.run_requests:
             return told
+        kept.set_cursor_values({CURSOR: told.cursor or ""})
         assert context.repository_def
         waiting = context.instance.get_runs(dg.RunsFilter(statuses=WAITING))
         return SensorExecutionData(

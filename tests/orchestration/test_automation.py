@@ -27,6 +27,7 @@ FIRST, TODAY = date(2002, 10, 1), datetime.now(UTC).date()
 # The conditions, on events that Dagster was told of.
 
 PLAYS = ("events/listens", "derived/plays", "derived/artist_plays", "derived/names")
+LISTENS = dg.AssetKey(["events", "listens"])
 NOON = datetime(2024, 5, 15, 12, 20, tzinfo=UTC)  # a Wednesday
 
 
@@ -249,6 +250,36 @@ print([(name, str(condition)) for name, condition in sorted(specs.items()) if co
 def test_conditions_are_the_same_in_every_process_so_that_a_restart_forgets_nothing(tmp_path: Path) -> None:
     seeds = [Process((sys.executable, "-c", TEXTS), tmp_path / n, {"PYTHONHASHSEED": n}) for n in ("1", "2")]
     assert seeds[0].fine().out == seeds[1].fine().out != "[]"
+
+
+def test_a_killed_daemon_that_forgot_its_cursor_follows_what_was_imported_meanwhile() -> None:
+    """Dagster forgets it where it goes on with a look that was cut off while it asked for runs."""
+    defs, instance = build("laptop"), dg.DagsterInstance.ephemeral()
+
+    def made(asset: dg.AssetKey, day: str) -> None:
+        instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=day))
+
+    def look(cursor: str | None) -> tuple[list[str], str | None]:
+        """The days of listens that are asked for, which are made at once, and the cursor."""
+        with dg.build_sensor_context(instance, cursor, definitions=defs) as context:
+            told = defs.resolve_sensor_def("follow").evaluate_tick(context)
+        found = [day for run in told.run_requests or () if LISTENS in (run.asset_selection or ()) for day in of(run)]
+        for run in told.run_requests or ():
+            for asset in run.asset_selection or ():
+                for day in of(run):
+                    made(asset, day)  # type: ignore[arg-type]
+        return sorted(found), told.cursor
+
+    def of(run: dg.RunRequest) -> list[str]:
+        days = (date.fromisoformat(run.tags[place]) for place in (RANGE_START, RANGE_END))
+        first, last = days
+        return [(first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]
+
+    _, cursor = look(None)
+    made(dg.AssetKey(["events", "raw_listens"]), "2011-03-05")
+    assert look(cursor)[0] == around("2011-03-05", 1, 1)
+    made(dg.AssetKey(["events", "raw_listens"]), "2014-07-01")
+    assert "2014-07-01" in look(None)[0] + look(None)[0]  # what is above the days of before comes first
 
 
 # The runs that they become.
