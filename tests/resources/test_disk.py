@@ -331,7 +331,7 @@ def test_an_import_goes_on_where_a_full_disk_ended_it(command: tuple[str, ...], 
     )
     assert done.stdout.splitlines()[-1] == "1 0", done.stdout + done.stderr
     assert f"\ntutti: the disk of {data} is full: make room" in f"\n{done.stderr}"
-    assert "derived/charts_all_time" in done.stdout
+    assert "\ntables made: " in done.stdout
 
 
 def left_on_a_full_disk(data: str) -> None:
@@ -348,7 +348,7 @@ def test_upkeep_makes_room_on_a_full_disk(tmp_path: Path) -> None:
     upkeep = f'"$0" -c "{code}" && exec "$0" -m orchestration upkeep'
     done = on_small_disk(data, "sh", "-c", upkeep, sys.executable, TUTTI_DATA=str(data), DAGSTER_HOME="")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{T}: 1 file removed, 0.0 MB\n"
+    assert done.stdout.splitlines()[0] == f"{T}: 1 file removed, 0.0 MB"
 
 
 def test_a_data_folder_that_may_not_be_written_to_is_told_in_one_line(command: tuple[str, ...], tmp_path: Path) -> None:
