@@ -18,6 +18,7 @@ from resources.engine import EngineResource
 from resources.frame import Frame
 from resources.lake import Lake, Slice
 
+FIRST, WIDEST = 3, 100  # values of a list, letters of a text that a preview shows
 PREVIEW = 10  # rows
 DATES = {"day": "days", "period_start": "periods"}  # what the UI calls the dates that have rows
 
@@ -108,6 +109,14 @@ def _preview(files: list[str], schema: pa.Schema) -> dg.MetadataValue:
     if not files:
         return dg.MetadataValue.text("no rows")
     rows = next(pq.ParquetFile(files[0]).iter_batches(PREVIEW)).to_pylist()
-    lines = [" | ".join(str(v if v is not None else "").replace("|", "\\|") for v in row.values()) for row in rows]
+    lines = [" | ".join(_cell(value) for value in row.values()) for row in rows]
     head = [" | ".join(schema.names), " | ".join("---" for _ in schema.names)]
     return dg.MetadataValue.md("\n".join(f"| {line} |" for line in [*head, *lines]))
+
+
+def _cell(value: Any) -> str:
+    """A value as it stands in a cell: in one line, and no longer than one looks at."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_cell, value[:FIRST]))}{', …' if len(value) > FIRST else ''}]"
+    text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).split())
+    return (text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…").replace("|", "\\|")

@@ -34,7 +34,7 @@ class Features:
     )
     peak_dbfs: float = field(metadata=_told("Largest sample", "dBFS"))
     danceability: float | None = field(
-        metadata=_told("Detrended fluctuation analysis, 0 to about 3; null below a second")
+        metadata=_told("Detrended fluctuation analysis, 0 to about 3 in music; null below a second")
     )
     energy: float = field(metadata=_told("How loud, busy and bright, 0 to 1"))
     onset_rate: float = field(metadata=_told("Notes and strokes that begin", "per second"))
