@@ -189,13 +189,11 @@ def chart(places: int = 10) -> None:
     from assets.derived.charts import CHART
     from resources.lake import Lake
 
-    lake, rows, of = Lake(data_folder() / "lake"), list[dict[str, Any]](), "all time"
-    for table in ("derived/charts_all_time", "derived/charts_yearly"):
-        if found := lake.scan(table, CHART).table().to_pylist():
-            newest = max(row["period_start"] for row in found)
-            rows = [row for row in found if row["period_start"] == newest]
-            of = of if table.endswith("all_time") else str(newest.year)
-            break
+    lake = Lake(data_folder() / "lake")
+    rows, of = lake.scan("derived/charts_all_time", CHART).table().to_pylist(), "all time"
+    if not rows and (years := lake.scan("derived/charts_yearly", CHART).table().to_pylist()):
+        newest = max(row["period_start"] for row in years)
+        rows, of = [row for row in years if row["period_start"] == newest], str(newest.year)
     if not rows:
         raise TuttiError(
             f"there is no chart in {data_folder()} yet: import your history, or see the demo's with "

@@ -1,7 +1,9 @@
 """One fixture over the engines: a single core, every core, and one cluster of each kind for all tests together."""
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,6 +51,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return cluster[1] if cluster else nodeid.split("::", 1)[0]
 
     return Scheduling(config, log)
+
+
+@pytest.fixture
+def stale(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """What lets a folder be one that is there and cannot be looked into, as on a drive that has gone to sleep."""
+    scandir = os.scandir
+
+    def hide(folder: Path) -> None:
+        def looked_into(path: Any) -> Any:
+            if str(path) == str(folder):
+                raise OSError(116, "Stale file handle", str(path))
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", looked_into)
+
+    return hide
 
 
 @pytest.fixture(scope="session", params=["pandas", "duckdb", ON_DASK, ON_SPARK])

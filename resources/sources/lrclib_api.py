@@ -8,7 +8,7 @@ from typing import Any
 
 from resources.errors import TuttiError
 from resources.sources.api import Record
-from resources.sources.web import LOOPBACK, Again, Web, host_of
+from resources.sources.web import Again, Web, is_here
 
 NAME = "lrclib"
 URL = "https://lrclib.net"
@@ -106,4 +106,4 @@ def _is_record(value: Any) -> bool:
 
 def pace(url: str) -> float:
     """Seconds between two requests: one that runs on this machine may be asked at once."""
-    return 0.0 if host_of(url) in LOOPBACK else PACE
+    return 0.0 if is_here(url) else PACE

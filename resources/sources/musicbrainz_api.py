@@ -15,7 +15,7 @@ from resources.errors import TuttiError
 from resources.sources.answer_cache import AnswerCache
 from resources.sources.api import Page, Record
 from resources.sources.musicbrainz import ARTISTS, RECORDINGS, RELEASE_GROUPS, RELEASES, Kind
-from resources.sources.web import AGENT, LOOPBACK, Again, Web, host_of
+from resources.sources.web import AGENT, Again, Web, host_of, is_here
 
 NAME = "musicbrainz"
 URL = "https://musicbrainz.org"
@@ -171,7 +171,7 @@ def pace(url: str, wanted: str) -> float:
         return max(PACE, seconds or 0.0)
     if seconds is not None:
         return seconds
-    return 0.0 if host_of(url) in LOOPBACK else PACE
+    return 0.0 if is_here(url) else PACE
 
 
 def is_real(url: str) -> bool:

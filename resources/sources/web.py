@@ -158,7 +158,7 @@ class Web:
         """Whether this machine says that no such service runs on it, and none did: a person waits for nothing then."""
         while error and not isinstance(error, ConnectionRefusedError):
             error = error.__context__
-        return error is not None and not self._met and host_of(self.url) in LOOPBACK
+        return error is not None and not self._met and is_here(self.url)
 
     def _body(self, response: requests.Response) -> bytes:
         """The body of an answer, read as it comes, so that neither its size nor its time is without bound."""
@@ -320,6 +320,11 @@ def _spellings(secrets: Iterable[str]) -> list[str]:
     """Each secret as it may occur in an address or a text, longest first."""
     found = {spelt for secret in secrets if secret for spelt in (secret, quote(secret, safe=""), quote_plus(secret))}
     return sorted(found, key=len, reverse=True)
+
+
+def is_here(url: str) -> bool:
+    """Whether an address is one of this machine."""
+    return host_of(url) in LOOPBACK
 
 
 def host_of(url: str) -> str:

@@ -3,7 +3,7 @@
 import os
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -235,19 +235,12 @@ def test_a_folder_that_never_was_makes_tables_without_rows(folder: Folder) -> No
 
 
 def test_a_folder_within_that_cannot_be_looked_into_keeps_its_files(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch
+    folder: Folder, stale: Callable[[Path], None]
 ) -> None:
     folder.sound("a.wav")
     folder.sound("drive/b.wav", 500)
     folder.listen()
-    scandir = os.scandir
-
-    def stale(path: Any) -> Any:
-        if str(path) == str(folder.music / "drive"):
-            raise OSError(116, "Stale file handle", str(path))
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", stale)
+    stale(folder.music / "drive")
     (folder.music / "a.wav").unlink()
     folder.sound("c.wav", 600)
     assert folder.listen().success

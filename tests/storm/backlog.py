@@ -16,8 +16,6 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
 
-import dagster as dg
-
 from orchestration.definitions import build
 from tests.orchestration.support import PROJECT, TUTTI, Process, environ, free_port, told
 from tests.storm import history
@@ -100,7 +98,7 @@ def serve(data: Path, folder: Path) -> Tree:
 def following(data: Path) -> dict[str, object]:
     """The rows of the tables that follow by themselves, and of what was imported."""
     graph = build("laptop").resolve_asset_graph()
-    dated = {k.to_user_string() for k in graph.get_all_asset_keys() if graph.get(dg.AssetKey(k.path)).partitions_def}
+    dated = {k.to_user_string() for k in graph.get_all_asset_keys() if graph.get(k).partitions_def}
     return {table: rows for table, rows in told(data).items() if table in {*dated, "events/quarantine"}}
 
 
