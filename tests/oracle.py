@@ -42,8 +42,15 @@ def identities(raw: Sequence[Row], recordings: Sequence[Row]) -> list[Row]:
     return [
         {c: row[c] for c in ("day", "artist_name", "recording_name", "recording_mbid", "isrc", "artist_mbids")}
         | _identity(row, recordings)
+        | {"name_id": _name_id(row)}
         for row in names.values()
     ]
+
+
+def _name_id(row: Row) -> str:
+    """First artist and title, as they are compared."""
+    name = taken_apart(row["artist_name"], row["recording_name"])
+    return str(uuid.uuid5(NAMESPACE, f"name\x1f{name.first_credited}"))
 
 
 def _told(row: Row) -> tuple[Any, ...]:
@@ -119,21 +126,31 @@ SOURCES = ("spotify", "listenbrainz", "maloja", "panoscrobbler", "lastfm", "libr
 
 def replaced(raw: Sequence[Row], identities: Sequence[Row], first: date, last: date) -> list[Row]:
     """The records of these days that tell once more of a listen, each with the one it gives way to."""
-    ids = {(r["day"], *_told(r)): r["recording_id"] for r in identities}
-    named = [r | {"recording_id": ids[r["day"], *_told(r)]} for r in raw if (r["day"], *_told(r)) in ids]
+    ids = {(r["day"], *_told(r)): (r["recording_id"], r["name_id"]) for r in identities}
+    named = [
+        r | {"recording_id": about[0], "about": about, "feed": _feed(r)}
+        for r in raw
+        if (about := ids.get((r["day"], *_told(r))))
+    ]
+    named.sort(key=lambda r: (r["listened_at"], r["recording_mbid"] is None, r["import_id"], r["file"], r["record"]))
     found: list[tuple[Row, Row, str]] = []
-    for heard in _grouped(named, "user_id", "recording_id").values():
-        heard = sorted(heard, key=lambda r: (r["listened_at"], r["import_id"], r["file"], r["record"]))
-        once: dict[Any, Row] = {}
-        for row in heard:
-            kept = once.setdefault((_feed(row), row["listened_at"]), row)
-            if kept is not row:
-                found.append((row, kept, "same instant"))
-        feeds = sorted({feed for feed, _ in once})
+    for heard in _grouped(named, "user_id").values():
+        once: list[Row] = []
+        for left in _grouped(heard, "feed", "listened_at").values():
+            while left:
+                kept = left.pop(0)
+                same = [kept]
+                for row in same:  # and what is about the same as those
+                    more = [r for r in left if _about_the_same(row, r)]
+                    left = [r for r in left if r not in more]
+                    same += more
+                once.append(kept)
+                found += [(row, kept, "same instant") for row in same[1:]]
+        feeds = sorted({r["feed"] for r in once})
         partners: dict[int, list[tuple[Any, Row, str]]] = defaultdict(list)
         rows: dict[int, Row] = {}
         for better, worse in combinations(feeds, 2):
-            for ours, theirs, rule in _paired(*([r for (f, _), r in once.items() if f == x] for x in (better, worse))):
+            for ours, theirs, rule in _paired(*([r for r in once if r["feed"] == x] for x in (better, worse))):
                 partners[id(theirs)].append((better, ours, rule))
                 rows[id(theirs)] = theirs
         for key, all_of_it in partners.items():
@@ -145,6 +162,10 @@ def replaced(raw: Sequence[Row], identities: Sequence[Row], first: date, last: d
         for loser, winner, rule in found
         if first <= loser["day"] <= last
     ]
+
+
+def _about_the_same(a: Row, b: Row) -> bool:
+    return any(x == y for x, y in zip(a["about"], b["about"], strict=True))
 
 
 def _feed(row: Row) -> tuple[int, str, str]:
@@ -173,6 +194,8 @@ def _paired(ours: list[Row], theirs: list[Row]) -> list[tuple[Row, Row, str]]:
 
 
 def _close_enough(a: Row, b: Row, wait: timedelta) -> timedelta | None:
+    if not _about_the_same(a, b):
+        return None
     minutes = "spotify_account" in (a["source"], b["source"])
     return wait if wait <= timedelta(seconds=60 if minutes else 10) else None
 

@@ -196,13 +196,15 @@ def feeds(
             "off": st.sampled_from((0, 0, 1, -3, 5, 10, 11, -30, 60, 180, 185)),
             "ms_played": st.sampled_from((None, 0, 180_000, 7_200_000, 7_200_001)),
             "import_id": st.sampled_from("01"),
+            "artist_name": st.sampled_from(("Artist", "artist feat. Ö")),
+            "recording_mbid": st.sampled_from((None, None, "c1", "z")),
         }
     )
     play = st.tuples(
         st.sampled_from(days),
         st.sampled_from((0, 1, 3, 6, 600, 1320, 1436, 1439)),
         st.sampled_from(USERS[:2]),
-        st.sampled_from(("Song", "Song (Live)")),
+        st.sampled_from(("Song", "Song (Live)", "Unheard Of")),
         st.lists(told, min_size=1, max_size=5),
     )
     return st.lists(play, max_size=6).map(_told_by_feeds)
@@ -214,8 +216,8 @@ def _told_by_feeds(plays: Sequence[tuple[date, int, str, str, list[Row]]]) -> li
         for t in told:
             source, client = t["feed"]
             when = at(day, minute) + timedelta(seconds=t["off"])
-            more = {"source": source, "client": client, "ms_played": t["ms_played"], "import_id": t["import_id"]}
-            rows.append(raw(when, len(rows), user, recording_name=title, **more))
+            more = {n: t[n] for n in ("ms_played", "import_id", "artist_name", "recording_mbid")}
+            rows.append(raw(when, len(rows), user, recording_name=title, source=source, client=client, **more))
     return rows
 
 
@@ -604,6 +606,14 @@ TRICKY_FEEDS = [
     raw(at(LEAP, 24 * 60 + 60), 41, "bob", source="lastfm"),
     *[raw(at(LEAP, 5) + 8 * n * SECOND, 50 + n, "ed", source="listenbrainz", client=c) for n, c in enumerate("abca")],
     *[raw(at(LEAP, 90), 60 + n, "é", source=s) for n, s in enumerate(("other", "lastfm", "spotify", "spotify"))],
+    # Of one instant and feed: the last is about the same as either of the others, which are no other's.
+    raw(at(LEAP, 120), 70, "cy", source="listenbrainz", recording_mbid="z"),
+    raw(at(LEAP, 120), 71, "cy", source="listenbrainz", recording_name="Unheard Of"),
+    raw(at(LEAP, 120), 72, "cy", source="listenbrainz", recording_name="Unheard Of", recording_mbid="z"),
+    # An id and names by two feeds, of what no catalogue knows; names of another recording at the same time.
+    raw(at(LEAP, 180), 73, "cy", source="listenbrainz", recording_name="Unheard Of", recording_mbid="y"),
+    raw(at(LEAP, 180) + 2 * SECOND, 74, "cy", source="lastfm", recording_name="Unheard Of - 2011 Remaster"),
+    raw(at(LEAP, 180) + 2 * SECOND, 75, "cy", source="lastfm", recording_name="Another"),
 ]
 TRICKY_APP_EVENTS = [
     app_event(at(LEAP, 10), 0, recording_mbid="a", position_ms=0),  # to the end, as the next one tells

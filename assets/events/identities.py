@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.checks import complete, distinct, well_formed
-from assets.events.identity import artist_id, recording_id
+from assets.events.identity import artist_id, name_id, recording_id
 from assets.events.recording_keys import FIRST_CREDITED, FUZZY, ISRC, KNOWN, MBID, VERSION, key_of, named, parts
 from assets.partitions import DAILY
 from resources.columns import as_table, column, declare
@@ -38,6 +38,7 @@ IDENTITIES = pa.schema(
         column("confidence", pa.float64(), "how sure that is, from 0 to 1"),
         column("artist_credit", pa.string(), "the artists as the catalogue credits them", null=True),
         column("title", pa.string(), "title in the catalogue", null=True),
+        column("name_id", pa.string(), "UUID of first artist and title, however they are spelt and whatever they name"),
     ]
 )
 
@@ -178,7 +179,7 @@ def decide(names: pa.Table, candidates: pa.Table) -> pa.Table:
     for day, *submitted in told:
         name = tuple(submitted)
         if name not in decided:
-            decided[name] = _identity(name, found.get(name, []))
+            decided[name] = (*_identity(name, found.get(name, [])), name_id(*name[:2]))
         artist, title, mbid, isrc, artists = name
         rows.append((day, artist, title, mbid or None, isrc or None, artists.split(), *decided[name]))
     return as_table(rows, IDENTITIES)

@@ -7,7 +7,7 @@ same names give the same id on every machine and day.
 import uuid
 from functools import lru_cache
 
-from resources.naming import normal
+from resources.naming import normal, taken_apart
 
 NAMESPACE = uuid.UUID("d3b5a6b2-9a52-4c6e-8a1d-6f0f3c1f7e25")  # ours; changing it renames everything unmapped
 
@@ -22,3 +22,9 @@ def recording_id(artist_name: str, recording_name: str) -> str:
 def artist_id(artist_name: str) -> str:
     """The id of an artist credit that only its name tells."""
     return str(uuid.uuid5(NAMESPACE, f"artist\x1f{normal(artist_name)}"))
+
+
+@lru_cache(maxsize=200_000)
+def name_id(artist_name: str, recording_name: str) -> str:
+    """What is the same for all ways to spell the first artist and the title, whichever recording they stand for."""
+    return str(uuid.uuid5(NAMESPACE, f"name\x1f{taken_apart(artist_name, recording_name).first_credited}"))

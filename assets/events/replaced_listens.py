@@ -3,7 +3,7 @@
 A listener hears one song at a time, but often by two feeds: a player's own history and a scrobbler, an import and the
 live door. A feed is a source and the program that submits to it. What a feed tells, it tells once for each play, so
 within a feed only records of one instant are one listen, and a song played again stays two. Between two feeds, records
-of one listener and recording are one listen where they fit nobody else better:
+of one listener are one listen where they are about the same and fit nobody else better:
 
 1. They start together: within ten seconds, which is what clocks and network differ by; within a minute where a feed
    tells minutes only. Each must be the nearest of the other's feed to the other, so that a song heard twice, by two
@@ -11,8 +11,11 @@ of one listener and recording are one listen where they fit nobody else better:
 2. One tells the start and the other the end, as some scrobblers do: among those without such a partner, one starts when
    the other ends.
 
-Of two, that of the feed that knows more stays as it is. Everything is decided by the records themselves, whatever order
-they came in, and by those of the day and its neighbours.
+Records are about the same if they are of the same recording, or if first artist and title are the same: one feed tells
+the MBID of what the other only names, and the catalogue need not know it.
+
+Of two, that of the feed that knows more stays as it is, within a feed that which tells an MBID. Everything is decided by
+the records themselves, whatever order they came in, and by those of the day and its neighbours.
 """
 
 from collections.abc import Sequence
@@ -37,7 +40,7 @@ REPLACED_LISTENS = pa.schema(
     [
         column("day", pa.date32(), "UTC day on which the replaced record says the listen began"),
         column("user_id", pa.string(), "who listened", personal=True),
-        column("recording_id", pa.string(), "what both are about"),
+        column("recording_id", pa.string(), "what it is about, as its names or its id tell"),
         column("listened_at", INSTANT, "start of play, as the replaced record has it", unit="UTC"),
         column("source", pa.string(), "its format"),
         column("client", pa.string(), "the program that submitted it", null=True),
@@ -65,12 +68,13 @@ ROUNDS = 3  # in which neighbours pair up; few, so that a decision reaches hours
 SAME_INSTANT, SAME_START, END_FOR_START = RULES = ("same instant", "same start", "end for start")
 
 OWN = ["day", "user_id", "listened_at", "source", "client", *BY_ARRIVAL]  # what is kept of a raw listen
-HEARD = [*OWN, "feed", "ended_at", "recording_id"]
-OF = ["user_id", "recording_id"]
+ABOUT = ["recording_id", "name_id"]  # one of these is the same in what is about the same
+HEARD = [*OWN, "feed", "by_name", "ended_at", *ABOUT]
 TOLD = pa.schema(
     [
         *(REPLACED_LISTENS.field(n) for n in OWN),
         ("feed", pa.string()),
+        ("by_name", pa.bool_()),
         ("ended_at", INSTANT),
         *((n, pa.string()) for n in SUBMITTED),
     ]
@@ -86,46 +90,48 @@ def tell_feeds(raw: pa.Table) -> pa.Table:
     short = pc.less_equal(raw["ms_played"], LONGEST // timedelta(milliseconds=1))
     columns = {
         "feed": pa.array([f"{ranks[s]}\x1f{c}" for s, c in zip(sources, clients, strict=True)], pa.string()),
+        "by_name": pc.equal(told["recording_mbid"], ""),
         "ended_at": pc.if_else(short, ended_at(raw), pa.scalar(None, INSTANT)),
     }
     return pa.table([columns[n] if n in columns else told[n] for n in TOLD.names], TOLD)
 
 
 def contested(heard: nw.LazyFrame) -> nw.LazyFrame:
-    """What somebody heard of a recording, where more than one feed tells of it or one feed twice of an instant.
+    """What listeners heard of whom more than one feed tells, or one feed twice of an instant.
 
-    All else is decided by that: most listens come by one feed.
+    All else is decided by that: most listeners have one feed.
     """
-    heard = heard.filter(~nw.col("recording_id").is_null())
-    instants = heard.group_by(*OF, "listened_at", "feed").agg(times=nw.len())
-    told = instants.group_by(*OF).agg(
+    heard = heard.filter(~nw.col("recording_id").is_null(), ~nw.col("name_id").is_null())
+    instants = heard.group_by("user_id", "listened_at", "feed").agg(times=nw.len())
+    told = instants.group_by("user_id").agg(
         first=nw.col("feed").min(), last=nw.col("feed").max(), times=nw.col("times").max()
     )
-    doubtful = told.filter((nw.col("first") != nw.col("last")) | (nw.col("times") > 1)).select(*OF)
-    return heard.join(doubtful, on=OF, how="semi").select(HEARD)
+    doubtful = told.filter((nw.col("first") != nw.col("last")) | (nw.col("times") > 1)).select("user_id")
+    return heard.join(doubtful, on="user_id", how="semi").select(HEARD)
 
 
 def replaced(heard: pa.Table) -> pa.Table:
-    """The records of whole listeners and recordings that give way, each with the one it gives way to."""
+    """The records of whole listeners that give way, each with the one it gives way to."""
     import numpy as np
 
-    heard = heard.sort_by([(c, "ascending") for c in (*OF, "listened_at", "feed", *BY_ARRIVAL)])
+    heard = heard.filter(pa.array(_told_twice(heard), pa.bool_()))
     if not len(heard):
         return REPLACED_LISTENS.empty_table()
-    group, feed = (pc.rank(_joined(heard, c), tiebreaker="dense").to_numpy().astype(np.int64) for c in (OF, ["feed"]))
+    heard = heard.sort_by([(c, "ascending") for c in ("user_id", "listened_at", "feed", "by_name", *BY_ARRIVAL)])
+    about, feed = [_numbered(heard, "user_id", what) for what in ABOUT], _numbered(heard, "feed")
     at, ended = (heard[c].cast(pa.int64()).fill_null(-1).to_numpy() for c in ("listened_at", "ended_at"))
     minutes = pc.is_in(heard["source"], pa.array(TO_THE_MINUTE)).to_numpy()
 
-    begins = _begins(group) | _begins(at) | _begins(feed)  # the first of its feed at its instant
-    first = np.maximum.accumulate(np.where(begins, np.arange(len(heard)), 0))
-    loser, winner = [np.flatnonzero(~begins)], [first[~begins]]
+    first = _first_of([_classes(same, at, feed) for same in about])
+    repeated = first != np.arange(len(heard))
+    loser, winner = [np.flatnonzero(repeated)], [first[repeated]]
     rule = [np.zeros(len(loser[0]), np.int64)]
 
-    once = np.flatnonzero(begins)
-    paired = _Pairs(feed[once])
+    once = np.flatnonzero(~repeated)
+    paired, clock = _Pairs(feed[once]), np.unique(at[once], return_inverse=True)
     for number, when in ((1, at), (2, ended)):
-        i, j, wait = _near(group[once], at[once], when[once], minutes[once])
-        a, b = paired.pair(i, j, wait)
+        near = [_near(same[once], clock, when[once], minutes[once]) for same in about]
+        a, b = paired.pair(*(np.concatenate(x) for x in zip(*near, strict=True)))
         later = np.where(feed[once][a] > feed[once][b], a, b)
         loser.append(once[later])
         winner.append(once[a + b - later])
@@ -150,12 +156,27 @@ def replaced_listens(context: dg.AssetExecutionContext, raw_listens: Frame, iden
     """Records of listens that another record tells of already, by the UTC day they have, and which one that is."""
     first, last = dates(context.partition_key_range)
     told = raw_listens.select(*OWN, "ms_played", *SUBMITTED).map(tell_feeds, schema=TOLD, kernel="arrow")
-    doubtful = identify(told, identities, "recording_id").keep().per(OF, contested)
-    given_way = doubtful.per(OF, replaced, schema=REPLACED_LISTENS, kernel="arrow")
+    doubtful = identify(told, identities, *ABOUT).keep().per("user_id", contested)
+    given_way = doubtful.per("user_id", replaced, schema=REPLACED_LISTENS, kernel="arrow")
     return given_way.map(partial(on_days, first=first, last=last))
 
 
 checks = [unique(replaced_listens, *BY_ARRIVAL), complete(replaced_listens, REPLACED_LISTENS)]
+
+
+def _told_twice(heard: pa.Table) -> Any:
+    """Which records are about what another feed tells of as well, or what their own tells twice of an instant."""
+    import numpy as np
+
+    feed, at = _numbered(heard, "feed"), heard["listened_at"].cast(pa.int64()).to_numpy()
+    twice = np.zeros(len(heard), bool)
+    for same in (_numbered(heard, "user_id", what) for what in ABOUT):
+        first, last = np.full(len(heard), len(heard)), np.full(len(heard), -1)
+        np.minimum.at(first, same, feed)
+        np.maximum.at(last, same, feed)
+        instants = _classes(same, at, feed)
+        twice |= (first != last)[same] | (np.bincount(instants)[instants] > 1)
+    return twice
 
 
 class _Pairs:
@@ -196,24 +217,24 @@ class _Pairs:
         return first, second
 
 
-def _near(group: Any, at: Any, when: Any, minutes: Any) -> tuple[Any, Any, Any]:
-    """Pairs of one listener and recording of which the second starts about `when` is of the first, and by how much.
+def _near(same: Any, clock: tuple[Any, Any], when: Any, minutes: Any) -> tuple[Any, Any, Any]:
+    """Pairs about the same of which the second starts about `when` is of the first, and by how much.
 
-    Rows are sorted by group and start. An instant below zero is not known.
+    The clock is all instants in order, and which of them each starts at. An instant below zero is not known.
     """
     import numpy as np
 
     coarse, fine = (t // timedelta(microseconds=1) for t in (TOGETHER_TO_THE_MINUTE, TOGETHER))
-    instants = np.unique(at)
-    place = group * (len(instants) + 1)
-    low = np.searchsorted(place + np.searchsorted(instants, at), place + np.searchsorted(instants, when - coarse))
-    high = np.searchsorted(
-        place + np.searchsorted(instants, at), place + np.searchsorted(instants, when + coarse, side="right")
-    )
+    instants, number = clock
+    place = same * (len(instants) + 1)
+    order = np.argsort(place + number)
+    starts = (place + number)[order]
+    low = np.searchsorted(starts, place + np.searchsorted(instants, when - coarse))
+    high = np.searchsorted(starts, place + np.searchsorted(instants, when + coarse, side="right"))
     many = np.where(when >= 0, high - low, 0)
-    a = np.repeat(np.arange(len(at)), many)
-    b = np.arange(len(a)) - np.repeat(np.cumsum(many) - many, many) + np.repeat(low, many)
-    wait = np.abs(at[b] - when[a])
+    a = np.repeat(np.arange(len(same)), many)
+    b = order[np.arange(len(a)) - np.repeat(np.cumsum(many) - many, many) + np.repeat(low, many)]
+    wait = np.abs(instants[number[b]] - when[a])
     close = (a != b) & (wait <= np.where(minutes[a] | minutes[b], coarse, fine))
     return a[close], b[close], wait[close]
 
@@ -227,9 +248,36 @@ def _begins(values: Any) -> Any:
     return begins
 
 
-def _joined(rows: pa.Table, columns: Sequence[str]) -> pa.Array:
-    """Some columns of text as one."""
-    return pc.binary_join_element_wise(*(rows[c] for c in columns), "\x1f").combine_chunks()
+def _numbered(rows: pa.Table, *columns: str) -> Any:
+    """A number for each row, the same where columns of text are the same, and in their order."""
+    joined = pc.binary_join_element_wise(*(rows[c] for c in columns), "\x1f").combine_chunks().dictionary_encode()
+    places = pc.rank(joined.dictionary).to_numpy().astype("int64") - 1
+    return places[joined.indices.to_numpy()]
+
+
+def _classes(*values: Any) -> Any:
+    """A number for each row, the same where all these are."""
+    import numpy as np
+
+    order = np.lexsort(values)
+    begins = np.logical_or.reduce([_begins(v[order]) for v in values])
+    classes = np.empty(len(order), np.int64)
+    classes[order] = np.cumsum(begins) - 1
+    return classes
+
+
+def _first_of(ways: Sequence[Any]) -> Any:
+    """For each row the first that is with it in a class of one of the ways to class them, or through others."""
+    import numpy as np
+
+    first, before = np.arange(len(ways[0])), None
+    while before is None or (first != before).any():
+        before = first
+        for classes in ways:
+            least = np.full(len(first), len(first))
+            np.minimum.at(least, classes, first)
+            first = least[classes]
+    return first
 
 
 def _rows(heard: pa.Table, lost: Any, won: Any, why: Any) -> pa.Table:

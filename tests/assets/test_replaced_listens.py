@@ -84,6 +84,36 @@ def test_listeners_and_recordings_are_each_their_own(pandas: Engine) -> None:
     assert gone(pandas, [one, raw(NOON, 1, source="lastfm", recording_name="SONG ")]) == {1: (0, START)}
 
 
+@pytest.mark.parametrize(
+    ("title", "mbid", "same"),
+    [
+        ("Unheard Of", "z", True),
+        ("Unheard Of - 2011 Remaster", "z", True),
+        ("Unheard Of (feat. Somebody)", None, True),
+        ("Known by Its Id Alone", "y", True),
+        ("Unheard Of (Live)", None, False),
+        ("Unheard Of, Part 2", None, False),
+        ("Something Else", "z", False),
+    ],
+)
+def test_an_mbid_and_names_are_one_listen_though_the_catalogue_knows_neither(
+    pandas: Engine, title: str, mbid: str | None, same: bool
+) -> None:
+    one = raw(NOON, 0, source="listenbrainz", recording_name="Unheard Of", recording_mbid="y")
+    other = raw(NOON + SECOND, 1, source="lastfm", recording_name=title, recording_mbid=mbid)
+    assert gone(pandas, [one, other]) == ({1: (0, START)} if same else {})
+
+
+def test_of_one_line_told_with_and_without_its_mbid_the_one_with_it_stays(pandas: Engine) -> None:
+    early = raw(NOON, 1, source="listenbrainz", recording_name="Unheard Of", import_id="before it was mapped")
+    mapped = early | {"recording_mbid": "z", "import_id": "later"}
+    remapped = early | {"recording_mbid": "y", "import_id": "last", "record": 2}
+    assert gone(pandas, [early | {"record": 0}, mapped]) == {0: (1, INSTANT)}
+    assert gone(pandas, [early | {"record": 0}, mapped, remapped]) == {0: (2, INSTANT), 1: (2, INSTANT)}
+    renamed = mapped | {"recording_name": "Heard Of", "record": 3}  # the same as the first through the second alone
+    assert gone(pandas, [remapped, mapped, renamed]) == {1: (2, INSTANT), 3: (2, INSTANT)}
+
+
 @pytest.mark.parametrize("first", [LEAP, NEXT])
 def test_what_gives_way_over_midnight_belongs_to_its_own_day(local: Engine, first: date) -> None:
     midnight = at(NEXT)
