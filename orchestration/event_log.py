@@ -2,7 +2,9 @@
 
 A run over a range tells Dagster of every partition twice, planned and done. SQLite stores these one by one, each in a
 few connections of its own; fifteen years of days would take many minutes. Here a batch takes one transaction.
-Where Dagster has PostgreSQL, name that in `dagster.yaml` instead: it does the same by itself.
+
+A check of a range is done once. Dagster stores for each partition that it is planned, and never how it ended: most of
+its rows. Here a check of a range has one row. Where Dagster has PostgreSQL, name that in `dagster.yaml` instead.
 """
 
 import os
@@ -13,12 +15,13 @@ from functools import lru_cache
 from typing import Any
 
 from dagster import EventLogEntry
-from dagster._core.events import ASSET_EVENTS
+from dagster._core.events import ASSET_EVENTS, DagsterEventType
 from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
-from sqlalchemy import Connection, Engine, NullPool, create_engine, event
+from dagster_shared.record import copy
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, select
 
 ENGINES = 32  # shards that are remembered how to talk to; a server sees a new one with each run
 BATCH = "500"  # events; Dagster reads it from DAGSTER_EVENT_BATCH_SIZE and otherwise stores one at a time
@@ -71,12 +74,35 @@ class BatchingEventLog(SqliteEventLogStorage):
             with self.run_connection(run_id) as shard:
                 shard.execute(SqlEventLogStorageTable.insert(), rows)
             with self.index_transaction() as index:
-                inserted = (index.execute(SqlEventLogStorageTable.insert().values(**row)) for row in rows)
-                ids: list[Any] = [next(iter(result.inserted_primary_key or ())) for result in inserted]
+                insert = SqlEventLogStorageTable.insert()
+                telling = insert.returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
+                ids = list(index.execute(telling, rows).scalars())
                 self._store_asset_event_tags(index, batch, ids)
                 newest = {entry.get_dagster_event().asset_key: (entry, i) for entry, i in zip(batch, ids, strict=True)}
                 for entry, i in newest.values():
                     self._store_asset_event(index, entry, i)
+
+    def store_asset_check_event(self, event: EventLogEntry, event_id: int | None) -> None:
+        """Store that a check is planned, or how it ended: of a range of partitions once."""
+        told = event.get_dagster_event()
+        data: Any = told.event_specific_data
+        if event.dagster_event_type == DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+            if data.partitions_subset and len(data.partitions_subset) > 1:
+                data = copy(data, partitions_subset=None)
+        elif data.partition is None:
+            data = copy(data, partition=self._planned_for(event.run_id, data))
+        event = event._replace(dagster_event=told._replace(event_specific_data=data))
+        super().store_asset_check_event(event, event_id)
+
+    def _planned_for(self, run_id: str, done: Any) -> str | None:
+        """The partition that a check was planned for; Dagster forgets it where a range is of one."""
+        planned, name = AssetCheckExecutionsTable.c, done.asset_key.to_string()
+        found = select(planned.partition).where(
+            planned.run_id == run_id, planned.asset_key == name, planned.check_name == done.check_name
+        )
+        with self.index_connection() as index:
+            partition: str | None = index.execute(found).scalar()
+        return partition
 
 
 def _written_once(connection: sqlite3.Connection, _: Any) -> None:

@@ -14,8 +14,8 @@ of one listener are one listen where they are about the same and fit nobody else
 Records are about the same if they are of the same recording, or if first artist and title are the same: one feed tells
 the MBID of what the other only names, and the catalogue need not know it.
 
-Of two, that of the feed that knows more stays as it is, within a feed that which tells an MBID. Everything is decided by
-the records themselves, whatever order they came in, and by those of the day and its neighbours.
+Of two, that of the feed that knows more stays as it is, within a feed that which tells an MBID. All is decided by the
+records themselves, whatever order they came in, and by those of the day and its neighbours.
 """
 
 from collections.abc import Sequence
