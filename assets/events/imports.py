@@ -27,7 +27,7 @@ from resources.errors import TuttiError
 from resources.lake_io import LakeIO
 from resources.landing import ARRIVING, Landing
 from resources.sources.archive import NoExport, Unreadable, shown, within
-from resources.sources.exports import GIVE, whole
+from resources.sources.exports import GIVE, Unknown, whole
 
 __all__ = ["IMPORTS", "QUARANTINE", "RAW", "RAW_LISTENS", "import_listens", "take"]
 
@@ -95,7 +95,9 @@ def import_listens(
     for key, metadata in told_of(rows):
         yield dg.MaterializeResult(key, metadata=metadata)
     if wrong:  # of several files the others are in
-        raise TuttiError("; ".join(map(str, wrong)))
+        unknown = [error.what for error in wrong if isinstance(error, Unknown)]
+        told = [str(error) for error in wrong if not isinstance(error, Unknown)]
+        raise TuttiError("; ".join(told + unknown) + (f": {GIVE}" if unknown else ""))
 
 
 def told_of(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[dg.AssetKey, dict[str, Any]]]:

@@ -39,7 +39,7 @@ from resources.sources.json_records import CUT, UNENDED, Record, records
 from resources.sources.listen import Listen, Malformed, Nameless, PassedOver, Read, untimely
 from resources.sources.social import Post, Relation, Retraction, Share
 
-__all__ = ["FORMATS", "GIVE", "Format", "NoExport", "fingerprint", "read", "whole"]
+__all__ = ["FORMATS", "GIVE", "Format", "NoExport", "Unknown", "fingerprint", "read", "whole"]
 
 SNIFFED = 100  # records, good or broken, in which one of a format must turn up
 HEAD = 1 << 16  # bytes by which layouts are told apart
@@ -86,6 +86,14 @@ FORMATS: tuple[Format, ...] = (
 GIVE = f"give an export as it was downloaded ({', '.join(dict.fromkeys(format_.EXPORT for format_ in FORMATS))})"
 
 
+class Unknown(NoExport):
+    """What a file is that is in no format known here; says also what to give instead."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}: {GIVE}")
+        self.what = what
+
+
 def read(path: Path, listener: str | None, now: datetime, name: str | None = None) -> Iterator[Read]:
     """Every record of an export, in order; NoExport if it is none or does not say whose it is.
 
@@ -93,11 +101,12 @@ def read(path: Path, listener: str | None, now: datetime, name: str | None = Non
     is called, if not by its own name.
     """
     listener = listener.strip() if listener else None
-    name, exports, damaged = archive.shown(name or path.name), 0, []
+    name, exports, damaged, broken = archive.shown(name or path.name), 0, [], ""
     # Looked up in the archive once more, and only where something in it refers to what else it holds.
     names = cache(lambda: hetrec.names(archive.members(path, name)))
     for member in archive.members(path, name):
-        found, format_ = _sniff(_records(member, names), listener, member.name)
+        found, format_, reason = _sniff(_records(member, names), listener, member.name)
+        broken = broken or reason
         if format_:
             exports += 1
             yield from _reads(member, found, format_, listener, now)
@@ -106,7 +115,7 @@ def read(path: Path, listener: str | None, now: datetime, name: str | None = Non
     if not exports and damaged:
         raise NoExport(f"{name} is damaged and nothing in it can be read: download it again")
     if not exports:
-        raise NoExport(f"{name} is in no format that is known here: {GIVE}")
+        raise Unknown(f"{name} is in no format that is known here{broken and f', its first record is {broken}'}")
     yield from damaged
 
 
@@ -141,6 +150,8 @@ def _alone(record: Record) -> Record:
     """A record of a document with what the document says of it, as if it stood alone."""
     if record.value is None or record.around is None:
         return record
+    if listenbrainz.playing_now(record.around.header):
+        return record._replace(value={**record.value, "playing_now": True})
     if page := lastfm.PAGES.get(record.around.path):
         return record._replace(value=page(record.value, record.around.header))
     user = record.around.header.get("username")  # beside `scrobbles`
@@ -160,20 +171,26 @@ def _format(record: Record, likely: Format | None = None) -> Format | None:
     return next((each for each in FORMATS if each.recognise(record.value)), None)
 
 
-def _sniff(found: Iterator[Record], listener: str | None, name: str) -> tuple[Iterator[Record], Format | None]:
-    """The same records, and the format of the first that has one; NoExport if nobody says whose they are."""
-    seen = []
+def _sniff(found: Iterator[Record], listener: str | None, name: str) -> tuple[Iterator[Record], Format | None, str]:
+    """The same records, the format of the first that has one, and what is wrong with the first that is not sound.
+
+    NoExport if nobody says whose they are.
+    """
+    seen: list[Record] = []
+    broken = ""
     for record in islice(found, SNIFFED):
         seen.append(record)
-        if record.value is not None and (format_ := _format(record)):
+        if record.value is None and record.text.startswith(("{", "[")):
+            broken = broken or record.reason or ""
+        elif record.value is not None and (format_ := _format(record)):
             try:
                 format_.parse(record.value, listener)
             except Nameless:
                 raise NoExport(f"{name} does not say whose listens it holds: name the person, LISTENER=…") from None
             except (Malformed, PassedOver):
                 pass
-            return chain(seen, found), format_
-    return iter(seen), None
+            return chain(seen, found), format_, broken
+    return iter(seen), None, broken
 
 
 def _reads(

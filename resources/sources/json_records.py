@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol, TypeVar
 LONGEST = 1 << 20  # characters of a record; ListenBrainz allows a listen 10,240 bytes, Spotify writes about 800
 BLOCK = 1 << 13  # bytes read at once: what a damaged archive can take with it
 NEAR = 1 << 12  # characters: most records end within
+STRAY = 4  # times as long as a record may be what stands before it: the end of another, where a file lost its beginning
 PROBED = 50  # lines looked at to tell JSON lines from other layouts
 
 CUT = "the file ends in the middle of this record: it was cut, download it again to have the rest"
@@ -24,6 +25,7 @@ UNENDED = "the file ends where its list goes on: it was cut, download it again t
 TOO_DEEP = "nested deeper than any listen"
 TOO_LONG = "longer than 1 MB: no listen is"
 NOT_UTF8 = "not UTF-8 text"
+TEXT = "a text that shows a record, and no file of records"
 
 GAP = re.compile(r"[\s,\[\]\ufeff]*")  # between records; lists joined end to end read as one
 LISTS = {
@@ -84,7 +86,13 @@ class Record(NamedTuple):
 def records(stream: Bytes, plausible: Plausible) -> Iterator[Record]:
     """Every record of a stream, in order, good or broken."""
     window = _Window(stream)
-    return _lines(window) if _is_lines(window.text) else _objects(window, plausible)
+    if _is_lines(window.text):
+        return _lines(window)
+    return (
+        iter([Record(0, window.text[:NEAR], None, TEXT)])
+        if _is_text(window.text, plausible)
+        else _objects(window, plausible)
+    )
 
 
 def parsed(path: Path, telling: str, parse: Callable[[dict[str, Any]], T]) -> Iterator[T | tuple[int, str]]:
@@ -331,14 +339,25 @@ def _next(text: str, start: int, limit: int, plausible: Plausible) -> int:
 
 
 def _is_lines(text: str) -> bool:
-    """Whether a file that begins so is JSON lines: some line is an object, and no list or payload surrounds it."""
+    """Whether a file that begins so is JSON lines: some line is an object, and no list or payload surrounds it.
+
+    Most lines must look like objects, or, where a list could begin, be some.
+    """
     text = text.lstrip(BLANK)
     if _opened(text, 0):
         return False
     lines = [line.rstrip(BLANK) for line in text.split("\n", PROBED)[:PROBED] if line.strip(BLANK)]
     decoded = [(line, *_decode(line, 0, True)) for line in lines]
     objects = sum(value is not None and end == len(line) for line, value, end, _ in decoded)
-    return objects > 0 and (not text.startswith("[") or 2 * objects >= len(lines))
+    alike = objects if text.startswith("[") else sum(line.lstrip(BLANK).startswith("{") for line in lines)
+    return objects > 0 and 2 * alike >= len(lines)
+
+
+def _is_text(text: str, plausible: Plausible) -> bool:
+    """Whether a file that begins so begins with much else than JSON, and only shows records."""
+    text = text.lstrip(BLANK)
+    begins = 0 if text.startswith(("{", "[")) else _next(text, 0, LONGEST, plausible)
+    return begins > STRAY * (_decode(text, begins, True)[1] - begins)
 
 
 def _is_utf8(text: str) -> bool:

@@ -38,7 +38,13 @@ SPOTIFY_TRACK = re.compile(r"(?:https?://open\.spotify\.com/(?:intl-\w+/)?track/
 
 def recognise(record: dict[str, Any]) -> bool:
     """Whether a record has the shape of this format: pins and feedback have `track_metadata` but no such time."""
-    return isinstance(record.get("track_metadata"), dict) and ("listened_at" in record or "timestamp" in record)
+    telling = ("listened_at", "timestamp", "playing_now")
+    return isinstance(record.get("track_metadata"), dict) and any(name in record for name in telling)
+
+
+def playing_now(document: dict[str, Any]) -> bool:
+    """Whether what a client submitted says what is being heard, and not what was."""
+    return document.get("listen_type") == "playing_now"
 
 
 def parse(record: dict[str, Any], listener: str | None) -> Listen:

@@ -136,12 +136,41 @@ def test_episodes_are_passed_over_not_quarantined(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "data",
     [b"", b"[]", b"{}", b"hello", b"\x89PNG\r\n\x1a\n\0\0", b"PK", b'[{"endTime": "2020-01-01 10:00", "msPlayed": 5}]',
-     b'{"listen_type": "playing_now", "payload": [{"track_metadata": {}}]}', b"[" * 5_000],
+     b"[" * 5_000],
 )  # fmt: skip
 def test_what_is_no_export_is_refused_in_one_line_that_says_what_to_give(tmp_path: Path, data: bytes) -> None:
     told = refusal(write(tmp_path, data))
     assert told.startswith("anything.bin ")
     assert "Spotify" in told or "download it again" in told
+
+
+def test_what_plays_now_is_passed_over_with_the_reason(tmp_path: Path) -> None:
+    playing = {"listen_type": "playing_now", "payload": [{k: v for k, v in listen(0).items() if k != "listened_at"}]}
+    assert [r.passed_over for r in read(write(tmp_path, json.dumps(playing)))] == [
+        "a track playing now, not yet listened to"
+    ]
+
+
+def test_why_the_first_record_cannot_be_read_is_told_where_none_can(tmp_path: Path) -> None:
+    told = refusal(write(tmp_path, json.dumps(listen(0) | {"listened_at": float("nan")})))
+    assert "its first record is not JSON: NaN" in told
+
+
+TEXT = "Words about a program, of the kind that stand in a manual. " * 20
+
+
+@pytest.mark.parametrize("before", [TEXT.replace(". ", ".\n"), "# Title\n\n" + TEXT + "\n\n```\n"])
+@pytest.mark.parametrize("after", ["", "\n```\n" + TEXT])
+def test_a_record_shown_in_a_text_makes_no_export_of_it(tmp_path: Path, before: str, after: str) -> None:
+    event = {"event": "skip", "event_id": "0b7e", "user_id": "ada", "timestamp": "2025-03-03T08:00:01Z"}
+    assert "in no format that is known" in refusal(write(tmp_path, before + "\n" + json.dumps(event) + after))
+
+
+@pytest.mark.parametrize("end", [-1, 1, 60])
+def test_a_file_without_its_beginning_is_read_from_the_first_record_that_is_whole(tmp_path: Path, end: int) -> None:
+    told = json.dumps([play(0), play(1)])
+    rest = told[told.index("}") - end :]
+    assert [r.listen is not None for r in read(write(tmp_path, rest))] == [False, True]
 
 
 def test_a_zip_without_a_listen_is_refused(tmp_path: Path) -> None:

@@ -35,7 +35,8 @@ BROKEN = {
     "spotify_skipped_tracks.json": (14, "no ms_played"),
     "timestamp_in_ns.json": (0, "finer"),
 }
-NOTHING = ("invalid_listen_nan_in_json.json", "too_many_tags.json", "valid_playing_now.json")
+NOTHING = ("invalid_listen_nan_in_json.json", "too_many_tags.json")
+PLAYING = "valid_playing_now.json"
 
 
 @pytest.fixture
@@ -72,6 +73,10 @@ def test_a_sample_without_a_listen_is_refused(samples: Path, name: str) -> None:
         read(samples / name)
 
 
+def test_a_sample_of_what_plays_now_is_passed_over(samples: Path) -> None:
+    assert [each.passed_over for each in read(samples / PLAYING)] == ["a track playing now, not yet listened to"]
+
+
 def test_there_is_no_sample_that_nobody_looks_at(samples: Path) -> None:
-    ours = {*WHOLE, *BROKEN, *NOTHING}
+    ours = {*WHOLE, *BROKEN, *NOTHING, PLAYING}
     assert {f.name for f in samples.iterdir()} - ours == set()
