@@ -25,7 +25,7 @@ from resources.disk import sync
 from resources.erasure.person import Person
 from resources.erasure.tables import Removal, personal
 from resources.lake import Lake
-from resources.sources import listenbrainz
+from resources.sources import listenbrainz, listenbrainz_feedback
 
 FOLDER = "exports"  # in the data folder; nobody but its owner may look into it
 ORDER = [(n, "ascending") for n in ("listened_at", *BY_ARRIVAL)]  # as repeats are told apart
@@ -66,8 +66,7 @@ class Exporter:
                     _line(member, listenbrainz.record(row))
         with new_member("feedback.jsonl") as member:
             for row in self._rows(GIVEN.table, set()):
-                if row["recording_mbid"] or row["recording_msid"]:
-                    _line(member, _feedback(row))
+                _line(member, listenbrainz_feedback.record(row))
         imports, told = owned(self.name, self.lake, self.schemas), {}
         there = set(self.lake.tables())
         for table, schema in sorted(self.schemas.items()):
@@ -120,15 +119,6 @@ def _member(archive: zipfile.ZipFile, now: datetime, name: str) -> IO[bytes]:
     member = zipfile.ZipInfo(name, now.timetuple()[:6])
     member.compress_type = archive.compression
     return archive.open(member, "w")
-
-
-def _feedback(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of feedback as a line of ListenBrainz's export."""
-    names = {"artist_name": row["artist_name"], "track_name": row["recording_name"]}
-    told = {"recording_mbid": row["recording_mbid"], "recording_msid": row["recording_msid"], "score": row["score"]}
-    created = {} if row["created_at"] is None else {"created": int(row["created_at"].timestamp())}
-    known = {key: value for key, value in names.items() if value is not None}
-    return told | created | ({"track_metadata": known} if known else {})
 
 
 def _line(file: IO[bytes], value: Any) -> None:

@@ -55,8 +55,8 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
     metadata = record.get("track_metadata")
     if not isinstance(metadata, dict):
         raise Malformed("no track_metadata")
-    info, match = _object(metadata, "additional_info"), _object(metadata, "mbid_mapping")
-    ours = _object(info, OURS)
+    info, match = within(metadata, "additional_info"), within(metadata, "mbid_mapping")
+    ours = within(info, OURS)
     field = "listened_at" if "listened_at" in record else "timestamp" if "timestamp" in record else "listened_at"
     return Listen(
         user_id=user_id,
@@ -95,13 +95,14 @@ def record(listen: Mapping[str, Any]) -> dict[str, Any]:
     return {"listened_at": at, "track_metadata": names | release | {"additional_info": info}}
 
 
-def _plain(seconds: float) -> int | float:
-    return int(seconds) if seconds.is_integer() else seconds
-
-
-def _object(parent: dict[str, Any], key: str) -> dict[str, Any]:
+def within(parent: dict[str, Any], key: str) -> dict[str, Any]:
+    """The object at a key; an empty one where there is none."""
     value = parent.get(key)
     return value if isinstance(value, dict) else {}
+
+
+def _plain(seconds: float) -> int | float:
+    return int(seconds) if seconds.is_integer() else seconds
 
 
 def _ms_played(seconds: object) -> int | None:
