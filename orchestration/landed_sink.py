@@ -100,7 +100,7 @@ class Sink:
 
     def _sum_up(self, new: Sequence[dict[str, Any]], late: int, watermark: datetime | None) -> None:
         """Tell of the files that are in: their rows of `imports`."""
-        told = dict(told_of(new))
+        told = dict(told_of(new, self.lake))
         if watermark:
             told[IMPORTS] |= {"late": late, "watermark": dg.MetadataValue.timestamp(watermark)}
         self.report([dg.AssetMaterialization(key, metadata=metadata) for key, metadata in told.items()])

@@ -64,17 +64,16 @@ class LakeIO(dg.ConfigurableIOManager):
         written = self.lake.replace(table, rows, schema, slice, order(metadata))
         context.log.debug("%s: %s rows in version %s", table, f"{written.rows:,}", written.version)
         files = [str(Path(self.root, table, f)) for f in written.files]
-        if slice is None:
-            context.add_output_metadata({"dagster/row_count": written.rows})
-        else:
+        if slice is not None:
             rows_on = _count(files, slice.column)
             context.add_output_metadata({"rows written": written.rows, DATES.get(slice.column, "dates"): len(rows_on)})
             for key in context.asset_partition_keys:
                 context.step_context.add_asset_metadata(
-                    {"dagster/row_count": rows_on.get(date.fromisoformat(key), 0)}, context.asset_key, key
+                    {"dagster/partition_row_count": rows_on.get(date.fromisoformat(key), 0)}, context.asset_key, key
                 )
         context.add_output_metadata(
             {
+                "dagster/row_count": self.lake.rows(table),
                 "bytes": written.bytes,
                 "files": len(files),
                 "version": written.version,

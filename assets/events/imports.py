@@ -24,6 +24,7 @@ from assets.landed.together import take_landed
 from assets.partitions import DAILY
 from resources.columns import declare
 from resources.errors import TuttiError
+from resources.lake import Lake
 from resources.lake_io import LakeIO
 from resources.landing import ARRIVING, Landing
 from resources.sources.archive import NoExport, Unreadable, shown, within
@@ -92,7 +93,7 @@ def import_listens(
             "whose listens are these? name the listener (LISTENER=ada, or `listener: ada` in the launchpad)"
         )
     prepare(lake)
-    for key, metadata in told_of(rows):
+    for key, metadata in told_of(rows, lake):
         yield dg.MaterializeResult(key, metadata=metadata)
     if wrong:  # of several files the others are in
         unknown = [error.what for error in wrong if isinstance(error, Unknown)]
@@ -100,16 +101,21 @@ def import_listens(
         raise TuttiError("; ".join(told + unknown) + (f": {GIVE}" if unknown else ""))
 
 
-def told_of(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[dg.AssetKey, dict[str, Any]]]:
+def told_of(rows: Sequence[dict[str, Any]], lake: Lake) -> Iterator[tuple[dg.AssetKey, dict[str, Any]]]:
     """What Dagster is told of the tables without days, once files were taken in: their rows of `imports`."""
     told = {n: sum(r[n] or 0 for r in rows) for n in COUNTS}
     days = [day for row in rows for day in (row["first_day"], row["last_day"]) if day]
     span = {"first day": min(days).isoformat(), "last day": max(days).isoformat()} if days else {}
-    yield dg.AssetKey(["events", "imports"]), {"dagster/row_count": len(rows), **told, **span}
-    yield dg.AssetKey(["events", "quarantine"]), {"dagster/row_count": told["quarantined"]}
+    yield _grown(lake, dg.AssetKey(["events", "imports"]), len(rows), **told, **span)
+    yield _grown(lake, dg.AssetKey(["events", "quarantine"]), told["quarantined"])
     for kind in KINDS:
         if not kind.dated:
-            yield kind.key, {"dagster/row_count": told[kind.counted]}
+            yield _grown(lake, kind.key, told[kind.counted])
+
+
+def _grown(lake: Lake, key: dg.AssetKey, new: int, **more: Any) -> tuple[dg.AssetKey, dict[str, Any]]:
+    """A table to which so many rows were added, and what Dagster is told of it."""
+    return key, {"rows written": new, "dagster/row_count": lake.rows("/".join(key.path)), **more}
 
 
 def _named(context: dg.AssetExecutionContext, path: Path, taking: Taking) -> list[Taken]:

@@ -191,8 +191,8 @@ def test_a_materialization_tells_columns_rows_bytes_version_and_a_preview(laptop
     assert metadata["version"].value == versions(laptop.data)[asset]
     assert (metadata["bytes"].value > 0) == (len(stored) > 0)  # nobody in the small world tags artists
     assert Path(str(metadata["folder"].value)) == laptop.made / "lake" / asset
-    total = metadata["rows written" if spec.partitions_def else "dagster/row_count"].value
-    assert total == len(stored)
+    assert metadata["dagster/row_count"].value == len(stored)
+    assert not spec.partitions_def or metadata["rows written"].value == len(stored)
     personal = any("personal" in c.tags for c in spec.metadata["dagster/column_schema"].columns)
     preview = str(metadata["preview"].value)
     assert (preview == "not shown: each row is about a person") == personal
@@ -205,11 +205,13 @@ def test_each_partition_tells_its_own_rows(laptop: World) -> None:
         by_day = Counter(r["day"] for r in rows(laptop.data, asset))
         days = [FIRST_DAY + timedelta(days=n) for n in range(-1, DAYS)]
         assert by_day.keys() <= set(days)
-        found = {day: latest(laptop, asset, day.isoformat()).metadata["dagster/row_count"].value for day in days}
+        found = {
+            day: latest(laptop, asset, day.isoformat()).metadata["dagster/partition_row_count"].value for day in days
+        }
         assert found == {day: by_day[day] for day in days}, asset
     chart = Counter(r["period_start"].isoformat() for r in rows(laptop.data, "derived/charts_weekly"))
     for week, n in chart.items():
-        assert latest(laptop, "derived/charts_weekly", week).metadata["dagster/row_count"].value == n
+        assert latest(laptop, "derived/charts_weekly", week).metadata["dagster/partition_row_count"].value == n
 
 
 def test_no_record_of_a_run_names_a_listener(laptop: World) -> None:
