@@ -203,7 +203,8 @@ def chart(places: int = 10) -> None:
         print(f"\n{entity}s by plays, of {of}")
         for row in sorted((r for r in rows if r["entity"] == entity), key=lambda r: r["rank"])[:places]:
             name, hours = (row["name"] or row["entity_id"])[:60], row["ms_played"] / 3_600_000
-            heard = f"{row['plays']:7,} {'play ' if row['plays'] == 1 else 'plays'} {hours:7,.1f} h, listeners: {row['listeners']:,}"
+            plays = "play " if row["plays"] == 1 else "plays"
+            heard = f"{row['plays']:7,} {plays} {hours:7,.1f} h, listeners: {row['listeners']:,}"
             print(f"{row['rank']:4d}. {name:60s} {heard}")
 
 

@@ -179,7 +179,10 @@ def _paired(ours: list[Row], theirs: list[Row]) -> list[tuple[Row, Row, str]]:
     for rule, wait in (("same start", _wait_for_start), ("end for start", _wait_for_end)):
         for _ in range(3):
             near = {
-                (i, j): w for i, a in enumerate(ours) for j, b in enumerate(theirs) if (w := wait(a, b)) is not None
+                (i, j): (w, a["recording_id"] != b["recording_id"])
+                for i, a in enumerate(ours)
+                for j, b in enumerate(theirs)
+                if (w := wait(a, b)) is not None
             }
             mutual = [
                 (ours[i], theirs[j])

@@ -615,6 +615,10 @@ TRICKY_FEEDS = [
     raw(at(LEAP, 180), 73, "cy", source="listenbrainz", recording_name="Unheard Of", recording_mbid="y"),
     raw(at(LEAP, 180) + 2 * SECOND, 74, "cy", source="lastfm", recording_name="Unheard Of - 2011 Remaster"),
     raw(at(LEAP, 180) + 2 * SECOND, 75, "cy", source="lastfm", recording_name="Another"),
+    # One is of the recording of one and has the names of another of the same instant.
+    raw(at(LEAP, 240), 76, "cy", source="listenbrainz", recording_name="Unheard Of", recording_mbid="x"),
+    raw(at(LEAP, 240), 77, "cy", source="lastfm", recording_name="Unheard Of", recording_mbid="w"),
+    raw(at(LEAP, 240), 78, "cy", source="lastfm", recording_name="Another", recording_mbid="x"),
 ]
 TRICKY_APP_EVENTS = [
     app_event(at(LEAP, 10), 0, recording_mbid="a", position_ms=0),  # to the end, as the next one tells

@@ -12,7 +12,8 @@ of one listener are one listen where they are about the same and fit nobody else
    the other ends.
 
 Records are about the same if they are of the same recording, or if first artist and title are the same: one feed tells
-the MBID of what the other only names, and the catalogue need not know it.
+the MBID of what the other only names, and the catalogue need not know it. Of two equally near, that of the same
+recording is nearer.
 
 Of two, that of the feed that knows more stays as it is, within a feed that which tells an MBID. All is decided by the
 records themselves, whatever order they came in, and by those of the day and its neighbours.
@@ -131,6 +132,7 @@ def replaced(heard: pa.Table) -> pa.Table:
     paired, clock = _Pairs(feed[once]), np.unique(at[once], return_inverse=True)
     for number, when in ((1, at), (2, ended)):
         near = [_near(same[once], clock, when[once], minutes[once]) for same in about]
+        near = [(a, b, len(about) * wait + n) for n, (a, b, wait) in enumerate(near)]  # the same recording before names
         a, b = paired.pair(*(np.concatenate(x) for x in zip(*near, strict=True)))
         later = np.where(feed[once][a] > feed[once][b], a, b)
         loser.append(once[later])
@@ -192,7 +194,7 @@ class _Pairs:
     def pair(self, a: Any, b: Any, wait: Any) -> tuple[Any, Any]:
         """Pair those of the candidates that are nearest to each other; in a few rounds, as nearer ones are taken.
 
-        Of two equally near, the earlier one is nearer.
+        Whom to `wait` for least is nearest; of two equally near, the earlier one.
         """
         import numpy as np
 

@@ -104,6 +104,15 @@ def test_an_mbid_and_names_are_one_listen_though_the_catalogue_knows_neither(
     assert gone(pandas, [one, other]) == ({1: (0, START)} if same else {})
 
 
+def test_of_two_as_near_the_one_of_the_same_recording_is_the_same_listen(pandas: Engine) -> None:
+    named = [("listenbrainz", "Unheard Of", "x"), ("lastfm", "Unheard Of", "w"), ("lastfm", "Another", "x")]
+    rows = [
+        raw(NOON, n, source=feed, recording_name=title, recording_mbid=mbid)
+        for n, (feed, title, mbid) in enumerate(named)
+    ]
+    assert gone(pandas, rows) == {2: (0, START)}
+
+
 def test_of_one_line_told_with_and_without_its_mbid_the_one_with_it_stays(pandas: Engine) -> None:
     early = raw(NOON, 1, source="listenbrainz", recording_name="Unheard Of", import_id="before it was mapped")
     mapped = early | {"recording_mbid": "z", "import_id": "later"}
