@@ -20,7 +20,7 @@ from assets.landed.kind import Kind
 from assets.landed.kinds import KINDS
 from assets.landed.ledger import COUNTS, IMPORTS, QUARANTINE, prepare, take
 from assets.landed.listens import RAW_LISTENS
-from assets.landed.together import take_landed
+from assets.landed.together import seen, take_landed
 from assets.partitions import DAILY
 from resources.columns import declare
 from resources.errors import TuttiError
@@ -85,7 +85,8 @@ def import_listens(
                 wrong.append(error)
     elif all(map(landing.holds, named)):
         found = [landing.look(path) for path in named] if named else landing.lying(*ARRIVING)
-        files = sorted((f for f in found if f), key=lambda f: (f.modified, f.path))
+        there = set() if named or config.listener else seen(lake)  # not read again, however much lies there
+        files = sorted((f for f in found if f and f not in there), key=lambda f: (f.modified, f.path))
         taken = take_landed(landing, files, config.listener, lake, now, tell, context.log.warning)
         rows = [_told(context, row["file"], row, new)[0] for row, new in taken if new]  # whatever else lies there
     else:

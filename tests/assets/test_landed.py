@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from assets.events import imports
-from assets.landed import ledger
+from assets.landed import ledger, together
 from assets.landed.kind import Kind
 from assets.landed.kinds import KINDS
 from assets.landed.ledger import IMPORTS, QUARANTINE, take
@@ -302,6 +302,23 @@ def test_activities_told_twice_in_two_files_are_kept_as_told_and_a_file_counts_o
     assert len(rows(lake, "events/raw_posts")) == 3
     (follow,) = rows(lake, "events/relations")
     assert (follow["day"], follow["happened_at"]) == (date(2002, 10, 1), None)  # told without a time
+
+
+def test_what_lies_there_and_is_in_is_not_read_again(
+    tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landing = tmp_path / "landing" / "listens"
+    written(landing / "a.listens", listen(0))
+    assert run(tmp_path).success
+    written(landing / "b.listens", listen(1))
+    read = []
+    monkeypatch.setattr(together, "identify", lambda path, who: read.append(path.name) or ledger.identify(path, who))
+    assert run(tmp_path).success
+    assert read == ["b.listens"]
+    assert {r["recording_name"] for r in rows(lake, "events/raw_listens")} == {"Song 0", "Song 1"}
+    os.utime(landing / "a.listens")  # written once more, as far as one can see
+    assert run(tmp_path).success
+    assert read == ["b.listens", "a.listens"]
 
 
 def test_a_folder_without_an_export_is_told(tmp_path: Path, lake: Lake) -> None:
