@@ -68,9 +68,10 @@ class Progress(logging.Handler):
     def _materialized(self, event: dg.DagsterEvent) -> None:
         told = event.materialization
         name = told.asset_key.to_user_string()
-        rows = told.metadata.get("rows written") or told.metadata.get("dagster/row_count")
+        new = told.metadata.get("rows written")
+        rows = new or told.metadata.get("dagster/row_count")
         self._written[name] = rows.value if rows else None  # type: ignore[assignment]
-        if told.partition:
+        if new or told.partition:
             self._parts.add(name)
 
     def _done(self, event: dg.DagsterEvent) -> None:
@@ -116,10 +117,14 @@ def reasons(found: Iterable[tuple[str, str]]) -> list[str]:
     wrong: dict[str, list[str]] = defaultdict(list)
     for reason, what in found:
         wrong[reason].append(what)
-    return [
+    ranked = sorted(wrong.items(), key=lambda item: -len(item[1]))
+    lines = [
         f"  {len(whats):,} × {reason}: {', '.join(sorted(whats)[:NAMED])}{' …' * (len(whats) > NAMED)}"
-        for reason, whats in sorted(wrong.items(), key=lambda item: -len(item[1]))[:SHOWN]
+        for reason, whats in ranked[:SHOWN]
     ]
+    if rest := sum(len(whats) for _, whats in ranked[SHOWN:]):
+        lines.append(f"  {rest:,} for other reasons")
+    return lines
 
 
 def logger(progress: Progress) -> dg.LoggerDefinition:

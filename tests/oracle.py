@@ -121,7 +121,8 @@ def _ends(a: str, b: str) -> bool:
     return bool({a[:3], a[-3:]} & {b[:3], b[-3:]})
 
 
-SOURCES = ("spotify", "listenbrainz", "maloja", "panoscrobbler", "lastfm", "librefm", "spotify_account")
+TO_THE_MINUTE = ("lastfm_minutes", "spotify_account")
+SOURCES = ("spotify", "listenbrainz", "maloja", "panoscrobbler", "lastfm", "librefm", *TO_THE_MINUTE)
 
 
 def replaced(raw: Sequence[Row], identities: Sequence[Row], first: date, last: date) -> list[Row]:
@@ -156,6 +157,11 @@ def replaced(raw: Sequence[Row], identities: Sequence[Row], first: date, last: d
         for key, all_of_it in partners.items():
             _, winner, rule = min(all_of_it, key=lambda p: p[0])
             found.append((rows[key], winner, rule))
+    winners = {id(loser): winner for loser, winner, _ in found}
+    for n, (loser, winner, rule) in enumerate(found):
+        while id(winner) in winners:
+            winner = winners[id(winner)]
+        found[n] = loser, winner, rule
     kept_columns = ("listened_at", "source", "client", "file", "record", "import_id")
     return [
         loser | {"rule": rule} | {f"kept_{c}": winner[c] for c in kept_columns}
@@ -199,7 +205,7 @@ def _paired(ours: list[Row], theirs: list[Row]) -> list[tuple[Row, Row, str]]:
 def _close_enough(a: Row, b: Row, wait: timedelta) -> timedelta | None:
     if not _about_the_same(a, b):
         return None
-    minutes = "spotify_account" in (a["source"], b["source"])
+    minutes = a["source"] in TO_THE_MINUTE or b["source"] in TO_THE_MINUTE
     return wait if wait <= timedelta(seconds=60 if minutes else 10) else None
 
 

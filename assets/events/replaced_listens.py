@@ -50,7 +50,7 @@ REPLACED_LISTENS = pa.schema(
         column("import_id", pa.string(), "its import"),
         column("rule", pa.string(), "same instant, same start or end for start: why both are one listen"),
         column("kept_listened_at", INSTANT, "start of play, as the record has it that it gave way to", unit="UTC"),
-        column("kept_source", pa.string(), "the format of that record, which may itself give way to a third"),
+        column("kept_source", pa.string(), "the format of that record, which is a listen"),
         column("kept_client", pa.string(), "the program that submitted that record", null=True),
         column("kept_file", pa.string(), "name of that record's file"),
         column("kept_record", pa.int64(), "that record's line or index"),
@@ -59,9 +59,10 @@ REPLACED_LISTENS = pa.schema(
 )
 # Which feed knows more, the first the most. Players that tell to the millisecond how long they played come first: their
 # start is their own. Then what scrobblers sent, the richer formats before Last.fm's, which drops what it was told of
-# players and of lengths. Spotify's account data tells minutes. Sources unknown here come after, in alphabetical order.
-SOURCES = ("spotify", "listenbrainz", "maloja", "panoscrobbler", "lastfm", "librefm", "spotify_account")
-TO_THE_MINUTE = ("spotify_account",)
+# players and of lengths. Spotify's account data and some tables of Last.fm's tell minutes. Sources unknown here come
+# after, in alphabetical order.
+TO_THE_MINUTE = ("lastfm_minutes", "spotify_account")
+SOURCES = ("spotify", "listenbrainz", "maloja", "panoscrobbler", "lastfm", "librefm", *TO_THE_MINUTE)
 TOGETHER = timedelta(seconds=10)
 TOGETHER_TO_THE_MINUTE = timedelta(seconds=60)
 LONGEST = timedelta(hours=2)  # of a play whose end is looked for: what is longer was paused, and its end tells nothing
@@ -141,7 +142,12 @@ def replaced(heard: pa.Table) -> pa.Table:
     lost, won, why = (np.concatenate(x) for x in (loser, winner, rule))
     best = np.lexsort((feed[won], lost))  # of several, that of the feed that knows most
     best = best[_begins(lost[best])]
-    return _rows(heard, lost[best], won[best], why[best])
+    lost, won, why = (x[best] for x in (lost, won, why))
+    gives_way_to = np.arange(len(heard))
+    gives_way_to[lost] = won
+    while (gives_way_to[won] != won).any():  # which gave way itself
+        won = gives_way_to[won]
+    return _rows(heard, lost, won, why)
 
 
 @dg.asset(

@@ -38,6 +38,7 @@ BLOCK = 1 << 16  # bytes read of a packed file at once
 LONGEST_NAME = 1 << 16  # bytes of what a tar says of a file beside its name
 ARCHIVES = (b"PK\x03\x04", b"PK\x05\x06", GZIP, b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!", b"\x28\xb5\x2f\xfd")
 CLIMBS_OUT = re.compile(r"^/|^[A-Za-z]:|[\\\x00]|(?:^|/)\.\.(?:/|$)")
+DOCUMENTS = (".md", ".rst", ".html", ".htm", ".pdf")  # beside exports, to be read by people: they may show a record
 TOO_MANY = f"holds more than {MOST_FILES:,} files"
 DAMAGES = (
     OSError,
@@ -127,6 +128,11 @@ class _Allowance:
     def spend(self, size: int) -> None:
         self.check(size)
         self._left -= size
+
+
+def is_document(name: str) -> bool:
+    """Whether a file that lies among others is there to be read by people, as its name says."""
+    return name.lower().endswith(DOCUMENTS)
 
 
 def members(path: Path, name: str | None = None) -> Iterator[Member]:
@@ -331,12 +337,14 @@ def opened(path: Path) -> io.BufferedReader:
 
 
 def within(folder: Path) -> list[Path]:
-    """The files of a folder that a person names, in the order of their names: links are not followed, and what begins
-    with a dot is left out."""
+    """The files of a folder that a person names, in the order of their names.
+
+    Links are not followed; documents, and what begins with a dot, are left out.
+    """
     found = []
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
-        paths = (Path(place, f) for f in files if not f.startswith("."))
+        paths = (Path(place, f) for f in files if not (f.startswith(".") or is_document(f)))
         found += [p for p in paths if p.is_file() and not p.is_symlink()]
     return sorted(found)
 

@@ -4,6 +4,8 @@ Seen in the wild: `uts,utc_time,artist,artist_mbid,album,album_mbid,track,track_
 headings and `06 Sep 2026, 14:23` (benjaminbenben.com), `Artist;Album;AlbumId;Track;Date#user` in milliseconds
 (lastfmstats.com, also as JSON), and Libre.fm's own `Artist,Track,Album,Time` after comment lines. A time that is no
 number is UTC. What is loved, and the MBIDs, are left where they are.
+
+A time without seconds makes another source of a table: what it tells is compared less closely with what others tell.
 """
 
 import re
@@ -13,11 +15,12 @@ from typing import Any
 from resources.sources.csv_records import ARTIST, RELEASE, TIME, TITLE
 from resources.sources.listen import Listen, Malformed, as_number, instant, needed, text, whose
 
-NAME, LIBRE = "lastfm", "librefm"
+NAME, LIBRE, TO_THE_MINUTE = "lastfm", "librefm", "lastfm_minutes"
 EXPORT = "Libre.fm"
 
 WRITTEN = re.compile(r"([0-9]{1,2}) ([A-Z][a-z]{2})[a-z]* ([0-9]{4}),? ([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+SECONDS = re.compile(r".*[0-9]{1,2}:[0-9]{2}:[0-9]{2}.*")
 ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}.*")
 MILLISECONDS = 100_000_000_000  # from here on: in seconds it is the year 5138
 
@@ -36,11 +39,13 @@ def recognise(record: dict[str, Any]) -> bool:
 def parse(record: dict[str, Any], listener: str | None) -> Listen:
     """The listen a record tells of; the listener given goes before the one that the headings name."""
     user_id = whose(listener, record, "user_name")
+    name, time = _time(record)
+    exact = not isinstance(time, str) or time.isdigit() or SECONDS.fullmatch(time)
     return Listen(
         user_id=user_id,
-        listened_at=_time(record),
+        listened_at=_instant(name, time),
         ms_played=None,
-        source=LIBRE if "time" in record and "uts" not in record else NAME,
+        source=(LIBRE if "time" in record and "uts" not in record else NAME) if exact else TO_THE_MINUTE,
         time_zone=None,
         artist_name=needed(_of(record, ARTIST), "artist"),
         recording_name=needed(_of(record, TITLE), "title"),
@@ -58,16 +63,17 @@ def _of(record: dict[str, Any], names: tuple[str, ...]) -> Any:
     return next((record[name] for name in names if name in record), None)
 
 
-def _time(record: dict[str, Any]) -> datetime:
-    """The surest of the times told."""
+def _time(record: dict[str, Any]) -> tuple[str, Any]:
+    """The surest of the times told, and its column."""
     told = [(name, record[name]) for name in TIME if name in record and record[name] not in (None, "")]
     if not told:
         raise Malformed("no time")
-    return _instant(*told[0])
+    name, time = told[0]
+    return name, time.strip() if isinstance(time, str) else time
 
 
 def _instant(name: str, value: object) -> datetime:
-    value = as_number(value.strip() if isinstance(value, str) else value)
+    value = as_number(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return instant(value // 1000 if value >= MILLISECONDS else value, name)
     try:

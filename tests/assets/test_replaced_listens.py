@@ -66,6 +66,15 @@ CASES: dict[str, tuple[list[Row], dict[int, tuple[int, str]]]] = {
     "the end of a longer pause": (told(("spotify", 0, 7201), ("lastfm", 7201)), {}),
     "no end known": (told(("spotify", 0), ("lastfm", 180)), {}),
     "minutes only": (told(("spotify_account", 0), ("lastfm", 55)), {0: (1, START)}),
+    "minutes only, of Last.fm": (told(("lastfm_minutes", 0), ("lastfm", 59)), {0: (1, START)}),
+    "looped, and by minutes only": (
+        told(*(("spotify", 47 + 170 * n) for n in range(4)), *(("lastfm_minutes", m * 60) for m in (0, 3, 6, 9))),
+        {4 + n: (n, START) for n in range(4)},
+    ),
+    "through one that gives way itself": (
+        told(("spotify_account", 0), ("spotify_account", 0), ("lastfm", 55)),
+        {0: (2, START), 1: (2, INSTANT)},
+    ),
     "more than a minute": (told(("spotify_account", 0), ("lastfm", 61)), {}),
 }
 

@@ -5,7 +5,7 @@ import math
 import dagster as dg
 import pytest
 
-from orchestration.terminal import Progress, logger
+from orchestration.terminal import Progress, logger, reasons
 
 
 @dg.asset
@@ -45,3 +45,11 @@ def test_rows_of_partitions_add_up_and_a_table_that_is_made_anew_has_those_of_th
                 {"loggers": {"terminal": {}}}, instance=instance, partition_key=partition
             )
     assert progress.rows == {"quick": 1_234, "parted": 20}
+
+
+def test_of_many_reasons_the_most_frequent_are_told_and_the_rest_is_counted() -> None:
+    found = [(f"reason {n}", f"file {i}") for n in range(12) for i in range(12 - n)]
+    lines = reasons(found)
+    assert lines[0] == "  12 × reason 0: file 0, file 1, file 10 …"
+    assert lines[-1] == "  3 for other reasons"
+    assert len(lines) == 11

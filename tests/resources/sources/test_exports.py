@@ -173,6 +173,13 @@ def test_a_file_without_its_beginning_is_read_from_the_first_record_that_is_whol
     assert [r.listen is not None for r in read(write(tmp_path, rest))] == [False, True]
 
 
+def test_a_record_shown_in_a_readme_beside_an_export_is_none(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
+        file.writestr("listens/2020/1.jsonl", lines([listen(0), listen(1)]))
+        file.writestr("README.md", f"# How a listen looks\n\n{json.dumps(listen(2))}\n")
+    assert [r.file for r in read(tmp_path / "x.zip")] == ["x.zip/listens/2020/1.jsonl"] * 2
+
+
 def test_a_zip_without_a_listen_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
         file.writestr("a.txt", "hello")
