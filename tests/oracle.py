@@ -122,7 +122,7 @@ def _ends(a: str, b: str) -> bool:
 
 
 TO_THE_MINUTE = ("lastfm_minutes", "spotify_account")
-SOURCES = ("spotify", "listenbrainz", "maloja", "panoscrobbler", "lastfm", "librefm", *TO_THE_MINUTE)
+SOURCES = ("spotify", "listenbrainz", "intake", "maloja", "panoscrobbler", "lastfm", "librefm", *TO_THE_MINUTE)
 
 
 def replaced(raw: Sequence[Row], identities: Sequence[Row], first: date, last: date) -> list[Row]:

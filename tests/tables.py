@@ -184,7 +184,10 @@ def raw_listens() -> st.SearchStrategy[list[Row]]:
 
 
 UNHEARD_OF = ("a0e8b8e4-7f2b-4d43-9f6c-0d8c3c1f7e25", "f1d4b6c0-3b1a-4c53-8f07-5c2d9e6a7b18")  # by any catalogue
-FEEDS = (("spotify", None), ("lastfm", None), ("listenbrainz", "a"), ("listenbrainz", "b"), ("spotify_account", None))
+FEEDS = (
+    *(("spotify", None), ("lastfm", None), ("spotify_account", None)),
+    *(("intake", "a"), ("listenbrainz", "a"), ("listenbrainz", "b")),
+)
 
 
 def feeds(

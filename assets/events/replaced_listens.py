@@ -1,9 +1,9 @@
 """Replaced listens: raw listens that tell once more of a listen that another record tells of, and which record that is.
 
 A listener hears one song at a time, but often by two feeds: a player's own history and a scrobbler, an import and the
-live door. A feed is a source and the program that submits to it. What a feed tells, it tells once for each play, so
-within a feed only records of one instant are one listen, and a song played again stays two. Between two feeds, records
-of one listener are one listen where they are about the same and fit nobody else better:
+live door. A feed is a source (the live door is one) and the program that submits to it. What a feed tells, it tells
+once for each play, so within a feed only records of one instant are one listen, and a song played again stays two.
+Between two feeds, records of one listener are one listen where they are about the same and fit nobody else better:
 
 1. They start together: within ten seconds, which is what clocks and network differ by; within a minute where a feed
    tells minutes only. Each must be the nearest of the other's feed to the other, so that a song heard twice, by two
@@ -62,7 +62,7 @@ REPLACED_LISTENS = pa.schema(
 # players and of lengths. Spotify's account data and some tables of Last.fm's tell minutes. Sources unknown here come
 # after, in alphabetical order.
 TO_THE_MINUTE = ("lastfm_minutes", "spotify_account")
-SOURCES = ("spotify", "listenbrainz", "maloja", "panoscrobbler", "lastfm", "librefm", *TO_THE_MINUTE)
+SOURCES = ("spotify", "listenbrainz", "intake", "maloja", "panoscrobbler", "lastfm", "librefm", *TO_THE_MINUTE)
 TOGETHER = timedelta(seconds=10)
 TOGETHER_TO_THE_MINUTE = timedelta(seconds=60)
 LONGEST = timedelta(hours=2)  # of a play whose end is looked for: what is longer was paused, and its end tells nothing
@@ -87,7 +87,7 @@ def tell_feeds(raw: pa.Table) -> pa.Table:
     """Each raw listen with the feed it came by, named so that feeds that know more come first, and its end."""
     sources = raw["source"].to_pylist()
     clients = pc.fill_null(raw["client"], "").to_pylist()
-    ranks = {s: f"{SOURCES.index(s) if s in SOURCES else len(SOURCES)}{s}" for s in set(sources)}
+    ranks = {s: f"{SOURCES.index(s) if s in SOURCES else len(SOURCES):02d}{s}" for s in set(sources)}
     told = as_submitted(raw, *OWN)
     short = pc.less_equal(raw["ms_played"], LONGEST // timedelta(milliseconds=1))
     columns = {

@@ -15,8 +15,10 @@ from enum import StrEnum
 from typing import Any, NoReturn
 
 from resources.sources.listen import LONGEST_PLAY_MS, Malformed, instant, needed, untimely
+from resources.sources.listenbrainz import OURS
 from resources.sources.personal import ADDRESS, AGENT, PERSONAL
 
+DOOR = "intake"  # the source of what comes in here: the same program may be in an export as well, seconds apart
 LONGEST_LISTEN = 10_240  # bytes
 MOST_LISTENS = 1_000  # in a request
 LONGEST_BODY = LONGEST_LISTEN * MOST_LISTENS
@@ -46,8 +48,9 @@ class Submission:
     listens: list[dict[str, Any]]
 
     def lines(self, user_name: str) -> bytes:
-        """The listens of a user as JSON lines."""
-        return b"".join(_json({**listen, "user_name": user_name}) + b"\n" for listen in self.listens)
+        """The listens of a user as JSON lines, which say by which door they came."""
+        beside = {"user_name": user_name, OURS: {"source": DOOR}}
+        return b"".join(_json(listen | beside) + b"\n" for listen in self.listens)
 
 
 def read(body: bytes, now: datetime) -> Submission:

@@ -30,7 +30,7 @@ from resources.sources.listen import (
 )
 
 NAME = "listenbrainz"
-OURS = "tutti"  # in `additional_info` of what this platform exports: what the format itself has no place for
+OURS = "tutti"  # what the format has no place for: in `additional_info` of exports, beside the listen at the live door
 EXPORT = "ListenBrainz"
 
 SPOTIFY_TRACK = re.compile(r"(?:https?://open\.spotify\.com/(?:intl-\w+/)?track/|spotify:track:)([0-9A-Za-z]{22})\b.*")
@@ -56,13 +56,13 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
     if not isinstance(metadata, dict):
         raise Malformed("no track_metadata")
     info, match = within(metadata, "additional_info"), within(metadata, "mbid_mapping")
-    ours = within(info, OURS)
+    ours, beside = within(info, OURS), within(record, OURS)
     field = "listened_at" if "listened_at" in record else "timestamp" if "timestamp" in record else "listened_at"
     return Listen(
         user_id=user_id,
         listened_at=instant(record.get(field), field),
         ms_played=_ms_played(info.get("duration_played")),
-        source=free_text(ours.get("source")) or NAME,
+        source=free_text(ours.get("source")) or free_text(beside.get("source")) or NAME,
         time_zone=time_zone(info.get("time_zone")),
         artist_name=needed(metadata.get("artist_name"), "artist_name"),
         recording_name=needed(metadata.get("track_name"), "track_name"),

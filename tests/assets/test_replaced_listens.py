@@ -40,6 +40,8 @@ CASES: dict[str, tuple[list[Row], dict[int, tuple[int, str]]]] = {
     "more than ten seconds apart": (told(("spotify", 0), ("lastfm", 10.000001)), {}),
     "seconds apart by one feed": (told(("spotify", 0), ("spotify", 7)), {}),
     "seconds apart by two clients of one source": (told(("listenbrainz/b", 0), ("listenbrainz/a", 5)), {0: (1, START)}),
+    "seconds apart by an export and the live door": (told(("intake", 0), ("listenbrainz", 4)), {0: (1, START)}),
+    "seconds apart by the live door": (told(("intake", 0), ("intake", 4)), {}),
     "the same line twice": (told(("spotify", 0), ("spotify", 0)), {1: (0, INSTANT)}),
     "the same instant by two feeds": (told(("lastfm", 0), ("spotify", 0)), {0: (1, START)}),
     "by two sources that nobody has heard of": (told(("zither", 0), ("accordion", 1)), {0: (1, START)}),

@@ -62,7 +62,7 @@ def test_the_real_client_sends_listens_and_they_come_out_of_the_lake_as_they_wen
     Process((sys.executable, "-c", IMPORT), tmp_path).fine()
     found = sorted(rows(tmp_path, "events/raw_listens"), key=lambda row: row["listened_at"])
     assert [row["recording_name"] for row in found] == [f"Song {n}" for n in range(1, 52)]
-    assert {(row["user_id"], row["artist_name"], row["source"]) for row in found} == {("ada", "Ärtist", "listenbrainz")}
+    assert {(row["user_id"], row["artist_name"], row["source"]) for row in found} == {("ada", "Ärtist", "intake")}
     expected = whole | {"listened_at": datetime.fromtimestamp(FIRST + 1, UTC), "ms_played": 95_000}
     assert expected.items() <= found[0].items()
     assert found[0]["time_zone"] == "Europe/Vienna"

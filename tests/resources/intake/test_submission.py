@@ -168,6 +168,7 @@ def test_it_is_accepted_exactly_where_every_rule_holds_and_then_kept_and_read_as
     assert landed == {
         "listened_at": sent["listened_at"],
         "user_name": "ada",
+        "tutti": {"source": "intake"},
         "track_metadata": names | {"additional_info": info},
     }
     heard = listenbrainz.parse(DECODER.decode(line.decode()), None)
@@ -177,6 +178,7 @@ def test_it_is_accepted_exactly_where_every_rule_holds_and_then_kept_and_read_as
         names["release_name"],
     )
     assert (heard.listened_at.timestamp(), heard.recording_mbid) == (sent["listened_at"], sent["recording_mbid"])
+    assert heard.source == "intake"
 
 
 @given(JSON | st.builds(single, JSON) | st.builds(lambda info: single(listen(info=info)), JSON), st.binary(max_size=99))
@@ -188,6 +190,11 @@ def test_whatever_comes_is_accepted_or_refused_in_order(content: Any, noise: byt
             continue
         assert found.lines("ada").count(b"\n") == len(found.listens) > 0
         assert listenbrainz.parse(DECODER.decode(found.lines("ada").decode()), None).user_id == "ada"
+
+
+def test_a_listen_of_an_export_of_ours_keeps_the_source_it_came_from() -> None:
+    line = accepted(single(listen(info={"tutti": {"source": "spotify"}}))).lines("ada")
+    assert listenbrainz.parse(DECODER.decode(line.decode()), None).source == "spotify"
 
 
 def test_numbers_are_kept_as_sent() -> None:
