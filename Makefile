@@ -68,8 +68,7 @@ ui: $(VENV)/base  ## Dagster's web server and daemon on http://127.0.0.1:3000 (P
 test: $(VENV)/test  ## lint, types and every test, on all four engines
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/mypy
-	$(VENV)/bin/pytest --numprocesses 3 --no-loadscope-reorder
+	@$(VENV)/bin/mypy & types=$$!; $(VENV)/bin/pytest --numprocesses 3 --no-loadscope-reorder && wait $$types
 
 bench: $(VENV)/test  ## what the contract costs against queries by hand, 20 million listens (hours; goes on where it stopped)
 	@$(if $(DATA),TUTTI_DATA=$(DATA) )$(VENV)/bin/python -m tests.benchmarks.engines $(BENCH)

@@ -252,39 +252,11 @@ def running(data: Path) -> bool:
         return base.execute("SELECT count(*) FROM runs WHERE status = 'STARTED'").fetchone()[0] > 0
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def killed(laptop: World, tmp_path_factory: pytest.TempPathFactory) -> Future[Killed]:
-    """A backfill, killed and resumed while other tests run."""
+    """A backfill, killed and resumed while other tests run; those that wait for it come last."""
     data = emptied(laptop, tmp_path_factory.mktemp("killed"))
     return ThreadPoolExecutor().submit(killed_twice, data, "workstation", *SPAN, "--days", "6")
-
-
-def test_a_backfill_in_parts_that_is_killed_and_resumed_equals_one_run(laptop: World, killed: Future[Killed]) -> None:
-    found = told(killed.result().data)
-    expected = told(laptop.data)
-    assert {n: len(r) for n, r in found.items()} == {n: len(r) for n, r in expected.items()}
-    assert found == expected
-
-
-def test_a_killed_backfill_goes_on_with_the_run_it_was_killed_in(killed: Future[Killed]) -> None:
-    runs = parts_of(killed.result().data)
-    count = int(runs[0][0].split(" of ")[1])
-    places = [f"{n + 1} of {count}" for n in range(count)]
-    assert [place for place, status in runs if status == "SUCCESS"] == places
-    assert Counter(status for _, status in runs) == {"SUCCESS": count, "CANCELED": 2}  # none is left as if it ran
-    assert [place for place, status in runs if status == "CANCELED"] == [places[1], places[4]]
-
-
-def test_a_backfill_tells_how_far_it_is_and_what_was_done_before(killed: Future[Killed]) -> None:
-    found = killed.result()
-    assert " ".join(found.said[0][-1].split()).startswith("daily from 2025-02-26 through 2025-03-01 4 of 8 days ")
-    assert found.said[1][0] == "Going on where it stopped: 1 of 17 runs were done before.\n"
-    assert " ".join(found.said[1][1].split()).startswith("daily from 2025-02-28 through 2025-03-05 8 of 8 days ")
-    last = found.process.out.splitlines()
-    assert last[0] == "Going on where it stopped: 4 of 17 runs were done before."
-    assert len(last) == 1 + 13 + 1  # a line for each run
-    assert all(line.endswith(" left") for line in last[1:-1])
-    assert last[-1].startswith(f"all 17 runs are done; days asked for: {WORLD_DAYS}; tables made: ")
 
 
 def test_sessions_that_reach_into_the_first_day_of_the_next_run_are_whole(tmp_path: Path) -> None:
@@ -368,3 +340,31 @@ def test_days_made_of_nothing_come_with_a_warning_in_the_terminal_and_in_the_run
         (run,) = instance.get_runs()
         logged = [entry for entry in instance.all_logs(run.run_id) if says in entry.user_message]
     assert [entry.level for entry in logged] == [logging.WARNING]
+
+
+def test_a_backfill_in_parts_that_is_killed_and_resumed_equals_one_run(laptop: World, killed: Future[Killed]) -> None:
+    found = told(killed.result().data)
+    expected = told(laptop.data)
+    assert {n: len(r) for n, r in found.items()} == {n: len(r) for n, r in expected.items()}
+    assert found == expected
+
+
+def test_a_killed_backfill_goes_on_with_the_run_it_was_killed_in(killed: Future[Killed]) -> None:
+    runs = parts_of(killed.result().data)
+    count = int(runs[0][0].split(" of ")[1])
+    places = [f"{n + 1} of {count}" for n in range(count)]
+    assert [place for place, status in runs if status == "SUCCESS"] == places
+    assert Counter(status for _, status in runs) == {"SUCCESS": count, "CANCELED": 2}  # none is left as if it ran
+    assert [place for place, status in runs if status == "CANCELED"] == [places[1], places[4]]
+
+
+def test_a_backfill_tells_how_far_it_is_and_what_was_done_before(killed: Future[Killed]) -> None:
+    found = killed.result()
+    assert " ".join(found.said[0][-1].split()).startswith("daily from 2025-02-26 through 2025-03-01 4 of 8 days ")
+    assert found.said[1][0] == "Going on where it stopped: 1 of 17 runs were done before.\n"
+    assert " ".join(found.said[1][1].split()).startswith("daily from 2025-02-28 through 2025-03-05 8 of 8 days ")
+    last = found.process.out.splitlines()
+    assert last[0] == "Going on where it stopped: 4 of 17 runs were done before."
+    assert len(last) == 1 + 13 + 1  # a line for each run
+    assert all(line.endswith(" left") for line in last[1:-1])
+    assert last[-1].startswith(f"all 17 runs are done; days asked for: {WORLD_DAYS}; tables made: ")
