@@ -130,15 +130,10 @@ class _Allowance:
         self._left -= size
 
 
-def is_document(name: str) -> bool:
-    """Whether a file that lies among others is there to be read by people, as its name says."""
-    return name.lower().endswith(DOCUMENTS)
-
-
 def members(path: Path, name: str | None = None) -> Iterator[Member]:
     """The files in an export, each to be read before the next is asked for; `name` is what it is called.
 
-    Of a folder those that lie in it and below.
+    Of a folder those that lie in it and below; of several, those that are no documents.
     """
     name = name or shown(path.name)
     if path.is_dir():
@@ -240,12 +235,17 @@ def _tarred(name: str, whole: Member) -> Iterator[Member]:
                 if problem := _problem_in_tar(number, entry):
                     raise NoExport(f"{name} {problem}: {DOWNLOAD} from its source, or unpack it and name the files")
                 archive.members = []  # else it remembers all that went by
-                if stream := archive.extractfile(entry):
+                if not _is_document(entry.name) and (stream := archive.extractfile(entry)):
                     yield Member(f"{name}/{shown(entry.name)}", stream, free)
     except (*DAMAGES, LookupError, OverflowError, struct.error):
         whole.damage = DAMAGED
     if whole.damage:
         yield Member(name, io.BytesIO(), free, damage=whole.damage)
+
+
+def _is_document(name: str) -> bool:
+    """Whether a file that lies among others is there to be read by people, as its name says."""
+    return name.lower().endswith(DOCUMENTS)
 
 
 def _problem_in_tar(number: int, entry: tarfile.TarInfo) -> str | None:
@@ -272,7 +272,7 @@ def _zipped(name: str, file: io.BufferedReader, packed: int) -> Iterator[Member]
                 raise NoExport(f"{name} {problem}: {DOWNLOAD} from its source, or unpack it and name the files")
         allowance.check(sum(entry.file_size for entry in entries))
         for entry in entries:
-            if not entry.is_dir():
+            if not (entry.is_dir() or _is_document(entry.filename)):
                 yield _member(archive, f"{name}/{shown(entry.filename)}", entry, allowance)
 
 
@@ -344,7 +344,7 @@ def within(folder: Path) -> list[Path]:
     found = []
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
-        paths = (Path(place, f) for f in files if not (f.startswith(".") or is_document(f)))
+        paths = (Path(place, f) for f in files if not (f.startswith(".") or _is_document(f)))
         found += [p for p in paths if p.is_file() and not p.is_symlink()]
     return sorted(found)
 

@@ -105,8 +105,6 @@ def read(path: Path, listener: str | None, now: datetime, name: str | None = Non
     # Looked up in the archive once more, and only where something in it refers to what else it holds.
     names = cache(lambda: hetrec.names(archive.members(path, name)))
     for member in archive.members(path, name):
-        if member.name != name and archive.is_document(member.name):
-            continue
         found, format_, reason = _sniff(_records(member, names), listener, member.name)
         broken = broken or reason
         if format_:

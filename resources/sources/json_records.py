@@ -88,11 +88,9 @@ def records(stream: Bytes, plausible: Plausible) -> Iterator[Record]:
     window = _Window(stream)
     if _is_lines(window.text):
         return _lines(window)
-    return (
-        iter([Record(0, window.text[:NEAR], None, TEXT)])
-        if _is_text(window.text, plausible)
-        else _objects(window, plausible)
-    )
+    if _is_text(window.text, plausible):
+        return iter([Record(0, window.text[:NEAR], None, TEXT)])
+    return _objects(window, plausible)
 
 
 def parsed(path: Path, telling: str, parse: Callable[[dict[str, Any]], T]) -> Iterator[T | tuple[int, str]]:
@@ -356,7 +354,9 @@ def _is_lines(text: str) -> bool:
 def _is_text(text: str, plausible: Plausible) -> bool:
     """Whether a file that begins so begins with much else than JSON, and only shows records."""
     text = text.lstrip(BLANK)
-    begins = 0 if text.startswith(("{", "[")) else _next(text, 0, LONGEST, plausible)
+    if text.startswith(("{", "[")):
+        return False
+    begins = _next(text, 0, LONGEST, plausible)
     return begins > STRAY * (_decode(text, begins, True)[1] - begins)
 
 
