@@ -16,10 +16,10 @@ import narwhals as nw
 import pyarrow as pa
 
 from assets.partitions import FIRST_DAY, Period, dates
-from resources.columns import some
-from resources.frame import Frame
-from resources.lake import Slice
-from resources.lake_io import LakeIO
+from resources.frames.frame import Frame
+from resources.lake.io_manager import LakeIO
+from resources.lake.lake import RangeFilter
+from resources.schema import some
 
 COUNT = pa.schema([("rows", pa.int64())])
 ONLY_DAYS = pa.schema([("day", pa.date32())])  # what counting rows needs of another table
@@ -206,7 +206,7 @@ def accounted(asset: dg.AssetsDefinition, told: dg.AssetKey, replaced: dg.AssetK
     def check(
         context: dg.AssetCheckExecutionContext, rows: Frame, io_manager: dg.ResourceParam[LakeIO]
     ) -> dg.AssetCheckResult:
-        days = Slice("day", *dates(context.op_execution_context.partition_key_range))
+        days = RangeFilter("day", *dates(context.op_execution_context.partition_key_range))
         tables = (("rows told", told), ("rows replaced", replaced))
         found = {what: _total(io_manager.open(key, ONLY_DAYS, days).map(count)) for what, key in tables}
         found["rows here"] = _total(rows.select("day").map(count))
@@ -232,7 +232,7 @@ def one_for_each(
     def check(
         context: dg.AssetCheckExecutionContext, rows: Frame, io_manager: dg.ResourceParam[LakeIO]
     ) -> dg.AssetCheckResult:
-        days = Slice("day", *dates(context.op_execution_context.partition_key_range))
+        days = RangeFilter("day", *dates(context.op_execution_context.partition_key_range))
         source = io_manager.open(told, some(schema, key), days)
         here, there = (
             _total(table.select(*key).per(list(key), partial(distinct, key=key)).map(count)) for table in (rows, source)
@@ -271,7 +271,7 @@ def totals(
         days = None
         if period:
             first, start = dates(context.op_execution_context.partition_key_range)
-            days = Slice("day", first, period.following(start) - timedelta(days=1))
+            days = RangeFilter("day", first, period.following(start) - timedelta(days=1))
         source = io_manager.open(upstream, schema, days)
         found = {what: (_total(rows.map(ours)), _total(source.map(theirs))) for what, (ours, theirs) in sums.items()}
         told = {

@@ -13,12 +13,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from resources.disk import writing_to
 from resources.environments import PROJECT, data_folder
 from resources.errors import TuttiError
+from resources.files import writing_to
 
 if TYPE_CHECKING:
-    from orchestration.runner import Runner
+    from orchestration.cli.runner import Runner
 
 PORTS = (1, 65_535)
 
@@ -27,14 +27,14 @@ N = TypeVar("N", int, float)
 
 def demo() -> None:
     """The sandbox writes two weeks of the outside world, and everything is materialized from it afresh."""
-    from orchestration.demo import demo
+    from orchestration.cli.demo import demo
 
     demo()
 
 
 def import_files(listener: str, files: list[str]) -> None:
     """A person's own history goes in, and everything that follows from it is materialized."""
-    from orchestration.runner import Runner
+    from orchestration.cli.runner import Runner
 
     if not listener:
         raise TuttiError('whose listens are these? name the person: make import LISTENER=ada FILES="..."')
@@ -48,7 +48,7 @@ def import_files(listener: str, files: list[str]) -> None:
 
 def _take(runner: "Runner", what: dict[str, Any]) -> None:
     """Files go in with everything that follows from them, and what came of it is told, also where something failed."""
-    from orchestration.brought import brought, heard
+    from orchestration.cli.import_summary import brought, heard
 
     data, listener, began = data_folder(), what.get("listener"), datetime.now(UTC)
     before, failed = heard(data, listener), None
@@ -67,11 +67,11 @@ def _take(runner: "Runner", what: dict[str, Any]) -> None:
 
 def pull(source: str, user: str, first: str, last: str, again: bool) -> None:
     """A user's days are pulled from a service that keeps listens, and imported with everything that follows."""
-    from orchestration.days import span
-    from orchestration.pulls import EXAMPLE
-    from orchestration.runner import Runner
-    from resources.pull import SERVICES
-    from resources.sources.api import named
+    from orchestration.cli.date_range import span
+    from orchestration.cli.runner import Runner
+    from orchestration.jobs.pulls import EXAMPLE
+    from resources.pulls.listens import SERVICES
+    from resources.services.api import named
 
     if source not in SERVICES:
         raise TuttiError(f"from where? name one of {', '.join(SERVICES)}: {EXAMPLE}")
@@ -85,8 +85,8 @@ def pull(source: str, user: str, first: str, last: str, again: bool) -> None:
 
 def pull_metadata(most: int) -> None:
     """What the catalogue lacks of what is listened to is pulled from MusicBrainz, and becomes tables."""
-    from orchestration.runner import Runner
-    from resources.sources.musicbrainz_api import NAME
+    from orchestration.cli.runner import Runner
+    from resources.services.musicbrainz import NAME
 
     config = {NAME: {"config": {"most": most}}}
     runner = Runner()
@@ -127,9 +127,9 @@ def _ended(event: Any) -> bool:
 
 def pull_lyrics(most: int) -> None:
     """Lyrics of the catalogue are pulled from LRCLIB, most played first, and what is made of lyrics is made again."""
-    from orchestration.jobs import LYRICS
-    from orchestration.runner import Runner
-    from resources.sources.lrclib_api import NAME
+    from orchestration.cadence import LYRICS
+    from orchestration.cli.runner import Runner
+    from resources.services.lrclib import NAME
 
     config = {NAME: {"config": {"most": most}}}
     runner = Runner()
@@ -142,14 +142,14 @@ def analyse(folder: str) -> None:
     """The audio files of a folder are listened to: tags, covers, tempo, key, loudness and more become tables."""
     if folder:
         os.environ["TUTTI_MUSIC"] = folder
-    from orchestration.music import analyse
+    from orchestration.sensors.music_folder import analyse
 
     analyse()
 
 
 def sandbox(port: int, rate: float, kinds: list[str], seed: int) -> None:
     """The sandbox's services over HTTP, as the real ones are, until stopped; they misbehave if told to."""
-    from orchestration.demo import DAYS, FIRST_DAY
+    from orchestration.cli.demo import DAYS, FIRST_DAY
     from resources.sandbox import world
     from resources.sandbox.entities import entities
     from resources.sandbox.http import accounts, lrclib, server
@@ -187,7 +187,7 @@ def _listening(port: int, another: str) -> socket.socket:
 def chart(places: int = 10) -> None:
     """The chart of all time, as a person would read it; the year's, where no day was closed since there are listens."""
     from assets.derived.charts import CHART
-    from resources.lake import Lake
+    from resources.lake.lake import Lake
 
     lake = Lake(data_folder() / "lake")
     rows, of = lake.scan("derived/charts_all_time", CHART).table().to_pylist(), "all time"
@@ -210,17 +210,17 @@ def chart(places: int = 10) -> None:
 
 def backfill(first: str, last: str, select: str, days: str) -> None:
     """Days made again, and what follows from them; a backfill that was killed goes on where it stopped."""
-    from orchestration.backfill import backfill
+    from orchestration.cli.backfill import backfill
 
     backfill(first, last, select, days)
 
 
 def upkeep() -> None:
     """What no reader needs any more is removed from the lake, and what an intake handed over is packed."""
-    from orchestration.upkeep import pack_intake, tidy
-    from resources.alone import sharing
-    from resources.lake import Lake
-    from resources.landing import Landing
+    from orchestration.jobs.maintenance import pack_intake, tidy
+    from resources.folders.landing import Landing
+    from resources.lake.lake import Lake
+    from resources.locks import sharing
 
     lake = Lake(data_folder() / "lake").filled()
     with sharing(data_folder()):
@@ -230,8 +230,8 @@ def upkeep() -> None:
 
 def erase(listener: str, sure: bool) -> None:
     """A person is erased from everything the platform keeps, and what counted them is made again."""
-    from orchestration.erasure import UNKNOWN, forget
-    from orchestration.runner import Runner
+    from orchestration.cli.runner import Runner
+    from orchestration.privacy.erasure import UNKNOWN, forget
 
     if not listener:
         raise TuttiError("whom? name the person: make erase LISTENER=ada")
@@ -254,8 +254,8 @@ def erase(listener: str, sure: bool) -> None:
 
 def export(listener: str) -> None:
     """All that is kept of a person, as a zip that imports again to the same listens."""
-    from orchestration.runner import Runner
-    from resources.lake import Lake
+    from orchestration.cli.runner import Runner
+    from resources.lake.lake import Lake
 
     if not listener:
         raise TuttiError("whose data? name the person: make export LISTENER=ada")
@@ -265,10 +265,10 @@ def export(listener: str) -> None:
 
 def load(listens: int) -> None:
     """The sandbox's listeners, as many as make so many listens, go straight into an empty lake."""
-    from assets.events.identity import artist_id, recording_id
     from assets.events.listens import LISTENS
-    from resources.alone import sharing
-    from resources.lake import Lake
+    from assets.events.name_ids import artist_id, recording_id
+    from resources.lake.lake import Lake
+    from resources.locks import sharing
     from resources.sandbox import load
 
     # Never among a person's own listens, unless that is where somebody says.
@@ -286,14 +286,14 @@ def load(listens: int) -> None:
 
 def stream(once: bool) -> None:
     """What lands is taken in by Spark's Structured Streaming, until stopped."""
-    from orchestration.stream import stream
+    from orchestration.streaming.query import stream
 
     stream(once)
 
 
 def intake() -> None:
     """Scrobblers' listens come in as ListenBrainz takes them, until stopped."""
-    from resources.intake.server import serve
+    from resources.scrobble_endpoint.server import serve
 
     serve(data_folder())
 
@@ -302,8 +302,8 @@ def ui(port: int) -> None:
     """Dagster's web server and daemon, until stopped."""
     from dagster import DagsterInstance
 
-    from orchestration.home import dagster_home
-    from orchestration.processes import bury, bury_launched
+    from orchestration.instance.home import dagster_home
+    from orchestration.instance.killed_runs import bury, bury_launched
 
     _listening(port, "make ui PORT=3001").close()  # which of its many lines would say so?
     dagster_home()

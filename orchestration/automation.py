@@ -20,7 +20,7 @@ from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGra
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from assets.partitions import DAILY
-from orchestration.jobs import LONG, PRIORITY, RANGE_END, RANGE_START, reach, span
+from orchestration.cadence import LONG, PRIORITY, RANGE_END, RANGE_START, reach, span
 
 AUTOMATIC = "tutti/automatic"  # tags a run of this sensor: `dagster.yaml` lets one go at a time
 CURSOR = "tutti/follow"  # under which the sensor's cursor is kept beside Dagster's own

@@ -5,11 +5,11 @@ import os
 import dagster as dg
 
 from assets import content, derived, events
-from orchestration.arrivals import arrivals
 from orchestration.automation import follow, following
-from orchestration.jobs import JOBS
-from orchestration.music import music_changes
+from orchestration.cadence import JOBS
 from orchestration.schedules import SCHEDULES, daily_close, freshness, pulled
+from orchestration.sensors.landing_files import arrivals
+from orchestration.sensors.music_folder import music_changes
 from resources.environments import ENVIRONMENTS, environment
 
 LAYERS = (content, events, derived)

@@ -14,10 +14,10 @@ from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGra
 from assets.content.catalogue import TABLES
 from assets.partitions import DAILY, DAY
 from orchestration.automation import AUTOMATIC, CLOSE
-from orchestration.jobs import BY_HAND, DAYS, EVER, LONGER, PRIORITY, content, daily, owed, reached, span, stretches
-from orchestration.lyrics import pull_lyrics
-from orchestration.metadata import pull_metadata
-from orchestration.upkeep import upkeep
+from orchestration.cadence import BY_HAND, DAYS, EVER, LONGER, PRIORITY, content, daily, owed, reached, span, stretches
+from orchestration.jobs.maintenance import upkeep
+from orchestration.jobs.pull_lyrics import pull_lyrics
+from orchestration.jobs.pull_metadata import pull_metadata
 
 CATALOGUE = {
     dg.AssetKey(["content", name])

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from resources.engine import EngineName, EngineResource
+from resources.engines.resource import EngineName, EngineResource
 from resources.errors import TuttiError
-from resources.lake_io import LakeIO
-from resources.landing import Landing
-from resources.music import Music
+from resources.folders.landing import Landing
+from resources.folders.music import Music
+from resources.lake.io_manager import LakeIO
 
 PROJECT = Path(__file__).resolve().parent.parent
 

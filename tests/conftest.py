@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from resources.engines.duckdb import DuckEngine
 from resources.engines.pandas import PandasEngine
-from resources.frame import Engine
+from resources.frames.frame import Engine
 
 SHARES = 4
 WHOLE = ("tests/test_storm.py", "tests/orchestration/")  # they start processes and wait for them

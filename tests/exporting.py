@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from resources.sources import exports
-from resources.sources.feedback import Feedback
-from resources.sources.listen import Listen, Read
-from resources.sources.playlist import Track
+from resources.sources.records.feedback import Feedback
+from resources.sources.records.listen import Listen, Read
+from resources.sources.records.playlist import Track
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

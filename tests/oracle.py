@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from resources.naming import Name, edits, taken_apart
+from resources.text.names import Name, edits, taken_apart
 
 Row: TypeAlias = dict[str, Any]
 

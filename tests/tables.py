@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from assets.content.lyrics import LYRICS
 from assets.content.recordings import RECORDINGS
 from assets.events.imports import RAW_LISTENS
-from assets.landed.app_events import RAW_APP_EVENTS
-from assets.landed.posts import RAW_POSTS
-from assets.landed.relations import RELATIONS
-from assets.landed.retractions import RETRACTIONS
-from assets.landed.shares import RAW_SHARES
-from assets.landed.taggings import RAW_TAGGINGS
+from assets.imports.app_events import RAW_APP_EVENTS
+from assets.imports.posts import RAW_POSTS
+from assets.imports.relations import RELATIONS
+from assets.imports.retractions import RETRACTIONS
+from assets.imports.shares import RAW_SHARES
+from assets.imports.taggings import RAW_TAGGINGS
 from tests.oracle import Row
 
 LEAP = date(2024, 2, 28)  # the 29th follows, then a month's end

@@ -9,8 +9,8 @@ import pyarrow.dataset as ds
 import pytest
 
 from assets.events.listens import LISTENS
-from resources.frame import Engine, conform
-from resources.lake import Lake
+from resources.frames.frame import Engine, conform
+from resources.lake.lake import Lake
 from resources.sandbox import load
 from tests.benchmarks.engines import Run, identify, median, missing, table
 from tests.benchmarks.jobs import JOBS, ROLLUPS, files

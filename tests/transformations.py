@@ -57,14 +57,14 @@ from assets.events.sessions import SESSIONS
 from assets.events.shares import SHARES
 from assets.events.streaks import STREAKS
 from assets.events.taggings import TAGGINGS
-from assets.landed.app_events import RAW_APP_EVENTS
-from assets.landed.posts import RAW_POSTS
-from assets.landed.relations import RELATIONS
-from assets.landed.retractions import RETRACTIONS
-from assets.landed.shares import RAW_SHARES
-from assets.landed.taggings import RAW_TAGGINGS
+from assets.imports.app_events import RAW_APP_EVENTS
+from assets.imports.posts import RAW_POSTS
+from assets.imports.relations import RELATIONS
+from assets.imports.retractions import RETRACTIONS
+from assets.imports.shares import RAW_SHARES
+from assets.imports.taggings import RAW_TAGGINGS
 from assets.partitions import FIRST_DAY
-from resources.frame import Engine, Frame
+from resources.frames.frame import Engine, Frame
 from tests import oracle, tables
 from tests.oracle import Row
 from tests.tables import (
@@ -113,7 +113,7 @@ class Transformation:
     def on(self, engine: Engine, rows: Sequence[list[Row]], span: Span) -> pa.Table:
         """The result on an engine."""
         given = [tables.table(r, schema) for r, schema in zip(rows, self.reads.values(), strict=True)]
-        return self.run(*map(engine.lift, given), span=span).collect(self.schema)
+        return self.run(*map(engine.from_arrow, given), span=span).collect(self.schema)
 
 
 def work_of(asset: dg.AssetsDefinition) -> Callable[..., Frame]:

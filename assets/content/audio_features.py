@@ -14,9 +14,9 @@ import pyarrow as pa
 from assets.checks import complete, either, every, unique, within
 from assets.content.audio_analyses import DRAWN, FEATURES, RANGES, distributions
 from assets.content.audio_files import AUDIO_FILES
-from resources.columns import column, declare, some
-from resources.frame import Frame
-from resources.plots import bars, waveforms
+from resources.frames.frame import Frame
+from resources.report.plots import bars, waveforms
+from resources.schema import column, declare, some
 
 AUDIO_FEATURES = pa.schema(
     [
@@ -57,21 +57,21 @@ def of_files(files: Frame, analyses: Frame) -> Frame:
 )
 def audio_features(context: dg.AssetExecutionContext, audio_files: Frame, audio_analyses: Frame) -> Frame:
     """Tempo, key, loudness, timbre and more of each file."""
-    rows = of_files(audio_files, audio_analyses).keep()
+    rows = of_files(audio_files, audio_analyses).persist()
     context.add_output_metadata(looks(rows))
     return rows
 
 
 def looks(rows: Frame) -> dict[str, Any]:
     """What one sees of the table at a glance: waveforms, keys, and how features are distributed."""
-    told = rows.bring(some(AUDIO_FEATURES, ["path", "key", "mode", "error", *DRAWN.values()]))
+    told = rows.collect_as(some(AUDIO_FEATURES, ["path", "key", "mode", "error", *DRAWN.values()]))
     heard = [r for r in told.to_pylist() if r["error"] is None]
     keys = Counter(f"{r['key']} {r['mode']}" for r in heard if r["key"])
     found = {f"{k} {mode}": keys[f"{k} {mode}"] for mode in ("major", "minor") for k in KEYS}
     paths = sorted(r["path"] for r in heard)[:WAVEFORMS]
     peaks = (
         rows.map(partial(among, paths=paths))
-        .bring(some(AUDIO_FEATURES, ["path", "waveform"]))
+        .collect_as(some(AUDIO_FEATURES, ["path", "waveform"]))
         .sort_by("path")
         .to_pylist()
     )

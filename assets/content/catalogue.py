@@ -12,10 +12,10 @@ from functools import partial
 import dagster as dg
 import pyarrow as pa
 
-from resources.columns import column
-from resources.frame import Frame
-from resources.landing import Landing
-from resources.sources.musicbrainz import KINDS, Kind, Read, read
+from resources.folders.landing import Landing
+from resources.frames.frame import Frame
+from resources.schema import column
+from resources.sources.formats.musicbrainz import KINDS, Kind, Read, read
 
 TABLES = {kind.entity: kind.folder for kind in KINDS}  # what lies in a folder makes the table of its name
 ENTITY = column("entity", pa.string(), f"which of {', '.join(TABLES)}")

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.checks import COUNT, complete, count, distinct, unique, well_formed
-from resources.columns import column, declare
-from resources.frame import Frame
+from resources.frames.frame import Frame
+from resources.schema import column, declare
 
 CREDITS = pa.schema(
     [

@@ -19,17 +19,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.checks import complete, right, unique
-from resources.columns import INSTANT, column, declare
 from resources.errors import TuttiError
-from resources.lake_io import LakeIO
-from resources.landing import Landing
-from resources.language import identify
-from resources.music import SUFFIXES, Look, Music
-from resources.naming import taken_apart
-from resources.sources import embedded_lyrics, lrc, lrclib, musicxml
-from resources.sources.embedded_lyrics import Tags
-from resources.sources.lrc import Lrc
-from resources.sources.lyrics import (
+from resources.folders.landing import Landing
+from resources.folders.music import SUFFIXES, Look, Music
+from resources.lake.io_manager import LakeIO
+from resources.schema import INSTANT, column, declare
+from resources.sources.formats import embedded_lyrics, lrc, lrclib, musicxml
+from resources.sources.formats.embedded_lyrics import Tags
+from resources.sources.formats.lrc import Lrc
+from resources.sources.records.lyrics import (
     EMBEDDED,
     INSTRUMENTAL,
     LRC,
@@ -41,6 +39,8 @@ from resources.sources.lyrics import (
     WORDS,
     Lyrics,
 )
+from resources.text.language import identify
+from resources.text.names import taken_apart
 
 LYRICS = pa.schema(
     [

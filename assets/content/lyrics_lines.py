@@ -6,10 +6,10 @@ import pyarrow as pa
 
 from assets.checks import complete, count, rising, totals, unique
 from assets.content.lyrics import LYRICS
-from resources.columns import as_table, column, declare
-from resources.frame import Frame
-from resources.sources import lrc
-from resources.sources.lrc import Line
+from resources.frames.frame import Frame
+from resources.schema import as_table, column, declare
+from resources.sources.formats import lrc
+from resources.sources.formats.lrc import Line
 
 LINES = pa.schema(
     [

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 
 from assets.checks import complete, unique, well_formed
 from assets.content.catalogue import ENTITY, TABLES, of_each
-from resources.columns import column, declare
-from resources.frame import Frame
+from resources.frames.frame import Frame
+from resources.schema import column, declare
 
 MERGED_IDS = pa.schema(
     [

@@ -7,7 +7,7 @@ apart.
 import dagster as dg
 
 from assets.checks import complete, unique
-from assets.landed.playlists import PLAYLISTS, TRACKS
+from assets.imports.playlists import PLAYLISTS, TRACKS
 
 checks: list[dg.AssetChecksDefinition] = [
     unique(TRACKS.spec, "import_id", "file", "playlist_id", "position"),

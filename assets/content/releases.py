@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from assets.checks import complete, unique, well_formed
 from assets.content.catalogue import MERGED, TAGS, table
-from resources.columns import column, declare
-from resources.landing import Landing
-from resources.sources import musicbrainz
+from resources.folders.landing import Landing
+from resources.schema import column, declare
+from resources.sources.formats import musicbrainz
 
 RELEASES = pa.schema(
     [

@@ -7,7 +7,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from resources.frame import Frame
+from resources.frames.frame import Frame
 
 HEARD = pa.schema([("recording_mbid", pa.string())])  # of events/raw_listens
 IDS = pa.schema([("id", pa.string())])

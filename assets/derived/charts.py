@@ -16,8 +16,8 @@ import pyarrow as pa
 from assets.checks import added, complete, totals, unique
 from assets.derived.plays import PLAYS
 from assets.partitions import FIRST_DAY, PERIODS, Period, dates, with_previous
-from resources.columns import column, declare
-from resources.frame import Frame
+from resources.frames.frame import Frame
+from resources.schema import column, declare
 
 CHART = pa.schema(
     [
@@ -144,7 +144,7 @@ def rank_periods(plays: Frame, artist_plays: Frame, names: Frame, days: pa.Table
     """Charts of the periods, from plays on the days of the calendar."""
     heard = _heard(plays, "recording", "recording_id", days).concat(_heard(artist_plays, "artist", "artist_id", days))
     # Kept, for it has few rows, and what follows then needs no memory beside the count's.
-    totals = heard.per("entity_id", count_listeners).keep()
+    totals = heard.per("entity_id", count_listeners).persist()
     chart = totals.per(["period", "entity"], ranked)
     called = names.map(into_periods, broadcast=[days])
     if _is_long(days):

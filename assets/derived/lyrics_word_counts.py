@@ -15,8 +15,8 @@ import pyarrow as pa
 import regex
 
 from assets.checks import complete, unique
-from resources.columns import as_table, column, declare
-from resources.frame import Frame
+from resources.frames.frame import Frame
+from resources.schema import as_table, column, declare
 
 WORD_COUNTS = pa.schema(
     [

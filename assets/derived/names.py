@@ -7,8 +7,8 @@ import pyarrow.compute as pc
 
 from assets.checks import complete, unique
 from assets.partitions import DAILY
-from resources.columns import column, declare
-from resources.frame import Frame
+from resources.frames.frame import Frame
+from resources.schema import column, declare
 
 NAMES = pa.schema(
     [

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from assets.checks import added, alike, complete, count, totals, unique
 from assets.partitions import DAILY, DAY
-from resources.columns import column, declare
-from resources.frame import Frame
+from resources.frames.frame import Frame
+from resources.schema import column, declare
 
 ON = column("day", pa.date32(), "UTC day on which the listens began")
 USER = column("user_id", pa.string(), "who listened", personal=True)

@@ -15,8 +15,8 @@ import pyarrow as pa
 from assets.checks import added, alike, ascending, complete, count, totals, unique
 from assets.events.activity import ACTIVITY
 from assets.partitions import DAILY, DAY, dates, with_earlier
-from resources.columns import column, declare
-from resources.frame import Frame
+from resources.frames.frame import Frame
+from resources.schema import column, declare
 
 WEEK, MONTH = 7, 30  # days; the convention of product analytics, and what Meta's annual reports call a monthly active
 ACTIVES = pa.schema(
@@ -97,8 +97,8 @@ def actives(context: dg.AssetExecutionContext, activity: Frame) -> Frame:
     """Daily, weekly and monthly active listeners, for every day there is."""
     first, last = dates(context.partition_key_range)
     numbered = activity.select("day", *NUMBERED.names[1:]).map(number, schema=NUMBERED, kernel="arrow")
-    held = numbered.per("user_id", hold).per(["number", "held"], add_up).keep()
-    return held.per([], partial(count_days, first=first), activity.engine.lift(calendar(first, last)))
+    held = numbered.per("user_id", hold).per(["number", "held"], add_up).persist()
+    return held.per([], partial(count_days, first=first), activity.engine.from_arrow(calendar(first, last)))
 
 
 checks = [

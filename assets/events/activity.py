@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 
 from assets.checks import added, alike, ascending, complete, count, totals, unique
 from assets.partitions import DAILY, DAY
-from resources.columns import column, declare
-from resources.frame import Frame
+from resources.frames.frame import Frame
+from resources.schema import column, declare
 
 ACTIVITY = pa.schema(
     [

@@ -26,8 +26,8 @@ import pyarrow.compute as pc
 from assets.checks import ONLY_DAYS, added, ascending, complete, count, totals, unique
 from assets.events.activity import COMPLETE
 from assets.partitions import DAILY, DAY, dates, on_days, with_neighbours
-from resources.columns import column, declare
-from resources.frame import Frame
+from resources.frames.frame import Frame
+from resources.schema import column, declare
 
 COUNTED = {
     "play": "plays",

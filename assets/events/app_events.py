@@ -20,10 +20,10 @@ import pyarrow as pa
 
 from assets.checks import bounded, complete, one_for_each, unique
 from assets.events.identities import SUBMITTED, as_submitted, identify
-from assets.landed.kind import BY_ARRIVAL
+from assets.imports.record_type import BY_ARRIVAL
 from assets.partitions import DAILY
-from resources.columns import INSTANT, column, declare
-from resources.frame import Frame
+from resources.frames.frame import Frame
+from resources.schema import INSTANT, column, declare
 
 APP_EVENTS = pa.schema(
     [

@@ -7,9 +7,9 @@ for whoever reads them to find, by `created_at`.
 import dagster as dg
 
 from assets.checks import complete, one_of, unique
-from assets.landed.feedback import FEEDBACK, GIVEN
-from assets.landed.kind import BY_ARRIVAL
-from resources.sources.feedback import HATE, LOVE, NEITHER
+from assets.imports.feedback import FEEDBACK, GIVEN
+from assets.imports.record_type import BY_ARRIVAL
+from resources.sources.records.feedback import HATE, LOVE, NEITHER
 
 checks: list[dg.AssetChecksDefinition] = [
     unique(GIVEN.spec, *BY_ARRIVAL),

@@ -17,12 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.checks import complete, distinct, well_formed
-from assets.events.identity import artist_id, name_id, recording_id
+from assets.events.name_ids import artist_id, name_id, recording_id
 from assets.events.recording_keys import FIRST_CREDITED, FUZZY, ISRC, KNOWN, MBID, VERSION, key_of, named, parts
 from assets.partitions import DAILY
-from resources.columns import as_table, column, declare
-from resources.frame import Frame
-from resources.naming import edits, normal, taken_apart
+from resources.frames.frame import Frame
+from resources.schema import as_table, column, declare
+from resources.text.names import edits, normal, taken_apart
 
 IDENTITIES = pa.schema(
     [
@@ -187,9 +187,9 @@ def decide(names: pa.Table, candidates: pa.Table) -> pa.Table:
 
 def decided(told: Frame, keys: Frame, known_parts: Frame) -> Frame:
     """The identities of names with their days, told as `ON_DAY` has them, whoever told them."""
-    days = told.per(ON_DAY.names, _on_each_day, combine=_on_each_day).keep()
-    names = days.select(*SUBMITTED).per(SUBMITTED, _once).keep()
-    exact = names.map(exact_keys, schema=KEYED, kernel="arrow").per("key", meet, keys).keep()
+    days = told.per(ON_DAY.names, _on_each_day, combine=_on_each_day).persist()
+    names = days.select(*SUBMITTED).per(SUBMITTED, _once).persist()
+    exact = names.map(exact_keys, schema=KEYED, kernel="arrow").per("key", meet, keys).persist()
     lost = names.per(SUBMITTED, without, exact.select("level", *SUBMITTED))
     pairs = lost.map(spelt, schema=SPELT, kernel="arrow").per("key", compare, known_parts)
     fuzzy = pairs.map(score, schema=CANDIDATES, kernel="arrow")

@@ -16,19 +16,19 @@ import dagster as dg
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, generate_event_batch_id
 from pydantic import Field
 
-from assets.landed.kind import Kind
-from assets.landed.kinds import KINDS
-from assets.landed.ledger import COUNTS, IMPORTS, QUARANTINE, prepare, take
-from assets.landed.listens import RAW_LISTENS
-from assets.landed.together import seen, take_landed
+from assets.imports.batch import seen, take_landed
+from assets.imports.ledger import COUNTS, IMPORTS, QUARANTINE, prepare, take
+from assets.imports.listens import RAW_LISTENS
+from assets.imports.record_type import Kind
+from assets.imports.record_types import KINDS
 from assets.partitions import DAILY
-from resources.columns import declare
 from resources.errors import TuttiError
-from resources.lake import Lake
-from resources.lake_io import LakeIO
-from resources.landing import ARRIVING, Landing
-from resources.sources.archive import NoExport, Unreadable, shown, within
+from resources.folders.landing import ARRIVING, Landing
+from resources.lake.io_manager import LakeIO
+from resources.lake.lake import Lake
+from resources.schema import declare
 from resources.sources.exports import GIVE, Unknown, whole
+from resources.sources.readers.archive import Unreadable, UnsupportedFile, shown, within
 
 __all__ = ["IMPORTS", "QUARANTINE", "RAW", "RAW_LISTENS", "import_listens", "take"]
 
@@ -81,7 +81,7 @@ def import_listens(
         for path in named:
             try:
                 rows += [row for row, new in _named(context, path, taking) if new]
-            except (NoExport, Unreadable) as error:
+            except (UnsupportedFile, Unreadable) as error:
                 wrong.append(error)
     elif all(map(landing.holds, named)):
         found = [landing.look(path) for path in named] if named else landing.lying(*ARRIVING)
@@ -134,10 +134,10 @@ def _named(context: dg.AssetExecutionContext, path: Path, taking: Taking) -> lis
         inside = f"{name}/{file.relative_to(path)}"
         try:
             found.append(_told(context, inside, *taking(file, name=inside)))
-        except (NoExport, Unreadable) as error:
+        except (UnsupportedFile, Unreadable) as error:
             context.log.warning("passed over: %s", error)
     if not found:
-        raise NoExport(f"{shown(str(path))} is a folder without an export in it: {GIVE}")
+        raise UnsupportedFile(f"{shown(str(path))} is a folder without an export in it: {GIVE}")
     return found
 
 

@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from assets.checks import accounted, bounded, complete, referential, unique
 from assets.events.identities import SUBMITTED, as_submitted, identify
-from assets.landed.kind import BY_ARRIVAL
-from assets.landed.listens import ended_at
+from assets.imports.listens import ended_at
+from assets.imports.record_type import BY_ARRIVAL
 from assets.partitions import DAILY
-from resources.columns import INSTANT, column, declare
-from resources.frame import Frame
+from resources.frames.frame import Frame
+from resources.schema import INSTANT, column, declare
 
 LISTENS = pa.schema(
     [

@@ -12,11 +12,11 @@ import pyarrow as pa
 
 from assets.checks import bounded, complete, unique
 from assets.events.identities import ON_DAY, SUBMITTED, as_submitted, decided, identify
-from assets.landed.kind import BY_ARRIVAL
-from assets.landed.retractions import retracted
+from assets.imports.record_type import BY_ARRIVAL
+from assets.imports.retractions import retracted
 from assets.partitions import DAILY
-from resources.columns import INSTANT, column, declare
-from resources.frame import Frame
+from resources.frames.frame import Frame
+from resources.schema import INSTANT, column, declare
 
 POSTS = pa.schema(
     [
@@ -81,7 +81,7 @@ def as_posts(posts: nw.LazyFrame) -> nw.LazyFrame:
 def posts(raw_posts: Frame, retractions: Frame, recording_keys: Frame, recording_parts: Frame) -> Frame:
     """What people posted, by the UTC day, and which recording they said was playing."""
     gone = retractions.map(partial(retracted, id="post_id"))
-    named = raw_posts.per(OF, standing, gone).map(tell_names, schema=NAMED, kernel="arrow").keep()
+    named = raw_posts.per(OF, standing, gone).map(tell_names, schema=NAMED, kernel="arrow").persist()
     return identify(named, decided(named.map(playing), recording_keys, recording_parts), *DECIDED).map(as_posts)
 
 

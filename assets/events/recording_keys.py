@@ -13,9 +13,9 @@ import narwhals as nw
 import pyarrow as pa
 
 from assets.checks import complete, unique
-from resources.columns import as_table, column, declare
-from resources.frame import Frame
-from resources.naming import Name, normal, numbers, taken_apart
+from resources.frames.frame import Frame
+from resources.schema import as_table, column, declare
+from resources.text.names import Name, normal, numbers, taken_apart
 
 KNOWN = [
     column("recording_id", pa.string(), "MusicBrainz recording"),

@@ -15,9 +15,9 @@ import narwhals as nw
 import pyarrow as pa
 
 from assets.checks import ascending, complete, unique
-from resources.columns import INSTANT, column, declare
-from resources.frame import Frame
-from resources.sources.social import FOLLOW, FRIENDSHIP
+from resources.frames.frame import Frame
+from resources.schema import INSTANT, column, declare
+from resources.sources.records.social import FOLLOW, FRIENDSHIP
 
 FOLLOWS = pa.schema(
     [

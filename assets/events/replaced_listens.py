@@ -31,11 +31,11 @@ import pyarrow.compute as pc
 
 from assets.checks import complete, unique
 from assets.events.identities import SUBMITTED, as_submitted, identify
-from assets.landed.kind import BY_ARRIVAL
-from assets.landed.listens import ended_at
+from assets.imports.listens import ended_at
+from assets.imports.record_type import BY_ARRIVAL
 from assets.partitions import DAILY, dates, on_days, with_neighbours
-from resources.columns import INSTANT, column, declare
-from resources.frame import Frame
+from resources.frames.frame import Frame
+from resources.schema import INSTANT, column, declare
 
 REPLACED_LISTENS = pa.schema(
     [
@@ -164,7 +164,7 @@ def replaced_listens(context: dg.AssetExecutionContext, raw_listens: Frame, iden
     """Records of listens that another record tells of already, by the UTC day they have, and which one that is."""
     first, last = dates(context.partition_key_range)
     told = raw_listens.select(*OWN, "ms_played", *SUBMITTED).map(tell_feeds, schema=TOLD, kernel="arrow")
-    doubtful = identify(told, identities, *ABOUT).keep().per("user_id", contested)
+    doubtful = identify(told, identities, *ABOUT).persist().per("user_id", contested)
     given_way = doubtful.per("user_id", replaced, schema=REPLACED_LISTENS, kernel="arrow")
     return given_way.map(partial(on_days, first=first, last=last))
 

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from assets.checks import ascending, complete, unique
-from resources.columns import column, declare
-from resources.frame import Frame
+from resources.frames.frame import Frame
+from resources.schema import column, declare
 
 RETENTION = pa.schema(
     [

@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from assets.checks import bounded, complete, unique
 from assets.partitions import DAILY, dates, on_days, with_neighbours
-from resources.columns import INSTANT, column, declare
-from resources.frame import Frame
+from resources.frames.frame import Frame
+from resources.schema import INSTANT, column, declare
 
 SESSIONS = pa.schema(
     [

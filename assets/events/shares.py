@@ -7,11 +7,11 @@ import narwhals as nw
 import pyarrow as pa
 
 from assets.checks import bounded, complete, unique
-from assets.landed.kind import BY_ARRIVAL
-from assets.landed.retractions import retracted
+from assets.imports.record_type import BY_ARRIVAL
+from assets.imports.retractions import retracted
 from assets.partitions import DAILY
-from resources.columns import INSTANT, column, declare
-from resources.frame import Frame
+from resources.frames.frame import Frame
+from resources.schema import INSTANT, column, declare
 
 SHARES = pa.schema(
     [

@@ -10,8 +10,8 @@ import narwhals as nw
 import pyarrow as pa
 
 from assets.checks import ascending, complete, unique
-from resources.columns import column, declare
-from resources.frame import Frame
+from resources.frames.frame import Frame
+from resources.schema import column, declare
 
 STREAKS = pa.schema(
     [

@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from assets.checks import complete, unique, well_formed
 from assets.events.identities import ARTISTS, known_artists, one_artist_for_each_name
-from assets.events.identity import artist_id
-from resources.columns import as_table, column, declare
-from resources.frame import Frame
-from resources.naming import normal
-from resources.sources.social import OF_ARTIST
+from assets.events.name_ids import artist_id
+from resources.frames.frame import Frame
+from resources.schema import as_table, column, declare
+from resources.sources.records.social import OF_ARTIST
+from resources.text.names import normal
 
 TAGGINGS = pa.schema(
     [

@@ -6,7 +6,7 @@ Estimation and further Semantic Characterization", AES 118, 2005, on the scale t
 
 import numpy as np
 
-from resources.audio.stretches import Stretches
+from resources.audio.block_sums import Stretches
 
 BLOCK_S = 0.01
 SHORTEST, LONGEST, STEP = 310.0, 8800.0, 1.1  # ms, ms, ratio: windows from a beat to a few bars

@@ -15,15 +15,15 @@ from scipy.signal import butter, sosfilt, sosfilt_zi
 from resources.audio import beatnet
 from resources.audio.beatnet import BeatCurve
 from resources.audio.beats import rhythm
+from resources.audio.block_sums import Stretches
 from resources.audio.danceability import DanceabilityMeter
-from resources.audio.declaration import VERSION, Features
+from resources.audio.feature_schema import VERSION, Features
 from resources.audio.key import KeyMeter
 from resources.audio.loudness import LoudnessMeter
-from resources.audio.moments import Moments
 from resources.audio.onsets import RATE, OnsetCurve, peaks
+from resources.audio.running_stats import Moments
 from resources.audio.sound import Sound, Undecodable
 from resources.audio.spectrum import SAMPLE_RATE, Spectrum
-from resources.audio.stretches import Stretches
 
 __all__ = ["VERSION", "Features", "Undecodable", "features"]
 

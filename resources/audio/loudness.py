@@ -9,7 +9,7 @@ import math
 import numpy as np
 from scipy.signal import sosfilt
 
-from resources.audio.stretches import Stretches
+from resources.audio.block_sums import Stretches
 
 MOMENT, SHORT_TERM = 4, 30  # tenths of a second
 ABSOLUTE_GATE = -70.0  # LUFS

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.fft import dct, rfft
 
 from resources.audio.frames import Frames
-from resources.audio.moments import Moments
+from resources.audio.running_stats import Moments
 
 SAMPLE_RATE = 22_050  # Hz
 SIZE, HOP = 2048, 512

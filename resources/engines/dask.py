@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from resources.errors import TuttiError
-from resources.frame import HEAVY, Engine, Frame, Step, Writer, run, sort
-from resources.scan import Scan, Share
+from resources.frames.frame import HEAVY, Engine, Frame, Step, Writer, run, sort
+from resources.frames.scan import Scan, Share
 
 PATIENCE = 10  # seconds to wait for a scheduler that somebody named
 STUCK = 30  # seconds: memory that is on its way to others or to disk is gone by then
@@ -53,7 +53,7 @@ class DaskEngine(Engine):
                 "TUTTI_DASK_SCHEDULER, or unset it for a local cluster"
             ) from error
 
-    def lift(self, table: pa.Table) -> Frame:
+    def from_arrow(self, table: pa.Table) -> Frame:
         import dask.dataframe as dd
 
         self.client  # noqa: B018 (connects)
@@ -65,7 +65,7 @@ class DaskEngine(Engine):
 
         shares = list(scan.split())
         if not shares:
-            return self.lift(scan.schema.empty_table())
+            return self.from_arrow(scan.schema.empty_table())
         self.client  # noqa: B018
         return Frame(self, dd.from_map(_read, shares, meta=lend(scan.schema.empty_table())))
 
@@ -98,7 +98,7 @@ class DaskEngine(Engine):
 
         return dd.concat(natives)
 
-    def keep(self, native: Any) -> Any:
+    def persist(self, native: Any) -> Any:
         return native.persist()
 
     def columns(self, native: Any) -> list[str]:

@@ -13,10 +13,10 @@ from typing import Any
 import narwhals as nw
 import pyarrow as pa
 
-from resources.children import CORES
-from resources.frame import Engine, Frame, Step, Writer, run
-from resources.keys import SIDE, key_column, parts, side_column, untagged
-from resources.scan import Scan
+from resources.engines.cogroup import SIDE, key_column, parts, side_column, untagged
+from resources.engines.workers import CORES
+from resources.frames.frame import Engine, Frame, Step, Writer, run
+from resources.frames.scan import Scan
 
 BATCH = 200_000  # rows lent to an opaque function, or to the writer, at once: tens of megabytes
 
@@ -49,12 +49,12 @@ class DuckEngine(Engine):
         """The engine's own database, opened on first use."""
         return _database(self).connection
 
-    def lift(self, table: pa.Table) -> Frame:
+    def from_arrow(self, table: pa.Table) -> Frame:
         return Frame(self, Rows(self.db.from_arrow(table)))
 
     def read(self, scan: Scan) -> Frame:
         if not scan.files:
-            return self.lift(scan.schema.empty_table())
+            return self.from_arrow(scan.schema.empty_table())
         rows = self.db.read_parquet(list(scan.files), union_by_name=len(scan.files) > 1)
         wanted = self.db.from_arrow(scan.stored.empty_table())
         new = [
@@ -87,7 +87,7 @@ class DuckEngine(Engine):
             rows = rows.union(other.relation)
         return Rows(rows, tuple(held for n in natives for held in n.held))
 
-    def keep(self, native: Rows) -> Rows:
+    def persist(self, native: Rows) -> Rows:
         table = f"kept_{uuid.uuid4().hex}"
         native.relation.create(table)
         drop = partial(_database(self).connection.cursor().execute, f"DROP TABLE {table}")  # beside whatever runs

@@ -12,10 +12,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from resources.children import CORES
-from resources.frame import Engine, Frame, Step, Writer, run, sort
-from resources.keys import ROWS, SIDE, key_column, parts, side_column, untagged
-from resources.scan import Scan
+from resources.engines.cogroup import ROWS, SIDE, key_column, parts, side_column, untagged
+from resources.engines.workers import CORES
+from resources.frames.frame import Engine, Frame, Step, Writer, run, sort
+from resources.frames.scan import Scan
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Mapped:
 class PandasEngine(Engine):
     """Tables are `pyarrow.Table`; a stored one is a `Scan` until a step needs its rows together."""
 
-    def lift(self, table: pa.Table) -> Frame:
+    def from_arrow(self, table: pa.Table) -> Frame:
         return Frame(self, table)
 
     def read(self, scan: Scan) -> Frame:
@@ -93,7 +93,7 @@ class PandasEngine(Engine):
         shares = (run(step, share, *sent, processes=CORES) for share in _slices(native))
         return pa.concat_tables([run(step, empty, *sent), *shares])
 
-    def apart(self, native: Any) -> bool:
+    def is_divided(self, native: Any) -> bool:
         return isinstance(native, Mapped)
 
     def select(self, native: Any, columns: list[str]) -> Any:
@@ -102,7 +102,7 @@ class PandasEngine(Engine):
     def concat(self, natives: list[Any]) -> pa.Table:
         return pa.concat_tables(map(self.collect, natives), promote_options="permissive")
 
-    def keep(self, native: Any) -> pa.Table:
+    def persist(self, native: Any) -> pa.Table:
         return self.collect(native)
 
     def columns(self, native: Any) -> list[str]:

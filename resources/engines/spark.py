@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 import narwhals as nw
 import pyarrow as pa
 
+from resources.engines.cogroup import SIDE, key_column, parts, side_column, untagged
 from resources.engines.java import java_home
 from resources.errors import TuttiError
-from resources.frame import HEAVY, Engine, Frame, Step, Writer, run
-from resources.keys import SIDE, key_column, parts, side_column, untagged
-from resources.scan import Scan
+from resources.frames.frame import HEAVY, Engine, Frame, Step, Writer, run
+from resources.frames.scan import Scan
 
 PATIENCE = 10  # seconds to wait for a master that somebody named
 FILES = pa.schema([("file", pa.string())])
@@ -76,7 +76,7 @@ class SparkEngine(Engine):
             **self.conf,
         }
 
-    def lift(self, table: pa.Table) -> Frame:
+    def from_arrow(self, table: pa.Table) -> Frame:
         return Frame(self, self.session.createDataFrame(table))
 
     def read(self, scan: Scan) -> Frame:
@@ -84,7 +84,7 @@ class SparkEngine(Engine):
         from pyspark.sql.pandas.types import from_arrow_schema
 
         if not scan.files:
-            return self.lift(scan.schema.empty_table())
+            return self.from_arrow(scan.schema.empty_table())
         rows = self.session.read.schema(from_arrow_schema(scan.stored)).parquet(*scan.files)
         if scan.column is not None and scan.first is not None:
             rows = rows.filter((F.col(scan.column) >= F.lit(scan.first)) & (F.col(scan.column) <= F.lit(scan.last)))
@@ -150,7 +150,7 @@ class SparkEngine(Engine):
             rows = rows.unionByName(other)
         return rows
 
-    def keep(self, native: Any) -> Any:
+    def persist(self, native: Any) -> Any:
         return native.persist()
 
     def columns(self, native: Any) -> list[str]:

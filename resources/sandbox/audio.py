@@ -16,13 +16,14 @@ import soundfile
 from mutagen.flac import FLAC, Picture
 from mutagen.id3 import PictureType
 
-from resources.disk import publish
-from resources.sandbox import arrangement, catalogue, performers, synthesis
+from resources.files import publish
+from resources.sandbox import catalogue, performers
 from resources.sandbox.covers import SIDE, cover
 from resources.sandbox.listeners import population
 from resources.sandbox.performers import INVENTED
-from resources.sandbox.synthesis import RATE
-from resources.sandbox.takes import Take, takes
+from resources.sandbox.renditions import Take, takes
+from resources.synthesis import arrangement, synthesizer
+from resources.synthesis.synthesizer import RATE
 
 CLIPS = 60  # enough for every form, and some 65 MB
 ODD = "Odd Files"  # the folder of those that something is wrong with
@@ -68,7 +69,7 @@ def write(folder: Path, *, seed: int = 7, listeners: int = 240, clips: int = CLI
         artist, release = recording.credit[0][0], recording.release
         if release.id not in covers:
             covers[release.id] = cover(release, artist.name)
-        samples = synthesis.render(arrangement.sounds(take), take.seconds(take.end), release.id)
+        samples = synthesizer.render(arrangement.sounds(take), take.seconds(take.end), release.id)
         seconds += len(samples) / RATE
         named = folder / safe(artist.name) / safe(release.title) / f"{take.track:02} {safe(recording.work.title)}.flac"
         lines = lrc(take)
@@ -121,7 +122,7 @@ def sung(take: Take) -> list[tuple[float, str]]:
     return [(at, " ".join(line)) for at, line in lines]
 
 
-def _flac(samples: synthesis.Floats) -> io.BytesIO:
+def _flac(samples: synthesizer.Floats) -> io.BytesIO:
     file = io.BytesIO()
     whole = np.rint(samples * 32_767).astype(np.int16)
     soundfile.write(file, whole, RATE, format="FLAC", subtype="PCM_16")
@@ -182,7 +183,7 @@ def _tagged(file: io.BytesIO, tags: dict[str, str | list[str]], front: bytes) ->
 
 def _odd(take: Take) -> Iterator[tuple[str, bytes]]:
     """Files that something is wrong with, by a name that says what."""
-    samples = synthesis.render(arrangement.sounds(take), take.seconds(take.end), take.recording.release.id)
+    samples = synthesizer.render(arrangement.sounds(take), take.seconds(take.end), take.recording.release.id)
     plain = _flac(samples).getvalue()
     yield "no tags.flac", plain
     yield "cut short.flac", plain[: len(plain) * 2 // 5]

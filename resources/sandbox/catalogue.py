@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from resources.sources.musicxml import score, verses
+from resources.notation.keys import MAJOR_KEYS, MODES
+from resources.sources.formats.musicxml import score, verses
 
 NAMESPACE = uuid.UUID("6a0d0ac4-6fc5-5d0e-9a5c-0b1f6f3c8e21")  # the sandbox's own; ids change if it does
 
@@ -67,8 +68,6 @@ FORMS = ("slip jig", "highland fling", "quick step", "hornpipe", "strathspey", "
          "cotillon", "gavotte", "minuet", "polka", "waltz", "march", "slide", "clog", "reel", "jig")
 SAME_FORM = {"slipjig": "slip jig", "double jig": "jig", "single jig": "slide", "fling": "highland fling",
              "quickstep": "quick step", "cotillion": "cotillon"}
-MODES = {"": "major", "maj": "major", "ion": "major", "m": "minor", "min": "minor", "aeo": "minor", "dor": "dorian",
-         "mix": "mixolydian", "lyd": "lydian", "phr": "phrygian", "loc": "locrian"}
 # Who made the ABC, by a word that finds them in the `Z:` lines: those mix names with remarks, dates and mail addresses.
 TRANSCRIBERS = {
     "campin": "Jack Campin", "davies": "Ray Davies", "chambers": "John Chambers", "trish": "Trish O'Neil",
@@ -79,7 +78,6 @@ TRANSCRIBERS = {
     "d. long": "Michael D. Long", "de grae": "Paul de Grae",
 }
 # fmt: on
-MAJOR_KEYS = ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#")  # by fifths, from -7
 SMALL_WORDS = {"a", "an", "and", "by", "for", "from", "in", "na", "of", "on", "or", "the", "to", "with"}
 ACCENTS = {"'": "\u0301", "`": "\u0300", "^": "\u0302", '"': "\u0308", "~": "\u0303", "c": "\u0327"}
 

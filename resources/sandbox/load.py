@@ -18,13 +18,13 @@ import numpy as np
 import pyarrow as pa
 
 from resources.errors import TuttiError
-from resources.frame import Writer
-from resources.lake import Lake, Slice, Written
+from resources.frames.frame import Writer
+from resources.lake.lake import Lake, RangeFilter, Written
 from resources.sandbox import catalogue, performers
 from resources.sandbox.listeners import ZONES, Ints, epoch, population, simulate_by_day
 from resources.sandbox.performers import Recording
 from resources.sandbox.world import NAMES_ONLY
-from resources.sources.listenbrainz import NAME
+from resources.sources.formats.listenbrainz import NAME
 
 # The days stay and the listeners grow: so a day grows as it does for a service that does well, the cost of a listen
 # stays the same, and every size has whole weeks and one whole month to chart.
@@ -84,7 +84,7 @@ def write(
     with lake.writing(table, schema) as draft:
         draft.files += _run(shares, draft.writer, say)
         refuse_to_overwrite()  # minutes have passed
-        return draft.publish(Slice("day", FIRST_DAY, FIRST_DAY + timedelta(days=DAYS - 1)))
+        return draft.publish(RangeFilter("day", FIRST_DAY, FIRST_DAY + timedelta(days=DAYS - 1)))
 
 
 def tables(share: Share) -> Iterator[pa.Table]:

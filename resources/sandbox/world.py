@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from resources.disk import publish
+from resources.files import publish
 from resources.sandbox import app, catalogue, performers, social
 from resources.sandbox.entities import entities
 from resources.sandbox.listeners import ZONES, Bools, Ints, Listens, Population, epoch, population, simulate

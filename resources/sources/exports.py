@@ -13,11 +13,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from resources.sources import (
+from resources.sources.formats import (
     activitystreams,
     app_events,
-    archive,
-    csv_records,
     hetrec,
     jspf,
     lastfm,
@@ -27,19 +25,18 @@ from resources.sources import (
     listenbrainz_spark,
     maloja,
     panoscrobbler,
-    parquet_records,
-    personal,
     spotify,
     spotify_account,
     xspf,
 )
-from resources.sources.app_event import AppEvent
-from resources.sources.archive import Member, NoExport, fingerprint
-from resources.sources.json_records import CUT, UNENDED, Record, records
-from resources.sources.listen import Listen, Malformed, Nameless, PassedOver, Read, untimely
-from resources.sources.social import Post, Relation, Retraction, Share
+from resources.sources.readers import archive, csv_records, parquet_records, personal
+from resources.sources.readers.archive import Member, UnsupportedFile, fingerprint
+from resources.sources.readers.json_records import CUT, UNENDED, Record, records
+from resources.sources.records.app_event import AppEvent
+from resources.sources.records.listen import Listen, Malformed, Nameless, PassedOver, Read, untimely
+from resources.sources.records.social import Post, Relation, Retraction, Share
 
-__all__ = ["FORMATS", "GIVE", "Format", "NoExport", "Unknown", "fingerprint", "read", "whole"]
+__all__ = ["FORMATS", "GIVE", "Format", "Unknown", "UnsupportedFile", "fingerprint", "read", "whole"]
 
 SNIFFED = 100  # records, good or broken, in which one of a format must turn up
 HEAD = 1 << 16  # bytes by which layouts are told apart
@@ -86,7 +83,7 @@ FORMATS: tuple[Format, ...] = (
 GIVE = f"give an export as it was downloaded ({', '.join(dict.fromkeys(format_.EXPORT for format_ in FORMATS))})"
 
 
-class Unknown(NoExport):
+class Unknown(UnsupportedFile):
     """What a file is that is in no format known here; says also what to give instead."""
 
     def __init__(self, what: str) -> None:
@@ -95,7 +92,7 @@ class Unknown(NoExport):
 
 
 def read(path: Path, listener: str | None, now: datetime, name: str | None = None) -> Iterator[Read]:
-    """Every record of an export, in order; NoExport if it is none or does not say whose it is.
+    """Every record of an export, in order; UnsupportedFile if it is none or does not say whose it is.
 
     `listener` names the person, where the export does not; `now` bounds the time of a listen; `name` is what the file
     is called, if not by its own name.
@@ -113,7 +110,7 @@ def read(path: Path, listener: str | None, now: datetime, name: str | None = Non
         elif member.damage:
             damaged.append(Read(member.name, 0, reason=member.damage, raw=""))
     if not exports and damaged:
-        raise NoExport(f"{name} is damaged and nothing in it can be read: download it again")
+        raise UnsupportedFile(f"{name} is damaged and nothing in it can be read: download it again")
     if not exports:
         raise Unknown(f"{name} is in no format that is known here{broken and f', its first record is {broken}'}")
     yield from damaged
@@ -174,7 +171,7 @@ def _format(record: Record, likely: Format | None = None) -> Format | None:
 def _sniff(found: Iterator[Record], listener: str | None, name: str) -> tuple[Iterator[Record], Format | None, str]:
     """The same records, the format of the first that has one, and what is wrong with the first that is not sound.
 
-    NoExport if nobody says whose they are.
+    UnsupportedFile if nobody says whose they are.
     """
     seen: list[Record] = []
     broken = ""
@@ -186,7 +183,9 @@ def _sniff(found: Iterator[Record], listener: str | None, name: str) -> tuple[It
             try:
                 format_.parse(record.value, listener)
             except Nameless:
-                raise NoExport(f"{name} does not say whose listens it holds: name the person, LISTENER=…") from None
+                raise UnsupportedFile(
+                    f"{name} does not say whose listens it holds: name the person, LISTENER=…"
+                ) from None
             except (Malformed, PassedOver):
                 pass
             return chain(seen, found), format_, broken

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from assets.events.activity import DATED, on_dates
 from assets.events.listens import LISTENS
-from resources.frame import Engine
+from resources.frames.frame import Engine
 from tests import oracle
 from tests.oracle import Row
 from tests.tables import LEAP, at, listen, recording, table

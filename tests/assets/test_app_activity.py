@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from resources.frame import Engine
+from resources.frames.frame import Engine
 from tests import oracle
 from tests.oracle import Row
 from tests.tables import LEAP, app_event, at, recording

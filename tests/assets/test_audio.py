@@ -17,18 +17,19 @@ import soundfile
 from mutagen.flac import Picture
 from PIL import Image
 
-from assets.content import audio_analyses, audio_features, audio_files, batches
+from assets.content import audio_analyses, audio_features, audio_files
 from assets.content.audio_analyses import AUDIO_ANALYSES
 from assets.content.audio_features import AUDIO_FEATURES, MISSED
 from assets.content.audio_files import AUDIO_FILES
 from resources.audio import features
-from resources.audio.declaration import VERSION
-from resources.columns import declared
-from resources.engine import EngineName, EngineResource
-from resources.frame import Engine
-from resources.lake import Draft, Lake
-from resources.lake_io import LakeIO
-from resources.music import UNREADABLE_NAME, Music
+from resources.audio.feature_schema import VERSION
+from resources.engines.resource import EngineName, EngineResource
+from resources.folders.music import UNREADABLE_NAME, Music
+from resources.frames.frame import Engine
+from resources.lake import incremental
+from resources.lake.io_manager import LakeIO
+from resources.lake.lake import Lake, WriteTransaction
+from resources.schema import declared
 from tests.oracle import Row
 
 RECORDING = "b1a9c0e9-d987-4042-ae91-78d6a3267d69"
@@ -378,21 +379,21 @@ def analysed_by_a_bad_decoder(files: pa.Table, root: str) -> pa.Table:
 def test_a_run_that_is_killed_keeps_what_it_heard(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(6):
         folder.sound(f"{n}.wav", 400 + n)
-    monkeypatch.setattr(batches, "FEWEST", 2)
-    monkeypatch.setattr(batches, "MOST", 2)
-    publish, left = Draft.publish, [2]
+    monkeypatch.setattr(incremental, "FEWEST", 2)
+    monkeypatch.setattr(incremental, "MOST", 2)
+    publish, left = WriteTransaction.publish, [2]
 
-    def killed(self: Draft, *args: Any) -> Any:
+    def killed(self: WriteTransaction, *args: Any) -> Any:
         if self.folder.name == "audio_analyses":
             left[0] -= 1
             if left[0] < 0:
                 raise KeyboardInterrupt
         return publish(self, *args)
 
-    monkeypatch.setattr(Draft, "publish", killed)
+    monkeypatch.setattr(WriteTransaction, "publish", killed)
     with pytest.raises((KeyboardInterrupt, dg.DagsterExecutionInterruptedError)):
         folder.listen()
-    monkeypatch.setattr(Draft, "publish", publish)
+    monkeypatch.setattr(WriteTransaction, "publish", publish)
     heard = set(folder.rows("audio_analyses"))
     assert len(heard) == 4
     folder.mark()

@@ -21,10 +21,10 @@ from assets.content.release_groups import RELEASE_GROUPS
 from assets.content.releases import RELEASES
 from assets.content.wanted import HEARD, heard, lacking
 from assets.derived.plays import ARTIST_PLAYS, PLAYS
-from resources.frame import Engine, Frame
-from resources.landing import Landing
+from resources.folders.landing import Landing
+from resources.frames.frame import Engine, Frame
 from tests.oracle import Row
-from tests.resources.sources.test_musicbrainz import ARTIST, DUET, GROUP, RELEASE
+from tests.resources.sources.formats.test_musicbrainz import ARTIST, DUET, GROUP, RELEASE
 from tests.tables import LEAP, at, known, listen, table
 from tests.transformations import TRANSFORMATIONS, work_of
 
@@ -127,7 +127,7 @@ def catalogue(*, tags: list[str] | None = None) -> dict[str, list[Row]]:
 
 
 def frames(engine: Engine, told: dict[str, list[Row]]) -> list[Frame]:
-    return [engine.lift(table(rows, ENTITY_TABLES[name][1])) for name, rows in told.items()]
+    return [engine.from_arrow(table(rows, ENTITY_TABLES[name][1])) for name, rows in told.items()]
 
 
 def test_credits_are_a_row_for_each_name_in_its_order(engine: Engine) -> None:
@@ -160,7 +160,7 @@ def test_nothing_gives_nothing(engine: Engine) -> None:
     assert work_of(credits.credits)(empty[0], span=(LEAP, LEAP)).collect(CREDITS).num_rows == 0
     assert work_of(genres.genres)(*empty, span=(LEAP, LEAP)).collect(GENRES).num_rows == 0
     assert work_of(merged_ids.merged_ids)(*empty, span=(LEAP, LEAP)).collect(MERGED_IDS).num_rows == 0
-    assert heard(engine.lift(HEARD.empty_table()), empty[0]) == []
+    assert heard(engine.from_arrow(HEARD.empty_table()), empty[0]) == []
 
 
 @given(data=st.data())
@@ -179,7 +179,7 @@ def test_credits_agree_with_recordings_and_one_change_is_seen(pandas: Engine, da
         for n, credit in enumerate(told)
     ]
     catalogue = table(rows, RECORDINGS)
-    made = work_of(credits.credits)(pandas.lift(catalogue), span=(LEAP, LEAP)).collect(CREDITS)
+    made = work_of(credits.credits)(pandas.from_arrow(catalogue), span=(LEAP, LEAP)).collect(CREDITS)
     assert made.num_rows == sum(map(len, told))
     assert wrong(catalogue, made) == 0
     lost = data.draw(st.integers(0, made.num_rows - 1))
@@ -206,7 +206,7 @@ def test_a_recording_of_two_is_heard_once_and_counts_once_for_either(engine: Eng
 def test_what_is_played_most_is_wanted_most_and_what_is_known_is_not(engine: Engine) -> None:
     catalogued = frames(engine, catalogue())[0]
     names = ["x", "y", "y", "z", "z", "a", "a", None, None, None, A, B, B, "old"]
-    listens = engine.lift(pa.table({"recording_mbid": pa.array(names, pa.string())}, HEARD))
+    listens = engine.from_arrow(pa.table({"recording_mbid": pa.array(names, pa.string())}, HEARD))
     assert heard(listens, catalogued) == ["a", "y", "z", "x"]
 
 

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import pytest
 
 from assets.partitions import FIRST_DAY, PERIODS, Period
-from resources.frame import Engine
+from resources.frames.frame import Engine
 from tests import oracle
 from tests.oracle import Row
 from tests.tables import BEYOND, at, listen

@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 
 import resources.engines.pandas
-import resources.lake
+import resources.lake.lake
 from assets.derived.charts import KEY, as_entity, calendar, count_listeners, into_periods
 from assets.events.actives import NUMBERED, add_up, hold, number
 from assets.partitions import DAY
 from resources.engines.pandas import PandasEngine
-from resources.frame import Engine, Frame, conform
-from resources.lake import Lake, write_files
+from resources.frames.frame import Engine, Frame, conform
+from resources.lake.lake import Lake, write_files
 from tests.oracle import begin
 from tests.tables import (
     LEAP,
@@ -76,7 +76,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         "raw_taggings": many_taggings(SOCIAL),
     }
     found = World(Lake(tmp_path_factory.mktemp("lake")), {name: rows.schema for name, rows in given.items()})
-    with patch.object(resources.lake, "FILE_ROWS", 20_000):  # many files, as of many days
+    with patch.object(resources.lake.lake, "FILE_ROWS", 20_000):  # many files, as of many days
         for name, rows in given.items():
             found.lake.replace(name, iter([rows]), found.schemas[name])
         for name, made in LARGE.items():
@@ -141,7 +141,7 @@ def tally(listens: pa.Table) -> pa.Table:
 
 
 def test_collecting_while_a_frame_is_built_is_noticed(cluster: Engine) -> None:
-    rows = cluster.lift(pa.table({"a": [1]}))
+    rows = cluster.from_arrow(pa.table({"a": [1]}))
     with nothing_collected(), pytest.raises(AssertionError, match="rows came"):
         rows.collect()
 

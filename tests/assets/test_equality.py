@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.frame import Engine
+from resources.frames.frame import Engine
 from tests.oracle import assert_same
 from tests.transformations import TRANSFORMATIONS, Transformation
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from assets.events import recording_keys
-from resources.frame import Engine
+from resources.frames.frame import Engine
 from tests.benchmarks.identity import PRECISION, RECALL, Tally, hetrec, measure, sandbox
 from tests.oracle import Row
 from tests.tables import LEAP, at, known, raw

@@ -35,10 +35,10 @@ from assets.events.listens import LISTENS
 from assets.events.replaced_listens import REPLACED_LISTENS
 from assets.events.sessions import SESSIONS
 from assets.partitions import DAILY, PERIODS
-from resources.erasure.person import Person
-from resources.erasure.tables import Removal
-from resources.frame import Engine, Frame
-from resources.lake import Lake, Slice
+from resources.frames.frame import Engine, Frame
+from resources.lake.lake import Lake, RangeFilter
+from resources.privacy.person import Person
+from resources.privacy.tables import Removal
 from tests import oracle, tables
 from tests.oracle import Row, assert_same, begin
 from tests.tables import (
@@ -118,7 +118,7 @@ def test_days_may_come_in_any_order(
 ) -> None:
     lake = Lake(tmp_path_factory.mktemp("lake"))
     for day in (LEAP + timedelta(days=n - 1) for n in days):
-        lake.replace("sessions", run("sessions", pandas, heard, (day, day)), SESSIONS, Slice("day", day, day))
+        lake.replace("sessions", run("sessions", pandas, heard, (day, day)), SESSIONS, RangeFilter("day", day, day))
     span = (LEAP - timedelta(days=1), LEAP + timedelta(days=4))
     stored = lake.scan("sessions", SESSIONS).table()
     assert_same(stored, SESSIONS_OF_LISTENS.oracle(heard, span=span), SESSIONS)
@@ -173,14 +173,16 @@ def test_application_events_late_and_sent_twice_leave_what_all_at_once_leaves(
         arrived += file
         changed = {r["day"] for r in file}
         for day in sorted(changed):
-            lake.replace("events", run("app_events", local, arrived, (day, day)), APP_EVENTS, Slice("day", day, day))
+            lake.replace(
+                "events", run("app_events", local, arrived, (day, day)), APP_EVENTS, RangeFilter("day", day, day)
+            )
         for day in sorted({day + timedelta(days=n) for day in changed for n in (-1, 0, 1)}):
-            near = Slice("day", day - timedelta(days=1), day + timedelta(days=1))
-            lengths = local.lift(tables.table(LENGTHS, RECORDINGS))
+            near = RangeFilter("day", day - timedelta(days=1), day + timedelta(days=1))
+            lengths = local.from_arrow(tables.table(LENGTHS, RECORDINGS))
             done = BY_NAME["app_activity"].run(
                 local.read(lake.scan("events", APP_EVENTS, near)), lengths, span=(day, day)
             )
-            lake.replace("activity", done, APP_ACTIVITY, Slice("day", day, day))
+            lake.replace("activity", done, APP_ACTIVITY, RangeFilter("day", day, day))
     events, known = BY_NAME["app_activity"].prepare(sent, EVER)
     assert_same(lake.scan("events", APP_EVENTS).table(), events, APP_EVENTS)
     assert_same(lake.scan("activity", APP_ACTIVITY).table(), oracle.app_activity(events, known, *EVER), APP_ACTIVITY)
@@ -227,11 +229,11 @@ def test_people_who_are_erased_between_files_leave_what_there_is_without_them(
 def make_activity(lake: Lake, engine: Engine, day: date) -> None:
     """Make the activity of a day, and count the listeners of the thirty days that it is one of."""
     span, month = (day, day), (day, day + timedelta(days=29))
-    heard = engine.read(lake.scan("listens", LISTENS, Slice("day", *span)))
-    lengths = engine.lift(tables.table(LENGTHS, BY_NAME["activity"].reads["recordings"]))
-    lake.replace("activity", BY_NAME["activity"].run(heard, lengths, span=span), ACTIVITY, Slice("day", *span))
+    heard = engine.read(lake.scan("listens", LISTENS, RangeFilter("day", *span)))
+    lengths = engine.from_arrow(tables.table(LENGTHS, BY_NAME["activity"].reads["recordings"]))
+    lake.replace("activity", BY_NAME["activity"].run(heard, lengths, span=span), ACTIVITY, RangeFilter("day", *span))
     active = engine.read(lake.scan("activity", ACTIVITY))
-    lake.replace("actives", BY_NAME["actives"].run(active, span=month), ACTIVES, Slice("day", *month))
+    lake.replace("actives", BY_NAME["actives"].run(active, span=month), ACTIVES, RangeFilter("day", *month))
 
 
 def make_day(lake: Lake, engine: Engine, raw: list[Row], day: date) -> None:
@@ -239,18 +241,18 @@ def make_day(lake: Lake, engine: Engine, raw: list[Row], day: date) -> None:
     span = (day, day)
     for name, schema in (("replaced_listens", REPLACED_LISTENS), ("listens", LISTENS)):
         made = run(name, engine, raw, span)
-        lake.replace(name.removesuffix("_listens"), made, schema, Slice("day", day, day))
-    heard = engine.read(lake.scan("listens", LISTENS, Slice("day", day, day)))
+        lake.replace(name.removesuffix("_listens"), made, schema, RangeFilter("day", day, day))
+    heard = engine.read(lake.scan("listens", LISTENS, RangeFilter("day", day, day)))
     for name, schema in COUNTED.items():
-        lake.replace(name, BY_NAME[name].run(heard, span=span), schema, Slice("day", day, day))
+        lake.replace(name, BY_NAME[name].run(heard, span=span), schema, RangeFilter("day", day, day))
 
 
 def make_week(lake: Lake, engine: Engine, week: date) -> None:
     """Make the chart of a week, from what is in the lake of its days and of the week before."""
-    days = Slice("day", week - timedelta(weeks=1), week + timedelta(days=6))
+    days = RangeFilter("day", week - timedelta(weeks=1), week + timedelta(days=6))
     counted = (engine.read(lake.scan(name, schema, days)) for name, schema in COUNTED.items())
     chart = BY_NAME["charts_weekly"].run(*counted, span=(week, week))
-    lake.replace("charts_weekly", chart, CHART, Slice("period_start", week, week))
+    lake.replace("charts_weekly", chart, CHART, RangeFilter("period_start", week, week))
 
 
 def check(name: str, engine: Engine, rows: list[Row]) -> None:
@@ -274,7 +276,7 @@ def run(name: str, engine: Engine, rows: list[Row], span: Span) -> Frame:
         if input not in ("recordings", "retractions"):  # which have no day
             first, last = read(ASSETS[name], input, span)
             table = [r for r in table if first <= r["day"] <= last]
-        frames.append(engine.lift(tables.table(table, made.reads[input])))
+        frames.append(engine.from_arrow(tables.table(table, made.reads[input])))
     return made.run(*frames, span=span)
 
 

@@ -11,15 +11,15 @@ import dagster as dg
 import pytest
 
 from assets.events import imports
-from assets.landed import ledger, together
-from assets.landed.kind import Kind
-from assets.landed.kinds import KINDS
-from assets.landed.ledger import IMPORTS, QUARANTINE, take
-from resources.engine import EngineName, EngineResource
-from resources.lake import Draft, Lake
-from resources.lake_io import LakeIO
-from resources.landing import Landing
-from resources.sources.archive import NoExport
+from assets.imports import batch, ledger
+from assets.imports.ledger import IMPORTS, QUARANTINE, take
+from assets.imports.record_type import Kind
+from assets.imports.record_types import KINDS
+from resources.engines.resource import EngineName, EngineResource
+from resources.folders.landing import Landing
+from resources.lake.io_manager import LakeIO
+from resources.lake.lake import Lake, WriteTransaction
+from resources.sources.readers.archive import UnsupportedFile
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MSID = "2cfad207-3f55-4aec-8120-86cf66e34d59"
@@ -117,9 +117,9 @@ def test_application_events_are_a_kind_of_their_own_and_their_days_are_told(tmp_
 def test_a_take_that_breaks_off_after_any_commit_is_made_up_for(
     tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch, commits: int
 ) -> None:
-    path, left, commit = written(tmp_path / "a.bin", *MIXED), commits, Draft._commit
+    path, left, commit = written(tmp_path / "a.bin", *MIXED), commits, WriteTransaction._commit
 
-    def breaking(self: Draft, *given: Any) -> int:
+    def breaking(self: WriteTransaction, *given: Any) -> int:
         nonlocal left
         if left == 0:
             raise KeyboardInterrupt
@@ -127,7 +127,7 @@ def test_a_take_that_breaks_off_after_any_commit_is_made_up_for(
         return commit(self, *given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Draft, "_commit", breaking)
+        patch.setattr(WriteTransaction, "_commit", breaking)
         with pytest.raises(KeyboardInterrupt):
             take(path, None, lake, NOW)
     assert rows(lake, "events/imports") == []
@@ -160,7 +160,7 @@ def test_many_chunks_are_one_import(tmp_path: Path, lake: Lake, monkeypatch: pyt
 
 def test_what_is_no_export_leaves_nothing_or_is_refused_once_and_for_all(tmp_path: Path, lake: Lake) -> None:
     path = written(tmp_path / "a.bin", {"title": "a postcard"})
-    with pytest.raises(NoExport):
+    with pytest.raises(UnsupportedFile):
         take(path, None, lake, NOW)
     assert all(found == [] for found in everything(lake).values())
     row, new = take(path, None, lake, NOW, refuse=True)
@@ -312,7 +312,7 @@ def test_what_lies_there_and_is_in_is_not_read_again(
     assert run(tmp_path).success
     written(landing / "b.listens", listen(1))
     read = []
-    monkeypatch.setattr(together, "identify", lambda path, who: read.append(path.name) or ledger.identify(path, who))
+    monkeypatch.setattr(batch, "identify", lambda path, who: read.append(path.name) or ledger.identify(path, who))
     assert run(tmp_path).success
     assert read == ["b.listens"]
     assert {r["recording_name"] for r in rows(lake, "events/raw_listens")} == {"Song 0", "Song 1"}

@@ -17,13 +17,12 @@ from mutagen.flac import FLAC
 
 from assets.content.lyrics import LYRICS, as_rows, chosen, lyrics, without_unknown
 from assets.derived.lyrics_word_counts import words
-from resources.engine import EngineName, EngineResource
+from resources.engines.resource import EngineName, EngineResource
 from resources.environments import music_folder
-from resources.lake_io import LakeIO
-from resources.landing import Landing
-from resources.language import identify
-from resources.music import Music
-from resources.sources.lyrics import (
+from resources.folders.landing import Landing
+from resources.folders.music import Music
+from resources.lake.io_manager import LakeIO
+from resources.sources.records.lyrics import (
     EMBEDDED,
     INSTRUMENTAL,
     LRC,
@@ -35,8 +34,9 @@ from resources.sources.lyrics import (
     WORDS,
     Lyrics,
 )
+from resources.text.language import identify
 from tests.resources.sources import audio
-from tests.resources.sources.test_musicxml import SCORE as MUSICXML
+from tests.resources.sources.formats.test_musicxml import SCORE as MUSICXML
 
 Row = dict[str, Any]
 RECORDING, OTHER = "c7d0bf6e-b2aa-4ffa-bded-2448415b39b0", "c7d0bf6e-b2aa-4ffa-bded-2448415b39b1"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.frame import Engine
+from resources.frames.frame import Engine
 from tests import tables
 from tests.oracle import Row, assert_same
 from tests.tables import LEAP, RETRACTED, at, relation, retraction

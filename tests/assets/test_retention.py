@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 
-from resources.frame import Engine
+from resources.frames.frame import Engine
 from tests import oracle
 from tests.tables import at, listen
 from tests.transformations import RETENTION_OF_ACTIVITY

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from assets.events.posts import POSTS
 from assets.events.relations import FOLLOWS, FRIENDSHIPS
 from assets.events.shares import SHARES
-from assets.landed.kind import Kind
-from assets.landed.kinds import KINDS
-from assets.landed.ledger import take
-from resources.frame import Engine
-from resources.lake import Lake, Slice
+from assets.imports.ledger import take
+from assets.imports.record_type import Kind
+from assets.imports.record_types import KINDS
+from resources.frames.frame import Engine
+from resources.lake.lake import Lake, RangeFilter
 from tests.oracle import Row, assert_same
 from tests.transformations import TRANSFORMATIONS
 
@@ -72,14 +72,14 @@ def taken_in(lake: Lake, engine: Engine, folder: Path, files: Sequence[list[dict
         take(path, None, lake, NOW, tell)
         for name, (raw, schema) in BY_DAY.items():
             for day in told.get(raw, ()):
-                slice = Slice("day", day, day)
+                slice = RangeFilter("day", day, day)
                 made = MADE[name].run(*(read(lake, engine, n, slice) for n in MADE[name].reads), span=(day, day))
                 lake.replace(f"events/{name}", made, schema, slice)
 
 
-def read(lake: Lake, engine: Engine, name: str, slice: Slice) -> Any:
+def read(lake: Lake, engine: Engine, name: str, slice: RangeFilter) -> Any:
     if name not in RAW:
-        return engine.lift(MADE["posts"].reads[name].empty_table())
+        return engine.from_arrow(MADE["posts"].reads[name].empty_table())
     return engine.read(lake.scan(RAW[name].table, RAW[name].schema, slice if RAW[name].dated else None))
 
 

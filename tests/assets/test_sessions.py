@@ -2,7 +2,7 @@
 
 from datetime import date, datetime, timedelta
 
-from resources.frame import Engine
+from resources.frames.frame import Engine
 from tests.oracle import Row
 from tests.tables import BEYOND, HALF_HOUR, INSTANT, LEAP, at, day_and_night, listen, run_of
 from tests.transformations import SESSIONS_OF_LISTENS

@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 
-from resources.frame import Engine
+from resources.frames.frame import Engine
 from tests import oracle
 from tests.oracle import Row
 from tests.tables import LEAP, at, listen

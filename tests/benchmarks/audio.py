@@ -17,7 +17,7 @@ from statistics import mean
 import numpy as np
 from mutagen.flac import FLAC
 
-from resources.audio.declaration import Features
+from resources.audio.feature_schema import Features
 from resources.audio.features import features
 from resources.audio.key import NAMES
 from resources.sandbox import audio

@@ -28,7 +28,7 @@ import dagster as dg
 from resources.sandbox import world
 
 if TYPE_CHECKING:
-    from orchestration.runner import Runner
+    from orchestration.cli.runner import Runner
 
 FIRST, LISTENERS = date(2023, 1, 2), 20
 SIZE = 30  # days in a chunk
@@ -134,8 +134,8 @@ def made(first: int, last: int) -> Cost:
 @cache
 def _runner() -> "Runner":
     """The platform in this process, its libraries loaded by two runs over days on which nobody listened."""
-    from orchestration.home import dagster_home
-    from orchestration.runner import Runner
+    from orchestration.cli.runner import Runner
+    from orchestration.instance.home import dagster_home
 
     dagster_home()
     runner = Runner(patience=math.inf)

@@ -24,12 +24,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from assets.events.identity import artist_id, recording_id
 from assets.events.listens import LISTENS
-from resources.engine import EngineName
+from assets.events.name_ids import artist_id, recording_id
+from resources.engines.resource import EngineName
 from resources.environments import data_folder
-from resources.frame import Engine
-from resources.lake import Lake
+from resources.frames.frame import Engine
+from resources.lake.lake import Lake
 from resources.sandbox import load
 from tests.benchmarks.jobs import JOBS, MEMORY_GB, ROLLUPS, WORKERS, files
 from tests.benchmarks.meter import metered

@@ -27,8 +27,8 @@ from assets.content.recordings import RECORDINGS
 from assets.events.identities import IDENTITIES, identities
 from assets.events.imports import RAW_LISTENS
 from resources.engines.pandas import PandasEngine
-from resources.naming import fixed, normal, taken_apart
 from resources.sandbox import catalogue, performers
+from resources.text.names import fixed, normal, taken_apart
 from tests.tables import LEAP, at, raw, table
 from tests.transformations import with_keys
 
@@ -281,7 +281,7 @@ def found(known: Sequence[Known], pairs: Sequence[Pair]) -> dict[Pair, str | Non
         if k.in_catalogue
     ]
     asked = [raw(at(LEAP), n, artist_name=a, recording_name=t) for n, (a, t) in enumerate(dict.fromkeys(pairs))]
-    given = engine.lift(table(asked, RAW_LISTENS)), engine.lift(table(rows, RECORDINGS))
+    given = engine.from_arrow(table(asked, RAW_LISTENS)), engine.from_arrow(table(rows, RECORDINGS))
     decided = with_keys(identities)(*given, span=(LEAP, LEAP)).collect(IDENTITIES).to_pylist()
     return {
         (r["artist_name"], r["recording_name"]): None if r["rule"] == "unmapped" else r["recording_id"] for r in decided

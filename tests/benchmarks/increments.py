@@ -26,11 +26,11 @@ import pyarrow.compute as pc
 
 from assets.events.imports import take
 from assets.partitions import PERIODS
+from orchestration.cadence import DATED, span
 from orchestration.definitions import build
-from orchestration.jobs import DATED, span
-from resources.columns import declared, order
-from resources.lake import Lake, Slice
+from resources.lake.lake import Lake, RangeFilter
 from resources.sandbox import world
+from resources.schema import declared, order
 
 NEW = date(2024, 6, 15)  # the day that comes in: a Saturday in the middle of its month, week and year
 TEMPLATE, LISTENERS, TIMES = 10, 40, 5
@@ -120,11 +120,11 @@ def _remember(template: Path, data: Path, days: int) -> None:
         for n in range(days, 0, -1):
             source, day = NEW - timedelta(days=(n - 1) % TEMPLATE + 1), NEW - timedelta(days=n)
             moved = _moved(rows.filter(pc.equal(rows[column], pa.scalar(source))), day - source)
-            slice = Slice(column, day, day)
+            slice = RangeFilter(column, day, day)
             if table == "events/raw_listens":
                 file = sha256(str(n).encode()).hexdigest()[:32]
                 moved = moved.set_column(schema.get_field_index("import_id"), "import_id", pa.repeat(file, len(moved)))
-                slice = Slice("import_id", file, file)
+                slice = RangeFilter("import_id", file, file)
             new.replace(table, iter([moved]), schema, slice, sorted_by)
 
 

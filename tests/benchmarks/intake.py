@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from resources.intake.server import FOLDER
+from resources.scrobble_endpoint.server import FOLDER
 
 PROJECT = Path(__file__).parents[2]
 CONNECTIONS = 50

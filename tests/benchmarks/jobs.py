@@ -12,8 +12,8 @@ from assets.derived.names import NAMES, names
 from assets.derived.plays import ARTIST_PLAYS, PLAYS, artist_plays, plays
 from assets.events.listens import LISTENS
 from assets.events.sessions import SESSIONS, sessions
-from resources.frame import Engine, Frame
-from resources.lake import Lake, Slice
+from resources.frames.frame import Engine, Frame
+from resources.lake.lake import Lake, RangeFilter
 from resources.sandbox import load
 from tests.transformations import work_of
 
@@ -33,7 +33,7 @@ class Job:
     order: tuple[str, ...]
     work: Callable[..., Frame]
     span: tuple[date, date] = DAYS
-    days: Slice | None = None
+    days: RangeFilter | None = None
 
     def run(self, engine: Engine, lake: Lake, into: Lake, out: str) -> None:
         """The job as the product does it: through the contract, from tables of one lake into one of another."""
@@ -49,7 +49,7 @@ JOBS = {
         ("period_start", "entity", "rank"),
         work_of(charts[1]),
         WEEKS,
-        Slice("day", WEEKS[0] - timedelta(days=7), WEEKS[1] + timedelta(days=6)),
+        RangeFilter("day", WEEKS[0] - timedelta(days=7), WEEKS[1] + timedelta(days=6)),
     ),
     "sessions": Job({"events/listens": LISTENS}, SESSIONS, ("day", "user_id", "started_at"), work_of(sessions)),
 }

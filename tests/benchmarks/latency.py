@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from assets.derived.charts import CHART
 from assets.derived.plays import PLAYS
 from assets.events.activity import ACTIVITY
-from resources.lake import Lake
+from resources.lake.lake import Lake
 from tests.benchmarks.intake import TOKEN, Server
 from tests.orchestration.support import TUTTI, free_port, running
 

@@ -22,13 +22,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
 
-import resources.lake
+import resources.lake.lake
 from assets.derived.charts import CHART, charts_all_time
 from assets.derived.names import NAMES
 from assets.derived.plays import ARTIST_PLAYS, PLAYS
-from resources.delta_log import bounds, files
 from resources.engines.pandas import PandasEngine
-from resources.lake import Lake, Slice
+from resources.lake.file_stats import bounds, files
+from resources.lake.lake import Lake, RangeFilter
 from tests.benchmarks.meter import Cost, metered
 from tests.transformations import work_of
 
@@ -150,7 +150,7 @@ class FolderAMonth(OursUnmerged):
     def replace(self, table: str, rows: pa.Table) -> None:
         day = rows["day"][0].as_py()
         month = day.replace(day=1)
-        whole = Slice("day", month, (month + timedelta(days=31)).replace(day=1) - timedelta(days=1))
+        whole = RangeFilter("day", month, (month + timedelta(days=31)).replace(day=1) - timedelta(days=1))
         others = self.lake.scan(table, SCHEMAS[table], whole).table().filter(pc.field("day") != pa.scalar(day))
         with unmerged():
             self.lake.replace(
@@ -185,20 +185,20 @@ class Measured:
     history: Cost
 
 
-def on(day: date) -> Slice:
+def on(day: date) -> RangeFilter:
     """A day as a slice."""
-    return Slice("day", day, day)
+    return RangeFilter("day", day, day)
 
 
-def span(days: list[pa.Table]) -> Slice:
+def span(days: list[pa.Table]) -> RangeFilter:
     """All days from the first row to the last."""
-    return Slice("day", days[0]["day"][0].as_py(), days[-1]["day"][-1].as_py())
+    return RangeFilter("day", days[0]["day"][0].as_py(), days[-1]["day"][-1].as_py())
 
 
 @contextmanager
 def unmerged() -> Iterator[None]:
     """Commits do not merge files."""
-    with patch.object(resources.lake, "crowded", return_value=[]):
+    with patch.object(resources.lake.lake, "crowded", return_value=[]):
         yield
 
 
@@ -259,7 +259,7 @@ def measure(layout: Layout, days: History) -> Measured:
 def chart(layout: Layout) -> None:
     """List, read and rank all time on pandas."""
     engine = PandasEngine()
-    frames = [engine.lift(layout.read(table)) for table in SCHEMAS]
+    frames = [engine.from_arrow(layout.read(table)) for table in SCHEMAS]
     rows = work_of(charts_all_time)(*frames, span=(FIRST, FIRST)).collect(CHART)
     assert 0 < len(rows) <= RECORDINGS + ARTISTS
 

@@ -15,18 +15,19 @@ from assets.content import audio_files
 from assets.content.audio_analyses import FEATURES
 from assets.content.lyrics import LYRICS
 from assets.content.recordings import RECORDINGS
-from assets.landed.kinds import KINDS
-from assets.landed.ledger import tables
+from assets.imports.ledger import tables
+from assets.imports.record_types import KINDS
 from resources.audio.features import Undecodable, features
 from resources.errors import TuttiError
-from resources.intake import submission
-from resources.music import LYING, modified
-from resources.sources import embedded_lyrics, exports, lrc, lrclib, musicbrainz, musicxml
-from resources.sources.exports import NoExport
-from resources.sources.listen import Listen, Malformed, Read
-from resources.sources.musicbrainz import Kind
+from resources.folders.music import LYING, modified
+from resources.scrobble_endpoint import submission
+from resources.sources import exports
+from resources.sources.exports import UnsupportedFile
+from resources.sources.formats import embedded_lyrics, lrc, lrclib, musicbrainz, musicxml
+from resources.sources.formats.musicbrainz import Kind
+from resources.sources.records.listen import Listen, Malformed, Read
 from tests.fuzz import samples, sounds
-from tests.resources.sources.test_musicxml import SCORE
+from tests.resources.sources.formats.test_musicxml import SCORE
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LISTENER = "ann"
@@ -115,7 +116,7 @@ def scored(path: Path) -> Iterator[object]:
 
 
 PARSERS: Mapping[str, Parser] = {
-    "exports": Parser({**samples.EXPORTS, **samples.MORE}, imported, NoExport),
+    "exports": Parser({**samples.EXPORTS, **samples.MORE}, imported, UnsupportedFile),
     "recordings": Parser(
         {"recordings": samples.lines(samples.RECORDINGS)}, partial(catalogued, musicbrainz.RECORDINGS, RECORDINGS)
     ),

@@ -24,9 +24,9 @@ WRITTEN = 1_740_000_000
 MUSIC = ("Ann/1.flac", "b.wav", "c.wav")  # a few tones, in the music folder
 
 EVERYTHING = """
-from orchestration.home import dagster_home
+from orchestration.instance.home import dagster_home
 dagster_home()
-from orchestration.runner import Runner
+from orchestration.cli.runner import Runner
 runner = Runner()
 runner.run("content")
 runner.run("analyse_music")

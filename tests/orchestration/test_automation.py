@@ -16,9 +16,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestration.automation import AUTOMATIC, FEW, GAPS, WAIT, Piece, following, gathered, pieces
+from orchestration.cadence import CUMULATIVE, LONG, PRIORITY, RANGE_END, RANGE_START, span
 from orchestration.definitions import build
-from orchestration.jobs import CUMULATIVE, LONG, PRIORITY, RANGE_END, RANGE_START, span
-from orchestration.processes import bury_launched
+from orchestration.instance.killed_runs import bury_launched
 from tests.orchestration.support import PROJECT, Process
 
 FIRST, TODAY = date(2002, 10, 1), datetime.now(UTC).date()

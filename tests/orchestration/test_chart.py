@@ -10,7 +10,7 @@ from assets.derived.charts import CHART
 from orchestration.__main__ import chart
 from resources.engines.pandas import PandasEngine
 from resources.errors import TuttiError
-from resources.lake import Lake
+from resources.lake.lake import Lake
 
 
 def charted(data: Path, table: str, *names: str, year: int = 2002) -> None:
@@ -20,7 +20,7 @@ def charted(data: Path, table: str, *names: str, year: int = 2002) -> None:
         | {"plays": 10 - n, "ms_played": 0, "listeners": 1, "plays_capped": 1, "previous_rank": None}
         for n, name in enumerate(names, 1)
     ]
-    frame = PandasEngine().lift(pa.Table.from_pylist(rows, CHART))
+    frame = PandasEngine().from_arrow(pa.Table.from_pylist(rows, CHART))
     Lake(data / "lake").replace(table, frame, CHART)
 
 

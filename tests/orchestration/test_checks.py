@@ -14,11 +14,11 @@ import pytest
 
 from assets import content, derived, events
 from assets.events.taggings import TAGGINGS
-from assets.landed.feedback import GIVEN
-from assets.landed.playlists import TRACKS
+from assets.imports.feedback import GIVEN
+from assets.imports.playlists import TRACKS
 from orchestration.definitions import build
-from resources.columns import declared
-from resources.lake import Lake, Slice
+from resources.lake.lake import Lake, RangeFilter
+from resources.schema import declared
 from tests.orchestration.conftest import World
 from tests.orchestration.support import rows, table, versions
 
@@ -377,7 +377,7 @@ def good_rows(data: Path, asset: str, partition: str | None) -> tuple[pa.Table, 
     """What the platform itself made of the small world."""
     spec = specs()[asset]
     start = datetime.fromisoformat(partition).date() if partition else None
-    slice = Slice(spec.metadata["partition_expr"], start, start) if start else None
+    slice = RangeFilter(spec.metadata["partition_expr"], start, start) if start else None
     schema = declared(spec.metadata)
     found = Lake(data / "lake").scan(asset, schema, slice).table()
     assert len(found) > 0
@@ -453,7 +453,7 @@ def test_bad_listens_leave_everything_made_of_them_as_it_was(data: Path, monkeyp
     """The whole graph of a day, with raw listens so bad that the asset itself cannot put them right."""
     raw = specs()["events/raw_listens"]
     schema, day = declared(raw.metadata), datetime.fromisoformat(DAY).date()
-    lake, slice = Lake(data / "lake"), Slice("day", day, day)
+    lake, slice = Lake(data / "lake"), RangeFilter("day", day, day)
     spoilt = lake.scan("events/raw_listens", schema, slice).table()
     lake.replace("events/raw_listens", iter([_last(spoilt, recording_mbid="no-uuid")]), schema, slice)
     before = versions(data)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestration.__main__ import main
-from resources.lake import Lake
+from resources.lake.lake import Lake
 from tests.orchestration.support import DAGSTER, DG, TUTTI, Process, Row, rows, table, tables, told, versions
 
 # None of these may come to rest in Tutti's folder: addresses from the ranges for documentation, and made-up names.
@@ -412,9 +412,9 @@ def test_a_partition_that_does_not_exist_is_refused_by_name_and_nothing_is_lost(
 KILLED = """
 import os, signal, sys
 from orchestration.__main__ import main
-from resources.lake import Draft
+from resources.lake.lake import WriteTransaction
 
-left, commit = int(sys.argv.pop(1)), Draft._commit
+left, commit = int(sys.argv.pop(1)), WriteTransaction._commit
 
 def last(self, *given):
     global left
@@ -423,7 +423,7 @@ def last(self, *given):
     left -= 1
     return commit(self, *given)
 
-Draft._commit = last
+WriteTransaction._commit = last
 sys.exit(main())
 """
 # Two files, with three commits each: raw listens, quarantine, the row of imports. Then listens, plays and so on.
@@ -464,7 +464,7 @@ EARLIER = [*LATER, play("2011-05-01T10:03:00Z", "Nocturne")]
 FAILING = """
 import sys
 from orchestration.__main__ import main
-from orchestration.runner import Runner
+from orchestration.cli.runner import Runner
 from resources.errors import TuttiError
 
 run = Runner.run

@@ -10,8 +10,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from orchestration.cadence import LISTENS_REACH, RANGE_END, RANGE_START, REACH
 from orchestration.definitions import build
-from orchestration.jobs import LISTENS_REACH, RANGE_END, RANGE_START, REACH
 from orchestration.schedules import close_day
 from resources.environments import ENVIRONMENTS
 from resources.errors import TuttiError

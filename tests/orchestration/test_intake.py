@@ -15,15 +15,15 @@ import pytest
 import requests
 from liblistenbrainz import errors
 
-from resources.intake.server import FOLDER
+from resources.scrobble_endpoint.server import FOLDER
 from tests.benchmarks.intake import FIRST, TOKEN, Load, Server, faults, killed
 from tests.orchestration.support import PATIENCE, TUTTI, Process, environ, rows
 
 RECORDING, ARTIST = "c7d0bf6e-b2aa-4ffa-bded-2448415b39b0", "20ddea3a-1ad2-4036-9ca7-5f3383ad31c1"
 IMPORT = """
-from orchestration.home import dagster_home
+from orchestration.instance.home import dagster_home
 dagster_home()
-from orchestration.runner import Runner
+from orchestration.cli.runner import Runner
 Runner().run("import_listens", config={"imports": {"config": {}}})
 """
 

@@ -10,14 +10,14 @@ import pytest
 import yaml
 
 from orchestration.definitions import build
-from orchestration.lyrics import ask, tracks
+from orchestration.jobs.pull_lyrics import ask, tracks
 from resources.errors import TuttiError
-from resources.lake import Lake
+from resources.lake.lake import Lake
 from resources.sandbox import catalogue, performers
 from resources.sandbox.http import lrclib
 from resources.sandbox.http.accounts import Accounts, Record
 from resources.sandbox.http.faults import KINDS, Faults
-from resources.sources.lrclib_api import NAME
+from resources.services.lrclib import NAME
 from tests.orchestration.conftest import World
 from tests.orchestration.support import PROJECT, TUTTI, Process, rows, versions
 from tests.serving import sandbox
@@ -130,7 +130,7 @@ def test_the_service_has_a_pool_of_one_and_patience_of_its_own() -> None:
 def test_a_service_that_gives_no_answer_is_asked_again_later_and_a_wrong_address_is_not(
     data: Path, url: str, faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from resources.sources import web
+    from resources.services import web
 
     monkeypatch.setenv("TUTTI_DATA", str(data))
     monkeypatch.setattr(web, "LONGEST", -1.0)  # any wait is too long

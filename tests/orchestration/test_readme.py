@@ -10,7 +10,7 @@ import pytest
 
 from orchestration.definitions import build
 from resources.environments import ENVIRONMENTS
-from resources.sources.app_event import AppEvent
+from resources.sources.records.app_event import AppEvent
 from tests.exporting import read
 from tests.orchestration.conftest import World
 from tests.orchestration.support import PROJECT, Process, environ

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from orchestration.automation import AUTOMATIC
-from orchestration.jobs import RANGE_END, RANGE_START
+from orchestration.cadence import RANGE_END, RANGE_START
 from tests.orchestration.support import BIN, PROJECT, environ, free_port, rows, running
 
 PATIENCE = 300  # seconds, for each thing that happens by itself
 
-HOME = "from orchestration.home import dagster_home; dagster_home()"
+HOME = "from orchestration.instance.home import dagster_home; dagster_home()"
 
 LAUNCH = """
 mutation Launch($params: ExecutionParams!) {

@@ -27,9 +27,9 @@ A_DAY = 6  # listens, one of which has no time and so is put in quarantine each 
 LOOK = 20  # seconds between two looks at what is there
 PATIENCE = 7_200
 TAKE = """
-from orchestration.home import dagster_home
+from orchestration.instance.home import dagster_home
 dagster_home()
-from orchestration.runner import Runner
+from orchestration.cli.runner import Runner
 Runner().take({})
 """
 

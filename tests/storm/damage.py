@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from resources.lake import Lake
+from resources.lake.lake import Lake
 from tests.storm.work import State, Unit, state
 
 COMMIT = re.compile(r"\d{20}\.json")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from resources.columns import column
-from resources.lake import Lake, Slice
+from resources.lake.lake import Lake, RangeFilter
+from resources.schema import column
 from tests.storm import damage
 from tests.tables import LEAP
 
@@ -71,7 +71,7 @@ def write(lake: Path, writer: int, turns: int) -> list[int]:
     tables, days, made = Lake(lake), _days(writer), []
     for turn in range(turns):
         day = days[turn % DAYS]
-        rows, slice = iter([_version(day, turn)]), Slice("day", day, day)
+        rows, slice = iter([_version(day, turn)]), RangeFilter("day", day, day)
         made.append(tables.replace(TABLE, rows, EVENTS, slice, ORDER).version)
     return made
 

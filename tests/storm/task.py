@@ -12,9 +12,9 @@ from assets.derived.plays import PLAYS
 from assets.events.imports import RAW_LISTENS
 from assets.events.listens import LISTENS
 from assets.events.sessions import SESSIONS
-from assets.landed import ledger
-from resources.frame import Engine
-from resources.lake import Lake, Slice
+from assets.imports import ledger
+from resources.frames.frame import Engine
+from resources.lake.lake import Lake, RangeFilter
 from tests.tables import LEAP
 from tests.transformations import TRANSFORMATIONS
 
@@ -40,14 +40,14 @@ def replace_days(engine: Engine, lake: Path, spans: Sequence[Span]) -> None:
         read = RAW if table == HEARD else HEARD
         for first, last in map(dates, spans):
             near, span = timedelta(days=name != "plays"), (first, last)
-            given = [engine.read(tables.scan(read, SCHEMAS[read], Slice("day", first - near, last + near)))]
+            given = [engine.read(tables.scan(read, SCHEMAS[read], RangeFilter("day", first - near, last + near)))]
             if table == HEARD:
-                identities = made["identities"].run(*given, engine.lift(RECORDINGS.empty_table()), span=span)
+                identities = made["identities"].run(*given, engine.from_arrow(RECORDINGS.empty_table()), span=span)
                 replaced = made["replaced_listens"].run(*given, identities, span=span)
-                own = engine.read(tables.scan(read, SCHEMAS[read], Slice("day", first, last)))
+                own = engine.read(tables.scan(read, SCHEMAS[read], RangeFilter("day", first, last)))
                 given = [own, identities, replaced]
             rows = made[name].run(*given, span=span)
-            tables.replace(table, rows, SCHEMAS[table], Slice("day", first, last), ["day", "user_id"])
+            tables.replace(table, rows, SCHEMAS[table], RangeFilter("day", first, last), ["day", "user_id"])
 
 
 def import_file(engine: Engine, lake: Path, file: str, listener: str) -> None:
@@ -58,8 +58,8 @@ def import_file(engine: Engine, lake: Path, file: str, listener: str) -> None:
 
 def stream_landed(engine: Engine, data: str) -> None:
     """Take in what lies in the landing folder as a stream, in several micro-batches."""
-    from orchestration.landed_sink import Sink
-    from orchestration.stream import start, wait
+    from orchestration.streaming.query import start, wait
+    from orchestration.streaming.sink import Sink
 
     sink = Sink(engine, Path(data), report=len, say=len)
     wait(start(sink, once=True, files=STREAMED), sink, threading.Event())

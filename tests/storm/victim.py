@@ -76,11 +76,11 @@ def main(name: str, spill: str) -> None:
     """Start an engine, and do what standard input says, a task a line."""
     import pyarrow as pa
 
-    from resources.engine import EngineName, EngineResource
+    from resources.engines.resource import EngineName, EngineResource
     from tests.storm.task import TASKS
 
     engine = EngineResource(name=EngineName(name), memory_gb=1, workers=2, shares=2, spill=spill).engine
-    rows = engine.lift(pa.table({"n": [1, 2]})).map(_same, schema=pa.schema([("n", pa.int64())]), kernel="arrow")
+    rows = engine.from_arrow(pa.table({"n": [1, 2]})).map(_same, schema=pa.schema([("n", pa.int64())]), kernel="arrow")
     rows.collect()  # starts whatever the engine starts at first use
     print("ready", flush=True)
     for line in sys.stdin:

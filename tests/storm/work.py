@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.events.imports import IMPORTS, QUARANTINE
-from assets.landed.ledger import untold
-from assets.landed.together import take_landed
+from assets.imports.batch import take_landed
+from assets.imports.ledger import untold
 from resources.engines.pandas import PandasEngine
-from resources.lake import Lake, Slice
-from resources.landing import Landing
+from resources.folders.landing import Landing
+from resources.lake.lake import Lake, RangeFilter
 from tests.storm import export, history
 from tests.storm.task import DAYS, MADE, NOW, RAW, SCHEMAS, Span, dates, import_file, replace_days
 from tests.tables import many_raw_listens
@@ -34,7 +34,7 @@ class Unit:
     """What one commit replaces: a table, or a slice of it."""
 
     table: str
-    slice: Slice | None = None
+    slice: RangeFilter | None = None
 
     def of(self, state: State) -> pa.Table:
         """The rows that the commit replaces."""
@@ -79,7 +79,7 @@ class Days(Work):
 
     def __init__(self, folder: Path, spans: Sequence[Span], rows: int = 18_000) -> None:
         self._lake, self._spans = folder / "lake", spans
-        self.chains = ([Unit(table, Slice("day", *dates(span))) for table in MADE.values() for span in spans],)
+        self.chains = ([Unit(table, RangeFilter("day", *dates(span))) for table in MADE.values() for span in spans],)
         self._raw = [many_raw_listens(rows, users=50, days=DAYS, seed=seed) for seed in (1, 2)]
         self._states: list[State] = []
 

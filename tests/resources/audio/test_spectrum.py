@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resources.audio.block_sums import Stretches
 from resources.audio.frames import Frames
-from resources.audio.moments import Moments
+from resources.audio.running_stats import Moments
 from resources.audio.spectrum import Spectrum
-from resources.audio.stretches import Stretches
 from tests.resources.audio.support import song
 
 MFCC_MEAN = [-395.6, 214.9, 26.81, 1.176, 19.15, -1.23, -7.578, -4.757, -9.532, -8.723]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from resources.sandbox import audio
 from resources.sandbox.audio import ODD, Summary, safe, write
-from resources.sandbox.takes import Take, keynote
+from resources.sandbox.renditions import Take, keynote
 from resources.sandbox.truth import Rendering, renderings
 
 CLIPS = 14  # songs first, then of each form: enough for every kind of arrangement

@@ -23,16 +23,16 @@ from numpy.typing import NDArray
 
 from assets.content.recordings import RECORDINGS
 from assets.events.identities import identities
-from assets.events.identity import artist_id, recording_id
 from assets.events.listens import LISTENS, listens
+from assets.events.name_ids import artist_id, recording_id
 from assets.events.replaced_listens import replaced_listens
-from assets.landed.listens import LISTENS as RAW
+from assets.imports.listens import LISTENS as RAW
 from orchestration import __main__ as commands
-from resources import columns
+from resources import schema
 from resources.engines.pandas import PandasEngine
 from resources.errors import TuttiError
-from resources.frame import conform
-from resources.lake import Lake, Slice, Written
+from resources.frames.frame import conform
+from resources.lake.lake import Lake, RangeFilter, Written
 from resources.sandbox import catalogue, listeners, load, performers, world
 from resources.sandbox.listeners import ZONES, population, simulate
 from resources.sandbox.load import DAYS, FIRST_DAY, Share
@@ -95,13 +95,13 @@ def test_no_listener_starts_a_recording_twice_at_one_instant(loaded: pa.Table) -
 
 
 def test_files_are_sorted_as_the_asset_declares_and_tell_their_days(lake: Lake) -> None:
-    order = columns.order(listens.metadata_by_key[listens.key])
+    order = schema.order(listens.metadata_by_key[listens.key])
     files = lake.scan(T, LISTENS).files
     assert len(files) == 2  # one for each worker
     for file in files:
         rows = pq.read_table(file)
         assert rows.equals(rows.sort_by([(name, "ascending") for name in order]))
-    assert len(lake.scan(T, LISTENS, Slice("day", FIRST_DAY, FIRST_DAY)).files) == 1  # the other is passed over
+    assert len(lake.scan(T, LISTENS, RangeFilter("day", FIRST_DAY, FIRST_DAY)).files) == 1  # the other is passed over
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
     world.write(folder, first_day=FIRST_DAY, days=DAYS, seed=SEED, listeners=40)
     files = sorted((folder / "listens").iterdir())
     raw = pa.concat_tables([RAW.rows(list(exports.read(path, None, now)), path.name) for path in files])
-    told, known = PandasEngine().lift(raw), PandasEngine().lift(RECORDINGS.empty_table())
+    told, known = PandasEngine().from_arrow(raw), PandasEngine().from_arrow(RECORDINGS.empty_table())
     span = (CALENDAR[0], CALENDAR[-1])
     named = with_keys(identities)(told, known, span=span)
     return work_of(listens)(told, named, work_of(replaced_listens)(told, named, span=span), span=span).collect(LISTENS)

@@ -13,7 +13,7 @@ import pytest
 from resources.sandbox import world
 from resources.sandbox.truth import truth
 from resources.sandbox.world import Summary, write
-from resources.sources.post_text import now_playing, plain
+from resources.sources.text.post_text import now_playing, plain
 
 MONDAY = date(2025, 2, 24)
 START = int(datetime(2025, 2, 24, tzinfo=UTC).timestamp())

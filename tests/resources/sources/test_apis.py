@@ -15,10 +15,10 @@ from resources.errors import TuttiError
 from resources.sandbox.http.accounts import HATED, LOVED, Account, Accounts, Heard, Opinion
 from resources.sandbox.http.faults import KINDS, Faults
 from resources.sandbox.http.server import served as served_at
-from resources.sources.api import Api
-from resources.sources.lastfm_api import LastFm
-from resources.sources.listenbrainz_api import ListenBrainz
-from resources.sources.web import Unanswered, Web
+from resources.services.api import Api
+from resources.services.lastfm import LastFm
+from resources.services.listenbrainz import ListenBrainz
+from resources.services.web import Unanswered, Web
 from tests.serving import Clock, patience, sandbox
 
 SINCE, UNTIL = 1_740_787_200, 1_740_873_600  # a day

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from resources.sources import archive
-from resources.sources.exports import NoExport
+from resources.sources.exports import UnsupportedFile
+from resources.sources.readers import archive
 from tests.exporting import listens, read, reasons
 
 MBID = "c7d0bf6e-b2aa-4ffa-bded-2448415b39b0"
@@ -141,9 +141,9 @@ def test_a_row_that_lacks_what_a_listen_needs_is_quarantined_with_what_it_holds(
 def test_parquet_of_something_else_and_broken_parquet_are_refused(tmp_path: Path) -> None:
     out = io.BytesIO()
     pq.write_table(pa.table({"price": [1]}), out)
-    with pytest.raises(NoExport, match="in no format that is known"):
+    with pytest.raises(UnsupportedFile, match="in no format that is known"):
         read(tmp_path, out.getvalue(), None)
-    with pytest.raises(NoExport, match="download it again"):
+    with pytest.raises(UnsupportedFile, match="download it again"):
         read(tmp_path, parquet()[:200], None)
 
 
@@ -161,19 +161,19 @@ def test_parquet_broken_on_the_way_gives_the_other_row_groups(tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["../up.listens", "/etc/up.listens", "a/../../up", "C:/up", "a\\..\\up"])
 def test_a_path_that_leads_out_of_a_tar_refuses_it(tmp_path: Path, name: str) -> None:
-    with pytest.raises(NoExport, match="leads out of it"):
+    with pytest.raises(UnsupportedFile, match="leads out of it"):
         read(tmp_path, tar({"1.listens": lines(1), name: lines(2)}), None)
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
 def test_links_and_devices_in_a_tar_refuse_it(tmp_path: Path, kind: bytes) -> None:
-    with pytest.raises(NoExport, match="link or a device"):
+    with pytest.raises(UnsupportedFile, match="link or a device"):
         read(tmp_path, tar({"1.listens": lines(1)}, type=kind, linkname="/etc/passwd"), None)
 
 
 def test_a_tar_with_too_many_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "MOST_FILES", 3)
-    with pytest.raises(NoExport, match="files"):
+    with pytest.raises(UnsupportedFile, match="files"):
         read(tmp_path, tar({f"{n}.listens": lines(n) for n in range(4)}), None)
 
 
@@ -181,10 +181,10 @@ def test_a_tar_with_too_many_files_is_refused(tmp_path: Path, monkeypatch: pytes
 def test_a_bomb_in_a_tar_is_stopped_while_it_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     monkeypatch.setattr(archive, "HARMLESS", 1 << 20)
     monkeypatch.setattr(archive, "MOST_RATIO", 2)
-    with pytest.raises(NoExport, match="far more than any export"):
+    with pytest.raises(UnsupportedFile, match="far more than any export"):
         read(tmp_path, PACKED[how](tar({"1.listens": lines(1), "2.listens": b" " * (8 << 20)})), None)
 
 
 def test_what_a_tar_says_beside_its_files_cannot_fill_the_memory(tmp_path: Path) -> None:
-    with pytest.raises(NoExport, match="says more of its files"):
+    with pytest.raises(UnsupportedFile, match="says more of its files"):
         read(tmp_path, tar({"x" * 200_000: lines(1)}), None)

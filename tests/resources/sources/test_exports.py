@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from resources.errors import TuttiError
-from resources.sources import exports, spotify
-from resources.sources.listen import Read
+from resources.sources import exports
+from resources.sources.formats import spotify
+from resources.sources.records.listen import Read
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MSID = "2cfad207-3f55-4aec-8120-86cf66e34d59"

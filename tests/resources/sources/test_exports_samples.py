@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from resources.sources import exports
-from resources.sources.exports import NoExport
-from resources.sources.listen import Read
+from resources.sources.exports import UnsupportedFile
+from resources.sources.records.listen import Read
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 WHOLE = {
@@ -69,7 +69,7 @@ def test_a_broken_record_of_a_sample_is_quarantined_and_the_rest_goes_in(samples
 
 @pytest.mark.parametrize("name", NOTHING)
 def test_a_sample_without_a_listen_is_refused(samples: Path, name: str) -> None:
-    with pytest.raises(NoExport, match="in no format that is known"):
+    with pytest.raises(UnsupportedFile, match="in no format that is known"):
         read(samples / name)
 
 

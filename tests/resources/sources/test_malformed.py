@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from resources.sources.exports import NoExport
-from resources.sources.listen import Read
+from resources.sources.exports import UnsupportedFile
+from resources.sources.records.listen import Read
 from tests.exporting import read
 from tests.fuzz.samples import EXPORTS as SEEDS
 
@@ -27,7 +27,7 @@ def outcome(folder: Path, data: bytes) -> list[Read]:
     refusal, reads = "", []
     try:
         reads = read(folder, data)
-    except NoExport as error:
+    except UnsupportedFile as error:
         refusal = str(error)
     assert "\n" not in refusal
     return reads

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from resources.sources.exports import NoExport
+from resources.sources.exports import UnsupportedFile
 from tests.exporting import read, reasons, tracks
 
 MBID, OTHER = "c7d0bf6e-b2aa-4ffa-bded-2448415b39b0", "20ddea3a-1ad2-4036-9ca7-5f3383ad31c1"
@@ -138,7 +138,7 @@ OUTSIDE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
 @pytest.mark.parametrize("doctype", [BOMB, OUTSIDE, "<!DOCTYPE playlist>"])
 def test_entities_and_document_types_are_refused(tmp_path: Path, doctype: str) -> None:
     text = xspf("<track><title>&a;</title></track>").replace(XML, XML + doctype)
-    with pytest.raises(NoExport, match="in no format that is known"):
+    with pytest.raises(UnsupportedFile, match="in no format that is known"):
         read(tmp_path, text)
 
 
@@ -186,5 +186,5 @@ def test_a_record_beside_a_playlist_that_is_none_is_put_in_quarantine(tmp_path: 
     found = read(tmp_path, "\n".join(map(json.dumps, [playlist, record])))
     assert [r.recording_name for r in (f.found for f in found) if r] == ["a"]
     assert [f.reason for f in found if not f.found] == ["it is no track of a playlist"]
-    with pytest.raises(NoExport):
+    with pytest.raises(UnsupportedFile):
         read(tmp_path, json.dumps(record))

@@ -1,0 +1,48 @@
+"""Landed feedback: which recordings listeners love and hate, as their sources told it."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from assets.imports.record_type import ARRIVAL, Kind
+from resources.schema import INSTANT, column
+from resources.sources.records.feedback import Feedback
+
+FEEDBACK = pa.schema(
+    [
+        column("user_id", pa.string(), "whose opinion it is", personal=True),
+        column("recording_mbid", pa.string(), "MusicBrainz recording, where the source tells", null=True),
+        column("recording_msid", pa.string(), "ListenBrainz's id of names, where the source tells", null=True),
+        column("artist_name", pa.string(), "artist credit, where the source tells", null=True),
+        column("recording_name", pa.string(), "title, where the source tells", null=True),
+        column("score", pa.int64(), "1 love, -1 hate, 0 taken back"),
+        column("created_at", INSTANT, "when it was given, where the source tells", unit="UTC", null=True),
+        column("source", pa.string(), "service or program that kept it"),
+        *ARRIVAL,
+    ]
+)
+
+
+def row(feedback: Feedback) -> tuple[Any, ...]:
+    """What a piece of feedback says."""
+    return (
+        feedback.user_id,
+        feedback.recording_mbid,
+        feedback.recording_msid,
+        feedback.artist_name,
+        feedback.recording_name,
+        feedback.score,
+        feedback.created_at,
+        feedback.source,
+    )
+
+
+GIVEN = Kind(
+    table="events/feedback",
+    says="Love and hate given to recordings, and taken back, as submitted.",
+    counted="feedback",
+    found=Feedback,
+    schema=FEEDBACK,
+    row=row,
+    order=("user_id", "created_at"),
+)

@@ -1,0 +1,249 @@
+"""The ledger: files taken in, each whole or not at all, and what became of each of their records.
+
+A file is known by its content, so that taking it in twice changes nothing. Each record goes to the table of its kind,
+what cannot be read to `quarantine` with the reason, and a row of `imports`, written last, says that the file is all in:
+a run that is killed leaves no such row, and the next one takes the file again.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import date, datetime
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+
+from assets.imports.record_type import ARRIVAL, Kind
+from assets.imports.record_types import KINDS
+from assets.imports.retractions import RETRACTED
+from resources.folders.landing import Landed
+from resources.frames.frame import Frame
+from resources.lake.lake import Lake, RangeFilter, WriteTransaction
+from resources.schema import INSTANT, as_table, column
+from resources.sources import exports
+from resources.sources.exports import UnsupportedFile
+from resources.sources.records.listen import Read
+
+QUARANTINE = pa.schema(
+    [
+        column("file", pa.string(), "name of the file, and of its member in an archive"),
+        column("record", pa.int64(), "line from 1, or index from 0 in a JSON array; -1 for the file as a whole"),
+        column("reason", pa.string(), "what is wrong with the record"),
+        column("raw", pa.string(), "its text without personal fields, up to 10,000 characters", personal=True),
+        column("seen_at", INSTANT, "when it was read", unit="UTC"),
+        ARRIVAL[-1],
+    ]
+)
+IMPORTS = pa.schema(
+    [
+        ARRIVAL[-1],
+        column("file", pa.string(), "name of the file"),
+        column("listener", pa.string(), "for whom it was imported, if one person", null=True, personal=True),
+        *(
+            column(k.counted, pa.int64(), f"rows of {k.table}; null where older than that table", null=True)
+            for k in KINDS
+        ),
+        column("quarantined", pa.int64(), "records that could not be read"),
+        column("passed_over", pa.int64(), "well-formed records that are no music, such as podcast episodes"),
+        column("first_day", pa.date32(), "earliest UTC day that it tells of", null=True),
+        column("last_day", pa.date32(), "latest UTC day that it tells of", null=True),
+        column("imported_at", INSTANT, "when it was read", unit="UTC"),
+        column("landed", pa.string(), "where it lay in the landing folder, if it did", null=True),
+        column("bytes", pa.int64(), "how large it was there", null=True),
+        column("modified_at", INSTANT, "when it was last written to there", unit="UTC", null=True),
+    ]
+)
+TABLES = (*((k.table, k.schema, k.order) for k in KINDS), ("events/quarantine", QUARANTINE, ("file", "record")))
+COUNTS = (*(k.counted for k in KINDS), "quarantined", "passed_over")
+LYING = ("landed", "bytes", "modified_at")
+CHUNK = 200_000  # records held in memory: about 200 MB
+WHOLE = -1  # the record that stands for its whole file
+
+Tell: TypeAlias = Callable[[Kind, Sequence[date]], object]
+
+
+def untold(kind: Kind, days: Sequence[date]) -> None:
+    """Tell nobody which days have new rows."""
+
+
+def take(
+    path: Path,
+    listener: str | None,
+    lake: Lake,
+    now: datetime,
+    tell: Tell = untold,
+    *,
+    name: str | None = None,
+    refuse: bool = False,
+) -> tuple[dict[str, Any], bool]:
+    """Take in one file, whole or not at all: its row of `imports`, of now or of then, and whether it is new.
+
+    The days whose rows change are told, kind by kind, before the file counts as in, so that what follows from them is
+    never forgotten. `name` is what the file is called, if not by its own name. An unsupported file raises
+    `UnsupportedFile`. With `refuse` it is quarantined as a whole, and not tried again until its content changes.
+    """
+    import_id = identify(path, listener)
+    slice = RangeFilter("import_id", import_id, import_id)
+    known = lake.scan("events/imports", IMPORTS, slice).table().to_pylist()
+    if row := next((k for k in known if k["import_id"] == import_id), None):
+        return row, False
+    row = {"import_id": import_id, "file": name or path.name, "listener": listener, "imported_at": now}
+    row |= dict.fromkeys(LYING)
+    try:
+        told = write([(import_id, exports.read(path, listener, now, name))], lake, slice, now, tell)
+    except UnsupportedFile as error:
+        if not refuse:
+            raise
+        told = write([(import_id, refusal(row["file"], error))], lake, slice, now, tell)
+    row |= told[import_id]
+    enter([row], lake, slice)
+    return row, True
+
+
+def enter(rows: Sequence[Mapping[str, Any]], lake: Lake, slice: RangeFilter) -> None:
+    """Make these the rows of `imports` of a slice of it: whatever they tell of is in."""
+    lake.replace("events/imports", iter([pa.Table.from_pylist(list(rows), IMPORTS)]), IMPORTS, slice)
+
+
+def lying(file: Landed) -> dict[str, Any]:
+    """How a file of the landing folder lies there, as a row of `imports` tells."""
+    return dict(zip(LYING, (file.path, file.bytes, file.modified_at), strict=True))
+
+
+def lay(row: Mapping[str, Any]) -> Landed | None:
+    """How a file lay in the landing folder, if it did, as a row of `imports` tells."""
+    return None if row["landed"] is None else Landed.told(*(row[n] for n in LYING))
+
+
+def prepare(lake: Lake) -> None:
+    """Make the tables of all kinds, so that they are there also before the first file has such records."""
+    for table, schema, _ in TABLES[: len(KINDS)]:
+        if not lake.exists(table):
+            with lake.writing(table, schema):
+                pass
+
+
+def identify(path: Path, listener: str | None) -> str:
+    """What a file is known by."""
+    return sha256(f"{exports.fingerprint(path)} {listener or ''}".encode()).hexdigest()[:32]
+
+
+def refusal(file: str, error: Exception) -> list[Read]:
+    """The record that stands for a file of which nothing can be read."""
+    return [Read(file, WHOLE, reason=str(error), raw="")]
+
+
+def write(
+    files: Iterable[tuple[str, Iterable[Read]]], lake: Lake, slice: RangeFilter, now: datetime, tell: Tell
+) -> dict[str, dict[str, Any]]:
+    """Write each record of some files, by import_id, to its table in one commit a table, and tell of the days.
+
+    Returns what `imports` says of each. The slice has these files and no other that counts as in.
+    """
+    told: dict[str, dict[str, Any]] = {}
+    days = {k.table: set[date]() for k in KINDS if k.dated}
+    commit(_gathered(tables(files, now, told, days)), lake, slice)
+    tell_of(days, told.values(), lake, slice, tell)
+    return told
+
+
+def tell_of(
+    days: Mapping[str, set[date]], told: Iterable[Mapping[str, Any]], lake: Lake, slice: RangeFilter, tell: Tell
+) -> None:
+    """Tell of the days of each table that have new rows, or rows that new retractions name."""
+    taken_back = _retracted(lake, slice) if any(row[RETRACTED.counted] for row in told) else {}
+    for kind in KINDS:
+        if changed := days.get(kind.table, set()) | taken_back.get(kind.table, set()):
+            tell(kind, sorted(changed))
+
+
+def _retracted(lake: Lake, slice: RangeFilter) -> dict[str, set[date]]:
+    """The days of what the retractions in a slice take back, as far as that was told before."""
+    import pyarrow.compute as pc
+    import pyarrow.dataset as ds
+
+    new = lake.scan(RETRACTED.table, RETRACTED.schema, slice).table().filter(slice.within)["retracted_id"].unique()
+    found: dict[str, set[date]] = {}
+    for kind in KINDS:
+        if kind.id and (files := lake.scan(kind.table, kind.schema).files):
+            named = ds.dataset(list(files), kind.schema, "parquet").to_table(["day"], pc.field(kind.id).isin(new))
+            found[kind.table] = set(named["day"].unique().to_pylist())
+    return found
+
+
+def commit(found: Iterable[Sequence[Frame | pa.Table | None]], lake: Lake, slice: RangeFilter) -> int:
+    """Make rows for each table, part by part, the slice of it, in one commit a table; how many there were."""
+    drafts: dict[str, WriteTransaction] = {}
+    rows = 0
+    with ExitStack() as stack:
+        for part in found:
+            for (table, schema, order), new in zip(TABLES, part, strict=True):
+                if new is None or (isinstance(new, pa.Table) and not len(new)):
+                    continue
+                if table not in drafts:
+                    drafts[table] = stack.enter_context(lake.writing(table, schema, order))
+                drafts[table].write(new if isinstance(new, Frame) else iter([new]))
+        for table, schema, order in TABLES:
+            if table not in drafts and _left(lake, table, schema, slice):
+                drafts[table] = stack.enter_context(lake.writing(table, schema, order))
+            if table in drafts:
+                rows += drafts[table].publish(slice).rows
+    return rows
+
+
+def tables(
+    files: Iterable[tuple[str, Iterable[Read]]],
+    now: datetime,
+    told: dict[str, dict[str, Any]],
+    days: dict[str, set[date]],
+) -> Iterator[list[pa.Table]]:
+    """The rows of each file for each of `TABLES`, chunk by chunk; counts and days are entered as they are found."""
+    for import_id, reads in files:
+        row: dict[str, Any] = dict.fromkeys(COUNTS, 0) | {"first_day": None, "last_day": None}
+        told[import_id] = row
+        for chunk in _chunks(iter(reads)):
+            found = [k.rows(chunk, import_id) for k in KINDS] + [quarantine_rows(chunk, import_id, now)]
+            for kind, new in zip(KINDS, found, strict=False):
+                row[kind.counted] += len(new)
+                if kind.dated and len(new):
+                    found_on = set(new["day"].unique().to_pylist())
+                    days[kind.table] |= found_on
+                    row["first_day"] = min(found_on | {row["first_day"] or min(found_on)})
+                    row["last_day"] = max(found_on | {row["last_day"] or max(found_on)})
+            row["quarantined"] += len(found[-1])
+            row["passed_over"] += len(chunk) - sum(map(len, found))
+            yield found
+
+
+def _gathered(found: Iterable[list[pa.Table]]) -> Iterator[list[pa.Table]]:
+    """Rows of small files together, as many as a large one has in a chunk."""
+    held: list[list[pa.Table]] = []
+    size = 0
+    for tables in found:
+        held.append(tables)
+        size += sum(map(len, tables))
+        if size >= CHUNK:
+            yield [pa.concat_tables(same) for same in zip(*held, strict=True)]
+            held, size = [], 0
+    if held:
+        yield [pa.concat_tables(same) for same in zip(*held, strict=True)]
+
+
+def _left(lake: Lake, table: str, schema: pa.Schema, slice: RangeFilter) -> bool:
+    """Whether a run that was killed left rows of these files in a table."""
+    import pyarrow.dataset as ds
+
+    files = lake.scan(table, schema, slice).files
+    return bool(files) and ds.dataset(list(files), schema, "parquet").count_rows(filter=slice.within) > 0
+
+
+def quarantine_rows(reads: Sequence[Read], import_id: str, now: datetime) -> pa.Table:
+    """The records of a file that could not be read."""
+    return as_table([(r.file, r.record, r.reason, r.raw or "", now, import_id) for r in reads if r.reason], QUARANTINE)
+
+
+def _chunks(reads: Iterator[Read]) -> Iterator[list[Read]]:
+    while chunk := list(islice(reads, CHUNK)):
+        yield chunk

@@ -1,0 +1,59 @@
+"""Landed posts: each as it read when its source told it; one that is edited is told again, as is one taken back."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from assets.imports.record_type import ARRIVAL, Kind
+from resources.schema import INSTANT, column
+from resources.sources.records.social import Post
+
+RAW_POSTS = pa.schema(
+    [
+        column("day", pa.date32(), "UTC day on which it was posted"),
+        column("post_id", pa.string(), "a UUID of the post's address"),
+        column("user_id", pa.string(), "who posted it", personal=True),
+        column("posted_at", INSTANT, "when it was posted", unit="UTC"),
+        column("told_at", INSTANT, "when it came to read so: posted, edited or taken back", unit="UTC"),
+        column("text", pa.string(), "what it says, without markup", personal=True),
+        column("mentions", pa.list_(pa.string()), "whom it mentions", personal=True),
+        column("hashtags", pa.list_(pa.string()), "its hashtags, without the sign and in lower case"),
+        column("artist_name", pa.string(), "artist credit of what it says is playing", null=True),
+        column("recording_name", pa.string(), "title of what it says is playing", null=True),
+        column("recording_mbid", pa.string(), "MusicBrainz recording that it links to as playing", null=True),
+        column("taken_back", pa.bool_(), "whether it was deleted then"),
+        column("source", pa.string(), "format it was submitted in"),
+        *ARRIVAL,
+    ]
+)
+
+
+def row(post: Post) -> tuple[Any, ...]:
+    """What a post says."""
+    return (
+        post.posted_at.date(),
+        post.post_id,
+        post.user_id,
+        post.posted_at,
+        post.told_at,
+        post.text,
+        list(post.mentions),
+        list(post.hashtags),
+        post.artist_name,
+        post.recording_name,
+        post.recording_mbid,
+        post.taken_back,
+        post.source,
+    )
+
+
+POSTED = Kind(
+    table="events/raw_posts",
+    says="Posts as submitted, before what is told of one post is brought together; written by imports.",
+    counted="posts",
+    found=Post,
+    schema=RAW_POSTS,
+    row=row,
+    order=("day", "user_id", "posted_at"),
+    id="post_id",
+)

@@ -1,0 +1,52 @@
+"""Landed relations: who follows or befriends whom, or no longer does, as sources tell it."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from assets.imports.record_type import ARRIVAL, Kind
+from assets.partitions import FIRST_DAY
+from resources.schema import INSTANT, column
+from resources.sources.records.social import Relation
+
+RELATIONS = pa.schema(
+    [
+        column(
+            "day", pa.date32(), "UTC day on which it began or ended; the first there is where the source tells none"
+        ),
+        column("user_id", pa.string(), "who follows; of friends either", personal=True),
+        column("other_id", pa.string(), "who is followed; the other friend", personal=True),
+        column("relation", pa.string(), "follow or friendship"),
+        column("ends", pa.bool_(), "whether it ended then, or began"),
+        column("happened_at", INSTANT, "when that was, where the source tells", unit="UTC", null=True),
+        column("source", pa.string(), "format it was submitted in"),
+        column("told_id", pa.string(), "a UUID of the address it was told under, where it has one", null=True),
+        *ARRIVAL,
+    ]
+)
+
+
+def row(relation: Relation) -> tuple[Any, ...]:
+    """What is told of two people."""
+    return (
+        relation.happened_at.date() if relation.happened_at else FIRST_DAY,
+        relation.user_id,
+        relation.other_id,
+        relation.relation,
+        relation.ends,
+        relation.happened_at,
+        relation.source,
+        relation.told_id,
+    )
+
+
+TOLD = Kind(
+    table="events/relations",
+    says="Who follows or befriends whom, begun and ended, as submitted; written by imports.",
+    counted="relations",
+    found=Relation,
+    schema=RELATIONS,
+    row=row,
+    order=("day", "user_id", "other_id"),
+    id="told_id",
+)

@@ -1,0 +1,41 @@
+"""Landed retractions: what people took back by its id alone, whatever it was and whether or not it was told before."""
+
+from typing import Any
+
+import narwhals as nw
+import pyarrow as pa
+
+from assets.imports.record_type import ARRIVAL, Kind
+from resources.schema import INSTANT, column
+from resources.sources.records.social import Retraction
+
+RETRACTIONS = pa.schema(
+    [
+        column("user_id", pa.string(), "who took it back", personal=True),
+        column("retracted_id", pa.string(), "a UUID of its address: a post_id, a share_id or what a relation has"),
+        column("retracted_at", INSTANT, "when that was, where the source tells", unit="UTC", null=True),
+        column("source", pa.string(), "format it was submitted in"),
+        *ARRIVAL,
+    ]
+)
+
+
+def row(retraction: Retraction) -> tuple[Any, ...]:
+    """What was taken back by whom."""
+    return retraction.user_id, retraction.retracted_id, retraction.retracted_at, retraction.source
+
+
+def retracted(retractions: nw.LazyFrame, id: str) -> nw.LazyFrame:
+    """Who took back what, under the name that an id has among what was told."""
+    return retractions.select("user_id", nw.col("retracted_id").alias(id))
+
+
+RETRACTED = Kind(
+    table="events/retractions",
+    says="What was taken back by its id alone, as submitted.",
+    counted="retractions",
+    found=Retraction,
+    schema=RETRACTIONS,
+    row=row,
+    order=("user_id", "retracted_id"),
+)

@@ -1,0 +1,47 @@
+"""Landed taggings: words that people put to artists, as sources tell them."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from assets.imports.record_type import ARRIVAL, Kind
+from assets.partitions import FIRST_DAY
+from resources.schema import column
+from resources.sources.records.social import Tagging
+
+RAW_TAGGINGS = pa.schema(
+    [
+        column("day", pa.date32(), "UTC day on which it was put; the first there is where the source tells none"),
+        column("user_id", pa.string(), "who put it", personal=True),
+        column("artist_name", pa.string(), "artist, where the source tells its name", null=True),
+        column("origin", pa.string(), "the source's own id of the artist"),
+        column("tag", pa.string(), "the word as it was put"),
+        column("tagged_on", pa.date32(), "when it was put, where the source tells a possible date", null=True),
+        column("source", pa.string(), "format it was submitted in"),
+        *ARRIVAL,
+    ]
+)
+
+
+def row(tagging: Tagging) -> tuple[Any, ...]:
+    """What word was put to whom."""
+    return (
+        tagging.tagged_on or FIRST_DAY,
+        tagging.user_id,
+        tagging.artist_name,
+        tagging.origin,
+        tagging.tag,
+        tagging.tagged_on,
+        tagging.source,
+    )
+
+
+TAGGED = Kind(
+    table="events/raw_taggings",
+    says="Tags as people put them to artists, as submitted; written by imports.",
+    counted="taggings",
+    found=Tagging,
+    schema=RAW_TAGGINGS,
+    row=row,
+    order=("day", "user_id", "origin"),
+)

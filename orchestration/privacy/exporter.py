@@ -1,0 +1,125 @@
+"""Exporting: all that the platform keeps of a person, as a zip that ListenBrainz's own export looks like.
+
+Listens are those submitted, repeats included: nothing is lost, the file can be taken in again here, and what is made of
+them is the same, since each says from which source and program it came. What the format has no place for (every table
+that tells of persons, with every column) lies beside it as JSON lines.
+"""
+
+import json
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+
+from assets.imports.feedback import GIVEN
+from assets.imports.listens import LISTENS
+from assets.imports.record_type import BY_ARRIVAL
+from orchestration.privacy.eraser import owned
+from resources.files import sync
+from resources.lake.lake import Lake
+from resources.privacy.person import Person
+from resources.privacy.tables import Removal, personal
+from resources.sources.formats import listenbrainz, listenbrainz_feedback
+
+FOLDER = "exports"  # in the data folder; nobody but its owner may look into it
+ORDER = [(n, "ascending") for n in ("listened_at", *BY_ARRIVAL)]  # as repeats are told apart
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """Whose data, and where they lie."""
+
+    name: str
+    lake: Lake
+    schemas: Mapping[str, pa.Schema]  # by table, as declared
+
+    def write(self, data: Path, now: datetime) -> tuple[Path, dict[str, int]]:
+        """Write the export, whole or not at all; its file, and how many rows of which table it holds."""
+        folder = data / FOLDER
+        folder.mkdir(mode=0o700, exist_ok=True)
+        path = folder / f"{Person(self.name).folder}.{now:%Y%m%dT%H%M%SZ}.zip"
+        draft = path.with_name(f".{path.name}.draft")
+        try:
+            with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o600), "w+b") as file:
+                with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+                    told = self._members(partial(_member, archive, now))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+        sync(folder)
+        return path, told
+
+    def _members(self, new_member: Callable[[str], IO[bytes]]) -> dict[str, int]:
+        with new_member("user.json") as member:
+            member.write(json.dumps({"username": self.name}).encode())
+        for first, following in self._months():
+            with new_member(f"listens/{first.year}/{first.month}.jsonl") as member:
+                for row in self._month(first, following).to_pylist():
+                    _line(member, listenbrainz.record(row))
+        with new_member("feedback.jsonl") as member:
+            for row in self._rows(GIVEN.table, set()):
+                _line(member, listenbrainz_feedback.record(row))
+        imports, told = owned(self.name, self.lake, self.schemas), {}
+        there = set(self.lake.tables())
+        for table, schema in sorted(self.schemas.items()):
+            if not personal(schema) or table not in there:  # no file: a table that was never made
+                continue
+            with new_member(f"tutti/{table}.jsonl") as member:
+                rows = 0
+                for row in self._rows(table, imports):
+                    _line(member, {"table": table, "row": row})  # which no importer takes for a record of its own
+                    rows += 1
+                told[table] = rows
+        return {table: rows for table, rows in told.items() if rows}
+
+    def _rows(self, table: str, imports: set[str]) -> Iterator[dict[str, Any]]:
+        """The rows of a table that are the person's."""
+        import pyarrow.dataset as ds
+
+        schema = self.schemas[table]
+        removal = Removal.of(schema, Person(self.name), imports)
+        for file in self.lake.scan(table, schema).files:
+            for batch in ds.dataset(file, schema, "parquet").to_batches():
+                rows = pa.Table.from_batches([batch])
+                yield from rows.filter(pa.array(removal.going(rows))).to_pylist()
+
+    def _months(self) -> list[tuple[date, date]]:
+        """The months in which they listened: the first day of each, and of the one after."""
+        import pyarrow.compute as pc
+        import pyarrow.dataset as ds
+
+        days: set[date] = set()
+        for file in self.lake.scan(LISTENS.table, LISTENS.schema).files:
+            rows = ds.dataset(file, LISTENS.schema, "parquet").scanner(["day"], filter=pc.field("user_id") == self.name)
+            days |= set(rows.to_table()["day"].unique().to_pylist())
+        firsts = sorted({day.replace(day=1) for day in days})
+        return [(day, date(day.year + day.month // 12, day.month % 12 + 1, 1)) for day in firsts]
+
+    def _month(self, first: date, following: date) -> pa.Table:
+        """What they listened to in a month, in order."""
+        import pyarrow.compute as pc
+        import pyarrow.dataset as ds
+
+        files = list(self.lake.scan(LISTENS.table, LISTENS.schema).files)
+        day = pc.field("day")
+        wanted = (pc.field("user_id") == self.name) & (day >= first) & (day < following)
+        return ds.dataset(files, LISTENS.schema, "parquet").to_table(filter=wanted).sort_by(ORDER)
+
+
+def _member(archive: zipfile.ZipFile, now: datetime, name: str) -> IO[bytes]:
+    """A new member of a zip, written at that time (UTC): one that is not told it would be of 1980."""
+    member = zipfile.ZipInfo(name, now.timetuple()[:6])
+    member.compress_type = archive.compression
+    return archive.open(member, "w")
+
+
+def _line(file: IO[bytes], value: Any) -> None:
+    file.write(json.dumps(value, ensure_ascii=False, default=lambda told: told.isoformat()).encode() + b"\n")

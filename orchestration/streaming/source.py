@@ -1,0 +1,87 @@
+"""The landing folder as a source of Spark's Structured Streaming.
+
+Spark's own source of files would not do. It reads a file once by its name: half of one that is still written to, and
+never the rest; nothing that could not be opened the first time; nothing older than a week beside what is newer; nothing
+whose name begins with an underscore. Here `arrivals` tells which files are next, so that the stream takes in what the
+sensor would, when it would. An offset holds the very files of a micro-batch: one that was broken off is of the same
+files when it is made again.
+"""
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPartition
+from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.streaming.datasource import ReadLimit, ReadMaxFiles, SupportsTriggerAvailableNow
+
+from orchestration.sensors.landing_files import Cursor, collect, taken
+from orchestration.streaming.records import TRAVELLING, travelling
+from resources.folders.landing import ARRIVING, EPOCH, Landed, Landing
+from resources.lake.lake import Lake
+
+Offset = dict[str, Any]  # "at": when it was made, in microseconds since 1970; "files": path, bytes, modified of each
+
+
+class LandedSource(DataSource):
+    """Records of landed files, as they travel. Options: `data`, the data folder; `files`, the most in a micro-batch;
+    `shares`, the tasks that read them."""
+
+    @classmethod
+    def name(cls) -> str:
+        """As `readStream.format` has it."""
+        return "landed"
+
+    def schema(self) -> Any:
+        return from_arrow_schema(TRAVELLING)
+
+    def streamReader(self, schema: Any) -> DataSourceStreamReader:
+        return LandedReader(Path(self.options["data"]), int(self.options["files"]), int(self.options["shares"]))
+
+
+class LandedReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
+    """Plans micro-batches, in a process of its own, and reads them, in tasks."""
+
+    def __init__(self, data: Path, most: int, shares: int) -> None:
+        self._data = data
+        self._most, self._shares = most, shares
+        self._cursor = Cursor()
+        self._only: set[Landed] | None = None
+
+    def initialOffset(self) -> Offset:
+        return {"at": 0, "files": []}
+
+    def getDefaultReadLimit(self) -> ReadLimit:
+        return ReadMaxFiles(self._most)
+
+    def prepareForTriggerAvailableNow(self) -> None:
+        """What lies there now is all there is, and has settled."""
+        self._only = set(self._lying())
+        self._cursor = Cursor(young=self._only)
+
+    def latestOffset(self, start: Offset, limit: ReadLimit) -> Offset:
+        """The files to take in next; the same as before, if there are none."""
+        lying = (f for f in self._lying() if self._only is None or f in self._only)
+        now, known = int(time.time() * 1_000_000), taken(Lake(self._data / "lake"))
+        files, self._cursor = collect(lying, known, self._cursor, now, most=self._most)
+        return {"at": now, "files": [[f.path, f.bytes, f.modified] for f in files]} if files else start
+
+    def partitions(self, start: Offset, end: Offset) -> list[InputPartition]:
+        """The files, dealt out to tasks."""
+        if start == end:
+            return []
+        shares = (end["files"][n :: self._shares] for n in range(self._shares))
+        return [InputPartition({"at": end["at"], "files": share}) for share in shares if share]
+
+    def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
+        files = [Landed(*file) for file in partition.value["files"]]
+        return travelling(self._landing(), files, EPOCH + timedelta(microseconds=partition.value["at"]))
+
+    def _landing(self) -> Landing:  # made anew: this reader travels, and Dagster's resources do not
+        return Landing(root=str(self._data / "landing"))
+
+    def _lying(self) -> list[Landed]:
+        return self._landing().lying(*ARRIVING)

@@ -1,0 +1,121 @@
+"""The lake as Dagster's IO manager: assets receive frames on the run's engine and return frames.
+
+What belongs here is what Dagster knows (keys, partitions, metadata) in the lake's words.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from resources.engines.resource import EngineResource
+from resources.frames.frame import Frame
+from resources.lake.lake import Lake, RangeFilter
+from resources.locks import sharing
+from resources.schema import declared, order
+
+FIRST, WIDEST = 3, 100  # values of a list, letters of a text that a preview shows
+PREVIEW = 10  # rows
+DATES = {"day": "days", "period_start": "periods"}  # what the UI calls the dates that have rows
+
+
+class LakeIO(dg.ConfigurableIOManager):
+    """Reads and writes the partitions that a run is about; the folder of a table is its asset's key."""
+
+    engine: dg.ResourceDependency[EngineResource]
+    root: str
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["LakeIO"]:
+        """Give itself to a run, which nobody who must be alone with the data comes between."""
+        with sharing(Path(self.root).parent):
+            yield self
+
+    @property
+    def lake(self) -> Lake:
+        """The tables themselves."""
+        return Lake(self.root)
+
+    def open(self, asset: dg.AssetKey, schema: pa.Schema, slice: RangeFilter | None = None) -> Frame:
+        """An asset's table, or a slice of it, on the run's engine."""
+        return self.engine.engine.read(self.lake.scan("/".join(asset.path), schema, slice))
+
+    def load_input(self, context: dg.InputContext) -> Frame:
+        """Open an upstream asset, or the partitions of it that this run maps to."""
+        pa.default_memory_pool().release_unused()  # what the steps before needed: Arrow would keep it for later
+        upstream = context.upstream_output
+        metadata = (upstream.definition_metadata if upstream else None) or context.definition_metadata
+        slice = _slice(context, metadata) if context.has_asset_partitions else None
+        table = "/".join(context.asset_key.path)
+        if slice and not self.lake.exists(table):
+            context.log.warning("%s was never written: what is made of it has no rows", table)
+        return self.open(context.asset_key, declared(metadata), slice)
+
+    def handle_output(self, context: dg.OutputContext, obj: Frame | pa.Table) -> None:
+        """Store what an asset returned, and tell what became of it: in all, and of each partition its rows."""
+        metadata = context.definition_metadata
+        table, schema = "/".join(context.asset_key.path), declared(metadata)
+        rows = obj if isinstance(obj, Frame) else iter([obj])
+        slice = _slice(context, metadata) if context.has_asset_partitions else None
+        written = self.lake.replace(table, rows, schema, slice, order(metadata))
+        context.log.debug("%s: %s rows in version %s", table, f"{written.rows:,}", written.version)
+        files = [str(Path(self.root, table, f)) for f in written.files]
+        if slice is not None:
+            rows_on = _count(files, slice.column)
+            context.add_output_metadata({"rows written": written.rows, DATES.get(slice.column, "dates"): len(rows_on)})
+            for key in context.asset_partition_keys:
+                context.step_context.add_asset_metadata(
+                    {"dagster/partition_row_count": rows_on.get(date.fromisoformat(key), 0)}, context.asset_key, key
+                )
+        context.add_output_metadata(
+            {
+                "dagster/row_count": self.lake.rows(table),
+                "bytes": written.bytes,
+                "files": len(files),
+                "version": written.version,
+                "folder": dg.MetadataValue.path(str(Path(self.root, table))),
+                "preview": _preview(files, schema),
+            }
+        )
+
+
+def _slice(context: dg.InputContext | dg.OutputContext, metadata: Any) -> RangeFilter | None:
+    """The dates that a run reads or replaces: every partition key is the date its partition begins."""
+    keys = context.asset_partition_key_range
+    if not keys.start:
+        return None
+    return RangeFilter(metadata["partition_expr"], date.fromisoformat(keys.start), date.fromisoformat(keys.end))
+
+
+def _count(files: list[str], column: str) -> dict[date, int]:
+    """How many rows the files hold of each date."""
+    import pyarrow.parquet as pq
+
+    dates = pa.chunked_array([c for f in files for c in pq.read_table(f, columns=[column])[column].chunks], pa.date32())
+    return {c["values"]: c["counts"] for c in dates.value_counts().to_pylist()}
+
+
+def _preview(files: list[str], schema: pa.Schema) -> dg.MetadataValue:
+    """The first rows as a table, unless rows are about persons."""
+    import pyarrow.parquet as pq
+
+    if any(b"personal" in (f.metadata or {}) for f in schema):
+        return dg.MetadataValue.text("not shown: each row is about a person")
+    if not files:
+        return dg.MetadataValue.text("no rows")
+    rows = next(pq.ParquetFile(files[0]).iter_batches(PREVIEW)).to_pylist()
+    lines = [" | ".join(_cell(value) for value in row.values()) for row in rows]
+    head = [" | ".join(schema.names), " | ".join("---" for _ in schema.names)]
+    return dg.MetadataValue.md("\n".join(f"| {line} |" for line in [*head, *lines]))
+
+
+def _cell(value: Any) -> str:
+    """A value as it stands in a cell: in one line, and no longer than one looks at."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_cell, value[:FIRST]))}{', …' if len(value) > FIRST else ''}]"
+    text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).split())
+    return (text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…").replace("|", "\\|")

@@ -1,0 +1,103 @@
+"""Alone: how work that bears no other beside it keeps the rest of the platform waiting.
+
+Whoever works on the data holds a lock that many share; whoever must be alone takes it for itself. The kernel frees the
+locks of a process that ends, however it ends. A turnstile before the lock lets nobody past whoever waits to be alone.
+"""
+
+import errno
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from resources.files import writing_to
+
+TURNSTILE, WORK = ".turnstile.lock", ".work.lock"  # in the data folder
+
+
+class Busy(OSError):
+    """Whoever must be alone is at work, or waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EBUSY, "a person's data are being erased")
+
+
+@dataclass
+class _Shares:
+    """The locks that this process shares, by folder, and how often; a second time it need not ask."""
+
+    held: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+
+_SHARES = _Shares()
+
+
+@contextmanager
+def sharing(data: Path, wait: bool = True) -> Iterator[None]:
+    """Work on a data folder beside others; if somebody must be alone there, wait, or raise `Busy`."""
+    begin(data, wait)
+    try:
+        yield
+    finally:
+        end(data)
+
+
+def begin(data: Path, wait: bool = True) -> None:
+    """Begin to work beside others, until `end`."""
+    with _SHARES.turn:
+        lock, times = _SHARES.held.get(data, (-1, 0))
+        if not times:
+            turnstile = _lock(data / TURNSTILE, fcntl.LOCK_SH, wait)
+            try:
+                lock = _lock(data / WORK, fcntl.LOCK_SH, wait)
+            finally:
+                os.close(turnstile)
+        _SHARES.held[data] = lock, times + 1
+
+
+def end(data: Path) -> None:
+    """Work no more."""
+    with _SHARES.turn:
+        lock, times = _SHARES.held.pop(data)
+        if times > 1:
+            _SHARES.held[data] = lock, times - 1
+        else:
+            os.close(lock)
+
+
+@contextmanager
+def alone(data: Path, tell: Callable[[str], object]) -> Iterator[None]:
+    """Work on a data folder while nobody else does; who is at it already is waited for."""
+    assert data not in _SHARES.held, "this process shares the folder, and would wait for itself"
+    turnstile = _lock(data / TURNSTILE, fcntl.LOCK_EX, True)
+    try:
+        try:
+            work = _lock(data / WORK, fcntl.LOCK_EX, False)
+        except Busy:
+            tell("waits until the runs and requests that are at work have ended; new ones wait for this one")
+            work = _lock(data / WORK, fcntl.LOCK_EX, True)
+        try:
+            yield
+        finally:
+            os.close(work)
+    finally:
+        os.close(turnstile)
+
+
+def _lock(path: Path, how: int, wait: bool) -> int:
+    with writing_to(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        fcntl.flock(lock, how if wait else how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise Busy from None
+    except BaseException:
+        os.close(lock)
+        raise
+    return lock

@@ -1,0 +1,328 @@
+"""Files without a person: JSON, JSON lines, tables of text, Parquet, packed or in archives, whatever they are called.
+
+What is about the person goes, and what is about others stays as it was written. A file of which nothing is left is
+removed. Another takes its place whole or not at all. What is in none of these forms is left as it is, for whoever looks
+for traces to find.
+"""
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+import os
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
+
+from resources.files import sync
+from resources.privacy.person import GONE, Person
+
+MEMORY = 32 << 20  # bytes of a file within another that are not laid on the disk
+LONGEST = 256 << 20  # bytes of a JSON document of many lines, which is read whole; lists so long come as JSON lines
+BLOCK = 1 << 20
+DRAFT = ".without"  # ends the hidden name of a file that takes the place of another
+GZIP, BZIP2, XZ, ZSTD, ZIP, PARQUET = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"PAR1"
+DAMAGED = (OSError, EOFError, ValueError, RuntimeError, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
+
+
+def take_out(path: Path, person: Person) -> str | None:
+    """Take a person out of a file: "removed" or "rewritten", or None where it is left as it was."""
+    draft = path.with_name(f".{path.name.lstrip('.')}{DRAFT}")
+    with path.open("rb") as source:
+        try:
+            with draft.open("wb") as sink:
+                os.fchmod(sink.fileno(), path.stat().st_mode & 0o777)
+                changed, left = without(source, sink, person)
+                sink.flush()
+                os.fsync(sink.fileno())
+            if not changed:
+                return None
+            if left:
+                os.replace(draft, path)
+            else:
+                path.unlink()
+            path.with_name(f".{path.name}.crc").unlink(missing_ok=True)  # Hadoop's, of the file as it was
+            sync(path.parent)
+            return "rewritten" if left else "removed"
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def is_draft(path: Path) -> bool:
+    """Whether a file is what is left of one that was to take the place of another."""
+    return path.name.startswith(".") and path.name.endswith(DRAFT)
+
+
+def without(source: IO[bytes], sink: IO[bytes], person: Person) -> tuple[bool, bool]:
+    """Copy what is not about a person; whether anything was left out, and whether anything is left."""
+    head = source.read(512)
+    source.seek(0)
+    for magic, how in PACKED.items():
+        if head.startswith(magic):
+            return _packed(source, sink, person, *how)
+    if head.startswith(ZIP):
+        return _zipped(source, sink, person)
+    if head[257:262] == b"ustar":
+        return _tarred(source, sink, person)
+    if head.startswith(PARQUET):
+        return _parquet(source, sink, person)
+    return _text(source, sink, person)
+
+
+def unpack_zstd(source: IO[bytes]) -> Any:
+    """What a zstd file unpacks to."""
+    from zstandard import ZstdDecompressor
+
+    return ZstdDecompressor(max_window_size=1 << 31).stream_reader(source, read_across_frames=True)
+
+
+def _pack_zstd(sink: IO[bytes]) -> Any:
+    from zstandard import ZstdCompressor
+
+    return ZstdCompressor().stream_writer(sink, closefd=False)
+
+
+PACKED: dict[bytes, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    GZIP: (
+        lambda source: gzip.GzipFile(fileobj=source, mode="rb"),
+        lambda sink: gzip.GzipFile(filename="", mode="wb", fileobj=sink),
+    ),
+    BZIP2: (bz2.BZ2File, lambda sink: bz2.BZ2File(sink, "w")),
+    XZ: (lzma.LZMAFile, lambda sink: lzma.LZMAFile(sink, "w")),  # noqa: SIM115 (who packs closes it)
+    ZSTD: (unpack_zstd, _pack_zstd),
+}
+
+
+def spooled(source: Any) -> IO[bytes]:
+    """A stream that can be read again, from its beginning; of a damaged one, what precedes the damage."""
+    held: Any = SpooledTemporaryFile(MEMORY)  # noqa: SIM115 (who reads closes it)
+    try:
+        while block := source.read(BLOCK):
+            held.write(block)
+    except DAMAGED:
+        pass
+    held.seek(0)
+    found: IO[bytes] = held
+    return found
+
+
+def _packed(
+    source: IO[bytes], sink: IO[bytes], person: Person, unpack: Callable[[Any], Any], pack: Callable[[Any], Any]
+) -> tuple[bool, bool]:
+    with spooled(unpack(source)) as plain, pack(sink) as packed:
+        return without(plain, packed, person)
+
+
+def _zipped(source: IO[bytes], sink: IO[bytes], person: Person) -> tuple[bool, bool]:
+    changed = left = False
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as new:
+        for entry in old.infolist():
+            if entry.is_dir():
+                continue
+            with old.open(entry) as member, spooled(member) as plain, SpooledTemporaryFile(MEMORY) as kept:
+                differs, stays = without(plain, kept, person)
+                changed, left = changed or differs, left or stays
+                if stays or not differs:
+                    kept.seek(0)
+                    with new.open(zipfile.ZipInfo(entry.filename, entry.date_time), "w", force_zip64=True) as place:
+                        _copy(kept, place)
+    return changed, left
+
+
+def _tarred(source: IO[bytes], sink: IO[bytes], person: Person) -> tuple[bool, bool]:
+    changed = left = False
+    with tarfile.open(fileobj=source, mode="r:") as old, tarfile.open(fileobj=sink, mode="w") as new:
+        for entry in old:
+            if not (member := old.extractfile(entry)):
+                continue
+            with spooled(member) as plain, SpooledTemporaryFile(MEMORY) as kept:
+                differs, stays = without(plain, kept, person)
+                changed, left = changed or differs, left or stays
+                if stays or not differs:
+                    entry.size = kept.tell()
+                    entry.pax_headers = {}
+                    kept.seek(0)
+                    new.addfile(entry, kept)
+    return changed, left
+
+
+def _parquet(source: IO[bytes], sink: IO[bytes], person: Person) -> tuple[bool, bool]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(source)
+    schema = file.schema_arrow
+    personal = [f.name for f in schema if person.meant(f.name)]
+    changed = left = False
+    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+        for group in range(file.num_row_groups):
+            rows = file.read_row_group(group)
+            kept = rows
+            for name in personal:
+                kept = kept.filter(pc.invert(pa.array(names(kept[name], person.name))))
+            changed, left = changed or len(kept) < len(rows), left or len(kept) > 0
+            if len(kept):
+                writer.write_table(kept)
+    return changed, left
+
+
+def names(column: Any, name: str) -> Any:
+    """Which values of a column are a name, or a list with it."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        if not pa.types.is_string(column.type.value_type):
+            return np.zeros(len(column), bool)
+        found = np.zeros(len(column), bool)
+        hits = pc.equal(pc.list_flatten(column), name)
+        found[pc.list_parent_indices(column).filter(hits).to_numpy()] = True
+        return found
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return np.zeros(len(column), bool)
+    return pc.fill_null(pc.equal(column, name), False).to_numpy(zero_copy_only=False)
+
+
+def _text(source: IO[bytes], sink: IO[bytes], person: Person) -> tuple[bool, bool]:
+    if not mentioned(source, person.needles):
+        left = _copy(source, sink) > 0
+        return False, left
+    if (told := document(source)) is not None:
+        found = person.without(told)
+        if found == told:
+            return False, _copy(source, sink) > 0
+        empty = found is GONE or not _told(found)
+        sink.write(b"" if empty else json.dumps(found, ensure_ascii=False, indent=1).encode())
+        return True, not empty
+    if table := table_of(source, person):
+        return _csv(source, sink, person, *table)
+    changed = left = False
+    for line in source:
+        kept = _line(line, person)
+        changed, left = changed or kept != line, left or bool(kept.strip())
+        sink.write(kept)
+    return changed, left
+
+
+def _line(line: bytes, person: Person) -> bytes:
+    """A line without the person, or nothing if it is about them."""
+    text = line.decode(errors="surrogateescape")
+    end = line[len(line.rstrip(b"\r\n")) :]
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        found: object = person.unsaid(text.rstrip("\r\n"))
+        return line if found == text.rstrip("\r\n") else str(found).encode(errors="surrogateescape") + end
+    found = person.without(value)
+    if found is GONE:
+        return b""
+    return line if found == value else json.dumps(found, ensure_ascii=False).encode() + end
+
+
+def _told(value: Any) -> bool:
+    """Whether a document says anything: its lists are not all empty."""
+    if isinstance(value, dict):
+        return any(_told(inner) for inner in value.values() if isinstance(inner, dict | list)) or not any(
+            isinstance(inner, dict | list) for inner in value.values()
+        )
+    return bool(value)
+
+
+def document(source: IO[bytes]) -> Any:
+    """A JSON document of many lines, whole; None for JSON lines and for what is no JSON."""
+    try:
+        head = source.read(BLOCK).lstrip(b"\xef\xbb\xbf \t\r\n")
+        if head[:1] not in (b"{", b"["):
+            return None
+        first = head.split(b"\n", 1)[0]
+        if head[:1] == b"{" and _is_json(first):
+            return None
+        if source.seek(0, io.SEEK_END) > LONGEST:
+            return None
+        source.seek(0)
+        return json.loads(source.read().decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return None
+    finally:
+        source.seek(0)
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def table_of(source: IO[bytes], person: Person) -> tuple[str, list[int]] | None:
+    """How cells of a table of text are divided, and which of them tell a person; None where none does.
+
+    A heading may name the listener of all rows: `Date#ada`.
+    """
+    head = source.read(1 << 16).decode(errors="replace").lstrip("\ufeff").splitlines()
+    source.seek(0)
+    if head and head[0].startswith(("{", "[")):
+        return None
+    for divider in (",", ";", "\t"):
+        cells = next(csv.reader(head[:1], delimiter=divider), [])
+        who = [n for n, cell in enumerate(cells) if len(cells) > 1 and person.meant(cell.strip())]
+        if who or (len(cells) > 1 and any(cell.partition("#")[2].strip() == person.name for cell in cells)):
+            return divider, who
+    return None
+
+
+def _csv(source: IO[bytes], sink: IO[bytes], person: Person, divider: str, who: list[int]) -> tuple[bool, bool]:
+    """A table of text without the person's rows; a row may go over several lines."""
+    changed, left, first = False, False, True
+    for row, lines in table_rows(source, divider):
+        if first and any(cell.partition("#")[2].strip() == person.name for cell in row):
+            return True, False
+        if any(n < len(row) and row[n].strip() == person.name for n in who):
+            changed = True
+            continue
+        sink.write(lines)
+        left = left or not first
+        first = False
+    return changed, left
+
+
+def table_rows(source: Iterable[bytes], divider: str) -> Iterator[tuple[list[str], bytes]]:
+    """The rows of a table of text, as cells and as written."""
+    held = b""
+    for line in chain(source, [b""]):
+        held += line
+        if held and (not line or held.count(b'"') % 2 == 0 or len(held) > BLOCK):
+            yield next(csv.reader(io.StringIO(held.decode(errors="surrogateescape")), delimiter=divider), []), held
+            held = b""
+
+
+def mentioned(source: IO[bytes], needles: list[bytes]) -> bool:
+    """Whether some bytes occur in a stream; it is then at its beginning again."""
+    overlap, held = max(map(len, needles), default=1) - 1, b""
+    try:
+        while block := source.read(BLOCK):
+            held += block
+            if any(needle in held for needle in needles):
+                return True
+            held = held[len(held) - overlap :] if overlap else b""
+        return False
+    finally:
+        source.seek(0)
+
+
+def _copy(source: IO[bytes], sink: IO[bytes]) -> int:
+    size = 0
+    while block := source.read(BLOCK):
+        size += sink.write(block)
+    return size

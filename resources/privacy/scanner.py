@@ -1,0 +1,198 @@
+"""The scanner: where a person is named under some folders, in whatever form, packed or not.
+
+It is the proof of an erasure, so it decodes for itself what lies there: Parquet, the log of a table, zip and tar, all
+ways of packing, SQLite with the bytes beneath its rows, JSON, tables of text, and text. What counts as naming a person,
+`person` says. It reads every file, visible or hidden, also those that no table knows any more.
+"""
+
+import json
+import os
+import tarfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Any
+
+from resources.privacy import database, files
+from resources.privacy.person import Person
+
+LOG = "_delta_log"
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A place that names a person."""
+
+    path: Path
+    where: str  # in the file: its member, column or line
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.where})"
+
+
+MUSIC = "music"  # audio files, hours of reading: they are somebody's, and tell of nobody who listens
+
+
+@dataclass(frozen=True)
+class Scanner:
+    """What to look for, and where: the data folder, Dagster's home, and which columns of tables are personal."""
+
+    person: Person
+    data: Path
+    history: Path
+    personal: Mapping[str, frozenset[str]]  # by table, "events/listens"
+
+    def traces(self) -> Iterator[Trace]:
+        """Every place under the two folders that names the person, but for audio files."""
+        roots = [self.data] if self.history.is_relative_to(self.data) else [self.data, self.history]
+        for root in roots:
+            for place, folders, names in os.walk(root):
+                folders[:] = sorted(folders) if Path(place) != self.data else sorted({*folders} - {MUSIC})
+                pulls = Path(place).parent == self.data / "landing" / "listens"
+                if pulls and self.person.folder in folders:
+                    yield Trace(Path(place, self.person.folder), "its name")
+                for name in sorted(names):
+                    yield from self.of_file(Path(place, name))
+
+    def of_file(self, path: Path) -> Iterator[Trace]:
+        """Every place in a file that names the person."""
+        if path.parent == self.data / "exports" and path.name.lstrip(".").startswith(f"{self.person.folder}."):
+            yield Trace(path, "its name")
+        try:
+            with path.open("rb") as stream:
+                if stream.read(len(database.MAGIC)) == database.MAGIC:
+                    found = database.traces(path, self.person, self._of_history(path))
+                else:
+                    stream.seek(0)
+                    found = self._stream(stream, path)
+                for where in found:
+                    yield Trace(path, where)
+        except FileNotFoundError:
+            return  # gone meanwhile
+        except files.DAMAGED as error:
+            if self._raw(path):
+                yield Trace(path, f"it cannot be read: {type(error).__name__}")
+
+    def _raw(self, path: Path) -> bool:
+        with path.open("rb") as stream:
+            return files.mentioned(stream, self.person.needles)
+
+    def _stream(self, stream: IO[bytes], path: Path) -> Iterator[str]:
+        head = stream.read(512)
+        stream.seek(0)
+        if found := next((how for magic, how in files.PACKED.items() if head.startswith(magic)), None):
+            with files.spooled(found[0](stream)) as plain:
+                yield from self._stream(plain, path)
+        elif head.startswith(files.ZIP):
+            with zipfile.ZipFile(stream) as archive:
+                for name in archive.namelist():
+                    with archive.open(name) as member, files.spooled(member) as plain:
+                        yield from (f"{name}: {where}" for where in self._stream(plain, path))
+        elif head[257:262] == b"ustar":
+            with tarfile.open(fileobj=stream, mode="r:") as tar:
+                for entry in tar:
+                    if content := tar.extractfile(entry):
+                        with files.spooled(content) as plain:
+                            yield from (f"{entry.name}: {where}" for where in self._stream(plain, path))
+        elif head.startswith(files.PARQUET):
+            yield from self._parquet(stream, path)
+        elif head.startswith(database.MAGIC):
+            yield from self._database(stream, path)
+        elif not path.name.endswith(("-shm", *database.BESIDE)):  # those are looked at with their database
+            yield from self._text(stream, path)
+
+    def _database(self, stream: IO[bytes], path: Path) -> Iterator[str]:
+        """A database inside another file."""
+        with TemporaryDirectory() as folder:
+            copy = Path(folder, "copy.db")
+            copy.write_bytes(stream.read())
+            yield from database.traces(copy, self.person, self._of_history(path))
+
+    def _parquet(self, stream: IO[bytes], path: Path) -> Iterator[str]:
+        import pyarrow.parquet as pq
+
+        file = pq.ParquetFile(stream)
+        columns = self._columns(path)
+        found: set[str] = set()
+        for batch in file.iter_batches():
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                if name in found or (columns is not None and name not in columns):
+                    continue
+                exact = columns is not None
+                if any(self._names(leaf, text, exact) for leaf, text in _texts(column, name)):
+                    found.add(name)
+        yield from (f"column {name}" for name in sorted(found))
+
+    def _names(self, leaf: str, texts: Any, exact: bool) -> bool:
+        """Whether some text of a column names the person."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        hits = None
+        for form in self.person.forms:
+            found = pc.match_substring(texts, form)
+            hits = found if hits is None else pc.or_(hits, found)
+        told = pc.unique(texts.filter(pc.fill_null(hits, False))) if hits is not None else pa.array([], pa.string())
+        return any(
+            (exact and value == self.person.name) or self.person.without(value, leaf) != value
+            for value in told.to_pylist()
+        )
+
+    def _columns(self, path: Path) -> frozenset[str] | None:
+        """The personal columns of a file of a table; None where all of a file is looked at."""
+        lake = self.data / "lake"
+        if not path.is_relative_to(lake) or LOG in path.parts:
+            return None
+        return self.personal.get("/".join(path.relative_to(lake).parts[:2]))
+
+    def _text(self, stream: IO[bytes], path: Path) -> Iterator[str]:
+        if not files.mentioned(stream, self.person.needles):
+            return
+        if self._of_history(path):
+            for number, line in enumerate(stream, 1):
+                text = line.decode(errors="surrogateescape")
+                if self.person.unwritten(text) != text:
+                    yield f"line {number}"
+        elif (document := files.document(stream)) is not None:
+            if self.person.within(document):
+                yield "JSON"
+        elif table := files.table_of(stream, self.person):
+            divider, who = table
+            for number, (row, _) in enumerate(files.table_rows(stream, divider), 1):
+                heads = number == 1 and any(cell.partition("#")[2].strip() == self.person.name for cell in row)
+                if heads or any(n < len(row) and row[n].strip() == self.person.name for n in who):
+                    yield f"row {number}"
+        else:
+            for number, line in enumerate(stream, 1):
+                if self._in_line(line.decode(errors="surrogateescape")):
+                    yield f"line {number}"
+
+    def _in_line(self, text: str) -> bool:
+        try:
+            return self.person.within(json.loads(text))
+        except (ValueError, RecursionError):
+            return self.person.unsaid(text) != text
+
+    def _of_history(self, path: Path) -> bool:
+        return path.is_relative_to(self.history)
+
+
+def _texts(column: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """The texts in a column, however deep, each with the name that stands directly above it."""
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        yield from _texts(column.dictionary, name)
+    elif pa.types.is_struct(kind):
+        for field, inner in zip(kind, column.flatten(), strict=True):
+            yield from _texts(inner, field.name)
+    elif pa.types.is_map(kind):
+        yield from _texts(column.keys, name)
+        yield from _texts(column.items, name)
+    elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        yield from _texts(column.flatten(), name)
+    elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        yield name, column

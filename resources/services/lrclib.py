@@ -1,0 +1,109 @@
+"""LRCLIB's API: the lyrics of a track, by its names and length. Documented at https://lrclib.net/docs.
+
+It knows no key and states no limit; it asks programs to say who they are. An instrumental, a track that it does not
+know and a failure are three answers: a record, `None`, and an error.
+"""
+
+from typing import Any
+
+from resources.errors import TuttiError
+from resources.services.api import Record
+from resources.services.web import Again, Web, is_here
+
+NAME = "lrclib"
+URL = "https://lrclib.net"
+PACE = 0.5  # seconds between requests: it may ask others for what it does not know
+NEAR = 2.0  # seconds by which a track may be longer or shorter than told: what the service itself allows
+LONGEST = 1_000  # letters of a name: none has as many, and an address must not
+
+
+class Refused(TuttiError):
+    """What the service does not take as a question. The next track may be asked for."""
+
+
+class LrcLib:
+    """The service at an address, or one that speaks as it does."""
+
+    NAME = NAME
+
+    def __init__(self, web: Web) -> None:
+        self._web = web
+
+    def get(self, title: str, artist: str, album: str | None = None, length_ms: int | None = None) -> Record | None:
+        """The record of a track, whose length is within two seconds of what is told; None where there is none.
+
+        Where the service does not know it, it looks elsewhere, which takes a while. Raises `Refused` for what is no
+        name, `TuttiError` with what to do.
+        """
+        return self._one("/api/get", title, artist, album, length_ms)
+
+    def cached(self, title: str, artist: str, album: str | None = None, length_ms: int | None = None) -> Record | None:
+        """The same of what the service knows by itself."""
+        return self._one("/api/get-cached", title, artist, album, length_ms)
+
+    def search(self, title: str, artist: str, length_ms: int | None = None) -> list[Record]:
+        """The records, at most twenty, that have these words in their names and are about as long, best first."""
+
+        def read(status: int, value: Any) -> list[Record]:
+            if status != 200:
+                self._refuse(status, value)
+            if not isinstance(value, list) or not all(map(_is_record, value)):
+                raise Again("an answer of another form")
+            return value
+
+        query = _query(title, artist, None, None)
+        found = self._web.get("/api/search", query, read)
+        if not found:  # nothing says that this is all: believed the second time
+            found = self._web.get("/api/search", query, read)
+        seconds = None if length_ms is None else length_ms / 1000
+        return [record for record in found if seconds is None or abs(record["duration"] - seconds) <= NEAR]
+
+    def _one(self, path: str, title: str, artist: str, album: str | None, length_ms: int | None) -> Record | None:
+        def read(status: int, value: Any) -> Record | None:
+            if status == 404 and isinstance(value, dict) and value.get("name") == "TrackNotFound":
+                return None
+            if status != 200:
+                self._refuse(status, value)
+            if not _is_record(value):
+                raise Again("an answer of another form")
+            return value
+
+        return self._web.get(path, _query(title, artist, album, length_ms), read)
+
+    def _refuse(self, status: int, value: Any) -> None:
+        """Raise what asking again does not mend."""
+        told = value.get("message") if isinstance(value, dict) else None
+        said = f"{status} {self._web.shown(told)}" if told else str(status)
+        if status in (400, 414, 422):
+            raise Refused(f"LRCLIB does not take this for a track ({said})")
+        raise TuttiError(f"there is no LRCLIB at {self._web.url} ({said}): check TUTTI_LRCLIB_URL")
+
+
+def _query(title: str, artist: str, album: str | None, length_ms: int | None) -> dict[str, str | int]:
+    """A track as the service is asked for it. Raises `Refused` for what is no name."""
+    names = {"track_name": title.strip(), "artist_name": artist.strip()}
+    if not all(0 < len(name) <= LONGEST for name in names.values()):
+        raise Refused("LRCLIB is asked for a title and an artist, each of a letter at least and a thousand at most")
+    query: dict[str, str | int] = {**names}
+    if album and album.strip():
+        query["album_name"] = album.strip()[:LONGEST]
+    if length_ms is not None:
+        query["duration"] = round(length_ms / 1000)
+    return query
+
+
+def _is_record(value: Any) -> bool:
+    """Whether an answer has what a record has."""
+    return (
+        isinstance(value, dict)
+        and type(value.get("id")) is int
+        and all(isinstance(value.get(name), str) for name in ("trackName", "artistName"))
+        and isinstance(value.get("instrumental"), bool)
+        and isinstance(value.get("duration"), int | float)
+        and all(isinstance(value.get(name), str | None) for name in ("plainLyrics", "syncedLyrics"))
+    )
+
+
+def pace(url: str) -> float:
+    """Seconds between two requests: one that runs on this machine may be asked at once."""
+    return 0.0 if is_here(url) else PACE

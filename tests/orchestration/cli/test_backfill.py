@@ -1,0 +1,370 @@
+"""Backfills: bounded runs, oldest first, that give what one run gives, and go on where a killed one stopped."""
+
+import fcntl
+import logging
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from assets.events.imports import RAW_LISTENS
+from orchestration.__main__ import main
+from orchestration.cadence import DATED, reached
+from orchestration.cli.backfill import BACKFILL, DAYS, PART, Part, beyond, plan
+from orchestration.definitions import build
+from resources.lake.lake import Lake
+from tests.orchestration.conftest import DAYS as WORLD_DAYS
+from tests.orchestration.conftest import FIRST_DAY, World
+from tests.orchestration.support import (
+    DAGSTER,
+    PATIENCE,
+    PROJECT,
+    TUTTI,
+    Process,
+    environ,
+    rows,
+    tables,
+    told,
+    versions,
+)
+
+TODAY = date(2024, 3, 2)
+PLATFORM = build("laptop")
+IMPORTED = (
+    "content/recordings",
+    "events/recording_keys",
+    "events/recording_parts",
+    *(f"content/{name}" for name in ("artists", "releases", "release_groups", "credits", "genres", "merged_ids")),
+    *(f"content/audio_{what}" for what in ("files", "analyses", "features")),
+    "content/lyrics",
+    "content/lyrics_lines",
+    "content/playlists",
+    "events/feedback",
+    "derived/lyrics_word_counts",
+    "events/raw_app_events",
+    "events/raw_listens",
+    "events/raw_posts",
+    "events/raw_shares",
+    "events/raw_taggings",
+    "events/relations",
+    "events/retractions",
+    "events/imports",
+    "events/quarantine",
+)
+SPAN = ("--from", FIRST_DAY.isoformat(), "--to", (FIRST_DAY + timedelta(days=WORLD_DAYS - 1)).isoformat())
+PLAYS = ("--select", "derived/plays")
+
+
+# The plan of its runs.
+
+
+def periods(part: Part) -> list[date]:
+    """The partitions that a run makes, by their first days."""
+    definition = next(p for p in DATED if p.name == part.job).partitions
+    assert definition
+    assert part.keys
+    return [date.fromisoformat(k) for k in definition.get_partition_keys_in_range(part.keys)]
+
+
+@given(st.dates(date(2002, 10, 1), TODAY), st.integers(0, 800), st.integers(1, 400))
+@example(TODAY, 0, 1)
+@example(date(2002, 10, 1), 800, 1)
+@example(date(2023, 1, 1), 364, DAYS)
+def test_its_runs_make_everything_that_follows_oldest_first(first: date, days: int, size: int) -> None:
+    last = min(first + timedelta(days=days), TODAY)
+    parts = plan(PLATFORM, first, last, size, "", TODAY)
+    wanted = {period.name: reached(period, first, last, TODAY) for period in DATED}
+    assert list(dict.fromkeys(p.job for p in parts)) == [*wanted, "all_time"]
+    for job, keys in wanted.items():
+        made = [p for p in parts if p.job == job]
+        assert periods(made[0])[0].isoformat() == keys.start
+        assert periods(made[-1])[-1].isoformat() == keys.end
+        # The last day of a run lacks records of the next that replace its own, and so the day before has sessions that
+        # may end otherwise.
+        again, found = 2 if job == "daily" else 0, periods(made[0])
+        for part in made[1:]:
+            twice = min(again, len(found))
+            assert periods(part)[:twice] == found[len(found) - twice :]
+            assert periods(part)[twice] > found[-1]
+            found += periods(part)[twice:]
+        period = next(p for p in DATED if p.name == job)
+        assert sum(p.days for p in made) == (period.following(found[-1]) - found[0]).days
+
+
+@given(st.integers(1, 400))
+@example(1)
+@example(2)
+def test_its_runs_are_no_longer_than_asked_for(size: int) -> None:
+    parts = plan(PLATFORM, date(2023, 1, 1), date(2023, 12, 31), size, "", TODAY)
+    for part in parts[:-1]:
+        least = 3 if part.job == "daily" else 1  # a day, and the two before it
+        assert len(_days(part)) <= size or len(periods(part)) <= least
+
+
+def _days(part: Part) -> list[date]:
+    """The days of a run."""
+    period = next(p for p in DATED if p.name == part.job)
+    starts = periods(part)
+    return [starts[0] + timedelta(days=n) for n in range((period.following(starts[-1]) - starts[0]).days)]
+
+
+def test_days_are_made_twice_only_where_something_reads_ahead() -> None:
+    selected = "key:derived/plays or key:derived/charts_daily"
+    parts = plan(PLATFORM, date(2023, 1, 1), date(2023, 3, 31), 10, selected, TODAY)
+    days = [day for part in parts for day in periods(part)]
+    assert len(days) == len(set(days)) == 94
+    assert {part.job for part in parts} == {"daily"}
+
+
+def test_what_is_made_beyond_the_days_asked_for_is_told_with_the_reason() -> None:
+    first, last = date(2024, 1, 1), date(2024, 1, 3)
+    assert [line.split(", for ")[0] for line in beyond(plan(PLATFORM, first, last, 2, "", TODAY), first, last)] == [
+        "daily is made from 2023-12-30 through 2024-01-05",
+        "actives is made from 2023-12-31 through 2024-02-02",
+        "weekly is made from 2023-12-25 through 2024-01-08",
+        "monthly is made from 2023-12-01 through 2024-02-01",
+        "yearly is made from 2023-01-01 through 2024-01-01",
+    ]
+    (why,) = beyond(plan(PLATFORM, first, last, 2, "derived/charts_yearly", TODAY), first, last)
+    assert why.endswith("for a chart is made whole, and the one after it tells what moved")
+
+
+# What is told when something is wrong.
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ([], "FROM=2024-01-01"),
+        (["--from", "2024-01-01"], "FROM=2024-01-01"),
+        (["--from", "2024-01-01", "--to", "2024-02-30"], "2024-02-30"),
+        (["--from", "yesterday", "--to", "2024-02-28"], "yesterday"),
+        (["--from", "2024-01-02", "--to", "2024-01-01"], "2024-01-02 comes after 2024-01-01"),
+        (["--from", "2002-09-30", "--to", "2024-01-01"], "2002-10-01"),
+        (["--from", "2024-01-01", "--to", "2999-01-01"], datetime.now(UTC).date().isoformat()),
+        (["--from", "2024-01-01", "--to", "2024-01-01", "--days", "0"], "'0'"),
+        (["--from", "2024-01-01", "--to", "2024-01-01", "--days", "many"], "'many'"),
+        (["--from", "2024-01-01", "--to", "2024-01-01", "--select", "((("], "((("),
+        (["--from", "2024-01-01", "--to", "2024-01-01", "--select", "derived/nothing"], "derived/nothing"),
+        (["--from", "2024-01-01", "--to", "2024-01-01", "--select", "group:content"], "group:content"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line_and_nothing_is_run(
+    typed: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    (tmp_path / "dagster").mkdir()
+    _with_a_table(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["tutti", "backfill", *typed])
+    assert main() == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("tutti: ")
+    assert says in err
+    assert err.count("\n") == 1
+    with dg.DagsterInstance.get() as instance:
+        assert instance.get_runs_count() == 0
+
+
+def _with_a_table(data: Path) -> None:
+    """What a backfill needs to begin."""
+    Lake(data / "lake").replace("content/another", iter([pa.table({"n": [1]})]), pa.schema([("n", pa.int64())]))
+
+
+# Backfills of a small world, of which only what was imported is left.
+
+
+def emptied(world: World, folder: Path) -> Path:
+    """A data folder with the lake of a world, but for what is made by day."""
+    for name in IMPORTED:
+        shutil.copytree(world.data / "lake" / name, folder / "lake" / name)
+    return folder
+
+
+@contextmanager
+def instance_of(data: Path) -> Iterator[dg.DagsterInstance]:
+    """Dagster's records of the runs on a data folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(data / "dagster"))
+        with dg.DagsterInstance.get() as instance:
+            yield instance
+
+
+def parts_of(data: Path) -> list[tuple[str, str]]:
+    """The place and the outcome of every run of a backfill, in the order of the runs."""
+    with instance_of(data) as instance:
+        runs = instance.get_runs(ascending=True)
+        return [(run.tags[PART], run.status.value) for run in runs if BACKFILL in run.tags]
+
+
+@dataclass
+class Killed:
+    """A backfill that was killed, what it had said by then, and what came after."""
+
+    data: Path
+    said: list[list[str]]
+    process: Process
+
+
+def killed_twice(data: Path, environment: str, *typed: str) -> Killed:
+    """Run a backfill, kill it and all its children in the middle of a run, twice; then let it come to its end."""
+    command, said = (*TUTTI, "backfill", *typed), []
+    for lines in (len(DATED) + 1, 4):  # first those that say why more is made than was asked for
+        process = subprocess.Popen(
+            command,
+            cwd=PROJECT,
+            env=environ(data, TUTTI_ENV=environment),
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert process.stdout
+        said.append([process.stdout.readline() for _ in range(lines)])
+        deadline = time.monotonic() + PATIENCE
+        while not running(data) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.3)  # amid its work
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    return Killed(data, said, Process(command, data, {"TUTTI_ENV": environment}).fine())
+
+
+def running(data: Path) -> bool:
+    """Whether a run is under way."""
+    with sqlite3.connect(f"file:{data}/dagster/history/runs.db?mode=ro", uri=True, timeout=60) as base:
+        return base.execute("SELECT count(*) FROM runs WHERE status = 'STARTED'").fetchone()[0] > 0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def killed(laptop: World, tmp_path_factory: pytest.TempPathFactory) -> Future[Killed]:
+    """A backfill, killed and resumed while other tests run; those that wait for it come last."""
+    data = emptied(laptop, tmp_path_factory.mktemp("killed"))
+    return ThreadPoolExecutor().submit(killed_twice, data, "workstation", *SPAN, "--days", "6")
+
+
+def test_sessions_that_reach_into_the_first_day_of_the_next_run_are_whole(tmp_path: Path) -> None:
+    days = [date(2024, 1, 1) + timedelta(days=n) for n in range(4)]
+    midnights = [datetime(d.year, d.month, d.day, tzinfo=UTC) for d in days[1:]]
+    instants = sorted(m + timedelta(minutes=n) for m in midnights for n in (-720, -10, 10))
+    names = {"user_id": "ada", "source": "spotify", "artist_name": "Clara Example", "recording_name": "Fugue"}
+    arrival = {"artist_mbids": [], "file": "endsong_0.json", "import_id": "1"}
+    raw = [{"day": t.date(), "listened_at": t, "record": n, **names, **arrival} for n, t in enumerate(instants)]
+    Lake(tmp_path / "lake").replace("events/raw_listens", iter([pa.Table.from_pylist(raw, RAW_LISTENS)]), RAW_LISTENS)
+    span = ("--from", days[0].isoformat(), "--to", days[-1].isoformat())
+    made = ("events/identities", "events/replaced_listens", "events/listens", "events/sessions")
+    selected = ("--select", " or ".join(f"key:{name}" for name in made))
+    Process((*TUTTI, "backfill", *span, *selected, "--days", "2"), tmp_path).fine()
+    sessions = rows(tmp_path, "events/sessions")
+    assert [r["started_at"] for r in sessions if r["listens"] == 2] == [m - timedelta(minutes=10) for m in midnights]
+    assert len(sessions) == 2 * len(midnights)
+    assert len(parts_of(tmp_path)) == 8  # every midnight was between two runs
+
+
+def test_a_backfill_that_came_to_its_end_begins_anew(laptop: World, tmp_path: Path) -> None:
+    data = emptied(laptop, tmp_path)
+    shutil.copytree(laptop.data / "lake" / "events" / "listens", data / "lake" / "events" / "listens")
+    command = (*TUTTI, "backfill", *SPAN, *PLAYS, "--days", "4")
+    for _ in range(2):
+        assert "Going on" not in Process(command, data).fine().out
+    assert parts_of(data) == [("1 of 2", "SUCCESS"), ("2 of 2", "SUCCESS")] * 2
+    assert rows(data, "derived/plays") == rows(laptop.data, "derived/plays")
+    assert "derived/names" not in tables(data)  # only what was selected
+
+
+def test_a_backfill_stops_at_a_run_that_fails_and_goes_on_there_once_that_is_mended(
+    laptop: World, tmp_path: Path
+) -> None:
+    data = emptied(laptop, tmp_path)
+    spoilt = data / "lake" / "events" / "listens"
+    shutil.copytree(laptop.data / "lake" / "events" / "listens", spoilt)
+    files = {p: p.read_bytes() for p in Lake(data / "lake").root.glob("events/listens/*.parquet")}
+    for path in files:
+        path.write_bytes(b"not Parquet")
+    command = (*TUTTI, "backfill", *SPAN, *PLAYS, "--days", "4")
+    process = Process(command, data)
+    assert process.code == 1
+    assert process.err.count("\n") == 1, process.err
+    assert process.err.startswith("tutti: daily from 2025-02-26 through 2025-03-01: ")
+    assert "the same command goes on from here" in process.err
+    assert process.out.splitlines()[-1].startswith("0 of 2 runs are done, one failed; tables made: 0")
+    for path, content in files.items():
+        path.write_bytes(content)
+    Process(command, data).fine()
+    assert parts_of(data) == [("1 of 2", "FAILURE"), ("1 of 2", "SUCCESS"), ("2 of 2", "SUCCESS")]
+
+
+def test_a_second_backfill_waits_its_turn(tmp_path: Path) -> None:
+    home = tmp_path / "dagster"
+    home.mkdir()
+    _with_a_table(tmp_path)
+    before = versions(tmp_path)
+    held = os.open(home, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)  # as the process of another backfill does
+    process = Process((*TUTTI, "backfill", *SPAN, *PLAYS), tmp_path)
+    assert (process.code, process.out) == (1, "")
+    assert process.err.startswith("tutti: another backfill is at work")
+    assert versions(tmp_path) == before
+    os.close(held)
+
+
+@pytest.mark.parametrize("by", ["tutti", "dagster"])
+def test_days_made_of_nothing_come_with_a_warning_in_the_terminal_and_in_the_runs_log(by: str, tmp_path: Path) -> None:
+    days = ("--partition-range", "2024-01-01...2024-01-02")
+    selected = ("--select", "key:events/listens")
+    command = {
+        "tutti": (*TUTTI, "backfill", "--from", "2024-01-01", "--to", "2024-01-02", *selected),
+        "dagster": (DAGSTER, "asset", "materialize", "-m", "orchestration.definitions", *selected, *days),
+    }[by]
+    _with_a_table(tmp_path)
+    process = Process(command, tmp_path).fine()
+    says = "events/raw_listens was never written"
+    assert (process.out + process.err).count(says) == 1
+    with instance_of(tmp_path) as instance:
+        (run,) = instance.get_runs()
+        logged = [entry for entry in instance.all_logs(run.run_id) if says in entry.user_message]
+    assert [entry.level for entry in logged] == [logging.WARNING]
+
+
+def test_a_backfill_in_parts_that_is_killed_and_resumed_equals_one_run(laptop: World, killed: Future[Killed]) -> None:
+    found = told(killed.result().data)
+    expected = told(laptop.data)
+    assert {n: len(r) for n, r in found.items()} == {n: len(r) for n, r in expected.items()}
+    assert found == expected
+
+
+def test_a_killed_backfill_goes_on_with_the_run_it_was_killed_in(killed: Future[Killed]) -> None:
+    runs = parts_of(killed.result().data)
+    count = int(runs[0][0].split(" of ")[1])
+    places = [f"{n + 1} of {count}" for n in range(count)]
+    assert [place for place, status in runs if status == "SUCCESS"] == places
+    assert Counter(status for _, status in runs) == {"SUCCESS": count, "CANCELED": 2}  # none is left as if it ran
+    assert [place for place, status in runs if status == "CANCELED"] == [places[1], places[4]]
+
+
+def test_a_backfill_tells_how_far_it_is_and_what_was_done_before(killed: Future[Killed]) -> None:
+    found = killed.result()
+    assert " ".join(found.said[0][-1].split()).startswith("daily from 2025-02-26 through 2025-03-01 4 of 8 days ")
+    assert found.said[1][0] == "Going on where it stopped: 1 of 17 runs were done before.\n"
+    assert " ".join(found.said[1][1].split()).startswith("daily from 2025-02-28 through 2025-03-05 8 of 8 days ")
+    last = found.process.out.splitlines()
+    assert last[0] == "Going on where it stopped: 4 of 17 runs were done before."
+    assert len(last) == 1 + 13 + 1  # a line for each run
+    assert all(line.endswith(" left") for line in last[1:-1])
+    assert last[-1].startswith(f"all 17 runs are done; days asked for: {WORLD_DAYS}; tables made: ")

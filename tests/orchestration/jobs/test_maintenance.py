@@ -1,0 +1,72 @@
+"""Upkeep: what killed runs left is removed from every table, by command and by job, and rows stay as they are."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from orchestration.definitions import build
+from tests.orchestration.conftest import World
+from tests.orchestration.support import TUTTI, Process, tables, told
+
+# A process that writes the rows of two tables once more and is killed before it publishes them.
+KILLED = """
+import os, signal
+from assets.derived.names import NAMES
+from assets.derived.plays import PLAYS
+from resources.environments import data_folder
+from resources.lake.lake import Lake
+
+lake, drafts = Lake(data_folder() / "lake"), []
+for table, schema in (("derived/names", NAMES), ("derived/plays", PLAYS)):
+    drafts.append(lake.writing(table, schema))
+    drafts[-1].__enter__().write(iter([lake.scan(table, schema).table()]))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def left(laptop: World, tmp_path: Path) -> Path:
+    """A copy of the small world in which two tables have files that nobody will ever publish."""
+    shutil.copytree(laptop.data / "lake", tmp_path / "lake")
+    before = files(tmp_path)
+    assert Process((sys.executable, "-c", KILLED), tmp_path).code == -9
+    assert {f.split("/")[1] for f in files(tmp_path) - before} == {"names", "plays"}
+    return tmp_path
+
+
+def files(data: Path) -> set[str]:
+    """Every Parquet file of the lake."""
+    return {p.relative_to(data / "lake").as_posix() for p in (data / "lake").rglob("*.parquet")}
+
+
+def test_upkeep_removes_what_killed_runs_left_and_tells_of_the_tables_it_was_in(laptop: World, left: Path) -> None:
+    process = Process((*TUTTI, "upkeep"), left).fine()
+    *each, total = process.out.splitlines()
+    assert [line.split(", ")[0] for line in each] == [f"derived/{n}: 1 file removed" for n in ("names", "plays")]
+    assert total.startswith("2 files removed, ") and total.endswith(f" in all, of {len(tables(left))} tables")
+    assert told(left) == told(laptop.data)
+    assert not [f for f in files(left) - files(laptop.data) if "_delta_log" not in f]
+
+
+def test_a_table_that_cannot_be_seen_to_keeps_no_other_from_it(left: Path) -> None:
+    newer = {"protocol": {"minReaderVersion": 99, "minWriterVersion": 99}}
+    log = left / "lake" / "content" / "lyrics" / "_delta_log"
+    (log / f"{len(list(log.glob('*.json'))):020d}.json").write_text(json.dumps(newer))
+    process = Process((*TUTTI, "upkeep"), left)
+    assert process.code == 1
+    assert process.err.startswith("tutti: ")
+    assert "content/lyrics" in process.err
+    assert process.err.count("\n") == 1
+    assert "derived/plays: 1 file removed" in process.out
+
+
+def test_upkeep_is_a_job_for_the_browser_too(left: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUTTI_DATA", str(left))
+    before = files(left)
+    job = build("laptop").resolve_job_def("upkeep")
+    assert job.execute_in_process(instance=dg.DagsterInstance.ephemeral()).success
+    assert len(before - files(left)) == 2

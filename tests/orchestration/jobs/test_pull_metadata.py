@@ -1,0 +1,210 @@
+"""Metadata pulls as Dagster runs them: from what is listened to, by way of the sandbox's MusicBrainz, to tables."""
+
+import json
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from assets.events.imports import RAW_LISTENS
+from orchestration.cadence import BY_HAND
+from orchestration.definitions import build
+from orchestration.jobs.pull_metadata import ask
+from orchestration.schedules import pulled
+from resources.lake.lake import Lake
+from resources.sandbox import catalogue, performers
+from resources.sandbox.entities import Entities, entities
+from resources.sandbox.http.accounts import Accounts
+from resources.sandbox.http.faults import KINDS, Faults
+from resources.services import web
+from tests.orchestration.support import TUTTI, Process, rows, versions
+from tests.serving import sandbox
+from tests.tables import LEAP, at, raw
+from tests.tables import table as told
+
+NAMES = ("recordings", "artists", "releases", "release_groups", "credits", "genres", "merged_ids")
+
+
+@pytest.fixture(scope="module")
+def world() -> Entities:
+    return entities(performers.recordings(catalogue.works()[:120], 7))
+
+
+@pytest.fixture(scope="module")
+def faults() -> Faults:
+    return Faults(retry_after=0, delay=0.1)
+
+
+@pytest.fixture(scope="module")
+def url(world: Entities, faults: Faults) -> Iterator[str]:
+    with sandbox(Accounts([]), faults, entities=world) as url:
+        yield url
+
+
+@pytest.fixture
+def data(tmp_path: Path, url: str, faults: Faults, world: Entities, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A lake in which somebody listened to a few recordings, to one of them under an id that was merged into it."""
+    monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
+    monkeypatch.setenv("TUTTI_MUSICBRAINZ_URL", url)
+    faults.tell(0, KINDS)
+    heard = [*heard_ids(world), *heard_ids(world)[:2], None]
+    listens = [raw(at(LEAP, n), n, recording_mbid=id, recording_name=f"Song {n}") for n, id in enumerate(heard)]
+    Lake(tmp_path / "lake").replace("events/raw_listens", iter([told(listens, RAW_LISTENS)]), RAW_LISTENS)
+    return tmp_path
+
+
+def heard_ids(world: Entities) -> list[str]:
+    """Four recordings: two ids are of one."""
+    old, new = next(iter(world.merged["recording"].items()))
+    others = [id for id in world.of["recording"] if id != new]
+    return [old, new, *others[:3]]
+
+
+def run(job: str, partition: date | None = None, **config: Any) -> dg.ExecuteInProcessResult:
+    with dg.DagsterInstance.ephemeral() as instance:
+        return (
+            build("laptop")
+            .resolve_job_def(job)
+            .execute_in_process(
+                {"ops": config} if config else None,
+                instance=instance,
+                raise_on_error=False,
+                partition_key=partition.isoformat() if partition else None,
+            )
+        )
+
+
+def events(result: dg.ExecuteInProcessResult, kind: str) -> list[dg.DagsterEvent]:
+    return [event for event in result.all_events if event.event_type_value == kind]
+
+
+def test_what_is_listened_to_becomes_tables_and_listens_find_it_also_under_merged_ids(
+    data: Path, world: Entities, faults: Faults
+) -> None:
+    faults.script = ["unavailable", "cut", "broken", "busy"]
+    assert run("pull_metadata").success
+    assert run("content").success
+    wanted = set(heard_ids(world)[1:])
+    assert {row["recording_id"] for row in rows(data, "content/recordings")} == wanted
+    credited = {row["artist_id"] for row in rows(data, "content/credits")}
+    assert credited <= {row["artist_id"] for row in rows(data, "content/artists")}
+    assert {r["release_id"] for r in rows(data, "content/recordings")} == {
+        r["release_id"] for r in rows(data, "content/releases")
+    }
+    assert {r["release_group_id"] for r in rows(data, "content/releases")} == {
+        r["release_group_id"] for r in rows(data, "content/release_groups")
+    }
+    assert [row["merged_id"] for row in rows(data, "content/merged_ids")] == heard_ids(world)[:1]
+    assert {row["entity"] for row in rows(data, "content/genres")} >= {"artist"}
+    requests = faults.requests
+    assert run("pull_metadata").success
+    assert faults.requests == requests
+    counts_with_the_others(data, world)
+
+
+def counts_with_the_others(data: Path, world: Entities) -> None:
+    """A listen that was submitted under an id that was merged since."""
+    old, new, *_ = heard_ids(world)
+    assert run("daily", LEAP).success
+    plays = {row["recording_id"]: row["plays"] for row in rows(data, "derived/plays")}
+    assert old not in plays
+    assert plays[new] == 4
+    named = {row["recording_mbid"]: row for row in rows(data, "events/identities")}
+    assert (named[old]["rule"], named[old]["confidence"], named[old]["title"]) == ("mbid", 1.0, named[new]["title"])
+
+
+def test_a_pull_that_fails_leaves_tables_and_files_as_they_were_and_is_tried_again_later(
+    data: Path, world: Entities, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("pull_metadata", musicbrainz={"config": {"most": 1}})
+    run("content")
+    known = [row["recording_id"] for row in rows(data, "content/recordings")]
+    assert known == [heard_ids(world)[1]]  # the most played
+    before, files = versions(data), {p: p.read_bytes() for p in (data / "landing").rglob("*.jsonl")}
+    assert files
+    monkeypatch.setattr(web, "LONGEST", -1.0)  # any wait is too long
+    monkeypatch.setattr(ask, "_retry_policy", dg.RetryPolicy(max_retries=1, delay=0))  # its own waits for minutes
+    faults.tell(1, ["busy"], seed=1)
+    result = run("pull_metadata")
+    assert not result.success
+    assert len(events(result, "STEP_UP_FOR_RETRY")) == 1
+    assert versions(data) == before
+    assert {p: p.read_bytes() for p in (data / "landing").rglob("*.jsonl")} == files
+    assert run("content").success  # the tables are made of what lies there, the service being away
+    assert [row["recording_id"] for row in rows(data, "content/recordings")] == known
+
+
+def test_the_real_service_is_not_asked_where_nobody_says_who_asks(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TUTTI_MUSICBRAINZ_URL")
+    for name in ("TUTTI_MUSICBRAINZ_CONTACT", "TUTTI_USER_AGENT"):
+        monkeypatch.delenv(name, raising=False)
+    result = run("pull_metadata")
+    (failed,) = events(result, "STEP_FAILURE")
+    assert "TUTTI_MUSICBRAINZ_CONTACT" in str(failed.step_failure_data.error)
+    assert events(result, "STEP_UP_FOR_RETRY") == []
+
+
+def test_an_empty_lake_wants_nothing(tmp_path: Path, url: str, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
+    monkeypatch.setenv("TUTTI_MUSICBRAINZ_URL", url)
+    faults.tell(0, KINDS)
+    assert run("pull_metadata").success
+    assert faults.requests == 0
+
+
+def test_the_service_has_a_pool_of_its_own_and_patience() -> None:
+    assert ask.pool == "musicbrainz"
+    assert ask.retry_policy and ask.retry_policy.max_retries >= 1
+
+
+def test_what_was_pulled_becomes_tables_unless_the_command_sees_to_it(data: Path) -> None:
+    job = build("laptop").resolve_job_def("pull_metadata")
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = job.execute_in_process({"ops": {"musicbrainz": {"config": {"most": 1}}}}, instance=instance)
+        asked = [
+            pulled(dg.build_run_status_sensor_context("pulled", done.all_events[-1], instance, run))
+            for run in (done.dagster_run, done.dagster_run.with_tags({BY_HAND: "yes"}))
+        ]
+    assert [type(answer) for answer in asked] == [dg.RunRequest, dg.SkipReason]
+
+
+def test_the_command_pulls_and_makes_the_catalogue(tmp_path: Path, url: str, world: Entities, faults: Faults) -> None:
+    faults.tell(0, KINDS)
+    ids = heard_ids(world)
+    lines = [
+        {
+            "user_name": "ada",
+            "timestamp": 1_740_787_200 + 600 * n,
+            "track_metadata": {
+                "artist_name": "Somebody",
+                "track_name": f"Song {n}",
+                "additional_info": {"recording_mbid": id},
+            },
+        }
+        for n, id in enumerate(ids)
+    ]
+    file = tmp_path / "own.listens"
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    data = tmp_path / "data"
+    settings = {"TUTTI_MUSICBRAINZ_URL": url}
+    Process((*TUTTI, "import", "--listener", "ada", "--", str(file)), data).fine()
+    first = Process((*TUTTI, "pull-metadata", "--most", "100"), data, settings).fine()
+    assert "tables made: " in first.out and "left for the next pull" in first.out
+    assert {row["recording_id"] for row in rows(data, "content/recordings")} == set(ids[1:])
+    made = {name: versions(data)[f"content/{name}"] for name in NAMES}
+    again = Process((*TUTTI, "pull-metadata"), data, settings)
+    refused = {
+        "contact": Process((*TUTTI, "pull-metadata"), data, {}),
+        "number": Process((*TUTTI, "pull-metadata", "--most", "many"), data, settings),
+        "pace": Process((*TUTTI, "pull-metadata"), data, settings | {"TUTTI_MUSICBRAINZ_PACE": "fast"}),
+    }
+    assert "stays as it is" in again.fine().out
+    words = {"contact": "TUTTI_MUSICBRAINZ_CONTACT", "number": "MOST=500", "pace": "TUTTI_MUSICBRAINZ_PACE"}
+    for what, process in refused.items():
+        assert process.code == 1, what
+        (line,) = process.err.splitlines()
+        assert line.startswith("tutti: ") and words[what] in line
+    assert {name: versions(data)[f"content/{name}"] for name in NAMES} == made

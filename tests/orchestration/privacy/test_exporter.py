@@ -1,0 +1,129 @@
+"""Exports: what a person is handed imports again to the same records, and so to the same listens."""
+
+import json
+import zipfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assets.events.listens import LISTENS as HEARD
+from assets.imports.feedback import FEEDBACK, GIVEN
+from assets.imports.ledger import take
+from assets.imports.listens import LISTENS, RAW_LISTENS
+from orchestration.privacy.exporter import Exporter
+from resources.lake.lake import Lake
+from tests import oracle, tables
+from tests.oracle import Row, assert_same
+from tests.tables import CATALOGUE, raw
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SCHEMAS = {LISTENS.table: RAW_LISTENS, GIVEN.table: FEEDBACK}
+ARRIVAL = ("import_id", "file", "record")
+MBID, MSID = "20ddea3a-1ad2-4036-9ca7-5f3383ad31c1", "9cb0b6f0-8a5e-4e2d-9c6a-1d4f1f2a5b6c"
+TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1, max_size=8)
+
+
+@st.composite
+def told(draw: st.DrawFn) -> list[Row]:
+    """Raw listens with whatever sources tell, of two people."""
+    moment = st.integers(1_100_000_000_000_000, 1_760_000_000_000_000)
+    row = st.fixed_dictionaries(
+        {
+            "user_id": st.sampled_from(("ada", "ada2")),
+            "ms_played": st.one_of(st.none(), st.integers(0, 24 * 86_400_000)),
+            "source": st.sampled_from(("spotify", "listenbrainz", "lastfm", "maloja")),
+            "time_zone": st.sampled_from((None, "Asia/Kathmandu")),
+            "artist_name": TEXT,
+            "recording_name": TEXT,
+            "release_name": st.one_of(st.none(), TEXT),
+            "recording_mbid": st.sampled_from((None, MBID)),
+            "artist_mbids": st.sampled_from(([], [MBID, MSID])),
+            "isrc": st.sampled_from((None, "GBAAA0000001")),
+            "origin": st.sampled_from((None, "spotify:track:6RjKVXi31fui9m4dbiGRrL", "an origin of another kind")),
+            "client": st.one_of(st.none(), TEXT),
+            "import_id": st.sampled_from("01"),
+        }
+    )
+    drawn = draw(st.lists(st.tuples(moment, row), max_size=12))
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    rows = [(epoch + timedelta(microseconds=at), changes) for at, changes in drawn]
+    return [raw(when, n, changes.pop("user_id"), **changes) for n, (when, changes) in enumerate(rows)]
+
+
+def again(lake: Lake, folder: Any, who: str = "ada") -> tuple[Lake, dict[str, int]]:
+    """An empty lake into which the export of a person was imported."""
+    path, counts = Exporter(who, lake, SCHEMAS).write(folder, NOW)
+    other = Lake(folder / "again")
+    take(path, who, other, NOW)
+    return other, counts
+
+
+def stored(rows: list[Row], folder: Any) -> Lake:
+    lake = Lake(folder / "lake")
+    lake.replace(LISTENS.table, iter([tables.table(rows, RAW_LISTENS)]), RAW_LISTENS, order=LISTENS.order)
+    return lake
+
+
+def without_arrival(rows: list[Row]) -> list[Row]:
+    return sorted(({k: r[k] for k in sorted(r) if k not in ARRIVAL} for r in rows), key=repr)
+
+
+@given(rows=told())
+def test_every_record_comes_back_as_it_was(rows: list[Row], tmp_path_factory: pytest.TempPathFactory) -> None:
+    theirs = [r for r in rows if r["user_id"] == "ada"]
+    if not theirs:
+        return
+    folder = tmp_path_factory.mktemp("export")
+    lake, counts = again(stored(rows, folder), folder)
+    found = lake.scan(LISTENS.table, RAW_LISTENS).table().to_pylist()
+    assert without_arrival(found) == without_arrival(theirs)
+    assert counts == {LISTENS.table: len(theirs)}
+
+
+@given(rows=tables.feeds())
+def test_and_gives_the_same_listens_once_repeats_are_told_apart(
+    rows: list[Row], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    theirs = [r for r in rows if r["user_id"] == "ada"]
+    if not theirs:
+        return
+    folder = tmp_path_factory.mktemp("export")
+    lake, _ = again(stored(rows, folder), folder)
+    found = lake.scan(LISTENS.table, RAW_LISTENS).table().to_pylist()
+    assert_same(tables.table(heard(found), HEARD), heard(theirs), HEARD)
+
+
+def heard(rows: list[Row]) -> list[Row]:
+    """The listens that raw ones are."""
+    ids = oracle.identities(rows, CATALOGUE)
+    ever = (min(r["day"] for r in rows) - timedelta(days=1), max(r["day"] for r in rows) + timedelta(days=1))
+    return oracle.listens(rows, ids, oracle.replaced(rows, ids, *ever))
+
+
+def test_feedback_comes_back_and_what_no_format_has_a_place_for_lies_beside(tmp_path: Any) -> None:
+    lake = stored([raw(NOW, 0)], tmp_path)
+    common = {"user_id": "ada", "score": 1, "file": "f", "record": 1, "import_id": "1", "source": "listenbrainz"}
+    known = common | {"recording_mbid": MBID, "recording_msid": None, "artist_name": "A", "recording_name": "S"}
+    unknown = known | {"recording_mbid": None, "record": 2, "source": "lastfm"}
+    rows = [r | {"created_at": NOW} for r in (known, unknown, known | {"user_id": "bob", "record": 3})]
+    lake.replace(GIVEN.table, iter([pa.Table.from_pylist(rows, FEEDBACK)]), FEEDBACK)
+    path, counts = Exporter("ada", lake, SCHEMAS).write(tmp_path, NOW)
+    assert counts == {GIVEN.table: 2, LISTENS.table: 1}
+    with zipfile.ZipFile(path) as archive:
+        beside = [json.loads(line) for line in archive.read(f"tutti/{GIVEN.table}.jsonl").splitlines()]
+    assert [(r["table"], r["row"]["source"]) for r in beside] == [(GIVEN.table, s) for s in ("listenbrainz", "lastfm")]
+    other = Lake(tmp_path / "again")
+    take(path, "ada", other, NOW)
+    found = other.scan(GIVEN.table, FEEDBACK).table().to_pylist()
+    assert without_arrival(found) == without_arrival(rows[:2])
+
+
+def test_every_file_of_an_export_is_of_the_time_of_the_export(tmp_path: Path) -> None:
+    path, _ = Exporter("ada", stored([raw(NOW, 0, "ada")], tmp_path), SCHEMAS).write(tmp_path, NOW)
+    with zipfile.ZipFile(path) as archive:
+        assert {datetime(*member.date_time, tzinfo=UTC) for member in archive.infolist()} == {NOW}

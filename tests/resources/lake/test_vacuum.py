@@ -1,0 +1,350 @@
+"""Vacuum removes what nobody needs any more, and never what a running job has written or reads."""
+
+import fcntl
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+
+import resources.lake.delta_table
+import resources.lake.lake
+import resources.lake.lease
+from resources.errors import TuttiError
+from resources.frames.frame import Engine
+from resources.lake.lake import Lake, RangeFilter, WriteTransaction
+from resources.lake.lease import FOLDER, held, lease, lease_of
+from resources.lake.vacuum import Vacuumed
+from tests.tables import LEAP
+
+PROJECT = Path(__file__).parents[3]
+THINGS = pa.schema([("day", pa.date32()), ("name", pa.string())])
+T = "events/things"
+DAYS = [LEAP + timedelta(days=n) for n in range(8)]
+NOTHING = Vacuumed(0, 0)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    found = Lake(tmp_path)
+    put(found, "first")
+    return found
+
+
+def rows(name: str, day: date = LEAP) -> Iterator[pa.Table]:
+    return iter([pa.Table.from_pylist([{"day": day, "name": name}], THINGS)])
+
+
+def put(lake: Lake, name: str, day: date = LEAP) -> None:
+    lake.replace(T, rows(name, day), THINGS, RangeFilter("day", day, day), ["day"])
+
+
+def names(lake: Lake, version: int | None = None) -> list[str]:
+    return sorted(lake.scan(T, THINGS, version=version).table()["name"].to_pylist())
+
+
+def on_disk(lake: Lake) -> set[str]:
+    return {p.name for p in (lake.root / T).glob("*.parquet")}
+
+
+def leases(lake: Lake) -> list[str]:
+    return os.listdir(lake.root / T / FOLDER)
+
+
+def days_ago(days: float) -> Any:
+    """What happens inside happened so many days ago, as far as the log tells."""
+    return patch.object(time, "time", return_value=time.time() - days * 86_400)
+
+
+# Killed jobs
+
+KILLED = """
+import os, signal, sys
+from tests.resources.lake.test_vacuum import LEAP, T, THINGS, Lake, rows
+with Lake(sys.argv[1]).writing(T, THINGS) as draft:
+    draft.write(rows("never published"))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def killed(lake: Lake) -> str:
+    """A job writes a file and is killed before it publishes it: the name of the file."""
+    before = on_disk(lake)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(lake.root)], cwd=PROJECT, timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = on_disk(lake) - before
+    return left
+
+
+def test_what_a_killed_job_left_behind_goes_at_once(lake: Lake) -> None:
+    left = killed(lake)
+    size = (lake.root / T / left).stat().st_size
+    assert len(leases(lake)) == 1
+    assert lake.vacuum(T) == Vacuumed(1, size)
+    assert left not in on_disk(lake)
+    assert leases(lake) == []
+    assert names(lake) == ["first"]
+    assert lake.vacuum(T) == NOTHING
+
+
+def test_a_killed_job_does_not_keep_the_next_from_its_work(lake: Lake) -> None:
+    killed(lake)
+    put(lake, "second")
+    assert names(lake) == ["second"]
+    assert lake.vacuum(T).files == 1
+    assert names(lake) == ["second"]
+
+
+# Running jobs
+
+
+def test_a_running_job_keeps_its_files_however_long_it_takes(lake: Lake) -> None:
+    with lake.writing(T, THINGS) as draft:
+        draft.write(rows("slow"))
+        for name in draft.files:
+            os.utime(lake.root / T / name, (0, 0))
+        assert lake.vacuum(T, keep_days=0) == NOTHING
+        draft.publish(RangeFilter("day", LEAP, LEAP))
+        assert lake.vacuum(T, keep_days=1) == NOTHING
+    assert names(lake) == ["slow"]
+    assert leases(lake) == []
+
+
+def test_a_draft_published_in_parts_keeps_all_of_them(lake: Lake) -> None:
+    with lake.writing(T, THINGS) as draft:
+        for name, day in zip("abc", DAYS, strict=False):
+            draft.write(rows(name, day))
+            lake.vacuum(T)
+            draft.publish(RangeFilter("day", day, day))
+    assert lake.vacuum(T) == NOTHING
+    assert names(lake) == ["a", "b", "c"]
+
+
+def test_a_job_that_ends_while_a_vacuum_looks_keeps_its_files(lake: Lake) -> None:
+    with lake.writing(T, THINGS) as draft:
+        draft.write(rows("just in time"))
+
+        def late(table: Path) -> set[str]:
+            draft.publish(RangeFilter("day", LEAP, LEAP))
+            return set()
+
+        with patch("resources.lake.vacuum.held", late):
+            assert lake.vacuum(T) == NOTHING
+    assert names(lake) == ["just in time"]
+
+
+def test_a_job_that_begins_while_a_vacuum_looks_keeps_its_files(lake: Lake) -> None:
+    with ExitStack() as running:
+
+        def late(table: Path) -> set[str]:
+            leases = held(table)
+            draft = running.enter_context(lake.writing(T, THINGS))
+            draft.write(rows("just begun"))
+            drafts.append(draft)
+            return leases
+
+        drafts: list[WriteTransaction] = []
+        with patch("resources.lake.vacuum.held", late):
+            assert lake.vacuum(T) == NOTHING
+        drafts[0].publish(RangeFilter("day", LEAP, LEAP))
+    assert names(lake) == ["just begun"]
+
+
+def test_a_lease_taken_while_a_vacuum_cleans_leases_is_good(tmp_path: Path) -> None:
+    """The file of a lease is there for an instant before it is locked."""
+    flock, late = fcntl.flock, True
+
+    def overtaken(file: int, how: int) -> None:
+        nonlocal late
+        if late:
+            late = False
+            assert held(tmp_path) == set()
+            assert os.listdir(tmp_path / FOLDER) == []
+        flock(file, how)
+
+    with patch.object(resources.lake.lease.fcntl, "flock", overtaken), lease(tmp_path) as id:
+        assert held(tmp_path) == {id}
+    assert held(tmp_path) == set()
+
+
+def replace_days(root: str, name: str, first: int) -> None:
+    for day in DAYS[first::2] * 3:
+        put(Lake(root), name, day)
+
+
+def test_vacuums_beside_writers_lose_nothing(lake: Lake) -> None:
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as processes:
+        work = [processes.submit(replace_days, str(lake.root), name, n) for n, name in enumerate("ab")]
+        while not all(w.done() for w in work):
+            lake.vacuum(T)
+            lake.scan(T, THINGS).table()
+        for done in work:
+            done.result()
+    assert names(lake) == [*"aaaabbbb"]
+    assert [len(names(lake, version)) for version in range(1, lake.version(T) + 1)][-1] == 8
+    assert lake.vacuum(T) == NOTHING
+
+
+# Failed jobs
+
+
+def test_a_job_that_fails_halfway_leaves_no_files(lake: Lake) -> None:
+    before = on_disk(lake)
+
+    def job() -> None:
+        with lake.writing(T, THINGS) as draft:
+            draft.write(rows("half"))
+            assert on_disk(lake) > before
+            draft.write(iter([pa.table({"day": ["no day"], "name": ["other half"]})]))
+
+    with pytest.raises(TuttiError, match="cannot hold these rows"):
+        job()
+    assert on_disk(lake) == before
+    assert leases(lake) == []
+
+
+def test_what_shares_of_a_failed_job_wrote_is_found_by_vacuum(cluster: Engine, lake: Lake) -> None:
+    """Nobody told the driver of their files, and some may be written after it gave up."""
+    numbers = pa.schema([("day", pa.date32()), ("n", pa.int64())])
+    many = pa.table({"day": pa.array([*DAYS, *DAYS], pa.date32()), "n": ["1"] * 15 + ["one"]})
+    with pytest.raises(TuttiError, match="cannot hold these rows"):
+        lake.replace("events/numbers", cluster.from_arrow(many), numbers)
+    lake.vacuum("events/numbers")
+    folder = lake.root / "events/numbers"
+    assert list(folder.glob("*.parquet")) == []
+    assert os.listdir(folder / FOLDER) == []
+
+
+def test_files_of_every_engine_carry_the_lease_of_their_job(engine: Engine, lake: Lake) -> None:
+    many = pa.table({"day": pa.array(DAYS, pa.date32()), "name": pa.array([*"abcdefgh"])})
+    written = lake.replace(T, engine.from_arrow(many), THINGS)
+    (one,) = {lease_of(f) for f in written.files}
+    assert one is not None
+    assert on_disk(lake) >= set(written.files)
+
+
+def test_rows_that_are_refused_leave_no_files(lake: Lake) -> None:
+    before = on_disk(lake)
+    with pytest.raises(TuttiError, match="replaces only"):
+        lake.replace(T, rows("stray", DAYS[1]), THINGS, RangeFilter("day", LEAP, LEAP))
+    assert on_disk(lake) == before
+
+
+def test_a_commit_that_is_made_again_leaves_no_files_of_the_first_attempt(lake: Lake) -> None:
+    lake.replace(T, iter([pa.table([DAYS, [*"abcdefgh"]], schema=THINGS)]), THINGS, None, ["day"])
+    files, late = resources.lake.lake.files, 3
+    spare: list[int] = []
+
+    def overtaken(delta: DeltaTable) -> list[dict[str, Any]]:
+        nonlocal late
+        if len(ours := leases(lake)) == 1:  # while they are at it there are two
+            spare.append(sum(lease_of(f) == ours[0] for f in on_disk(lake)))
+            if late:
+                late -= 1
+                put(lake, "theirs", DAYS[late + 1])
+        return files(delta)
+
+    with patch.object(resources.lake.lake, "files", overtaken):
+        put(lake, "ours", DAYS[7])
+    assert names(lake) == ["a", "e", "f", "g", "ours", "theirs", "theirs", "theirs"]
+    assert spare == [1] * 4  # nor do many attempts fill the disk meanwhile
+    assert lake.vacuum(T) == NOTHING
+
+
+# Old versions
+
+
+def test_files_of_old_versions_go_after_thirty_days(lake: Lake) -> None:
+    with days_ago(31):
+        put(lake, "second")
+    with days_ago(29):
+        put(lake, "third")
+    put(lake, "fourth")
+    assert lake.vacuum(T).files == 1
+    assert [names(lake, version) for version in (2, 3, 4)] == [["second"], ["third"], ["fourth"]]
+    assert len(on_disk(lake)) == 3
+    assert lake.vacuum(T, keep_days=1).files == 1
+    assert names(lake, 3) == ["third"]
+    assert lake.vacuum(T, keep_days=0).files == 1
+    assert names(lake) == ["fourth"]
+    assert len(on_disk(lake)) == 1
+
+
+def test_the_log_keeps_thirty_days_and_tells_what_is_gone(lake: Lake) -> None:
+    log = lake.root / T / "_delta_log"
+    with patch.object(resources.lake.lake, "CHECKPOINT", 5):
+        for age in range(80, 0, -1):
+            with days_ago(age):
+                put(lake, f"{age} days ago")
+            for path in log.glob("*[0-9]*"):
+                if time.time() - path.stat().st_mtime < 3600:
+                    os.utime(path, times=(time.time() - age * 86_400,) * 2)
+    assert len(list(log.glob("*.json"))) < 40
+    newest = lake.version(T)
+    assert [names(lake, newest - n) for n in range(30)] == [[f"{n + 1} days ago"] for n in range(30)]
+    with pytest.raises(TuttiError, match=r"has no version 5: its versions can be read for 30 days") as gone:
+        lake.scan(T, THINGS, version=5)
+    assert "\n" not in str(gone.value)
+    lake.vacuum(T)
+    assert [names(lake, newest - n) for n in range(30)] == [[f"{n + 1} days ago"] for n in range(30)]
+    assert 30 <= len(on_disk(lake)) <= 32
+
+
+def test_a_table_made_to_be_kept_for_ever_is_kept_thirty_days_from_now_on(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    forever = dict.fromkeys(resources.lake.delta_table.SETTINGS, "interval 36500 days")
+    with patch.object(resources.lake.delta_table, "SETTINGS", forever):
+        put(lake, "old")
+    put(lake, "new")
+    settings = DeltaTable(str(tmp_path / T)).metadata().configuration
+    assert settings == resources.lake.delta_table.SETTINGS
+    before = lake.version(T)
+    put(lake, "newer")
+    assert lake.version(T) == before + 1
+    assert names(lake) == ["newer"]
+
+
+# Files of others
+
+
+def test_files_without_a_lease_go_once_they_are_old_and_not_in_the_log(lake: Lake) -> None:
+    """As those of an older version of the platform."""
+    folder = lake.root / T
+    young, old = folder / "7f3c.parquet", folder / "part-0001.parquet"
+    for path in (young, old):
+        path.write_bytes(b"12345")
+    os.utime(old, (0, 0))
+    assert lake.vacuum(T) == Vacuumed(1, 5)
+    assert young.exists()
+    assert not old.exists()
+
+
+def test_files_of_others_that_the_log_names_stay_however_old(lake: Lake) -> None:
+    (name,) = on_disk(lake)
+    log = lake.root / T / "_delta_log" / f"{1:020d}.json"
+    other = "part-0001.parquet"
+    log.write_text(log.read_text().replace(name, other))
+    (lake.root / T / name).rename(lake.root / T / other)
+    os.utime(lake.root / T / other, (0, 0))
+    assert lake.vacuum(T, keep_days=0) == NOTHING
+    assert names(lake) == ["first"]
+
+
+def test_a_table_whose_making_was_cut_short_is_none(lake: Lake) -> None:
+    (lake.root / "events/torn/_delta_log").mkdir(parents=True)
+    assert lake.tables() == [T]
+    assert lake.scan("events/torn", THINGS).table().num_rows == 0
+    lake.replace("events/torn", rows("whole"), THINGS)
+    assert lake.tables() == [T, "events/torn"]

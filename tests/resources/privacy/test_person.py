@@ -1,0 +1,139 @@
+"""Who is named, and what only has the same letters."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from resources.privacy.person import ERASED, GONE, Person
+
+ADA = Person("ada", ["listenbrainz_ada.zip"], ["poster"], [Path("/home/ada/tutti/data"), Path("/home/ada")])
+AFAR = Person("ada@music.example")  # as a network knows her
+NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20).filter(str.strip)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"user_name": "ada", "track": "x"},
+        {"user": {"name": "ada"}},
+        {"listen": {"userName": "ada"}},
+        {"follower": "bob", "followee": "ada"},
+        {"from": "ada"},
+        {"poster": "ada"},  # a column that a table declares
+        {"type": "Follow", "actor": "bob", "object": "ada"},
+        {"type": "Create", "actor": "bob", "object": {"type": "Relationship", "subject": "bob", "object": "ada"}},
+        {"type": "Create", "object": {"type": "Note", "attributedTo": "@ada", "content": "x"}},
+    ],
+)
+def test_a_record_that_must_name_them_is_theirs(value: Any) -> None:
+    assert ADA.without(value) is GONE
+
+
+@pytest.mark.parametrize(
+    "address", ["https://music.example/users/ada", "https://music.example/@ada", "acct:ada@music.example"]
+)
+def test_the_address_of_a_profile_is_a_name_too(address: str) -> None:
+    assert AFAR.without({"type": "Follow", "actor": "https://other.example/users/bob", "object": address}) is GONE
+    assert AFAR.without({"type": "Create", "actor": {"id": address}, "object": {"type": "Note"}}) is GONE
+    other = address.replace("ada", "ada2")
+    for kept in (
+        {"type": "Follow", "actor": "bob", "object": other},
+        {"type": "Like", "actor": "bob", "object": other},
+    ):
+        assert AFAR.without(kept) == kept
+
+
+def test_a_post_of_another_stays_without_whom_it_mentions() -> None:
+    mentioned = {"type": "Mention", "href": "https://music.example/users/ada", "name": "@ada@music.example"}
+    words = '<a href="https://music.example/@ada">@ada@music.example</a>, <a href="https://music.example/@ada2">you</a>'
+    note = {"type": "Note", "attributedTo": "bob", "content": words, "tag": [mentioned, {"type": "Hashtag"}]}
+    left = AFAR.without({"type": "Create", "actor": "bob", "object": note, "cc": ["https://music.example/users/ada"]})
+    assert left["object"]["tag"] == [{"type": "Hashtag"}]
+    assert (
+        left["object"]["content"] == f'<a href="{ERASED}">@{ERASED}</a>, <a href="https://music.example/@ada2">you</a>'
+    )
+    assert left["cc"] == [ERASED]
+    assert AFAR.without(left) == left
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"type": "Like", "actor": "bob", "object": "ada"},  # what is liked is no person
+        {"artist_name": "ada", "track_name": "ada", "user_name": "bob"},
+        {"user_name": "ada2"},
+        {"user_name": "Ada"},
+        {"user_name": "Adagio for Strings"},
+        {"user_name": "ada-lovelace", "note": "by ada-lovelace, ada2@example.org and @ada2"},
+        {"playlist": {"track": [{"creator": "ada", "title": "ada"}]}},
+        {"name": "ada"},
+        ["ada"],
+        "ada",
+    ],
+)
+def test_others_and_artists_of_the_same_letters_stay(value: Any) -> None:
+    assert ADA.without(value) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "left"),
+    [
+        ({"user": "bob", "mentions": ["ada", "ann"]}, {"user": "bob", "mentions": ["ann"]}),
+        ({"user": "bob", "text": "to @ada, and @ada2"}, {"user": "bob", "text": f"to @{ERASED}, and @ada2"}),
+        ({"payload": [{"user_name": "ada"}, {"user_name": "bob"}]}, {"payload": [{"user_name": "bob"}]}),
+        ({"playlist": {"creator": "ada", "track": []}}, {"playlist": {"creator": ERASED, "track": []}}),
+        ({"users": {"ada": 1, "bob": 2}}, {"users": {"bob": 2}}),
+        (
+            {"path": "file:/data/landing/listens/lastfm/ada/x.jsonl"},  # as a checkpoint of Spark tells of files
+            {"path": f"file:/data/landing/listens/lastfm/{ERASED}/x.jsonl"},
+        ),
+        ({"raw": '{"payload": [{"user": "ada"}, 1]}'}, {"raw": '{"payload": [1]}'}),
+    ],
+)
+def test_what_is_anothers_stays_without_their_name(value: Any, left: Any) -> None:
+    assert ADA.without(value) == left
+    assert ADA.without(left) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("ada: 3 days pulled", f"{ERASED}: 3 days pulled"),
+        ("listener ada2 and Adagio and ada-lovelace", "listener ada2 and Adagio and ada-lovelace"),
+        ("listenbrainz_ada.zip: 50 listens", f"{ERASED}: 50 listens"),
+        ("/home/ada/tutti/data/lake", "/home/ada/tutti/data/lake"),
+        ("landing/listens/lastfm/ada/2024", f"landing/listens/lastfm/{ERASED}/2024"),
+        ("listener=ada.", f"listener={ERASED}."),
+    ],
+)
+def test_in_logs_every_word_of_their_name_is_struck(text: str, left: str) -> None:
+    assert ADA.unwritten(text) == left
+
+
+def test_dagster_knows_its_own_things_still_and_previews_of_music_stay() -> None:
+    plays = Person("plays")
+    event = {"asset_key": {"path": ["derived", "plays"]}, "step_key": "plays", "config": {"listener": "plays"}}
+    assert plays.unwritten(event) == event | {"config": {"listener": ERASED}}
+    shown = {"metadata": {"preview": {"md_str": "| ada |"}, "note": {"text": "ada"}}}
+    assert ADA.unwritten(shown) == {"metadata": {"preview": {"md_str": "| ada |"}, "note": {"text": ERASED}}}
+
+
+@given(NAMES, st.integers(0, 2))
+@example('Renée "R" O\'Neil ♫', 2)
+@example("a.b/c d", 1)
+@example("\\", 2)
+def test_no_name_survives_how_deep_and_however_written(name: str, depth: int) -> None:
+    person, value = Person(name), {"user_name": name}
+    for _ in range(depth):
+        value = {"inner": json.dumps(value)}
+    told = {"header": 1, "list": [value, {"user_name": f"{name}2"}]}
+    for ascii in (True, False):
+        left = person.without(json.loads(json.dumps(told, ensure_ascii=ascii)))
+        assert left == {"header": 1, "list": [{"user_name": f"{name}2"}]}
+    config = {"ops": {"erase": {"config": {"listener": name}}}, "cursor": json.dumps([f"lastfm/{name}"])}
+    assert name == ERASED or person.unwritten(person.unwritten(config)) == person.unwritten(config)
+    assert person.unwritten(config)["ops"]["erase"]["config"]["listener"] == ERASED

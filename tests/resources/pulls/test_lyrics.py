@@ -1,0 +1,251 @@
+"""Lyrics are pulled once for each recording, whatever ends the pull, and a failure is never an answer."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resources.errors import TuttiError
+from resources.folders.landing import Landing
+from resources.pulls import lyrics
+from resources.pulls.listens import one_at_a_time
+from resources.pulls.lyrics import AGAIN, REFUSALS, Pulled, Track, pull, service, settled
+from resources.sandbox.http.accounts import Accounts, Record
+from resources.sandbox.http.faults import KINDS, Faults
+from resources.services.lrclib import LrcLib
+from resources.services.web import Unanswered, Web
+from resources.sources.formats import lrclib
+from resources.sources.records.lyrics import INSTRUMENTAL, NOT_FOUND, WORDS, Lyrics
+from tests.serving import Clock, patience, sandbox
+
+NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+def track(n: int, title: str | None = None) -> Track:
+    return Track(f"00000000-0000-5000-8000-{n:012}", title or f"Song {n}", "Ann Lee", 200_000 + n)
+
+
+TRACKS = [track(n) for n in range(9)]
+
+
+def known(n: int) -> Record | None:
+    """What LRCLIB knows of a track: words, or that it is instrumental; of every third nothing."""
+    names = {"id": n, "name": f"Song {n}", "trackName": f"Song {n}", "artistName": "Ann Lee", "albumName": "Songs"}
+    words = {"plainLyrics": "la" if n % 3 == 0 else None, "syncedLyrics": None, "instrumental": n % 3 == 1}
+    return None if n % 3 == 2 else names | words | {"duration": 200}
+
+
+STATUS = {track(n).recording_id: (WORDS, INSTRUMENTAL, NOT_FOUND)[n % 3] for n in range(9)}
+
+
+class Place:
+    """The service, and a landing folder."""
+
+    def __init__(self, url: str, faults: Faults, root: Path) -> None:
+        self.url, self.faults, self.landing = url, faults, Landing(root=str(root))
+        self.told: list[str] = []
+        self.chosen: list[set[str]] = []
+
+    def pull(self, tracks: list[Track] = TRACKS, now: datetime = NOW, attempts: int = 30) -> Pulled:
+        clock = Clock(time.time())
+        web = Web(
+            "LRCLIB", self.url, attempts=attempts, now=clock.now, sleep=clock.sleep, timeout=patience(self.faults)
+        )
+
+        def choose(settled: Collection[str]) -> list[Track]:
+            self.chosen.append(set(settled))
+            return [t for t in tracks if t.recording_id not in settled]
+
+        return pull(LrcLib(web), choose, self.landing, lambda: now, self.told.append)
+
+    def answers(self) -> list[Lyrics]:
+        found = [a for path in self.landing.files("lyrics") for a in lrclib.lyrics(path)]
+        assert all(isinstance(a, Lyrics) for a in found), found
+        return [a for a in found if isinstance(a, Lyrics)]
+
+    def statuses(self) -> dict[str | None, str]:
+        answers = self.answers()
+        found = {a.recording_id: a.status for a in answers}
+        assert len(found) == len(answers)  # each once
+        return found
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    faults = Faults(delay=0.8)
+    with sandbox(Accounts([]), faults, lyrics=[r for n in range(9) if (r := known(n))]) as url:
+        yield Place(url, faults, tmp_path / "landing")
+
+
+def test_every_recording_has_its_answer_and_the_time_it_was_given(place: Place) -> None:
+    told = place.pull()
+    assert place.statuses() == STATUS
+    assert told.answers == {WORDS: 3, INSTRUMENTAL: 3, NOT_FOUND: 3}
+    assert {a.fetched_at for a in place.answers()} == {NOW}
+    assert {(a.title, a.artist_credit) for a in place.answers()} == {(t.title, "Ann Lee") for t in TRACKS}
+
+
+def test_what_has_an_answer_is_not_asked_for_again(place: Place) -> None:
+    place.pull(TRACKS[:4])
+    place.faults.requests = 0
+    place.pull()
+    assert place.faults.requests == 5
+    assert place.chosen[-1] == {t.recording_id for t in TRACKS[:4]}
+    assert place.statuses() == STATUS
+
+
+def test_what_was_not_known_is_asked_for_again_after_a_month(place: Place) -> None:
+    place.pull()
+    place.faults.requests = 0
+    place.pull(now=NOW + AGAIN - timedelta(seconds=1))
+    assert place.faults.requests == 0
+    place.pull(now=NOW + AGAIN)
+    assert place.faults.requests == 3
+    place.pull(now=NOW + AGAIN + timedelta(days=1))  # asked anew, it is not asked for at once again
+    assert place.faults.requests == 3
+
+
+def test_lyrics_that_were_put_there_by_hand_are_answers(place: Place) -> None:
+    folder = Path(place.landing.root, "lyrics")
+    folder.mkdir(parents=True)
+    (folder / "mine.jsonl").write_text(json.dumps((known(0) or {}) | {"recording_mbid": TRACKS[0].recording_id}))
+    (folder / "mine.lrc").write_text("la")
+    assert settled(place.landing, NOW) == {TRACKS[0].recording_id}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_all_faults_together_leave_the_same_answers(place: Place, seed: int) -> None:
+    place.faults.tell(0.5, KINDS, seed)
+    place.pull()
+    assert place.statuses() == STATUS
+    assert sum(place.faults.happened.values()) >= 3
+
+
+@pytest.mark.parametrize("kind", ["unavailable", "busy", "broken", "cut", "empty"])
+def test_a_failure_keeps_the_answers_before_it_and_is_no_answer(place: Place, kind: str) -> None:
+    place.faults.script = [None, None, *[kind] * 3]
+    with pytest.raises(Unanswered):
+        place.pull(attempts=3)
+    first = [t.recording_id for t in TRACKS[:2]]
+    assert place.statuses() == {id: STATUS[id] for id in first}
+    place.faults.requests, place.faults.script = 0, []
+    place.pull()
+    assert place.statuses() == STATUS
+    assert place.faults.requests == 7
+
+
+PULLING = """
+import sys
+from pathlib import Path
+from resources.folders.landing import Landing
+from resources.pulls.lyrics import pull
+from resources.services.lrclib import LrcLib
+from resources.services.web import Web
+from tests.resources.pulls.test_lyrics import TRACKS
+
+def choose(settled):
+    for track in TRACKS:
+        if track.recording_id not in settled:
+            yield track
+            print("answered", flush=True)  # only now is the next one asked for
+
+pull(LrcLib(Web("LRCLIB", sys.argv[1])), choose, Landing(root=sys.argv[2]))
+"""
+
+
+def test_killed_again_and_again_a_pull_loses_and_doubles_no_answer(place: Place) -> None:
+    kills = 0
+    while True:
+        command = [sys.executable, "-c", PULLING, place.url, place.landing.root]
+        process = subprocess.Popen(
+            command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(PROJECT)}
+        )
+        assert process.stdout
+        answered = 0
+        for line in process.stdout:
+            answered += line == "answered\n"
+            if answered == 3:
+                os.kill(process.pid, signal.SIGKILL)
+                break
+        code = process.wait()
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        kills += 1
+        assert len(place.statuses()) >= 3 * kills  # what was answered is there
+    assert kills >= 2
+    assert place.statuses() == STATUS
+    assert place.faults.requests <= 9 + kills  # what was being asked when it was killed is asked once more
+
+
+def test_half_a_file_is_never_seen_and_not_left_behind(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace, count = os.replace, [0]
+
+    def killed(source: Any, target: Any) -> None:
+        count[0] += 1
+        if count[0] == 3:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        place.pull()
+    assert len(place.statuses()) == 2
+    assert list(Path(place.landing.root).rglob(".*.draft"))
+    monkeypatch.undo()
+    place.pull()
+    assert place.statuses() == STATUS
+    assert not list(Path(place.landing.root).rglob(".*.draft"))
+
+
+def test_many_answers_are_in_a_file_and_the_next_in_another(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lyrics, "LINES", 4)
+    assert place.pull().files == 3
+    assert [len(path.read_text().splitlines()) for path in place.landing.files("lyrics")] == [4, 4, 1]
+    assert place.statuses() == STATUS
+
+
+def test_recordings_that_are_not_taken_hold_up_no_others(place: Place) -> None:
+    refused = [track(20 + n, "x" * 2000) for n in range(2 * REFUSALS - 2)]
+    told = place.pull([*refused[: REFUSALS - 1], *TRACKS, *refused[REFUSALS - 1 :]])
+    assert told.refused == len(refused)
+    assert place.statuses() == STATUS
+    assert any("is passed over" in line for line in place.told)
+
+
+def test_where_nothing_is_taken_the_pull_ends(place: Place) -> None:
+    with pytest.raises(TuttiError, match=f"{REFUSALS} recordings in a row"):
+        place.pull([track(n, "x" * 2000) for n in range(30)])
+    assert place.faults.requests == 0 and place.answers() == []
+
+
+def test_a_second_pull_waits_for_the_first(place: Place) -> None:
+    folder = Path(place.landing.root, "lyrics", "lrclib")
+    folder.mkdir(parents=True)
+    with one_at_a_time(folder, place.told.append):
+        thread = threading.Thread(target=place.pull)
+        thread.start()
+        while not any("another pull is at work" in line for line in place.told):
+            time.sleep(0.01)
+        assert place.faults.requests == 0
+    thread.join()
+    assert place.statuses() == STATUS
+
+
+def test_settings_come_from_the_environment(place: Place) -> None:
+    api = service({"TUTTI_LRCLIB_URL": place.url, "TUTTI_USER_AGENT": "Ours/1 (ann@example.org)"}, len)
+    assert api.get("Song 0", "Ann Lee") == known(0)
+    assert api._web._session.headers["User-Agent"] == "Ours/1 (ann@example.org)"
+    real = service({}, len)
+    assert real._web.host == "lrclib.net"
+    assert str(real._web._session.headers["User-Agent"]).startswith("Tutti/")

@@ -1,0 +1,315 @@
+"""Metadata pulls: what is wanted lands whole, once, and stays, however the pull or the service ends."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resources.errors import TuttiError
+from resources.pulls import metadata
+from resources.pulls.listens import PROGRESS
+from resources.pulls.metadata import UNKNOWN, Pulled, musicbrainz, pull_metadata
+from resources.sandbox import catalogue, performers
+from resources.sandbox.entities import Entities, entities
+from resources.sandbox.http.accounts import Accounts
+from resources.sandbox.http.faults import KINDS as FAULTS
+from resources.sandbox.http.faults import Faults
+from resources.services.answer_cache import AnswerCache
+from resources.services.musicbrainz import MusicBrainz
+from resources.services.web import Unanswered, Web
+from resources.sources.formats.musicbrainz import KINDS, Read, read
+from tests.serving import Clock, patience, sandbox
+
+NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
+NOBODY, NEITHER = "00000000-0000-4000-8000-000000000000", "00000000-0000-4000-8000-000000000001"
+PROJECT = Path(__file__).resolve().parents[3]
+FEW = 6  # recordings wanted
+
+
+class Place:
+    """The sandbox's MusicBrainz, and a landing folder."""
+
+    def __init__(self, url: str, told: Entities, faults: Faults, landing: Path) -> None:
+        self.url, self.told, self.faults, self.landing = url, told, faults, landing
+        self.said: list[str] = []
+        self.recordings = list(told.of["recording"])[:FEW]
+
+    def pull(self, recordings: list[str] | None = None, now: datetime = NOW, **more: Any) -> Pulled:
+        clock, attempts = Clock(time.time()), more.pop("attempts", 30)
+        settings: dict[str, Any] = {"now": clock.now, "sleep": clock.sleep, "attempts": attempts}
+        api = MusicBrainz(
+            Web("MusicBrainz", self.url, timeout=patience(self.faults), **settings), more.pop("cache", None)
+        )
+        wanted = {"recordings": self.recordings if recordings is None else recordings} | more.pop("wanted", {})
+        return pull_metadata(api, wanted, self.landing, now, tell=self.said.append, **more)
+
+    def files(self) -> dict[str, bytes]:
+        """All that lies in the landing folder for whoever reads it."""
+        found = [p for p in self.landing.rglob("*") if p.is_file() and not p.name.startswith(".")]
+        return {str(p.relative_to(self.landing)): p.read_bytes() for p in sorted(found)}
+
+    def ids(self) -> dict[str, list[str]]:
+        """The ids of what has landed, by folder: each of which can be read."""
+        landed: dict[str, list[str]] = {}
+        for kind in KINDS:
+            for path in sorted((self.landing / kind.folder).rglob("*.jsonl")):
+                for found in read(path, kind):
+                    assert isinstance(found, Read), found
+                    landed.setdefault(kind.folder, []).append(getattr(found.found, f"{kind.entity}_id"))
+        return landed
+
+    def provenances(self) -> set[str]:
+        """Where what lies in the landing folder says that it is from."""
+        paths = [(kind, path) for kind in KINDS for path in (self.landing / kind.folder).rglob("*.jsonl")]
+        return {told.found.provenance for kind, path in paths for told in read(path, kind) if isinstance(told, Read)}
+
+    def named(self, recordings: list[str]) -> dict[str, set[str]]:
+        """What recordings are, whom they credit, and what they are first released on."""
+        songs = [self.told.of["recording"][id] for id in recordings]
+        issues = [self.told.of["release"][song["releases"][0]["id"]] for song in songs]
+        credits = [credit for told in (*songs, *issues) for credit in told["artist-credit"]]
+        return {
+            "recordings": set(recordings),
+            "releases": {issue["id"] for issue in issues},
+            "release_groups": {issue["release-group"]["id"] for issue in issues},
+            "artists": {credit["artist"]["id"] for credit in credits},
+        }
+
+    def whole(self, recordings: list[str] | None = None) -> bool:
+        """Whether all that recordings name lies there, each once."""
+        landed, wanted = self.ids(), self.named(self.recordings if recordings is None else recordings)
+        assert {folder: sorted(ids) for folder, ids in landed.items()} == {k: sorted(v) for k, v in wanted.items()}
+        return True
+
+
+@pytest.fixture(scope="module")
+def told() -> Entities:
+    return entities(performers.recordings(catalogue.works()[:200], 7))
+
+
+@pytest.fixture(scope="module")
+def serving(told: Entities) -> Iterator[tuple[str, Faults]]:
+    faults = Faults(delay=0.3, retry_after=0)
+    with sandbox(Accounts([]), faults, entities=told) as url:
+        yield url, faults
+
+
+@pytest.fixture
+def place(serving: tuple[str, Faults], told: Entities, tmp_path: Path) -> Place:
+    url, faults = serving
+    faults.tell(0, FAULTS)
+    faults.script.clear()
+    return Place(url, told, faults, tmp_path / "landing")
+
+
+def test_recordings_land_with_the_artists_releases_and_groups_they_name(place: Place) -> None:
+    done = place.pull()
+    assert place.whole()
+    assert (done.recordings, done.unknown, done.merged, done.left) == (FEW, 0, 0, 0)
+    host = place.url.removeprefix("http://")
+    assert place.provenances() == {f"MusicBrainz, as {host} has it"}  # and not MusicBrainz itself
+    assert done.files == len(place.files()) == 4
+    assert all("/musicbrainz/" in name for name in place.files())
+    requests = place.faults.requests
+    assert requests == sum(map(len, place.ids().values()))  # nothing was asked for twice
+
+
+def test_the_same_pull_again_asks_for_nothing_and_changes_nothing(place: Place) -> None:
+    place.pull()
+    files, requests = place.files(), place.faults.requests
+    again = place.pull(now=NOW + timedelta(days=400))
+    assert (place.files(), place.faults.requests) == (files, requests)
+    assert again == Pulled()
+
+
+def test_those_wanted_most_come_first_and_the_rest_in_the_next_pull(place: Place) -> None:
+    first = place.pull(most=2)
+    assert set(place.ids()["recordings"]) == set(place.recordings[:2])
+    assert first.left >= FEW - 2
+    while place.pull(most=2).left:
+        pass
+    assert place.whole()
+
+
+def test_after_each_portion_comes_what_it_names(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "PORTION", 2)
+    place.faults.script = [None] * 9 + ["unavailable"]
+    with pytest.raises(Unanswered):
+        place.pull(attempts=1)
+    landed = place.ids()
+    assert len(landed["recordings"]) < FEW
+    assert landed["artists"] and landed["releases"] and landed["release_groups"]
+
+
+def test_an_id_that_was_merged_lands_under_the_new_one_and_says_so(place: Place) -> None:
+    old, new = next(iter(place.told.merged["recording"].items()))
+    done = place.pull([old, new])
+    assert (done.recordings, done.merged) == (1, 1)
+    lines = [
+        json.loads(line) for name, body in place.files().items() if "recordings" in name for line in body.splitlines()
+    ]
+    assert {line["id"] for line in lines} == {new}
+    assert old in [line.get("asked_for") for line in lines]
+    requests = place.faults.requests
+    assert place.pull([old, new]) == Pulled()
+    assert place.faults.requests == requests
+
+
+def test_what_nobody_knows_is_a_fact_for_a_while(place: Place) -> None:
+    assert place.pull([NOBODY]).unknown == 1
+    assert place.files() == {}
+    requests = place.faults.requests
+    assert place.pull([NOBODY, "no-uuid", ""], now=NOW + UNKNOWN / 2) == Pulled()
+    assert place.faults.requests == requests
+    assert place.pull([NOBODY], now=NOW + UNKNOWN).unknown == 1
+
+
+def test_what_the_tables_lack_is_asked_for_too(place: Place) -> None:
+    artist, release = list(place.told.of["artist"])[-1], list(place.told.of["release"])[-1]
+    place.pull([], wanted={"artists": [artist], "releases": [release]})
+    assert artist in place.ids()["artists"]
+    assert place.ids()["releases"] == [release]
+    assert place.ids()["release_groups"] == [place.told.of["release"][release]["release-group"]["id"]]
+
+
+def test_all_faults_together_leave_the_same_files(place: Place, tmp_path: Path) -> None:
+    place.pull()
+    fine, place.landing = place.files(), tmp_path / "again"
+    place.faults.tell(0.5, [kind for kind in FAULTS if kind != "slow"], seed=2)
+    place.pull()
+    assert place.files() == fine
+    assert len(place.faults.happened) > 4
+
+
+@pytest.mark.parametrize("before", [0, 1, 4, FEW, FEW + 2, FEW + 7])
+def test_a_service_that_goes_away_takes_nothing_along_and_the_pull_goes_on(place: Place, before: int) -> None:
+    place.faults.script = [None] * before + ["unavailable"]
+    with pytest.raises(Unanswered, match="what came before stays"):
+        place.pull(attempts=1)
+    landed, requests = place.files(), place.faults.requests
+    assert sum(map(len, place.ids().values())) == before  # what it had answered
+    place.pull()
+    assert place.whole()
+    assert landed.items() <= place.files().items()
+    total = sum(map(len, place.ids().values()))
+    assert place.faults.requests - requests == total - before
+
+
+def test_a_pull_that_fails_empties_nothing(place: Place) -> None:
+    other = place.landing / "recordings" / "dump.jsonl"
+    other.parent.mkdir(parents=True)
+    other.write_text("{}\n")
+    place.pull([place.recordings[0]])
+    before = place.files()
+    place.faults.tell(1, ["unavailable", "cut", "broken", "busy"])
+    with pytest.raises(Unanswered):
+        place.pull(attempts=2)
+    assert place.files() == before
+
+
+KILLED = """
+import os, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from resources.pulls import metadata
+from resources.pulls.metadata import musicbrainz, pull_metadata
+metadata.PORTION = 2
+url, data, *ids = sys.argv[1:]
+api = musicbrainz({"TUTTI_MUSICBRAINZ_URL": url}, Path(data), len)
+print("begun", flush=True)
+pull_metadata(api, {"recordings": ids}, Path(data, "landing"), datetime(2025, 3, 10, 12, tzinfo=UTC))
+"""
+
+
+def test_killed_at_any_moment_it_goes_on_and_loses_nothing(place: Place) -> None:
+    data = place.landing.parent
+    ids = list(place.told.of["recording"])[:30]
+    command = [sys.executable, "-c", KILLED, place.url, str(data), *ids]
+    for requests in (3, 11, 30, 47):
+        place.faults.tell(0, FAULTS)
+        process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+        assert process.stdout and process.stdout.readline()
+        process.stdout.close()
+        while place.faults.requests < requests and process.poll() is None:
+            time.sleep(0.002)
+        process.kill()
+        process.wait()
+        before = place.files()
+        assert all(line for folder in place.ids().values() for line in folder)  # whatever lies there is whole
+    done = subprocess.run(command, cwd=PROJECT, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert before.items() <= place.files().items()
+    landed = place.ids()
+    assert {folder: set(found) for folder, found in landed.items()} == place.named(ids)
+    assert list(place.landing.rglob("*.draft")) == []
+
+
+def test_who_ends_it_keeps_what_was_answered(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    lookup, answered = MusicBrainz.lookup, list[str]()
+
+    def until_stopped(self: MusicBrainz, kind: Any, mbid: str) -> Any:
+        if len(answered) == 3:
+            raise KeyboardInterrupt
+        answered.append(mbid)
+        return lookup(self, kind, mbid)
+
+    monkeypatch.setattr(MusicBrainz, "lookup", until_stopped)
+    with pytest.raises(KeyboardInterrupt):
+        place.pull()
+    assert sorted(place.ids()["recordings"]) == sorted(answered)
+
+
+def test_answers_that_are_kept_are_not_asked_for_again_where_progress_is_lost(place: Place, tmp_path: Path) -> None:
+    cache = AnswerCache(tmp_path / "cache")
+    place.pull(cache=cache)
+    files, requests = place.files(), place.faults.requests
+    (place.landing / "recordings" / "musicbrainz" / PROGRESS).write_text('{"files": 7}')
+    place.pull(cache=cache)
+    assert (place.files(), place.faults.requests) == (files, requests)
+
+
+def test_a_file_that_somebody_removed_is_pulled_again(place: Place) -> None:
+    place.pull()
+    for path in (place.landing / "artists").rglob("*.jsonl"):
+        path.unlink()
+    place.pull(wanted={"artists": sorted(place.named(place.recordings)["artists"])})
+    assert place.whole()
+
+
+def test_two_pulls_at_once_wait_for_each_other(place: Place) -> None:
+    import fcntl
+    import threading
+
+    folder = place.landing / "recordings" / "musicbrainz"
+    folder.mkdir(parents=True)
+    lock = os.open(folder / ".pull.lock", os.O_CREAT | os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    other = threading.Thread(target=place.pull)
+    other.start()
+    while not place.said:
+        time.sleep(0.002)
+    assert "another pull is at work" in place.said[0]
+    assert place.files() == {}
+    os.close(lock)
+    other.join(timeout=30)
+    assert place.whole()
+
+
+def test_the_environment_tells_whom_to_ask_and_who_asks(place: Place) -> None:
+    data = place.landing.parent
+    with pytest.raises(TuttiError, match="TUTTI_MUSICBRAINZ_CONTACT"):
+        musicbrainz({}, data, len)
+    assert not (data / "cache").exists()
+    for told in ({"TUTTI_MUSICBRAINZ_CONTACT": "ada@example.org"}, {"TUTTI_USER_AGENT": "Mine/1 (ada@example.org)"}):
+        assert musicbrainz(told, data, len)
+    api = musicbrainz({"TUTTI_MUSICBRAINZ_URL": place.url}, data, len)
+    done = pull_metadata(api, {"recordings": place.recordings[:1]}, place.landing, NOW)
+    assert done.recordings == 1
+    assert len(list((data / "cache" / "musicbrainz").iterdir())) > 1

@@ -1,0 +1,59 @@
+"""Plots: pictures that a browser can draw, of whatever values and names."""
+
+import base64
+import re
+from xml.etree import ElementTree
+
+import dagster as dg
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resources.report.plots import bars, colours, histograms, listed, waveforms
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def drawn(told: dg.MetadataValue) -> ElementTree.Element:
+    """The picture in some Markdown."""
+    found = re.fullmatch(r"!\[[^\]]*\]\(data:image/svg\+xml;base64,([A-Za-z0-9+/=]*)\)", str(told.value))
+    assert found
+    return ElementTree.fromstring(base64.b64decode(found[1]))
+
+
+def titles(picture: ElementTree.Element) -> list[str]:
+    return [str(g.findtext(f"{SVG}text")) for g in picture.iter(f"{SVG}g")]
+
+
+def test_each_column_has_a_plot_of_its_values() -> None:
+    picture = drawn(histograms({"tempo": [60, 60, 120.5], "nothing": [], "energy": [0.5, float("nan")]}))
+    assert titles(picture) == ["tempo: 3", "energy: 1"]
+    tempo = next(picture.iter(f"{SVG}g"))
+    heights = sorted(float(r.attrib["height"]) for r in tempo.iter(f"{SVG}rect"))
+    assert len(heights) == 2
+    assert heights[1] == 2 * heights[0]
+    assert [t.text for t in tempo.iter(f"{SVG}text")][1:] == ["60", "120"]
+
+
+def test_few_things_are_bars_in_their_order() -> None:
+    picture = drawn(bars("keys", {"C": 2, "D": 0, "E": 1}))
+    assert [t.text for t in picture.iter(f"{SVG}text")] == ["keys", "C", "D", "E"]
+
+
+def test_colours_are_as_wide_as_their_shares() -> None:
+    picture = drawn(colours([("cover", ["#ff0000", "#0000ff"], [0.75, 0.25])]))
+    found = {r.attrib["fill"]: float(r.attrib["width"]) for r in picture.iter(f"{SVG}rect")}
+    assert found["#ff0000"] == 3 * found["#0000ff"]
+
+
+@given(
+    st.dictionaries(st.text(), st.lists(st.floats(width=32), max_size=20), max_size=5),
+    st.dictionaries(st.text(), st.lists(st.floats(0, 1), max_size=20), max_size=5),
+)
+def test_any_names_and_values_can_be_drawn(values: dict[str, list[float]], peaks: dict[str, list[float]]) -> None:
+    drawn(histograms(values))
+    assert len(titles(drawn(waveforms(peaks)))) == len(peaks)
+
+
+def test_a_table_keeps_its_rows_apart() -> None:
+    told = listed(("error", "files"), [("a | b\nc", 2)])
+    assert str(told.value).splitlines() == ["| error | files |", "| --- | --- |", "| a \\| b c | 2 |"]

@@ -1,0 +1,314 @@
+"""Application events: whatever a version of a program sends is read, kept or, where it is personal, dropped."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from resources.sources.readers import personal
+from resources.sources.records.app_event import AppEvent
+from resources.sources.records.listen import Listen
+from tests.exporting import read, reasons
+
+MBID = "2cfad207-3f55-4aec-8120-86cf66e34d59"
+AT = datetime(2025, 3, 3, 8, 0, 1, 250_000, tzinfo=UTC)
+ADDRESS, AGENT = "203.0.113.77", "Mozilla/5.0 (X11; Kepler)"
+
+FIRST: dict[str, Any] = {
+    "event": "seek",
+    "event_id": "0b7e",
+    "user_id": "ada",
+    "timestamp": "2025-03-03T08:00:01.250Z",
+    "client": "Player",
+    "client_version": "1.9",
+    "schema_version": 1,
+    "properties": {"recording_mbid": MBID, "track_name": "Prelude", "position_ms": 60_000, "to_ms": 45_000},
+}
+SECOND = FIRST | {  # what one version wrote as numbers the next writes as text, and the other way round
+    "timestamp": 1_740_988_801_250,
+    "client_version": 2.0,
+    "schema_version": "2",
+    "properties": {
+        "recording_mbid": MBID,
+        "track_name": "Prelude",
+        "position_ms": "60000",
+        "to_s": 45.0,
+        "shuffle": True,
+    },
+}
+SEGMENT = {
+    "type": "track",
+    "event": "Seek",
+    "messageId": "0b7e",
+    "userId": "ada",
+    "timestamp": "2025-03-03T10:00:01.250+02:00",
+    "context": {"ip": ADDRESS, "userAgent": AGENT, "app": {"name": "Player", "version": "1.9", "build": "7"}},
+    "properties": FIRST["properties"],
+}
+
+
+def lines(*records: Any) -> str:
+    return "\n".join(r if isinstance(r, str) else json.dumps(r) for r in records)
+
+
+def events(folder: Path, *records: Any, listener: str | None = None) -> list[AppEvent]:
+    """What records tell, which must all be events."""
+    reads = read(folder, lines(*records), listener)
+    assert reasons(reads) == []
+    return [r.found for r in reads if isinstance(r.found, AppEvent)]
+
+
+def shape(event: AppEvent) -> dict[str, tuple[str, str]]:
+    """The fields that an event had: type and outcome."""
+    rows = [line.split("\t") for line in event.shape.split("\n")]
+    return {field: (type_, outcome) for field, type_, outcome in rows}
+
+
+def test_both_versions_of_a_program_and_a_call_to_segment_say_the_same(tmp_path: Path) -> None:
+    first, second, segment = events(tmp_path, FIRST, SECOND, SEGMENT)
+    for found in (first, second, segment):
+        assert (found.user_id, found.at, found.event.lower(), found.event_id) == ("ada", AT, "seek", "0b7e")
+        assert (found.recording_mbid, found.recording_name) == (MBID, "Prelude")
+        assert (found.position_ms, found.to_ms) == (60_000, 45_000)
+        assert found.client == "Player"
+    assert [e.client_version for e in (first, second, segment)] == ["1.9", "2.0", "1.9"]
+    assert [e.schema_version for e in (first, second, segment)] == ["1", "2", None]
+    assert first.extra is None
+    assert json.loads(second.extra or "") == {"properties": {"shuffle": True}}
+    assert json.loads(segment.extra or "") == {"type": "track", "context": {"app": {"build": "7"}}}
+
+
+def test_a_view_that_segment_calls_a_page_is_one(tmp_path: Path) -> None:
+    (found,) = events(tmp_path, {"type": "page", "name": "Charts", "userId": "ada", "timestamp": 1_740_988_801})
+    assert (found.event, found.page, found.at) == ("page_view", "Charts", AT.replace(microsecond=0))
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        ({"position_ms": 60_000}, 60_000),
+        ({"position_ms": "60000"}, 60_000),
+        ({"position_ms": 60_000.0}, 60_000),
+        ({"position_s": 60.0004}, 60_000),
+        ({"position_s": "60"}, 60_000),
+        ({"position_ms": None, "position_s": 60}, 60_000),
+        ({"position_ms": 1.234}, None),  # a fraction of a millisecond means seconds, perhaps: nothing is guessed
+        ({"position_ms": -1}, None),
+        ({"position_ms": True}, None),
+        ({"position_ms": "a minute"}, None),
+        ({"position_ms": [60_000]}, None),
+        ({"position_ms": 24 * 86_400_000 + 1}, None),
+        ({"position": 60}, None),  # of what?
+    ],
+)
+def test_a_position_is_read_where_it_is_one_and_else_kept_as_it_was(
+    tmp_path: Path, told: dict[str, Any], found: int | None
+) -> None:
+    (event,) = events(tmp_path, FIRST | {"properties": told})
+    assert event.position_ms == found
+    if found is None:
+        assert json.loads(event.extra or "") == {"properties": told}
+    else:
+        assert event.extra is None
+
+
+def test_a_value_of_another_type_keeps_its_event_and_is_seen_in_its_shape(tmp_path: Path) -> None:
+    changes = {"schema_version": {"major": 3}, "properties": {"recording_mbid": 7, "query": ["a", "b"], "to_ms": "1"}}
+    (event,) = events(tmp_path, FIRST | changes)
+    assert (event.recording_mbid, event.query, event.schema_version, event.to_ms) == (None, None, None, 1)
+    found = shape(event)
+    assert found["properties.recording_mbid"] == ("integer", "unreadable")
+    assert found["properties.query"] == ("array", "unreadable")
+    assert found["properties.to_ms"] == ("string", "read")
+    assert found["schema_version.major"] == ("integer", "extra")
+    assert found["timestamp"] == ("string", "read")
+
+
+def test_an_event_without_an_id_is_known_by_all_that_it_says(tmp_path: Path) -> None:
+    nameless = {k: v for k, v in FIRST.items() if k != "event_id"}
+    told_from = {**nameless, "context": {"ip": ADDRESS}}  # sent again from another place
+    first, again, other = events(tmp_path, nameless, told_from, nameless | {"new": 1})
+    assert first.event_id == again.event_id != other.event_id
+
+
+def test_whoever_is_named_by_the_operator_goes_before_the_record(tmp_path: Path) -> None:
+    ours = {k: v for k, v in FIRST.items() if k != "user_id"}
+    assert [e.user_id for e in events(tmp_path, FIRST, ours, listener="bob")] == ["bob", "bob"]
+    found = read(tmp_path, lines(FIRST, ours), None)
+    assert reasons(found) == ["it does not say whose event it is"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"timestamp": None}, "no timestamp"),
+        ({"timestamp": "2025-03-03T08:00:01"}, "timestamp is no time with its zone"),
+        ({"timestamp": "soon"}, "timestamp is no time with its zone"),
+        ({"timestamp": [1]}, "timestamp is no time with its zone"),
+        ({"timestamp": "2025-03-03T08:00:01+99:00"}, "timestamp is no time with its zone"),
+        ({"timestamp": -1}, "timestamp is no time with its zone"),
+        ({"timestamp": 1e300}, "timestamp is no time with its zone"),
+        ({"timestamp": 4_102_444_800}, "happened at 2100-01-01T00:00:00+00:00, which has not come yet"),
+        ({"timestamp": "1999-12-31T23:59:59Z"}, "happened at 1999-12-31T23:59:59+00:00, before 2002-10-01"),
+        ({"event": " "}, "no event"),
+        ({"event": None}, "no event"),
+        ({"event": ["play"]}, "no event"),
+    ],
+)
+def test_what_cannot_be_dated_or_named_is_quarantined_and_the_rest_goes_in(
+    tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    reads = read(tmp_path, lines(FIRST, FIRST | changes, SECOND), None)
+    assert [isinstance(r.found, AppEvent) for r in reads] == [True, False, True]
+    (found,) = reasons(reads)
+    assert found.startswith(reason)
+
+
+def test_broken_lines_are_quarantined_without_what_is_personal(tmp_path: Path) -> None:
+    told = json.dumps(SEGMENT | {"event": None})
+    reads = read(tmp_path, lines(FIRST, told, told[:-20], SECOND), None)
+    assert [isinstance(r.found, AppEvent) for r in reads] == [True, False, False, True]
+    raw = "".join(r.raw or "" for r in reads)
+    assert "Seek" in raw or "messageId" in raw
+    assert ADDRESS not in raw
+    assert "Kepler" not in raw
+
+
+def test_what_is_personal_is_dropped_wherever_it_is_nested(tmp_path: Path) -> None:
+    hidden = {
+        "clientIp": ADDRESS,
+        "context": {
+            "device": {"model": "Phone", "advertisingId": "x1", "ipAddress": ADDRESS},
+            "traits": {"a": "Ada L."},
+        },
+        "properties": {"from": ADDRESS, "sent": [{"user_agent": AGENT, "by": AGENT}], "email": "ada@example.org"},
+        "anonymousId": "y2",
+    }
+    (event,) = events(tmp_path, FIRST | hidden)
+    kept = repr(event)
+    assert [secret for secret in (ADDRESS, "Kepler", "x1", "y2", "Ada L.", "example.org") if secret in kept] == []
+    assert json.loads(event.extra or "") == {
+        "context": {"device": {"model": "Phone"}},
+        "properties": {"from": "[cut]", "sent": [{"by": "[cut]"}]},
+    }
+    assert shape(event)["context.device.ipAddress"] == ("string", "personal")
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstandard.compress], ids=["plain", "gz", "zst"])
+def test_packed_files_and_lists_are_read_too(tmp_path: Path, pack: Any) -> None:
+    for data in (lines(FIRST, SECOND), json.dumps([FIRST, SECOND])):
+        reads = read(tmp_path, pack(data.encode()), None)
+        assert [type(r.found) for r in reads] == [AppEvent, AppEvent]
+
+
+def test_listens_and_events_in_one_file_are_told_apart(tmp_path: Path) -> None:
+    listen = {
+        "listened_at": 1_700_000_000,
+        "user_name": "ada",
+        "track_metadata": {"artist_name": "A", "track_name": "B"},
+    }
+    reads = read(tmp_path, lines(FIRST, listen, SECOND), None)
+    assert [type(r.found) for r in reads] == [AppEvent, Listen, AppEvent]
+
+
+def test_a_record_nested_beyond_reason_holds_up_no_other(tmp_path: Path) -> None:
+    deep = json.dumps(FIRST)[:-1] + ',"deep":' + '{"a":' * 600 + "1" + "}" * 600 + "}"
+    reads = read(tmp_path, lines(FIRST, deep, SECOND), None)
+    assert [isinstance(r.found, AppEvent) for r in reads][::2] == [True, True]
+    assert len(reads) == 3
+
+
+# Nothing is lost.
+
+KEYS = st.sampled_from(
+    (
+        *("position_ms", "position_s", "to_ms", "query", "page", "path", "playlist", "recording_mbid", "track_name"),
+        *(
+            "client",
+            "client_version",
+            "schema_version",
+            "event_id",
+            "messageId",
+            "new",
+            "é",
+            "",
+            "a.b",
+            "\x00",
+            "\ud800",
+        ),
+    )
+)
+TEXTS = st.one_of(st.sampled_from(("", "60000", "1.5", MBID, "é", "\x00", "\ud800", "愛")), st.text(max_size=5))
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.integers(0, 90_000),
+    st.floats(allow_nan=False, allow_infinity=False),
+    TEXTS,
+    st.lists(st.integers(0, 3), max_size=2),
+    st.dictionaries(KEYS, st.integers(0, 3), max_size=2),
+)
+OBJECTS = st.dictionaries(KEYS, VALUES, max_size=6)
+
+
+def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every value that is no object, or an empty one, with its place."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from leaves(inner, (*path, key))
+    else:
+        yield path, value
+
+
+def told(event: AppEvent) -> set[str]:
+    """All that the columns of an event hold, as text."""
+    values = [getattr(event, n) for n in event.__slots__ if n not in ("extra", "shape")]
+    seconds = [str(v / 1000) for v in (event.position_ms, event.to_ms) if v is not None]
+    texts = {str(v).lower() for v in values}
+    return texts.union(seconds, *map(_as_number, texts))
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(OBJECTS, OBJECTS)
+@example({"client": {"new": 1}}, {"position_ms": "1", "position_s": 2, "to_ms": 1.5})
+@example({"position_ms": 5}, {"position_ms": 6})
+def test_every_value_of_every_version_is_in_a_column_or_in_extra(
+    tmp_path: Path, beside: dict[str, Any], properties: dict[str, Any]
+) -> None:
+    record = {"event": "play", "user_id": "ada", "timestamp": 1_740_988_801, **beside, "properties": properties}
+    (event,) = events(tmp_path, record)
+    left = dict(leaves(json.loads(event.extra or "{}")))
+    columns = told(event)
+    for path, value in leaves(json.loads(json.dumps(record))):
+        if path in left:
+            kept = left[path]
+            same = kept == value and isinstance(kept, bool) == isinstance(value, bool)
+            assert same or kept in (personal.scrubbed(value), repr(value)), (path, value, kept)
+        elif value is not None and path != ("timestamp",):
+            text = str(value).strip().lower()
+            number = _rounded(value) if path[-1].endswith("_s") else None
+            assert {text, number} & columns or _as_number(text) & columns, (path, value, event)
+
+
+def _rounded(value: Any) -> str | None:
+    """Seconds to the millisecond, as a column holds them."""
+    try:
+        return str(round(float(value) * 1000) / 1000)
+    except ValueError:
+        return None
+
+
+def _as_number(text: str) -> set[str]:
+    """Other ways to write a number."""
+    try:
+        return {str(float(text))}
+    except ValueError:
+        return set()

@@ -1,0 +1,148 @@
+"""Last.fm's and Libre.fm's API: pages as they come, and the lines that are kept of them."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resources.sources.exports import UnsupportedFile
+from resources.sources.formats import lastfm
+from resources.sources.records.listen import Malformed, Nameless, PassedOver
+from tests.exporting import feedback, listens, read
+
+AT = datetime(2023, 9, 18, 14, 39, tzinfo=UTC)
+MBID = "5441c29d-3602-4898-b1a1-b77fa23b8e50"
+
+
+def track(n: int = 0, **changes: Any) -> dict[str, Any]:
+    return {
+        "artist": {"#text": "Clara Example", "mbid": MBID},
+        "name": f"Prelude {n}",
+        "mbid": MBID,
+        "album": {"#text": "Études", "mbid": ""},
+        "url": "https://www.last.fm/music/Clara+Example/_/Prelude",
+        "streamable": "0",
+        "image": [{"size": "small", "#text": "https://example.org/i.png"}],
+        "date": {"uts": str(1_695_047_940 + 60 * n), "#text": "18 Sep 2023, 14:39"},
+    } | changes
+
+
+def loved(n: int = 0, **changes: Any) -> dict[str, Any]:
+    fields = track(n, artist={"name": "Clara Example", "mbid": MBID, "url": "https://www.last.fm/music/x"})
+    del fields["album"]
+    return fields | changes
+
+
+PLAYING = {k: v for k, v in track().items() if k != "date"} | {"@attr": {"nowplaying": "true"}}
+ATTR = {"user": "ada", "page": "1", "perPage": "200", "totalPages": "1", "total": "2"}
+
+
+def page(tracks: Any, key: str = "recenttracks", first: bool = False) -> dict[str, Any]:
+    return {key: {"@attr": ATTR, "track": tracks} if first else {"track": tracks, "@attr": ATTR}}
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["attributes first", "attributes last"])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_page_gives_its_listens_and_passes_over_what_plays_now(
+    tmp_path: Path, first: bool, indent: int | None
+) -> None:
+    reads = read(tmp_path, json.dumps(page([PLAYING, track(0), track(1)], first=first), indent=indent))
+    assert [r.passed_over for r in reads] == ["a track playing now, not yet listened to", None, None]
+    (one, _) = listens(reads[1:])
+    assert (one.user_id, one.listened_at, one.source, one.ms_played) == ("ann", AT, "lastfm", None)
+    assert (one.artist_name, one.recording_name, one.release_name) == ("Clara Example", "Prelude 0", "Études")
+
+
+def test_its_mbids_are_not_trusted(tmp_path: Path) -> None:
+    (one,) = listens(read(tmp_path, json.dumps(page([track()]))))
+    assert (one.recording_mbid, one.artist_mbids) == (None, ())
+
+
+def test_one_track_that_is_no_list_is_read_like_many(tmp_path: Path) -> None:
+    assert len(listens(read(tmp_path, json.dumps(page(track()))))) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps([page([track(0), track(1)]), page([track(2), track(3)])]),
+        "\n".join(json.dumps(page(half)) for half in ([track(0), track(1)], [track(2), track(3)])),
+        json.dumps([{"track": [track(0), track(1)], "@attr": ATTR}, {"track": [track(2), track(3)], "@attr": ATTR}]),
+        json.dumps([track(n) for n in range(4)]),
+        json.dumps([[track(0), track(1)], [track(2), track(3)]]),
+    ],
+    ids=["list of pages", "a page a line", "pages without a name", "tracks", "lists of tracks"],
+)
+def test_many_pages_in_one_file_are_read_as_one_history(tmp_path: Path, text: str) -> None:
+    assert [x.recording_name for x in listens(read(tmp_path, text))] == [f"Prelude {n}" for n in range(4)]
+
+
+def test_a_page_that_says_whose_it_is_first_needs_no_listener(tmp_path: Path) -> None:
+    assert {x.user_id for x in listens(read(tmp_path, json.dumps(page([track()], first=True)), None))} == {"ada"}
+
+
+def test_a_page_that_names_nobody_asks_for_the_listener(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedFile, match="LISTENER="):
+        read(tmp_path, json.dumps({"recenttracks": {"track": [track()]}}), None)
+
+
+def test_lines_of_many_listeners_say_whose_each_is(tmp_path: Path) -> None:
+    lines = [json.dumps({"user_name": user, **row}) for user, row in (("ada", track()), ("bob", loved(1, loved="1")))]
+    reads = read(tmp_path, "\n".join(lines), None)
+    assert [r.listen.user_id for r in reads if r.listen] == ["ada"]
+    assert [(f.user_id, f.score) for f in feedback(reads)] == [("bob", 1)]
+
+
+def test_loved_tracks_are_feedback_with_their_time(tmp_path: Path) -> None:
+    reads = read(tmp_path, json.dumps(page([loved(0), loved(1, date=None)], "lovedtracks"), indent=2))
+    one, other = feedback(reads)
+    assert (one.user_id, one.artist_name, one.recording_name) == ("ann", "Clara Example", "Prelude 0")
+    assert (one.score, one.created_at, one.source, one.recording_mbid) == (1, AT, "lastfm", None)
+    assert other.created_at is None
+
+
+def test_a_listen_to_a_loved_track_is_a_listen(tmp_path: Path) -> None:
+    extended = track(artist={"name": "Clara Example", "url": "u", "mbid": ""}, loved="1")
+    assert len(listens(read(tmp_path, json.dumps(page([extended]))))) == 1
+
+
+def test_librefm_is_known_by_its_addresses() -> None:
+    assert lastfm.parse(track(url="https://libre.fm/artist/Clara"), "ann").source == "librefm"
+    assert lastfm.parse(track(url="https://example.org/libre.fm/"), "ann").source == "lastfm"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"date": None}, "no date"),
+        ({"date": {"#text": "18 Sep 2023, 14:39"}}, "no date"),
+        ({"date": {"uts": "soon"}}, "uts is not a number"),
+        ({"date": {"uts": -1}}, "negative"),
+        ({"date": {"uts": "1695047940000"}}, "milliseconds or finer"),
+        ({"artist": {"#text": ""}}, "no artist"),
+        ({"artist": None}, "no artist"),
+        ({"name": ["Prelude"]}, "name is not text"),
+        ({"name": "a\0b"}, "NUL"),
+    ],
+)
+def test_a_track_that_cannot_be_a_listen_says_why(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Malformed, match=reason):
+        lastfm.parse(track(**changes), "ann")
+
+
+def test_nobody_and_now_are_told_apart_from_broken_tracks() -> None:
+    with pytest.raises(Nameless):
+        lastfm.parse(track(), None)
+    with pytest.raises(PassedOver):
+        lastfm.parse(PLAYING, "ann")
+
+
+def test_a_page_cut_anywhere_gives_every_track_before_the_cut(tmp_path: Path) -> None:
+    text = json.dumps(page([track(n) for n in range(4)]))
+    for length in range(text.index("Prelude 1"), len(text)):
+        reads = read(tmp_path, text[:length])
+        names = [r.listen.recording_name for r in reads if r.listen]
+        assert names == [f"Prelude {n}" for n in range(len(names))]
+        assert all("cut" in str(r.reason) for r in reads if r.reason)

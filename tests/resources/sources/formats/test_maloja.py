@@ -1,0 +1,63 @@
+"""Maloja's export: the document, its scrobbles, and who sent them."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resources.sources.formats import maloja
+from resources.sources.records.listen import Malformed, Nameless
+from tests.exporting import listens, read
+
+AT = datetime(2023, 9, 18, 14, 39, tzinfo=UTC)
+
+
+def scrobble(**changes: Any) -> dict[str, Any]:
+    album = {"artists": ["Clara Example"], "albumtitle": "Études"}
+    track = {"artists": ["Clara Example", "Ensemble"], "title": "Prelude", "album": album, "length": 300}
+    return {"time": 1_695_047_940, "track": track, "duration": 245, "origin": "client:turntable"} | changes
+
+
+def old(**changes: Any) -> dict[str, Any]:
+    return {"time": 1_695_047_940, "artists": ["Clara Example"], "title": "Prelude", "album": "Études"} | changes
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_an_export_gives_its_scrobbles_with_the_time_heard_and_the_client(tmp_path: Path, indent: int | None) -> None:
+    document = {"maloja": {"export_time": 1_761_035_593}, "scrobbles": [scrobble(), old(), scrobble(duration=None)]}
+    one, other, third = listens(read(tmp_path, json.dumps(document, indent=indent)))
+    assert (one.user_id, one.listened_at, one.ms_played, one.source) == ("ann", AT, 245_000, "maloja")
+    assert (one.artist_name, one.recording_name, one.release_name) == ("Clara Example, Ensemble", "Prelude", "Études")
+    assert (one.client, other.client) == ("turntable", None)
+    assert (other.artist_name, other.release_name, other.ms_played) == ("Clara Example", "Études", None)
+    assert third.ms_played is None  # `length` is how long the track is
+
+
+@pytest.mark.parametrize(
+    ("origin", "client"), [("client:phone", "phone"), ("import:spotify", "import:spotify"), ("", None), (None, None)]
+)
+def test_what_was_imported_is_a_feed_of_its_own(origin: Any, client: str | None) -> None:
+    assert maloja.parse(scrobble(origin=origin), "ann").client == client
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (scrobble(time=None), "no time"),
+        (scrobble(time="1695047940"), "time is not a number"),
+        (scrobble(track={"artists": [], "title": "x"}), "no artists"),
+        (scrobble(track={"artists": [1], "title": "x"}), "artists is not text"),
+        (scrobble(track={"artists": ["A"], "title": ""}), "no title"),
+        (scrobble(track="Prelude"), "no track"),
+    ],
+)
+def test_a_scrobble_that_cannot_be_a_listen_says_why(record: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Malformed, match=reason):
+        maloja.parse(record, "ann")
+
+
+def test_an_export_names_nobody() -> None:
+    with pytest.raises(Nameless):
+        maloja.parse(scrobble(), None)

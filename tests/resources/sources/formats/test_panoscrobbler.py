@@ -1,0 +1,83 @@
+"""Pano Scrobbler's log: listens, love and the rest, as JSON lines and as CSV."""
+
+import csv
+import io
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resources.sources.formats import panoscrobbler
+from resources.sources.records.listen import Malformed, Nameless
+from tests.exporting import feedback, read
+
+AT = datetime(2023, 9, 18, 14, 39, 0, 123_000, tzinfo=UTC)
+
+
+def event(**changes: Any) -> dict[str, Any]:
+    return {
+        "timeHuman": "September 18, 2023, 16:39 CEST",
+        "timeMs": 1_695_047_940_123,
+        "artist": "Clara Example",
+        "track": "Prelude",
+        "album": "Études",
+        "albumArtist": "Clara Example",
+        "durationMs": 346_958,
+        "mediaPlayerPackage": "org.example.player",
+        "mediaPlayerName": "Player",
+        "mediaPlayerVersion": "2.0",
+        "event": "scrobble",
+    } | changes
+
+
+LOG = [event(), event(event="love"), event(event="unlove"), event(event="nowplaying"), event(album=None)]
+
+
+def table() -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(event()))
+    writer.writeheader()
+    writer.writerows(LOG)
+    return text.getvalue()
+
+
+TEXTS = {"lines": "\n".join(map(json.dumps, LOG)), "list": json.dumps(LOG), "csv": table()}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_scrobbles_are_listens_love_is_feedback_and_other_events_are_passed_over(tmp_path: Path, text: str) -> None:
+    reads = read(tmp_path, text)
+    first, last = (r.listen for r in reads if r.listen)
+    assert (first.user_id, first.listened_at, first.source) == ("ann", AT, "panoscrobbler")
+    assert (first.artist_name, first.recording_name, first.release_name) == ("Clara Example", "Prelude", "Études")
+    assert (first.client, first.ms_played) == ("Player", None)  # `durationMs` is how long the track is
+    assert last.release_name is None
+    assert [(f.score, f.created_at, f.recording_name) for f in feedback(reads)] == [
+        (1, AT, "Prelude"),
+        (0, AT, "Prelude"),
+    ]
+    assert [r.passed_over for r in reads if r.passed_over] == ["an event that is no listen"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"timeMs": "soon"}, "timeMs is not a number"),
+        ({"timeMs": True}, "timeMs is not a number"),
+        ({"timeMs": -1}, "negative"),
+        ({"timeMs": 10**18}, "beyond the year 9999"),
+        ({"artist": ""}, "no artist"),
+        ({"track": None}, "no track"),
+        ({"event": None}, "no event"),
+    ],
+)
+def test_an_event_that_cannot_be_read_says_why(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Malformed, match=reason):
+        panoscrobbler.parse(event(**changes), "ann")
+
+
+def test_a_log_names_nobody() -> None:
+    with pytest.raises(Nameless):
+        panoscrobbler.parse(event(), None)

@@ -1,0 +1,90 @@
+"""Spotify's extended history: what a play says, and what it does not."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from resources.sources.formats import spotify
+from resources.sources.records.listen import Malformed, Nameless, PassedOver
+
+
+def play(**changes: Any) -> dict[str, Any]:
+    return {
+        "ts": "2020-03-01T00:03:20Z",
+        "username": "someone",
+        "platform": "android",
+        "ms_played": 200_500,
+        "conn_country": "DE",
+        "ip_addr_decrypted": "203.0.113.7",
+        "user_agent_decrypted": "Spotify/8.4 Android",
+        "master_metadata_track_name": " Song ",
+        "master_metadata_album_artist_name": "Artist",
+        "master_metadata_album_album_name": "Album",
+        "spotify_track_uri": "spotify:track:6RjKVXi31fui9m4dbiGRrL",
+        "episode_name": None,
+        "spotify_episode_uri": None,
+        "offline_timestamp": 1_582_000_000_000,
+    } | changes
+
+
+def test_a_play_starts_where_ts_less_the_time_played_says_even_across_midnight_and_leap_day() -> None:
+    listen = spotify.parse(play(), "ann")
+    assert listen.listened_at == datetime(2020, 2, 29, 23, 59, 59, 500_000, tzinfo=UTC)
+    assert listen.listened_at.tzinfo is UTC
+    assert (listen.user_id, listen.ms_played, listen.source) == ("ann", 200_500, "spotify")
+    assert (listen.artist_name, listen.recording_name, listen.release_name) == ("Artist", "Song", "Album")
+    assert listen.origin == "spotify:track:6RjKVXi31fui9m4dbiGRrL"
+
+
+def test_nothing_personal_is_part_of_a_listen() -> None:
+    told = repr(spotify.parse(play(), "ann"))
+    assert not [word for word in ("203.0.113.7", "Spotify/8.4", "someone", "android", "DE") if word in told]
+
+
+@pytest.mark.parametrize("ts", ["2020-03-01T00:03:20.25Z", "2020-03-01T00:03:20.250+00:00"])
+def test_fractions_of_a_second_and_a_written_out_utc_are_read(ts: str) -> None:
+    assert spotify.parse(play(ts=ts, ms_played=250), "ann").listened_at == datetime(2020, 3, 1, 0, 3, 20, tzinfo=UTC)
+
+
+def test_a_play_of_no_time_is_kept() -> None:
+    assert spotify.parse(play(ms_played=0), "ann").ms_played == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"ms_played": None}, "no ms_played: without it the start of the play is unknown"),
+        ({"ms_played": -1}, "ms_played is negative"),
+        ({"ms_played": True}, "ms_played is not a whole number"),
+        ({"ms_played": "5"}, "ms_played is not a whole number"),
+        ({"ms_played": 10**30}, "ms_played is longer than 24 days"),
+        ({"ts": None}, "no ts"),
+        ({"ts": 1583020800}, "ts is not text"),
+        ({"ts": "2020-03-01T00:03:20+02:00"}, "ts is not a UTC time"),
+        ({"ts": "2020-03-01T00:03:20"}, "ts is not a UTC time"),
+        ({"ts": "2021-02-29T00:03:20Z"}, "ts is not a UTC time"),
+        ({"ts": "0001-01-01T00:00:00Z"}, "ts is not a UTC time"),
+        ({"master_metadata_album_artist_name": "  "}, "no master_metadata_album_artist_name"),
+        ({"master_metadata_track_name": None}, "no master_metadata_track_name"),
+        ({"master_metadata_track_name": "a\0b"}, "holds a NUL character"),
+        ({"master_metadata_track_name": "a\ud800"}, "holds half a character"),
+        ({"master_metadata_album_album_name": "\udfff"}, "holds half a character"),
+    ],
+)
+def test_a_play_that_cannot_be_a_listen_says_why(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Malformed, match=reason):
+        spotify.parse(play(**changes), "ann")
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"), [({"episode_name": "News"}, "episode"), ({"audiobook_title": "A Book"}, "audiobook")]
+)
+def test_what_is_not_music_is_passed_over(changes: dict[str, Any], what: str) -> None:
+    with pytest.raises(PassedOver, match=what):
+        spotify.parse(play(master_metadata_track_name=None, **changes), "ann")
+
+
+def test_a_history_without_a_listener_belongs_to_nobody_whatever_its_username_says() -> None:
+    with pytest.raises(Nameless):
+        spotify.parse(play(), None)

@@ -1,0 +1,229 @@
+"""Records out of bytes: every layout, every way to be broken."""
+
+import io
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resources.sources.readers import json_records
+from resources.sources.readers.json_records import CUT, LONGEST, NOT_UTF8, TOO_LONG, UNENDED, Record, records
+
+GOOD = [{"id": n, "name": f'{{"n"}} \\ é{n}', "inner": [{"a": {}}, {"b": "]},{"}]} for n in range(4)]
+
+
+def read(data: bytes | str) -> list[Record]:
+    raw = data.encode() if isinstance(data, str) else data
+    return list(records(io.BytesIO(raw), lambda record: isinstance(record, dict) and "id" in record))
+
+
+def values(data: bytes | str) -> list[Any]:
+    return [record.value for record in read(data)]
+
+
+def texts(**style: Any) -> list[str]:
+    return [json.dumps(record, **style) for record in GOOD]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        json.dumps(GOOD),
+        json.dumps(GOOD, indent=4, ensure_ascii=False),
+        json.dumps(GOOD, indent=4).replace("\n", "\r\n"),
+        json.dumps(GOOD, separators=(",", ":")),
+        "\ufeff" + json.dumps(GOOD),
+        "[\n" + ",\n".join(texts()) + "\n]\n",
+        "\n".join(texts()),
+        "\r\n".join(texts()) + "\r\n",
+        "\ufeff" + "\n\n".join(texts()),
+        "\n".join(texts(indent=2)),
+        "".join(texts()),
+        json.dumps(GOOD[:2]) + json.dumps(GOOD[2:]),
+        json.dumps({"listen_type": "import", "payload": GOOD}),
+        json.dumps({"payload": GOOD, "listen_type": "import"}, indent=1),
+        json.dumps({"payload": {"count": 4, "listens": GOOD, "user_id": "ann"}}),
+        "\n".join(json.dumps({"payload": half}) for half in (GOOD[:2], GOOD[2:])),
+    ],
+)
+def test_every_layout_gives_the_same_records(data: str) -> None:
+    assert values(data) == GOOD
+
+
+def test_json_lines_count_lines_from_one_and_lists_count_from_zero() -> None:
+    assert [record.number for record in read("\n" + "\n".join(texts()))] == [2, 3, 4, 5]
+    assert [record.number for record in read(json.dumps(GOOD))] == [0, 1, 2, 3]
+
+
+BROKEN = [
+    '{"id": 1,, "x": 2}',
+    '{"id": NaN}',
+    '{"id": -Infinity}',
+    '{"id": 1, "name": "no end}',
+    '{"id": 1, "name: "no start"}',
+    '{"id": 1, "inner": {"a": 1}',
+    '{"id": 1, "inner": {{"a": 1}',
+    '{"id": "\\x"}',
+    '{"id": "tab\t"}',
+    '"id": 1}',
+    '{"id": ' + "[" * 100_000 + "]" * 100_000 + "}",
+    '{"id": ' + "9" * 5_000 + "}",
+    '{"id": 1e99999999999999999999}',
+    "null",
+    "17",
+    "garbage",
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("place", range(5))
+@pytest.mark.parametrize("layout", ["[{}]", "[\n{}\n]", "lines"])
+def test_a_broken_record_takes_no_other_with_it(broken: str, place: int, layout: str) -> None:
+    parts = texts()
+    parts.insert(place, broken)
+    data = "\n".join(parts) if layout == "lines" else layout.replace("{}", ", ".join(parts))
+    found = read(data)
+    assert [record.value for record in found if record.value] == GOOD
+    assert len(found) == 5
+    assert found[place].reason
+
+
+def test_two_broken_records_in_a_row_are_told_apart_where_their_braces_match() -> None:
+    found = read('[{"id": 0}, {"id": NaN}, {"id": }, {"id": 3}]')
+    assert [(record.number, record.reason is None) for record in found] == [(0, 1), (1, 0), (2, 0), (3, 1)]
+
+
+def test_bytes_that_are_not_utf8_cost_their_record_only() -> None:
+    for glue in (b"\n", b",\n"):
+        parts = [text.encode() for text in texts(ensure_ascii=False)]
+        parts[1] = b'{"id": 1, "name": "\xff\xfe"}'
+        data = glue.join(parts) if glue == b"\n" else b"[" + glue.join(parts) + b"]"
+        assert [record.reason for record in read(data)] == [None, NOT_UTF8, None, None]
+
+
+@pytest.mark.parametrize("closed", ['"}', ""], ids=["whole", "unclosed"])
+@pytest.mark.parametrize("length", [LONGEST, 5 * LONGEST])
+@pytest.mark.parametrize("layout", ["list", "lines"])
+def test_a_record_longer_than_any_listen_is_passed_by(closed: str, length: int, layout: str) -> None:
+    parts = texts()
+    parts.insert(2, '{"id": 9, "name": "' + "x" * length + closed)
+    found = read("\n".join(parts) if layout == "lines" else "[" + ",".join(parts) + "]")
+    assert [record.value for record in found if record.value] == GOOD
+    assert [record.reason for record in found if record.reason] == [TOO_LONG]
+    assert max(len(record.text) for record in found) <= LONGEST
+
+
+def test_a_record_may_begin_anywhere_in_what_is_read_at_once() -> None:
+    for length in range(2 * LONGEST - 8, 2 * LONGEST + 3):
+        lead = '{"id": "' + "x" * (LONGEST - 20) + '"},{"id": "'
+        data = "[" + lead + "x" * (length - len(lead)) + '"},{"id": 2}]'
+        assert read(data)[-1].value == {"id": 2}, length
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_the_record_after_an_endless_one_is_found_where_two_readings_meet(times: int) -> None:
+    for shift in range(-12, -5):
+        endless = '{"id": "' + "x" * (times * LONGEST + shift)
+        found = read("[" + endless + "," + '{"id": 2}, {"id": 3}]')
+        assert [record.value for record in found if record.value] == [{"id": 2}, {"id": 3}], shift
+
+
+def test_records_may_be_as_far_apart_as_they_like() -> None:
+    assert values('[{"id": 1},' + " " * 3 * LONGEST + '{"id": 2}' + "\n" * 3 * LONGEST + "]") == [{"id": 1}, {"id": 2}]
+
+
+def test_the_last_of_two_equal_keys_wins() -> None:
+    assert values('[{"id": 1, "id": 2}]') == [{"id": 2}]
+
+
+def test_an_empty_list_holds_nothing_and_is_no_error() -> None:
+    assert read("[]") == read("") == read(" \n") == []
+
+
+@pytest.mark.parametrize("name", ["track", "payload", "orderedItems"])
+@pytest.mark.parametrize("held", [[], [[[]]], [1], [{"id": 7}]])
+def test_a_record_may_hold_a_list_named_as_those_of_documents(name: str, held: list[Any]) -> None:
+    """Regression: it was taken for a document, and what it said itself was lost."""
+    held_first = [{"id": 1, name: held, "more": True}, GOOD[2]]
+    for wanted in (held_first, [GOOD[0], *held_first]):
+        assert values(json.dumps(wanted)) == values("\n".join(map(json.dumps, wanted))) == wanted
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_a_record_nested_too_deep_in_such_a_list_is_told_of(place: str) -> None:
+    deep = f'"track": {"[" * 9_000}{"]" * 9_000}'
+    record = f'{{"id": 1, {deep}}}' if place == "last" else f'{{{deep}, "id": 1}}'
+    for data in (f"[{record}, {json.dumps(GOOD[2])}]", f"{record}\n{json.dumps(GOOD[2])}"):
+        broken, sound = read(data)
+        assert (broken.value, broken.reason, sound.value) == (None, "nested deeper than any listen", GOOD[2])
+
+
+@pytest.mark.parametrize("style", [{}, {"indent": 2}], ids=["compact", "pretty"])
+def test_a_list_cut_at_any_byte_gives_what_precedes_the_cut_and_says_so(style: dict[str, Any]) -> None:
+    text, ends = json.dumps(GOOD, ensure_ascii=False, **style), []
+    for _ in GOOD:
+        start = text.index("{", ends[-1] if ends else 0)
+        ends.append(json.JSONDecoder().raw_decode(text, start)[1])
+    data, ends = text.encode(), [len(text[:end].encode()) for end in ends]
+    for length in range(1, len(data)):
+        found = read(data[:length])
+        whole = [record.value for record in found if record.value]
+        assert whole == GOOD[: len(whole)]
+        assert [record.reason in (CUT, UNENDED) for record in found] == [False] * len(whole) + [True], length
+        assert len(whole) == sum(end <= length for end in ends), length
+
+
+def test_json_lines_cut_at_any_byte_give_what_precedes_the_cut_and_say_so() -> None:
+    data = "\n".join(texts(ensure_ascii=False)).encode()
+    ends = [n for n in range(len(data) + 1) if n == len(data) or data[n : n + 1] == b"\n"]
+    for length in range(len(data) + 1):
+        whole = sum(end <= length for end in ends)
+        if whole == 0:
+            continue  # one cut record alone has no layout
+        found = read(data[:length])
+        assert [record.value for record in found if record.value] == GOOD[:whole]
+        assert [record.reason for record in found[whole:]] == (
+            [] if length - 1 in (*ends, -1) or length in ends else [CUT]
+        )
+
+
+@given(st.data())
+def test_bytes_changed_in_one_record_lose_that_record_only(data: st.DataObject) -> None:
+    parts = [text.encode() for text in texts(ensure_ascii=False)]
+    hurt = data.draw(st.integers(0, 3))
+    part = bytearray(parts[hurt])
+    for _ in range(data.draw(st.integers(1, 4))):
+        part[data.draw(st.integers(0, len(part) - 1))] = data.draw(st.sampled_from(list(b'{}[]",:\\ x0\xff')))
+    parts[hurt] = bytes(part)
+    glue, around = data.draw(st.sampled_from([(b", ", b"[]"), (b",\n", b"[]"), (b"\n", b"")]))
+    found = values(around[:1] + glue.join(parts) + around[1:])
+    rest = [record for n, record in enumerate(GOOD) if n != hurt]
+    assert [record for record in found if record in rest] == rest
+
+
+def test_memory_stays_bounded_however_long_the_list() -> None:
+    class Endless:
+        left = 5 * LONGEST
+
+        def read1(self, size: int, /) -> bytes:
+            if self.left <= 0:
+                return b""
+            self.left -= size
+            return b'{"id": 10},' * (size // 11)
+
+    largest = 0
+    window_fill = json_records._Window.fill
+
+    def fill(window: Any) -> bool:
+        nonlocal largest
+        read = window_fill(window)
+        largest = max(largest, len(window.text))
+        return read
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_records._Window, "fill", fill)
+        count = sum(1 for _ in records(Endless(), lambda record: True))
+    assert count > 450_000
+    assert largest < 3 * LONGEST

@@ -1,0 +1,72 @@
+"""Partial dates: what is known is kept, what is not stays unknown, and what is no date says so."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resources.sources.text.partial_date import PartialDate, parse
+
+FULL = st.dates().map(lambda day: PartialDate(day.year, day.month, day.day))
+PARTS = st.tuples(st.booleans(), st.booleans(), st.booleans()).filter(any)
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "written"),
+    [
+        ("1883", PartialDate(1883), "1883"),
+        ("1883-05", PartialDate(1883, 5), "1883-05"),
+        ("1883-05-01", PartialDate(1883, 5, 1), "1883-05-01"),
+        (" 1883 ", PartialDate(1883), "1883"),
+        ("????-05-01", PartialDate(None, 5, 1), "????-05-01"),
+        ("????-05", PartialDate(None, 5), "????-05"),
+        ("????-??-31", PartialDate(None, None, 31), "????-??-31"),
+        ("2005-??", PartialDate(2005), "2005"),
+        ("2005-??-??", PartialDate(2005), "2005"),
+        ("2005-??-13", PartialDate(2005, None, 13), "2005-??-13"),
+        ("1998-00-00", PartialDate(1998), "1998"),
+        ("0000-02-29", PartialDate(None, 2, 29), "????-02-29"),
+        ("2004-02-29", PartialDate(2004, 2, 29), "2004-02-29"),
+        ("-044-03-15", PartialDate(-44, 3, 15), "-044-03-15"),
+        ("0044", PartialDate(44), "0044"),
+        ("9999-12-31", PartialDate(9999, 12, 31), "9999-12-31"),
+    ],
+)
+def test_it_is_read_as_far_as_it_is_known_and_written_in_the_shortest_way(
+    text: str, found: PartialDate, written: str
+) -> None:
+    assert parse(text) == found
+    assert str(found) == written
+
+
+@pytest.mark.parametrize("text", ["", "  ", "????", "????-??", "????-??-??", "0000", "0000-00-00"])
+def test_where_nothing_is_known_there_is_no_date(text: str) -> None:
+    assert parse(text) is None
+
+
+NO_DATES = [
+    *("2005-13", "2005-02-30", "2003-02-29", "1900-02-29", "2005-04-31", "????-02-30", "????-??-32", "05-2005"),
+    *("2005-5", "20050501", "2005/05/01", "2005-05-01T00:00:00Z", "??-05", "2005-", "2005-05-", "x", "٢٠٠٥", "12345"),
+]
+
+
+@pytest.mark.parametrize("text", [*NO_DATES, "2005\n-05"])
+def test_what_is_no_date_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no "):
+        parse(text)
+
+
+@given(FULL, PARTS)
+def test_any_part_of_any_date_comes_back_as_it_was(day: PartialDate, kept: tuple[bool, bool, bool]) -> None:
+    part = PartialDate(*(value if keep else None for value, keep in zip(day, kept, strict=True)))
+    assert parse(str(part)) == part
+
+
+@given(st.one_of(st.text(max_size=12), st.text("0123456789-? ", max_size=12)))
+def test_any_text_is_a_date_or_none_or_no_date(text: str) -> None:
+    try:
+        found = parse(text)
+    except ValueError:
+        return
+    if found:
+        assert any(part is not None for part in found)
+        assert parse(str(found)) == found

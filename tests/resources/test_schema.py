@@ -1,0 +1,33 @@
+"""What an asset declares of its columns is what the lake reads back."""
+
+import pyarrow as pa
+import pytest
+
+from resources.schema import INSTANT, TYPES, column, declare, declared, order
+from tests.transformations import TRANSFORMATIONS, Transformation
+
+
+def test_a_declaration_is_read_back_as_it_was() -> None:
+    kinds = [column(f"c{i}", t, f"column {i}", unit="ms", null=bool(i % 2)) for i, t in enumerate(TYPES.values())]
+    schema = pa.schema([*kinds, column("who", pa.string(), "who listened", personal=True)])
+    assert declared(declare(schema)).equals(schema, check_metadata=True)
+
+
+@pytest.mark.parametrize("made", TRANSFORMATIONS, ids=str)
+def test_every_table_has_only_types_that_all_engines_and_delta_share(made: Transformation) -> None:
+    assert declared(declare(made.schema)).equals(made.schema, check_metadata=True)
+    assert all(made.schema.field(n).metadata[b"comment"] for n in made.schema.names)
+
+
+def test_a_column_says_its_unit() -> None:
+    assert column("ms", pa.int64(), "how long", unit="ms").metadata == {b"comment": b"how long (ms)"}
+    assert not column("ms", pa.int64(), "how long").nullable
+
+
+def test_the_column_of_a_table_that_partitions_slice_and_its_order_are_told() -> None:
+    schema = pa.schema([column("at", INSTANT, "when")])
+    told = declare(schema, slices="at", order=["at", "id"])
+    assert told["partition_expr"] == "at"
+    assert order(told) == ["at", "id"]
+    assert "partition_expr" not in declare(schema)
+    assert order(declare(schema)) == order({}) == []
