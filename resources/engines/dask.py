@@ -8,8 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from resources.engines.local import run
 from resources.errors import TuttiError
-from resources.frames.frame import HEAVY, Engine, Frame, Step, Writer, run, sort
+from resources.frames.frame import HEAVY, Engine, Frame, Step, Writer, sort
 from resources.frames.scan import Scan, Share
 
 PATIENCE = 10  # seconds to wait for a scheduler that somebody named

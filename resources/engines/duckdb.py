@@ -14,8 +14,9 @@ import narwhals as nw
 import pyarrow as pa
 
 from resources.engines.cogroup import SIDE, key_column, parts, side_column, untagged
+from resources.engines.local import run
 from resources.engines.workers import CORES
-from resources.frames.frame import Engine, Frame, Step, Writer, run
+from resources.frames.frame import Engine, Frame, Step, Writer
 from resources.frames.scan import Scan
 
 BATCH = 200_000  # rows lent to an opaque function, or to the writer, at once: tens of megabytes

@@ -13,8 +13,9 @@ from typing import Any
 import pyarrow as pa
 
 from resources.engines.cogroup import ROWS, SIDE, key_column, parts, side_column, untagged
+from resources.engines.local import run
 from resources.engines.workers import CORES
-from resources.frames.frame import Engine, Frame, Step, Writer, run, sort
+from resources.frames.frame import Engine, Frame, Step, Writer, sort
 from resources.frames.scan import Scan
 
 

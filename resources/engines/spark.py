@@ -14,8 +14,9 @@ import pyarrow as pa
 
 from resources.engines.cogroup import SIDE, key_column, parts, side_column, untagged
 from resources.engines.java import java_home
+from resources.engines.local import run
 from resources.errors import TuttiError
-from resources.frames.frame import HEAVY, Engine, Frame, Step, Writer, run
+from resources.frames.frame import HEAVY, Engine, Frame, Step, Writer
 from resources.frames.scan import Scan
 
 PATIENCE = 10  # seconds to wait for a master that somebody named

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
 
-from resources.engines.workers import Lost, map_isolated
+from resources.engines.workers import Lost
 from resources.frames.scan import Scan
 
 HEAVY = 4  # shares for each place to work where rows take long: who is done early has something left to do
@@ -205,28 +205,6 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
 def sort(table: pa.Table, order: Sequence[str]) -> pa.Table:
     """The rows by these columns, nulls last; as they are where none is named."""
     return table.sort_by([(c, "ascending") for c in order]) if order else table
-
-
-def run(step: Step, *tables: pa.Table, processes: int = 1) -> pa.Table:
-    """Run a step here, in memory, on tables that hold whole keys; a heavy one in so many processes."""
-    import narwhals as nw
-    import pandas as pd
-
-    if step.lost and step.schema:
-        made = map_isolated(step.fn, step.lost, tables[0], tables[1:], processes)
-        return pa.concat_tables([step.schema.empty_table(), *(conform(t, step.schema) for t in made)])
-    if step.kernel == "arrow":
-        return conform(step.fn(*tables), step.schema)
-    frames = (nw.from_native(t.to_pandas(types_mapper=pd.ArrowDtype)).lazy() for t in tables)
-    rows = step.fn(*frames).to_native()
-    table = _narrow(pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata())
-    return conform(table, step.schema) if step.schema else table
-
-
-def _narrow(table: pa.Table) -> pa.Table:
-    """Text with short offsets, as files have it: pandas joins the two kinds of text to nothing where both are empty."""
-    kinds = [pa.string() if pa.types.is_large_string(f.type) else f.type for f in table.schema]
-    return table.cast(pa.schema(list(zip(table.schema.names, kinds, strict=True))))
 
 
 def name(fn: Callable[..., Any]) -> str:
