@@ -142,7 +142,7 @@ def analyse(folder: str) -> None:
     """The audio files of a folder are listened to: tags, covers, tempo, key, loudness and more become tables."""
     if folder:
         os.environ["TUTTI_MUSIC"] = folder
-    from orchestration.sensors.music_folder import analyse
+    from orchestration.cli.analyse import analyse
 
     analyse()
 

@@ -4,7 +4,7 @@ import os
 
 import dagster as dg
 
-from assets import content, derived, events
+from assets.tables import ASSETS, LAYERS
 from orchestration.automation import follow, following
 from orchestration.cadence import JOBS
 from orchestration.schedules import SCHEDULES, daily_close, freshness, pulled
@@ -12,21 +12,14 @@ from orchestration.sensors.landing_files import arrivals
 from orchestration.sensors.music_folder import music_changes
 from resources.environments import ENVIRONMENTS, environment
 
-LAYERS = (content, events, derived)
-
 
 def build(name: str) -> dg.Definitions:
     """Assemble the platform in one environment. Raises `TuttiError` for an unknown one."""
     resources = environment(name)
     engine = ENVIRONMENTS[name]().name.value
-    found = [
-        definition
-        for package in LAYERS
-        for definition in dg.load_assets_from_package_module(package, include_specs=True)
-    ]
     checks = [c for package in LAYERS for c in dg.load_asset_checks_from_package_module(package)]
     defs = dg.Definitions(
-        assets=found,
+        assets=ASSETS,
         asset_checks=checks,
         jobs=[*JOBS, daily_close],
         schedules=SCHEDULES,

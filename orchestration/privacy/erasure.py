@@ -9,17 +9,17 @@ import shutil
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from pydantic import Field
 
 from assets.events.imports import tell_days
 from assets.imports.record_types import KINDS
+from assets.tables import SCHEMAS, SORT_KEYS
 from orchestration.privacy.eraser import PLAN, Eraser, Plan, end_time_travel
 from resources.environments import PROJECT, data_folder
 from resources.errors import TuttiError
@@ -30,7 +30,6 @@ from resources.privacy import database, files
 from resources.privacy.person import Person
 from resources.privacy.scanner import Scanner
 from resources.privacy.tables import personal
-from resources.schema import declared, order
 
 UNKNOWN = "nothing is kept of a person of this name: spell it as tables have it, capitals included"
 SHOWN = 10  # places named where something is left
@@ -73,19 +72,9 @@ def forget(data: Path) -> None:
         end_time_travel(Lake(data / "lake"))
 
 
-@cache  # every scanner asks for them
-def schemas() -> tuple[dict[str, pa.Schema], dict[str, list[str]]]:
-    """The columns of every table that a definition declares, and how its rows are sorted."""
-    from orchestration.definitions import defs  # which knows this job
-
-    tables = {"/".join(s.key.path): s.metadata for s in defs.resolve_all_asset_specs()}
-    told = {name: metadata for name, metadata in tables.items() if "dagster/column_schema" in metadata}
-    return {n: declared(m) for n, m in told.items()}, {n: order(m) for n, m in told.items()}
-
-
 def scanner(name: str, data: Path, history: Path, names: frozenset[str] = frozenset()) -> Scanner:
     """What looks for a person."""
-    tables = {table: personal(schema) for table, schema in schemas()[0].items()}
+    tables = {table: personal(schema) for table, schema in SCHEMAS.items()}
     keys = frozenset[str]().union(*tables.values())
     return Scanner(Person(name, names, keys, platform(data)), data, history, tables)
 
@@ -96,10 +85,9 @@ def platform(data: Path) -> list[Path]:
 
 
 def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path) -> dict[str, int]:
-    tables, orders = schemas()
     lake, landing = Lake(data / "lake"), Landing(root=str(data / "landing"))
     say, tell = context.log.info, partial(tell_days, context)
-    eraser = Eraser(scanner(name, data, history), lake, landing, tables, orders, say)
+    eraser = Eraser(scanner(name, data, history), lake, landing, SCHEMAS, SORT_KEYS, say)
     known = (data / PLAN).exists()  # of one that was killed, or left something
     say("looks through the landing folder for what is the person's")
     plan = eraser.plan()

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import dagster as dg
 from pydantic import Field
 
-from orchestration.privacy.erasure import UNKNOWN, schemas
+from assets.tables import SCHEMAS
+from orchestration.privacy.erasure import UNKNOWN
 from orchestration.privacy.exporter import Exporter
 from resources.environments import data_folder
 from resources.errors import TuttiError
@@ -24,7 +25,7 @@ def export(context: dg.OpExecutionContext, config: ExportConfig, io_manager: dg.
     name = config.listener.strip()
     if not name:
         raise TuttiError("whose data? name the person: make export LISTENER=ada")
-    path, told = Exporter(name, io_manager.lake, schemas()[0]).write(data_folder(), datetime.now(UTC))
+    path, told = Exporter(name, io_manager.lake, SCHEMAS).write(data_folder(), datetime.now(UTC))
     if not told:
         path.unlink()
         raise TuttiError(UNKNOWN)

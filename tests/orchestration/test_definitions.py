@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from assets.tables import SCHEMAS, SORT_KEYS
 from orchestration.cadence import LISTENS_REACH, RANGE_END, RANGE_START, REACH
 from orchestration.definitions import build
 from orchestration.schedules import close_day
@@ -230,6 +231,10 @@ def test_loading_is_fast_and_brings_no_engine(environment: str, tmp_path: Path) 
 def test_the_graph_is_this_in_every_environment(environment: str) -> None:
     graph = build(environment).resolve_asset_graph()
     assert {k.to_user_string(): keys(graph.get(k).parent_keys) for k in graph.get_all_asset_keys()} == GRAPH
+
+
+def test_the_registry_declares_every_table_of_the_graph() -> None:
+    assert sorted(SCHEMAS) == sorted(SORT_KEYS) == sorted(GRAPH)
 
 
 def test_every_check_blocks_and_they_are_these() -> None:
