@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from mutagen.flac import FLAC
 
 from assets.content.lyrics import LYRICS, as_rows, chosen, lyrics, without_unknown
-from assets.derived.lyrics_word_counts import words
 from resources.engines.resource import EngineName, EngineResource
 from resources.environments import music_folder
 from resources.folders.landing import Landing
@@ -302,31 +301,7 @@ def test_every_recording_has_one_text_that_counts(texts: list[Lyrics]) -> None:
     assert bool(ids) == bool(rows)
 
 
-# Words.
-
-
-@pytest.mark.parametrize(
-    ("language", "text", "wanted"),
-    [
-        ("fr", "L'amour, j’ai qu'aujourd'hui", "l' amour j' ai qu' aujourd'hui"),
-        ("it", "Dell'amore c'è un po' d’acqua", "dell' amore c' è un po d' acqua"),
-        ("en", "Don't you rock'n'roll, 'cause I’m l'amour", "don't you rock'n'roll cause i'm l'amour"),
-        ("de", "Straße STRASSE geht's Äpfel", "strasse strasse geht's äpfel"),
-        ("tr", "IŞIK İstanbul ılık", "ışık istanbul ılık"),
-        ("en", "INSIDE", "inside"),
-        ("ja", "愛してる、LOVEだ", "愛し して てる love だ"),
-        ("zh", "月亮代表 心", "月亮 亮代 代表 心"),
-        ("ko", "사랑해 너를", "사랑해 너를"),
-        (None, "e\u0301te\u0301 L'amour", "été l'amour"),
-        ("en", "[Chorus]\nla la\n[Verse 2]\nla [la]", "la la la la"),
-    ],
-)
-def test_words_are_told_apart_as_their_language_does(language: str | None, text: str, wanted: str) -> None:
-    assert words(text, language) == wanted.split()
-
-
-def test_marks_stay_with_their_sign_where_words_are_not_spaced() -> None:
-    assert words("รักเธอ", "th") == ["รัก", "กเ", "เธ", "ธอ"]
+# Languages.
 
 
 def test_languages_of_songs_are_told_and_what_is_in_none_is_not() -> None:
