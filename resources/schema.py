@@ -22,6 +22,7 @@ TYPES: dict[str, pa.DataType] = {
         pa.list_(pa.string()),
         pa.list_(pa.int64()),
         pa.list_(pa.float64()),
+        pa.list_(pa.float32()),  # embeddings: half the bytes
     )
 }
 """The types a table of the lake may have: those on which all engines and Delta agree."""
