@@ -1,11 +1,15 @@
 """Partitions: how time is sliced. A day is a UTC day, a week begins on Monday, and every key is its first date."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any, TypedDict
 
 import dagster as dg
 import narwhals as nw
+import pyarrow as pa
+
+from resources.schema import declare
 
 FIRST_DAY = date(2002, 10, 1)  # no listen is older: Last.fm opened then, and ListenBrainz takes none from before
 
@@ -41,6 +45,36 @@ PERIODS = (
     Period("monthly", MONTHLY, lambda day: day.replace(day=1), 31),
     Period("yearly", YEARLY, lambda day: day.replace(month=1, day=1), 366),
 )
+
+
+class Sliced(TypedDict):
+    """The arguments of `dg.asset` that belong together for a table with partitions."""
+
+    partitions_def: dg.PartitionsDefinition[str] | None
+    backfill_policy: dg.BackfillPolicy
+    metadata: dict[str, Any]
+
+
+def daily(schema: pa.Schema, *, key: Sequence[str], order: Sequence[str] = ()) -> Sliced:
+    """Return the arguments of `dg.asset` that declare a table by `day`: partitions, backfills, columns, key and order.
+
+    The rows of a day are sorted by `order`, by default the key.
+    """
+    return _sliced(DAY, "day", schema, key, order)
+
+
+def periodic(period: Period, schema: pa.Schema, *, key: Sequence[str], order: Sequence[str] = ()) -> Sliced:
+    """Return the same for a table by `period_start`, a partition for each `period`."""
+    return _sliced(period, "period_start", schema, key, order)
+
+
+def _sliced(period: Period, column: str, schema: pa.Schema, key: Sequence[str], order: Sequence[str]) -> Sliced:
+    by = dict.fromkeys([column, *(order or key)])
+    return {
+        "partitions_def": period.partitions,
+        "backfill_policy": dg.BackfillPolicy.single_run(),  # a range of days is one run, not one run a day
+        "metadata": declare(schema, key=key, slices=column, order=list(by)),
+    }
 
 
 def dates(keys: dg.PartitionKeyRange) -> tuple[date, date]:

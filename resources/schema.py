@@ -10,6 +10,7 @@ import dagster as dg
 import pyarrow as pa
 
 INSTANT = pa.timestamp("us", "UTC")  # nanoseconds break Spark, a missing zone changes Delta's protocol
+KEY, SORTED_BY = "key", "sorted_by"  # entries of the metadata
 TYPES: dict[str, pa.DataType] = {
     str(t): t
     for t in (
@@ -47,8 +48,14 @@ def as_table(values: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
     return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema)
 
 
-def declare(schema: pa.Schema, *, slices: str | None = None, order: Sequence[str] = ()) -> dict[str, Any]:
-    """An asset's metadata: its columns, the date column its partitions slice, and how rows are sorted in files."""
+def declare(
+    schema: pa.Schema, *, key: Sequence[str] = (), slices: str | None = None, order: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return an asset's metadata, from which the lake, checks and the UI read what the asset declares.
+
+    `key` names the columns that identify a row, `slices` the date column of its partitions. Rows in files are sorted
+    by `order`, by default the key.
+    """
     columns = [
         dg.TableColumn(
             f.name,
@@ -59,8 +66,8 @@ def declare(schema: pa.Schema, *, slices: str | None = None, order: Sequence[str
         )
         for f in schema
     ]
-    partitions = {"partition_expr": slices} if slices else {}
-    return {"dagster/column_schema": dg.TableSchema(columns), "sorted_by": ", ".join(order), **partitions}
+    found = {"dagster/column_schema": dg.TableSchema(columns), SORTED_BY: ", ".join(order or key)}
+    return found | ({KEY: ", ".join(key)} if key else {}) | ({"partition_expr": slices} if slices else {})
 
 
 def declared(metadata: Mapping[str, Any]) -> pa.Schema:
@@ -80,5 +87,14 @@ def declared(metadata: Mapping[str, Any]) -> pa.Schema:
 
 
 def order(metadata: Mapping[str, Any]) -> list[str]:
-    """The columns by which an asset's rows are sorted in its files."""
-    return [c for c in str(metadata.get("sorted_by", "")).split(", ") if c]
+    """Return the columns by which an asset's rows are sorted in its files."""
+    return _names(metadata, SORTED_BY)
+
+
+def key(metadata: Mapping[str, Any]) -> list[str]:
+    """Return the columns that identify a row of an asset, none if it declares no key."""
+    return _names(metadata, KEY)
+
+
+def _names(metadata: Mapping[str, Any], entry: str) -> list[str]:
+    return [c for c in str(metadata.get(entry, "")).split(", ") if c]

@@ -32,7 +32,7 @@ ARTISTS = pa.schema(
 )
 
 
-@dg.asset(key_prefix="content", metadata=declare(ARTISTS, order=["artist_id"]))
+@dg.asset(key_prefix="content", metadata=declare(ARTISTS, key=["artist_id"]))
 def artists(context: dg.AssetExecutionContext, landing: Landing) -> pa.Table:
     """What the catalogue knows of each artist."""
     return table(context, landing, musicbrainz.ARTISTS, ARTISTS)

@@ -142,7 +142,7 @@ def owed(files: pa.Table, done: pa.Table, again: bool = False) -> pa.Table:
 @dg.asset(
     key=KEY,
     ins={"audio_files": dg.AssetIn(["content", "audio_files"])},
-    metadata=declare(AUDIO_ANALYSES, order=["content_sha256"]),
+    metadata=declare(AUDIO_ANALYSES, key=["content_sha256"]),
 )
 def audio_analyses(
     context: dg.AssetExecutionContext,

@@ -53,7 +53,7 @@ def of_files(files: Frame, analyses: Frame) -> Frame:
         "audio_files": dg.AssetIn(["content", "audio_files"]),
         "audio_analyses": dg.AssetIn(["content", "audio_analyses"]),
     },
-    metadata=declare(AUDIO_FEATURES, order=["path"]),
+    metadata=declare(AUDIO_FEATURES, key=["path"]),
 )
 def audio_features(context: dg.AssetExecutionContext, audio_files: Frame, audio_analyses: Frame) -> Frame:
     """Tempo, key, loudness, timbre and more of each file."""

@@ -136,7 +136,7 @@ def _header(path: Path) -> dict[str, Any]:
         return {name: getattr(sound, name) for name in HEADER}
 
 
-@dg.asset(key=KEY, metadata=declare(AUDIO_FILES, order=["path"]))
+@dg.asset(key=KEY, metadata=declare(AUDIO_FILES, key=["path"]))
 def audio_files(context: dg.AssetExecutionContext, music: Music, io_manager: dg.ResourceParam[LakeIO]) -> Frame:
     """The files of the music folder, with their tags, pictures and properties."""
     stored = io_manager.open(KEY, AUDIO_FILES)

@@ -65,7 +65,7 @@ def unknown(credits: nw.LazyFrame, artists: nw.LazyFrame) -> nw.LazyFrame:
 @dg.asset(
     key_prefix="content",
     ins={"recordings": dg.AssetIn(["content", "recordings"])},
-    metadata=declare(CREDITS, order=["recording_id", "position"]),
+    metadata=declare(CREDITS, key=["recording_id", "position"]),
 )
 def credits(recordings: Frame) -> Frame:
     """Who is credited with each recording, in order."""

@@ -45,7 +45,7 @@ def each(rows: pa.Table, entity: str) -> pa.Table:
 @dg.asset(
     key_prefix="content",
     ins={name: dg.AssetIn(["content", name]) for name in TABLES.values()},
-    metadata=declare(GENRES, order=["entity", "entity_id", "name"]),
+    metadata=declare(GENRES, key=["entity", "entity_id", "name"]),
 )
 def genres(recordings: Frame, artists: Frame, releases: Frame, release_groups: Frame) -> Frame:
     """What people call each entity of the catalogue, and which of that are genres."""

@@ -198,7 +198,7 @@ def as_rows(lyrics: Collection[Lyrics]) -> list[dict[str, object]]:
     return rows
 
 
-@dg.asset(key_prefix="content", metadata=declare(LYRICS, order=["lyrics_id"]))
+@dg.asset(key_prefix="content", metadata=declare(LYRICS, key=["lyrics_id"]))
 def lyrics(
     context: dg.AssetExecutionContext, landing: Landing, music: Music, io_manager: dg.ResourceParam[LakeIO]
 ) -> pa.Table:

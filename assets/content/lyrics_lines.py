@@ -33,7 +33,7 @@ def lines(lyrics: pa.Table) -> pa.Table:
 @dg.asset(
     key_prefix="content",
     ins={"lyrics": dg.AssetIn(["content", "lyrics"])},
-    metadata=declare(LINES, order=["lyrics_id", "line"]),
+    metadata=declare(LINES, key=["lyrics_id", "line"]),
 )
 def lyrics_lines(lyrics: Frame) -> Frame:
     """The lines of each text."""

@@ -33,7 +33,7 @@ def each(rows: pa.Table, entity: str) -> pa.Table:
 @dg.asset(
     key_prefix="content",
     ins={name: dg.AssetIn(["content", name]) for name in TABLES.values()},
-    metadata=declare(MERGED_IDS, order=["entity", "merged_id"]),
+    metadata=declare(MERGED_IDS, key=["entity", "merged_id"]),
 )
 def merged_ids(recordings: Frame, artists: Frame, releases: Frame, release_groups: Frame) -> Frame:
     """What MusicBrainz has merged into what."""

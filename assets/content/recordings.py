@@ -32,7 +32,7 @@ RECORDINGS = pa.schema(
 )
 
 
-@dg.asset(key_prefix="content", metadata=declare(RECORDINGS, order=["recording_id"]))
+@dg.asset(key_prefix="content", metadata=declare(RECORDINGS, key=["recording_id"]))
 def recordings(context: dg.AssetExecutionContext, landing: Landing) -> pa.Table:
     """What the catalogue knows of each recording."""
     return table(context, landing, musicbrainz.RECORDINGS, RECORDINGS)

@@ -29,7 +29,7 @@ RELEASE_GROUPS = pa.schema(
 )
 
 
-@dg.asset(key_prefix="content", metadata=declare(RELEASE_GROUPS, order=["release_group_id"]))
+@dg.asset(key_prefix="content", metadata=declare(RELEASE_GROUPS, key=["release_group_id"]))
 def release_groups(context: dg.AssetExecutionContext, landing: Landing) -> pa.Table:
     """What the catalogue knows of each release group."""
     return table(context, landing, musicbrainz.RELEASE_GROUPS, RELEASE_GROUPS)

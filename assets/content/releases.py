@@ -33,7 +33,7 @@ RELEASES = pa.schema(
 )
 
 
-@dg.asset(key_prefix="content", metadata=declare(RELEASES, order=["release_id"]))
+@dg.asset(key_prefix="content", metadata=declare(RELEASES, key=["release_id"]))
 def releases(context: dg.AssetExecutionContext, landing: Landing) -> pa.Table:
     """What the catalogue knows of each release."""
     return table(context, landing, musicbrainz.RELEASES, RELEASES)

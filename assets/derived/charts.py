@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from assets.checks import added, complete, totals, unique
 from assets.derived.plays import PLAYS
-from assets.partitions import FIRST_DAY, PERIODS, Period, dates, with_previous
+from assets.partitions import FIRST_DAY, PERIODS, Period, dates, periodic, with_previous
 from resources.frames.frame import Frame
 from resources.schema import column, declare
 
@@ -170,9 +170,7 @@ def chart_of(period: Period) -> dg.AssetsDefinition:
     @dg.asset(
         key=["derived", f"charts_{period.name}"],
         ins={n: dg.AssetIn(["derived", n], partition_mapping=with_previous()) for n in INPUTS},
-        partitions_def=period.partitions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        metadata=declare(CHART, slices="period_start", order=["period_start", "entity", "rank"]),
+        **periodic(period, CHART, key=["period_start", "entity", "entity_id"], order=["entity", "rank"]),
         description=f"Recordings and artists by plays, {period.name}: place, listeners, time and movement.",
     )
     def charts(context: dg.AssetExecutionContext, plays: Frame, artist_plays: Frame, names: Frame) -> Frame:
@@ -186,7 +184,7 @@ def chart_of(period: Period) -> dg.AssetsDefinition:
 @dg.asset(
     key=["derived", "charts_all_time"],
     ins={n: dg.AssetIn(["derived", n]) for n in INPUTS},
-    metadata=declare(CHART, order=["period_start", "entity", "rank"]),
+    metadata=declare(CHART, key=["period_start", "entity", "entity_id"], order=["period_start", "entity", "rank"]),
 )
 def charts_all_time(plays: Frame, artist_plays: Frame, names: Frame) -> Frame:
     """Recordings and artists by plays, of all time: place, listeners and time."""

@@ -44,7 +44,7 @@ def add_up(counts: nw.LazyFrame) -> nw.LazyFrame:
 @dg.asset(
     key_prefix="derived",
     ins={"lyrics": dg.AssetIn(["content", "lyrics"])},
-    metadata=declare(WORD_COUNTS, order=["language", "word"]),
+    metadata=declare(WORD_COUNTS, key=["language", "word"]),
 )
 def lyrics_word_counts(lyrics: Frame) -> Frame:
     """How often each word is sung, by language."""

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.checks import complete, unique
-from assets.partitions import DAILY
+from assets.partitions import daily
 from resources.frames.frame import Frame
-from resources.schema import column, declare
+from resources.schema import column
 
 NAMES = pa.schema(
     [
@@ -45,9 +45,7 @@ def one_name(names: nw.LazyFrame) -> nw.LazyFrame:
 @dg.asset(
     key_prefix="derived",
     ins={"listens": dg.AssetIn(["events", "listens"])},
-    partitions_def=DAILY,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    metadata=declare(NAMES, slices="day", order=["day", "entity", "entity_id"]),
+    **daily(NAMES, key=["day", "entity", "entity_id"]),
 )
 def names(listens: Frame) -> Frame:
     """What each recording and artist heard on a day was called."""

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.checks import added, alike, complete, count, totals, unique
-from assets.partitions import DAILY, DAY
+from assets.partitions import DAY, daily
 from resources.frames.frame import Frame
-from resources.schema import column, declare
+from resources.schema import column
 
 ON = column("day", pa.date32(), "UTC day on which the listens began")
 USER = column("user_id", pa.string(), "who listened", personal=True)
@@ -48,9 +48,7 @@ def credit(listens: pa.Table) -> pa.Table:
 @dg.asset(
     key_prefix="derived",
     ins={"listens": dg.AssetIn(["events", "listens"])},
-    partitions_def=DAILY,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    metadata=declare(PLAYS, slices="day", order=["day", "user_id", "recording_id"]),
+    **daily(PLAYS, key=["day", "user_id", "recording_id"]),
 )
 def plays(listens: Frame) -> Frame:
     """What each listener played on a day, recording by recording."""
@@ -61,9 +59,7 @@ def plays(listens: Frame) -> Frame:
 @dg.asset(
     key_prefix="derived",
     ins={"listens": dg.AssetIn(["events", "listens"])},
-    partitions_def=DAILY,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    metadata=declare(ARTIST_PLAYS, slices="day", order=["day", "user_id", "artist_id"]),
+    **daily(ARTIST_PLAYS, key=["day", "user_id", "artist_id"]),
 )
 def artist_plays(listens: Frame) -> Frame:
     """What each listener played on a day, artist by artist."""

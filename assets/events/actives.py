@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from assets.checks import added, alike, ascending, complete, count, totals, unique
 from assets.events.activity import ACTIVITY
-from assets.partitions import DAILY, DAY, dates, with_earlier
+from assets.partitions import DAY, daily, dates, with_earlier
 from resources.frames.frame import Frame
-from resources.schema import column, declare
+from resources.schema import column
 
 WEEK, MONTH = 7, 30  # days; the convention of product analytics, and what Meta's annual reports call a monthly active
 ACTIVES = pa.schema(
@@ -89,9 +89,7 @@ def count_days(held: nw.LazyFrame, days: nw.LazyFrame, first: date) -> nw.LazyFr
 @dg.asset(
     key_prefix="events",
     ins={"activity": dg.AssetIn(["events", "activity"], partition_mapping=with_earlier(MONTH - 1))},
-    partitions_def=DAILY,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    metadata=declare(ACTIVES, slices="day", order=["day"]),
+    **daily(ACTIVES, key=["day"]),
 )
 def actives(context: dg.AssetExecutionContext, activity: Frame) -> Frame:
     """Daily, weekly and monthly active listeners, for every day there is."""

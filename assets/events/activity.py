@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.checks import added, alike, ascending, complete, count, totals, unique
-from assets.partitions import DAILY, DAY
+from assets.partitions import DAY, daily
 from resources.frames.frame import Frame
-from resources.schema import column, declare
+from resources.schema import column
 
 ACTIVITY = pa.schema(
     [
@@ -99,9 +99,7 @@ def add_up(recordings: nw.LazyFrame) -> nw.LazyFrame:
 @dg.asset(
     key_prefix="events",
     ins={"listens": dg.AssetIn(["events", "listens"]), "recordings": dg.AssetIn(["content", "recordings"])},
-    partitions_def=DAILY,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    metadata=declare(ACTIVITY, slices="day", order=["day", "user_id"]),
+    **daily(ACTIVITY, key=["day", "user_id"]),
 )
 def activity(listens: Frame, recordings: Frame) -> Frame:
     """What each listener did on a day: listens, skips, completions, time."""

@@ -25,9 +25,9 @@ import pyarrow.compute as pc
 
 from assets.checks import ONLY_DAYS, added, ascending, complete, count, totals, unique
 from assets.events.activity import COMPLETE
-from assets.partitions import DAILY, DAY, dates, on_days, with_neighbours
+from assets.partitions import DAY, daily, dates, on_days, with_neighbours
 from resources.frames.frame import Frame
-from resources.schema import column, declare
+from resources.schema import column
 
 COUNTED = {
     "play": "plays",
@@ -179,9 +179,7 @@ def tally(events: nw.LazyFrame, plays: nw.LazyFrame) -> nw.LazyFrame:
         "app_events": dg.AssetIn(["events", "app_events"], partition_mapping=with_neighbours()),
         "recordings": dg.AssetIn(["content", "recordings"]),
     },
-    partitions_def=DAILY,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    metadata=declare(APP_ACTIVITY, slices="day", order=["day", "user_id"]),
+    **daily(APP_ACTIVITY, key=["day", "user_id"]),
 )
 def app_activity(context: dg.AssetExecutionContext, app_events: Frame, recordings: Frame) -> Frame:
     """What each person did in programs on a day: events of each kind, plays skipped and completed."""

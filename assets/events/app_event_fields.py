@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.checks import ONLY_DAYS, added, complete, count, totals, unique
-from assets.partitions import DAILY, DAY
+from assets.partitions import DAY, daily
 from resources.frames.frame import Frame
-from resources.schema import column, declare
+from resources.schema import column
 
 APP_EVENT_FIELDS = pa.schema(
     [
@@ -59,9 +59,7 @@ def add_up(fields: nw.LazyFrame) -> nw.LazyFrame:
 @dg.asset(
     key_prefix="events",
     ins={"raw_app_events": dg.AssetIn(["events", "raw_app_events"])},
-    partitions_def=DAILY,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    metadata=declare(APP_EVENT_FIELDS, slices="day", order=["day", "field"]),
+    **daily(APP_EVENT_FIELDS, key=FIELD, order=["field"]),
 )
 def app_event_fields(raw_app_events: Frame) -> Frame:
     """Which fields application events had on a day, of which type, and what became of them."""

@@ -21,9 +21,9 @@ import pyarrow as pa
 from assets.checks import bounded, complete, one_for_each, unique
 from assets.events.identities import SUBMITTED, as_submitted, identify
 from assets.imports.record_type import BY_ARRIVAL
-from assets.partitions import DAILY
+from assets.partitions import daily
 from resources.frames.frame import Frame
-from resources.schema import INSTANT, column, declare
+from resources.schema import INSTANT, column
 
 APP_EVENTS = pa.schema(
     [
@@ -93,9 +93,7 @@ def about(events: nw.LazyFrame) -> nw.LazyFrame:
         "raw_app_events": dg.AssetIn(["events", "raw_app_events"]),
         "identities": dg.AssetIn(["events", "identities"]),
     },
-    partitions_def=DAILY,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    metadata=declare(APP_EVENTS, slices="day", order=["day", "user_id", "at"]),
+    **daily(APP_EVENTS, key=KEY, order=["user_id", "at"]),
 )
 def app_events(raw_app_events: Frame, identities: Frame) -> Frame:
     """What people did in their programs, each event once, by the UTC day it happened."""

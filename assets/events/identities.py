@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 from assets.checks import complete, distinct, well_formed
 from assets.events.name_ids import artist_id, name_id, recording_id
 from assets.events.recording_keys import FIRST_CREDITED, FUZZY, ISRC, KNOWN, MBID, VERSION, key_of, named, parts
-from assets.partitions import DAILY
+from assets.partitions import daily
 from resources.frames.frame import Frame
-from resources.schema import as_table, column, declare
+from resources.schema import as_table, column
 from resources.text.names import edits, normal, taken_apart
 
 IDENTITIES = pa.schema(
@@ -215,9 +215,7 @@ def one_artist_for_each_name(known: nw.LazyFrame) -> nw.LazyFrame:
         "recording_keys": dg.AssetIn(["events", "recording_keys"]),
         "recording_parts": dg.AssetIn(["events", "recording_parts"]),
     },
-    partitions_def=DAILY,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    metadata=declare(IDENTITIES, slices="day", order=["day", "artist_name", "recording_name"]),
+    **daily(IDENTITIES, key=ON_DAY.names, order=["artist_name", "recording_name"]),
 )
 def identities(raw_listens: Frame, recording_keys: Frame, recording_parts: Frame) -> Frame:
     """Which recording each name submitted on a day is, by which rule and how surely."""

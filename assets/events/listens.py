@@ -13,9 +13,9 @@ from assets.checks import accounted, bounded, complete, referential, unique
 from assets.events.identities import SUBMITTED, as_submitted, identify
 from assets.imports.listens import ended_at
 from assets.imports.record_type import BY_ARRIVAL
-from assets.partitions import DAILY
+from assets.partitions import daily
 from resources.frames.frame import Frame
-from resources.schema import INSTANT, column, declare
+from resources.schema import INSTANT, column
 
 LISTENS = pa.schema(
     [
@@ -63,9 +63,7 @@ def once(told: nw.LazyFrame, replaced: nw.LazyFrame) -> nw.LazyFrame:
         "identities": dg.AssetIn(["events", "identities"]),
         "replaced_listens": dg.AssetIn(["events", "replaced_listens"]),
     },
-    partitions_def=DAILY,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    metadata=declare(LISTENS, slices="day", order=["day", "user_id", "listened_at"]),
+    **daily(LISTENS, key=["user_id", "listened_at", "recording_id"], order=["user_id", "listened_at"]),
 )
 def listens(raw_listens: Frame, identities: Frame, replaced_listens: Frame) -> Frame:
     """Who heard which recording and when, by the UTC day it began."""

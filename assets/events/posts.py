@@ -14,9 +14,9 @@ from assets.checks import bounded, complete, unique
 from assets.events.identities import ON_DAY, SUBMITTED, as_submitted, decided, identify
 from assets.imports.record_type import BY_ARRIVAL
 from assets.imports.retractions import retracted
-from assets.partitions import DAILY
+from assets.partitions import daily
 from resources.frames.frame import Frame
-from resources.schema import INSTANT, column, declare
+from resources.schema import INSTANT, column
 
 POSTS = pa.schema(
     [
@@ -74,9 +74,7 @@ def as_posts(posts: nw.LazyFrame) -> nw.LazyFrame:
         "recording_keys": dg.AssetIn(["events", "recording_keys"]),
         "recording_parts": dg.AssetIn(["events", "recording_parts"]),
     },
-    partitions_def=DAILY,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    metadata=declare(POSTS, slices="day", order=["day", "user_id", "posted_at"]),
+    **daily(POSTS, key=KEY, order=["user_id", "posted_at"]),
 )
 def posts(raw_posts: Frame, retractions: Frame, recording_keys: Frame, recording_parts: Frame) -> Frame:
     """What people posted, by the UTC day, and which recording they said was playing."""

@@ -117,7 +117,7 @@ def telling(known: nw.LazyFrame) -> nw.LazyFrame:
 @dg.asset(
     key_prefix="events",
     ins={"recordings": dg.AssetIn(["content", "recordings"])},
-    metadata=declare(RECORDING_KEYS, order=["key"]),
+    metadata=declare(RECORDING_KEYS, key=["key"]),
 )
 def recording_keys(recordings: Frame) -> Frame:
     """What each recording of the catalogue is found by: ids, codes and names."""
@@ -128,7 +128,7 @@ def recording_keys(recordings: Frame) -> Frame:
 @dg.asset(
     key_prefix="events",
     ins={"recordings": dg.AssetIn(["content", "recordings"])},
-    metadata=declare(RECORDING_PARTS, order=["key", "recording_id"]),
+    metadata=declare(RECORDING_PARTS, key=["key", "recording_id"]),
 )
 def recording_parts(recordings: Frame) -> Frame:
     """By which parts of its letters each recording of the catalogue is found, however a name is misspelt."""

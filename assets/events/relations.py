@@ -115,7 +115,7 @@ INS = {n: dg.AssetIn(["events", n]) for n in ("relations", "retractions")}
 @dg.asset(
     key_prefix="events",
     ins=INS,
-    metadata=declare(FOLLOWS, order=["user_id", "followed_id", "since"]),
+    metadata=declare(FOLLOWS, key=["user_id", "followed_id", "since"]),
 )
 def follows(relations: Frame, retractions: Frame) -> Frame:
     """Who follows whom, and from when until when."""
@@ -125,7 +125,7 @@ def follows(relations: Frame, retractions: Frame) -> Frame:
 @dg.asset(
     key_prefix="events",
     ins=INS,
-    metadata=declare(FRIENDSHIPS, order=["user_a", "user_b", "since"]),
+    metadata=declare(FRIENDSHIPS, key=["user_a", "user_b", "since"]),
 )
 def friendships(relations: Frame, retractions: Frame) -> Frame:
     """Who are friends, each two once, and from when until when."""

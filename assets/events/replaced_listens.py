@@ -33,9 +33,9 @@ from assets.checks import complete, unique
 from assets.events.identities import SUBMITTED, as_submitted, identify
 from assets.imports.listens import ended_at
 from assets.imports.record_type import BY_ARRIVAL
-from assets.partitions import DAILY, dates, on_days, with_neighbours
+from assets.partitions import daily, dates, on_days, with_neighbours
 from resources.frames.frame import Frame
-from resources.schema import INSTANT, column, declare
+from resources.schema import INSTANT, column
 
 REPLACED_LISTENS = pa.schema(
     [
@@ -156,9 +156,7 @@ def replaced(heard: pa.Table) -> pa.Table:
         "raw_listens": dg.AssetIn(["events", "raw_listens"], partition_mapping=with_neighbours()),
         "identities": dg.AssetIn(["events", "identities"], partition_mapping=with_neighbours()),
     },
-    partitions_def=DAILY,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    metadata=declare(REPLACED_LISTENS, slices="day", order=["day", "user_id", "listened_at"]),
+    **daily(REPLACED_LISTENS, key=BY_ARRIVAL, order=["user_id", "listened_at"]),
 )
 def replaced_listens(context: dg.AssetExecutionContext, raw_listens: Frame, identities: Frame) -> Frame:
     """Records of listens that another record tells of already, by the UTC day they have, and which one that is."""

@@ -58,7 +58,7 @@ def triangle(counts: pa.Table) -> pa.Table:
 @dg.asset(
     key_prefix="events",
     ins={"activity": dg.AssetIn(["events", "activity"])},
-    metadata=declare(RETENTION, order=["cohort_week", "weeks"]),
+    metadata=declare(RETENTION, key=["cohort_week", "weeks"]),
 )
 def retention(activity: Frame) -> Frame:
     """How many of the listeners who first came in a week were there in each week after."""

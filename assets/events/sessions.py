@@ -13,9 +13,9 @@ import narwhals as nw
 import pyarrow as pa
 
 from assets.checks import bounded, complete, unique
-from assets.partitions import DAILY, dates, on_days, with_neighbours
+from assets.partitions import daily, dates, on_days, with_neighbours
 from resources.frames.frame import Frame
-from resources.schema import INSTANT, column, declare
+from resources.schema import INSTANT, column
 
 SESSIONS = pa.schema(
     [
@@ -75,9 +75,7 @@ def sessionize(listens: nw.LazyFrame) -> nw.LazyFrame:
 @dg.asset(
     key_prefix="events",
     ins={"listens": dg.AssetIn(["events", "listens"], partition_mapping=with_neighbours())},
-    partitions_def=DAILY,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    metadata=declare(SESSIONS, slices="day", order=["day", "user_id", "started_at"]),
+    **daily(SESSIONS, key=["user_id", "started_at"]),
 )
 def sessions(context: dg.AssetExecutionContext, listens: Frame) -> Frame:
     """Listening without a break of thirty minutes, by the UTC day it began."""

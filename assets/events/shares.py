@@ -9,9 +9,9 @@ import pyarrow as pa
 from assets.checks import bounded, complete, unique
 from assets.imports.record_type import BY_ARRIVAL
 from assets.imports.retractions import retracted
-from assets.partitions import DAILY
+from assets.partitions import daily
 from resources.frames.frame import Frame
-from resources.schema import INSTANT, column, declare
+from resources.schema import INSTANT, column
 
 SHARES = pa.schema(
     [
@@ -41,9 +41,7 @@ def standing(told: nw.LazyFrame, retracted: nw.LazyFrame) -> nw.LazyFrame:
         "raw_shares": dg.AssetIn(["events", "raw_shares"]),
         "retractions": dg.AssetIn(["events", "retractions"]),
     },
-    partitions_def=DAILY,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    metadata=declare(SHARES, slices="day", order=["day", "user_id", "shared_at"]),
+    **daily(SHARES, key=KEY, order=["user_id", "shared_at"]),
 )
 def shares(raw_shares: Frame, retractions: Frame) -> Frame:
     """Who passed on which recording, playlist or post, by the UTC day."""

@@ -75,7 +75,7 @@ def dated(streaks: pa.Table) -> pa.Table:
 @dg.asset(
     key_prefix="events",
     ins={"activity": dg.AssetIn(["events", "activity"])},
-    metadata=declare(STREAKS, order=["user_id"]),
+    metadata=declare(STREAKS, key=["user_id"]),
 )
 def streaks(activity: Frame) -> Frame:
     """Days in a row on which each listener listened: the longest streak and the last."""

@@ -68,7 +68,7 @@ def once(told: nw.LazyFrame) -> nw.LazyFrame:
         "raw_taggings": dg.AssetIn(["events", "raw_taggings"]),
         "recordings": dg.AssetIn(["content", "recordings"]),
     },
-    metadata=declare(TAGGINGS, order=["user_id", "entity_id", "tag"]),
+    metadata=declare(TAGGINGS, key=KEY, order=["user_id", "entity_id", "tag"]),
 )
 def taggings(raw_taggings: Frame, recordings: Frame) -> Frame:
     """Which words each person put to which artists."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from assets.imports.record_type import ARRIVAL, Kind
+from assets.imports.record_type import ARRIVAL, BY_ARRIVAL, Kind
 from resources.schema import INSTANT, column
 from resources.sources.records.feedback import Feedback
 
@@ -45,4 +45,5 @@ GIVEN = Kind(
     schema=FEEDBACK,
     row=row,
     order=("user_id", "created_at"),
+    row_key=tuple(BY_ARRIVAL),
 )

@@ -53,4 +53,5 @@ TRACKS = Kind(
     schema=PLAYLISTS,
     row=row,
     order=("playlist_id", "position"),
+    row_key=("import_id", "file", "playlist_id", "position"),
 )

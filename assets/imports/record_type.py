@@ -31,6 +31,7 @@ class Kind:
     schema: pa.Schema  # the columns of `row`, then ARRIVAL
     row: Callable[[Any], tuple[Any, ...]]  # what a record says, in the order of the schema
     order: tuple[str, ...]  # how rows are sorted in files
+    row_key: tuple[str, ...] = ()  # the columns that identify a row, if the table promises them
     id: str | None = None  # the column by which a retraction may name rows
 
     @property
@@ -52,9 +53,8 @@ class Kind:
     def spec(self) -> dg.AssetSpec:
         """The table as the catalogue shows it."""
         slices = "day" if self.dated else None
-        return dg.AssetSpec(
-            self.key, description=self.says, metadata=declare(self.schema, slices=slices, order=self.order)
-        )
+        metadata = declare(self.schema, key=self.row_key, slices=slices, order=self.order)
+        return dg.AssetSpec(self.key, description=self.says, metadata=metadata)
 
     def rows(self, reads: Sequence[Read], import_id: str) -> pa.Table:
         """The records of this kind among those of a file."""

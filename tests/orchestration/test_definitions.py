@@ -237,6 +237,13 @@ def test_the_registry_declares_every_table_of_the_graph() -> None:
     assert sorted(SCHEMAS) == sorted(SORT_KEYS) == sorted(GRAPH)
 
 
+def test_a_range_of_partitions_is_one_run() -> None:
+    graph = build("laptop").resolve_asset_graph()
+    made = [n for n in graph.asset_nodes if n.is_materializable and n.partitions_def]
+    assert made
+    assert {node.backfill_policy for node in made} == {dg.BackfillPolicy.single_run()}
+
+
 def test_every_check_blocks_and_they_are_these() -> None:
     graph = build("laptop").resolve_asset_graph()
     found: dict[str, list[str]] = {name: [] for name in GRAPH}

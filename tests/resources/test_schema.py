@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from resources.schema import INSTANT, TYPES, column, declare, declared, order
+from resources.schema import INSTANT, TYPES, column, declare, declared, key, order
 from tests.transformations import TRANSFORMATIONS, Transformation
 
 
@@ -26,8 +26,10 @@ def test_a_column_says_its_unit() -> None:
 
 def test_the_column_of_a_table_that_partitions_slice_and_its_order_are_told() -> None:
     schema = pa.schema([column("at", INSTANT, "when")])
-    told = declare(schema, slices="at", order=["at", "id"])
+    told = declare(schema, key=["id"], slices="at", order=["at", "id"])
     assert told["partition_expr"] == "at"
     assert order(told) == ["at", "id"]
+    assert key(told) == ["id"]
     assert "partition_expr" not in declare(schema)
-    assert order(declare(schema)) == order({}) == []
+    assert order(declare(schema)) == order({}) == key(declare(schema)) == []
+    assert order(declare(schema, key=["at", "id"])) == ["at", "id"]
