@@ -16,9 +16,9 @@ import narwhals as nw
 import pyarrow as pa
 
 from assets.partitions import FIRST_DAY, Period, dates
+from resources.frames.filters import RangeFilter
 from resources.frames.frame import Frame
 from resources.lake.io_manager import LakeIO
-from resources.lake.lake import RangeFilter
 from resources.schema import some
 
 COUNT = pa.schema([("rows", pa.int64())])

@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from assets.imports.ledger import IMPORTS, LYING, Tell, enter, identify, lay, lying, refusal, write
 from resources.folders.landing import Landed, Landing
-from resources.lake.lake import Lake, ValuesFilter
+from resources.frames.filters import ValuesFilter
+from resources.lake.lake import Lake
 from resources.sources import exports
 from resources.sources.readers.archive import Unreadable, UnsupportedFile
 from resources.sources.records.listen import Read

@@ -19,8 +19,10 @@ from assets.imports.record_type import ARRIVAL, Kind
 from assets.imports.record_types import KINDS
 from assets.imports.retractions import RETRACTED
 from resources.folders.landing import Landed
+from resources.frames.filters import RangeFilter
 from resources.frames.frame import Frame
-from resources.lake.lake import Lake, RangeFilter, WriteTransaction
+from resources.lake.lake import Lake
+from resources.lake.write_transaction import WriteTransaction
 from resources.schema import INSTANT, as_table, column
 from resources.sources import exports
 from resources.sources.exports import UnsupportedFile
@@ -164,7 +166,7 @@ def _retracted(lake: Lake, slice: RangeFilter) -> dict[str, set[date]]:
     import pyarrow.compute as pc
     import pyarrow.dataset as ds
 
-    new = lake.scan(RETRACTED.table, RETRACTED.schema, slice).table().filter(slice.within)["retracted_id"].unique()
+    new = lake.scan(RETRACTED.table, RETRACTED.schema, slice).table().filter(slice.arrow)["retracted_id"].unique()
     found: dict[str, set[date]] = {}
     for kind in KINDS:
         if kind.id and (files := lake.scan(kind.table, kind.schema).files):
@@ -236,7 +238,7 @@ def _left(lake: Lake, table: str, schema: pa.Schema, slice: RangeFilter) -> bool
     import pyarrow.dataset as ds
 
     files = lake.scan(table, schema, slice).files
-    return bool(files) and ds.dataset(list(files), schema, "parquet").count_rows(filter=slice.within) > 0
+    return bool(files) and ds.dataset(list(files), schema, "parquet").count_rows(filter=slice.arrow) > 0
 
 
 def quarantine_rows(reads: Sequence[Read], import_id: str, now: datetime) -> pa.Table:

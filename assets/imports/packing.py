@@ -19,7 +19,8 @@ from assets.imports.batch import known, seen
 from assets.imports.ledger import COUNTS, LYING, enter, identify, lying
 from resources.files import sync
 from resources.folders.landing import Landed, Landing
-from resources.lake.lake import Lake, RangeFilter, ValuesFilter
+from resources.frames.filters import RangeFilter, ValuesFilter
+from resources.lake.lake import Lake
 
 INTAKE = "listens/intake"  # in the landing folder: the only files that are ours to move
 PACK = re.compile(r"\d{4}-\d{2}-\d{2}(?:-\d+)?\.jsonl\.gz")

@@ -6,7 +6,8 @@ from pathlib import Path
 from assets.events.listens import LISTENS
 from assets.imports.ledger import IMPORTS, QUARANTINE
 from orchestration.cli.progress import reasons
-from resources.lake.lake import Lake, ValuesFilter
+from resources.frames.filters import ValuesFilter
+from resources.lake.lake import Lake
 from resources.locks import sharing
 
 
@@ -34,7 +35,7 @@ def brought(data: Path, listener: str | None, since: datetime, before: int) -> l
             lines.append(f"listens: {first:,} new, {told - first:,} known from elsewhere or told twice")
         if quarantined:
             ids = ValuesFilter.of("import_id", [row["import_id"] for row in new])
-            held = lake.scan("events/quarantine", QUARANTINE, ids).table().filter(ids.within).to_pylist()
+            held = lake.scan("events/quarantine", QUARANTINE, ids).table().filter(ids.arrow).to_pylist()
             where = lake.root / "events" / "quarantine"
             lines.append(f"quarantined: {quarantined:,}, each with its text in {where} (README: Asking the lake)")
             lines += reasons((row["reason"], f"{row['file']} record {row['record']}") for row in held)

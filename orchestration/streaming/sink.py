@@ -21,8 +21,10 @@ from orchestration.streaming.records import HAPPENED, LANDED, OUTCOME, REFUSED, 
 from resources.engines.cogroup import SIDE, side_column
 from resources.errors import TuttiError
 from resources.folders.landing import EPOCH, Landed, Landing
+from resources.frames.filters import ValuesFilter
 from resources.frames.frame import Frame
-from resources.lake.lake import FILE_ROWS, Lake, ValuesFilter
+from resources.lake.lake import Lake
+from resources.lake.write_transaction import FILE_ROWS
 from resources.locks import sharing
 
 IMPORTS = dg.AssetKey(["events", "imports"])

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import dagster as dg
 import pyarrow as pa
 
+from resources.frames.filters import ValuesFilter
 from resources.frames.frame import Frame
 from resources.frames.scan import Scan
 from resources.lake.io_manager import LakeIO
-from resources.lake.lake import ValuesFilter
 from resources.schema import some
 
 FEWEST, MOST = 32, 4_096  # files in a batch: the first tells soon how fast it goes, a large one keeps a cluster busy

@@ -13,8 +13,9 @@ import dagster as dg
 import pyarrow as pa
 
 from resources.engines.resource import EngineResource
+from resources.frames.filters import RangeFilter
 from resources.frames.frame import Frame
-from resources.lake.lake import Lake, RangeFilter
+from resources.lake.lake import Lake
 from resources.locks import sharing
 from resources.schema import declared, order
 

@@ -18,8 +18,10 @@ import numpy as np
 import pyarrow as pa
 
 from resources.errors import TuttiError
+from resources.frames.filters import RangeFilter
 from resources.frames.frame import Writer
-from resources.lake.lake import Lake, RangeFilter, Written
+from resources.lake.lake import Lake
+from resources.lake.write_transaction import Written
 from resources.sandbox import catalogue, performers
 from resources.sandbox.listeners import ZONES, Ints, epoch, population, simulate_by_day
 from resources.sandbox.performers import Recording

@@ -28,7 +28,8 @@ from resources.folders.music import UNREADABLE_NAME, Music
 from resources.frames.frame import Engine
 from resources.lake import incremental
 from resources.lake.io_manager import LakeIO
-from resources.lake.lake import Lake, WriteTransaction
+from resources.lake.lake import Lake
+from resources.lake.write_transaction import WriteTransaction
 from resources.schema import declared
 from tests.oracle import Row
 

@@ -14,12 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 import resources.engines.pandas
-import resources.lake.lake
 from assets.derived.charts import KEY, as_entity, calendar, count_listeners, into_periods
 from assets.events.actives import NUMBERED, add_up, hold, number
 from assets.partitions import DAY
 from resources.engines.pandas import PandasEngine
 from resources.frames.frame import Engine, Frame, conform
+from resources.lake import write_transaction
 from resources.lake.lake import Lake, write_files
 from tests.oracle import begin
 from tests.tables import (
@@ -76,7 +76,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         "raw_taggings": many_taggings(SOCIAL),
     }
     found = World(Lake(tmp_path_factory.mktemp("lake")), {name: rows.schema for name, rows in given.items()})
-    with patch.object(resources.lake.lake, "FILE_ROWS", 20_000):  # many files, as of many days
+    with patch.object(write_transaction, "FILE_ROWS", 20_000):  # many files, as of many days
         for name, rows in given.items():
             found.lake.replace(name, iter([rows]), found.schemas[name])
         for name, made in LARGE.items():

@@ -35,8 +35,9 @@ from assets.events.listens import LISTENS
 from assets.events.replaced_listens import REPLACED_LISTENS
 from assets.events.sessions import SESSIONS
 from assets.partitions import DAILY, PERIODS
+from resources.frames.filters import RangeFilter
 from resources.frames.frame import Engine, Frame
-from resources.lake.lake import Lake, RangeFilter
+from resources.lake.lake import Lake
 from resources.privacy.person import Person
 from resources.privacy.tables import Removal
 from tests import oracle, tables

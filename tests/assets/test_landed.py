@@ -18,7 +18,8 @@ from assets.imports.record_types import KINDS
 from resources.engines.resource import EngineName, EngineResource
 from resources.folders.landing import Landing
 from resources.lake.io_manager import LakeIO
-from resources.lake.lake import Lake, WriteTransaction
+from resources.lake.lake import Lake
+from resources.lake.write_transaction import WriteTransaction
 from resources.sources.readers.archive import UnsupportedFile
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -17,8 +17,9 @@ from assets.events.shares import SHARES
 from assets.imports.ledger import take
 from assets.imports.record_type import Kind
 from assets.imports.record_types import KINDS
+from resources.frames.filters import RangeFilter
 from resources.frames.frame import Engine
-from resources.lake.lake import Lake, RangeFilter
+from resources.lake.lake import Lake
 from tests.oracle import Row, assert_same
 from tests.transformations import TRANSFORMATIONS
 

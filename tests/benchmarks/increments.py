@@ -28,7 +28,8 @@ from assets.events.imports import take
 from assets.partitions import PERIODS
 from orchestration.cadence import DATED, span
 from orchestration.definitions import build
-from resources.lake.lake import Lake, RangeFilter
+from resources.frames.filters import RangeFilter
+from resources.lake.lake import Lake
 from resources.sandbox import world
 from resources.schema import declared, order
 

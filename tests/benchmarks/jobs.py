@@ -12,8 +12,9 @@ from assets.derived.names import NAMES, names
 from assets.derived.plays import ARTIST_PLAYS, PLAYS, artist_plays, plays
 from assets.events.listens import LISTENS
 from assets.events.sessions import SESSIONS, sessions
+from resources.frames.filters import RangeFilter
 from resources.frames.frame import Engine, Frame
-from resources.lake.lake import Lake, RangeFilter
+from resources.lake.lake import Lake
 from resources.sandbox import load
 from tests.transformations import work_of
 

@@ -22,13 +22,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
 
-import resources.lake.lake
 from assets.derived.charts import CHART, charts_all_time
 from assets.derived.names import NAMES
 from assets.derived.plays import ARTIST_PLAYS, PLAYS
 from resources.engines.pandas import PandasEngine
+from resources.frames.filters import RangeFilter
+from resources.lake import write_transaction
 from resources.lake.file_stats import bounds, files
-from resources.lake.lake import Lake, RangeFilter
+from resources.lake.lake import Lake
 from tests.benchmarks.meter import Cost, metered
 from tests.transformations import work_of
 
@@ -198,7 +199,7 @@ def span(days: list[pa.Table]) -> RangeFilter:
 @contextmanager
 def unmerged() -> Iterator[None]:
     """Commits do not merge files."""
-    with patch.object(resources.lake.lake, "crowded", return_value=[]):
+    with patch.object(write_transaction, "crowded", return_value=[]):
         yield
 
 

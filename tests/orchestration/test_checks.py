@@ -17,7 +17,8 @@ from assets.events.taggings import TAGGINGS
 from assets.imports.feedback import GIVEN
 from assets.imports.playlists import TRACKS
 from orchestration.definitions import build
-from resources.lake.lake import Lake, RangeFilter
+from resources.frames.filters import RangeFilter
+from resources.lake.lake import Lake
 from resources.schema import declared
 from tests.orchestration.conftest import World
 from tests.orchestration.support import rows, table, versions

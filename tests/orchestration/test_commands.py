@@ -412,7 +412,7 @@ def test_a_partition_that_does_not_exist_is_refused_by_name_and_nothing_is_lost(
 KILLED = """
 import os, signal, sys
 from orchestration.__main__ import main
-from resources.lake.lake import WriteTransaction
+from resources.lake.write_transaction import WriteTransaction
 
 left, commit = int(sys.argv.pop(1)), WriteTransaction._commit
 

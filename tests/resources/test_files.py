@@ -23,12 +23,13 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-import resources.lake.lake
 from resources.errors import TuttiError
 from resources.files import writing_to
+from resources.frames.filters import RangeFilter
 from resources.frames.frame import Engine
+from resources.lake import write_transaction
 from resources.lake.delta_table import SETTINGS
-from resources.lake.lake import Lake, RangeFilter
+from resources.lake.lake import Lake
 from tests.conftest import ON_DASK, ON_SPARK
 from tests.tables import LEAP
 
@@ -155,7 +156,11 @@ def full_while_summing_up(root: str) -> None:
     lake = Lake(root)
     with patch.dict(SETTINGS, {"delta.checkpointInterval": "1"}):  # delta-rs would do it too, and fail
         put(lake, rows("old"))
-    with patch.object(resources.lake.lake, "CHECKPOINT", 1), failing(lake), lake.writing(T, THINGS, ["day"]) as draft:
+    with (
+        patch.object(write_transaction, "CHECKPOINT", 1),
+        failing(lake),
+        lake.writing(T, THINGS, ["day"]) as draft,
+    ):
         draft.write(iter([rows("new")]))
         filling = fill(lake.root, leave=PAGE)
         draft.publish(RangeFilter("day", LEAP, LEAP))

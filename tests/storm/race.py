@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from resources.lake.lake import Lake, RangeFilter
+from resources.frames.filters import RangeFilter
+from resources.lake.lake import Lake
 from resources.schema import column
 from tests.storm import damage
 from tests.tables import LEAP

@@ -13,8 +13,9 @@ from assets.events.imports import RAW_LISTENS
 from assets.events.listens import LISTENS
 from assets.events.sessions import SESSIONS
 from assets.imports import ledger
+from resources.frames.filters import RangeFilter
 from resources.frames.frame import Engine
-from resources.lake.lake import Lake, RangeFilter
+from resources.lake.lake import Lake
 from tests.tables import LEAP
 from tests.transformations import TRANSFORMATIONS
 

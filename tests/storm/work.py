@@ -19,7 +19,8 @@ from assets.imports.batch import take_landed
 from assets.imports.ledger import untold
 from resources.engines.pandas import PandasEngine
 from resources.folders.landing import Landing
-from resources.lake.lake import Lake, RangeFilter
+from resources.frames.filters import RangeFilter
+from resources.lake.lake import Lake
 from tests.storm import export, history
 from tests.storm.task import DAYS, MADE, NOW, RAW, SCHEMAS, Span, dates, import_file, replace_days
 from tests.tables import many_raw_listens

@@ -31,7 +31,8 @@ from resources.engines.cogroup import untagged
 from resources.errors import TuttiError
 from resources.folders.landing import Landed, Landing
 from resources.frames.frame import Engine
-from resources.lake.lake import Lake, WriteTransaction
+from resources.lake.lake import Lake
+from resources.lake.write_transaction import WriteTransaction
 from resources.sources import exports
 from resources.sources.readers.archive import UnsupportedFile
 from tests.conftest import ON_SPARK

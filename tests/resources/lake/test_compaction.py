@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import resources.lake.compaction
-import resources.lake.lake
+from resources.frames.filters import RangeFilter
+from resources.lake import write_transaction
 from resources.lake.compaction import FAN, crowded
-from resources.lake.lake import Lake, RangeFilter
+from resources.lake.lake import Lake
 from tests.tables import LEAP
 
 THINGS = pa.schema([("day", pa.date32()), ("name", pa.string())])
@@ -35,8 +36,8 @@ def small_files() -> Iterator[None]:
     """Three alike are merged, into files of up to nine rows."""
     with (
         patch.object(resources.lake.compaction, "FAN", 3),
-        patch.object(resources.lake.lake, "GROUP_ROWS", 9),
-        patch.object(resources.lake.lake, "FILE_ROWS", 20),
+        patch.object(write_transaction, "GROUP_ROWS", 9),
+        patch.object(write_transaction, "FILE_ROWS", 20),
     ):
         yield
 
@@ -125,7 +126,7 @@ def test_a_table_without_an_order_is_merged_too(lake: Lake) -> None:
 
 @pytest.mark.usefixtures("small_files")
 def test_thousands_of_small_files_of_before_are_merged_commit_by_commit(lake: Lake) -> None:
-    with patch.object(resources.lake.lake, "crowded", return_value=[]):
+    with patch.object(write_transaction, "crowded", return_value=[]):
         for n in range(40):
             put(lake, "old", {LEAP + timedelta(days=n): 1}, RangeFilter("day", LEAP + timedelta(days=n), date.max))
     assert len(sizes(lake)) == 40

@@ -14,14 +14,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError, DeltaError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import resources.lake.delta_table
-import resources.lake.lake
 from resources.errors import TuttiError
+from resources.frames.filters import RangeFilter, ValuesFilter
 from resources.frames.frame import Engine
-from resources.lake.lake import Lake, RangeFilter, ValuesFilter
+from resources.lake import write_transaction
+from resources.lake.lake import Lake
 from resources.schema import INSTANT, column
 from tests.oracle import Row, assert_same
 from tests.tables import BEYOND, LEAP, at
@@ -74,7 +76,10 @@ def lake(tmp_path: Path) -> Lake:
 @pytest.fixture
 def small_files() -> Iterator[None]:
     """Files of five rows in groups of two, so that few rows make many of them."""
-    with patch.object(resources.lake.lake, "FILE_ROWS", 5), patch.object(resources.lake.lake, "GROUP_ROWS", 2):
+    with (
+        patch.object(write_transaction, "FILE_ROWS", 5),
+        patch.object(write_transaction, "GROUP_ROWS", 2),
+    ):
         yield
 
 
@@ -94,7 +99,7 @@ def test_every_engine_reads_what_was_written_and_no_more(engine: Engine, lake: L
     rows = [
         event(day, name, at=at(day, 0, 1), n=BEYOND, x=0.1, ok=True, tags=["é", ""]) for day in DAYS for name in "ab"
     ]
-    with patch.object(resources.lake.lake, "FILE_ROWS", 5):
+    with patch.object(write_transaction, "FILE_ROWS", 5):
         lake.replace(T, given_rows(*rows, event(DAYS[0], None)), EVENTS, order=["day"])
     inside = [r for r in rows if DAYS[1] <= r["day"] <= DAYS[3]]
     scan = lake.scan(T, EVENTS, only(DAYS[1], DAYS[3]))
@@ -459,7 +464,7 @@ def test_two_writers_of_one_new_day_leave_it_once(lake: Lake) -> None:
 @pytest.mark.parametrize("theirs", [LEAP, DAYS[1]], ids=["the same day", "another day"])
 def test_a_commit_that_another_overtakes_is_made_again(lake: Lake, before: list[Row], theirs: date) -> None:
     lake.replace(T, given_rows(*before), EVENTS)
-    files, late = resources.lake.lake.files, True
+    files, late = write_transaction.files, True
 
     def overtaken(delta: DeltaTable) -> list[dict[str, Any]]:
         nonlocal late
@@ -468,7 +473,7 @@ def test_a_commit_that_another_overtakes_is_made_again(lake: Lake, before: list[
             lake.replace(T, given_rows(event(theirs, "theirs")), EVENTS, only(theirs))
         return files(delta)
 
-    with patch.object(resources.lake.lake, "files", overtaken):
+    with patch.object(write_transaction, "files", overtaken):
         written = lake.replace(T, given_rows(event(LEAP, "ours")), EVENTS, only(LEAP))
     assert written.version == lake.version(T) == 3
     other = ["theirs"] if theirs != LEAP else [r["name"] for r in before[1:]]
@@ -484,3 +489,36 @@ def test_a_reader_beside_a_writer_sees_whole_versions(lake: Lake) -> None:
             seen.add(tuple(names(lake)))
         writer.result()
     assert seen <= {("0", "0"), ("1", "1")}
+
+
+# Lost answers
+
+
+@pytest.mark.parametrize("told", [CommitFailedError, DeltaError, OSError])
+def test_commits_whose_answer_is_lost_count_once_and_leave_the_table_whole(
+    lake: Lake, told: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A repeated request finds the version taken, by itself; undoing the commit would delete files that it names."""
+    commit, made, chance = DeltaTable.create_write_transaction, 0, random.Random(told.__name__)
+
+    def committed(*args: Any, **more: Any) -> None:
+        nonlocal made
+        commit(*args, **more)
+        made += 1
+        if made % 7 == 3:
+            raise told("the answer was lost")
+
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", committed)
+    wanted: dict[date, str] = {}
+    for turn in range(20):
+        first, last = sorted(chance.choices(DAYS, k=2))
+        inside = [day for day in DAYS if first <= day <= last]
+        written = lake.replace(
+            T, given_rows(*(event(d, str(turn)) for d in inside)), EVENTS, only(first, last), ["day"]
+        )
+        wanted |= dict.fromkeys(inside, str(turn))
+        assert written.version == lake.version(T) == turn + 1
+        assert {r["day"]: r["name"] for r in stored(lake)} == wanted
+    for version in range(1, 21):
+        stored(lake, version=version)
+    assert lake.vacuum(T).files == 0

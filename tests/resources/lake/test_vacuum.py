@@ -20,13 +20,15 @@ import pytest
 from deltalake import DeltaTable
 
 import resources.lake.delta_table
-import resources.lake.lake
 import resources.lake.lease
 from resources.errors import TuttiError
+from resources.frames.filters import RangeFilter
 from resources.frames.frame import Engine
-from resources.lake.lake import Lake, RangeFilter, WriteTransaction
+from resources.lake import write_transaction
+from resources.lake.lake import Lake
 from resources.lake.lease import FOLDER, held, lease, lease_of
 from resources.lake.vacuum import Vacuumed
+from resources.lake.write_transaction import WriteTransaction
 from tests.tables import LEAP
 
 PROJECT = Path(__file__).parents[3]
@@ -244,7 +246,7 @@ def test_rows_that_are_refused_leave_no_files(lake: Lake) -> None:
 
 def test_a_commit_that_is_made_again_leaves_no_files_of_the_first_attempt(lake: Lake) -> None:
     lake.replace(T, iter([pa.table([DAYS, [*"abcdefgh"]], schema=THINGS)]), THINGS, None, ["day"])
-    files, late = resources.lake.lake.files, 3
+    files, late = write_transaction.files, 3
     spare: list[int] = []
 
     def overtaken(delta: DeltaTable) -> list[dict[str, Any]]:
@@ -256,7 +258,7 @@ def test_a_commit_that_is_made_again_leaves_no_files_of_the_first_attempt(lake: 
                 put(lake, "theirs", DAYS[late + 1])
         return files(delta)
 
-    with patch.object(resources.lake.lake, "files", overtaken):
+    with patch.object(write_transaction, "files", overtaken):
         put(lake, "ours", DAYS[7])
     assert names(lake) == ["a", "e", "f", "g", "ours", "theirs", "theirs", "theirs"]
     assert spare == [1] * 4  # nor do many attempts fill the disk meanwhile
@@ -284,7 +286,7 @@ def test_files_of_old_versions_go_after_thirty_days(lake: Lake) -> None:
 
 def test_the_log_keeps_thirty_days_and_tells_what_is_gone(lake: Lake) -> None:
     log = lake.root / T / "_delta_log"
-    with patch.object(resources.lake.lake, "CHECKPOINT", 5):
+    with patch.object(write_transaction, "CHECKPOINT", 5):
         for age in range(80, 0, -1):
             with days_ago(age):
                 put(lake, f"{age} days ago")

@@ -31,8 +31,10 @@ from orchestration import __main__ as commands
 from resources import schema
 from resources.engines.pandas import PandasEngine
 from resources.errors import TuttiError
+from resources.frames.filters import RangeFilter
 from resources.frames.frame import conform
-from resources.lake.lake import Lake, RangeFilter, Written
+from resources.lake.lake import Lake
+from resources.lake.write_transaction import Written
 from resources.sandbox import catalogue, listeners, load, performers, world
 from resources.sandbox.listeners import ZONES, population, simulate
 from resources.sandbox.load import DAYS, FIRST_DAY, Share
