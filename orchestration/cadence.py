@@ -10,7 +10,7 @@ import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
 from assets.events.actives import MONTH
-from assets.imports.record_types import KINDS
+from assets.imports.record_types import RECORD_TYPES
 from assets.partitions import DAILY, DAY, PERIODS, Period
 from orchestration.jobs.maintenance import upkeep
 from orchestration.jobs.pull_lyrics import pull_lyrics
@@ -48,7 +48,7 @@ DATED = (DAY, ACTIVES, *PERIODS[1:])  # what jobs make a partition of at a time,
 LONGER = {"actives": dg.AssetSelection.assets(["events", "actives"])} | {
     p.name: dg.AssetSelection.assets(["derived", f"charts_{p.name}"]) for p in PERIODS[1:]
 }
-LANDED = {kind.key for kind in KINDS if kind.dated}  # the tables that imports tell of day by day
+LANDED = {kind.key for kind in RECORD_TYPES if kind.dated}  # the tables that imports tell of day by day
 EVER = dg.AssetSelection.assets(
     ["derived", "charts_all_time"],
     *(["events", name] for name in ("retention", "streaks", "follows", "friendships", "taggings")),

@@ -7,9 +7,9 @@ apart.
 import dagster as dg
 
 from assets.checks import complete, unique
-from assets.imports.playlists import PLAYLISTS, TRACKS
+from assets.imports.playlists import PLAYLISTS, TRACK_RECORDS
 
 checks: list[dg.AssetChecksDefinition] = [
-    unique(TRACKS.spec, "import_id", "file", "playlist_id", "position"),
-    complete(TRACKS.spec, PLAYLISTS),
+    unique(TRACK_RECORDS.spec, "import_id", "file", "playlist_id", "position"),
+    complete(TRACK_RECORDS.spec, PLAYLISTS),
 ]

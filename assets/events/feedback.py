@@ -7,12 +7,12 @@ for whoever reads them to find, by `created_at`.
 import dagster as dg
 
 from assets.checks import complete, one_of, unique
-from assets.imports.feedback import FEEDBACK, GIVEN
+from assets.imports.feedback import FEEDBACK, FEEDBACK_RECORDS
 from assets.imports.record_type import BY_ARRIVAL
 from resources.sources.records.feedback import HATE, LOVE, NEITHER
 
 checks: list[dg.AssetChecksDefinition] = [
-    unique(GIVEN.spec, *BY_ARRIVAL),
-    complete(GIVEN.spec, FEEDBACK),
-    one_of(GIVEN.spec, "score", LOVE, HATE, NEITHER),
+    unique(FEEDBACK_RECORDS.spec, *BY_ARRIVAL),
+    complete(FEEDBACK_RECORDS.spec, FEEDBACK),
+    one_of(FEEDBACK_RECORDS.spec, "score", LOVE, HATE, NEITHER),
 ]

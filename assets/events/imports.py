@@ -19,8 +19,8 @@ from pydantic import Field
 from assets.imports.batch import seen, take_landed
 from assets.imports.ledger import COUNTS, IMPORTS, QUARANTINE, prepare, take
 from assets.imports.listens import RAW_LISTENS
-from assets.imports.record_type import Kind
-from assets.imports.record_types import KINDS
+from assets.imports.record_type import RecordType
+from assets.imports.record_types import RECORD_TYPES
 from assets.partitions import DAILY
 from resources.errors import TuttiError
 from resources.folders.landing import ARRIVING, Landing
@@ -44,7 +44,9 @@ class ImportConfig(dg.Config):
     listener: str | None = Field(default=None, description="whose listens these are, if they are one person's")
 
 
-def tell_days(context: dg.AssetExecutionContext | dg.OpExecutionContext, kind: Kind, days: Sequence[date]) -> None:
+def tell_days(
+    context: dg.AssetExecutionContext | dg.OpExecutionContext, kind: RecordType, days: Sequence[date]
+) -> None:
     """Tell Dagster which days of a table changed, in one batch: one by one, years would take minutes."""
     step, batch = context.get_step_execution_context(), generate_event_batch_id()
     for i, day in enumerate(days):
@@ -64,7 +66,7 @@ def tell_days(context: dg.AssetExecutionContext | dg.OpExecutionContext, kind: K
             description="Records that could not be read, each with the reason.",
             metadata=declare(QUARANTINE),
         ),
-        *(kind.spec for kind in KINDS if not kind.dated),
+        *(kind.spec for kind in RECORD_TYPES if not kind.dated),
     ],
     name="imports",
 )
@@ -109,7 +111,7 @@ def told_of(rows: Sequence[dict[str, Any]], lake: Lake) -> Iterator[tuple[dg.Ass
     span = {"first day": min(days).isoformat(), "last day": max(days).isoformat()} if days else {}
     yield _grown(lake, dg.AssetKey(["events", "imports"]), len(rows), **told, **span)
     yield _grown(lake, dg.AssetKey(["events", "quarantine"]), told["quarantined"])
-    for kind in KINDS:
+    for kind in RECORD_TYPES:
         if not kind.dated:
             yield _grown(lake, kind.key, told[kind.counted])
 
@@ -143,7 +145,8 @@ def _named(context: dg.AssetExecutionContext, path: Path, taking: Taking) -> lis
 
 def _told(context: dg.AssetExecutionContext, name: str, row: dict[str, Any], new: bool) -> Taken:
     """Say what became of a file: its row of `imports`, and whether it is new."""
-    found = [_so_many(row[k.counted], k.counted.replace("_", " ")) for k in KINDS if row[k.counted]] or ["0 listens"]
+    counted = [kind.counted for kind in RECORD_TYPES if row[kind.counted]] or ["listens"]
+    found = [_so_many(row[name], name.replace("_", " ")) for name in counted]
     other = f" as {shown(row['file'])}" if row["file"] != name else ""
     context.log.info(
         "%s: %s, %s quarantined, %s passed over%s",
@@ -157,10 +160,10 @@ def _so_many(n: int, records: str) -> str:
     return f"{n:,} {records.removesuffix('s') if n == 1 else records}"
 
 
-def _raw(kind: Kind) -> dg.AssetSpec:
+def _raw(kind: RecordType) -> dg.AssetSpec:
     """A table by day, which imports write and tell of."""
     spec = kind.spec.replace_attributes(deps=[["events", "imports"]], partitions_def=DAILY)
     return spec.with_io_manager_key("io_manager")
 
 
-RAW = [_raw(kind) for kind in KINDS if kind.dated]
+RAW = [_raw(kind) for kind in RECORD_TYPES if kind.dated]

@@ -1,10 +1,8 @@
 """Landed application events: each as its program told it, before those that were sent twice are told apart."""
 
-from typing import Any
-
 import pyarrow as pa
 
-from assets.imports.record_type import ARRIVAL, Kind
+from assets.imports.record_type import ARRIVAL, RecordType
 from resources.schema import INSTANT, column
 from resources.sources.records.app_event import AppEvent
 
@@ -34,37 +32,12 @@ RAW_APP_EVENTS = pa.schema(
 )
 
 
-def row(event: AppEvent) -> tuple[Any, ...]:
-    """What an application event says."""
-    return (
-        event.at.date(),
-        event.user_id,
-        event.at,
-        event.event,
-        event.event_id,
-        event.recording_mbid,
-        event.artist_name,
-        event.recording_name,
-        event.release_name,
-        event.position_ms,
-        event.to_ms,
-        event.query,
-        event.playlist,
-        event.page,
-        event.client,
-        event.client_version,
-        event.schema_version,
-        event.extra,
-        event.shape,
-    )
-
-
-APP_EVENTS = Kind(
+APP_EVENT_RECORDS = RecordType(
     table="events/raw_app_events",
-    says="Application events as submitted, before those sent twice are told apart; written by imports.",
+    description="Application events as submitted, before those sent twice are told apart; written by imports.",
     counted="app_events",
-    found=AppEvent,
+    record=AppEvent,
     schema=RAW_APP_EVENTS,
-    row=row,
+    dated_by="at",
     order=("day", "user_id", "at"),
 )

@@ -1,10 +1,8 @@
 """Landed feedback: which recordings listeners love and hate, as their sources told it."""
 
-from typing import Any
-
 import pyarrow as pa
 
-from assets.imports.record_type import ARRIVAL, BY_ARRIVAL, Kind
+from assets.imports.record_type import ARRIVAL, BY_ARRIVAL, RecordType
 from resources.schema import INSTANT, column
 from resources.sources.records.feedback import Feedback
 
@@ -23,27 +21,12 @@ FEEDBACK = pa.schema(
 )
 
 
-def row(feedback: Feedback) -> tuple[Any, ...]:
-    """What a piece of feedback says."""
-    return (
-        feedback.user_id,
-        feedback.recording_mbid,
-        feedback.recording_msid,
-        feedback.artist_name,
-        feedback.recording_name,
-        feedback.score,
-        feedback.created_at,
-        feedback.source,
-    )
-
-
-GIVEN = Kind(
+FEEDBACK_RECORDS = RecordType(
     table="events/feedback",
-    says="Love and hate given to recordings, and taken back, as submitted.",
+    description="Love and hate given to recordings, and taken back, as submitted.",
     counted="feedback",
-    found=Feedback,
+    record=Feedback,
     schema=FEEDBACK,
-    row=row,
     order=("user_id", "created_at"),
     row_key=tuple(BY_ARRIVAL),
 )

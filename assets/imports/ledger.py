@@ -15,9 +15,9 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from assets.imports.record_type import ARRIVAL, Kind
-from assets.imports.record_types import KINDS
-from assets.imports.retractions import RETRACTED
+from assets.imports.record_type import ARRIVAL, RecordType
+from assets.imports.record_types import RECORD_TYPES
+from assets.imports.retractions import RETRACTION_RECORDS
 from resources.folders.landing import Landed
 from resources.frames.filters import RangeFilter
 from resources.frames.frame import Frame
@@ -45,7 +45,7 @@ IMPORTS = pa.schema(
         column("listener", pa.string(), "for whom it was imported, if one person", null=True, personal=True),
         *(
             column(k.counted, pa.int64(), f"rows of {k.table}; null where older than that table", null=True)
-            for k in KINDS
+            for k in RECORD_TYPES
         ),
         column("quarantined", pa.int64(), "records that could not be read"),
         column("passed_over", pa.int64(), "well-formed records that are no music, such as podcast episodes"),
@@ -57,16 +57,16 @@ IMPORTS = pa.schema(
         column("modified_at", INSTANT, "when it was last written to there", unit="UTC", null=True),
     ]
 )
-TABLES = (*((k.table, k.schema, k.order) for k in KINDS), ("events/quarantine", QUARANTINE, ("file", "record")))
-COUNTS = (*(k.counted for k in KINDS), "quarantined", "passed_over")
+TABLES = (*((k.table, k.schema, k.order) for k in RECORD_TYPES), ("events/quarantine", QUARANTINE, ("file", "record")))
+COUNTS = (*(k.counted for k in RECORD_TYPES), "quarantined", "passed_over")
 LYING = ("landed", "bytes", "modified_at")
 CHUNK = 200_000  # records held in memory: about 200 MB
 WHOLE = -1  # the record that stands for its whole file
 
-Tell: TypeAlias = Callable[[Kind, Sequence[date]], object]
+Tell: TypeAlias = Callable[[RecordType, Sequence[date]], object]
 
 
-def untold(kind: Kind, days: Sequence[date]) -> None:
+def untold(kind: RecordType, days: Sequence[date]) -> None:
     """Tell nobody which days have new rows."""
 
 
@@ -121,7 +121,7 @@ def lay(row: Mapping[str, Any]) -> Landed | None:
 
 def prepare(lake: Lake) -> None:
     """Make the tables of all kinds, so that they are there also before the first file has such records."""
-    for table, schema, _ in TABLES[: len(KINDS)]:
+    for table, schema, _ in TABLES[: len(RECORD_TYPES)]:
         if not lake.exists(table):
             with lake.writing(table, schema):
                 pass
@@ -145,7 +145,7 @@ def write(
     Returns what `imports` says of each. The slice has these files and no other that counts as in.
     """
     told: dict[str, dict[str, Any]] = {}
-    days = {k.table: set[date]() for k in KINDS if k.dated}
+    days = {k.table: set[date]() for k in RECORD_TYPES if k.dated}
     commit(_gathered(tables(files, now, told, days)), lake, slice)
     tell_of(days, told.values(), lake, slice, tell)
     return told
@@ -155,8 +155,8 @@ def tell_of(
     days: Mapping[str, set[date]], told: Iterable[Mapping[str, Any]], lake: Lake, slice: RangeFilter, tell: Tell
 ) -> None:
     """Tell of the days of each table that have new rows, or rows that new retractions name."""
-    taken_back = _retracted(lake, slice) if any(row[RETRACTED.counted] for row in told) else {}
-    for kind in KINDS:
+    taken_back = _retracted(lake, slice) if any(row[RETRACTION_RECORDS.counted] for row in told) else {}
+    for kind in RECORD_TYPES:
         if changed := days.get(kind.table, set()) | taken_back.get(kind.table, set()):
             tell(kind, sorted(changed))
 
@@ -166,9 +166,10 @@ def _retracted(lake: Lake, slice: RangeFilter) -> dict[str, set[date]]:
     import pyarrow.compute as pc
     import pyarrow.dataset as ds
 
-    new = lake.scan(RETRACTED.table, RETRACTED.schema, slice).table().filter(slice.arrow)["retracted_id"].unique()
+    retractions = lake.scan(RETRACTION_RECORDS.table, RETRACTION_RECORDS.schema, slice).table()
+    new = retractions.filter(slice.arrow)["retracted_id"].unique()
     found: dict[str, set[date]] = {}
-    for kind in KINDS:
+    for kind in RECORD_TYPES:
         if kind.id and (files := lake.scan(kind.table, kind.schema).files):
             named = ds.dataset(list(files), kind.schema, "parquet").to_table(["day"], pc.field(kind.id).isin(new))
             found[kind.table] = set(named["day"].unique().to_pylist())
@@ -206,8 +207,8 @@ def tables(
         row: dict[str, Any] = dict.fromkeys(COUNTS, 0) | {"first_day": None, "last_day": None}
         told[import_id] = row
         for chunk in _chunks(iter(reads)):
-            found = [k.rows(chunk, import_id) for k in KINDS] + [quarantine_rows(chunk, import_id, now)]
-            for kind, new in zip(KINDS, found, strict=False):
+            found = [k.rows(chunk, import_id) for k in RECORD_TYPES] + [quarantine_rows(chunk, import_id, now)]
+            for kind, new in zip(RECORD_TYPES, found, strict=False):
                 row[kind.counted] += len(new)
                 if kind.dated and len(new):
                     found_on = set(new["day"].unique().to_pylist())

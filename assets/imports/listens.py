@@ -1,11 +1,9 @@
 """Landed listens: each as its source told it, before repeats of one listen are told apart."""
 
-from typing import Any
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.imports.record_type import ARRIVAL, Kind
+from assets.imports.record_type import ARRIVAL, RecordType
 from resources.schema import INSTANT, column
 from resources.sources.records.listen import Listen
 
@@ -36,32 +34,12 @@ def ended_at(raw: pa.Table) -> pa.ChunkedArray:
     return pc.add(raw["listened_at"], pc.cast(played, pa.duration("us")))
 
 
-def row(listen: Listen) -> tuple[Any, ...]:
-    """What a listen says."""
-    return (
-        listen.listened_at.date(),
-        listen.user_id,
-        listen.listened_at,
-        listen.ms_played,
-        listen.source,
-        listen.time_zone,
-        listen.artist_name,
-        listen.recording_name,
-        listen.release_name,
-        listen.recording_mbid,
-        list(listen.artist_mbids),
-        listen.isrc,
-        listen.origin,
-        listen.client,
-    )
-
-
-LISTENS = Kind(
+LISTEN_RECORDS = RecordType(
     table="events/raw_listens",
-    says="Listens as submitted, before repeats of one listen are told apart; written by imports.",
+    description="Listens as submitted, before repeats of one listen are told apart; written by imports.",
     counted="listens",
-    found=Listen,
+    record=Listen,
     schema=RAW_LISTENS,
-    row=row,
+    dated_by="listened_at",
     order=("day", "user_id", "listened_at"),
 )

@@ -1,10 +1,8 @@
 """Landed playlists: a row for each track, in the order of the playlist."""
 
-from typing import Any
-
 import pyarrow as pa
 
-from assets.imports.record_type import ARRIVAL, Kind
+from assets.imports.record_type import ARRIVAL, RecordType
 from resources.schema import INSTANT, column
 from resources.sources.records.playlist import Track
 
@@ -27,31 +25,12 @@ PLAYLISTS = pa.schema(
 )
 
 
-def row(track: Track) -> tuple[Any, ...]:
-    """What a track of a playlist says."""
-    return (
-        track.playlist_id,
-        track.title,
-        track.creator,
-        track.user_id,
-        track.position,
-        track.recording_mbid,
-        track.artist_name,
-        track.recording_name,
-        track.release_name,
-        track.duration_ms,
-        track.created_at,
-        track.source,
-    )
-
-
-TRACKS = Kind(
+TRACK_RECORDS = RecordType(
     table="content/playlists",
-    says="Playlists handed in, a row for each track.",
+    description="Playlists handed in, a row for each track.",
     counted="playlist_tracks",
-    found=Track,
+    record=Track,
     schema=PLAYLISTS,
-    row=row,
     order=("playlist_id", "position"),
     row_key=("import_id", "file", "playlist_id", "position"),
 )

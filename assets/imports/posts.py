@@ -1,10 +1,8 @@
 """Landed posts: each as it read when its source told it; one that is edited is told again, as is one taken back."""
 
-from typing import Any
-
 import pyarrow as pa
 
-from assets.imports.record_type import ARRIVAL, Kind
+from assets.imports.record_type import ARRIVAL, RecordType
 from resources.schema import INSTANT, column
 from resources.sources.records.social import Post
 
@@ -28,32 +26,13 @@ RAW_POSTS = pa.schema(
 )
 
 
-def row(post: Post) -> tuple[Any, ...]:
-    """What a post says."""
-    return (
-        post.posted_at.date(),
-        post.post_id,
-        post.user_id,
-        post.posted_at,
-        post.told_at,
-        post.text,
-        list(post.mentions),
-        list(post.hashtags),
-        post.artist_name,
-        post.recording_name,
-        post.recording_mbid,
-        post.taken_back,
-        post.source,
-    )
-
-
-POSTED = Kind(
+POST_RECORDS = RecordType(
     table="events/raw_posts",
-    says="Posts as submitted, before what is told of one post is brought together; written by imports.",
+    description="Posts as submitted, before what is told of one post is brought together; written by imports.",
     counted="posts",
-    found=Post,
+    record=Post,
     schema=RAW_POSTS,
-    row=row,
+    dated_by="posted_at",
     order=("day", "user_id", "posted_at"),
     id="post_id",
 )

@@ -1,13 +1,18 @@
-"""A kind: one sort of record that files give, and the table that holds such records."""
+"""Record types: one sort of record that files contain, and the table that stores such records.
 
-from collections.abc import Callable, Sequence
+A table has the fields of its record by their names. What belongs here is what all record types have in common.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import attrgetter
 
 import dagster as dg
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from resources.schema import INSTANT, as_table, column, declare
+from assets.partitions import FIRST_DAY
+from resources.schema import INSTANT, column, declare
 from resources.sources.records.listen import Read
 
 ARRIVAL = (
@@ -15,34 +20,34 @@ ARRIVAL = (
     column("record", pa.int64(), "line from 1, or index from 0 in a JSON array"),
     column("import_id", pa.string(), "the file's content and listener, as half a SHA-256"),
 )
-"""The last columns of every kind: where a record was read."""
+"""The last columns of every record type: where a record was read."""
 BY_ARRIVAL = ["import_id", "file", "record"]
-"""The same by name, in the order in which records are told apart that are equal else."""
+"""The same by name, in the order in which otherwise equal records are sorted."""
 
 
 @dataclass(frozen=True)
-class Kind:
-    """Records of one sort. A table with a `day` is told day by day, any other as a whole."""
+class RecordType:
+    """Records of one sort. A table that is `dated_by` a field has partitions by day, any other is a whole."""
 
     table: str  # "events/raw_listens"
-    says: str  # what the table is, for the catalogue
+    description: str  # of the table, for the catalog
     counted: str  # the column of `imports` that counts them
-    found: type  # what the reader of a file makes of such a record
-    schema: pa.Schema  # the columns of `row`, then ARRIVAL
-    row: Callable[[Any], tuple[Any, ...]]  # what a record says, in the order of the schema
+    record: type  # the dataclass that a reader makes of such a record
+    schema: pa.Schema  # `day` if it is dated, fields of the record, then ARRIVAL
     order: tuple[str, ...]  # how rows are sorted in files
     row_key: tuple[str, ...] = ()  # the columns that identify a row, if the table promises them
+    dated_by: str | None = None  # the field that gives the day, in UTC; FIRST_DAY where it is null
     id: str | None = None  # the column by which a retraction may name rows
 
     @property
     def dated(self) -> bool:
         """Whether rows have a day."""
-        return "day" in self.schema.names
+        return self.dated_by is not None
 
     @property
     def happened(self) -> str | None:
-        """The column that tells when what a row of a day is about happened, if one does: its first instant."""
-        return next((f.name for f in self.schema if f.type == INSTANT), None) if self.dated else None
+        """The column with the instant that gives the day; None where no instant does."""
+        return self.dated_by if self.dated_by and self.schema.field(self.dated_by).type == INSTANT else None
 
     @property
     def key(self) -> dg.AssetKey:
@@ -51,12 +56,23 @@ class Kind:
 
     @property
     def spec(self) -> dg.AssetSpec:
-        """The table as the catalogue shows it."""
+        """The table as the catalog shows it."""
         slices = "day" if self.dated else None
         metadata = declare(self.schema, key=self.row_key, slices=slices, order=self.order)
-        return dg.AssetSpec(self.key, description=self.says, metadata=metadata)
+        return dg.AssetSpec(self.key, description=self.description, metadata=metadata)
 
     def rows(self, reads: Sequence[Read], import_id: str) -> pa.Table:
-        """The records of this kind among those of a file."""
-        found = [(*self.row(r.found), r.file, r.record, import_id) for r in reads if isinstance(r.found, self.found)]
-        return as_table(found, self.schema)
+        """Return the records of this type among those of a file."""
+        own = [read for read in reads if isinstance(read.found, self.record)]
+        found = [read.found for read in own]
+        columns: dict[str, pa.Array] = {
+            "file": pa.array([read.file for read in own], pa.string()),
+            "record": pa.array([read.record for read in own], pa.int64()),
+            "import_id": pa.repeat(pa.scalar(import_id), len(own)),
+        }
+        for field in self.schema:
+            if field.name not in columns and field.name != "day":
+                columns[field.name] = pa.array(list(map(attrgetter(field.name), found)), field.type)
+        if self.dated_by:
+            columns["day"] = pc.fill_null(columns[self.dated_by].cast(pa.date32()), FIRST_DAY)
+        return pa.table([columns[name] for name in self.schema.names], self.schema)

@@ -1,11 +1,8 @@
 """Landed relations: who follows or befriends whom, or no longer does, as sources tell it."""
 
-from typing import Any
-
 import pyarrow as pa
 
-from assets.imports.record_type import ARRIVAL, Kind
-from assets.partitions import FIRST_DAY
+from assets.imports.record_type import ARRIVAL, RecordType
 from resources.schema import INSTANT, column
 from resources.sources.records.social import Relation
 
@@ -26,27 +23,13 @@ RELATIONS = pa.schema(
 )
 
 
-def row(relation: Relation) -> tuple[Any, ...]:
-    """What is told of two people."""
-    return (
-        relation.happened_at.date() if relation.happened_at else FIRST_DAY,
-        relation.user_id,
-        relation.other_id,
-        relation.relation,
-        relation.ends,
-        relation.happened_at,
-        relation.source,
-        relation.told_id,
-    )
-
-
-TOLD = Kind(
+RELATION_RECORDS = RecordType(
     table="events/relations",
-    says="Who follows or befriends whom, begun and ended, as submitted; written by imports.",
+    description="Who follows or befriends whom, begun and ended, as submitted; written by imports.",
     counted="relations",
-    found=Relation,
+    record=Relation,
     schema=RELATIONS,
-    row=row,
+    dated_by="happened_at",
     order=("day", "user_id", "other_id"),
     id="told_id",
 )

@@ -1,11 +1,9 @@
 """Landed retractions: what people took back by its id alone, whatever it was and whether or not it was told before."""
 
-from typing import Any
-
 import narwhals as nw
 import pyarrow as pa
 
-from assets.imports.record_type import ARRIVAL, Kind
+from assets.imports.record_type import ARRIVAL, RecordType
 from resources.schema import INSTANT, column
 from resources.sources.records.social import Retraction
 
@@ -20,22 +18,16 @@ RETRACTIONS = pa.schema(
 )
 
 
-def row(retraction: Retraction) -> tuple[Any, ...]:
-    """What was taken back by whom."""
-    return retraction.user_id, retraction.retracted_id, retraction.retracted_at, retraction.source
-
-
 def retracted(retractions: nw.LazyFrame, id: str) -> nw.LazyFrame:
     """Who took back what, under the name that an id has among what was told."""
     return retractions.select("user_id", nw.col("retracted_id").alias(id))
 
 
-RETRACTED = Kind(
+RETRACTION_RECORDS = RecordType(
     table="events/retractions",
-    says="What was taken back by its id alone, as submitted.",
+    description="What was taken back by its id alone, as submitted.",
     counted="retractions",
-    found=Retraction,
+    record=Retraction,
     schema=RETRACTIONS,
-    row=row,
     order=("user_id", "retracted_id"),
 )

@@ -1,10 +1,8 @@
 """Landed shares: recordings, playlists and posts that people passed on, as sources tell it."""
 
-from typing import Any
-
 import pyarrow as pa
 
-from assets.imports.record_type import ARRIVAL, Kind
+from assets.imports.record_type import ARRIVAL, RecordType
 from resources.schema import INSTANT, column
 from resources.sources.records.social import Share
 
@@ -23,27 +21,13 @@ RAW_SHARES = pa.schema(
 )
 
 
-def row(share: Share) -> tuple[Any, ...]:
-    """What was shared by whom."""
-    return (
-        share.shared_at.date(),
-        share.share_id,
-        share.user_id,
-        share.shared_at,
-        share.entity,
-        share.entity_id,
-        share.taken_back,
-        share.source,
-    )
-
-
-SHARED = Kind(
+SHARE_RECORDS = RecordType(
     table="events/raw_shares",
-    says="Shares as submitted, before what is told of one share is brought together; written by imports.",
+    description="Shares as submitted, before what is told of one share is brought together; written by imports.",
     counted="shares",
-    found=Share,
+    record=Share,
     schema=RAW_SHARES,
-    row=row,
+    dated_by="shared_at",
     order=("day", "user_id", "shared_at"),
     id="share_id",
 )

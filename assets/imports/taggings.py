@@ -1,11 +1,8 @@
 """Landed taggings: words that people put to artists, as sources tell them."""
 
-from typing import Any
-
 import pyarrow as pa
 
-from assets.imports.record_type import ARRIVAL, Kind
-from assets.partitions import FIRST_DAY
+from assets.imports.record_type import ARRIVAL, RecordType
 from resources.schema import column
 from resources.sources.records.social import Tagging
 
@@ -23,25 +20,12 @@ RAW_TAGGINGS = pa.schema(
 )
 
 
-def row(tagging: Tagging) -> tuple[Any, ...]:
-    """What word was put to whom."""
-    return (
-        tagging.tagged_on or FIRST_DAY,
-        tagging.user_id,
-        tagging.artist_name,
-        tagging.origin,
-        tagging.tag,
-        tagging.tagged_on,
-        tagging.source,
-    )
-
-
-TAGGED = Kind(
+TAGGING_RECORDS = RecordType(
     table="events/raw_taggings",
-    says="Tags as people put them to artists, as submitted; written by imports.",
+    description="Tags as people put them to artists, as submitted; written by imports.",
     counted="taggings",
-    found=Tagging,
+    record=Tagging,
     schema=RAW_TAGGINGS,
-    row=row,
+    dated_by="tagged_on",
     order=("day", "user_id", "origin"),
 )

@@ -18,7 +18,7 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from pydantic import Field
 
 from assets.events.imports import tell_days
-from assets.imports.record_types import KINDS
+from assets.imports.record_types import RECORD_TYPES
 from assets.tables import SCHEMAS, SORT_KEYS
 from orchestration.privacy.eraser import PLAN, Eraser, Plan, end_time_travel
 from resources.environments import PROJECT, data_folder
@@ -93,7 +93,7 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
     plan = eraser.plan()
     plan.names |= handed_in(context.instance, name)
     plan.keep(data)
-    for kind in KINDS:
+    for kind in RECORD_TYPES:
         if kind.dated:
             tell(kind, eraser.days(kind.table, plan))
     landed = eraser.landed_files(plan)

@@ -17,8 +17,8 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from assets.imports.feedback import GIVEN
-from assets.imports.listens import LISTENS
+from assets.imports.feedback import FEEDBACK_RECORDS
+from assets.imports.listens import LISTEN_RECORDS, RAW_LISTENS
 from assets.imports.record_type import BY_ARRIVAL
 from orchestration.privacy.eraser import owned
 from resources.files import sync
@@ -65,7 +65,7 @@ class Exporter:
                 for row in self._month(first, following).to_pylist():
                     _line(member, listenbrainz.record(row))
         with new_member("feedback.jsonl") as member:
-            for row in self._rows(GIVEN.table, set()):
+            for row in self._rows(FEEDBACK_RECORDS.table, set()):
                 _line(member, listenbrainz_feedback.record(row))
         imports, told = owned(self.name, self.lake, self.schemas), {}
         there = set(self.lake.tables())
@@ -97,8 +97,8 @@ class Exporter:
         import pyarrow.dataset as ds
 
         days: set[date] = set()
-        for file in self.lake.scan(LISTENS.table, LISTENS.schema).files:
-            rows = ds.dataset(file, LISTENS.schema, "parquet").scanner(["day"], filter=pc.field("user_id") == self.name)
+        for file in self.lake.scan(LISTEN_RECORDS.table, RAW_LISTENS).files:
+            rows = ds.dataset(file, RAW_LISTENS, "parquet").scanner(["day"], filter=pc.field("user_id") == self.name)
             days |= set(rows.to_table()["day"].unique().to_pylist())
         firsts = sorted({day.replace(day=1) for day in days})
         return [(day, date(day.year + day.month // 12, day.month % 12 + 1, 1)) for day in firsts]
@@ -108,10 +108,10 @@ class Exporter:
         import pyarrow.compute as pc
         import pyarrow.dataset as ds
 
-        files = list(self.lake.scan(LISTENS.table, LISTENS.schema).files)
+        files = list(self.lake.scan(LISTEN_RECORDS.table, RAW_LISTENS).files)
         day = pc.field("day")
         wanted = (pc.field("user_id") == self.name) & (day >= first) & (day < following)
-        return ds.dataset(files, LISTENS.schema, "parquet").to_table(filter=wanted).sort_by(ORDER)
+        return ds.dataset(files, RAW_LISTENS, "parquet").to_table(filter=wanted).sort_by(ORDER)
 
 
 def _member(archive: zipfile.ZipFile, now: datetime, name: str) -> IO[bytes]:

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from assets.imports.ledger import TABLES, identify, refusal, tables
-from assets.imports.record_types import KINDS
+from assets.imports.record_types import RECORD_TYPES
 from resources.engines.cogroup import SIDE, side_column
 from resources.folders.landing import Landed, Landing
 from resources.schema import INSTANT
@@ -36,7 +36,7 @@ TRAVELLING = pa.schema(
         ),
     ]
 )
-INSTANTS = (*(kind.happened for kind in KINDS), None)  # by the places of `TABLES`
+INSTANTS = (*(kind.happened for kind in RECORD_TYPES), None)  # by the places of `TABLES`
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _rows(
 ) -> Generator[pa.RecordBatch, None, Outcome]:
     """The records of a file; returned is what became of it."""
     told: dict[str, dict[str, Any]] = {}
-    days = {k.table: set[date]() for k in KINDS if k.dated}
+    days = {k.table: set[date]() for k in RECORD_TYPES if k.dated}
     for found in tables([(id, reads)], now, told, days):
         for side, rows in enumerate(found):
             if len(rows):

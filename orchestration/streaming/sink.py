@@ -15,8 +15,8 @@ import dagster as dg
 from assets.events.imports import told_of
 from assets.imports.batch import Batch
 from assets.imports.ledger import COUNTS, TABLES, commit, tell_of
-from assets.imports.record_type import Kind
-from assets.imports.record_types import KINDS
+from assets.imports.record_type import RecordType
+from assets.imports.record_types import RECORD_TYPES
 from orchestration.streaming.records import HAPPENED, LANDED, OUTCOME, REFUSED, Outcome
 from resources.engines.cogroup import SIDE, side_column
 from resources.errors import TuttiError
@@ -93,11 +93,11 @@ class Sink:
         if commit([parts], self.lake, ValuesFilter.of("import_id", new)) != sum(sum(counts(o)) for o in chosen):
             # A worker was lost, and before another had read its files again, they were gone.
             raise TuttiError("some records were lost between reading and writing, so none count as in: start it again")
-        days = {k.table: {day for o in chosen for day in o.days.get(k.table, ())} for k in KINDS}
+        days = {k.table: {day for o in chosen for day in o.days.get(k.table, ())} for k in RECORD_TYPES}
         tell_of(days, [o.told for o in chosen], self.lake, ValuesFilter.of("import_id", new), self._tell)
         return {o.import_id: o.told for o in chosen}
 
-    def _tell(self, kind: Kind, days: Sequence[date]) -> None:
+    def _tell(self, kind: RecordType, days: Sequence[date]) -> None:
         self.report([dg.AssetMaterialization(kind.key, partition=day.isoformat()) for day in days])
 
     def _sum_up(self, new: Sequence[dict[str, Any]], late: int, watermark: datetime | None) -> None:

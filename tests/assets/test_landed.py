@@ -13,8 +13,8 @@ import pytest
 from assets.events import imports
 from assets.imports import batch, ledger
 from assets.imports.ledger import IMPORTS, QUARANTINE, take
-from assets.imports.record_type import Kind
-from assets.imports.record_types import KINDS
+from assets.imports.record_type import RecordType
+from assets.imports.record_types import RECORD_TYPES
 from resources.engines.resource import EngineName, EngineResource
 from resources.folders.landing import Landing
 from resources.lake.io_manager import LakeIO
@@ -24,7 +24,7 @@ from resources.sources.readers.archive import UnsupportedFile
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MSID = "2cfad207-3f55-4aec-8120-86cf66e34d59"
-SCHEMAS = {k.table: k.schema for k in KINDS} | {"events/imports": IMPORTS, "events/quarantine": QUARANTINE}
+SCHEMAS = {k.table: k.schema for k in RECORD_TYPES} | {"events/imports": IMPORTS, "events/quarantine": QUARANTINE}
 
 
 def listen(n: int, **changes: Any) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def test_the_same_content_changes_nothing_whatever_it_is_called(tmp_path: Path, 
 def test_the_days_of_dated_kinds_are_told_before_the_file_counts_as_in(tmp_path: Path, lake: Lake) -> None:
     told: list[tuple[str, list[date]]] = []
 
-    def tell(kind: Kind, days: Sequence[date]) -> None:
+    def tell(kind: RecordType, days: Sequence[date]) -> None:
         assert rows(lake, "events/imports") == []
         assert len(rows(lake, "events/raw_listens")) == 2
         told.append((kind.table, list(days)))
@@ -360,4 +360,4 @@ def test_a_file_that_is_wrong_does_not_keep_those_named_beside_it_out(tmp_path: 
 
 def test_every_table_is_there_once_anything_was_imported(tmp_path: Path, lake: Lake) -> None:
     assert run(tmp_path).success
-    assert {k.table for k in KINDS} <= set(lake.tables())
+    assert {k.table for k in RECORD_TYPES} <= set(lake.tables())

@@ -15,8 +15,8 @@ from assets.events.posts import POSTS
 from assets.events.relations import FOLLOWS, FRIENDSHIPS
 from assets.events.shares import SHARES
 from assets.imports.ledger import take
-from assets.imports.record_type import Kind
-from assets.imports.record_types import KINDS
+from assets.imports.record_type import RecordType
+from assets.imports.record_types import RECORD_TYPES
 from resources.frames.filters import RangeFilter
 from resources.frames.frame import Engine
 from resources.lake.lake import Lake
@@ -26,7 +26,7 @@ from tests.transformations import TRANSFORMATIONS
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HOST = "https://music.example/users"
 MADE = {t.name: t for t in TRANSFORMATIONS}
-RAW = {kind.table.split("/")[1]: kind for kind in KINDS}
+RAW = {kind.table.split("/")[1]: kind for kind in RECORD_TYPES}
 BY_DAY = {"posts": ("raw_posts", POSTS), "shares": ("raw_shares", SHARES)}
 EVER = {"follows": FOLLOWS, "friendships": FRIENDSHIPS}
 
@@ -65,7 +65,7 @@ def taken_in(lake: Lake, engine: Engine, folder: Path, files: Sequence[list[dict
     for file in files:
         told: dict[str, set[date]] = {}
 
-        def tell(kind: Kind, days: Sequence[date], told: dict[str, set[date]] = told) -> None:
+        def tell(kind: RecordType, days: Sequence[date], told: dict[str, set[date]] = told) -> None:
             told.setdefault(kind.table.split("/")[1], set()).update(days)
 
         path = folder / "file.jsonl"

@@ -16,7 +16,7 @@ from assets.content.audio_analyses import FEATURES
 from assets.content.lyrics import LYRICS
 from assets.content.recordings import RECORDINGS
 from assets.imports.ledger import tables
-from assets.imports.record_types import KINDS
+from assets.imports.record_types import RECORD_TYPES
 from resources.audio.features import Undecodable, features
 from resources.errors import TuttiError
 from resources.folders.music import LYING, modified
@@ -45,7 +45,7 @@ class Parser(NamedTuple):
 def imported(path: Path) -> Iterator[object]:
     """The records of an export, each of which must fit the tables of an import."""
     told: dict[str, Any] = {}
-    days = {kind.table: set[date]() for kind in KINDS}
+    days = {kind.table: set[date]() for kind in RECORD_TYPES}
     found: list[object] = []
 
     def noted(reads: Iterable[Read]) -> Iterator[Read]:

@@ -14,8 +14,8 @@ import pytest
 
 from assets import content, derived, events
 from assets.events.taggings import TAGGINGS
-from assets.imports.feedback import GIVEN
-from assets.imports.playlists import TRACKS
+from assets.imports.feedback import FEEDBACK_RECORDS
+from assets.imports.playlists import TRACK_RECORDS
 from orchestration.definitions import build
 from resources.frames.filters import RangeFilter
 from resources.lake.lake import Lake
@@ -295,8 +295,8 @@ LOVED = {"user_id": "ada", "recording_name": "Song", "score": 1, "source": "last
 TRACK = {"playlist_id": "p", "source": "jspf"}
 TAGGED = {"user_id": "ada", "entity": "artist", "entity_id": STRANGER, "source": "hetrec"}
 ABSENT = (
-    (GIVEN.table, GIVEN.schema, [LOVED, LOVED | {"user_id": "bob"}]),
-    (TRACKS.table, TRACKS.schema, [TRACK | {"position": n} for n in (1, 2)]),
+    (FEEDBACK_RECORDS.table, FEEDBACK_RECORDS.schema, [LOVED, LOVED | {"user_id": "bob"}]),
+    (TRACK_RECORDS.table, TRACK_RECORDS.schema, [TRACK | {"position": n} for n in (1, 2)]),
     ("events/taggings", TAGGINGS, [TAGGED | {"tag": tag} for tag in ("jig", "reel")]),
 )
 """Rows of what nobody in the small world hands in."""

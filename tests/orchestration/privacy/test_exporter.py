@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.events.listens import LISTENS as HEARD
-from assets.imports.feedback import FEEDBACK, GIVEN
+from assets.imports.feedback import FEEDBACK, FEEDBACK_RECORDS
 from assets.imports.ledger import take
-from assets.imports.listens import LISTENS, RAW_LISTENS
+from assets.imports.listens import LISTEN_RECORDS, RAW_LISTENS
 from orchestration.privacy.exporter import Exporter
 from resources.lake.lake import Lake
 from tests import oracle, tables
@@ -22,7 +22,7 @@ from tests.oracle import Row, assert_same
 from tests.tables import CATALOGUE, raw
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-SCHEMAS = {LISTENS.table: RAW_LISTENS, GIVEN.table: FEEDBACK}
+SCHEMAS = {LISTEN_RECORDS.table: RAW_LISTENS, FEEDBACK_RECORDS.table: FEEDBACK}
 ARRIVAL = ("import_id", "file", "record")
 MBID, MSID = "20ddea3a-1ad2-4036-9ca7-5f3383ad31c1", "9cb0b6f0-8a5e-4e2d-9c6a-1d4f1f2a5b6c"
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1, max_size=8)
@@ -65,7 +65,7 @@ def again(lake: Lake, folder: Any, who: str = "ada") -> tuple[Lake, dict[str, in
 
 def stored(rows: list[Row], folder: Any) -> Lake:
     lake = Lake(folder / "lake")
-    lake.replace(LISTENS.table, iter([tables.table(rows, RAW_LISTENS)]), RAW_LISTENS, order=LISTENS.order)
+    lake.replace(LISTEN_RECORDS.table, iter([tables.table(rows, RAW_LISTENS)]), RAW_LISTENS, order=LISTEN_RECORDS.order)
     return lake
 
 
@@ -80,9 +80,9 @@ def test_every_record_comes_back_as_it_was(rows: list[Row], tmp_path_factory: py
         return
     folder = tmp_path_factory.mktemp("export")
     lake, counts = again(stored(rows, folder), folder)
-    found = lake.scan(LISTENS.table, RAW_LISTENS).table().to_pylist()
+    found = lake.scan(LISTEN_RECORDS.table, RAW_LISTENS).table().to_pylist()
     assert without_arrival(found) == without_arrival(theirs)
-    assert counts == {LISTENS.table: len(theirs)}
+    assert counts == {LISTEN_RECORDS.table: len(theirs)}
 
 
 @given(rows=tables.feeds())
@@ -94,7 +94,7 @@ def test_and_gives_the_same_listens_once_repeats_are_told_apart(
         return
     folder = tmp_path_factory.mktemp("export")
     lake, _ = again(stored(rows, folder), folder)
-    found = lake.scan(LISTENS.table, RAW_LISTENS).table().to_pylist()
+    found = lake.scan(LISTEN_RECORDS.table, RAW_LISTENS).table().to_pylist()
     assert_same(tables.table(heard(found), HEARD), heard(theirs), HEARD)
 
 
@@ -111,15 +111,16 @@ def test_feedback_comes_back_and_what_no_format_has_a_place_for_lies_beside(tmp_
     known = common | {"recording_mbid": MBID, "recording_msid": None, "artist_name": "A", "recording_name": "S"}
     unknown = known | {"recording_mbid": None, "record": 2, "source": "lastfm"}
     rows = [r | {"created_at": NOW} for r in (known, unknown, known | {"user_id": "bob", "record": 3})]
-    lake.replace(GIVEN.table, iter([pa.Table.from_pylist(rows, FEEDBACK)]), FEEDBACK)
+    lake.replace(FEEDBACK_RECORDS.table, iter([pa.Table.from_pylist(rows, FEEDBACK)]), FEEDBACK)
     path, counts = Exporter("ada", lake, SCHEMAS).write(tmp_path, NOW)
-    assert counts == {GIVEN.table: 2, LISTENS.table: 1}
+    assert counts == {FEEDBACK_RECORDS.table: 2, LISTEN_RECORDS.table: 1}
     with zipfile.ZipFile(path) as archive:
-        beside = [json.loads(line) for line in archive.read(f"tutti/{GIVEN.table}.jsonl").splitlines()]
-    assert [(r["table"], r["row"]["source"]) for r in beside] == [(GIVEN.table, s) for s in ("listenbrainz", "lastfm")]
+        beside = [json.loads(line) for line in archive.read(f"tutti/{FEEDBACK_RECORDS.table}.jsonl").splitlines()]
+    assert {r["table"] for r in beside} == {FEEDBACK_RECORDS.table}
+    assert [r["row"]["source"] for r in beside] == ["listenbrainz", "lastfm"]
     other = Lake(tmp_path / "again")
     take(path, "ada", other, NOW)
-    found = other.scan(GIVEN.table, FEEDBACK).table().to_pylist()
+    found = other.scan(FEEDBACK_RECORDS.table, FEEDBACK).table().to_pylist()
     assert without_arrival(found) == without_arrival(rows[:2])
 
 

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from assets.imports import ledger
 from assets.imports.batch import seen, take_landed
 from assets.imports.ledger import TABLES, identify, prepare, refusal, tables
-from assets.imports.record_types import KINDS
+from assets.imports.record_types import RECORD_TYPES
 from orchestration.cadence import daily, owed
 from orchestration.instance.home import dagster_home
 from orchestration.sensors.landing_files import Cursor, collect
@@ -228,7 +228,7 @@ def test_workers_read_what_the_ledger_reads(contents: list[list[Any]]) -> None:
         expected: list[list[Any]] = [[] for _ in TABLES]
         for file, outcome in zip(files, last, strict=True):
             path, counted = Path(landing.root, file.path), dict[str, Any]()
-            days = {k.table: set[date]() for k in KINDS if k.dated}
+            days = {k.table: set[date]() for k in RECORD_TYPES if k.dated}
             try:
                 reads = list(exports.read(path, None, NOW))
             except UnsupportedFile as error:
@@ -246,7 +246,7 @@ def test_of_a_file_that_is_refused_after_some_records_none_counts(tmp_path: Path
     landing = Landing(root=str(tmp_path / "landing"))
     with patch.object(ledger, "CHUNK", 4):
         found, (outcome,) = travelled(landing, landing.lying("listens"))
-    assert [len(rows) for rows in found] == [*(0 for _ in KINDS), 1]
+    assert [len(rows) for rows in found] == [*(0 for _ in RECORD_TYPES), 1]
     assert "does not say whose" in found[-1][0]["reason"]
     assert outcome.refused
     assert (outcome.told["listens"], outcome.told["quarantined"], any(outcome.days.values())) == (0, 1, False)

@@ -26,7 +26,7 @@ from assets.events.identities import identities
 from assets.events.listens import LISTENS, listens
 from assets.events.name_ids import artist_id, recording_id
 from assets.events.replaced_listens import replaced_listens
-from assets.imports.listens import LISTENS as RAW
+from assets.imports.listens import LISTEN_RECORDS as RAW
 from orchestration import __main__ as commands
 from resources import schema
 from resources.engines.pandas import PandasEngine

@@ -1,0 +1,33 @@
+"""A record type stores the fields of its records by name, and dates them by one of them."""
+
+from dataclasses import fields
+from datetime import UTC, date, datetime
+
+import pytest
+
+from assets.imports.record_type import BY_ARRIVAL, RecordType
+from assets.imports.record_types import RECORD_TYPES
+from assets.imports.relations import RELATION_RECORDS
+from resources.sources.records.listen import Read
+from resources.sources.records.social import FOLLOW, Relation
+
+
+@pytest.mark.parametrize("kind", RECORD_TYPES, ids=lambda kind: kind.table)
+def test_a_table_has_every_field_of_its_record_and_where_it_was_read(kind: RecordType) -> None:
+    day = ["day"] if kind.dated else []
+    assert kind.schema.names[: len(day)] == day
+    assert kind.schema.names[-3:] == ["file", "record", "import_id"]
+    assert {f.name for f in fields(kind.record)} == set(kind.schema.names) - {*day, *BY_ARRIVAL}
+
+
+def test_a_record_is_stored_under_the_utc_day_of_its_time_else_the_first_day() -> None:
+    times = [datetime(2024, 2, 29, 23, 59, 59, 999_999, UTC), datetime(2024, 3, 1, tzinfo=UTC), None]
+    reads = [Read("a.zip/b", n, Relation("ada", "bob", FOLLOW, False, at, "x")) for n, at in enumerate(times)]
+    stored = RELATION_RECORDS.rows([*reads, Read("a.zip/b", 3, reason="no time")], "id")
+    assert stored["day"].to_pylist() == [date(2024, 2, 29), date(2024, 3, 1), date(2002, 10, 1)]
+    assert stored["happened_at"].to_pylist() == times
+    assert stored.select(["file", "record", "import_id"]).to_pylist()[2] == {
+        "file": "a.zip/b",
+        "record": 2,
+        "import_id": "id",
+    }
