@@ -16,8 +16,8 @@ import dagster as dg
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, generate_event_batch_id
 from pydantic import Field
 
-from assets.imports.batch import seen, take_landed
-from assets.imports.ledger import COUNTS, IMPORTS, QUARANTINE, prepare, take
+from assets.imports.batch import Imported, import_file, import_landed, seen
+from assets.imports.ledger import COUNTS, IMPORTS, QUARANTINE, prepare
 from assets.imports.listens import RAW_LISTENS
 from assets.imports.record_type import RecordType
 from assets.imports.record_types import RECORD_TYPES
@@ -30,11 +30,9 @@ from resources.schema import declare
 from resources.sources.exports import GIVE, Unknown, whole
 from resources.sources.readers.archive import Unreadable, UnsupportedFile, shown, within
 
-__all__ = ["IMPORTS", "QUARANTINE", "RAW", "RAW_LISTENS", "import_listens", "take"]
+__all__ = ["IMPORTS", "QUARANTINE", "RAW", "RAW_LISTENS", "import_listens"]
 
-Taken: TypeAlias = tuple[dict[str, Any], bool]
-"""A file's row of `imports`, and whether it is new."""
-Taking: TypeAlias = Callable[..., Taken]
+Importing: TypeAlias = Callable[..., Imported]
 
 
 class ImportConfig(dg.Config):
@@ -79,18 +77,18 @@ def import_listens(
     rows: list[dict[str, Any]] = []
     wrong: list[TuttiError] = []
     if config.listener and named:
-        taking = partial(take, listener=config.listener, lake=lake, now=now, tell=tell)
+        importing = partial(import_file, listener=config.listener, lake=lake, now=now, tell=tell)
         for path in named:
             try:
-                rows += [row for row, new in _named(context, path, taking) if new]
+                rows += [row for row, new in _named(context, path, importing) if new]
             except (UnsupportedFile, Unreadable) as error:
                 wrong.append(error)
     elif all(map(landing.holds, named)):
         found = [landing.look(path) for path in named] if named else landing.lying(*ARRIVING)
         there = set() if named or config.listener else seen(lake)  # not read again, however much lies there
         files = sorted((f for f in found if f and f not in there), key=lambda f: (f.modified, f.path))
-        taken = take_landed(landing, files, config.listener, lake, now, tell, context.log.warning)
-        rows = [_told(context, row["file"], row, new)[0] for row, new in taken if new]  # whatever else lies there
+        imported = import_landed(landing, files, config.listener, lake, now, tell, context.log.warning)
+        rows = [_told(context, row["file"], row, new)[0] for row, new in imported if new]  # whatever else lies there
     else:
         raise TuttiError(
             "whose listens are these? name the listener (LISTENER=ada, or `listener: ada` in the launchpad)"
@@ -121,21 +119,21 @@ def _grown(lake: Lake, key: dg.AssetKey, new: int, **more: Any) -> tuple[dg.Asse
     return key, {"rows written": new, "dagster/row_count": lake.rows("/".join(key.path)), **more}
 
 
-def _named(context: dg.AssetExecutionContext, path: Path, taking: Taking) -> list[Taken]:
-    """Take in a file that a person names, or the files of a folder as far as they are exports.
+def _named(context: dg.AssetExecutionContext, path: Path, importing: Importing) -> list[Imported]:
+    """Import a file that a person names, or the supported files of a folder.
 
     A folder whose files refer to one another is one export, as its zip would be.
     """
     if not path.is_dir():
-        return [_told(context, path.name, *taking(path))]
+        return [_told(context, path.name, *importing(path))]
     name = path.resolve().name
     if whole(path):
-        return [_told(context, name, *taking(path, name=name))]
+        return [_told(context, name, *importing(path, name=name))]
     found = []
     for file in within(path):
         inside = f"{name}/{file.relative_to(path)}"
         try:
-            found.append(_told(context, inside, *taking(file, name=inside)))
+            found.append(_told(context, inside, *importing(file, name=inside)))
         except (UnsupportedFile, Unreadable) as error:
             context.log.warning("passed over: %s", error)
     if not found:
@@ -143,7 +141,7 @@ def _named(context: dg.AssetExecutionContext, path: Path, taking: Taking) -> lis
     return found
 
 
-def _told(context: dg.AssetExecutionContext, name: str, row: dict[str, Any], new: bool) -> Taken:
+def _told(context: dg.AssetExecutionContext, name: str, row: dict[str, Any], new: bool) -> Imported:
     """Say what became of a file: its row of `imports`, and whether it is new."""
     counted = [kind.counted for kind in RECORD_TYPES if row[kind.counted]] or ["listens"]
     found = [_so_many(row[name], name.replace("_", " ")) for name in counted]

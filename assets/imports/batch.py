@@ -1,7 +1,8 @@
-"""Files of the landing folder, taken in together: a thousand small ones cost as few commits as a large one.
+"""The one way into the ledger: files are imported in batches, so that a thousand small ones cost as few commits as one.
 
-Each is still taken in whole or not at all, and known by its content. What nobody can read is entered in quarantine as a
-whole, so that it holds up no other; what is gone, cannot be opened now or was written to meanwhile is left for later.
+Each file is imported whole or not at all, and known by its content. A single file is a batch of one; the stream of
+landed files enters its micro-batches here as well. What belongs here is which files are new and which are left out;
+`ledger` has the tables and writes them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,9 +11,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import pyarrow as pa
-
-from assets.imports.ledger import IMPORTS, LYING, Tell, enter, identify, lay, lying, refusal, write
+from assets.imports.ledger import (
+    IMPORTS,
+    LYING,
+    Tell,
+    identify,
+    known,
+    lay,
+    lying,
+    refusal,
+    replace_imports,
+    untold,
+    write,
+)
 from resources.folders.landing import Landed, Landing
 from resources.frames.filters import ValuesFilter
 from resources.lake.lake import Lake
@@ -20,22 +31,55 @@ from resources.sources import exports
 from resources.sources.readers.archive import Unreadable, UnsupportedFile
 from resources.sources.records.listen import Read
 
-FILES, BYTES = (
-    1_000,
-    32_000_000,
-)  # in one commit, at most; a larger file goes alone, and is never in memory whole
+FILES, BYTES = 1_000, 32_000_000  # in one commit, at most; a larger file is alone, and never in memory whole
 
-Write: TypeAlias = Callable[[Mapping[str, Landed]], dict[str, dict[str, Any]]]
-"""Writes the records of files by import_id, and tells what the ledger says of those that could be read."""
+
+@dataclass(frozen=True)
+class Incoming:
+    """A file to import: where it is, its name in tables, and its state in the landing folder if it is there."""
+
+    path: Path
+    name: str
+    landed: Landed | None = None
+
+    @classmethod
+    def of(cls, landing: Landing, file: Landed) -> "Incoming":
+        """A file of the landing folder."""
+        return cls(Path(landing.root, file.path), Path(file.path).name, file)
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is imported in a batch of its own, chunk by chunk: an archive that a person names may be huge."""
+        return self.landed is None or self.landed.bytes > BYTES
+
+
+Imported: TypeAlias = tuple[dict[str, Any], bool]
+"""A file's row of `imports`, from now or from before, and whether the file is new."""
+Write: TypeAlias = Callable[[Mapping[str, Incoming]], dict[str, dict[str, Any]]]
+"""Writes the records of files by import_id, and returns what the ledger says of those that could be read."""
+LeaveOut: TypeAlias = Callable[[Incoming, Exception], object]
+"""Called with a file that is not imported now, and why. It may raise: then no file of the batch is imported."""
 
 
 def seen(lake: Lake) -> set[Landed]:
-    """The landed files that were taken in, or refused, as they lay there then."""
+    """Return the landed files that were imported or refused, in the state in which they were."""
     found = lake.scan("events/imports", IMPORTS).select(LYING).table().drop_null()
     return {landed for row in found.to_pylist() if (landed := lay(row))}
 
 
-def take_landed(
+def import_file(
+    path: Path, listener: str | None, lake: Lake, now: datetime, tell: Tell = untold, *, name: str | None = None
+) -> Imported:
+    """Import one file, which tables call by `name` if not by its own. Raises if it is unreadable or unsupported."""
+
+    def refuse(_: Incoming, error: Exception) -> None:
+        raise error
+
+    (imported,) = Batch(listener, lake, now, tell, refuse).take([Incoming(path, name or path.name)])
+    return imported
+
+
+def import_landed(
     landing: Landing,
     files: Sequence[Landed],
     listener: str | None,
@@ -43,111 +87,127 @@ def take_landed(
     now: datetime,
     tell: Tell,
     warn: Callable[[str], object],
-) -> Iterator[tuple[dict[str, Any], bool]]:
-    """Take in files of the landing folder: their rows of `imports`, of now or of then, and whether they are new.
+) -> Iterator[Imported]:
+    """Import files of the landing folder, for `listener` where they do not name theirs.
 
-    `listener` is whose they are, if they do not say so themselves.
+    An unsupported file is quarantined as a whole, so that it holds up no other and is not tried again until its content
+    changes. A file that is gone, cannot be opened now or was written to meanwhile is left for the next time.
     """
-    batch = Batch(landing, listener, lake, now, tell, warn)
-    held: list[Landed] = []
+
+    def leave(file: Incoming, error: Exception) -> None:
+        warn(f"{file.landed.path if file.landed else file.name} is left for the next time: {error}")
+
+    batch = Batch(listener, lake, now, tell, leave)
+    for group in _groups(Incoming.of(landing, file) for file in files):
+        yield from batch.take(group)
+
+
+def _groups(files: Iterable[Incoming]) -> Iterator[list[Incoming]]:
+    """Split files into batches."""
+    held: list[Incoming] = []
+    size = 0
     for file in files:
-        if held and (len(held) == FILES or sum(f.bytes for f in held) + file.bytes > BYTES):
-            yield from batch.take(held)
-            held = []
+        bytes = file.landed.bytes if file.landed else 0
+        if held and (len(held) == FILES or size + bytes > BYTES):
+            yield held
+            held, size = [], 0
         held.append(file)
+        size += bytes
     if held:
-        yield from batch.take(held)
+        yield held
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Where files lie, whose they are, where they go and who is told."""
+    """Whose files are imported when and into which lake, and who is told of days and of files left out."""
 
-    landing: Landing
     listener: str | None
     lake: Lake
     now: datetime
     tell: Tell
-    warn: Callable[[str], object]
+    leave_out: LeaveOut
 
-    def take(self, files: Sequence[Landed]) -> list[tuple[dict[str, Any], bool]]:
-        """Take in some files in one commit a table."""
+    def take(self, files: Sequence[Incoming]) -> list[Imported]:
+        """Import some files in one commit a table."""
         return self.enter(dict(self._identified(files)), self._write)
 
-    def enter(self, ids: dict[Landed, str], write: Write) -> list[tuple[dict[str, Any], bool]]:
-        """Enter files in the ledger, by import_id, once `write` has written the records of those that are new."""
+    def enter(self, ids: dict[Incoming, str], write: Write) -> list[Imported]:
+        """Enter files in the ledger, by import_id, after `write` has written the records of the new ones.
+
+        Until the ledger names a file none of its records count: a killed import is repeated whole.
+        """
         if not ids:
             return []
         slice = ValuesFilter.of("import_id", ids.values())
         entered = known(self.lake, slice)
-        new = {id: file for file, id in reversed(ids.items()) if id not in entered}  # of equal ones the first
-        told = write(new) if new else {}
-        rows: list[tuple[dict[str, Any], bool]] = []
+        new = {id: file for file, id in reversed(ids.items()) if id not in entered}  # of equal files the first
+        said = write(new) if new else {}
+        rows: list[Imported] = []
         for file, id in ids.items():
-            entry: dict[str, Any] = {
-                "import_id": id,
-                "file": Path(file.path).name,
-                "listener": self.listener,
-                "imported_at": self.now,
-            }
-            entry |= lying(file)
-            if id in told:
-                rows.append((entry | told[id], new[id] == file))
+            place = lying(file.landed) if file.landed else dict.fromkeys(LYING)
+            entry = {"import_id": id, "file": file.name, "listener": self.listener, "imported_at": self.now} | place
+            if id in said:
+                rows.append((entry | said[id], new[id] == file))
             elif id in entered:  # the same content in another place, or written once more, if not the very file
-                same = next((row for row in entered[id] if lay(row) == file), None)
-                rows.append((same or entered[id][0] | entry, False))
+                same = next((row for row in entered[id] if lay(row) == file.landed), None)
+                rows.append((same or entered[id][0] | (entry if file.landed else {}), False))
         old = [row for found in entered.values() for row in found]
-        places = {(id, file.path) for file, id in ids.items()}
-        kept = [row for row in old if (row["import_id"], row["landed"]) not in places]
         if any(row not in old for row, _ in rows):
-            enter(kept + [row for row, _ in rows], self.lake, slice)
+            places = {(row["import_id"], row["landed"]) for row, _ in rows}
+            kept = [row for row in old if (row["import_id"], row["landed"]) not in places]
+            replace_imports(kept + [row for row, _ in rows], self.lake, slice)
         return rows
 
-    def _identified(self, files: Sequence[Landed]) -> Iterator[tuple[Landed, str]]:
+    def _identified(self, files: Sequence[Incoming]) -> Iterator[tuple[Incoming, str]]:
         for file in files:
             try:
-                yield file, identify(Path(self.landing.root, file.path), self.listener)
+                yield file, identify(file.path, self.listener)
             except (Unreadable, FileNotFoundError) as error:
-                self._later(file, error)
+                self.leave_out(file, error)
 
-    def _write(self, files: Mapping[str, Landed]) -> dict[str, dict[str, Any]]:
+    def _write(self, files: Mapping[str, Incoming]) -> dict[str, dict[str, Any]]:
         """Write the records of new files; what the ledger says of those that could be read."""
         slice = ValuesFilter.of("import_id", files)
         try:
             return write(self._reads(files), self.lake, slice, self.now, self.tell)
-        except UnsupportedFile as error:  # of a large file, after some records
-            whole = [(id, refusal(Path(file.path).name, error)) for id, file in files.items()]
-            return write(whole, self.lake, slice, self.now, self.tell)
+        except (UnsupportedFile, Unreadable, FileNotFoundError) as error:
+            if len(files) > 1:  # not of a file that is read while it is written
+                raise
+            ((id, file),) = files.items()
+            if not (refused := self._refused(file, error)):
+                return {}
+            return write([(id, refused)], self.lake, slice, self.now, self.tell)
 
-    def _reads(self, files: Mapping[str, Landed]) -> Iterator[tuple[str, Iterable[Read]]]:
+    def _reads(self, files: Mapping[str, Incoming]) -> Iterator[tuple[str, Iterable[Read]]]:
         """The records of each file that can be read."""
         for id, file in files.items():
-            path = Path(self.landing.root, file.path)
-            if file.bytes > BYTES:
-                yield id, exports.read(path, self.listener, self.now)
+            if file.alone:
+                yield id, exports.read(file.path, self.listener, self.now, file.name)
                 continue
             try:
-                found = list(exports.read(path, self.listener, self.now))
-            except UnsupportedFile as error:
-                found = refusal(path.name, error)
-            except (Unreadable, FileNotFoundError) as error:
-                self._later(file, error)
-                continue
-            if self.landing.look(path) == file:
+                found = list(exports.read(file.path, self.listener, self.now, file.name))
+            except (UnsupportedFile, Unreadable, FileNotFoundError) as error:
+                if not (found := self._refused(file, error)):
+                    continue
+            if unchanged(file):
                 yield id, found
             else:
-                self._later(file, "it was written to while it was read")
+                self.leave_out(file, Unreadable("it was written to while it was read"))
 
-    def _later(self, file: Landed, why: object) -> None:
-        self.warn(f"{file.path} is left for the next time: {why}")
+    def _refused(self, file: Incoming, error: Exception) -> list[Read]:
+        """The record that stands for a landed file in quarantine; none for a file that is left out."""
+        if file.landed and isinstance(error, UnsupportedFile):
+            return refusal(file.name, error)
+        self.leave_out(file, error)
+        return []
 
 
-def known(lake: Lake, slice: ValuesFilter) -> dict[str, list[dict[str, Any]]]:
-    """The rows of the ledger, by import_id."""
-    import pyarrow.compute as pc
-
-    found = lake.scan("events/imports", IMPORTS, slice).table()
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for row in found.filter(pc.is_in(found["import_id"], pa.array(slice.values))).to_pylist():
-        rows.setdefault(row["import_id"], []).append(row)
-    return rows
+def unchanged(file: Incoming) -> bool:
+    """Whether a landed file is in the state in which it was found."""
+    if not file.landed:
+        return True
+    try:
+        now = file.path.stat()
+    except OSError:
+        return False
+    return (now.st_size, now.st_mtime_ns // 1000) == (file.landed.bytes, file.landed.modified)

@@ -1,8 +1,8 @@
-"""The ledger: files taken in, each whole or not at all, and what became of each of their records.
+"""The ledger: which files are imported, and what became of each of their records.
 
-A file is known by its content, so that taking it in twice changes nothing. Each record goes to the table of its kind,
-what cannot be read to `quarantine` with the reason, and a row of `imports`, written last, says that the file is all in:
-a run that is killed leaves no such row, and the next one takes the file again.
+A file is known by its content, so that importing it twice changes nothing. Each record is written to the table of its
+type, and a record that cannot be read to `quarantine` with the reason. A row of `imports`, written last, completes the
+file: a killed run leaves no such row, and the next one imports the file again. Files enter by `batch` alone.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,13 +19,12 @@ from assets.imports.record_type import ARRIVAL, RecordType
 from assets.imports.record_types import RECORD_TYPES
 from assets.imports.retractions import RETRACTION_RECORDS
 from resources.folders.landing import Landed
-from resources.frames.filters import RangeFilter
+from resources.frames.filters import RangeFilter, ValuesFilter
 from resources.frames.frame import Frame
 from resources.lake.lake import Lake
 from resources.lake.write_transaction import WriteTransaction
 from resources.schema import INSTANT, as_table, column
 from resources.sources import exports
-from resources.sources.exports import UnsupportedFile
 from resources.sources.records.listen import Read
 
 QUARANTINE = pa.schema(
@@ -70,42 +69,16 @@ def untold(kind: RecordType, days: Sequence[date]) -> None:
     """Tell nobody which days have new rows."""
 
 
-def take(
-    path: Path,
-    listener: str | None,
-    lake: Lake,
-    now: datetime,
-    tell: Tell = untold,
-    *,
-    name: str | None = None,
-    refuse: bool = False,
-) -> tuple[dict[str, Any], bool]:
-    """Take in one file, whole or not at all: its row of `imports`, of now or of then, and whether it is new.
-
-    The days whose rows change are told, kind by kind, before the file counts as in, so that what follows from them is
-    never forgotten. `name` is what the file is called, if not by its own name. An unsupported file raises
-    `UnsupportedFile`. With `refuse` it is quarantined as a whole, and not tried again until its content changes.
-    """
-    import_id = identify(path, listener)
-    slice = RangeFilter("import_id", import_id, import_id)
-    known = lake.scan("events/imports", IMPORTS, slice).table().to_pylist()
-    if row := next((k for k in known if k["import_id"] == import_id), None):
-        return row, False
-    row = {"import_id": import_id, "file": name or path.name, "listener": listener, "imported_at": now}
-    row |= dict.fromkeys(LYING)
-    try:
-        told = write([(import_id, exports.read(path, listener, now, name))], lake, slice, now, tell)
-    except UnsupportedFile as error:
-        if not refuse:
-            raise
-        told = write([(import_id, refusal(row["file"], error))], lake, slice, now, tell)
-    row |= told[import_id]
-    enter([row], lake, slice)
-    return row, True
+def known(lake: Lake, slice: ValuesFilter) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of the ledger that a slice names, by import_id."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in lake.scan("events/imports", IMPORTS, slice).table().filter(slice.arrow).to_pylist():
+        rows.setdefault(row["import_id"], []).append(row)
+    return rows
 
 
-def enter(rows: Sequence[Mapping[str, Any]], lake: Lake, slice: RangeFilter) -> None:
-    """Make these the rows of `imports` of a slice of it: whatever they tell of is in."""
+def replace_imports(rows: Sequence[Mapping[str, Any]], lake: Lake, slice: RangeFilter) -> None:
+    """Make these the rows of `imports` in a slice of it. From then on the files they name are imported."""
     lake.replace("events/imports", iter([pa.Table.from_pylist(list(rows), IMPORTS)]), IMPORTS, slice)
 
 

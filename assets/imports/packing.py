@@ -15,8 +15,8 @@ from datetime import date, datetime, timedelta
 from itertools import count, groupby
 from pathlib import Path
 
-from assets.imports.batch import known, seen
-from assets.imports.ledger import COUNTS, LYING, enter, identify, lying
+from assets.imports.batch import seen
+from assets.imports.ledger import COUNTS, LYING, identify, known, lying, replace_imports
 from resources.files import sync
 from resources.folders.landing import Landed, Landing
 from resources.frames.filters import RangeFilter, ValuesFilter
@@ -75,7 +75,8 @@ def enter_pack(lake: Lake, file: Path, landed: str, now: datetime) -> None:
     """Tell the ledger of a pack that lies, or is about to, at a place in the landing folder: its records are in."""
     told, id = file.stat(), identify(file, None)
     row = {"import_id": id, "file": Path(landed).name, "imported_at": now} | dict.fromkeys(COUNTS, 0)
-    enter([row | lying(Landed(landed, told.st_size, told.st_mtime_ns // 1000))], lake, RangeFilter("import_id", id, id))
+    row |= lying(Landed(landed, told.st_size, told.st_mtime_ns // 1000))
+    replace_imports([row], lake, RangeFilter("import_id", id, id))
 
 
 def _write(hidden: Path, files: Sequence[Path]) -> None:
@@ -99,4 +100,4 @@ def _forget(lake: Lake, gone: set[str], ids: set[str]) -> None:
     """The ledger still says what was in some files, but no longer where they lie."""
     slice = ValuesFilter.of("import_id", ids)
     rows = [row for found in known(lake, slice).values() for row in found]
-    enter([row | dict.fromkeys(LYING) if row["landed"] in gone else row for row in rows], lake, slice)
+    replace_imports([row | dict.fromkeys(LYING) if row["landed"] in gone else row for row in rows], lake, slice)

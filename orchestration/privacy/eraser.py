@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from assets.imports.batch import take_landed
+from assets.imports.batch import import_landed
 from assets.imports.ledger import IMPORTS, LYING, Tell, identify
 from assets.imports.packing import enter_pack, is_pack
 from resources.files import whole
@@ -145,7 +145,7 @@ class Eraser:
         for file in filter(lambda f: is_pack(f.path), visible):  # the records of which came by other files
             enter_pack(self.lake, Path(self.landing.root, file.path), file.path, now)
         visible = [file for file in visible if not is_pack(file.path)]
-        return sum(new for _, new in take_landed(self.landing, visible, None, self.lake, now, tell, self.tell))
+        return sum(new for _, new in import_landed(self.landing, visible, None, self.lake, now, tell, self.tell))
 
     def _ledger(self) -> list[dict[str, object]]:
         columns = [IMPORT, "file", "listener", *LYING]

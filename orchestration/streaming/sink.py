@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 
 from assets.events.imports import told_of
-from assets.imports.batch import Batch
+from assets.imports.batch import Batch, Incoming
 from assets.imports.ledger import COUNTS, TABLES, commit, tell_of
 from assets.imports.record_type import RecordType
 from assets.imports.record_types import RECORD_TYPES
@@ -78,17 +78,20 @@ class Sink:
             else:
                 read[outcome.file] = outcome
         landing = Landing(root=str(self.data / "landing"))
-        batch = Batch(landing, None, self.lake, datetime.now(UTC), self._tell, self.say)
-        entered = batch.enter({file: o.import_id for file, o in read.items()}, partial(self._write, rows, read))
+        ids = {Incoming.of(landing, file): o.import_id for file, o in read.items()}
+        batch = Batch(None, self.lake, datetime.now(UTC), self._tell, leave_out=lambda *_: None)
+        entered = batch.enter(ids, partial(self._write, rows, read))
         if new := [row for row, is_new in entered if is_new]:
             places = {row["landed"] for row in new}
             kept = those_of(rows, [o for o in read.values() if o.file.path in places])
             late = kept.where(kept[HAPPENED] < watermark).count() if watermark else 0
             self._sum_up(new, late, watermark)
 
-    def _write(self, rows: Any, read: Mapping[Landed, Outcome], new: Mapping[str, Landed]) -> dict[str, dict[str, Any]]:
+    def _write(
+        self, rows: Any, read: Mapping[Landed, Outcome], new: Mapping[str, Incoming]
+    ) -> dict[str, dict[str, Any]]:
         """Write the records of new files; what the ledger says of each."""
-        chosen = [read[file] for file in new.values()]
+        chosen = [read[file.landed] for file in new.values() if file.landed]
         parts = tables(self.engine, those_of(rows, chosen), chosen)
         if commit([parts], self.lake, ValuesFilter.of("import_id", new)) != sum(sum(counts(o)) for o in chosen):
             # A worker was lost, and before another had read its files again, they were gone.

@@ -12,7 +12,8 @@ import pytest
 
 from assets.events import imports
 from assets.imports import batch, ledger
-from assets.imports.ledger import IMPORTS, QUARANTINE, take
+from assets.imports.batch import import_file, import_landed
+from assets.imports.ledger import IMPORTS, QUARANTINE, untold
 from assets.imports.record_type import RecordType
 from assets.imports.record_types import RECORD_TYPES
 from resources.engines.resource import EngineName, EngineResource
@@ -58,7 +59,7 @@ def lake(tmp_path: Path) -> Lake:
 
 
 def test_each_record_goes_to_the_table_of_its_kind_and_the_ledger_counts_them(tmp_path: Path, lake: Lake) -> None:
-    row, new = take(written(tmp_path / "a.bin", *MIXED), None, lake, NOW)
+    row, new = import_file(written(tmp_path / "a.bin", *MIXED), None, lake, NOW)
     assert new
     assert (row["listens"], row["feedback"], row["playlist_tracks"], row["quarantined"]) == (2, 1, 0, 1)
     assert (row["first_day"], row["last_day"]) == (date(2020, 9, 13), date(2020, 9, 14))
@@ -73,7 +74,7 @@ def test_each_record_goes_to_the_table_of_its_kind_and_the_ledger_counts_them(tm
         (4, "listened_at is not a number of seconds")
     ]
     assert rows(lake, "events/imports") == [row]
-    take(written(tmp_path / "b.bin", PLAYLIST), "ann", lake, NOW)
+    import_file(written(tmp_path / "b.bin", PLAYLIST), "ann", lake, NOW)
     assert [(r["position"], r["recording_name"], r["user_id"]) for r in rows(lake, "content/playlists")] == [
         (1, "a", "ann"),
         (2, "b", "ann"),
@@ -81,9 +82,9 @@ def test_each_record_goes_to_the_table_of_its_kind_and_the_ledger_counts_them(tm
 
 
 def test_the_same_content_changes_nothing_whatever_it_is_called(tmp_path: Path, lake: Lake) -> None:
-    first, _ = take(written(tmp_path / "a.bin", *MIXED), None, lake, NOW)
+    first, _ = import_file(written(tmp_path / "a.bin", *MIXED), None, lake, NOW)
     before = everything(lake)
-    again, new = take(written(tmp_path / "b.bin", *MIXED), None, lake, NOW)
+    again, new = import_file(written(tmp_path / "b.bin", *MIXED), None, lake, NOW)
     assert (again, new) == (first, False)
     assert everything(lake) == before
 
@@ -96,7 +97,7 @@ def test_the_days_of_dated_kinds_are_told_before_the_file_counts_as_in(tmp_path:
         assert len(rows(lake, "events/raw_listens")) == 2
         told.append((kind.table, list(days)))
 
-    take(written(tmp_path / "a.bin", *MIXED), None, lake, NOW, tell)
+    import_file(written(tmp_path / "a.bin", *MIXED), None, lake, NOW, tell)
     assert told == [("events/raw_listens", [date(2020, 9, 13), date(2020, 9, 14)])]
 
 
@@ -104,7 +105,7 @@ def test_application_events_are_a_kind_of_their_own_and_their_days_are_told(tmp_
     told: list[tuple[str, list[date]]] = []
     pressed = {"event": "play", "event_id": "1", "user_id": "bob", "timestamp": 1_600_090_000, "new": {"a": [1]}}
     path = written(tmp_path / "a.bin", listen(0), pressed, pressed | {"timestamp": "1600090000", "event_id": 2})
-    row, _ = take(path, None, lake, NOW, lambda kind, days: told.append((kind.table, list(days))))
+    row, _ = import_file(path, None, lake, NOW, lambda kind, days: told.append((kind.table, list(days))))
     assert (row["listens"], row["app_events"], row["quarantined"]) == (1, 2, 0)
     assert (row["first_day"], row["last_day"]) == (date(2020, 9, 13), date(2020, 9, 14))
     assert told == [("events/raw_listens", [date(2020, 9, 13)]), ("events/raw_app_events", [date(2020, 9, 14)])]
@@ -130,11 +131,11 @@ def test_a_take_that_breaks_off_after_any_commit_is_made_up_for(
     with monkeypatch.context() as patch:
         patch.setattr(WriteTransaction, "_commit", breaking)
         with pytest.raises(KeyboardInterrupt):
-            take(path, None, lake, NOW)
+            import_file(path, None, lake, NOW)
     assert rows(lake, "events/imports") == []
-    take(path, None, lake, NOW)
+    import_file(path, None, lake, NOW)
     calm = Lake(tmp_path / "calm")
-    take(path, None, calm, NOW)
+    import_file(path, None, calm, NOW)
     assert everything(lake) == everything(calm)
 
 
@@ -145,33 +146,56 @@ def test_rows_of_a_broken_off_take_that_are_no_longer_so_are_taken_back(tmp_path
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        take(path, None, lake, NOW, stop)
+        import_file(path, None, lake, NOW, stop)
     assert len(rows(lake, "events/quarantine")) == 1  # it has not come yet
-    take(path, None, lake, datetime(2026, 2, 1, tzinfo=UTC))
+    import_file(path, None, lake, datetime(2026, 2, 1, tzinfo=UTC))
     assert rows(lake, "events/quarantine") == []
     assert len(rows(lake, "events/raw_listens")) == 2
 
 
 def test_many_chunks_are_one_import(tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger, "CHUNK", 7)
-    row, _ = take(written(tmp_path / "a.bin", *(listen(n) for n in range(50))), None, lake, NOW)
+    row, _ = import_file(written(tmp_path / "a.bin", *(listen(n) for n in range(50))), None, lake, NOW)
     assert row["listens"] == 50
     assert len(rows(lake, "events/raw_listens")) == 50
 
 
-def test_what_is_no_export_leaves_nothing_or_is_refused_once_and_for_all(tmp_path: Path, lake: Lake) -> None:
-    path = written(tmp_path / "a.bin", {"title": "a postcard"})
+def test_an_unsupported_file_that_a_person_names_leaves_nothing(tmp_path: Path, lake: Lake) -> None:
     with pytest.raises(UnsupportedFile):
-        take(path, None, lake, NOW)
+        import_file(written(tmp_path / "a.bin", {"title": "a postcard"}), None, lake, NOW)
     assert all(found == [] for found in everything(lake).values())
-    row, new = take(path, None, lake, NOW, refuse=True)
+
+
+@pytest.mark.parametrize("most", [batch.BYTES, 1])  # bytes read at once: a larger file is read while it is written
+def test_an_unsupported_landed_file_is_quarantined_until_its_content_changes(
+    tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(batch, "BYTES", most)
+    landing, path = Landing(root=str(tmp_path)), written(tmp_path / "listens" / "a.bin", {"title": "a postcard"})
+
+    def landed() -> tuple[dict[str, Any], bool]:
+        ((row, new),) = import_landed(landing, landing.lying("listens"), None, lake, NOW, untold, pytest.fail)
+        return row, new
+
+    row, new = landed()
     assert (new, row["listens"], row["quarantined"]) == (True, 0, 1)
     (held,) = rows(lake, "events/quarantine")
     assert (held["file"], held["record"]) == ("a.bin", -1)
     assert "in no format that is known" in held["reason"]
-    assert take(path, None, lake, NOW, refuse=True) == (row, False)
+    assert landed() == (row, False)
     written(path, listen(0))
-    assert take(path, None, lake, NOW, refuse=True)[0]["listens"] == 1
+    assert landed()[0]["listens"] == 1
+
+
+def test_a_file_that_was_imported_by_name_is_known_when_it_lands(tmp_path: Path, lake: Lake) -> None:
+    path = written(tmp_path / "listens" / "a.bin", *MIXED)
+    named, _ = import_file(path, None, lake, NOW)
+    landing = Landing(root=str(tmp_path))
+    ((landed, new),) = import_landed(landing, landing.lying("listens"), None, lake, NOW, untold, pytest.fail)
+    assert (new, landed["landed"], landed["listens"]) == (False, "listens/a.bin", 2)
+    assert import_file(path, None, lake, NOW) == (named, False)
+    assert len(rows(lake, "events/imports")) == 2  # so that neither is read again
+    assert len(rows(lake, "events/raw_listens")) == 2
 
 
 # The asset.

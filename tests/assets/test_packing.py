@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from assets.imports import packing
-from assets.imports.batch import seen, take_landed
+from assets.imports.batch import import_landed, seen
 from assets.imports.ledger import IMPORTS, untold
 from assets.imports.listens import RAW_LISTENS
 from assets.imports.packing import INTAKE, YOUNG, pack
@@ -52,7 +52,7 @@ def take_all(landing: Landing, lake: Lake) -> int:
     """Take in what has landed and was not taken in; how many files that were."""
     taken = seen(lake) if lake.exists("events/imports") else set()
     files = [f for f in landing.lying("listens") if f not in taken]
-    return len(list(take_landed(landing, files, None, lake, NOW, untold, print)))
+    return len(list(import_landed(landing, files, None, lake, NOW, untold, print)))
 
 
 def listens(lake: Lake) -> Counter[tuple[Any, ...]]:

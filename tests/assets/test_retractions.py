@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from assets.events.posts import POSTS
 from assets.events.relations import FOLLOWS, FRIENDSHIPS
 from assets.events.shares import SHARES
-from assets.imports.ledger import take
+from assets.imports.batch import import_file
 from assets.imports.record_type import RecordType
 from assets.imports.record_types import RECORD_TYPES
 from resources.frames.filters import RangeFilter
@@ -70,7 +70,7 @@ def taken_in(lake: Lake, engine: Engine, folder: Path, files: Sequence[list[dict
 
         path = folder / "file.jsonl"
         path.write_text("\n".join(map(json.dumps, file)))
-        take(path, None, lake, NOW, tell)
+        import_file(path, None, lake, NOW, tell)
         for name, (raw, schema) in BY_DAY.items():
             for day in told.get(raw, ()):
                 slice = RangeFilter("day", day, day)

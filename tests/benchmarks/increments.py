@@ -24,7 +24,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.events.imports import take
+from assets.imports.batch import import_file
 from assets.partitions import PERIODS
 from orchestration.cadence import DATED, span
 from orchestration.definitions import build
@@ -144,7 +144,7 @@ def _one_more_day(engine: str, data: Path, file: Path) -> dict[str, float]:
     """CPU seconds of each asset for one more day, and of the import of a day's file."""
     os.environ["TUTTI_DATA"] = str(data)
     began = time.process_time()
-    take(file, None, Lake(data / "lake"), datetime.now(UTC))
+    import_file(file, None, Lake(data / "lake"), datetime.now(UTC))
     found = {"import": time.process_time() - began}
     with dg.DagsterInstance.ephemeral() as instance:
         for job, period in ((p.name, p) for p in DATED):

@@ -12,7 +12,7 @@ from assets.derived.plays import PLAYS
 from assets.events.imports import RAW_LISTENS
 from assets.events.listens import LISTENS
 from assets.events.sessions import SESSIONS
-from assets.imports import ledger
+from assets.imports import batch, ledger
 from resources.frames.filters import RangeFilter
 from resources.frames.frame import Engine
 from resources.lake.lake import Lake
@@ -54,7 +54,7 @@ def replace_days(engine: Engine, lake: Path, spans: Sequence[Span]) -> None:
 def import_file(engine: Engine, lake: Path, file: str, listener: str) -> None:
     """Import one file of one listener."""
     with patch.object(ledger, "CHUNK", CHUNK):
-        ledger.take(Path(file), listener, Lake(lake), NOW)
+        batch.import_file(Path(file), listener, Lake(lake), NOW)
 
 
 def stream_landed(engine: Engine, data: str) -> None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.events.imports import IMPORTS, QUARANTINE
-from assets.imports.batch import take_landed
+from assets.imports.batch import import_landed
 from assets.imports.ledger import untold
 from resources.engines.pandas import PandasEngine
 from resources.folders.landing import Landing
@@ -194,7 +194,7 @@ class Landings(Work):
         if not self._after:
             landing, lake = Landing(root=str(self._folder / "calm" / "landing")), self._folder / "calm" / "lake"
             files = sorted(landing.lying("listens"), key=lambda f: f.modified)
-            list(take_landed(landing, files, None, Lake(lake), NOW, untold, print))
+            list(import_landed(landing, files, None, Lake(lake), NOW, untold, print))
             self._after = state(lake, {t: _columns(lake, t) for t in Lake(lake).tables()})
         return self._data(n) / "lake"
 

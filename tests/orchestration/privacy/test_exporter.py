@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.events.listens import LISTENS as HEARD
+from assets.imports.batch import import_file
 from assets.imports.feedback import FEEDBACK, FEEDBACK_RECORDS
-from assets.imports.ledger import take
 from assets.imports.listens import LISTEN_RECORDS, RAW_LISTENS
 from orchestration.privacy.exporter import Exporter
 from resources.lake.lake import Lake
@@ -59,7 +59,7 @@ def again(lake: Lake, folder: Any, who: str = "ada") -> tuple[Lake, dict[str, in
     """An empty lake into which the export of a person was imported."""
     path, counts = Exporter(who, lake, SCHEMAS).write(folder, NOW)
     other = Lake(folder / "again")
-    take(path, who, other, NOW)
+    import_file(path, who, other, NOW)
     return other, counts
 
 
@@ -119,7 +119,7 @@ def test_feedback_comes_back_and_what_no_format_has_a_place_for_lies_beside(tmp_
     assert {r["table"] for r in beside} == {FEEDBACK_RECORDS.table}
     assert [r["row"]["source"] for r in beside] == ["listenbrainz", "lastfm"]
     other = Lake(tmp_path / "again")
-    take(path, "ada", other, NOW)
+    import_file(path, "ada", other, NOW)
     found = other.scan(FEEDBACK_RECORDS.table, FEEDBACK).table().to_pylist()
     assert without_arrival(found) == without_arrival(rows[:2])
 

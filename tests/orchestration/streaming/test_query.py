@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.imports import ledger
-from assets.imports.batch import seen, take_landed
+from assets.imports.batch import import_landed, seen
 from assets.imports.ledger import TABLES, identify, prepare, refusal, tables
 from assets.imports.record_types import RECORD_TYPES
 from orchestration.cadence import daily, owed
@@ -89,7 +89,7 @@ def batched(data: Path) -> None:
     files, _ = collect(landing.lying("listens"), seen(lake), Cursor(young=landing.lying("listens")), 2**60)
     assert files
     prepare(lake)
-    list(take_landed(landing, files, None, lake, datetime.now(UTC), lambda *_: None, print))
+    list(import_landed(landing, files, None, lake, datetime.now(UTC), lambda *_: None, print))
 
 
 class Stream:
