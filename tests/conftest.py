@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from resources.engines.pandas import PandasEngine
 from resources.frames.frame import Engine
 
 SHARES = 4
+# Where tests keep their data, if there is room: Dagster's databases wait for a disk thousands of times in each run.
+MEMORY, ROOM = Path("/dev/shm"), 8 << 30
 WHOLE = ("tests/test_storm.py", "tests/orchestration/")  # they start processes and wait for them
 
 settings.register_profile(
@@ -33,6 +36,8 @@ ON_SPARK = pytest.param("spark", marks=[pytest.mark.cluster, pytest.mark.spark])
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "cluster: needs Dask or Spark")
+    if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,15 +5,17 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.fork_server import FORKS, PROJECT, Fork
+
 BIN = Path(sys.executable).parent
 PATIENCE = 240  # seconds, many times what a command takes on a busy machine
 TUTTI = (sys.executable, "-m", "orchestration")
@@ -37,47 +39,57 @@ class Process:
     data: Path
     more: Mapping[str, str] = field(default_factory=dict)
     cwd: Path = PROJECT
-    _done: tuple[int, str, str] | None = None
 
     def __post_init__(self) -> None:
         (self.data / "dagster").mkdir(parents=True, exist_ok=True)
-        self._process = subprocess.Popen(
-            self.command,
-            cwd=self.cwd,
-            env=environ(self.data, **self.more),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def _wait(self) -> tuple[int, str, str]:
-        if self._done is None:
-            try:
-                out, err = self._process.communicate(timeout=PATIENCE)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.communicate()
-                raise
-            self._done = self._process.returncode, out, err
-        return self._done
+        self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 (read when it ended)
+        given = {"cwd": self.cwd, "env": environ(self.data, **self.more), "stdout": self._out, "stderr": self._err}
+        # Python reads variables of its own as it starts, which a fork does not do again.
+        forks = FORKS and self.command[0] == sys.executable and not any(n.startswith("PYTHON") for n in self.more)
+        if forks:
+            self.started: Fork | subprocess.Popen[bytes] = Fork(self.command, **given)
+        else:
+            self.started = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, start_new_session=True, **given)
 
     @property
     def code(self) -> int:
-        return self._wait()[0]
+        """Wait for its end; its exit code, or the signal that killed it, negative."""
+        try:
+            return self.started.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
 
     @property
     def out(self) -> str:
-        return self._wait()[1]
+        """Wait for its end; what it printed."""
+        _ = self.code
+        return self.so_far()
 
     @property
     def err(self) -> str:
-        return self._wait()[2]
+        """Wait for its end; what it printed on standard error."""
+        _ = self.code
+        return _read(self._err)
+
+    def so_far(self) -> str:
+        """What it has printed up to now."""
+        return _read(self._out)
+
+    def kill(self) -> None:
+        """Kill it and all that it started."""
+        os.killpg(self.started.pid, signal.SIGKILL)
+        self.started.wait()
 
     def fine(self) -> "Process":
         """Wait until it has ended well."""
         assert self.code == 0, f"{self.command} ended with {self.code}\n{self.out[-3000:]}\n{self.err[-5000:]}"
         return self
+
+
+def _read(file: IO[bytes]) -> str:
+    """The text of a file that another process writes to: without moving its place in it."""
+    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode()
 
 
 def tables(data: Path) -> list[str]:

@@ -387,7 +387,7 @@ def test_what_reads_all_history_waits_for_the_rest_and_never_holds_every_place(
     assert int(tags["all_time"][PRIORITY]) < 0
     assert (tags["daily_close"][AUTOMATIC], int(tags["daily_close"][PRIORITY]) < 0) == ("yes", True)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    shutil.copy(PROJECT / "orchestration" / "dagster.yaml", tmp_path)
+    shutil.copy(PROJECT / "orchestration" / "instance" / "dagster.yaml", tmp_path)
     with dg.DagsterInstance.get() as told:
         queue = told.get_concurrency_config().run_queue_config
     assert queue

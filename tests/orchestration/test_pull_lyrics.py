@@ -123,7 +123,7 @@ def test_what_has_an_answer_is_left_out_and_without_a_catalogue_there_is_nothing
 def test_the_service_has_a_pool_of_one_and_patience_of_its_own() -> None:
     assert ask.pool == NAME
     assert ask.retry_policy and ask.retry_policy.max_retries >= 1
-    settings = yaml.safe_load((PROJECT / "orchestration" / "dagster.yaml").read_text())
+    settings = yaml.safe_load((PROJECT / "orchestration" / "instance" / "dagster.yaml").read_text())
     assert settings["concurrency"]["pools"]["default_limit"] == 1
 
 

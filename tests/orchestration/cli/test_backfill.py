@@ -4,9 +4,7 @@ import fcntl
 import logging
 import os
 import shutil
-import signal
 import sqlite3
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -34,10 +32,8 @@ from tests.orchestration.conftest import FIRST_DAY, World
 from tests.orchestration.support import (
     DAGSTER,
     PATIENCE,
-    PROJECT,
     TUTTI,
     Process,
-    environ,
     rows,
     tables,
     told,
@@ -227,22 +223,15 @@ def killed_twice(data: Path, environment: str, *typed: str) -> Killed:
     """Run a backfill, kill it and all its children in the middle of a run, twice; then let it come to its end."""
     command, said = (*TUTTI, "backfill", *typed), []
     for lines in (len(DATED) + 1, 4):  # first those that say why more is made than was asked for
-        process = subprocess.Popen(
-            command,
-            cwd=PROJECT,
-            env=environ(data, TUTTI_ENV=environment),
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        assert process.stdout
-        said.append([process.stdout.readline() for _ in range(lines)])
-        deadline = time.monotonic() + PATIENCE
+        process, deadline = Process(command, data, {"TUTTI_ENV": environment}), time.monotonic() + PATIENCE
+        while process.so_far().count("\n") < lines and process.started.poll() is None:
+            assert time.monotonic() < deadline, process.so_far()
+            time.sleep(0.01)
         while not running(data) and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(0.3)  # amid its work
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.kill()
+        said.append(process.so_far().splitlines(keepends=True)[:lines])
     return Killed(data, said, Process(command, data, {"TUTTI_ENV": environment}).fine())
 
 

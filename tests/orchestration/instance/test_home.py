@@ -37,7 +37,7 @@ def test_a_home_that_a_kill_left_half_made_is_made_whole(tmp_path: Path) -> None
     home.mkdir()
     (home / f"{SETTINGS}.new").write_text("telem")
     opened(tmp_path).fine()
-    assert (home / SETTINGS).read_text() == (PROJECT / "orchestration" / SETTINGS).read_text()
+    assert (home / SETTINGS).read_text() == (PROJECT / "orchestration" / "instance" / SETTINGS).read_text()
 
 
 def test_settings_of_ones_own_stay(tmp_path: Path) -> None:

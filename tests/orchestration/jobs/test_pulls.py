@@ -121,7 +121,7 @@ def test_each_service_has_a_pool_of_one_and_patience_of_its_own() -> None:
     for name, op in OPS.items():
         assert op.pool == name
         assert op.retry_policy and op.retry_policy.max_retries >= 1
-    settings = yaml.safe_load((PROJECT / "orchestration" / "dagster.yaml").read_text())
+    settings = yaml.safe_load((PROJECT / "orchestration" / "instance" / "dagster.yaml").read_text())
     assert settings["concurrency"]["pools"]["default_limit"] == 1
 
 

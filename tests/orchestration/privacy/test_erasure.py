@@ -366,7 +366,7 @@ def test_it_waits_for_runs_at_work_and_others_wait_for_it(copied: Path, both: Bo
     with alone(copied, print):
         run = Process((*TUTTI, "export", "--listener", BOB), copied)
         time.sleep(5)
-        assert run._process.poll() is None
+        assert run.started.poll() is None
         assert not list((copied / "exports").glob("bob*"))
     run.fine()
 

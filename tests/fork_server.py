@@ -1,0 +1,216 @@
+"""Run Python commands as forks of one process that has imported their modules: importing them takes seconds each.
+
+A fork is a process of its own, with its own arguments, environment, exit code and pid: what a test does to a command,
+`kill -9` included, it does to a fork as well. Nothing is used before the fork, only imported: Arrow, DuckDB, gRPC and
+Delta's runtime start threads at first use, and threads do not survive a fork.
+"""
+
+import importlib
+import json
+import os
+import pkgutil
+import random
+import runpy
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+import types
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import IO, Any
+
+PROJECT = Path(__file__).resolve().parents[1]
+FORKS = hasattr(os, "pidfd_open") and hasattr(socket, "send_fds")  # Linux
+REQUEST_BYTES = 100_000
+IMPORTED = (
+    "alembic.command",
+    "dagster._core.execution.execute_in_process",
+    "dagster._core.executor.in_process",
+    "dagster._core.instance.factory",
+    "dagster._core.storage.legacy_storage",
+    "dagster._core.storage.local_compute_log_manager",
+    "deltalake",
+    "narwhals._pandas_like.dataframe",
+    "orchestration.automation",
+    "orchestration.cli.progress",
+    "orchestration.cli.date_range",
+    "orchestration.cli.import_summary",
+    "orchestration.instance.event_log",
+    "orchestration.instance.home",
+    "orchestration.instance.killed_runs",
+    "orchestration.schedules",
+    "orchestration.sensors.landing_files",
+    "orchestration.sensors.music_folder",
+    "pyarrow.dataset",
+    "pyarrow.pandas_compat",
+    "resources.engines.duckdb",
+    "resources.engines.pandas",
+    "resources.report.plots",
+    "resources.sources.formats.musicxml",
+    "resources.text.language",
+)
+LAYERS = ("assets.content", "assets.derived", "assets.events")  # of which every module is imported
+"""All but `orchestration.definitions`, which reads the environment when it is imported."""
+
+
+class Fork:
+    """A command in a fork of the server: the part of `subprocess.Popen` that tests use."""
+
+    def __init__(
+        self, command: Sequence[str], cwd: Path, env: Mapping[str, str], stdout: int | IO[Any], stderr: int | IO[Any]
+    ) -> None:
+        self.args = command
+        self.returncode: int | None = None
+        self._pid = 0
+        self._said = b""
+        self._server, theirs = socket.socketpair()
+        request = {"argv": command[1:], "cwd": str(cwd), "env": dict(env)}
+        outputs = [f if isinstance(f, int) else f.fileno() for f in (stdout, stderr)]
+        with theirs:
+            socket.send_fds(_server(), [json.dumps(request).encode()], [*outputs, theirs.fileno()])
+
+    @property
+    def pid(self) -> int:
+        """The id of the process, which leads a session of its own."""
+        while not self._pid:
+            self._hear(None)
+        return self._pid
+
+    def poll(self) -> int | None:
+        """Return the exit code, or None while the command runs."""
+        self._hear(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the exit code. Raises `subprocess.TimeoutExpired`."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while self.returncode is None:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise subprocess.TimeoutExpired(list(self.args), timeout or 0)
+            self._hear(left)
+        return self.returncode
+
+    def kill(self) -> None:
+        """End the process with SIGKILL."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def _hear(self, timeout: float | None) -> None:
+        """Read what the server says of the process: its id in a line, then its exit code in another."""
+        if self.returncode is not None:
+            return
+        self._server.settimeout(timeout)
+        try:
+            said = self._server.recv(100)
+        except (BlockingIOError, TimeoutError):
+            return
+        if not said:
+            raise RuntimeError(f"the server that forks ended before {self.args} did")
+        self._said += said
+        *lines, self._said = self._said.split(b"\n")
+        for line in map(int, lines):
+            if self._pid:
+                self.returncode = line
+                self._server.close()
+            else:
+                self._pid = line
+
+
+@cache
+def _server() -> socket.socket:
+    """Start this process's server, which ends with it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.fork_server", str(theirs.fileno())],
+            cwd=PROJECT,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    return ours
+
+
+def main(control: socket.socket) -> Callable[[], object] | None:
+    """Fork for each request until nobody is left to ask. Returns, in a fork, the command to run."""
+    layers = [importlib.import_module(name) for name in LAYERS]
+    assets = [f"{layer.__name__}.{module.name}" for layer in layers for module in pkgutil.iter_modules(layer.__path__)]
+    for name in (*IMPORTED, *assets):
+        importlib.import_module(name)
+    threads = [Path(f"/proc/self/task/{n}/comm").read_text().strip() for n in os.listdir("/proc/self/task")]
+    others = [name for name in threads[1:] if not name.startswith("jemalloc")]  # which begins again after a fork
+    assert not others, f"{others}: what is imported before a fork must not start a thread"
+    running: dict[int, tuple[int, socket.socket]] = {}
+    selector = selectors.DefaultSelector()
+    selector.register(control, selectors.EVENT_READ)
+    while True:
+        for key, _ in selector.select():
+            if key.fileobj is not control:
+                pid, asker = running.pop(key.fd)
+                selector.unregister(key.fd)
+                os.close(key.fd)
+                code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+                _say(asker, code)
+                asker.close()
+                continue
+            message, fds, _, _ = socket.recv_fds(control, REQUEST_BYTES, 3)
+            if not message:
+                for pid, _asker in running.values():
+                    os.kill(pid, signal.SIGKILL)
+                return None
+            asker = socket.socket(fileno=fds.pop())
+            if pid := os.fork():
+                for fd in fds:
+                    os.close(fd)
+                handle = os.pidfd_open(pid)
+                running[handle] = pid, asker
+                selector.register(handle, selectors.EVENT_READ)
+                _say(asker, pid)
+                continue
+            for handle, (_, other) in running.items():
+                os.close(handle)
+                other.close()
+            selector.close()
+            asker.close()
+            control.close()
+            return _become(json.loads(message), fds)
+
+
+def _say(asker: socket.socket, number: int) -> None:
+    with suppress(BrokenPipeError):  # nobody waits for it
+        asker.sendall(b"%d\n" % number)
+
+
+def _become(request: dict[str, Any], fds: Sequence[int]) -> Callable[[], object]:
+    """Make this process that of a command; returns what runs it."""
+    os.setsid()
+    for place, fd in enumerate(fds, start=1):
+        os.dup2(fd, place)
+        os.close(fd)
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["env"])
+    time.tzset()
+    random.seed()
+    kind, what, *rest = request["argv"]
+    sys.path[0] = request["cwd"] if kind == "-m" else ""
+    if kind == "-m":
+        sys.argv = [what, *rest]
+        return lambda: runpy.run_module(what, run_name="__main__", alter_sys=True)
+    sys.argv = ["-c", *rest]
+    module = sys.modules["__main__"] = types.ModuleType("__main__")
+    return lambda: exec(compile(what, "<string>", "exec"), module.__dict__)
+
+
+if __name__ == "__main__":
+    command = main(socket.socket(fileno=int(sys.argv[1])))
+    if command:
+        command()
