@@ -72,7 +72,7 @@ def untold(kind: RecordType, days: Sequence[date]) -> None:
 def known(lake: Lake, slice: ValuesFilter) -> dict[str, list[dict[str, Any]]]:
     """Return the rows of the ledger that a slice names, by import_id."""
     rows: dict[str, list[dict[str, Any]]] = {}
-    for row in lake.scan("events/imports", IMPORTS, slice).table().filter(slice.arrow).to_pylist():
+    for row in lake.scan("events/imports", IMPORTS, slice).table().to_pylist():
         rows.setdefault(row["import_id"], []).append(row)
     return rows
 
@@ -136,16 +136,13 @@ def tell_of(
 
 def _retracted(lake: Lake, slice: RangeFilter) -> dict[str, set[date]]:
     """The days of what the retractions in a slice take back, as far as that was told before."""
-    import pyarrow.compute as pc
-    import pyarrow.dataset as ds
-
-    retractions = lake.scan(RETRACTION_RECORDS.table, RETRACTION_RECORDS.schema, slice).table()
-    new = retractions.filter(slice.arrow)["retracted_id"].unique()
+    retractions = lake.scan(RETRACTION_RECORDS.table, RETRACTION_RECORDS.schema, slice)
+    new = retractions.select(["retracted_id"]).table()["retracted_id"]
     found: dict[str, set[date]] = {}
     for kind in RECORD_TYPES:
-        if kind.id and (files := lake.scan(kind.table, kind.schema).files):
-            named = ds.dataset(list(files), kind.schema, "parquet").to_table(["day"], pc.field(kind.id).isin(new))
-            found[kind.table] = set(named["day"].unique().to_pylist())
+        if kind.id and len(new):
+            named = lake.scan(kind.table, kind.schema, ValuesFilter.of(kind.id, new.to_pylist())).select(["day"])
+            found[kind.table] = set(named.table()["day"].unique().to_pylist())
     return found
 
 
@@ -209,10 +206,7 @@ def _gathered(found: Iterable[list[pa.Table]]) -> Iterator[list[pa.Table]]:
 
 def _left(lake: Lake, table: str, schema: pa.Schema, slice: RangeFilter) -> bool:
     """Whether a run that was killed left rows of these files in a table."""
-    import pyarrow.dataset as ds
-
-    files = lake.scan(table, schema, slice).files
-    return bool(files) and ds.dataset(list(files), schema, "parquet").count_rows(filter=slice.arrow) > 0
+    return lake.scan(table, schema, slice).dataset().count_rows() > 0
 
 
 def quarantine_rows(reads: Sequence[Read], import_id: str, now: datetime) -> pa.Table:

@@ -6,20 +6,16 @@ from pathlib import Path
 from assets.events.listens import LISTENS
 from assets.imports.ledger import IMPORTS, QUARANTINE
 from orchestration.cli.progress import reasons
-from resources.frames.filters import ValuesFilter
+from resources.frames.filters import RangeFilter, ValuesFilter
 from resources.lake.lake import Lake
 from resources.locks import sharing
 
 
 def heard(data: Path, listener: str | None) -> int:
     """How many listens there are; of one listener, if one is named."""
-    import pyarrow.compute as pc
-    import pyarrow.dataset as ds
-
+    theirs = None if listener is None else RangeFilter("user_id", listener, listener)
     with sharing(data):
-        files = list(Lake(data / "lake").scan("events/listens", LISTENS).files)
-        theirs = None if listener is None else pc.field("user_id") == listener
-        return int(ds.dataset(files, LISTENS, "parquet").count_rows(filter=theirs)) if files else 0
+        return int(Lake(data / "lake").scan("events/listens", LISTENS, theirs).dataset().count_rows())
 
 
 def brought(data: Path, listener: str | None, since: datetime, before: int) -> list[str]:
@@ -35,7 +31,7 @@ def brought(data: Path, listener: str | None, since: datetime, before: int) -> l
             lines.append(f"listens: {first:,} new, {told - first:,} known from elsewhere or told twice")
         if quarantined:
             ids = ValuesFilter.of("import_id", [row["import_id"] for row in new])
-            held = lake.scan("events/quarantine", QUARANTINE, ids).table().filter(ids.arrow).to_pylist()
+            held = lake.scan("events/quarantine", QUARANTINE, ids).table().to_pylist()
             where = lake.root / "events" / "quarantine"
             lines.append(f"quarantined: {quarantined:,}, each with its text in {where} (README: Asking the lake)")
             lines += reasons((row["reason"], f"{row['file']} record {row['record']}") for row in held)

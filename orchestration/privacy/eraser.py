@@ -95,13 +95,11 @@ class Eraser:
 
     def days(self, table: str, plan: Plan) -> list[date]:
         """The days of a dated table on which something goes."""
-        import pyarrow.dataset as ds
-
         found: set[date] = set()
         schema, removal = self.schemas[table], self._removal(table, plan)
         wanted = [n for n in schema.names if n in {"day", IMPORT, *removal.columns}]
-        for file in self.lake.scan(table, schema).files:
-            rows = ds.dataset(file, schema, "parquet").to_table(wanted)
+        for share in self.lake.scan(table, schema).select(wanted).split():
+            rows = share.table()
             found |= set(rows["day"].filter(pa.array(removal.going(rows))).unique().to_pylist())
         return sorted(found)
 
@@ -190,15 +188,14 @@ def owned(name: str, lake: Lake, schemas: Mapping[str, pa.Schema]) -> set[str]:
     """The imports that are a person's alone."""
     import numpy as np
     import pyarrow.compute as pc
-    import pyarrow.dataset as ds
 
     own, shared = set[str](), set[str]()
     for table, schema in schemas.items():
         who = sorted(c for c in personal(schema) if c != "raw")
         if IMPORT not in schema.names or not who:
             continue
-        for file in lake.scan(table, schema).files:
-            rows = ds.dataset(file, schema, "parquet").to_table([IMPORT, *who])
+        for share in lake.scan(table, schema).select([IMPORT, *who]).split():
+            rows = share.table()
             named, others = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
             for column in who:
                 hits = files.names(rows[column], name)

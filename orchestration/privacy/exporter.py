@@ -10,7 +10,7 @@ import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -22,6 +22,7 @@ from assets.imports.listens import LISTEN_RECORDS, RAW_LISTENS
 from assets.imports.record_type import BY_ARRIVAL
 from orchestration.privacy.eraser import owned
 from resources.files import sync
+from resources.frames.filters import RangeFilter
 from resources.lake.lake import Lake
 from resources.privacy.person import Person
 from resources.privacy.tables import Removal, personal
@@ -82,36 +83,24 @@ class Exporter:
 
     def _rows(self, table: str, imports: set[str]) -> Iterator[dict[str, Any]]:
         """The rows of a table that are the person's."""
-        import pyarrow.dataset as ds
-
         schema = self.schemas[table]
         removal = Removal.of(schema, Person(self.name), imports)
-        for file in self.lake.scan(table, schema).files:
-            for batch in ds.dataset(file, schema, "parquet").to_batches():
-                rows = pa.Table.from_batches([batch])
-                yield from rows.filter(pa.array(removal.going(rows))).to_pylist()
+        for batch in self.lake.scan(table, schema).dataset().to_batches():
+            rows = pa.Table.from_batches([batch])
+            yield from rows.filter(pa.array(removal.going(rows))).to_pylist()
 
     def _months(self) -> list[tuple[date, date]]:
         """The months in which they listened: the first day of each, and of the one after."""
-        import pyarrow.compute as pc
-        import pyarrow.dataset as ds
-
-        days: set[date] = set()
-        for file in self.lake.scan(LISTEN_RECORDS.table, RAW_LISTENS).files:
-            rows = ds.dataset(file, RAW_LISTENS, "parquet").scanner(["day"], filter=pc.field("user_id") == self.name)
-            days |= set(rows.to_table()["day"].unique().to_pylist())
-        firsts = sorted({day.replace(day=1) for day in days})
+        theirs = RangeFilter("user_id", self.name, self.name)
+        days = self.lake.scan(LISTEN_RECORDS.table, RAW_LISTENS, theirs).select(["day"]).table()["day"].unique()
+        firsts = sorted({day.replace(day=1) for day in days.to_pylist()})
         return [(day, date(day.year + day.month // 12, day.month % 12 + 1, 1)) for day in firsts]
 
     def _month(self, first: date, following: date) -> pa.Table:
         """What they listened to in a month, in order."""
-        import pyarrow.compute as pc
-        import pyarrow.dataset as ds
-
-        files = list(self.lake.scan(LISTEN_RECORDS.table, RAW_LISTENS).files)
-        day = pc.field("day")
-        wanted = (pc.field("user_id") == self.name) & (day >= first) & (day < following)
-        return ds.dataset(files, RAW_LISTENS, "parquet").to_table(filter=wanted).sort_by(ORDER)
+        days = RangeFilter("day", first, following - timedelta(days=1))
+        theirs = RangeFilter("user_id", self.name, self.name).arrow
+        return self.lake.scan(LISTEN_RECORDS.table, RAW_LISTENS, days).dataset().to_table(filter=theirs).sort_by(ORDER)
 
 
 def _member(archive: zipfile.ZipFile, now: datetime, name: str) -> IO[bytes]:

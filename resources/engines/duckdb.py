@@ -62,8 +62,8 @@ class DuckEngine(Engine):
             f'NULL::{t} AS "{c}"' for c, t in zip(wanted.columns, wanted.types, strict=True) if c not in rows.columns
         ]
         rows = rows.project(", ".join(["*", *new]))  # columns added since these files were written
-        if scan.column is not None and scan.first is not None:
-            rows = rows.filter(f"\"{scan.column}\" BETWEEN DATE '{scan.first}' AND DATE '{scan.last}'")
+        if scan.filter:
+            rows = nw.from_native(rows).filter(scan.filter.narwhals).to_native()
         return Frame(self, self.select(Rows(rows), scan.schema.names))
 
     def per(self, keys: list[str], step: Step, *natives: Rows) -> Rows:

@@ -81,14 +81,13 @@ class SparkEngine(Engine):
         return Frame(self, self.session.createDataFrame(table))
 
     def read(self, scan: Scan) -> Frame:
-        from pyspark.sql import functions as F
         from pyspark.sql.pandas.types import from_arrow_schema
 
         if not scan.files:
             return self.from_arrow(scan.schema.empty_table())
         rows = self.session.read.schema(from_arrow_schema(scan.stored)).parquet(*scan.files)
-        if scan.column is not None and scan.first is not None:
-            rows = rows.filter((F.col(scan.column) >= F.lit(scan.first)) & (F.col(scan.column) <= F.lit(scan.last)))
+        if scan.filter:
+            rows = nw.from_native(rows).filter(scan.filter.narwhals).to_native()
         return Frame(self, self.select(rows, scan.schema.names))
 
     def per(self, keys: list[str], step: Step, *natives: Any) -> Any:

@@ -42,7 +42,9 @@ class RangeFilter:
         """The condition for an engine that plans."""
         import narwhals as nw
 
-        return nw.col(self.column).is_between(self.first, self.last)
+        return (nw.col(self.column) >= self.first) & (
+            nw.col(self.column) <= self.last
+        )  # is_between takes text for a column
 
 
 @dataclass(frozen=True)

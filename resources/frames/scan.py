@@ -5,36 +5,41 @@ What belongs here is reading Parquet with Arrow; engines with a reader of their 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from resources.frames.filters import RangeFilter
+
 if TYPE_CHECKING:
     import pyarrow.compute as pc
+    import pyarrow.dataset as ds
 
 
 @dataclass(frozen=True)
 class Scan:
-    """Some rows of a stored table: its files, the columns wanted, and a range of dates, both ends included."""
+    """Some rows of a stored table: its files, the columns wanted, and a filter on the rows."""
 
     files: Sequence[str]
     schema: pa.Schema
-    column: str | None = None
-    first: date | None = None
-    last: date | None = None
+    filter: RangeFilter | None = None
 
     def select(self, columns: Sequence[str]) -> "Scan":
-        """The same rows with fewer columns; the dated one is still read to find them."""
+        """Keep the same rows with fewer columns."""
         return replace(self, schema=pa.schema([self.schema.field(c) for c in columns]))
 
     def table(self) -> pa.Table:
         """Read the rows into memory."""
+        return self.dataset().to_table(self.schema.names)
+
+    def dataset(self) -> "ds.Dataset":
+        """Open the rows with Arrow; a column that only the filter needs is among the columns."""
         import pyarrow.dataset as ds
 
         if not self.files:
-            return self.schema.empty_table()
-        return ds.dataset(list(self.files), self.stored, "parquet").to_table(self.schema.names, filter=self.within)
+            return ds.dataset(self.stored.empty_table())
+        rows = ds.dataset(list(self.files), self.stored, "parquet")
+        return rows if self.filter is None else rows.filter(self.filter.arrow)
 
     def split(self, rows: int = 1_000_000) -> "Iterator[Share]":
         """Shares of about `rows` rows, each some row groups of one file, for engines that read in many places."""
@@ -51,18 +56,15 @@ class Scan:
 
     @property
     def stored(self) -> pa.Schema:
-        """The columns to open the files with: those wanted and the dated one."""
-        dated = self.column is not None and self.column not in self.schema.names
-        return self.schema.append(pa.field(self.column, pa.date32())) if dated else self.schema
+        """The columns to open the files with: those wanted and the one filtered by."""
+        if self.filter is None or self.filter.column in self.schema.names:
+            return self.schema
+        return self.schema.append(pa.field(self.filter.column, pa.scalar(self.filter.first).type))
 
     @property
-    def within(self) -> "pc.Expression | None":
-        """The condition on dates, or none."""
-        import pyarrow.dataset as ds
-
-        if self.column is None or self.first is None:
-            return None
-        return (ds.field(self.column) >= self.first) & (ds.field(self.column) <= self.last)
+    def condition(self) -> "pc.Expression | None":
+        """The filter as Arrow has it, or None."""
+        return self.filter.arrow if self.filter else None
 
 
 @dataclass(frozen=True)
@@ -80,4 +82,4 @@ class Share:
 
         scan = self.scan.select(columns) if columns is not None else self.scan
         fragment = ds.ParquetFileFormat().make_fragment(self.file, LocalFileSystem(), row_groups=list(self.groups))
-        return fragment.to_table(scan.stored, columns=scan.schema.names, filter=scan.within)
+        return fragment.to_table(scan.stored, columns=scan.schema.names, filter=scan.condition)

@@ -46,7 +46,7 @@ class Lake:
         return exists(self.root / table)
 
     def scan(self, table: str, schema: pa.Schema, slice: RangeFilter | None = None, version: int | None = None) -> Scan:
-        """The rows of a table, whole or a slice of dates, now or at an earlier version; none if never written.
+        """Find the rows of a table, all or those of a filter, now or at an earlier version; none if never written.
 
         Versions older than `KEEP_DAYS` may be gone.
         """
@@ -57,7 +57,7 @@ class Lake:
             for f in files(opened(self.root / table, version))
             if slice is None or not slice.misses(*bounds(f, slice.column))
         ]
-        return Scan(found, _plain(schema), *((slice.column, slice.first, slice.last) if slice else ()))
+        return Scan(found, _plain(schema), slice)
 
     def replace(
         self,
