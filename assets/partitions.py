@@ -22,16 +22,12 @@ YEARLY = dg.TimeWindowPartitionsDefinition(cron_schedule="0 0 1 1 *", start="200
 
 @dataclass(frozen=True)
 class Period:
-    """A length of time that tables are about.
-
-    `longest` is the most days it can have; `reach` is how many of the periods that follow look back at it.
-    """
+    """A length of time that tables are about; `longest` is the most days it can have."""
 
     name: str
-    partitions: dg.TimeWindowPartitionsDefinition | None
+    partitions: dg.TimeWindowPartitionsDefinition
     first: Callable[[date], date]
     longest: int
-    reach: int = 1
 
     def following(self, start: date) -> date:
         """The first date of the period after the one that begins at `start`."""

@@ -127,14 +127,14 @@ def _ended(event: Any) -> bool:
 
 def pull_lyrics(most: int) -> None:
     """Lyrics of the catalogue are pulled from LRCLIB, most played first, and what is made of lyrics is made again."""
-    from orchestration.cadence import LYRICS
     from orchestration.cli.runner import Runner
+    from orchestration.jobs.pull_lyrics import LYRICS
     from resources.services.lrclib import NAME
 
     config = {NAME: {"config": {"most": most}}}
     runner = Runner()
     runner.run("pull_lyrics", config=config)
-    runner.run("content", assets=sorted(LYRICS))
+    runner.run("content", assets=sorted(runner.cadence.made_of(LYRICS)))
     print(runner.progress.total())
 
 

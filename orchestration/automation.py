@@ -20,9 +20,10 @@ from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGra
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from assets.partitions import DAILY
-from orchestration.cadence import LONG, PRIORITY, RANGE_END, RANGE_START, reach, span
+from orchestration.cadence import read_ahead
+from orchestration.run_tags import AUTOMATIC, PARTITION, PRIORITY, RANGE_END, RANGE_START, over
+from orchestration.stretches import LONG
 
-AUTOMATIC = "tutti/automatic"  # tags a run of this sensor: `dagster.yaml` lets one go at a time
 CURSOR = "tutti/follow"  # under which the sensor's cursor is kept beside Dagster's own
 CLOSE = "15 1 * * *"  # UTC, daily: when days that failed are tried once more, and the day before is closed
 HOURLY = "0 * * * *"
@@ -30,7 +31,6 @@ GAPS = (0, 7, 31, 365)  # partitions between two that were asked for which may b
 FEW = 12  # runs: where a tick needs more, gaps are filled, the smallest first
 WAIT = 3  # runs of history that wait for their turn at once
 WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
-PARTITION = "dagster/partition"
 
 
 def following(graph: BaseAssetGraph[Any], spec: dg.AssetSpec) -> dg.AutomationCondition | None:
@@ -173,8 +173,8 @@ def gathered(
             asset: {place[key] for key in asked} - _awaited(waiting, asset, place) for asset, asked in by_asset.items()
         }
         newest = len(keys) - 1 if partitions == DAILY else None
-        for piece in pieces(missing, level, newest, reach(graph, missing)):
-            own = span(dg.PartitionKeyRange(keys[piece.first], keys[piece.last]))
+        for piece in pieces(missing, level, newest, read_ahead(graph, missing)):
+            own = over(dg.PartitionKeyRange(keys[piece.first], keys[piece.last]))
             priority = {PRIORITY: "2"} if piece.urgent else {}
             found.append(
                 dg.RunRequest(asset_selection=sorted(piece.assets), tags={**tags, **own, **priority, AUTOMATIC: "yes"})

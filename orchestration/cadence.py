@@ -1,176 +1,216 @@
-"""Jobs: what people, schedules and sensors start by name. A single asset or a backfill needs none."""
+"""Cadence: which job builds a table, and which of its partitions new records can change. The graph says both.
 
-from collections.abc import Collection, Iterable
+No table is named here, and none has to be: a table lands in the job of the first rule that fits it.
+
+1. An import writes it: `import_listens`.
+2. Its partitions are days: `daily`. If it reads more than a day back, or a table that does, it has a job of its own,
+   named as the table: else every import would rebuild all daily tables as far ahead.
+3. Its partitions are longer: the job of their period.
+4. It has no partitions, and is made of dated tables, directly or through others: `all_time`.
+5. It is made of the music folder and of nothing that lands, directly or through others: `analyse_music`.
+6. Anything else is made of what lands: `content`.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import reduce
-from operator import sub
+from functools import cached_property, reduce
+from operator import or_
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
-from assets.events.actives import MONTH
-from assets.imports.record_types import RECORD_TYPES
-from assets.partitions import DAILY, DAY, PERIODS, Period
-from orchestration.jobs.maintenance import upkeep
-from orchestration.jobs.pull_lyrics import pull_lyrics
-from orchestration.jobs.pull_metadata import pull_metadata
-from orchestration.jobs.pulls import pull_listens
-from orchestration.privacy.erasure import erase_person
-from orchestration.privacy.export import export_person
-from resources.dates import stretches as days_together
+from assets.events.imports import import_listens
+from assets.partitions import DAY, PERIODS, Period
 
-BY_HAND = "tutti/by_hand"  # tags a run from the command line, which itself starts what follows
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"  # Dagster's own
-PRIORITY = "dagster/priority"  # Dagster's own: of waiting runs the highest goes first, 0 if it is not told
-CUMULATIVE = "tutti/cumulative"  # tags a run whose cost grows with history: `dagster.yaml` lets one go at a time
-
-LISTENS_REACH = timedelta(days=1)  # as far as a record of a day changes which listens there are
-REACH = timedelta(days=2)  # as far as it changes tables of days: sessions, by way of listens; the graph holds this
-LONG = 366  # partitions in a run: memory holds what happens in a year, and today waits for one such run at most
-QUIET = timedelta(days=365)  # a run costs seconds, a day in a run milliseconds: beyond this, two runs cost less
-
-IMPORTED = dg.AssetSelection.assets(
-    ["events", "imports"],
-    ["events", "quarantine"],
-    ["events", "feedback"],
-    ["events", "retractions"],
-    ["content", "playlists"],
-)
-LYRICS = {
-    dg.AssetKey(key) for key in (["content", "lyrics"], ["content", "lyrics_lines"], ["derived", "lyrics_word_counts"])
-}
-AUDIO = dg.AssetSelection.assets(*(["content", f"audio_{what}"] for what in ("files", "analyses", "features")))
-KEYS = dg.AssetSelection.assets(["events", "recording_keys"], ["events", "recording_parts"])
-CONTENT = (dg.AssetSelection.groups("content") - IMPORTED - AUDIO) | dg.AssetSelection.assets(*LYRICS) | KEYS
-ACTIVES = Period("actives", DAILY, DAY.first, DAY.longest, reach=MONTH - 1)
-DATED = (DAY, ACTIVES, *PERIODS[1:])  # what jobs make a partition of at a time, in the order in which they follow
-LONGER = {"actives": dg.AssetSelection.assets(["events", "actives"])} | {
-    p.name: dg.AssetSelection.assets(["derived", f"charts_{p.name}"]) for p in PERIODS[1:]
-}
-LANDED = {kind.key for kind in RECORD_TYPES if kind.dated}  # the tables that imports tell of day by day
-EVER = dg.AssetSelection.assets(
-    ["derived", "charts_all_time"],
-    *(["events", name] for name in ("retention", "streaks", "follows", "friendships", "taggings")),
-)
-DAYS = reduce(sub, [IMPORTED, CONTENT, AUDIO, EVER, *LONGER.values()], dg.AssetSelection.all(include_sources=False))
-
-import_listens = dg.define_asset_job(
-    "import_listens", IMPORTED, description="Files of one listener, or (with none named) what is in the landing folder."
-)
-content = dg.define_asset_job("content", CONTENT, description="The catalogue and lyrics, from the landing folder.")
-analyse_music = dg.define_asset_job(
-    "analyse_music",
-    AUDIO,
-    description="The files of the music folder, and how each sounds; what was listened to before is not again.",
-    tags={PRIORITY: "-1"},
-)
-daily = dg.define_asset_job(
-    "daily",
-    DAYS,
-    description="Listens, sessions, activity, plays, charts, application events, posts and shares of days.",
-)
-longer = {
-    name: dg.define_asset_job(
-        name, selection, description="Active listeners." if name == "actives" else f"Charts, {name}."
-    )
-    for name, selection in LONGER.items()
-}
-all_time = dg.define_asset_job(
-    "all_time",
-    EVER,
-    description="Charts of all time, retention, streaks, follows, friendships and taggings."
-    " They read all history: in the queue all else goes first.",
-    tags={CUMULATIVE: "yes", PRIORITY: "-1"},
-)
-
-JOBS: list[Any] = [
-    pull_listens,
-    pull_metadata,
-    pull_lyrics,
-    import_listens,
-    content,
-    analyse_music,
-    daily,
-    *longer.values(),
-    all_time,
-    upkeep,
-    erase_person,
-    export_person,
-]
+IMPORT_LISTENS, ANALYSE_MUSIC, CONTENT, ALL_TIME = "import_listens", "analyse_music", "content", "all_time"
+DAILY = DAY.name
+LANDING, MUSIC = "landing", "music"  # the resources by which assets read these folders
 
 
-def landed(graph: BaseAssetGraph[Any], keys: Iterable[dg.AssetKey]) -> set[dg.AssetKey]:
-    """The tables told of day by day that these tables are made of."""
-    return {found for key in keys for found in graph.get_ancestor_asset_keys(key) & LANDED}
+@dataclass(frozen=True)
+class Reach:
+    """How many partitions before and after its own a change can reach."""
+
+    back: int = 0
+    ahead: int = 0
+
+    def __add__(self, other: "Reach") -> "Reach":
+        """Reach on from where this ends."""
+        return Reach(self.back + other.back, self.ahead + other.ahead)
+
+    def __or__(self, other: "Reach") -> "Reach":
+        """Cover both."""
+        return Reach(max(self.back, other.back), max(self.ahead, other.ahead))
 
 
-def owed(instance: dg.DagsterInstance, graph: BaseAssetGraph[Any], job: dg.JobDefinition) -> set[date]:
-    """The days, up to today, imported since a job made all its tables of them, however its last run ended.
+@dataclass(frozen=True)
+class DatedJob:
+    """A job whose tables have partitions of one period.
 
-    Each job answers for itself: one that fails again and again costs the others nothing. A table is owed what was
-    imported into those it is made of.
+    A record of a day can change these tables on `days` around that day and, beyond these, in `periods` around theirs.
     """
-    period, today = next((p for p in DATED if p.name == job.name), None), datetime.now(UTC).date()
-    keys = job.asset_layer.executable_asset_keys
-    sources = landed(graph, keys)
-    newest = {key: [(day, at) for day, at in _newest(instance, key).items() if day <= today] for key in sources}
-    found: set[date] = set()
-    for key in keys:
-        told = [each for source in landed(graph, [key]) for each in newest[source]]
-        if period:
-            made = _newest(instance, key)
-            found |= {day for day, at in told if at > made.get(period.first(day), 0)}
-        else:
-            done = instance.fetch_materializations(key, limit=1).records
-            found |= {day for day, at in told if not done or at > done[0].storage_id}
+
+    name: str
+    period: Period
+    assets: frozenset[dg.AssetKey]
+    days: Reach
+    periods: Reach
+
+    def reached(self, first: date, last: date, today: date) -> dg.PartitionKeyRange:
+        """Return the partitions that records of the days from `first` to `last` can change, today's at the latest."""
+        start = self.period.first(first - timedelta(days=self.days.back))
+        for _ in range(self.periods.back):
+            start = self.period.first(start - timedelta(days=1))
+        end = self.period.first(last + timedelta(days=self.days.ahead))
+        for _ in range(self.periods.ahead):
+            end = self.period.following(end)
+        end = min(end, self.period.first(today))
+        start = min(start, end)
+        oldest = self.period.partitions.get_first_partition_key() or ""
+        return dg.PartitionKeyRange(max(start.isoformat(), oldest), end.isoformat())
+
+
+class Cadence:
+    """The jobs that build the tables of a graph. Raises `DagsterInvalidDefinitionError` for a table that none can."""
+
+    def __init__(self, graph: AssetGraph) -> None:
+        self.graph = graph
+        self._reach: dict[dg.AssetKey, tuple[Reach, Reach]] = {}  # of dated tables: in days, and beyond in own periods
+        self.jobs: dict[dg.AssetKey, str] = {}  # of every table that a run materializes
+        for key in graph.toposorted_asset_keys:
+            if graph.get(key).partitions_def:
+                self._reach[key] = self._reach_of(key)
+            if graph.get(key).is_materializable:
+                self.jobs[key] = self._job_of(key)
+
+    @cached_property
+    def dated(self) -> tuple[DatedJob, ...]:
+        """The jobs of dated tables, in an order in which each reads what those before it wrote."""
+        by_name = {job: _period(self.graph, key) for key, job in self.jobs.items() if key in self._reach}
+        ordered = sorted(by_name, key=lambda name: (PERIODS.index(by_name[name]), name != DAILY))
+        return tuple(self._dated_job(name, by_name[name]) for name in ordered)
+
+    def assets(self, job: str) -> frozenset[dg.AssetKey]:
+        """Return the tables that a job builds."""
+        return frozenset(key for key, name in self.jobs.items() if name == job)
+
+    def closed(self) -> frozenset[dg.AssetKey]:
+        """Return the tables that the daily close builds: those by day, and what is counted over all history."""
+        by_day = {job.name for job in self.dated if job.period == DAY}
+        return frozenset(key for key, job in self.jobs.items() if job in by_day or job == ALL_TIME)
+
+    def upstream(self, job: str) -> set[str]:
+        """Return the other jobs that build tables which this job's are made of."""
+        parents = {p for key in self.assets(job) for p in self.graph.get_ancestor_asset_keys(key)}
+        return {self.jobs[p] for p in parents if p in self.jobs} - {job}
+
+    def made_of(self, table: dg.AssetKey) -> frozenset[dg.AssetKey]:
+        """Return a table and those that its own job makes of it."""
+        job = self.assets(self.jobs[table])
+        return frozenset(key for key in job if key == table or table in self.graph.get_ancestor_asset_keys(key))
+
+    def owed(self, instance: dg.DagsterInstance, job: str) -> set[date]:
+        """Return the days, up to today, imported since a job built all its tables of them, however its last run ended.
+
+        Dagster's storage knows, so a crash loses nothing. Each job answers for itself, so that one that keeps failing
+        costs the others nothing. A table counts only imports into the tables that it is made of.
+        """
+        dated, today = next((j for j in self.dated if j.name == job), None), datetime.now(UTC).date()
+        keys = self.assets(job)
+        sources = {key: self._imported(key) for key in keys}
+        newest = {
+            source: [(day, at) for day, at in _newest(instance, source).items() if day <= today]
+            for source in set().union(*sources.values())
+        }
+        found: set[date] = set()
+        for key in keys:
+            imports = [each for source in sources[key] for each in newest[source]]
+            if dated:
+                built = _newest(instance, key)
+                found |= {day for day, at in imports if at > built.get(dated.period.first(day), 0)}
+            else:
+                done = instance.fetch_materializations(key, limit=1).records
+                found |= {day for day, at in imports if not done or at > done[0].storage_id}
+        return found
+
+    def _imported(self, key: dg.AssetKey) -> set[dg.AssetKey]:
+        """Return the dated tables that imports write, as far as a table is made of them."""
+        ancestors = self.graph.get_ancestor_asset_keys(key)
+        return {a for a in ancestors if a in self._reach and not self.graph.get(a).is_materializable}
+
+    def _job_of(self, key: dg.AssetKey) -> str:
+        if key in import_listens.keys:
+            return IMPORT_LISTENS
+        node = self.graph.get(key)
+        if key in self._reach:
+            period = _period(self.graph, key)
+            apart = period == DAY and (self._looks_back(key) or self._reads_own_job(key))
+            return key.path[-1] if apart else period.name
+        if any(ancestor in self._reach for ancestor in self.graph.get_ancestor_asset_keys(key)):
+            return ALL_TIME
+        folders = node.assets_def.required_resource_keys & {LANDING, MUSIC}
+        of_music = any(self.jobs.get(parent) == ANALYSE_MUSIC for parent in node.parent_keys)
+        return ANALYSE_MUSIC if folders == {MUSIC} or (of_music and LANDING not in folders) else CONTENT
+
+    def _looks_back(self, key: dg.AssetKey) -> bool:
+        """Whether a table reads more than a day back."""
+        return any(own.ahead > 1 for _, own in self._read(key))
+
+    def _reads_own_job(self, key: dg.AssetKey) -> bool:
+        return any(_period(self.graph, p) == DAY and self.jobs.get(p, DAILY) != DAILY for p, _ in self._read(key))
+
+    def _read(self, key: dg.AssetKey) -> list[tuple[dg.AssetKey, Reach]]:
+        """Return the dated tables that a dated table reads, and how far a change of each reaches into it."""
+        parents = [p for p in self.graph.get(key).parent_keys if self.graph.get(p).partitions_def]
+        found = []
+        for parent in parents:
+            mapping = self.graph.get_partition_mapping(key, parent)
+            if not isinstance(mapping, dg.TimeWindowPartitionMapping):
+                raise _unbuildable(key, f"{type(mapping).__name__} to {parent.to_user_string()} has no reach in time")
+            found.append((parent, Reach(mapping.end_offset, -mapping.start_offset)))
+        return found
+
+    def _reach_of(self, key: dg.AssetKey) -> tuple[Reach, Reach]:
+        """Return how far a record of a day reaches into a dated table: in days, and beyond them in its own periods."""
+        period, days, periods = _period(self.graph, key), Reach(), Reach()
+        for parent, own in self._read(key):
+            before, beyond = self._reach[parent]
+            if _period(self.graph, parent) not in (DAY, period):
+                raise _unbuildable(key, f"{parent.to_user_string()} has partitions of another length")
+            days |= before + own if period == DAY else before
+            periods |= beyond if period == DAY else beyond + own
+        return days, periods
+
+    def _dated_job(self, name: str, period: Period) -> DatedJob:
+        assets = self.assets(name)
+        days, periods = (reduce(or_, (self._reach[a][n] for a in assets)) for n in (0, 1))
+        return DatedJob(name, period, assets, days, periods)
+
+
+def _period(graph: AssetGraph, key: dg.AssetKey) -> Period:
+    """Return the period of a table's partitions."""
+    partitions = graph.get(key).partitions_def
+    found = next((p for p in PERIODS if p.partitions == partitions), None)
+    if found is None:
+        raise _unbuildable(key, f"no period has its partitions, {partitions}")
     return found
 
 
+def _unbuildable(key: dg.AssetKey, why: str) -> dg.DagsterInvalidDefinitionError:
+    return dg.DagsterInvalidDefinitionError(f"no job can build {key.to_user_string()}: {why}")
+
+
 def _newest(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[date, int]:
-    """When each partition of a table was last told of, as the number of the event."""
-    told = instance.get_latest_storage_id_by_partition(key, dg.DagsterEventType.ASSET_MATERIALIZATION)
-    return {date.fromisoformat(partition): at for partition, at in told.items()}
+    """Return the newest event of each partition of a table, by its number."""
+    newest = instance.get_latest_storage_id_by_partition(key, dg.DagsterEventType.ASSET_MATERIALIZATION)
+    return {date.fromisoformat(partition): at for partition, at in newest.items()}
 
 
-def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
-    """The first and last day of each stretch of days that one run makes, oldest first.
-
-    It has no quiet time longer than `QUIET` in it, and `LONG` days at most.
-    """
-    return days_together(days, QUIET, timedelta(days=LONG))
-
-
-def reached(period: Period, first: date, last: date, today: date) -> dg.PartitionKeyRange:
-    """The partitions that listens of the days from `first` to `last` can change.
-
-    A record may replace one of a neighbouring day, so listens change a day further on either side; what is made of
-    days and their neighbours changes up to `REACH` days further. A chart looks back one period and actives a month: so
-    of each period as many more after as look back at it.
-    """
-    assert period.partitions is not None
-    if period.name == "daily":
-        start, end = first - REACH, last + REACH
-    else:
-        start, end = period.first(first - LISTENS_REACH), period.first(last + LISTENS_REACH)
-        for _ in range(period.reach):
-            end = period.following(end)
-    end = min(end, period.first(today))
-    start = min(start, end)
-    return dg.PartitionKeyRange(
-        max(start.isoformat(), period.partitions.get_first_partition_key() or ""), end.isoformat()
-    )
-
-
-def span(keys: dg.PartitionKeyRange | None) -> dict[str, str]:
-    """The tags that make one run materialize a range of partitions."""
-    if keys is None:
-        return {}
-    return {RANGE_START: keys.start, RANGE_END: keys.end}
-
-
-def reach(graph: BaseAssetGraph[Any], assets: Collection[dg.AssetKey]) -> int:
-    """How many partitions after its own an asset reads of others among these, directly or through others still."""
+def read_ahead(graph: BaseAssetGraph[Any], assets: Collection[dg.AssetKey]) -> int:
+    """Return how many partitions after its own one of these assets reads of others, directly or through others."""
     ahead: dict[dg.AssetKey, int] = {}
     for key in graph.toposorted_asset_keys:
         if key in assets:

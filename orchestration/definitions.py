@@ -1,41 +1,52 @@
-"""The platform as Dagster loads it. What belongs here is assembly; assets and resources have rooms of their own."""
+"""The platform as Dagster loads it. What belongs here is assembly; assets and resources have packages of their own."""
 
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 
 from assets.tables import ASSETS, LAYERS
 from orchestration.automation import follow, following
-from orchestration.cadence import JOBS
-from orchestration.schedules import SCHEDULES, daily_close, freshness, pulled
+from orchestration.cadence import CONTENT, Cadence
+from orchestration.jobs.maintenance import upkeep
+from orchestration.jobs.pull_lyrics import pull_lyrics
+from orchestration.jobs.pull_metadata import pull_metadata
+from orchestration.jobs.pulls import pull_listens
+from orchestration.jobs.tables import table_jobs
+from orchestration.privacy.erasure import erase_person
+from orchestration.privacy.export import export_person
+from orchestration.schedules import SCHEDULES, freshness
+from orchestration.sensors.catalog_after_pull import catalog_after_pull
 from orchestration.sensors.landing_files import arrivals
 from orchestration.sensors.music_folder import music_changes
 from resources.environments import ENVIRONMENTS, environment
 
+JOBS = [pull_listens, pull_metadata, pull_lyrics, upkeep, erase_person, export_person]
 
-def build(name: str) -> dg.Definitions:
+
+def build(name: str, assets: Sequence[Any] = ASSETS) -> dg.Definitions:
     """Assemble the platform in one environment. Raises `TuttiError` for an unknown one."""
     resources = environment(name)
     engine = ENVIRONMENTS[name]().name.value
-    checks = [c for package in LAYERS for c in dg.load_asset_checks_from_package_module(package)]
-    defs = dg.Definitions(
-        assets=ASSETS,
-        asset_checks=checks,
-        jobs=[*JOBS, daily_close],
+    cadence = Cadence(dg.Definitions(assets=assets, resources=resources).resolve_asset_graph())
+    jobs = {job.name: job for job in table_jobs(cadence)}
+    return dg.Definitions(
+        assets=assets,
+        asset_checks=[c for package in LAYERS for c in dg.load_asset_checks_from_package_module(package)],
+        jobs=[*JOBS, *jobs.values()],
         schedules=SCHEDULES,
-        sensors=[arrivals, follow, pulled, music_changes],
+        sensors=[arrivals, follow, catalog_after_pull(jobs[CONTENT]), music_changes],
         resources=resources,
         # Steps hand each other nothing but what is in the lake, and starting an engine costs more than most steps.
         executor=dg.in_process_executor,
-    )
-    graph = defs.resolve_asset_graph()
-    return defs.map_resolved_asset_specs(
+    ).map_resolved_asset_specs(
         func=lambda spec: spec.replace_attributes(
             group_name=spec.key.path[0],  # one import writes tables of several layers
             kinds={*spec.kinds, engine, "deltalake"},
             owners=spec.owners or ["team:tutti"],
-            automation_condition=following(graph, spec),
-            freshness_policy=freshness(graph, spec),
+            automation_condition=following(cadence.graph, spec),
+            freshness_policy=freshness(cadence, spec),
         )
     )
 

@@ -6,18 +6,19 @@ knows: each run is tagged with what it is part of, and with its place in that.
 
 import math
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import dagster as dg
 
-from assets.partitions import Period
-from orchestration.cadence import DATED, RANGE_END, RANGE_START, all_time, reach, reached
+from assets.partitions import DAY
+from orchestration.cadence import ALL_TIME, Cadence, DatedJob, read_ahead
 from orchestration.cli.date_range import span as days_of
 from orchestration.cli.runner import Runner
 from orchestration.instance.killed_runs import alone
+from orchestration.run_tags import RANGE_END, RANGE_START
 from resources.environments import data_folder
 from resources.errors import TuttiError
 from resources.lake.lake import Lake
@@ -25,11 +26,6 @@ from resources.lake.lake import Lake
 BACKFILL = "tutti/backfill"  # tags a run with what it is part of: first and last day, days in a run, selection
 PART = "tutti/backfill_part"  # tags it with its place: "3 of 40"
 EXAMPLE = "'key:events/sessions or key:derived/plays' for instance"
-WHY = {  # more is made than the days asked for
-    "daily": "what is told of a day can replace what is told of its neighbours",
-    "actives": "of a day those count who were there in the thirty days to it",
-}
-WHOLE = "a chart is made whole, and the one after it tells what moved"
 DAYS = 30  # in a run: beyond, Dagster's seconds for a run are few beside those for its days
 
 
@@ -64,14 +60,14 @@ def backfill(first: str, last: str, select: str = "", days: str = "") -> None:
     span, size = days_of(first, last, today, "make backfill FROM=2024-01-01 TO=2024-12-31"), _size(days)
     Lake(data_folder() / "lake").filled()
     runner = Runner(patience=math.inf)
-    parts = plan(runner.defs, *span, size, select, today)
+    parts = plan(runner.cadence, *span, size, select, today)
     asked = f"{span[0]}...{span[1]} by {size} {select}".strip()
     with alone(Path(runner.instance.root_directory), "another backfill is at work on this data"):
         done = _done(runner.instance, parts, asked)
         if done:
             print(f"Going on where it stopped: {len(done)} of {len(parts)} runs were done before.", flush=True)
         else:
-            for line in beyond(parts, *span):
+            for line in beyond(parts, runner.cadence, *span):
                 print(line, flush=True)
         todo, began = [part for part in parts if part not in done], time.monotonic()
         for n, part in enumerate(todo, start=1):
@@ -87,56 +83,61 @@ def backfill(first: str, last: str, select: str = "", days: str = "") -> None:
         print(f"all {len(parts)} runs are done; days asked for: {many:,}; {runner.progress.total()}")
 
 
-def plan(defs: dg.Definitions, first: date, last: date, size: int, select: str, today: date) -> list[Part]:
-    """The runs of a backfill, in order: days, oldest first, then all that looks back further, then all of time.
+def plan(cadence: Cadence, first: date, last: date, size: int, select: str, today: date) -> list[Part]:
+    """Return the runs of a backfill in order: days, oldest first, then longer periods, then all of time.
 
     Raises `TuttiError` for a selection that has none of their assets.
     """
     try:
         selection = dg.AssetSelection.from_string(select) if select else dg.AssetSelection.all()
-        selected = selection.resolve(defs.resolve_asset_graph())
+        selected = selection.resolve(cadence.graph)
     except dg.DagsterError as error:
         raise TuttiError(f"{select!r} selects no assets: write it as Dagster does, {EXAMPLE}") from error
     parts: list[Part] = []
-    for period in DATED:
-        assets = _assets(defs, period.name, selected)
-        if assets:
-            keys = reached(period, first, last, today)
-            parts += _divided(period, assets, keys, size, reach(defs.resolve_asset_graph(), assets))
-    if assets := _assets(defs, all_time.name, selected):
-        parts.append(Part(all_time.name, assets))
+    for job in cadence.dated:
+        if assets := tuple(sorted(job.assets & selected)):
+            parts += _divided(job, assets, job.reached(first, last, today), size, read_ahead(cadence.graph, assets))
+    if assets := tuple(sorted(cadence.assets(ALL_TIME) & selected)):
+        parts.append(Part(ALL_TIME, assets))
     if not parts:
         raise TuttiError(f"{select!r} selects nothing that is made by day: try {EXAMPLE}")
     return parts
 
 
-def beyond(parts: Sequence[Part], first: date, last: date) -> Iterator[str]:
-    """What is made beyond the days asked for, and why: a line for each job."""
-    for job in dict.fromkeys(part.job for part in parts):
-        made = [part.keys for part in parts if part.job == job and part.keys]
-        if made and (made[0].start, made[-1].end) != (first.isoformat(), last.isoformat()):
-            yield f"{job} is made from {made[0].start} through {made[-1].end}, for {WHY.get(job, WHOLE)}"
+def beyond(parts: Sequence[Part], cadence: Cadence, first: date, last: date) -> Iterator[str]:
+    """Yield a line for each job that builds more than the days asked for, with the reason."""
+    for job in cadence.dated:
+        built = [part.keys for part in parts if part.job == job.name and part.keys]
+        if built and (built[0].start, built[-1].end) != (first.isoformat(), last.isoformat()):
+            yield f"{job.name} is built from {built[0].start} through {built[-1].end}: {_why(job)}"
 
 
-def _assets(defs: dg.Definitions, job: str, selected: Collection[dg.AssetKey]) -> tuple[dg.AssetKey, ...]:
-    """The assets of a job that were selected."""
-    return tuple(sorted(set(defs.resolve_job_def(job).asset_layer.executable_asset_keys) & set(selected)))
+def _why(job: DatedJob) -> str:
+    """Return why a job builds more than the days asked for."""
+    if job.period == DAY:
+        days = job.days + job.periods
+        return f"a record can change tables {_days(days.back)} before its own and {_days(days.ahead)} after it"
+    return "a period is built whole, and later ones compare themselves with it"
+
+
+def _days(count: int) -> str:
+    return f"{count} day" if count == 1 else f"{count} days"
 
 
 def _divided(
-    period: Period, assets: tuple[dg.AssetKey, ...], keys: dg.PartitionKeyRange, size: int, reach: int
+    job: DatedJob, assets: tuple[dg.AssetKey, ...], keys: dg.PartitionKeyRange, size: int, ahead: int
 ) -> Iterator[Part]:
-    """A range of partitions as runs of at most `size` days, but of one partition at least.
+    """Divide a range of partitions into runs of at most `size` days, but of one partition at least.
 
-    The last partition of a run was made before those it may read ahead of: the next run makes it once more.
+    A run's last `ahead` partitions were built before those they read: the next run builds them once more.
     """
-    assert period.partitions
+    period = job.period
     found = period.partitions.get_partition_keys_in_range(keys)
-    step = max(1, size // period.longest - reach)
+    step = max(1, size // period.longest - ahead)
     for n in range(0, len(found), step):
         new = [date.fromisoformat(key) for key in found[n : n + step]]
         days = (period.following(new[-1]) - new[0]).days
-        yield Part(period.name, assets, dg.PartitionKeyRange(found[max(0, n - reach)], new[-1].isoformat()), days)
+        yield Part(job.name, assets, dg.PartitionKeyRange(found[max(0, n - ahead)], new[-1].isoformat()), days)
 
 
 def _done(instance: dg.DagsterInstance, parts: Sequence[Part], asked: str) -> list[Part]:

@@ -10,8 +10,9 @@ import time
 from collections.abc import Sequence
 from datetime import date
 
-from orchestration.cadence import LYRICS
+from orchestration.cadence import ANALYSE_MUSIC, CONTENT, IMPORT_LISTENS
 from orchestration.cli.runner import Runner
+from orchestration.jobs.pull_lyrics import LYRICS
 from resources.environments import data_folder
 from resources.errors import TuttiError
 from resources.sandbox import audio, world
@@ -61,11 +62,11 @@ def materialize(runner: Runner, recordings: Sequence[Recording]) -> None:
     with server.served(services) as url:
         os.environ |= {"TUTTI_MUSICBRAINZ_URL": url, "TUTTI_LRCLIB_URL": url}
         os.environ.pop("TUTTI_MUSICBRAINZ_PACE", None)
-        runner.run("content")
-        runner.run("analyse_music")
-        runner.run("import_listens")
+        runner.run(CONTENT)
+        runner.run(ANALYSE_MUSIC)
+        runner.run(IMPORT_LISTENS)
         runner.run("pull_metadata", config={MUSICBRAINZ: {"config": {"most": len(recordings)}}})
-        runner.run("content")
+        runner.run(CONTENT)
         runner.take({})
         runner.run("pull_lyrics", config={LRCLIB: {"config": {"most": LYRICS_ASKED}}})
-        runner.run("content", assets=sorted(LYRICS))
+        runner.run(CONTENT, assets=sorted(runner.cadence.made_of(LYRICS)))

@@ -8,12 +8,13 @@ import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.execute_in_process import core_execute_in_process
 
-from assets.partitions import DAY
 from orchestration import definitions
-from orchestration.cadence import BY_HAND, DATED, owed, reached, span, stretches
+from orchestration.cadence import ALL_TIME, IMPORT_LISTENS, Cadence
 from orchestration.cli.progress import PATIENCE, Progress, logger
 from orchestration.instance import killed_runs
 from orchestration.instance.home import dagster_home
+from orchestration.run_tags import BY_HAND, over
+from orchestration.stretches import stretches
 from resources.environments import ENVIRONMENTS
 from resources.errors import TuttiError
 
@@ -26,48 +27,45 @@ class Runner:
         self.progress = Progress(patience)
         own = dg.Definitions(loggers={"terminal": logger(self.progress)})
         self.defs = dg.Definitions.merge(definitions.defs, own)
-        self.graph = self.defs.resolve_asset_graph()
+        self.cadence = Cadence(self.defs.resolve_asset_graph())
         dagster_home()
         self.instance = dg.DagsterInstance.get()
         killed_runs.bury(self.instance)
         self.process = killed_runs.begin(self.instance)
 
     def take(self, what: dict[str, Any]) -> bool:
-        """Import files and run what follows from the days they touch; whether there was anything to do.
+        """Import files and build what follows from the days they touch. Return whether there was anything to do.
 
-        Days come first, charts of all time last. A run that fails holds back only what is made of its days: raises
-        `TuttiError` with the first cause once everything else is done.
+        Days come first, what is counted over all history last. A run that fails holds back only what is made of its
+        days: raises `TuttiError` with the first cause once everything else is done.
         """
         failed: list[TuttiError] = []
         try:
-            self.run("import_listens", config={"imports": {"config": what}})
+            self.run(IMPORT_LISTENS, config={"imports": {"config": what}})
         except TuttiError as error:  # of one file: others may have gone in
             failed.append(error)
         today, done = datetime.now(UTC).date(), False
-        waiting: set[date] = set()
-        for period in DATED:
-            for first, last in stretches(self.owed(period.name) - waiting):
+        missing: dict[str, set[date]] = {}  # days that runs of a job failed to build
+        for job in self.cadence.dated:
+            held = {day for name in self.cadence.upstream(job.name) for day in missing.get(name, ())}
+            for first, last in stretches(self.cadence.owed(self.instance, job.name) - held):
                 done = True
                 try:
-                    self.run(period.name, reached(period, first, last, today))
+                    self.run(job.name, job.reached(first, last, today))
                 except TuttiError as error:
                     failed.append(error)
-                    if period is DAY:
-                        waiting |= {first + timedelta(days=n) for n in range((last - first).days + 1)}
-        if not waiting and self.owed("all_time"):
+                    days = {first + timedelta(days=n) for n in range((last - first).days + 1)}
+                    missing[job.name] = missing.get(job.name, set()) | days
+        if not self.cadence.upstream(ALL_TIME) & missing.keys() and self.cadence.owed(self.instance, ALL_TIME):
             done = True
             try:
-                self.run("all_time")
+                self.run(ALL_TIME)
             except TuttiError as error:
                 failed.append(error)
         if failed:
             more = f" (and {len(failed) - 1} more runs failed: look at them with `make ui`)" if failed[1:] else ""
             raise TuttiError(f"{failed[0]}{more}")
         return done
-
-    def owed(self, job: str) -> set[date]:
-        """The days imported since a job made all its tables of them."""
-        return owed(self.instance, self.graph, self.defs.resolve_job_def(job))
 
     def run(
         self,
@@ -85,7 +83,7 @@ class Runner:
             job=InMemoryJob(chosen),
             instance=self.instance,
             asset_selection=frozenset(assets),
-            run_tags={BY_HAND: "yes", killed_runs.PROCESS: self.process, **span(keys), **(tags or {})},
+            run_tags={BY_HAND: "yes", killed_runs.PROCESS: self.process, **over(keys), **(tags or {})},
             run_config={"ops": config or {}, "loggers": {"terminal": {}}},
             output_capturing_enabled=False,
             raise_on_error=False,

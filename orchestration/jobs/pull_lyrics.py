@@ -22,6 +22,7 @@ from resources.pulls.lyrics import Track, pull, service, told
 from resources.services.lrclib import NAME
 
 MOST = 500  # recordings that a pull asks for unless told otherwise: some minutes, for LRCLIB looks elsewhere too
+LYRICS = dg.AssetKey(["content", "lyrics"])  # what lands becomes
 
 
 class LyricsConfig(dg.Config):

@@ -18,7 +18,8 @@ import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from assets.imports.batch import seen
-from orchestration.cadence import BY_HAND, PRIORITY, import_listens
+from orchestration.cadence import IMPORT_LISTENS
+from orchestration.run_tags import BY_HAND, PRIORITY
 from resources.environments import data_folder
 from resources.folders.landing import ARRIVING, Landed, Landing
 from resources.lake.lake import Lake
@@ -115,7 +116,7 @@ def taken(lake: Lake) -> set[Landed]:
 
 
 @dg.sensor(
-    job=import_listens,
+    job_name=IMPORT_LISTENS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=5,
     description="Files that land are taken in: listens, feedback, playlists, application events, a social network's.",
@@ -138,7 +139,7 @@ def arrivals(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 
 def _at_work(instance: dg.DagsterInstance) -> bool:
     """Whether an import is at work or waits for its turn; those of the command line are its own business."""
-    runs = instance.get_runs(dg.RunsFilter(job_name=import_listens.name, statuses=NOT_FINISHED_STATUSES))
+    runs = instance.get_runs(dg.RunsFilter(job_name=IMPORT_LISTENS, statuses=NOT_FINISHED_STATUSES))
     return any(BY_HAND not in run.tags for run in runs)
 
 

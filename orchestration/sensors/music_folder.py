@@ -5,7 +5,7 @@ import hashlib
 import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-from orchestration.cadence import analyse_music
+from orchestration.cadence import ANALYSE_MUSIC
 from resources.environments import music_folder
 from resources.folders.music import Look, Music
 
@@ -14,7 +14,7 @@ ASKED = " asked for"
 
 
 @dg.sensor(
-    job=analyse_music,
+    job_name=ANALYSE_MUSIC,
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=EVERY,
     description="The music folder is listened to when files were added, changed, moved or removed.",
@@ -24,7 +24,7 @@ def music_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.S
     look = Music(root=str(music_folder())).look()
     if look is None or not look.rows:
         return dg.SkipReason("there is no music folder, or nothing in it")
-    if context.instance.get_runs(dg.RunsFilter(job_name=analyse_music.name, statuses=NOT_FINISHED_STATUSES), limit=1):
+    if context.instance.get_runs(dg.RunsFilter(job_name=ANALYSE_MUSIC, statuses=NOT_FINISHED_STATUSES), limit=1):
         return dg.SkipReason("it is being listened to")
     seen = fingerprint(look)
     if context.cursor == seen + ASKED:

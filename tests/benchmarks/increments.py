@@ -26,8 +26,9 @@ import pyarrow.compute as pc
 
 from assets.imports.batch import import_file
 from assets.partitions import PERIODS
-from orchestration.cadence import DATED, span
+from orchestration.cadence import Cadence
 from orchestration.definitions import build
+from orchestration.run_tags import over
 from resources.frames.filters import RangeFilter
 from resources.lake.lake import Lake
 from resources.sandbox import world
@@ -147,9 +148,9 @@ def _one_more_day(engine: str, data: Path, file: Path) -> dict[str, float]:
     import_file(file, None, Lake(data / "lake"), datetime.now(UTC))
     found = {"import": time.process_time() - began}
     with dg.DagsterInstance.ephemeral() as instance:
-        for job, period in ((p.name, p) for p in DATED):
-            start = period.first(NEW).isoformat()
-            found |= _run(ENVIRONMENTS[engine], job, instance, dg.PartitionKeyRange(start, start)).seconds
+        for job in Cadence(build(ENVIRONMENTS[engine]).resolve_asset_graph()).dated:
+            start = job.period.first(NEW).isoformat()
+            found |= _run(ENVIRONMENTS[engine], job.name, instance, dg.PartitionKeyRange(start, start)).seconds
         found |= _run(ENVIRONMENTS[engine], "all_time", instance, None).seconds
     return found
 
@@ -166,7 +167,7 @@ def _run(environment: str, job: str, instance: dg.DagsterInstance, keys: dg.Part
 
     defs = dg.Definitions.merge(build(environment), dg.Definitions(loggers={"stopwatch": stopwatch}))
     defs.resolve_job_def(job).execute_in_process(
-        instance=instance, tags=span(keys), run_config={"loggers": {"stopwatch": {}}}
+        instance=instance, tags=over(keys), run_config={"loggers": {"stopwatch": {}}}
     )
     return watch
 

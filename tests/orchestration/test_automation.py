@@ -15,10 +15,11 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestration.automation import AUTOMATIC, FEW, GAPS, WAIT, Piece, following, gathered, pieces
-from orchestration.cadence import CUMULATIVE, LONG, PRIORITY, RANGE_END, RANGE_START, span
+from orchestration.automation import FEW, GAPS, WAIT, Piece, following, gathered, pieces
 from orchestration.definitions import build
 from orchestration.instance.killed_runs import bury_launched
+from orchestration.run_tags import AUTOMATIC, CUMULATIVE, PRIORITY, RANGE_END, RANGE_START, over
+from orchestration.stretches import LONG
 from tests.orchestration.support import PROJECT, Process
 
 FIRST, TODAY = date(2002, 10, 1), datetime.now(UTC).date()
@@ -360,7 +361,7 @@ def test_requests_become_runs_over_ranges_today_first_and_none_that_waits_alread
     waiting = dg.DagsterRun(
         job_name="__ASSET_JOB",
         asset_selection=frozenset({dg.AssetKey(["events", "listens"])}),
-        tags=span(dg.PartitionKeyRange("2011-03-01", "2011-03-05")),
+        tags=over(dg.PartitionKeyRange("2011-03-01", "2011-03-05")),
     )
     left = {r.tags[RANGE_START]: r for r in gathered(asked, graph, [waiting])}
     assert set(left) == {"2011-03-06", today, yesterday}

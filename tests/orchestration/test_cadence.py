@@ -1,22 +1,131 @@
-"""Jobs: the partitions that listens of some days can change, and stretches of days that one run makes."""
+"""Cadence: the job that each table lands in, and the partitions that records of some days can change."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import dagster as dg
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from assets.partitions import Period
-from orchestration.cadence import DATED, LONG, QUIET, owed, reached, stretches
+from assets.partitions import DAILY, PERIODS, WEEKLY, Period, with_earlier, with_neighbours, with_previous
+from assets.tables import ASSETS
+from orchestration.cadence import ALL_TIME, Cadence, DatedJob, Reach
 from orchestration.definitions import build
+from orchestration.stretches import LONG, QUIET, stretches
+from resources.environments import environment
 
 FIRST, TODAY = date(2002, 10, 1), datetime.now(UTC).date()
+CADENCE = Cadence(build("laptop").resolve_asset_graph())
 
 
-def changed(period: Period, first: date, last: date, today: date) -> list[date]:
-    """The periods whose tables can change with listens from `first` to `last`, told one by one."""
+# The job of a table, from nothing but its declaration.
+
+
+def planted(name: str, of: Mapping[str, Any], partitions: Any = None, folders: tuple[str, ...] = ()) -> Any:
+    """A new asset: the tables it reads, each with a mapping or none, its partitions, and the folders it reads."""
+    deps = [dg.AssetDep(table.split("/"), partition_mapping=mapping) for table, mapping in of.items()]
+
+    @dg.asset(key=["derived", name], deps=deps, partitions_def=partitions, required_resource_keys=set(folders))
+    def table() -> None: ...
+
+    return table
+
+
+def cadence(*new: Any) -> Cadence:
+    """The cadence of the platform with new assets."""
+    return Cadence(dg.Definitions([*ASSETS, *new], resources=environment("laptop")).resolve_asset_graph())
+
+
+@pytest.mark.parametrize(
+    ("new", "job"),
+    [
+        (planted("new", {"events/listens": None}, DAILY), "daily"),
+        (planted("new", {"events/listens": with_neighbours()}, DAILY), "daily"),
+        (planted("new", {"events/posts": with_previous()}, DAILY), "daily"),
+        (planted("new", {"events/listens": with_earlier(6)}, DAILY), "new"),
+        (planted("new", {"events/actives": None}, DAILY), "new"),  # after the job of what it reads
+        (planted("new", {"derived/plays": with_previous()}, WEEKLY), "weekly"),
+        (planted("new", {"derived/charts_weekly": with_previous()}, WEEKLY), "weekly"),
+        (planted("new", {"derived/plays": None}), "all_time"),
+        (planted("new", {"events/raw_shares": None}), "all_time"),
+        (planted("new", {"derived/charts_all_time": None}), "all_time"),
+        (planted("new", {"content/recordings": None}), "content"),
+        (planted("new", {"content/lyrics": None}, folders=("landing", "music")), "content"),
+        (planted("new", {"content/playlists": None}), "content"),
+        (planted("new", {}), "content"),
+        (planted("new", {}, folders=("music",)), "analyse_music"),
+        (planted("new", {"content/audio_features": None, "content/recordings": None}), "analyse_music"),
+    ],
+)
+def test_a_new_asset_lands_in_the_job_of_its_partitions_and_parents(new: Any, job: str) -> None:
+    found = cadence(new)
+    assert found.jobs[dg.AssetKey(["derived", "new"])] == job
+    assert {k: v for k, v in found.jobs.items() if k in CADENCE.jobs} == CADENCE.jobs  # no other moved
+
+
+def test_a_new_kind_of_record_that_imports_write_lands_in_the_import_job() -> None:
+    assert CADENCE.jobs[dg.AssetKey(["events", "retractions"])] == "import_listens"
+    assert dg.AssetKey(["events", "raw_listens"]) not in CADENCE.jobs  # no run materializes it: imports report its days
+
+
+def test_the_daily_close_and_backfills_include_a_new_asset_in_its_place() -> None:
+    looking_back = planted("month", {"events/listens": with_earlier(29)}, DAILY)
+    after_it = planted("of_month", {"derived/month": None}, DAILY)
+    found = cadence(after_it, looking_back, planted("ever", {"events/sessions": None}))
+    assert {key.path[-1] for key in found.closed() - CADENCE.closed()} == {"month", "of_month", "ever"}
+    names = [job.name for job in found.dated]
+    assert sorted(names) == ["actives", "daily", "month", "monthly", "of_month", "weekly", "yearly"]
+    assert names[0] == "daily"
+    assert names.index("month") < names.index("of_month") < names.index("weekly")
+    assert "month" in found.upstream("of_month")
+
+
+def test_a_new_asset_is_in_the_platforms_own_jobs_schedules_and_policies() -> None:
+    new = planted("month", {"events/listens": with_earlier(29)}, DAILY)
+    platform = build("laptop", [*ASSETS, new])
+    key = dg.AssetKey(["derived", "month"])
+    jobs = {name: platform.resolve_job_def(name).asset_layer.executable_asset_keys for name in ("month", "daily_close")}
+    assert jobs["month"] == {key}
+    assert key in jobs["daily_close"]
+    spec = next(s for s in platform.resolve_all_asset_specs() if s.key == key)
+    assert spec.automation_condition
+    assert spec.freshness_policy
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        planted("new", {"events/listens": None}, dg.HourlyPartitionsDefinition("2020-01-01-00:00")),
+        planted("new", {"derived/charts_weekly": None}, PERIODS[2].partitions),
+        planted("new", {"events/listens": dg.AllPartitionMapping()}, DAILY),
+    ],
+)
+def test_refuses_an_asset_that_no_job_can_build(new: Any) -> None:
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match="derived/new"):
+        cadence(new)
+
+
+# The partitions that records can change.
+
+
+def test_reach_follows_from_partition_mappings() -> None:
+    jobs = {job.name: (job.days, job.periods) for job in CADENCE.dated}
+    compared = (Reach(1, 1), Reach(0, 1))  # listens reach a day either way, a chart looks at the one before it
+    assert jobs == {
+        "daily": (Reach(2, 2), Reach()),  # sessions read listens a day either way
+        "actives": (Reach(1, 1 + 29), Reach()),
+        **dict.fromkeys(("weekly", "monthly", "yearly"), compared),
+    }
+    further = cadence(planted("new", {"derived/charts_weekly": with_earlier(3)}, WEEKLY))
+    assert next(job.periods for job in further.dated if job.name == "weekly") == Reach(0, 1 + 3)
+
+
+def changed(job: DatedJob, first: date, last: date, today: date) -> list[date]:
+    """The periods whose tables can change with listens from `first` to `last`, worked out one by one."""
+    period = job.period
 
     def before(start: date) -> date:
         return period.first(start - timedelta(days=1))
@@ -25,13 +134,12 @@ def changed(period: Period, first: date, last: date, today: date) -> list[date]:
     starts = sorted({period.first(first + timedelta(days=n)) for n in reach})
     a_day = timedelta(days=1)  # as far as a record decides which listens there are
     found = {s for s in starts if any(first - a_day <= d <= last + a_day for d in _days(period, s))}
-    if period.name == "actives":  # each day tells who was active in the thirty that end with it
+    if job.name == "actives":  # each day counts who was active in the thirty that end with it
         found |= {d + timedelta(days=n) for d in found for n in range(30)}
     else:
-        found |= {s for s in starts if before(s) in found}  # a chart tells the places of the period before
-    if period.name == "daily":
+        found |= {s for s in starts if before(s) in found}  # a chart shows the places of the period before
+    if job.name == "daily":
         found |= {s for s in starts if s + timedelta(days=1) in found}  # a session reaches into the day after it began
-    assert period.partitions
     oldest = date.fromisoformat(period.partitions.get_first_partition_key() or "")
     return sorted(s for s in found if oldest <= s <= period.first(today))
 
@@ -42,7 +150,6 @@ def _days(period: Period, start: date) -> list[date]:
 
 def covered(period: Period, keys: dg.PartitionKeyRange) -> list[date]:
     """The periods of a range of partitions."""
-    assert period.partitions
     return [date.fromisoformat(k) for k in period.partitions.get_partition_keys_in_range(keys)]
 
 
@@ -54,20 +161,20 @@ def covered(period: Period, keys: dg.PartitionKeyRange) -> list[date]:
 @example(date(2024, 2, 29), 1)
 def test_an_import_is_followed_by_every_partition_it_can_change_and_no_other(first: date, days: int) -> None:
     last = min(first + timedelta(days=days), TODAY + timedelta(days=1))
-    for period in DATED:
-        wanted = changed(period, first, last, TODAY)
+    for job in CADENCE.dated:
+        period, wanted = job.period, changed(job, first, last, TODAY)
         # A listen of tomorrow may lie in a period without a partition yet: the current one is made instead.
-        keys = reached(period, first, last, TODAY)
-        assert covered(period, keys) == (wanted or [period.first(TODAY)]), period.name
+        keys = job.reached(first, last, TODAY)
+        assert covered(period, keys) == (wanted or [period.first(TODAY)]), job.name
 
 
 @pytest.mark.parametrize("today", [date(2026, 3, 1), date(2026, 11, 29), date(2023, 12, 31)])
 def test_listens_of_tomorrow_alone_ask_for_what_there_is_today(today: date) -> None:
     """Sundays and last days: with a clock an hour ahead, a listen may lie in a period that has not begun."""
     tomorrow = today + timedelta(days=1)
-    for period in DATED:
-        keys = reached(period, tomorrow, tomorrow, today)
-        assert keys.start <= keys.end == period.first(today).isoformat(), period.name
+    for job in CADENCE.dated:
+        keys = job.reached(tomorrow, tomorrow, today)
+        assert keys.start <= keys.end == job.period.first(today).isoformat(), job.name
 
 
 @given(st.lists(st.dates(FIRST, TODAY), max_size=30))
@@ -97,11 +204,9 @@ def test_stretches_hold_every_day_little_quiet_between_and_a_year_at_most(days: 
     ],
 )
 def test_a_job_is_owed_what_was_imported_into_the_tables_its_own_are_made_of(imported: str, jobs: set[str]) -> None:
-    defs = build("laptop")
-    graph = defs.resolve_asset_graph()
     with dg.instance_for_test() as instance:
         told = dg.AssetMaterialization(imported.split("/"), partition="2019-05-01")
         instance.report_runless_asset_event(told)
-        names = [*(p.name for p in DATED), "all_time"]
-        found = {name for name in names if owed(instance, graph, defs.resolve_job_def(name))}
+        names = [*(job.name for job in CADENCE.dated), ALL_TIME]
+        found = {name for name in names if CADENCE.owed(instance, name)}
     assert found == jobs

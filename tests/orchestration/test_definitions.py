@@ -11,8 +11,8 @@ import dagster as dg
 import pytest
 
 from assets.tables import SCHEMAS, SORT_KEYS
-from orchestration.cadence import LISTENS_REACH, RANGE_END, RANGE_START, REACH
 from orchestration.definitions import build
+from orchestration.run_tags import RANGE_END, RANGE_START
 from orchestration.schedules import close_day
 from resources.environments import ENVIRONMENTS
 from resources.errors import TuttiError
@@ -301,29 +301,15 @@ def closing(instance: dg.DagsterInstance, tick: datetime) -> list[dg.RunRequest]
     return list(close_day(context))
 
 
-def test_what_the_daily_close_makes_is_said_to_be_fresh_by_it_and_what_services_tell_by_pulls() -> None:
+def test_the_daily_close_keeps_its_tables_fresh_and_pulls_the_catalogue() -> None:
     fresh: dict[str, list[str]] = {}
     for spec in build("laptop").resolve_all_asset_specs():
         if spec.freshness_policy:
             fresh.setdefault(type(spec.freshness_policy).__name__, []).append(spec.key.to_user_string())
     assert {kind: sorted(names) for kind, names in fresh.items()} == {
         "CronFreshnessPolicy": JOBS["daily_close"],
-        "TimeWindowFreshnessPolicy": sorted([*CATALOGUE, "content/lyrics", "content/lyrics_lines"]),
+        "TimeWindowFreshnessPolicy": JOBS["content"],
     }
-
-
-def test_runs_after_an_import_reach_as_far_as_the_tables_of_days_read() -> None:
-    graph = build("laptop").resolve_asset_graph()
-    back: dict[dg.AssetKey, int] = {}
-    ahead: dict[dg.AssetKey, int] = {}
-    for key in graph.toposorted_asset_keys:
-        mappings = [(p, graph.get_partition_mapping(key, p)) for p in graph.get(key).parent_keys]
-        back[key] = max((back[p] + getattr(m, "end_offset", 0) for p, m in mappings), default=0)
-        ahead[key] = max((ahead[p] - getattr(m, "start_offset", 0) for p, m in mappings), default=0)
-    days = build("laptop").resolve_job_def("daily").asset_layer.executable_asset_keys
-    assert max(max(back[k], ahead[k]) for k in days) == REACH.days
-    listens = dg.AssetKey(["events", "listens"])
-    assert (back[listens], ahead[listens]) == (LISTENS_REACH.days, LISTENS_REACH.days)
 
 
 def test_every_asset_that_a_job_should_make_is_in_one() -> None:

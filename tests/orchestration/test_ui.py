@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from orchestration.automation import AUTOMATIC
-from orchestration.cadence import RANGE_END, RANGE_START
+from orchestration.run_tags import RANGE_END, RANGE_START
 from tests.orchestration.support import BIN, PROJECT, environ, free_port, rows, running
 
 PATIENCE = 300  # seconds, for each thing that happens by itself

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from assets.events.imports import RAW_LISTENS
 from orchestration.__main__ import main
-from orchestration.cadence import DATED, reached
+from orchestration.cadence import Cadence
 from orchestration.cli.backfill import BACKFILL, DAYS, PART, Part, beyond, plan
 from orchestration.definitions import build
 from resources.lake.lake import Lake
@@ -41,7 +41,8 @@ from tests.orchestration.support import (
 )
 
 TODAY = date(2024, 3, 2)
-PLATFORM = build("laptop")
+CADENCE = Cadence(build("laptop").resolve_asset_graph())
+JOBS = {job.name: job for job in CADENCE.dated}
 IMPORTED = (
     "content/recordings",
     "events/recording_keys",
@@ -72,8 +73,7 @@ PLAYS = ("--select", "derived/plays")
 
 def periods(part: Part) -> list[date]:
     """The partitions that a run makes, by their first days."""
-    definition = next(p for p in DATED if p.name == part.job).partitions
-    assert definition
+    definition = JOBS[part.job].period.partitions
     assert part.keys
     return [date.fromisoformat(k) for k in definition.get_partition_keys_in_range(part.keys)]
 
@@ -84,8 +84,8 @@ def periods(part: Part) -> list[date]:
 @example(date(2023, 1, 1), 364, DAYS)
 def test_its_runs_make_everything_that_follows_oldest_first(first: date, days: int, size: int) -> None:
     last = min(first + timedelta(days=days), TODAY)
-    parts = plan(PLATFORM, first, last, size, "", TODAY)
-    wanted = {period.name: reached(period, first, last, TODAY) for period in DATED}
+    parts = plan(CADENCE, first, last, size, "", TODAY)
+    wanted = {name: job.reached(first, last, TODAY) for name, job in JOBS.items()}
     assert list(dict.fromkeys(p.job for p in parts)) == [*wanted, "all_time"]
     for job, keys in wanted.items():
         made = [p for p in parts if p.job == job]
@@ -99,7 +99,7 @@ def test_its_runs_make_everything_that_follows_oldest_first(first: date, days: i
             assert periods(part)[:twice] == found[len(found) - twice :]
             assert periods(part)[twice] > found[-1]
             found += periods(part)[twice:]
-        period = next(p for p in DATED if p.name == job)
+        period = JOBS[job].period
         assert sum(p.days for p in made) == (period.following(found[-1]) - found[0]).days
 
 
@@ -107,7 +107,7 @@ def test_its_runs_make_everything_that_follows_oldest_first(first: date, days: i
 @example(1)
 @example(2)
 def test_its_runs_are_no_longer_than_asked_for(size: int) -> None:
-    parts = plan(PLATFORM, date(2023, 1, 1), date(2023, 12, 31), size, "", TODAY)
+    parts = plan(CADENCE, date(2023, 1, 1), date(2023, 12, 31), size, "", TODAY)
     for part in parts[:-1]:
         least = 3 if part.job == "daily" else 1  # a day, and the two before it
         assert len(_days(part)) <= size or len(periods(part)) <= least
@@ -115,30 +115,31 @@ def test_its_runs_are_no_longer_than_asked_for(size: int) -> None:
 
 def _days(part: Part) -> list[date]:
     """The days of a run."""
-    period = next(p for p in DATED if p.name == part.job)
+    period = JOBS[part.job].period
     starts = periods(part)
     return [starts[0] + timedelta(days=n) for n in range((period.following(starts[-1]) - starts[0]).days)]
 
 
 def test_days_are_made_twice_only_where_something_reads_ahead() -> None:
     selected = "key:derived/plays or key:derived/charts_daily"
-    parts = plan(PLATFORM, date(2023, 1, 1), date(2023, 3, 31), 10, selected, TODAY)
+    parts = plan(CADENCE, date(2023, 1, 1), date(2023, 3, 31), 10, selected, TODAY)
     days = [day for part in parts for day in periods(part)]
     assert len(days) == len(set(days)) == 94
     assert {part.job for part in parts} == {"daily"}
 
 
-def test_what_is_made_beyond_the_days_asked_for_is_told_with_the_reason() -> None:
+def test_names_what_is_built_beyond_the_days_asked_for_with_the_reason() -> None:
     first, last = date(2024, 1, 1), date(2024, 1, 3)
-    assert [line.split(", for ")[0] for line in beyond(plan(PLATFORM, first, last, 2, "", TODAY), first, last)] == [
-        "daily is made from 2023-12-30 through 2024-01-05",
-        "actives is made from 2023-12-31 through 2024-02-02",
-        "weekly is made from 2023-12-25 through 2024-01-08",
-        "monthly is made from 2023-12-01 through 2024-02-01",
-        "yearly is made from 2023-01-01 through 2024-01-01",
+    longer = "a period is built whole, and later ones compare themselves with it"
+    assert list(beyond(plan(CADENCE, first, last, 2, "", TODAY), CADENCE, first, last)) == [
+        "daily is built from 2023-12-30 through 2024-01-05: "
+        "a record can change tables 2 days before its own and 2 days after it",
+        "actives is built from 2023-12-31 through 2024-02-02: "
+        "a record can change tables 1 day before its own and 30 days after it",
+        f"weekly is built from 2023-12-25 through 2024-01-08: {longer}",
+        f"monthly is built from 2023-12-01 through 2024-02-01: {longer}",
+        f"yearly is built from 2023-01-01 through 2024-01-01: {longer}",
     ]
-    (why,) = beyond(plan(PLATFORM, first, last, 2, "derived/charts_yearly", TODAY), first, last)
-    assert why.endswith("for a chart is made whole, and the one after it tells what moved")
 
 
 # What is told when something is wrong.
@@ -222,7 +223,7 @@ class Killed:
 def killed_twice(data: Path, environment: str, *typed: str) -> Killed:
     """Run a backfill, kill it and all its children in the middle of a run, twice; then let it come to its end."""
     command, said = (*TUTTI, "backfill", *typed), []
-    for lines in (len(DATED) + 1, 4):  # first those that say why more is made than was asked for
+    for lines in (len(JOBS) + 1, 4):  # first those that say why more is made than was asked for
         process, deadline = Process(command, data, {"TUTTI_ENV": environment}), time.monotonic() + PATIENCE
         while process.so_far().count("\n") < lines and process.started.poll() is None:
             assert time.monotonic() < deadline, process.so_far()

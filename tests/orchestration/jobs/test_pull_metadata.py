@@ -10,10 +10,10 @@ import dagster as dg
 import pytest
 
 from assets.events.imports import RAW_LISTENS
-from orchestration.cadence import BY_HAND
 from orchestration.definitions import build
 from orchestration.jobs.pull_metadata import ask
-from orchestration.schedules import pulled
+from orchestration.run_tags import BY_HAND
+from orchestration.sensors.catalog_after_pull import catalog_after_pull
 from resources.lake.lake import Lake
 from resources.sandbox import catalogue, performers
 from resources.sandbox.entities import Entities, entities
@@ -162,10 +162,11 @@ def test_the_service_has_a_pool_of_its_own_and_patience() -> None:
 
 def test_what_was_pulled_becomes_tables_unless_the_command_sees_to_it(data: Path) -> None:
     job = build("laptop").resolve_job_def("pull_metadata")
+    sensor = catalog_after_pull(dg.define_asset_job("content"))
     with dg.DagsterInstance.ephemeral() as instance:
         done = job.execute_in_process({"ops": {"musicbrainz": {"config": {"most": 1}}}}, instance=instance)
         asked = [
-            pulled(dg.build_run_status_sensor_context("pulled", done.all_events[-1], instance, run))
+            sensor(dg.build_run_status_sensor_context("pulled", done.all_events[-1], instance, run))
             for run in (done.dagster_run, done.dagster_run.with_tags({BY_HAND: "yes"}))
         ]
     assert [type(answer) for answer in asked] == [dg.RunRequest, dg.SkipReason]

@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from orchestration.cadence import analyse_music
+from orchestration.cadence import ANALYSE_MUSIC
 from orchestration.sensors.music_folder import music_changes
 
 
@@ -69,9 +69,7 @@ def test_a_folder_that_is_being_listened_to_waits(instance: dg.DagsterInstance, 
     (music / "a.flac").write_bytes(b"1")
     assert not looks.asked()
     run = instance.create_run_for_job(
-        dg.Definitions(assets=[a_table], jobs=[dg.define_asset_job(analyse_music.name)]).resolve_job_def(
-            analyse_music.name
-        ),
+        dg.Definitions(assets=[a_table], jobs=[dg.define_asset_job(ANALYSE_MUSIC)]).resolve_job_def(ANALYSE_MUSIC),
         status=dg.DagsterRunStatus.STARTED,
     )
     assert not looks.asked()

@@ -23,7 +23,7 @@ from assets.imports import ledger
 from assets.imports.batch import import_landed, seen
 from assets.imports.ledger import TABLES, identify, prepare, refusal, tables
 from assets.imports.record_types import RECORD_TYPES
-from orchestration.cadence import daily, owed
+from orchestration.cadence import DAILY, Cadence
 from orchestration.instance.home import dagster_home
 from orchestration.sensors.landing_files import Cursor, collect
 from orchestration.streaming.records import LANDED, OUTCOME, REFUSED, TRAVELLING, Outcome, travelling
@@ -298,7 +298,7 @@ def test_days_that_are_reported_are_owed(tmp_path: Path, monkeypatch: pytest.Mon
     defs, days = build("laptop"), [date(2004, 11, 9) + timedelta(days=n) for n in range(600)]
     with dg.DagsterInstance.get() as instance:
         report(instance, [dg.AssetMaterialization(RAW, partition=day.isoformat()) for day in days])
-        assert owed(instance, defs.resolve_asset_graph(), defs.resolve_job_def(daily.name)) == set(days)
+        assert Cadence(defs.resolve_asset_graph()).owed(instance, DAILY) == set(days)
 
 
 def test_it_says_which_environment_it_needs(tmp_path: Path) -> None:

@@ -1,0 +1,27 @@
+"""The sensor that builds the catalogue and lyrics of what a pull has landed."""
+
+from typing import Any
+
+import dagster as dg
+
+from orchestration.jobs.pull_lyrics import pull_lyrics
+from orchestration.jobs.pull_metadata import pull_metadata
+from orchestration.run_tags import BY_HAND
+
+
+def catalog_after_pull(content: Any) -> dg.SensorDefinition:
+    """Return the sensor, which requests runs of the job `content`."""
+
+    @dg.run_status_sensor(
+        run_status=dg.DagsterRunStatus.SUCCESS,
+        monitored_jobs=[pull_metadata, pull_lyrics],
+        request_job=content,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="What was pulled from MusicBrainz or LRCLIB becomes tables.",
+    )
+    def pulled(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
+        if BY_HAND in context.dagster_run.tags:
+            return dg.SkipReason("the command that pulled builds the catalogue itself")
+        return dg.RunRequest(run_key=context.dagster_run.run_id)
+
+    return pulled
