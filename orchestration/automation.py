@@ -16,11 +16,10 @@ from itertools import groupby
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
-from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from assets.partitions import DAILY
 from orchestration.cadence import read_ahead
+from orchestration.instance.internals import BaseAssetGraph, SensorExecutionData
 from orchestration.run_tags import AUTOMATIC, PARTITION, PRIORITY, RANGE_END, RANGE_START, over
 from orchestration.stretches import LONG
 

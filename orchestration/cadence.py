@@ -19,11 +19,10 @@ from operator import or_
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
-from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
 from assets.events.imports import import_listens
 from assets.partitions import DAY, PERIODS, Period
+from orchestration.instance.internals import AssetGraph, BaseAssetGraph
 
 IMPORT_LISTENS, ANALYSE_MUSIC, CONTENT, ALL_TIME = "import_listens", "analyse_music", "content", "all_time"
 DAILY = DAY.name

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import dagster as dg
-from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, generate_event_batch_id
 from pydantic import Field
 
 from assets.imports.batch import Imported, import_file, import_landed, seen
@@ -26,6 +25,7 @@ from resources.errors import TuttiError
 from resources.folders.landing import ARRIVING, Landing
 from resources.lake.io_manager import LakeIO
 from resources.lake.lake import Lake
+from resources.materializations import report_in_step
 from resources.schema import declare
 from resources.sources.exports import GIVE, Unknown, whole
 from resources.sources.readers.archive import Unreadable, UnsupportedFile, shown, within
@@ -45,11 +45,8 @@ class ImportConfig(dg.Config):
 def tell_days(
     context: dg.AssetExecutionContext | dg.OpExecutionContext, kind: RecordType, days: Sequence[date]
 ) -> None:
-    """Tell Dagster which days of a table changed, in one batch: one by one, years would take minutes."""
-    step, batch = context.get_step_execution_context(), generate_event_batch_id()
-    for i, day in enumerate(days):
-        told = dg.AssetMaterialization(kind.key, partition=day.isoformat())
-        DagsterEvent.asset_materialization(step, told, DagsterEventBatchMetadata(batch, i == len(days) - 1))
+    """Report to Dagster which days of a table changed."""
+    report_in_step(context, [dg.AssetMaterialization(kind.key, partition=day.isoformat()) for day in days])
 
 
 @dg.multi_asset(

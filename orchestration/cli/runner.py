@@ -5,14 +5,13 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.job_base import InMemoryJob
-from dagster._core.execution.execute_in_process import core_execute_in_process
 
 from orchestration import definitions
 from orchestration.cadence import ALL_TIME, IMPORT_LISTENS, Cadence
 from orchestration.cli.progress import PATIENCE, Progress, logger
 from orchestration.instance import killed_runs
 from orchestration.instance.home import dagster_home
+from orchestration.instance.internals import InMemoryJob, core_execute_in_process
 from orchestration.run_tags import BY_HAND, over
 from orchestration.stretches import stretches
 from resources.environments import ENVIRONMENTS

@@ -16,9 +16,8 @@ from socket import AF_INET, AF_UNIX
 from socket import socket as Socket
 
 import dagster as dg
-from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES, NOT_FINISHED_STATUSES
-from dagster._core.storage.tags import GRPC_INFO_TAG
 
+from orchestration.instance.internals import ACTIVE_RUN_STATUSES, GRPC_INFO_TAG, NOT_FINISHED_STATUSES
 from resources.errors import TuttiError
 from resources.lake.lease import held, lease
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from pydantic import Field
 
 from assets.events.imports import tell_days
 from assets.imports.record_types import RECORD_TYPES
 from assets.tables import SCHEMAS, SORT_KEYS
+from orchestration.instance.internals import NOT_FINISHED_STATUSES
 from orchestration.privacy.eraser import PLAN, Eraser, Plan, end_time_travel
 from resources.environments import PROJECT, data_folder
 from resources.errors import TuttiError

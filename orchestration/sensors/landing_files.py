@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import dagster as dg
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from assets.imports.batch import seen
 from orchestration.cadence import IMPORT_LISTENS
+from orchestration.instance.internals import NOT_FINISHED_STATUSES
 from orchestration.run_tags import BY_HAND, PRIORITY
 from resources.environments import data_folder
 from resources.folders.landing import ARRIVING, Landed, Landing

@@ -3,9 +3,9 @@
 import hashlib
 
 import dagster as dg
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from orchestration.cadence import ANALYSE_MUSIC
+from orchestration.instance.internals import NOT_FINISHED_STATUSES
 from resources.environments import music_folder
 from resources.folders.music import Look, Music
 

@@ -14,21 +14,12 @@ Dagster like all others, and what is made of them follows; the materializations 
 import shutil
 import signal
 import threading
-from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.events import (
-    DagsterEvent,
-    DagsterEventBatchMetadata,
-    DagsterEventType,
-    StepMaterializationData,
-    generate_event_batch_id,
-)
-from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
 
 from assets.imports.ledger import prepare
 from orchestration.definitions import CHOSEN
@@ -39,6 +30,7 @@ from orchestration.streaming.records import HAPPENED
 from orchestration.streaming.sink import Sink
 from resources.environments import ENVIRONMENTS, data_folder
 from resources.errors import TuttiError
+from resources.materializations import report_outside_runs
 from resources.sources.records.listen import CLOCK_SKEW
 
 PATIENCE = CLOCK_SKEW + timedelta(minutes=15)  # a clock may run ahead so far, and a listen is sent when it has ended
@@ -52,7 +44,7 @@ def stream(once: bool) -> None:
     engine, data = ENVIRONMENTS[CHOSEN]().engine, data_folder()
     dagster_home()
     instance = dg.DagsterInstance.get()
-    sink = Sink(engine, data, partial(report, instance), partial(print, flush=True))
+    sink = Sink(engine, data, partial(report_outside_runs, instance), partial(print, flush=True))
     with alone(sink.checkpoint, "another stream is at work on this data"):
         query = start(sink, once)
         stopping = threading.Event()
@@ -107,13 +99,3 @@ def wait(query: Any, sink: Sink, stopping: threading.Event) -> None:
                 return
     except StreamingQueryException as error:
         raise sink.cause or TuttiError(str(error).splitlines()[0]) from error
-
-
-def report(instance: dg.DagsterInstance, told: Sequence[dg.AssetMaterialization]) -> None:
-    """Tell Dagster of tables and days, in one batch, outside of any run."""
-    batch = generate_event_batch_id()
-    for n, materialization in enumerate(told):
-        kind, data = DagsterEventType.ASSET_MATERIALIZATION.value, StepMaterializationData(materialization)
-        event = DagsterEvent(kind, RUNLESS_JOB_NAME, event_specific_data=data)
-        place = DagsterEventBatchMetadata(batch, n == len(told) - 1)
-        instance.report_dagster_event(event, RUNLESS_RUN_ID, batch_metadata=place)

@@ -290,14 +290,14 @@ def test_a_micro_batch_is_of_the_files_that_the_sensor_would_ask_for_and_offsets
 
 def test_days_that_are_reported_are_owed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from orchestration.definitions import build
-    from orchestration.streaming.query import report
+    from resources.materializations import report_outside_runs
 
     monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
     monkeypatch.setenv("DAGSTER_HOME", "")
     dagster_home()
     defs, days = build("laptop"), [date(2004, 11, 9) + timedelta(days=n) for n in range(600)]
     with dg.DagsterInstance.get() as instance:
-        report(instance, [dg.AssetMaterialization(RAW, partition=day.isoformat()) for day in days])
+        report_outside_runs(instance, [dg.AssetMaterialization(RAW, partition=day.isoformat()) for day in days])
         assert Cadence(defs.resolve_asset_graph()).owed(instance, DAILY) == set(days)
 
 

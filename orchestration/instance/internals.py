@@ -1,0 +1,34 @@
+"""Private names of Dagster that the platform needs, each with the reason: the one place to check on an upgrade.
+
+Two modules beside this one build on private names of their own: `event_log` extends Dagster's storage as a whole, and
+`resources/materializations.py` serves assets, which import nothing of orchestration.
+"""
+
+# The graph that `Definitions.resolve_asset_graph` returns: a public method whose types are private.
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
+
+# `JobDefinition.execute_in_process` would hold every table of a run in memory until the run has ended; these two are
+# what it calls.
+from dagster._core.definitions.job_base import InMemoryJob
+
+# What a sensor's `evaluate_tick` returns, which the automation sensor overrides.
+from dagster._core.definitions.sensor_definition import SensorExecutionData
+from dagster._core.execution.execute_in_process import core_execute_in_process
+
+# Which statuses a run ends with is for Dagster to say: it adds some now and then.
+from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES, NOT_FINISHED_STATUSES
+
+# Where the server of a launched run listens: nothing public tells whether it is still alive.
+from dagster._core.storage.tags import GRPC_INFO_TAG
+
+__all__ = [
+    "ACTIVE_RUN_STATUSES",
+    "GRPC_INFO_TAG",
+    "NOT_FINISHED_STATUSES",
+    "AssetGraph",
+    "BaseAssetGraph",
+    "InMemoryJob",
+    "SensorExecutionData",
+    "core_execute_in_process",
+]

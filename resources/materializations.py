@@ -1,0 +1,44 @@
+"""Materializations of many partitions at once, reported to Dagster in one batch.
+
+Dagster's public ways (`log_event`, `report_runless_asset_event`) store one event at a time: years of days would take
+minutes. The private names are here and not in orchestration/, since assets report days too.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+from dagster._core.events import (
+    DagsterEvent,
+    DagsterEventBatchMetadata,
+    DagsterEventType,
+    StepMaterializationData,
+    generate_event_batch_id,
+)
+from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
+
+
+def report_in_step(
+    context: dg.AssetExecutionContext | dg.OpExecutionContext, materializations: Sequence[dg.AssetMaterialization]
+) -> None:
+    """Report materializations as events of the step that runs."""
+    step = context.get_step_execution_context()
+    for materialization, place in _batch(materializations):
+        DagsterEvent.asset_materialization(step, materialization, place)
+
+
+def report_outside_runs(instance: dg.DagsterInstance, materializations: Sequence[dg.AssetMaterialization]) -> None:
+    """Report materializations that no run of Dagster made."""
+    kind = DagsterEventType.ASSET_MATERIALIZATION.value
+    for materialization, place in _batch(materializations):
+        data = StepMaterializationData(materialization)
+        event = DagsterEvent(kind, RUNLESS_JOB_NAME, event_specific_data=data)
+        instance.report_dagster_event(event, RUNLESS_RUN_ID, batch_metadata=place)
+
+
+def _batch(
+    materializations: Sequence[dg.AssetMaterialization],
+) -> Iterator[tuple[dg.AssetMaterialization, DagsterEventBatchMetadata]]:
+    """Yield each with its place in a batch; the last one ends it."""
+    batch = generate_event_batch_id()
+    for n, materialization in enumerate(materializations, start=1):
+        yield materialization, DagsterEventBatchMetadata(batch, n == len(materializations))
