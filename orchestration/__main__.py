@@ -128,7 +128,7 @@ def _ended(event: Any) -> bool:
 def pull_lyrics(most: int) -> None:
     """Lyrics of the catalogue are pulled from LRCLIB, most played first, and what is made of lyrics is made again."""
     from orchestration.cli.runner import Runner
-    from orchestration.jobs.pull_lyrics import LYRICS
+    from orchestration.jobs.pulls import LYRICS
     from resources.services.lrclib import NAME
 
     config = {NAME: {"config": {"most": most}}}

@@ -10,9 +10,7 @@ from assets.tables import ASSETS, LAYERS
 from orchestration.automation import follow, following
 from orchestration.cadence import CONTENT, Cadence
 from orchestration.jobs.maintenance import upkeep
-from orchestration.jobs.pull_lyrics import pull_lyrics
-from orchestration.jobs.pull_metadata import pull_metadata
-from orchestration.jobs.pulls import pull_listens
+from orchestration.jobs.pulls import pull_listens, pull_lyrics, pull_metadata
 from orchestration.jobs.tables import table_jobs
 from orchestration.privacy.erasure import erase_person
 from orchestration.privacy.export import export_person

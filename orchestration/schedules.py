@@ -12,7 +12,7 @@ import dagster as dg
 from orchestration.automation import CLOSE
 from orchestration.cadence import CONTENT, DAILY, Cadence
 from orchestration.jobs.maintenance import upkeep
-from orchestration.jobs.pull_metadata import pull_metadata
+from orchestration.jobs.pulls import pull_metadata
 from orchestration.jobs.tables import DAILY_CLOSE
 from orchestration.run_tags import over
 from orchestration.stretches import stretches

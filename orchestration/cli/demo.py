@@ -12,7 +12,7 @@ from datetime import date
 
 from orchestration.cadence import ANALYSE_MUSIC, CONTENT, IMPORT_LISTENS
 from orchestration.cli.runner import Runner
-from orchestration.jobs.pull_lyrics import LYRICS
+from orchestration.jobs.pulls import LYRICS
 from resources.environments import data_folder
 from resources.errors import TuttiError
 from resources.sandbox import audio, world

@@ -1,60 +1,67 @@
-"""Pulls as Dagster runs them: one job, and a pool for each service, so that none is asked twice at once.
+"""Pulls as Dagster runs them: an op for each service, in a pool of its own, so that none is asked twice at once.
 
-What lands is imported like any other file of the landing folder.
+What lands is imported like any other file of the landing folder. A service that keeps listens is a line in
+`resources.pulls.listens.SERVICES`; any other pull is a `pull_op` and its job here.
 """
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import dagster as dg
 from pydantic import Field
 
 from orchestration.cli.date_range import span
 from orchestration.instance.killed_runs import PROCESS
+from orchestration.jobs import missing
 from resources.errors import TuttiError
 from resources.files import writing_to
 from resources.folders.landing import Landing
-from resources.pulls.listens import SERVICES, Pulled, pull
+from resources.lake.io_manager import LakeIO
+from resources.pulls import listens, lyrics, metadata
+from resources.pulls.landing_files import Log
+from resources.pulls.lyrics import Track
+from resources.services import lrclib, musicbrainz
 from resources.services.web import Unanswered
 
 EXAMPLE = "make pull SOURCE=listenbrainz LISTENER=rob FROM=2024-01-01 TO=2024-01-31"
-# The client has asked for minutes before a run fails: what is still out of order then, may be for an hour.
+# The client has retried for minutes before a run fails: an outage that is still there may take an hour.
 RETRIES = dg.RetryPolicy(max_retries=3, delay=300, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+LYRICS = dg.AssetKey(["content", "lyrics"])  # the table of the lyrics that land
+ASKED = "asked"  # the op that has the configuration of the job `pull_listens`
 
-Service = Enum("Service", {name: name for name in SERVICES}, type=str)  # type: ignore[misc]
+Pull: TypeAlias = Callable[[Any, Landing, LakeIO, Log], Counter[str]]
+"""Pull what a configuration says into the landing folder, and count what was new."""
+Service = Enum("Service", {name: name for name in listens.SERVICES}, type=str)  # type: ignore[misc]
 
 
-class PullConfig(dg.Config):
+class ListensConfig(dg.Config):
     """Whose days to pull from which service."""
 
     source: Service = Field(description="the service that keeps the listens")
     user: str = Field(description="the user's name there")
     first: str = Field(description="first day, as 2024-01-01 (UTC)")
-    last: str = Field(description="last day, which is pulled too")
-    again: bool = Field(default=False, description="whether to ask for days that were pulled before, too")
+    last: str = Field(description="last day, included")
+    again: bool = Field(default=False, description="whether to pull days again that were pulled before")
     feedback: bool = Field(default=True, description="whether to pull what the user loves and hates, too")
 
 
-@dg.op(
-    name="asked",
-    description="Whose days to pull from which service.",
-    out={name: dg.Out(dg.Nothing, is_required=False) for name in SERVICES},
-)
-def asked(config: PullConfig) -> Iterator[dg.Output[None]]:
-    """Leave it to the op that may ask the service: the pool of an op is known before it is told anything."""
-    yield dg.Output(None, config.source.value)
+class LimitConfig(dg.Config):
+    """How much to ask for."""
+
+    most: int = Field(default=metadata.USUAL, ge=1, description="the most recordings, or entities of each kind")
 
 
 @contextmanager
 def asking(context: dg.OpExecutionContext, landing: Landing) -> Iterator[None]:
-    """Ask a service for what lands: where it gives no answer the op is retried, whatever else is wrong ends the run.
+    """Retry the op if the service gives no answer; any other error ends the run, since no retry mends it.
 
-    What a person has to mend, no retry does; and who waits at a terminal wants to know.
+    A run from the command line is not retried: a person waits for it.
     """
     try:
         with writing_to(landing.root):
@@ -65,44 +72,83 @@ def asking(context: dg.OpExecutionContext, landing: Landing) -> Iterator[None]:
         raise TuttiError(str(error)) from None
 
 
-def _op(service: str) -> dg.OpDefinition:
-    """The op that asks a service: in a pool of its own, and again later where the service gives no answer."""
+def pull_op(service: str, pull: Pull, config: type[dg.Config], after: str | None = None) -> dg.OpDefinition:
+    """Build the op that asks a service; `after` names the op that has its configuration, if it is not this one."""
 
     @dg.op(
         name=service,
-        description=f"Days of a user go from {service} into the landing folder, page by page.",
+        description=f"Pull from {service} into the landing folder.",
         pool=service,
         retry_policy=RETRIES,
-        ins={"asked": dg.In(dg.Nothing)},
+        config_schema=None if after else config.to_fields_dict(),
+        ins={after: dg.In(dg.Nothing)} if after else {},
         out=dg.Out(dg.Nothing),
     )
-    def ask(context: dg.OpExecutionContext, landing: Landing) -> None:
-        ops: Any = context.run_config["ops"]
-        config = PullConfig(**ops["asked"]["config"])
+    def ask(context: dg.OpExecutionContext, landing: Landing, io_manager: dg.ResourceParam[LakeIO]) -> None:
+        ops: Any = context.run_config["ops"] if after else {}
+        given = ops[after]["config"] if after else context.op_config
         with asking(context, landing):
-            told = _pull(context, config, Path(landing.root))
-        context.add_output_metadata(vars(told))
+            counts = pull(config(**given), landing, io_manager, context.log.info)
+        context.log.info(f"{service}: {', '.join(f'{n:,} {what}' for what, n in counts.items())}".replace("_", " "))
+        context.add_output_metadata(counts)
 
     return ask
 
 
-def _pull(context: dg.OpExecutionContext, config: PullConfig, landing: Path) -> Pulled:
-    now, tell = datetime.now(UTC), context.log.info
+def _listens(config: ListensConfig, landing: Landing, _: LakeIO, log: Log) -> Counter[str]:
+    now = datetime.now(UTC)
     days = span(config.first, config.last, now.date(), EXAMPLE)
-    api = SERVICES[config.source.value](os.environ, tell)
-    told = pull(api, config.user, *days, landing, now, again=config.again, feedback=config.feedback, tell=tell)
-    tell(
-        f"{config.source.value}: {told.days:,} days pulled with {told.listens:,} listens, and {told.feedback:,} of "
-        f"feedback; new files: {told.files:,}"
-    )
-    return told
+    api = listens.SERVICES[config.source.value](os.environ, log)
+    root = Path(landing.root)
+    return listens.pull(api, config.user, *days, root, now, again=config.again, feedback=config.feedback, log=log)
 
 
-OPS = {name: _op(name) for name in SERVICES}
+def _metadata(config: LimitConfig, landing: Landing, io_manager: LakeIO, log: Log) -> Counter[str]:
+    api, now = musicbrainz.connect(os.environ, log), datetime.now(UTC)
+    return metadata.pull(api, missing.metadata(io_manager), Path(landing.root), now, most=config.most, log=log)
+
+
+def _lyrics(config: LimitConfig, landing: Landing, io_manager: LakeIO, log: Log) -> Counter[str]:
+    def choose(settled: Collection[str]) -> list[Track]:
+        chosen = missing.lyrics(io_manager.lake, settled, config.most)
+        log(f"{lrclib.NAME}: asking for {len(chosen):,} recordings; {len(settled):,} have an answer")
+        return chosen
+
+    return lyrics.pull(lrclib.connect(os.environ, log), choose, landing, log=log)
+
+
+@dg.op(
+    name=ASKED,
+    description="Choose the service to pull from.",
+    out={name: dg.Out(dg.Nothing, is_required=False) for name in listens.SERVICES},
+)
+def asked(config: ListensConfig) -> Iterator[dg.Output[None]]:
+    """Start the op of the service: the pool of an op is fixed before its configuration is known."""
+    yield dg.Output(None, config.source.value)
+
+
+OPS = {
+    **{name: pull_op(name, _listens, ListensConfig, after=ASKED) for name in listens.SERVICES},
+    musicbrainz.NAME: pull_op(musicbrainz.NAME, _metadata, LimitConfig),
+    lrclib.NAME: pull_op(lrclib.NAME, _lyrics, LimitConfig),
+}
+"""The op that asks each service."""
 
 
 @dg.job(description="A user's days, from a service that keeps listens into the landing folder.")
 def pull_listens() -> None:
-    """The service asked for; the others are skipped."""
+    """Ask the chosen service; the others are skipped."""
     for name, chosen in asked()._asdict().items():
         OPS[name](chosen)
+
+
+@dg.job(description="Metadata of the recordings listened to that the catalog lacks, from MusicBrainz.")
+def pull_metadata() -> None:
+    """Ask for the most played first, with the artists and releases they name."""
+    OPS[musicbrainz.NAME]()
+
+
+@dg.job(description="Lyrics of the catalog's recordings, from LRCLIB into the landing folder.")
+def pull_lyrics() -> None:
+    """Ask for the most played first."""
+    OPS[lrclib.NAME]()

@@ -4,8 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.jobs.pull_lyrics import pull_lyrics
-from orchestration.jobs.pull_metadata import pull_metadata
+from orchestration.jobs.pulls import pull_lyrics, pull_metadata
 from orchestration.run_tags import BY_HAND
 
 

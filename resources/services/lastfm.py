@@ -5,12 +5,12 @@ an end that does not move, and every page says how many tracks there are: where 
 from its beginning. Documented at https://www.last.fm/api/show/user.getRecentTracks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from resources.errors import TuttiError
-from resources.services.api import MOVES, Cursor, Page, Record, named, settled
-from resources.services.web import Again, Unanswered, Web
+from resources.services.api import MOVES, Api, Cursor, Page, Record, named, settled
+from resources.services.web import Again, Unanswered, Web, agent_of
 
 NAME = "lastfm"
 URL = "https://ws.audioscrobbler.com/2.0/"
@@ -24,6 +24,15 @@ LASTING = {
     17: "keeps what this user hears private: the user can open it under Settings, Privacy",
     26: f"has suspended the key: {KEY}",
 }
+
+
+def connect(environ: Mapping[str, str], log: Callable[[str], object]) -> Api:
+    """Connect as the environment variables say. Raises `TuttiError` if there is no API key."""
+    key = environ.get("TUTTI_LASTFM_API_KEY", "").strip()
+    if not key:
+        raise TuttiError(f"Last.fm requires an API key: {KEY}")
+    url = environ.get("TUTTI_LASTFM_URL") or URL
+    return LastFm(Web("Last.fm", url, secrets=[key], agent=agent_of(environ), pace=PACE, tell=log), key)
 
 
 class LastFm:

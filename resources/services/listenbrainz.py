@@ -5,17 +5,25 @@ begins only between two seconds: what was heard in the last second of a page is 
 https://listenbrainz.readthedocs.io/en/latest/users/api/core.html.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from resources.errors import TuttiError
-from resources.services.api import Cursor, Page, Record, named, settled
-from resources.services.web import Again, Web
+from resources.services.api import Api, Cursor, Page, Record, named, settled
+from resources.services.web import Again, Web, agent_of
 
 NAME = "listenbrainz"
 URL = "https://api.listenbrainz.org"
 MOST = 1000  # records on a page: what the service allows
+
+
+def connect(environ: Mapping[str, str], log: Callable[[str], object]) -> Api:
+    """Connect as the environment variables say. Listens are public; a token raises the rate limit."""
+    token = environ.get("TUTTI_LISTENBRAINZ_TOKEN", "").strip()
+    url = environ.get("TUTTI_LISTENBRAINZ_URL") or URL
+    authorization = f"Token {token}" if token else None
+    return ListenBrainz(Web("ListenBrainz", url, authorization=authorization, agent=agent_of(environ), tell=log))
 
 
 class ListenBrainz:

@@ -4,11 +4,12 @@ It knows no key and states no limit; it asks programs to say who they are. An in
 know and a failure are three answers: a record, `None`, and an error.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from resources.errors import TuttiError
 from resources.services.api import Record
-from resources.services.web import Again, Web, is_here
+from resources.services.web import Again, Web, agent_of, is_here
 
 NAME = "lrclib"
 URL = "https://lrclib.net"
@@ -19,6 +20,12 @@ LONGEST = 1_000  # letters of a name: none has as many, and an address must not
 
 class Refused(TuttiError):
     """What the service does not take as a question. The next track may be asked for."""
+
+
+def connect(environ: Mapping[str, str], log: Callable[[str], object]) -> "LrcLib":
+    """Connect as the environment variables say."""
+    url = environ.get("TUTTI_LRCLIB_URL") or URL
+    return LrcLib(Web("LRCLIB", url, agent=agent_of(environ), pace=pace(url), tell=log))
 
 
 class LrcLib:

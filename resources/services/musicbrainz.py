@@ -8,13 +8,11 @@ they are, https://musicbrainz.org/doc/MusicBrainz_API/Rate_Limiting.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import urlencode
 from uuid import UUID
 
 from resources.errors import TuttiError
-from resources.services.answer_cache import AnswerCache
 from resources.services.api import Page, Record
-from resources.services.web import AGENT, Again, Web, host_of, is_here
+from resources.services.web import AGENT, Again, Web, agent_of, host_of, is_here
 from resources.sources.formats.musicbrainz import ARTISTS, RECORDINGS, RELEASE_GROUPS, RELEASES, Kind
 
 NAME = "musicbrainz"
@@ -47,13 +45,24 @@ class Answer(NamedTuple):
         return self.record is not None and self.record["id"] != self.asked
 
 
+def connect(environ: Mapping[str, str], log: Callable[[str], object]) -> "MusicBrainz":
+    """Connect as the environment variables say.
+
+    Raises `TuttiError` if the URL is that of the real service and no contact is given.
+    """
+    url = environ.get("TUTTI_MUSICBRAINZ_URL", "").strip() or URL
+    who = agent(url, agent_of(environ), environ.get("TUTTI_MUSICBRAINZ_CONTACT", ""))
+    interval = pace(url, environ.get("TUTTI_MUSICBRAINZ_PACE", ""))
+    return MusicBrainz(Web("MusicBrainz", url, agent=who, pace=interval, tell=log))
+
+
 class MusicBrainz:
     """The service at an address, or one that speaks as it does."""
 
     NAME = NAME
 
-    def __init__(self, web: Web, cache: AnswerCache | None = None, most: int = MOST) -> None:
-        self._web, self._cache, self._most = web, cache, most
+    def __init__(self, web: Web, most: int = MOST) -> None:
+        self._web, self._most = web, most
 
     @property
     def elsewhere(self) -> str | None:
@@ -110,22 +119,8 @@ class MusicBrainz:
             yield Page(records, at)
 
     def _get(self, path: str, query: Mapping[str, str | int], read: Callable[[int, Any], T]) -> T:
-        """What `read` makes of an answer: of one kept, or else of what the service says, which is kept if it is one."""
-        asked: dict[str, str | int] = {"fmt": "json", **query}
-        key = f"{self._web.url}{path}?{urlencode(sorted(asked.items()))}"
-        if self._cache and (kept := self._cache.get(key)) is not None:
-            try:
-                return read(200, kept)
-            except (Again, TuttiError):
-                self._cache.forget(key)
-
-        def read_and_keep(status: int, value: Any) -> T:
-            found = read(status, value)
-            if self._cache and status == 200:
-                self._cache.keep(key, value)
-            return found
-
-        return self._web.get(path, asked, read_and_keep)
+        """Return what `read` makes of the service's answer."""
+        return self._web.get(path, {"fmt": "json", **query}, read)
 
     def _answer(self, status: int, value: Any) -> Record:
         """The answer, if it is one. Raises `TuttiError` for what asking again does not mend."""

@@ -327,6 +327,11 @@ def is_here(url: str) -> bool:
     return host_of(url) in LOOPBACK
 
 
+def agent_of(environ: Mapping[str, str]) -> str | None:
+    """Return how this program names itself to services, if TUTTI_USER_AGENT says so."""
+    return environ.get("TUTTI_USER_AGENT", "").strip() or None
+
+
 def host_of(url: str) -> str:
     """The host that an address names; nothing where it names none."""
     try:

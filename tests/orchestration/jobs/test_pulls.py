@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from orchestration.definitions import build
-from orchestration.jobs.pulls import OPS, PullConfig, Service, pull_listens
+from orchestration.jobs.pulls import OPS, ListensConfig, Service, pull_listens
 from resources.pulls.listens import SERVICES
 from resources.sandbox import world
 from resources.sandbox.http.accounts import Accounts, of_world
@@ -92,9 +92,10 @@ def test_a_pull_through_faults_ends_in_the_lake_with_exactly_the_worlds_listens(
 
 
 def test_scrobbles_land_for_the_import(tmp_path: Path, url: str, user: str, accounts: Accounts) -> None:
-    from resources.pulls.listens import lastfm, pull
+    from resources.pulls.listens import pull
+    from resources.services.lastfm import connect
 
-    pull(lastfm(settings(url), len), user, FIRST, LAST, tmp_path, datetime.now(UTC))
+    pull(connect(settings(url), len), user, FIRST, LAST, tmp_path, datetime.now(UTC))
     lines = [json.loads(line) for path in tmp_path.rglob("*.jsonl") for line in path.read_text().splitlines()]
     assert len(lines) == len(accounts.find(user).heard)  # type: ignore[union-attr]
     for line in lines:
@@ -117,7 +118,8 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path: Path, url: str) -> None:
 
 
 def test_each_service_has_a_pool_of_one_and_patience_of_its_own() -> None:
-    assert set(OPS) == set(SERVICES) == {service.value for service in Service}
+    assert {*SERVICES, "musicbrainz", "lrclib"} == set(OPS)
+    assert set(SERVICES) == {service.value for service in Service}
     for name, op in OPS.items():
         assert op.pool == name
         assert op.retry_policy and op.retry_policy.max_retries >= 1
@@ -170,7 +172,7 @@ def test_a_service_that_gives_no_answer_is_asked_again_later(
 
 
 def test_the_launchpad_takes_what_the_readme_of_the_job_says() -> None:
-    config = PullConfig(source=Service("lastfm"), user="ann", first="2025-03-01", last="2025-03-02")
+    config = ListensConfig(source=Service("lastfm"), user="ann", first="2025-03-01", last="2025-03-02")
     assert config.feedback and not config.again
     assert pull_listens.description
 

@@ -1,4 +1,4 @@
-"""Pulls: what services keep lands whole, once, and goes on where it stopped, however it stopped."""
+"""Pulls: what services keep lands whole, once, and resumes where it stopped, however it stopped."""
 
 import json
 import os
@@ -16,9 +16,11 @@ import pytest
 
 from resources.errors import TuttiError
 from resources.pulls import listens as pulls
-from resources.pulls.listens import PROGRESS, Pulled, folder_name, lastfm, listenbrainz, pull
+from resources.pulls.landing_files import PROGRESS, one_pull
+from resources.pulls.listens import folder_name, pull
 from resources.sandbox.http.accounts import LOVED, Account, Accounts, Heard, Opinion
 from resources.sandbox.http.faults import KINDS, Faults
+from resources.services import lastfm, listenbrainz
 from resources.services.api import Api
 from resources.services.lastfm import LastFm
 from resources.services.listenbrainz import ListenBrainz
@@ -54,9 +56,9 @@ class Place:
             return ListenBrainz(Web("ListenBrainz", self.url, **settings), MOST)
         return LastFm(Web("Last.fm", f"{self.url}/2.0/", **settings), "key", MOST)
 
-    def pull(self, name: str, first: date = FIRST, last: date = LAST, now: datetime = NOW, **more: Any) -> Pulled:
+    def pull(self, name: str, first: date = FIRST, last: date = LAST, now: datetime = NOW, **more: Any) -> Counter[str]:
         api = self.api(name, more.pop("attempts", 30))
-        return pull(api, "ann", first, last, self.landing, now, tell=self.told.append, **more)
+        return pull(api, "ann", first, last, self.landing, now, log=self.told.append, **more)
 
     def files(self) -> dict[str, bytes]:
         """All that lies in the landing folder for whoever reads it."""
@@ -98,8 +100,8 @@ def test_what_lands_is_every_listen_of_the_days_once(place: Place, name: str) ->
     told = place.pull(name)
     assert place.titles() == place.wanted()
     assert max(place.titles().values()) == 1
-    assert (told.days, told.listens, told.feedback) == (4, 40, 3)
-    assert told.files == len(place.files())
+    assert (told["days"], told["listens"], told["feedback"]) == (4, 40, 3)
+    assert told["files"] == len(place.files())
     assert all(path.startswith(f"listens/{name}/ann/") for path in place.files())
 
 
@@ -126,9 +128,9 @@ def test_all_faults_together_leave_the_same_files(place: Place, name: str, tmp_p
 @SERVICES
 def test_days_that_are_done_are_not_asked_for_again(place: Place, name: str) -> None:
     place.pull(name, feedback=False)
-    assert place.pull(name) == Pulled(feedback=3, files=1)  # of days that are done, what is missing
+    assert place.pull(name) == Counter(feedback=3, files=1)  # of days that are done, what is missing
     before, place.faults.requests = place.files(), 0
-    assert place.pull(name) == Pulled()
+    assert place.pull(name) == Counter()
     assert place.faults.requests == 0
     place.pull(name, last=LAST + timedelta(days=1), feedback=False)
     assert place.titles() == place.wanted(last=LAST + timedelta(days=1))
@@ -140,7 +142,7 @@ def test_pulled_once_more_on_purpose_the_same_listens_are_the_same_files(place: 
     place.pull(name)
     before = place.files()
     told = place.pull(name, again=True)
-    assert (told.days, told.listens, told.files) == (4, 40, 0)
+    assert (told["days"], told["listens"], told["files"]) == (4, 40, 0)
     assert place.files() == before
 
 
@@ -161,10 +163,10 @@ def test_today_is_pulled_up_to_now_and_never_done(place: Place, name: str) -> No
     assert sum(place.titles().values()) == 7
     evening = noon + timedelta(hours=11, minutes=59, seconds=58)
     told = place.pull(name, first=LAST, now=evening, feedback=False)
-    assert (told.days, set(place.titles())) == (1, set(place.wanted(first=LAST)) - {"Song 10", "Song 11"})
+    assert (told["days"], set(place.titles())) == (1, set(place.wanted(first=LAST)) - {"Song 10", "Song 11"})
     tomorrow = place.pull(name, first=LAST, now=noon + timedelta(days=1), feedback=False)
-    assert (tomorrow.days, set(place.titles())) == (1, set(place.wanted(first=LAST)))
-    assert place.pull(name, first=LAST, now=noon + timedelta(days=1), feedback=False).days == 0
+    assert (tomorrow["days"], set(place.titles())) == (1, set(place.wanted(first=LAST)))
+    assert place.pull(name, first=LAST, now=noon + timedelta(days=1), feedback=False)["days"] == 0
 
 
 @SERVICES
@@ -180,7 +182,7 @@ def test_after_a_failure_the_pull_goes_on_with_the_page_that_is_missing(place: P
     assert max(place.titles().values()) == 1
     assert landed.items() <= place.files().items()
     assert place.faults.requests == len(place.files()) - len(landed)
-    assert any("goes on where it stopped" in line for line in place.told)
+    assert any("resumes where it stopped" in line for line in place.told)
 
 
 PULLING = """
@@ -189,6 +191,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from resources.pulls import listens as pulls
 from resources.services.listenbrainz import ListenBrainz
+from resources.services import lastfm, listenbrainz
 from resources.services.lastfm import LastFm
 from resources.services.web import Web
 
@@ -196,7 +199,7 @@ name, url, landing = sys.argv[1:]
 api = ListenBrainz(Web("x", url), 7) if name == "listenbrainz" else LastFm(Web("x", url + "/2.0/"), "key", 7)
 now = datetime(2025, 3, 10, 12, tzinfo=UTC)
 days = date(2025, 3, 1), date(2025, 3, 4)
-pulls.pull(api, "ann", *days, Path(landing), now, tell=lambda line: print(line, flush=True))
+pulls.pull(api, "ann", *days, Path(landing), now, log=lambda line: print(line, flush=True))
 """
 
 
@@ -223,7 +226,7 @@ def test_killed_at_any_page_the_pull_loses_and_doubles_nothing(place: Place, nam
     assert kills >= 2
     assert place.titles() == place.wanted()
     assert max(place.titles().values()) == 1
-    assert place.pull(name, feedback=False) == Pulled()  # all days are done
+    assert place.pull(name, feedback=False) == Counter()  # all days are done
 
 
 def test_a_page_that_landed_before_the_kill_and_was_not_noted_is_no_second_file(
@@ -268,7 +271,7 @@ def test_progress_that_cannot_be_read_costs_requests_and_nothing_else(place: Pla
     place.pull("listenbrainz")
     before = place.files()
     (place.landing / "listens" / "listenbrainz" / "ann" / PROGRESS).write_text(text)
-    assert place.pull("listenbrainz").days == 4
+    assert place.pull("listenbrainz")["days"] == 4
     assert place.files() == before
 
 
@@ -298,10 +301,10 @@ def test_a_second_pull_of_a_service_waits_for_the_first(place: Place, tmp_path: 
 
     folder = place.landing / "listens" / "listenbrainz"
     folder.mkdir(parents=True)
-    with pulls.one_at_a_time(folder, place.told.append):
+    with one_pull(folder, place.told.append):
         thread = threading.Thread(target=place.pull, args=("listenbrainz",))
         thread.start()
-        while not any("another pull is at work" in line for line in place.told):
+        while not any("waiting for another pull" in line for line in place.told):
             time.sleep(0.01)
         assert place.faults.requests == 0
         place.pull("lastfm")  # another service is nobody's business
@@ -317,11 +320,11 @@ def test_settings_come_from_the_environment(place: Place) -> None:
         "TUTTI_LASTFM_API_KEY": "k",
         "TUTTI_USER_AGENT": "Ours/1 (ann@example.org)",
     }
-    for build in (listenbrainz, lastfm):
-        api: Any = build(environ, len)
+    for service in (listenbrainz, lastfm):
+        api: Any = service.connect(environ, len)
         assert api.feedback("ann")
         assert api._web._session.headers["User-Agent"] == "Ours/1 (ann@example.org)"
-    assert listenbrainz({}, len)._web.host == "api.listenbrainz.org"  # type: ignore[attr-defined]
-    assert lastfm({"TUTTI_LASTFM_API_KEY": "k"}, len)._web.host == "ws.audioscrobbler.com"  # type: ignore[attr-defined]
+    assert listenbrainz.connect({}, len)._web.host == "api.listenbrainz.org"  # type: ignore[attr-defined]
+    assert lastfm.connect({"TUTTI_LASTFM_API_KEY": "k"}, len)._web.host == "ws.audioscrobbler.com"  # type: ignore[attr-defined]
     with pytest.raises(TuttiError, match="TUTTI_LASTFM_API_KEY"):
-        lastfm({}, len)
+        lastfm.connect({}, len)

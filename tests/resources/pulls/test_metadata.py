@@ -1,10 +1,11 @@
 """Metadata pulls: what is wanted lands whole, once, and stays, however the pull or the service ends."""
 
 import json
-import os
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,16 +14,15 @@ from typing import Any
 import pytest
 
 from resources.errors import TuttiError
-from resources.pulls import metadata
-from resources.pulls.listens import PROGRESS
-from resources.pulls.metadata import UNKNOWN, Pulled, musicbrainz, pull_metadata
+from resources.pulls import landing_files
+from resources.pulls.landing_files import PROGRESS, one_pull
+from resources.pulls.metadata import UNKNOWN, pull
 from resources.sandbox import catalogue, performers
 from resources.sandbox.entities import Entities, entities
 from resources.sandbox.http.accounts import Accounts
 from resources.sandbox.http.faults import KINDS as FAULTS
 from resources.sandbox.http.faults import Faults
-from resources.services.answer_cache import AnswerCache
-from resources.services.musicbrainz import MusicBrainz
+from resources.services.musicbrainz import MusicBrainz, connect
 from resources.services.web import Unanswered, Web
 from resources.sources.formats.musicbrainz import KINDS, Read, read
 from tests.serving import Clock, patience, sandbox
@@ -41,14 +41,12 @@ class Place:
         self.said: list[str] = []
         self.recordings = list(told.of["recording"])[:FEW]
 
-    def pull(self, recordings: list[str] | None = None, now: datetime = NOW, **more: Any) -> Pulled:
+    def pull(self, recordings: list[str] | None = None, now: datetime = NOW, **more: Any) -> Counter[str]:
         clock, attempts = Clock(time.time()), more.pop("attempts", 30)
         settings: dict[str, Any] = {"now": clock.now, "sleep": clock.sleep, "attempts": attempts}
-        api = MusicBrainz(
-            Web("MusicBrainz", self.url, timeout=patience(self.faults), **settings), more.pop("cache", None)
-        )
+        api = MusicBrainz(Web("MusicBrainz", self.url, timeout=patience(self.faults), **settings))
         wanted = {"recordings": self.recordings if recordings is None else recordings} | more.pop("wanted", {})
-        return pull_metadata(api, wanted, self.landing, now, tell=self.said.append, **more)
+        return pull(api, wanted, self.landing, now, log=self.said.append, **more)
 
     def files(self) -> dict[str, bytes]:
         """All that lies in the landing folder for whoever reads it."""
@@ -112,10 +110,10 @@ def place(serving: tuple[str, Faults], told: Entities, tmp_path: Path) -> Place:
 def test_recordings_land_with_the_artists_releases_and_groups_they_name(place: Place) -> None:
     done = place.pull()
     assert place.whole()
-    assert (done.recordings, done.unknown, done.merged, done.left) == (FEW, 0, 0, 0)
+    assert (done["recordings"], done["unknown"], done["merged"], done["left"]) == (FEW, 0, 0, 0)
     host = place.url.removeprefix("http://")
     assert place.provenances() == {f"MusicBrainz, as {host} has it"}  # and not MusicBrainz itself
-    assert done.files == len(place.files()) == 4
+    assert done["files"] == len(place.files()) == 4
     assert all("/musicbrainz/" in name for name in place.files())
     requests = place.faults.requests
     assert requests == sum(map(len, place.ids().values()))  # nothing was asked for twice
@@ -126,20 +124,20 @@ def test_the_same_pull_again_asks_for_nothing_and_changes_nothing(place: Place) 
     files, requests = place.files(), place.faults.requests
     again = place.pull(now=NOW + timedelta(days=400))
     assert (place.files(), place.faults.requests) == (files, requests)
-    assert again == Pulled()
+    assert again == Counter()
 
 
 def test_those_wanted_most_come_first_and_the_rest_in_the_next_pull(place: Place) -> None:
     first = place.pull(most=2)
     assert set(place.ids()["recordings"]) == set(place.recordings[:2])
-    assert first.left >= FEW - 2
-    while place.pull(most=2).left:
+    assert first["left"] >= FEW - 2
+    while place.pull(most=2)["left"]:
         pass
     assert place.whole()
 
 
 def test_after_each_portion_comes_what_it_names(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metadata, "PORTION", 2)
+    monkeypatch.setattr(landing_files, "PORTION", 2)
     place.faults.script = [None] * 9 + ["unavailable"]
     with pytest.raises(Unanswered):
         place.pull(attempts=1)
@@ -151,24 +149,24 @@ def test_after_each_portion_comes_what_it_names(place: Place, monkeypatch: pytes
 def test_an_id_that_was_merged_lands_under_the_new_one_and_says_so(place: Place) -> None:
     old, new = next(iter(place.told.merged["recording"].items()))
     done = place.pull([old, new])
-    assert (done.recordings, done.merged) == (1, 1)
+    assert (done["recordings"], done["merged"]) == (1, 1)
     lines = [
         json.loads(line) for name, body in place.files().items() if "recordings" in name for line in body.splitlines()
     ]
     assert {line["id"] for line in lines} == {new}
     assert old in [line.get("asked_for") for line in lines]
     requests = place.faults.requests
-    assert place.pull([old, new]) == Pulled()
+    assert place.pull([old, new]) == Counter()
     assert place.faults.requests == requests
 
 
 def test_what_nobody_knows_is_a_fact_for_a_while(place: Place) -> None:
-    assert place.pull([NOBODY]).unknown == 1
+    assert place.pull([NOBODY])["unknown"] == 1
     assert place.files() == {}
     requests = place.faults.requests
-    assert place.pull([NOBODY, "no-uuid", ""], now=NOW + UNKNOWN / 2) == Pulled()
+    assert place.pull([NOBODY, "no-uuid", ""], now=NOW + UNKNOWN / 2) == Counter()
     assert place.faults.requests == requests
-    assert place.pull([NOBODY], now=NOW + UNKNOWN).unknown == 1
+    assert place.pull([NOBODY], now=NOW + UNKNOWN)["unknown"] == 1
 
 
 def test_what_the_tables_lack_is_asked_for_too(place: Place) -> None:
@@ -218,13 +216,14 @@ KILLED = """
 import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from resources.pulls import metadata
-from resources.pulls.metadata import musicbrainz, pull_metadata
-metadata.PORTION = 2
+from resources.pulls import landing_files
+from resources.pulls.metadata import pull
+from resources.services.musicbrainz import connect
+landing_files.PORTION = 2
 url, data, *ids = sys.argv[1:]
-api = musicbrainz({"TUTTI_MUSICBRAINZ_URL": url}, Path(data), len)
+api = connect({"TUTTI_MUSICBRAINZ_URL": url}, len)
 print("begun", flush=True)
-pull_metadata(api, {"recordings": ids}, Path(data, "landing"), datetime(2025, 3, 10, 12, tzinfo=UTC))
+pull(api, {"recordings": ids}, Path(data, "landing"), datetime(2025, 3, 10, 12, tzinfo=UTC))
 """
 
 
@@ -266,12 +265,12 @@ def test_who_ends_it_keeps_what_was_answered(place: Place, monkeypatch: pytest.M
     assert sorted(place.ids()["recordings"]) == sorted(answered)
 
 
-def test_answers_that_are_kept_are_not_asked_for_again_where_progress_is_lost(place: Place, tmp_path: Path) -> None:
-    cache = AnswerCache(tmp_path / "cache")
-    place.pull(cache=cache)
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"unknown": 7}', '{"unknown": {"a": "b"}}'])
+def test_progress_that_cannot_be_read_costs_no_request_for_what_landed(place: Place, text: str) -> None:
+    place.pull()
     files, requests = place.files(), place.faults.requests
-    (place.landing / "recordings" / "musicbrainz" / PROGRESS).write_text('{"files": 7}')
-    place.pull(cache=cache)
+    (place.landing / "recordings" / "musicbrainz" / PROGRESS).write_text(text)
+    place.pull()
     assert (place.files(), place.faults.requests) == (files, requests)
 
 
@@ -284,32 +283,21 @@ def test_a_file_that_somebody_removed_is_pulled_again(place: Place) -> None:
 
 
 def test_two_pulls_at_once_wait_for_each_other(place: Place) -> None:
-    import fcntl
-    import threading
-
-    folder = place.landing / "recordings" / "musicbrainz"
-    folder.mkdir(parents=True)
-    lock = os.open(folder / ".pull.lock", os.O_CREAT | os.O_RDWR)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    other = threading.Thread(target=place.pull)
-    other.start()
-    while not place.said:
-        time.sleep(0.002)
-    assert "another pull is at work" in place.said[0]
-    assert place.files() == {}
-    os.close(lock)
+    with one_pull(place.landing / "recordings" / "musicbrainz", len):
+        other = threading.Thread(target=place.pull)
+        other.start()
+        while not place.said:
+            time.sleep(0.002)
+        assert "waiting for another pull" in place.said[0]
+        assert place.files() == {}
     other.join(timeout=30)
     assert place.whole()
 
 
 def test_the_environment_tells_whom_to_ask_and_who_asks(place: Place) -> None:
-    data = place.landing.parent
     with pytest.raises(TuttiError, match="TUTTI_MUSICBRAINZ_CONTACT"):
-        musicbrainz({}, data, len)
-    assert not (data / "cache").exists()
+        connect({}, len)
     for told in ({"TUTTI_MUSICBRAINZ_CONTACT": "ada@example.org"}, {"TUTTI_USER_AGENT": "Mine/1 (ada@example.org)"}):
-        assert musicbrainz(told, data, len)
-    api = musicbrainz({"TUTTI_MUSICBRAINZ_URL": place.url}, data, len)
-    done = pull_metadata(api, {"recordings": place.recordings[:1]}, place.landing, NOW)
-    assert done.recordings == 1
-    assert len(list((data / "cache" / "musicbrainz").iterdir())) > 1
+        assert connect(told, len)
+    api = connect({"TUTTI_MUSICBRAINZ_URL": place.url}, len)
+    assert pull(api, {"recordings": place.recordings[:1]}, place.landing, NOW)["recordings"] == 1

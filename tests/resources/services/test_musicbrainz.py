@@ -3,9 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +21,6 @@ from resources.sandbox.http.faults import KINDS as FAULTS
 from resources.sandbox.http.faults import Faults
 from resources.sandbox.http.limit import Limited
 from resources.sandbox.http.server import served
-from resources.services.answer_cache import AnswerCache
 from resources.services.musicbrainz import LOOKED_UP, URL, MusicBrainz, agent, pace
 from resources.services.web import Unanswered, Web
 from resources.sources.formats.musicbrainz import ARTISTS, KINDS, RECORDINGS, RELEASE_GROUPS, RELEASES, Kind
@@ -47,11 +44,11 @@ class World:
     faults: Faults
     said: list[str] = field(default_factory=list)
 
-    def api(self, attempts: int = 30, cache: AnswerCache | None = None, most: int = MOST) -> MusicBrainz:
+    def api(self, attempts: int = 30, most: int = MOST) -> MusicBrainz:
         clock = Clock(time.time())  # the server has the time of day
         settings: dict[str, Any] = {"now": clock.now, "sleep": clock.sleep, "tell": self.said.append}
         web = Web("MusicBrainz", self.url, attempts=attempts, timeout=patience(self.faults), **settings)
-        return MusicBrainz(web, cache, most)
+        return MusicBrainz(web, most)
 
     def ids(self, kind: Kind) -> list[str]:
         return list(self.told.of[kind.path])
@@ -231,55 +228,6 @@ def test_who_asks_too_often_is_refused_as_by_the_real_one_and_waits(told: Entiti
         other.lookup(ARTISTS, id)  # who was told that nothing is left waits unasked
     assert len(lines) == 1
     assert len(clock.slept) == 2
-
-
-def test_what_was_answered_is_not_asked_again_until_it_expires(world: World, tmp_path: Path) -> None:
-    id, cache = world.ids(RECORDINGS)[0], AnswerCache(tmp_path)
-    world.faults.tell(0, FAULTS)
-    first = world.api(cache=cache).lookup(RECORDINGS, id)
-    assert world.api(cache=AnswerCache(tmp_path)).lookup(RECORDINGS, id) == first
-    assert world.faults.requests == 1
-    pages = list(world.api(cache=cache).search(ARTISTS, "*"))
-    requests = world.faults.requests
-    assert list(world.api(cache=cache).search(ARTISTS, "*")) == pages
-    assert world.faults.requests == requests
-    world.api(cache=cache).lookup(RECORDINGS, id, include=())  # another question
-    assert world.faults.requests == requests + 1
-    gone = AnswerCache(tmp_path / "gone", seconds=-5)
-    for _ in range(2):
-        world.api(cache=gone).lookup(RECORDINGS, id)
-    assert world.faults.requests == requests + 3
-
-
-def test_no_error_is_kept(world: World, tmp_path: Path) -> None:
-    cache, id = AnswerCache(tmp_path), world.ids(RECORDINGS)[0]
-    for fault in FAULTS:
-        world.faults.script = [fault] * 2
-        with pytest.raises(Unanswered):
-            next(world.api(attempts=2, cache=cache).search(RECORDINGS, "*"))
-    for asked, include in ((NOBODY, None), (id, ["works"])):
-        world.faults.script = []
-        with suppress(TuttiError):
-            assert world.api(attempts=1, cache=cache).lookup(RECORDINGS, asked, include).record is None
-    assert [p for p in tmp_path.iterdir() if p.stat().st_size > 20] == []  # the count of answers alone
-    assert world.api(cache=cache).lookup(RECORDINGS, id).record
-
-
-def test_an_answer_of_another_service_at_another_address_is_another(world: World, tmp_path: Path) -> None:
-    id = world.ids(ARTISTS)[0]
-    world.api(cache=AnswerCache(tmp_path)).lookup(ARTISTS, id)
-    with served(Stranger(JSONResponse({"id": id, "name": "mirror"}))) as url:
-        found = MusicBrainz(Web("MusicBrainz", url), AnswerCache(tmp_path)).lookup(ARTISTS, id)
-    assert found.record and found.record["name"] == "mirror"
-
-
-def test_a_kept_answer_that_is_none_is_asked_for_again(world: World, tmp_path: Path) -> None:
-    id, cache = world.ids(ARTISTS)[0], AnswerCache(tmp_path)
-    world.api(cache=cache).lookup(ARTISTS, id)
-    for path in tmp_path.iterdir():
-        if path.stat().st_size > 20:
-            path.write_bytes(path.read_bytes()[:4] + b'{"id": 7}')
-    assert world.api(cache=cache).lookup(ARTISTS, id).record
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-import yaml
 
 from orchestration.definitions import build
-from orchestration.jobs.pull_lyrics import ask, tracks
+from orchestration.jobs import missing
+from orchestration.jobs.pulls import OPS
 from resources.errors import TuttiError
 from resources.lake.lake import Lake
 from resources.sandbox import catalogue, performers
@@ -19,7 +19,7 @@ from resources.sandbox.http.accounts import Accounts, Record
 from resources.sandbox.http.faults import KINDS, Faults
 from resources.services.lrclib import NAME
 from tests.orchestration.conftest import World
-from tests.orchestration.support import PROJECT, TUTTI, Process, rows, versions
+from tests.orchestration.support import TUTTI, Process, rows, versions
 from tests.serving import sandbox
 
 MOST = 12
@@ -83,7 +83,7 @@ def test_a_pull_that_fails_is_told_in_one_line_and_empties_no_table(laptop: Worl
     wrong = command(tmp_path / "data", f"{url}/elsewhere", "1")
     elsewhere = command(tmp_path / "none", url)
     number = command(tmp_path / "number", url, "many")
-    lines = {"check TUTTI_LRCLIB_URL": wrong, "there is no catalogue": elsewhere, "'many' is no number": number}
+    lines = {"check TUTTI_LRCLIB_URL": wrong, "there is no catalog": elsewhere, "'many' is no number": number}
     for line, process in lines.items():
         assert process.code == 1
         (told,) = process.err.splitlines()
@@ -108,7 +108,7 @@ def test_what_has_an_answer_is_left_out_and_without_a_catalogue_there_is_nothing
     laptop: World, tmp_path: Path
 ) -> None:
     lake, ranked = Lake(laptop.data / "lake"), most_played(laptop.data)
-    chosen = tracks(lake, ranked[:5], 10)
+    chosen = missing.lyrics(lake, ranked[:5], 10)
     assert [track.recording_id for track in chosen] == ranked[5:15]
     known = {row["recording_id"]: row for row in rows(laptop.data, "content/recordings")}
     for track in chosen:
@@ -116,15 +116,8 @@ def test_what_has_an_answer_is_left_out_and_without_a_catalogue_there_is_nothing
         assert (track.title, track.artist_credit, track.length_ms) == tuple(
             row[c] for c in ("title", "artist_credit", "length_ms")
         )
-    with pytest.raises(TuttiError, match="no catalogue"):
-        tracks(Lake(tmp_path / "lake"), [], 10)
-
-
-def test_the_service_has_a_pool_of_one_and_patience_of_its_own() -> None:
-    assert ask.pool == NAME
-    assert ask.retry_policy and ask.retry_policy.max_retries >= 1
-    settings = yaml.safe_load((PROJECT / "orchestration" / "instance" / "dagster.yaml").read_text())
-    assert settings["concurrency"]["pools"]["default_limit"] == 1
+    with pytest.raises(TuttiError, match="no catalog"):
+        missing.lyrics(Lake(tmp_path / "lake"), [], 10)
 
 
 def test_a_service_that_gives_no_answer_is_asked_again_later_and_a_wrong_address_is_not(
@@ -134,7 +127,7 @@ def test_a_service_that_gives_no_answer_is_asked_again_later_and_a_wrong_address
 
     monkeypatch.setenv("TUTTI_DATA", str(data))
     monkeypatch.setattr(web, "LONGEST", -1.0)  # any wait is too long
-    monkeypatch.setattr(ask, "_retry_policy", dg.RetryPolicy(max_retries=1, delay=0))  # its own waits for minutes
+    monkeypatch.setattr(OPS[NAME], "_retry_policy", dg.RetryPolicy(max_retries=1, delay=0))  # its own waits for minutes
 
     def retries(address: str) -> int:
         monkeypatch.setenv("TUTTI_LRCLIB_URL", address)

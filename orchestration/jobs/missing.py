@@ -1,0 +1,51 @@
+"""What pulls ask for: the metadata and lyrics that the lake names or lists and does not have, most played first."""
+
+from collections.abc import Collection
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assets.content.wanted import HEARD, heard, lacking
+from assets.tables import SCHEMAS
+from resources.errors import TuttiError
+from resources.frames.frame import Frame
+from resources.lake.io_manager import LakeIO
+from resources.lake.lake import Lake
+from resources.pulls.lyrics import Track
+from resources.pulls.metadata import Wanted
+
+
+def metadata(io_manager: LakeIO) -> Wanted:
+    """Return the ids that listens or the catalog name and the catalog lacks, by the folder in which answers land."""
+
+    def table(name: str, schema: pa.Schema | None = None) -> Frame:
+        return io_manager.open(dg.AssetKey(name.split("/")), schema or SCHEMAS[name])
+
+    recordings, artists, releases, groups = (
+        table(f"content/{name}") for name in ("recordings", "artists", "releases", "release_groups")
+    )
+    return {
+        "recordings": heard(table("events/raw_listens", HEARD), recordings),
+        "artists": lacking(artists, "artist_id", *((rows, "artist_ids") for rows in (recordings, releases, groups))),
+        "releases": lacking(releases, "release_id", (recordings, "release_id")),
+        "release_groups": lacking(groups, "release_group_id", (releases, "release_group_id")),
+    }
+
+
+def lyrics(lake: Lake, settled: Collection[str], most: int) -> list[Track]:
+    """Return the recordings of the catalog that are not settled, the most played first, then by id.
+
+    Raises `TuttiError` if there is no catalog.
+    """
+    names = ["recording_id", "title", "artist_credit", "length_ms"]
+    catalog = lake.scan("content/recordings", SCHEMAS["content/recordings"]).select(names).table()
+    if not len(catalog):
+        raise TuttiError("there is no catalog to ask for: put recordings into the landing folder, or see the demo's")
+    left = catalog.filter(pc.invert(pc.is_in(catalog["recording_id"], pa.array(list(settled), pa.string()))))
+    chart = lake.scan("derived/charts_all_time", SCHEMAS["derived/charts_all_time"])
+    plays = chart.select(["entity", "entity_id", "plays"]).table().filter(pc.field("entity") == "recording")
+    ranked = left.join(plays.select(["entity_id", "plays"]), "recording_id", "entity_id").sort_by(
+        [("plays", "descending"), ("recording_id", "ascending")]
+    )
+    return [Track(*row.values()) for row in ranked.select(names).slice(0, most).to_pylist()]

@@ -1,0 +1,150 @@
+"""Files that pulls land: whole or absent, never doubled, whenever a pull is killed.
+
+A page or a portion of answers is a file of JSON lines. Its name ends with a hash of its content, so that pulling the
+same page twice yields one file. Hidden files beside it hold a lock, the progress and answers that are still to land.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeAlias, TypeVar
+
+from filelock import FileLock, Timeout
+
+from resources.files import clear_drafts, publish
+from resources.services.api import Record
+
+LOCK = ".pull.lock"
+PROGRESS = ".pull.json"
+JOURNAL = ".{}.answers"  # by the prefix of the file that its answers become
+PORTION = 100  # answers in a file: about a megabyte of lyrics
+
+T = TypeVar("T")
+Log: TypeAlias = Callable[[str], object]
+
+
+@contextmanager
+def one_pull(folder: Path, log: Log) -> Iterator[None]:
+    """Hold a service's folder for one pull, and wait if another pull on this machine holds it.
+
+    The kernel frees the lock of a killed process.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        log(f"{folder.name}: waiting for another pull of this service to end")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def land(folder: Path, prefix: str, lines: Iterable[str]) -> bool:
+    """Write `lines` as one file, and return whether it is new. Files sort by `prefix`."""
+    content = "".join(f"{line}\n" for line in lines).encode()
+    path = folder / f"{prefix}-{hashlib.sha256(content).hexdigest()[:32]}.jsonl"
+    if path.exists():
+        return False
+    publish(path, [content])
+    return True
+
+
+def landed(folder: Path) -> Iterator[Record]:
+    """Yield the records of all files that pulls landed in `folder`, oldest file first. Broken lines are skipped."""
+    for path in sorted(folder.glob("*.jsonl")):
+        for line in path.read_bytes().splitlines():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict):
+                yield record
+
+
+def progress(folder: Path) -> dict[str, Any]:
+    """Read the progress kept in `folder`; empty if there is none or it cannot be read."""
+    try:
+        found = json.loads((folder / PROGRESS).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def keep_progress(folder: Path, state: Mapping[str, Any]) -> None:
+    """Replace the progress kept in `folder`, whole or not at all."""
+    publish(folder / PROGRESS, [json.dumps(state).encode()])
+
+
+def moment(at: datetime) -> str:
+    """Write a time as a prefix of file names: names sort as times do."""
+    return f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+
+
+class Answers:
+    """Answers of a service, which land in portions; each is on disk before the next question is asked.
+
+    They wait in a hidden journal until a portion is complete or the pull ends. The journal of a killed pull lands when
+    the next one begins. Only one pull at a time may use a folder.
+    """
+
+    def __init__(self, folder: Path, now: Callable[[], datetime]) -> None:
+        """Land the answers that a killed pull left in `folder`."""
+        self.files = 0
+        self._folder, self._now, self._prefix = folder, now, ""
+        self._lines: list[str] = []
+        clear_drafts(folder)
+        for journal in sorted(folder.glob(JOURNAL.format("*"))):
+            self._prefix = journal.name[1:].partition(".")[0]
+            self._lines = [line for line in journal.read_text().splitlines(keepends=False) if _whole(line)]
+            self.land()
+
+    def add(self, record: Record) -> None:
+        """Keep an answer."""
+        if not self._lines:
+            self._prefix = moment(self._now())
+            self._folder.mkdir(parents=True, exist_ok=True)
+        line = json.dumps(record, sort_keys=True)
+        with self._journal.open("a") as journal:
+            journal.write(f"{line}\n")
+        self._lines.append(line)
+        if len(self._lines) >= PORTION:
+            self.land()
+
+    def land(self) -> None:
+        """Land the answers kept so far as one file."""
+        if self._lines:
+            self.files += land(self._folder, self._prefix, self._lines)
+        self._journal.unlink(missing_ok=True)
+        self._lines = []
+
+    @property
+    def _journal(self) -> Path:
+        return self._folder / JOURNAL.format(self._prefix)
+
+    def __enter__(self) -> "Answers":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.land()
+
+
+def portions(items: Sequence[T], size: int | None = None) -> Iterator[Sequence[T]]:
+    """Divide items into portions of `size`, in order; of `PORTION` unless it is given."""
+    size = size or PORTION
+    return (items[n : n + size] for n in range(0, len(items), size))
+
+
+def _whole(line: str) -> bool:
+    """Whether a line of a journal was written to its end."""
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
