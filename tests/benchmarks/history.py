@@ -1,0 +1,188 @@
+"""Cost of listening and of Dagster's history of it: `python -m tests.benchmarks.history`.
+
+Runs the commands a person would run, each into a new data folder, and prints for each the CPU seconds of its processes,
+its wall time, the bytes of Dagster's history and the bytes of the lake. `--code` measures another checkout.
+"""
+
+import argparse
+import json
+import os
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+LISTENER = "ada"
+FIRST = datetime(2010, 1, 4, 9, tzinfo=UTC)
+SPARSE = 36  # listens
+APART = timedelta(days=152)  # 36 listens then take fifteen years
+YEARS_OF_CLUSTERS = (0, 14)  # after `FIRST`
+DENSE_DAYS, DENSE_PER_DAY = 3_677, 63  # ten years, 231,651 listens
+YEAR_DAYS, YEAR_PER_DAY = 365, 40
+TITLES, ARTISTS = 2_000, 300
+
+Listens = list[dict[str, Any]]
+
+
+def listen(at: datetime, n: int) -> dict[str, Any]:
+    """One play of Spotify's extended streaming history."""
+    return {
+        "ts": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "ms_played": 180_000,
+        "master_metadata_track_name": f"Song {n}",
+        "master_metadata_album_artist_name": f"Artist {n % ARTISTS}",
+        "master_metadata_album_album_name": f"Album {n % ARTISTS}",
+        "spotify_track_uri": f"spotify:track:{n:022d}",
+    }
+
+
+def spread() -> Listens:
+    """A few listens, evenly over fifteen years."""
+    return [listen(FIRST + n * APART, n) for n in range(SPARSE)]
+
+
+def clustered() -> Listens:
+    """As many, on the days of two months fourteen years apart."""
+    half = SPARSE // len(YEARS_OF_CLUSTERS)
+    starts = [FIRST + timedelta(days=365 * years) for years in YEARS_OF_CLUSTERS]
+    return [listen(start + timedelta(days=2 * n), n) for start in starts for n in range(half)]
+
+
+def three() -> Listens:
+    """Three listens of one day, a day after the others of a year."""
+    return [listen(FIRST + timedelta(days=YEAR_DAYS + 1, hours=n), n) for n in range(3)]
+
+
+def daily(days: int, per_day: int) -> Listens:
+    """Listens on every day, of which few recordings have most."""
+    chance = random.Random(1)
+    return [
+        listen(FIRST + timedelta(days=day, minutes=4 * n), int(TITLES * chance.random() ** 3))
+        for day in range(days)
+        for n in range(per_day)
+    ]
+
+
+def dense() -> Listens:
+    """Ten years of every day."""
+    return daily(DENSE_DAYS, DENSE_PER_DAY)
+
+
+def year() -> Listens:
+    """A year of every day."""
+    return daily(YEAR_DAYS, YEAR_PER_DAY)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """CPU and wall time in seconds; bytes of Dagster's history and of the lake afterwards."""
+
+    cpu: float
+    wall: float
+    history: int
+    lake: int
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """The code that is measured."""
+
+    code: Path
+
+    def command(self, data: Path, *arguments: str) -> Cost:
+        """Run a command of the command line on a data folder. Raises CalledProcessError if it fails."""
+        own = {key: value for key, value in os.environ.items() if not key.startswith(("TUTTI_", "DAGSTER_"))}
+        before, began = _children(), time.monotonic()
+        with (data.parent / f"{data.name}.log").open("a") as log:
+            subprocess.run(
+                [sys.executable, "-m", "orchestration", *arguments],
+                cwd=self.code,
+                env={**own, "TUTTI_DATA": str(data)},
+                stdout=log,
+                stderr=log,
+                check=True,
+            )
+        cpu, wall = _children() - before, time.monotonic() - began
+        return Cost(cpu, wall, _bytes(data / "dagster"), _bytes(data / "lake"))
+
+    def take(self, data: Path, listens: Listens) -> Cost:
+        """Import listens from a file beside the data folder."""
+        file = data.parent / f"Streaming_History_Audio_{data.name}_{len(listens)}.json"
+        file.write_text(json.dumps(listens))
+        return self.command(data, "import", "--listener", LISTENER, "--", str(file))
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _bytes(folder: Path) -> int:
+    return sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+
+
+def sparse(of: Checkout, data: Path, listens: Callable[[], Listens]) -> Iterator[tuple[str, Cost]]:
+    """Import a few listens, then erase the listener."""
+    yield f"import of {SPARSE} listens, {listens.__name__}", of.take(data, listens())
+    yield "their erasure", of.command(data, "erase", "--listener", LISTENER, "--yes")
+
+
+def ten_years(of: Checkout, data: Path) -> Iterator[tuple[str, Cost]]:
+    """Import ten years of every day."""
+    yield f"import of {DENSE_DAYS * DENSE_PER_DAY:,} listens, {DENSE_DAYS:,} days", of.take(data, dense())
+
+
+def one_year(of: Checkout, data: Path) -> Iterator[tuple[str, Cost]]:
+    """Import a year, then three listens; beside them the least that an import costs, that of a known file."""
+    listens = year()
+    yield f"import of {len(listens):,} listens, {YEAR_DAYS} days", of.take(data, listens)
+    yield "import of the same file, which has nothing new", of.take(data, listens)
+    yield "import of 3 listens after it", of.take(data, three())
+
+
+def demo(of: Checkout, data: Path) -> Iterator[tuple[str, Cost]]:
+    """Run the demo twice: the second finds its caches warm."""
+    yield "demo", of.command(data / "demo", "demo")
+    yield "demo, warm", of.command(data / "demo", "demo")
+
+
+CASES: dict[str, Callable[[Checkout, Path], Iterator[tuple[str, Cost]]]] = {
+    "year": one_year,
+    "spread": lambda of, data: sparse(of, data, spread),
+    "clustered": lambda of, data: sparse(of, data, clustered),
+    "demo": demo,
+    "dense": ten_years,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"{', '.join(CASES)} (default: all)")
+    parser.add_argument("--code", type=Path, default=Path.cwd(), help="the checkout to measure (default: this one)")
+    parser.add_argument("--keep", type=Path, help="folder in which the data stays (default: a temporary one)")
+    asked = parser.parse_args(arguments)
+    if unknown := set(asked.cases) - set(CASES):
+        parser.error(f"unknown case {', '.join(sorted(unknown))}: choose from {', '.join(CASES)}")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder: Path = asked.keep or Path(temporary)
+        print("| command | CPU s | wall s | history MB | lake MB |\n|---|---:|---:|---:|---:|", flush=True)
+        for case in asked.cases or CASES:
+            data = folder / case
+            shutil.rmtree(data, ignore_errors=True)
+            data.mkdir(parents=True)
+            for name, cost in CASES[case](Checkout(asked.code), data):
+                sizes = f"{cost.history / 1e6:,.1f} | {cost.lake / 1e6:,.1f}"
+                print(f"| {name} | {cost.cpu:,.1f} | {cost.wall:,.1f} | {sizes} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
