@@ -19,6 +19,10 @@ telemetry: {enabled: false}
 
 @dg.asset(partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run())
 def heard(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    if "broken" in context.run.tags:
+        raise ValueError("broken")
+    for day in context.partition_keys:
+        context.add_asset_metadata({"dagster/partition_row_count": int(day[-2:])}, partition_key=day)
     return dg.MaterializeResult(metadata={"days": len(context.partition_keys)})
 
 
@@ -40,11 +44,27 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.Dag
         yield instance
 
 
-def run(instance: dg.DagsterInstance, first: str, last: str | None = None, **tags: str) -> None:
-    """Run all over a range of days, or of one."""
+def run(instance: dg.DagsterInstance, first: str, last: str | None = None, **tags: str) -> str:
+    """Run all over a range of days, or of one, and return the run's id."""
     over = dict(zip(RANGE, (first, last), strict=True)) if last else {}
     job = dg.Definitions([heard], asset_checks=[loud], jobs=[JOB]).resolve_job_def("all")
-    assert job.execute_in_process(instance=instance, partition_key=None if last else first, tags=over | tags).success
+    key = None if last else first
+    done = job.execute_in_process(instance=instance, partition_key=key, tags=over | tags, raise_on_error=False)
+    assert done.success == ("broken" not in tags)
+    return done.run_id
+
+
+def materialized(instance: dg.DagsterInstance) -> dict[str | None, dict[str, object]]:
+    """The metadata of every materialization, by partition."""
+    found = instance.fetch_materializations(heard.key, limit=100).records
+    told = [record.asset_materialization for record in found]
+    return {each.partition: {k: v.value for k, v in each.metadata.items()} for each in told if each}
+
+
+def unfinished(instance: dg.DagsterInstance) -> set[str]:
+    """The partitions that a run planned and did not materialize."""
+    storage = instance.event_log_storage
+    return set(storage.get_latest_asset_partition_materialization_attempts_without_materializations(heard.key))
 
 
 def executions(instance: dg.DagsterInstance) -> list[tuple[str | None, str]]:
@@ -73,3 +93,29 @@ def test_every_partition_of_a_range_is_materialized(instance: dg.DagsterInstance
     assert newest and newest.asset_materialization
     assert newest.asset_materialization.partition == "2024-03-02"
     assert newest.asset_materialization.metadata["days"].value == 5
+
+
+def test_metadata_of_a_range_is_stored_once_and_row_counts_by_partition(instance: dg.DagsterInstance) -> None:
+    run(instance, "2024-02-27", "2024-03-01")
+    rows = {f"2024-02-{day}": {"dagster/partition_row_count": day} for day in (27, 28, 29)}
+    assert materialized(instance) == rows | {"2024-03-01": {"dagster/partition_row_count": 1, "days": 4}}
+
+
+def test_the_log_of_a_run_shows_one_materialization_of_a_range(instance: dg.DagsterInstance) -> None:
+    done = run(instance, "2024-02-27", "2024-03-01")
+    shown = instance.all_logs(done, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    assert [entry.get_dagster_event().partition for entry in shown] == ["2024-03-01"]
+
+
+def test_partitions_of_a_failed_run_count_as_failed_until_they_are_materialized(instance: dg.DagsterInstance) -> None:
+    run(instance, "2024-02-27", "2024-02-29", broken="yes")
+    assert unfinished(instance) == {"2024-02-27", "2024-02-28", "2024-02-29"}
+    run(instance, "2024-02-27", "2024-02-28")
+    assert unfinished(instance) == {"2024-02-29"}
+
+
+def test_nothing_is_kept_of_the_plan_of_partitions_that_were_materialized(instance: dg.DagsterInstance) -> None:
+    run(instance, "2024-02-27", "2024-02-29")
+    planned = "select count(*) from event_logs where dagster_event_type = 'ASSET_MATERIALIZATION_PLANNED'"
+    with instance.event_log_storage.index_connection() as index:  # type: ignore[attr-defined]
+        assert index.exec_driver_sql(planned).scalar() == 0
