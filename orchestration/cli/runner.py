@@ -10,7 +10,7 @@ from orchestration import definitions
 from orchestration.cadence import ALL_TIME, IMPORT_LISTENS, Cadence
 from orchestration.cli.progress import PATIENCE, Progress, logger
 from orchestration.instance import killed_runs
-from orchestration.instance.home import dagster_home
+from orchestration.instance.home import terminal_instance
 from orchestration.instance.internals import InMemoryJob, core_execute_in_process
 from orchestration.run_tags import BY_HAND, over
 from orchestration.stretches import stretches
@@ -27,8 +27,7 @@ class Runner:
         own = dg.Definitions(loggers={"terminal": logger(self.progress)})
         self.defs = dg.Definitions.merge(definitions.defs, own)
         self.cadence = Cadence(self.defs.resolve_asset_graph())
-        dagster_home()
-        self.instance = dg.DagsterInstance.get()
+        self.instance = terminal_instance()
         killed_runs.bury(self.instance)
         self.process = killed_runs.begin(self.instance)
 

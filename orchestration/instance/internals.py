@@ -16,6 +16,9 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.execution.execute_in_process import core_execute_in_process
 
+# `DagsterInstance.from_config` takes the settings of a folder as they are; this takes others instead of some.
+from dagster._core.instance.ref import InstanceRef
+
 # Which statuses a run ends with is for Dagster to say: it adds some now and then.
 from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES, NOT_FINISHED_STATUSES
 
@@ -29,6 +32,7 @@ __all__ = [
     "AssetGraph",
     "BaseAssetGraph",
     "InMemoryJob",
+    "InstanceRef",
     "SensorExecutionData",
     "core_execute_in_process",
 ]
