@@ -216,7 +216,9 @@ def backfill(first: str, last: str, select: str, days: str) -> None:
 
 
 def upkeep() -> None:
-    """What no reader needs any more is removed from the lake, and what an intake handed over is packed."""
+    """Remove files that no reader needs and events that newer ones replace, and pack an intake's files."""
+    from orchestration.instance.home import home_folder
+    from orchestration.instance.pruning import prune
     from orchestration.jobs.maintenance import pack_intake, tidy
     from resources.folders.landing import Landing
     from resources.lake.lake import Lake
@@ -225,6 +227,7 @@ def upkeep() -> None:
     lake = Lake(data_folder() / "lake").filled()
     with sharing(data_folder()):
         tidy(lake, print, print)  # without Dagster's records, which need room on the disk
+        prune(home_folder(), datetime.now(UTC), print)
         pack_intake(Landing(root=str(data_folder() / "landing")), lake, print)
 
 

@@ -1,11 +1,13 @@
-"""Upkeep: what no reader of the lake needs any more is removed, and what an intake handed over is packed by days."""
+"""Upkeep: remove files that no reader of the lake needs and events that newer ones replace; pack an intake's files."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 
 from assets.imports.packing import pack
+from orchestration.instance.pruning import prune
 from resources.errors import TuttiError
 from resources.files import writing_to
 from resources.folders.landing import Landing
@@ -59,8 +61,18 @@ def packs(context: dg.OpExecutionContext, io_manager: dg.ResourceParam[LakeIO], 
     pack_intake(landing, io_manager.lake, context.log.info)
 
 
-@dg.job(description="Removes what no reader of the lake needs any more, and packs what an intake handed over.")
+@dg.op(description="Removes replaced events and logs of runs from Dagster's history after 30 days.")
+def prune_history(context: dg.OpExecutionContext) -> None:
+    """Prune the history of this Dagster instance."""
+    prune(Path(context.instance.root_directory), datetime.now(UTC), context.log.info)
+
+
+@dg.job(
+    description="Removes what no reader of the lake needs any more and what newer events replace in Dagster's history,"
+    " and packs what an intake handed over."
+)
 def upkeep() -> None:
-    """Every table of the lake, and the landing folder."""
+    """Every table of the lake, Dagster's history and the landing folder."""
     vacuum()
+    prune_history()
     packs()
