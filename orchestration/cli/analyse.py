@@ -1,11 +1,14 @@
 """The command that analyzes the music folder, and its summary."""
 
+import os
 from collections import Counter
+
+import click
 
 from assets.content.audio_features import AUDIO_FEATURES
 from assets.content.audio_files import AUDIO_FILES
+from orchestration.cadence import ANALYSE_MUSIC
 from orchestration.cli.progress import reasons
-from orchestration.cli.runner import Runner
 from resources.environments import data_folder, music_folder
 from resources.errors import TuttiError
 from resources.lake.lake import Lake
@@ -15,14 +18,20 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 TEMPOS = range(40, 221, 10)  # beats per minute, each the beginning of a column
 
 
-def analyse() -> None:
-    """Analyze the music folder and print a summary. Raises `TuttiError` if the folder does not exist."""
+@click.command()
+@click.option("--music", default="", help="The folder, by default that of TUTTI_MUSIC.")
+def analyse(music: str) -> None:
+    """Analyze your audio files: tags, tempo, key, loudness."""
+    if music:
+        os.environ["TUTTI_MUSIC"] = music
+    from orchestration.cli.runner import Runner  # its definitions read TUTTI_MUSIC
+
     if not music_folder().is_dir():
         example = "make analyse MUSIC=/home/ada/Music (or set TUTTI_MUSIC)"
         raise TuttiError(f"there is no folder {music_folder()}: name that of your music, {example}")
     runner = Runner()
     again = {"content__audio_analyses": {"config": {"again": True}}}  # a decoder may have been installed since
-    runner.run("analyse_music", config=again)
+    runner.run(ANALYSE_MUSIC, config=again)
     print("\n".join(["", *summary(Lake(data_folder() / "lake"))]))
 
 

@@ -1,7 +1,7 @@
-"""Backfills: days made again, and what follows from them, in bounded runs; a killed one goes on where it stopped.
+"""The command that rebuilds days, and what follows from them, in bounded runs; a killed backfill resumes.
 
-A backfill is a list of runs, the same whenever the same is asked for. Which of them are done, Dagster's own storage
-knows: each run is tagged with what it is part of, and with its place in that.
+A backfill is a list of runs, the same whenever the same is asked for. Dagster's own storage knows which of them are
+done: each run is tagged with the backfill that it is part of, and with its place there.
 """
 
 import math
@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import click
 import dagster as dg
 
 from assets.partitions import DAY
 from orchestration.cadence import ALL_TIME, Cadence, DatedJob, read_ahead
 from orchestration.cli.date_range import span as days_of
+from orchestration.cli.number import Number
 from orchestration.cli.runner import Runner
 from orchestration.instance.killed_runs import alone
 from orchestration.run_tags import RANGE_END, RANGE_START
@@ -27,6 +29,7 @@ BACKFILL = "tutti/backfill"  # tags a run with what it is part of: first and las
 PART = "tutti/backfill_part"  # tags it with its place: "3 of 40"
 EXAMPLE = "'key:events/sessions or key:derived/plays' for instance"
 DAYS = 30  # in a run: beyond, Dagster's seconds for a run are few beside those for its days
+SIZE = Number("number of days", "make backfill FROM=2024-01-01 TO=2024-12-31 DAYS=30", 1, default=DAYS)
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,18 @@ class Part:
         return (run.job_name, run.tags.get(RANGE_START), run.tags.get(RANGE_END)) == (self.job, start, end)
 
 
-def backfill(first: str, last: str, select: str = "", days: str = "") -> None:
-    """Make the days from `first` to `last` again, both included, and what follows from them."""
+@click.command()
+@click.option("--from", "first", default="", help="First day, as 2024-01-01.")
+@click.option("--to", "last", default="", help="Last day, included.")
+@click.option("--select", default="", help="Dagster's asset selection; by default everything that follows from days.")
+@click.option("--days", "size", type=SIZE, default="", help=f"Days in a run, at most. Default: {DAYS}.")
+def backfill(first: str, last: str, select: str, size: int) -> None:
+    """Rebuild days and what follows from them.
+
+    If it is killed, run the same command again to resume.
+    """
     today = datetime.now(UTC).date()
-    span, size = days_of(first, last, today, "make backfill FROM=2024-01-01 TO=2024-12-31"), _size(days)
+    span = days_of(first, last, today, "make backfill FROM=2024-01-01 TO=2024-12-31")
     Lake(data_folder() / "lake").filled()
     runner = Runner(patience=math.inf)
     parts = plan(runner.cadence, *span, size, select, today)
@@ -158,12 +169,3 @@ def _progress(part: Part, parts: Sequence[Part], left: float) -> str:
     far = f"{days} of {sum(p.days for p in peers)} days" if part.keys else "all days"
     rest = f"{left:.0f} s" if left < 100 else f"{left / 60:.0f} min"
     return f"{part.name:42s} {far:20s} {rest:>8s} left"
-
-
-def _size(days: str) -> int:
-    """How many days a run may make. Raises `TuttiError` for what is no number of days."""
-    if not days:
-        return DAYS
-    if not days.isdecimal() or int(days) < 1:
-        raise TuttiError(f"{days!r} is no number of days that a run may make: {DAYS} is usual")
-    return int(days)

@@ -9,9 +9,11 @@ import shutil
 import time
 from collections.abc import Sequence
 from datetime import date
+from typing import TYPE_CHECKING
+
+import click
 
 from orchestration.cadence import ANALYSE_MUSIC, CONTENT, IMPORT_LISTENS
-from orchestration.cli.runner import Runner
 from orchestration.jobs.pulls import LYRICS
 from resources.environments import data_folder
 from resources.errors import TuttiError
@@ -24,6 +26,9 @@ from resources.sandbox.performers import Recording
 from resources.services.lrclib import NAME as LRCLIB
 from resources.services.musicbrainz import NAME as MUSICBRAINZ
 
+if TYPE_CHECKING:
+    from orchestration.cli.runner import Runner
+
 FIRST_DAY = date(2025, 2, 24)  # two ISO weeks that cross a month and end where the USA's clocks change
 DAYS = 14
 KNOWN_UNTIL = "2024"  # of some hundred recordings released since then services must be asked
@@ -31,9 +36,12 @@ LYRICS_ASKED = 100  # recordings, the most played
 A_SECOND = 1_000  # requests that the sandbox's MusicBrainz allows: nobody waits for a demo
 
 
+@click.command()
 def demo() -> None:
-    """Write the world, materialize everything, and tell what came of it."""
-    os.environ.pop("TUTTI_MUSIC", None)  # the demo listens to its own
+    """Simulate two weeks of listening and build every table."""
+    os.environ.pop("TUTTI_MUSIC", None)  # the demo has its own music
+    from orchestration.cli.runner import Runner  # its definitions read TUTTI_MUSIC
+
     data, began = data_folder(), time.monotonic()
     if data.name != "demo":
         raise TuttiError(f"the demo would overwrite {data}: run it with `make demo`, or with a TUTTI_DATA named demo")
@@ -55,8 +63,8 @@ def demo() -> None:
     print('  make import LISTENER=ada FILES="my_spotify_data.zip"    the same on your own history')
 
 
-def materialize(runner: Runner, recordings: Sequence[Recording]) -> None:
-    """Everything, from what landed and from services that know these recordings."""
+def materialize(runner: "Runner", recordings: Sequence[Recording]) -> None:
+    """Build everything, from what landed and from services that know these recordings."""
     known, lyrics = entities(recordings), lrclib.of_world(recordings)
     services = server.application(Accounts([]), Faults(), entities=known, a_second=A_SECOND, lyrics=lyrics)
     with server.served(services) as url:

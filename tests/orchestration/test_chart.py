@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from assets.derived.charts import CHART
-from orchestration.__main__ import chart
+from orchestration.cli.chart import chart
 from resources.engines.pandas import PandasEngine
 from resources.errors import TuttiError
 from resources.lake.lake import Lake
@@ -29,13 +29,13 @@ def test_where_no_day_was_closed_yet_the_newest_years_chart_is_shown(
 ) -> None:
     monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
     with pytest.raises(TuttiError, match="there is no chart"):
-        chart()
+        chart.callback()
     charted(tmp_path, "derived/charts_yearly", "Song", "Other", year=2025)
-    chart()
+    chart.callback()
     told = capsys.readouterr().out
     assert "recordings by plays, of 2025" in told
     assert told.index("1. Song") < told.index("2. Other")
     charted(tmp_path, "derived/charts_all_time", "Ever")
-    chart()
+    chart.callback()
     told = capsys.readouterr().out
     assert "recordings by plays, of all time" in told and "1. Ever" in told and "Song" not in told

@@ -83,7 +83,11 @@ def test_a_pull_that_fails_is_told_in_one_line_and_empties_no_table(laptop: Worl
     wrong = command(tmp_path / "data", f"{url}/elsewhere", "1")
     elsewhere = command(tmp_path / "none", url)
     number = command(tmp_path / "number", url, "many")
-    lines = {"check TUTTI_LRCLIB_URL": wrong, "there is no catalog": elsewhere, "'many' is no number": number}
+    lines = {
+        "check TUTTI_LRCLIB_URL": wrong,
+        "there is no catalog": elsewhere,
+        "invalid number of recordings 'many'": number,
+    }
     for line, process in lines.items():
         assert process.code == 1
         (told,) = process.err.splitlines()

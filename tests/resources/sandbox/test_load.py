@@ -27,7 +27,7 @@ from assets.events.listens import LISTENS, listens
 from assets.events.name_ids import artist_id, recording_id
 from assets.events.replaced_listens import replaced_listens
 from assets.imports.listens import LISTEN_RECORDS as RAW
-from orchestration import __main__ as commands
+from orchestration.cli.load import load as command
 from resources import schema
 from resources.engines.pandas import PandasEngine
 from resources.errors import TuttiError
@@ -365,7 +365,7 @@ def test_without_a_folder_named_the_command_keeps_away_from_a_persons_own(monkey
     asked = Mock(return_value=Written(1, 5_000, 1, ()))
     monkeypatch.setattr(load, "write", asked)
     monkeypatch.setenv("TUTTI_DATA", "")
-    commands.load(5_000)
+    command.callback(5_000)
     assert asked.call_args.args[0].root == PROJECT / "data" / "load" / "lake"
 
 

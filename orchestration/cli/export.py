@@ -1,0 +1,21 @@
+"""The command that exports everything the platform keeps of a person."""
+
+import click
+
+from orchestration.cli.runner import Runner
+from resources.environments import data_folder
+from resources.errors import TuttiError
+from resources.lake.lake import Lake
+
+
+@click.command()
+@click.option("--listener", default="", help="The person's name, exactly as tables have it.")
+def export(listener: str) -> None:
+    """Export everything kept of a person as a zip.
+
+    It imports to the same listens.
+    """
+    if not (listener := listener.strip()):
+        raise TuttiError("whose data? name the person: make export LISTENER=ada")
+    Lake(data_folder() / "lake").filled()
+    Runner().run("export_person", config={"export": {"config": {"listener": listener}}})

@@ -1,0 +1,12 @@
+"""The command that takes in scrobblers' listens over HTTP."""
+
+import click
+
+from resources.environments import data_folder
+from resources.scrobble_endpoint.server import serve
+
+
+@click.command()
+def intake() -> None:
+    """Serve the scrobble endpoint until stopped."""
+    serve(data_folder())

@@ -1,0 +1,56 @@
+"""The command line as a whole: every command, its help, and the script `tutti`."""
+
+import sys
+import tomllib
+from importlib import import_module
+
+import click
+import pytest
+
+from orchestration.cli.main import COMMANDS, main, tutti
+from tests.orchestration.support import PROJECT
+
+
+def typed(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    """The exit code of a command line."""
+    monkeypatch.setattr(sys, "argv", ["tutti", *words])
+    return main()
+
+
+def test_the_script_is_the_command_line() -> None:
+    script = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["scripts"]["tutti"]
+    module, name = script.split(":")
+    assert getattr(import_module(module), name) is main
+
+
+def test_help_names_every_command_with_what_it_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert typed(monkeypatch, "--help") == 0
+    out = capsys.readouterr().out
+    lines = {line.split()[0]: line.split(maxsplit=1)[1:] for line in out.splitlines() if line.strip()}
+    assert [name for name in COMMANDS if not lines.get(name)] == []
+    assert "..." not in out.split("Commands:")[1]  # no help is cut
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_says_what_its_options_are(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = tutti.get_command(click.Context(tutti), name)
+    assert command
+    assert command.name == name
+    assert [p.name for p in command.params if isinstance(p, click.Option) and not p.help] == []
+    assert typed(monkeypatch, name, "--help") == 0
+    assert capsys.readouterr().out.startswith(f"Usage: tutti {name} ")
+
+
+@pytest.mark.parametrize("words", [("chrat",), ("chart", "--color"), ("load",), ("backfill", "now")])
+def test_refuses_what_it_does_not_know_in_one_line(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert typed(monkeypatch, *words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("tutti: ")
+    assert err.count("\n") == 1
