@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from resources.artifacts.io_manager import ArtifactIO
 from resources.engines.resource import EngineName, EngineResource
 from resources.errors import TuttiError
 from resources.folders.landing import Landing
@@ -36,6 +37,7 @@ def resources(engine: EngineResource) -> dict[str, Any]:
         "engine": chosen,
         "io_manager": LakeIO(engine=chosen, root=str(data / "lake")),
         "landing": Landing(root=str(data / "landing")),
+        "artifacts": ArtifactIO(root=str(data / "artifacts")),
         "music": Music(root=str(music_folder())),
     }
 

@@ -21,6 +21,8 @@ from assets.imports.record_types import RECORD_TYPES
 from assets.tables import SCHEMAS, SORT_KEYS
 from orchestration.instance.internals import NOT_FINISHED_STATUSES
 from orchestration.privacy.eraser import PLAN, Eraser, Plan, end_time_travel
+from resources.artifacts.artifacts import Artifacts
+from resources.artifacts.folder import LocalFolder
 from resources.environments import PROJECT, data_folder
 from resources.errors import TuttiError
 from resources.folders.landing import Landing
@@ -104,7 +106,11 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
         known = True
         end_time_travel(lake)
     found = scanner(name, data, history, frozenset(plan.names))
-    others = sum(1 for _ in _elsewhere(found))
+    artifacts = Artifacts(LocalFolder(data / "artifacts"))
+    rebuilt = artifacts.erase(known, lambda file: any(found.of_file(data / "artifacts" / file)))
+    if rebuilt:
+        say(f"removed with all versions, to be materialized again: {', '.join(rebuilt)}")
+    others = len(rebuilt) + sum(1 for _ in _elsewhere(found))
     lying = "struck from" if known or others else "nothing of the person is in"
     say(f"{lying} the lake and the landing folder; Dagster's history is next")
     struck = _history(context, found)

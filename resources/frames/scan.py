@@ -23,6 +23,7 @@ class Scan:
     files: Sequence[str]
     schema: pa.Schema
     filter: RangeFilter | None = None
+    version: int | None = None  # of the table
 
     def select(self, columns: Sequence[str]) -> "Scan":
         """Keep the same rows with fewer columns."""

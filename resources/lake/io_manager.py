@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from resources.artifacts import provenance
 from resources.engines.resource import EngineResource
 from resources.frames.filters import RangeFilter
 from resources.frames.frame import Frame
@@ -54,7 +55,9 @@ class LakeIO(dg.ConfigurableIOManager):
         table = "/".join(context.asset_key.path)
         if slice and not self.lake.exists(table):
             context.log.warning("%s was never written: what is made of it has no rows", table)
-        return self.open(context.asset_key, declared(metadata), slice)
+        scan = self.lake.scan(table, declared(metadata), slice)
+        provenance.note(context, table, scan.version)
+        return self.engine.engine.read(scan)
 
     def handle_output(self, context: dg.OutputContext, obj: Frame | pa.Table) -> None:
         """Store what an asset returned, and tell what became of it: in all, and of each partition its rows."""

@@ -52,12 +52,13 @@ class Lake:
         """
         if not self.exists(table):
             return Scan([], _plain(schema))
+        log = opened(self.root / table, version)
         found = [
             str(self.root / table / f["path"])
-            for f in files(opened(self.root / table, version))
+            for f in files(log)
             if slice is None or not slice.misses(*bounds(f, slice.column))
         ]
-        return Scan(found, _plain(schema), slice)
+        return Scan(found, _plain(schema), slice, log.version())
 
     def replace(
         self,

@@ -20,6 +20,8 @@ from assets.imports.batch import seen
 from orchestration.definitions import build
 from orchestration.jobs.maintenance import pack_intake
 from orchestration.privacy.erasure import scanner
+from resources.artifacts.artifacts import Artifact, Artifacts
+from resources.artifacts.folder import LocalFolder
 from resources.folders.landing import Landing
 from resources.lake.lake import Lake
 from resources.locks import alone, sharing
@@ -321,6 +323,22 @@ def test_a_name_with_quotes_and_letters_of_all_kinds_goes_too(both: Both, copied
     assert job("erase_person", "erase", RENEE).success
     assert traces(copied, RENEE) == []
     assert ADA in table(copied, "events/raw_listens")["user_id"].to_pylist()
+
+
+def test_artifacts_that_hold_their_data_go_with_all_versions_and_others_stay(both: Both, copied: Path) -> None:
+    artifacts = Artifacts(LocalFolder(copied / "artifacts"))
+    for n in range(2):
+        artifacts.publish("derived/taste", Artifact({"factors": b"%d" % n}), personal=True)
+        artifacts.publish(
+            "derived/page", Artifact({"page.json": b'{"user_id": "ada"}', "n": b"%d" % n}), personal=False
+        )
+        artifacts.publish("content/sounds", Artifact({"index": b"%d" % n}), personal=False)
+    assert not job("erase_person", "erase", "nobody").success  # a name that is not known removes nothing
+    assert artifacts.all() == ["content/sounds", "derived/page", "derived/taste"]
+    assert job("erase_person", "erase").success
+    assert artifacts.all() == ["content/sounds"]
+    assert artifacts.read("content/sounds").files == {"index": b"1"}
+    assert traces(copied, ADA) == []
 
 
 def test_packs_are_written_anew_and_what_they_hold_of_others_is_not_taken_in_twice(both: Both, copied: Path) -> None:

@@ -1,0 +1,241 @@
+"""Artifacts: a version serves whole or not at all, whoever writes, reads, dies or damages a file meanwhile."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resources.artifacts.artifacts import MANIFEST, SERVING, Artifact, Artifacts, Damaged, Missing
+from resources.artifacts.folder import LocalFolder
+
+PROJECT = Path(__file__).resolve().parents[3]
+NAME = "derived/recommender"
+
+
+def model(n: int, **inputs: int) -> Artifact:
+    """A model in two files that belong together."""
+    return Artifact({"factors.bin": b"%d" % n * 1000, "names/index.json": json.dumps(n).encode()}, inputs or {"t": n})
+
+
+def number(artifact: Artifact) -> int:
+    """Which model it is; both files say so."""
+    n = int(artifact.files["names/index.json"])
+    assert artifact.files["factors.bin"] == model(n).files["factors.bin"]
+    return n
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> Artifacts:
+    return Artifacts(LocalFolder(tmp_path))
+
+
+def serve(artifacts: Artifacts, n: int, personal: bool = True, name: str = NAME) -> str:
+    return artifacts.publish(name, model(n), personal).id
+
+
+def test_a_candidate_can_be_judged_before_it_serves(artifacts: Artifacts) -> None:
+    with pytest.raises(Missing, match="materialize it"):
+        artifacts.read(NAME)
+    first = serve(artifacts, 1)
+    assert artifacts.candidate(NAME) is None
+    second = artifacts.write(NAME, model(2), personal=True)
+    assert artifacts.candidate(NAME) == second
+    assert number(artifacts.read(NAME)) == 1
+    assert number(artifacts.read(NAME, second.id)) == 2
+    artifacts.promote(NAME, second.id)
+    assert (number(artifacts.read(NAME)), artifacts.candidate(NAME)) == (2, None)
+    assert artifacts.roll_back(NAME) == first == artifacts.serving(NAME)
+    assert number(artifacts.read(NAME)) == 1
+
+
+def test_goes_back_only_to_what_served(artifacts: Artifacts) -> None:
+    serve(artifacts, 1)
+    artifacts.write(NAME, model(2), personal=True)
+    with pytest.raises(Missing, match="no earlier version"):
+        artifacts.roll_back(NAME)
+
+
+def test_a_version_follows_from_inputs_and_content(artifacts: Artifacts) -> None:
+    same = {artifacts.write(NAME, model(1, listens=7), personal=True).id for _ in range(2)}
+    other = {
+        artifacts.write(NAME, model(1, listens=8), personal=True).id,
+        artifacts.write(NAME, model(2, listens=7), personal=True).id,
+        artifacts.write(NAME, model(1, listens=7), personal=False).id,
+    }
+    assert (len(same), len(other - same)) == (1, 3)
+    assert artifacts.read(NAME, same.pop()).inputs == {"listens": 7}
+
+
+def test_written_again_an_old_version_is_the_newest_candidate(artifacts: Artifacts) -> None:
+    first, second = serve(artifacts, 1), serve(artifacts, 2)
+    assert artifacts.write(NAME, model(1), personal=True).id == first
+    candidate = artifacts.candidate(NAME)
+    assert candidate and candidate.id == first and artifacts.serving(NAME) == second
+
+
+def test_old_versions_are_pruned_and_the_one_that_serves_is_not(artifacts: Artifacts) -> None:
+    ids = [serve(artifacts, 0), *(artifacts.write(NAME, model(n), personal=True).id for n in range(1, 9))]
+    assert [version.id for version in artifacts.versions(NAME)] == [ids[0], *ids[-4:]]
+    assert number(artifacts.read(NAME)) == 0
+    for n in range(10, 20):
+        serve(artifacts, n)
+    assert number(artifacts.read(NAME)) == 19
+    assert len(artifacts.versions(NAME)) == 5  # the new one, the one that served when it was written, three others
+    assert artifacts.roll_back(NAME) and number(artifacts.read(NAME)) == 18
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("file", ["factors.bin", "names/index.json", MANIFEST])
+@pytest.mark.parametrize("damage", [cut, flip, Path.unlink], ids=["cut", "flipped", "missing"])
+def test_damage_is_found_reported_and_mended_by_building_again(
+    artifacts: Artifacts, tmp_path: Path, file: str, damage: Callable[[Path], None]
+) -> None:
+    first, second = serve(artifacts, 1), serve(artifacts, 2)
+    assert artifacts.problems() == {}
+    damage(tmp_path / NAME / "versions" / second / file)
+    with pytest.raises(Damaged, match=f"Materialize {NAME} again"):
+        artifacts.read(NAME)
+    assert list(artifacts.problems()) == [NAME]
+    with pytest.raises(Damaged, match="cannot serve"):
+        artifacts.promote(NAME, second)
+    assert artifacts.write(NAME, model(2), personal=True).id == second
+    assert (number(artifacts.read(NAME)), artifacts.problems()) == (2, {})
+    damage(tmp_path / NAME / "versions" / second / file)
+    assert artifacts.roll_back(NAME) == first
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", "["])
+def test_a_damaged_pointer_is_reported_and_the_next_version_serves(
+    artifacts: Artifacts, tmp_path: Path, text: str
+) -> None:
+    serve(artifacts, 1)
+    (tmp_path / NAME / SERVING).write_text(text)
+    with pytest.raises(Damaged, match="Materialize"):
+        artifacts.read(NAME)
+    serve(artifacts, 1)
+    assert number(artifacts.read(NAME)) == 1
+
+
+def test_readers_see_whole_versions_while_two_write(artifacts: Artifacts) -> None:
+    serve(artifacts, 0)
+    done, failed = threading.Event(), list[BaseException]()
+
+    def read() -> None:
+        try:
+            while not done.is_set():
+                number(artifacts.read(NAME))
+        except BaseException as error:
+            failed.append(error)
+
+    def write(numbers: range) -> None:
+        try:
+            for n in numbers:
+                serve(artifacts, n)
+        except BaseException as error:
+            failed.append(error)
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    writers = [threading.Thread(target=write, args=(range(k, k + 12),)) for k in (100, 200)]
+    for thread in (*readers, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    done.set()
+    for thread in readers:
+        thread.join()
+    assert failed == []
+    assert number(artifacts.read(NAME)) in (111, 211)
+    assert len(artifacts.versions(NAME)) <= 5 and artifacts.problems() == {}
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from resources.artifacts import artifacts
+from resources.artifacts.folder import LocalFolder
+from tests.resources.artifacts.test_artifacts import NAME, model
+write, left = LocalFolder.write, [int(sys.argv[2])]
+def cut(self, name, content):
+    if left[0] == 0:
+        (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / name).with_name(f".{(self.root / name).name}.draft").write_bytes(content[:5])
+        os.kill(os.getpid(), signal.SIGKILL)
+    left[0] -= 1
+    write(self, name, content)
+LocalFolder.write = cut
+found = artifacts.Artifacts(LocalFolder(Path(sys.argv[1])))
+found.publish(NAME, model(2), personal=True)
+"""
+
+
+@pytest.mark.parametrize("writes", range(4))
+def test_killed_before_the_switch_the_old_version_serves_and_the_next_run_mends(
+    artifacts: Artifacts, tmp_path: Path, writes: int
+) -> None:
+    """kill -9 before each of the two files, the manifest and the pointer."""
+    serve(artifacts, 1)
+    command = [sys.executable, "-c", KILLED, str(tmp_path), str(writes)]
+    killed = subprocess.run(command, cwd=PROJECT, env={**os.environ, "PYTHONPATH": str(PROJECT)}, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert number(artifacts.read(NAME)) == 1
+    assert bool(artifacts.candidate(NAME)) == (writes == 3)
+    serve(artifacts, 2 if writes % 2 else 3)
+    assert number(artifacts.read(NAME)) == (2 if writes % 2 else 3)
+    versions = {version.id for version in artifacts.versions(NAME)}
+    assert {path.name for path in (tmp_path / NAME / "versions").iterdir()} == versions  # nothing half is left
+    assert not list((tmp_path / NAME / "versions").rglob(".*"))
+
+
+def test_an_erasure_removes_personal_artifacts_and_those_that_name_somebody(
+    artifacts: Artifacts, tmp_path: Path
+) -> None:
+    serve(artifacts, 1, personal=True, name="derived/taste")
+    serve(artifacts, 2, personal=False, name="content/embeddings")
+    id = serve(artifacts, 3, personal=False, name="content/page")
+    assert artifacts.erase(False, lambda file: False) == []
+    assert artifacts.erase(False, lambda file: file == f"content/page/versions/{id}/factors.bin") == ["content/page"]
+    assert artifacts.erase(True, lambda file: False) == ["derived/taste"]
+    assert artifacts.all() == ["content/embeddings"]
+    assert [path.name for path in (tmp_path / "derived").rglob("*") if path.is_file()] == [".lock"]
+    with pytest.raises(Missing):
+        artifacts.read("derived/taste")
+
+
+def test_an_erasure_removes_what_is_damaged_so_that_nobody_knows_whose_it_is(
+    artifacts: Artifacts, tmp_path: Path
+) -> None:
+    id = serve(artifacts, 1, personal=False)
+    flip(tmp_path / NAME / "versions" / id / MANIFEST)
+    assert artifacts.erase(True, lambda file: False) == [NAME]
+
+
+@pytest.mark.parametrize("name", ["../a", "/a", "a/../b", ".hidden", "a/.b", MANIFEST, "a//b", "."])
+def test_files_stay_inside_their_version(artifacts: Artifacts, name: str) -> None:
+    with pytest.raises(ValueError, match="invalid name"):
+        artifacts.write(NAME, Artifact({name: b""}), personal=True)
+
+
+@given(files=st.dictionaries(st.sampled_from(["a", "b/c", "b/d", "e.f"]), st.binary(max_size=50), max_size=4))
+def test_any_files_are_read_as_they_were_written(
+    files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    artifacts = Artifacts(LocalFolder(tmp_path_factory.mktemp("artifacts")))
+    artifacts.promote("a/b", artifacts.write("a/b", Artifact(files), personal=True).id)
+    assert artifacts.read("a/b").files == files
