@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from resources.errors import TuttiError
 from resources.files import writing_to
 
 TURNSTILE, WORK = ".turnstile.lock", ".work.lock"  # in the data folder
@@ -101,3 +104,20 @@ def _lock(path: Path, how: int, wait: bool) -> int:
         os.close(lock)
         raise
     return lock
+
+
+@contextmanager
+def one_process(lock_file: Path, busy: str) -> Iterator[None]:
+    """Hold a lock file, which the kernel frees when the process ends. Raises `TuttiError`, `busy`, if another holds it.
+
+    What it guards would be done twice by two processes.
+    """
+    lock = FileLock(lock_file)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise TuttiError(f"{busy}: wait until it ends, or stop it") from error
+    try:
+        yield
+    finally:
+        lock.release()

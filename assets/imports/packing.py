@@ -5,7 +5,6 @@ would grow by thousands of files a day. Nothing is lost: a pack has every line, 
 lake is made anew. Until then it is not read again, since the ledger is told of it before it can be seen.
 """
 
-import fcntl
 import gzip
 import os
 import re
@@ -14,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from itertools import count, groupby
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from assets.imports.batch import seen
 from assets.imports.ledger import COUNTS, LYING, identify, known, lying, replace_imports
@@ -35,16 +36,19 @@ def pack(landing: Landing, lake: Lake, now: datetime) -> Iterator[tuple[Landed, 
     folder = Path(landing.root, INTAKE)
     if not folder.is_dir() or not lake.exists("events/imports"):
         return
-    with (folder / ".packing").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
+    lock = FileLock(folder / ".packing")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return
+    try:
         taken = seen(lake)
         handed = (f for f in landing.lying(INTAKE) if f.path.endswith(".jsonl") and now - f.modified_at > YOUNG)
         ready = sorted((f for f in handed if f in taken), key=lambda f: (f.modified, f.path))
         for day, files in groupby(ready, key=lambda f: f.modified_at.date()):
             yield _pack(landing, lake, now, day, list(files))
+    finally:
+        lock.release()
 
 
 def _pack(landing: Landing, lake: Lake, now: datetime, day: date, files: Sequence[Landed]) -> tuple[Landed, int]:

@@ -19,14 +19,15 @@ from orchestration.cadence import ALL_TIME, Cadence, DatedJob, read_ahead
 from orchestration.cli.date_range import span as days_of
 from orchestration.cli.number import Number
 from orchestration.cli.runner import Runner
-from orchestration.instance.killed_runs import alone
 from orchestration.run_tags import RANGE_END, RANGE_START
 from resources.environments import data_folder
 from resources.errors import TuttiError
 from resources.lake.lake import Lake
+from resources.locks import one_process
 
 BACKFILL = "tutti/backfill"  # tags a run with what it is part of: first and last day, days in a run, selection
 PART = "tutti/backfill_part"  # tags it with its place: "3 of 40"
+LOCK = "backfill.lock"  # in Dagster's home
 EXAMPLE = "'key:events/sessions or key:derived/plays' for instance"
 DAYS = 30  # in a run: beyond, Dagster's seconds for a run are few beside those for its days
 SIZE = Number("number of days", "make backfill FROM=2024-01-01 TO=2024-12-31 DAYS=30", 1, default=DAYS)
@@ -73,7 +74,7 @@ def backfill(first: str, last: str, select: str, size: int) -> None:
     runner = Runner(patience=math.inf)
     parts = plan(runner.cadence, *span, size, select, today)
     asked = f"{span[0]}...{span[1]} by {size} {select}".strip()
-    with alone(Path(runner.instance.root_directory), "another backfill is at work on this data"):
+    with one_process(Path(runner.instance.root_directory, LOCK), "another backfill is at work on this data"):
         done = _done(runner.instance, parts, asked)
         if done:
             print(f"Going on where it stopped: {len(done)} of {len(parts)} runs were done before.", flush=True)

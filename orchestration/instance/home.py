@@ -1,9 +1,10 @@
 """Dagster's home: the folder in which it keeps runs, schedules and events, beside the data they are about."""
 
-import fcntl
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from filelock import FileLock
 
 from resources.environments import PROJECT, data_folder
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
 
 SETTINGS = "dagster.yaml"
+LOCK = ".home.lock"  # held while the folder is made
 
 
 def home_folder() -> Path:
@@ -36,8 +38,7 @@ def _furnish(home: Path) -> None:
     from dagster import DagsterInstance
 
     draft = home / f"{SETTINGS}.new"
-    with draft.open("a") as settings:
-        fcntl.flock(settings, fcntl.LOCK_EX)
+    with FileLock(home / LOCK):
         if not (home / SETTINGS).exists():
             draft.write_text((PROJECT / "orchestration" / "instance" / SETTINGS).read_text())
             DagsterInstance.from_config(str(home), draft.name).dispose()

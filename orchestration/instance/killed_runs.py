@@ -6,11 +6,8 @@ failed is left alone until the daily close, while what a kill interrupted is ask
 """
 
 import atexit
-import fcntl
 import json
-import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from socket import AF_INET, AF_UNIX
 from socket import socket as Socket
@@ -18,7 +15,6 @@ from socket import socket as Socket
 import dagster as dg
 
 from orchestration.instance.internals import ACTIVE_RUN_STATUSES, GRPC_INFO_TAG, NOT_FINISHED_STATUSES
-from resources.errors import TuttiError
 from resources.lake.lease import held, lease
 
 KILLED = "The process of this run was killed."
@@ -30,20 +26,6 @@ def begin(instance: dg.DagsterInstance) -> str:
     stack = ExitStack()
     atexit.register(stack.close)
     return stack.enter_context(lease(Path(instance.root_directory)))
-
-
-@contextmanager
-def alone(folder: Path, busy: str) -> Iterator[None]:
-    """One process at a time: two would do everything twice. Raises `TuttiError`, `busy`, if there is another."""
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go by the system, also when the process is killed
-        except BlockingIOError as error:
-            raise TuttiError(f"{busy}: wait until it ends, or stop it") from error
-        yield
-    finally:
-        os.close(lock)
 
 
 def bury(instance: dg.DagsterInstance) -> None:

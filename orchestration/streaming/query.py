@@ -24,12 +24,12 @@ import dagster as dg
 from assets.imports.ledger import prepare
 from orchestration.definitions import CHOSEN
 from orchestration.instance.home import dagster_home
-from orchestration.instance.killed_runs import alone
 from orchestration.sensors.landing_files import FILES
 from orchestration.streaming.records import HAPPENED
 from orchestration.streaming.sink import Sink
 from resources.environments import ENVIRONMENTS, data_folder
 from resources.errors import TuttiError
+from resources.locks import one_process
 from resources.materializations import report_outside_runs
 from resources.sources.records.listen import CLOCK_SKEW
 
@@ -45,7 +45,7 @@ def stream(once: bool) -> None:
     dagster_home()
     instance = dg.DagsterInstance.get()
     sink = Sink(engine, data, partial(report_outside_runs, instance), partial(print, flush=True))
-    with alone(sink.checkpoint, "another stream is at work on this data"):
+    with one_process(sink.checkpoint.with_suffix(".lock"), "another stream is at work on this data"):
         query = start(sink, once)
         stopping = threading.Event()
         for told in (signal.SIGINT, signal.SIGTERM):  # Spark's own would end what a micro-batch is at
@@ -77,10 +77,7 @@ def start(sink: Sink, once: bool, files: int = FILES) -> Any:
 
 
 def _clear_unbegun(checkpoint: Path) -> None:
-    """Empty a checkpoint that no micro-batch was noted in: Spark refuses what a query killed that early leaves there.
-
-    The folder itself stays, for it is what locks others out.
-    """
+    """Empty a checkpoint without a micro-batch: Spark refuses what a query killed that early leaves there."""
     if not any(noted.name.isdecimal() for noted in checkpoint.glob("offsets/*")):
         for left in checkpoint.glob("*"):
             shutil.rmtree(left) if left.is_dir() else left.unlink()

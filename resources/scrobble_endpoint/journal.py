@@ -5,7 +5,6 @@ one and never changed again. What a killed server left hidden becomes visible wh
 among them every line that was acknowledged. A line cut short never was, and is dropped.
 """
 
-import fcntl
 import json
 import os
 import time
@@ -13,6 +12,8 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from resources.errors import TuttiError
 from resources.files import sync
@@ -46,11 +47,10 @@ class Journal:
         self._file: _Open | None = None
         self._left: list[Path] = []  # files with more in them than was acknowledged, which the disk would not let go
         _make(folder)
-        self._lock = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
+        self._lock = FileLock(folder / ".lock", mode=0o600, thread_local=False)  # closed by another thread
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._lock)
+            self._lock.acquire(blocking=False)
+        except Timeout:
             raise TuttiError(
                 f"an intake serves {folder} already: end that one first, or give this one a TUTTI_DATA of its own"
             ) from None
@@ -59,7 +59,7 @@ class Journal:
         try:
             self._share()
         except Busy as busy:
-            os.close(self._lock)
+            self._lock.release()
             raise TuttiError(f"{busy.strerror}: start the intake again once that has ended") from None
         for path in sorted(folder.glob(".*.jsonl")):
             self._recover(path)
@@ -106,7 +106,7 @@ class Journal:
             if self._file:
                 os.close(self._file.descriptor)
                 self._file = None
-            os.close(self._lock)
+            self._lock.release()
             if self._sharing and self._shared:
                 end(self._shared)
                 self._sharing = False

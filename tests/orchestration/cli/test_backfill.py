@@ -1,8 +1,6 @@
 """Backfills: bounded runs, oldest first, that give what one run gives, and go on where a killed one stopped."""
 
-import fcntl
 import logging
-import os
 import shutil
 import sqlite3
 import sys
@@ -18,13 +16,14 @@ from pathlib import Path
 import dagster as dg
 import pyarrow as pa
 import pytest
+from filelock import FileLock
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from assets.events.imports import RAW_LISTENS
 from orchestration.__main__ import main
 from orchestration.cadence import Cadence
-from orchestration.cli.backfill import BACKFILL, DAYS, PART, Part, beyond, plan
+from orchestration.cli.backfill import BACKFILL, DAYS, LOCK, PART, Part, beyond, plan
 from orchestration.definitions import build
 from resources.lake.lake import Lake
 from tests.orchestration.conftest import DAYS as WORLD_DAYS
@@ -305,13 +304,11 @@ def test_a_second_backfill_waits_its_turn(tmp_path: Path) -> None:
     home.mkdir()
     _with_a_table(tmp_path)
     before = versions(tmp_path)
-    held = os.open(home, os.O_RDONLY)
-    fcntl.flock(held, fcntl.LOCK_EX)  # as the process of another backfill does
-    process = Process((*TUTTI, "backfill", *SPAN, *PLAYS), tmp_path)
-    assert (process.code, process.out) == (1, "")
+    with FileLock(home / LOCK):  # as the process of another backfill does
+        process = Process((*TUTTI, "backfill", *SPAN, *PLAYS), tmp_path)
+        assert (process.code, process.out) == (1, "")
     assert process.err.startswith("tutti: another backfill is at work")
     assert versions(tmp_path) == before
-    os.close(held)
 
 
 @pytest.mark.parametrize("by", ["tutti", "dagster"])

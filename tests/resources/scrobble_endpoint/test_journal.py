@@ -33,7 +33,7 @@ def kill(journal: Journal) -> None:
     """End a journal as a kill does: nothing is published, and the kernel closes what was open."""
     if journal._file:
         os.close(journal._file.descriptor)
-    os.close(journal._lock)
+    journal._lock.release()
 
 
 def test_lines_are_hidden_until_they_are_due_and_then_appear_in_a_file_that_never_changes(tmp_path: Path) -> None:
