@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets.imports.packing import pack
 from orchestration.instance.pruning import prune
+from resources.artifacts.io_manager import ArtifactIO
 from resources.errors import TuttiError
 from resources.files import writing_to
 from resources.folders.landing import Landing
@@ -67,12 +68,20 @@ def prune_history(context: dg.OpExecutionContext) -> None:
     prune(Path(context.instance.root_directory), datetime.now(UTC), context.log.info)
 
 
+@dg.op(description="Reads every artifact that serves, and fails if a file is missing or damaged.")
+def check_artifacts(artifacts: dg.ResourceParam[ArtifactIO]) -> None:
+    """Check the artifacts. Raises `TuttiError` with those to materialize again."""
+    if problems := artifacts.artifacts.problems():
+        raise TuttiError(f"materialize again: {', '.join(f'{name} ({why})' for name, why in problems.items())}")
+
+
 @dg.job(
     description="Removes what no reader of the lake needs any more and what newer events replace in Dagster's history,"
-    " and packs what an intake handed over."
+    " packs what an intake handed over, and checks artifacts."
 )
 def upkeep() -> None:
-    """Every table of the lake, Dagster's history and the landing folder."""
+    """Maintain the lake, Dagster's history, the landing folder and artifacts."""
     vacuum()
     prune_history()
     packs()
+    check_artifacts()

@@ -147,8 +147,16 @@ class Artifacts:
 
     def problems(self) -> dict[str, str]:
         """Return what is wrong with the version that serves, by artifact; whole artifacts are left out."""
-        found = {name: self._problem(name, id) for name in self.all() if (id := self.serving(name))}
-        return {name: problem for name, problem in found.items() if problem}
+        found: dict[str, str] = {}
+        for name in self.all():
+            try:
+                id = self.serving(name)
+            except Damaged:
+                found[name] = f"{SERVING} is damaged"
+                continue
+            if id and (problem := self._problem(name, id)):
+                found[name] = problem
+        return found
 
     def all(self) -> list[str]:
         """Return the names of all artifacts, sorted."""

@@ -9,6 +9,8 @@ import dagster as dg
 import pytest
 
 from orchestration.definitions import build
+from resources.artifacts.artifacts import Artifact, Artifacts
+from resources.artifacts.folder import LocalFolder
 from tests.orchestration.conftest import World
 from tests.orchestration.support import TUTTI, Process, tables, told
 
@@ -71,3 +73,17 @@ def test_upkeep_is_a_job_for_the_browser_too(left: Path, monkeypatch: pytest.Mon
     job = build("laptop").resolve_job_def("upkeep")
     assert job.execute_in_process(instance=dg.DagsterInstance.ephemeral()).success
     assert len(before - files(left)) == 2
+
+
+def test_upkeep_fails_with_the_artifacts_that_are_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
+    artifacts = Artifacts(LocalFolder(tmp_path / "artifacts"))
+    for name in ("derived/whole", "derived/broken"):
+        id = artifacts.publish(name, Artifact({"index": b"1"}), personal=False).id
+    job = build("laptop").resolve_job_def("upkeep")
+    assert job.execute_in_process(instance=dg.DagsterInstance.ephemeral()).success
+    (tmp_path / "artifacts" / "derived" / "broken" / "versions" / id / "index").unlink()
+    result = job.execute_in_process(instance=dg.DagsterInstance.ephemeral(), raise_on_error=False)
+    (failed,) = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
+    assert failed.step_key == "check_artifacts"
+    assert "materialize again: derived/broken (index is missing)" in str(failed.step_failure_data.error)

@@ -127,6 +127,7 @@ def test_a_damaged_pointer_is_reported_and_the_next_version_serves(
 ) -> None:
     serve(artifacts, 1)
     (tmp_path / NAME / SERVING).write_text(text)
+    assert artifacts.problems() == {NAME: "serving.json is damaged"}
     with pytest.raises(Damaged, match="Materialize"):
         artifacts.read(NAME)
     serve(artifacts, 1)
