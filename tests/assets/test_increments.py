@@ -103,13 +103,18 @@ RANDOM_DAYS = {
 @pytest.mark.parametrize("name", ASSETS)
 @settings(max_examples=8)
 @given(data=st.data())
-def test_days_one_by_one_give_the_range(name: str, pandas: Engine, data: st.DataObject) -> None:
-    check(name, pandas, data.draw(RANDOM_DAYS[name]))
+def test_shorter_ranges_give_the_range(name: str, pandas: Engine, data: st.DataObject) -> None:
+    """A range cut in two at any day: those that are cut again and again are its days one by one."""
+    rows = data.draw(RANDOM_DAYS[name])
+    starts = partitions(name, rows)
+    cut = data.draw(st.integers(1, max(1, len(starts) - 1)))
+    check(name, pandas, rows, [s for s in (starts[:cut], starts[cut:]) if s])
 
 
 @pytest.mark.parametrize("name", ASSETS)
 def test_tricky_days_one_by_one_give_the_range(name: str, local: Engine) -> None:
-    check(name, local, TRICKY.get(name, TRICKY_LISTENS))
+    rows = TRICKY.get(name, TRICKY_LISTENS)
+    check(name, local, rows, [[start] for start in partitions(name, rows)])
 
 
 @settings(max_examples=5)
@@ -256,15 +261,18 @@ def make_week(lake: Lake, engine: Engine, week: date) -> None:
     lake.replace("charts_weekly", chart, CHART, RangeFilter("period_start", week, week))
 
 
-def check(name: str, engine: Engine, rows: list[Row]) -> None:
-    """At once and one by one, over every partition that has a row and its neighbours."""
+def partitions(name: str, rows: list[Row]) -> list[date]:
+    """Every partition that has a row, and its neighbours."""
     period = name.removeprefix("charts_") if name.startswith("charts_") else "daily"
     days = [r["day"] + timedelta(days=d) for r in rows for d in (-1, 0, 1)] or [LEAP]
     starts = sorted({begin(day, period) for day in days})
-    if name == "actives":
-        starts = [starts[-1] + timedelta(days=n) for n in LATELY]
-    each = [run(name, engine, rows, (start, start)).collect(BY_NAME[name].schema) for start in starts]
-    whole = run(name, engine, rows, (starts[0], starts[-1])).collect(BY_NAME[name].schema)
+    return [starts[-1] + timedelta(days=n) for n in LATELY] if name == "actives" else starts
+
+
+def check(name: str, engine: Engine, rows: list[Row], parts: list[list[date]]) -> None:
+    """Compare a range run at once with its parts run one by one."""
+    each = [run(name, engine, rows, (part[0], part[-1])).collect(BY_NAME[name].schema) for part in parts]
+    whole = run(name, engine, rows, (parts[0][0], parts[-1][-1])).collect(BY_NAME[name].schema)
     assert_same(whole, pa.concat_tables(each).to_pylist(), BY_NAME[name].schema)
 
 
