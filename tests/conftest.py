@@ -17,6 +17,7 @@ from resources.frames.frame import Engine
 SHARES = 4
 # Where tests keep their data, if there is room: Dagster's databases wait for a disk thousands of times in each run.
 MEMORY, ROOM = Path("/dev/shm"), 8 << 30
+STARTING = {"Process", "subprocess", "FRONTS", "laptop", "workstation"}  # names in tests that start processes
 WHOLE = ("tests/test_storm.py", "tests/orchestration/")  # they start processes and wait for them
 
 settings.register_profile(
@@ -28,6 +29,7 @@ settings.register_profile(
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+settings.register_profile("fast", settings.get_profile("tutti"), max_examples=3)  # `make test-fast`
 settings.load_profile("tutti")
 
 ON_DASK = pytest.param("dask", marks=[pytest.mark.cluster, pytest.mark.dask])
@@ -36,6 +38,7 @@ ON_SPARK = pytest.param("spark", marks=[pytest.mark.cluster, pytest.mark.spark])
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "cluster: needs Dask or Spark")
+    config.addinivalue_line("markers", "process: of a module whose tests start processes")
     if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
@@ -43,6 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of whole processes come first: what takes minutes must not begin where others have nothing left to do."""
     items.sort(key=lambda item: not item.nodeid.startswith(WHOLE))
+    for item in items:
+        if not STARTING.isdisjoint([*vars(item.module), *item.fixturenames]):  # type: ignore[attr-defined]
+            item.add_marker(pytest.mark.process)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -107,10 +113,13 @@ def duckdb() -> Engine:
 
 @pytest.fixture(scope="session")
 def dask() -> Iterator[Engine]:
+    import dask
+
     from resources.engines.dask import DaskEngine
 
     engine = DaskEngine(workers=2, memory_gb=2, shares=SHARES)
-    client = engine.client
+    with dask.config.set({"distributed.worker.profile.enabled": False}):  # it looks at each worker every 10 ms
+        client = engine.client
     yield engine
     cluster = client.cluster
     client.close()
@@ -127,6 +136,9 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("spark")),
     }
     engine = SparkEngine(master="local[2]", memory_gb=2, shares=SHARES, conf=conf)
-    session = engine.session
+    # Java compiles as little as it can: thousands of small queries never earn back what more would cost.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+        session = engine.session
     yield engine
     session.stop()

@@ -1,5 +1,6 @@
 """Clusters divide the work on large tables: rows never come to one place, and the result is that of pandas."""
 
+import pickle
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from resources.engines.pandas import PandasEngine
 from resources.frames.frame import Engine, Frame, conform
 from resources.lake import write_transaction
 from resources.lake.lake import Lake, write_files
+from tests.once import once
 from tests.oracle import begin
 from tests.tables import (
     LEAP,
@@ -63,6 +65,12 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The large tables, made once: tests of Spark, of Dask and others may be in processes of their own."""
+    folder = once(tmp_path_factory, "large", make_world)
+    return World(Lake(folder / "lake"), pickle.loads((folder / "schemas").read_bytes()))
+
+
+def make_world(folder: Path) -> None:
     audio = zip(LARGE["audio_features"].reads.items(), many_audio(SOCIAL), strict=True)
     given = {name: table(rows, schema) for (name, schema), rows in audio} | {
         "raw_listens": many_raw_listens(LISTENS, days=DAYS),
@@ -75,14 +83,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         "raw_posts": many_posts(SOCIAL),
         "raw_taggings": many_taggings(SOCIAL),
     }
-    found = World(Lake(tmp_path_factory.mktemp("lake")), {name: rows.schema for name, rows in given.items()})
+    found = World(Lake(folder / "lake"), {name: rows.schema for name, rows in given.items()})
     with patch.object(write_transaction, "FILE_ROWS", 20_000):  # many files, as of many days
         for name, rows in given.items():
             found.lake.replace(name, iter([rows]), found.schemas[name])
         for name, made in LARGE.items():
             found.schemas[name] = made.schema
             found.lake.replace(name, found.make(PandasEngine(), made), made.schema)
-    return found
+    (folder / "schemas").write_bytes(pickle.dumps(found.schemas))
 
 
 @pytest.mark.parametrize("made", LARGE.values(), ids=str)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 import dagster as dg
@@ -17,6 +16,7 @@ import soundfile
 
 from resources.sandbox import world
 from resources.sandbox.world import Summary
+from tests.once import once
 from tests.orchestration.support import Process
 
 FIRST_DAY, DAYS, LISTENERS = date(2025, 2, 28), 4, 40  # crosses a month and a week; every kind of dirt is in it
@@ -80,14 +80,7 @@ def workstation(handed_in: tuple[Path, Summary], tmp_path_factory: pytest.TempPa
 
 def _made(landing: Path, summary: Summary, factory: pytest.TempPathFactory, environment: str) -> World:
     """A copy of the world that whichever test process came first has made."""
-    base = factory.getbasetemp()
-    made = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"made-{environment}"
-    with made.with_suffix(".lock").open("a") as lock:
-        flock(lock, LOCK_EX)
-        if not os.fstat(lock.fileno()).st_size:
-            shutil.rmtree(made, ignore_errors=True)
-            _make(landing, made, environment)
-            lock.write("made")
+    made = once(factory, environment, lambda folder: _make(landing, folder, environment))
     data = factory.mktemp(environment) / "data"
     shutil.copytree(made, data)
     return World(summary, data, made)
