@@ -10,9 +10,10 @@ override FILES := $(value FILES)
 override export MUSIC := $(value MUSIC)
 override export SELECT := $(value SELECT)
 RUN := $(if $(DATA),TUTTI_DATA=$(DATA) )$(VENV)/bin/python -m orchestration
+PYTEST := $(VENV)/bin/pytest --numprocesses 3 --no-loadscope-reorder
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo import pull pull-metadata pull-lyrics analyse intake stream sandbox chart backfill upkeep export erase load ui test lint install-dask install-spark clean bench storm
+.PHONY: help demo import pull pull-metadata pull-lyrics analyse intake stream sandbox chart backfill upkeep export erase load ui test test-fast lint install-dask install-spark clean bench storm
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -65,10 +66,13 @@ stream: $(VENV)/base  ## what lands is taken in by Spark's Structured Streaming,
 ui: $(VENV)/base  ## Dagster's web server and daemon on http://127.0.0.1:3000 (PORT=...)
 	@$(RUN) ui --port "$(or $(PORT),3000)"
 
-test: $(VENV)/test  ## lint, types and every test, on all four engines
+test: $(VENV)/test  ## lint, types and every test on all four engines, with the slowest twenty at the end (12 minutes)
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
-	@$(VENV)/bin/mypy & types=$$!; $(VENV)/bin/pytest --numprocesses 3 --no-loadscope-reorder && wait $$types
+	@$(VENV)/bin/mypy & types=$$!; $(PYTEST) --durations=20 && wait $$types
+
+test-fast: $(VENV)/test  ## tests that need no cluster and start no process, with fewer examples of each property (2 minutes)
+	@$(PYTEST) -m "not cluster and not process" --hypothesis-profile=fast
 
 bench: $(VENV)/test  ## what the contract costs against queries by hand, 20 million listens (hours; goes on where it stopped)
 	@$(if $(DATA),TUTTI_DATA=$(DATA) )$(VENV)/bin/python -m tests.benchmarks.engines $(BENCH)
