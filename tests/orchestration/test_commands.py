@@ -427,33 +427,18 @@ WriteTransaction._commit = last
 sys.exit(main())
 """
 # Two files, with three commits each: raw listens, quarantine, the row of imports. Then listens, plays and so on.
-POINTS = {"after raw listens": 1, "between two files": 3, "after listens": 7}
+AFTER_RAW_LISTENS, BETWEEN_TWO_FILES, AFTER_LISTENS = 1, 3, 3 + 1  # commits of one run after the other
 
 
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Import]:
-    """An import killed at each point."""
-    found = {}
-    for name, commits in POINTS.items():
-        folder = tmp_path_factory.mktemp("killed")
-        files = exported(folder / "exports")
-        command = (sys.executable, "-c", KILLED, str(commits), "import", "--listener", "ada", "--", *files)
-        found[name] = Import(Process(command, folder / "data"), folder / "data", files)
-    return found
-
-
-@pytest.fixture(scope="module")
-def rerun(killed: dict[str, Import]) -> dict[str, Process]:
-    """The same command once more, after each kill."""
-    assert all(k.process.code == -9 for k in killed.values())
-    return {
-        name: Process((*TUTTI, "import", "--listener", "ada", "--", *k.files), k.data) for name, k in killed.items()
-    }
-
-
-@pytest.mark.parametrize("point", POINTS)
-def test_an_import_killed_and_run_again_equals_a_calm_one(ada: Import, rerun: dict[str, Process], point: str) -> None:
-    assert told(rerun[point].fine().data) == told(ada.data)
+def test_an_import_killed_three_times_ends_as_a_calm_one(ada: Import, tmp_path: Path) -> None:
+    command = ("import", "--listener", "ada", "--", *exported(tmp_path / "exports"))
+    data, listens = tmp_path / "data", []
+    for commits in (AFTER_RAW_LISTENS, BETWEEN_TWO_FILES, AFTER_LISTENS):
+        assert Process((sys.executable, "-c", KILLED, str(commits), *command), data).code == -9
+        listens.append((len(rows(data, "events/raw_listens")), len(rows(data, "events/imports"))))
+    assert listens == [(6, 0), (6, 1), (7, 2)]
+    Process((*TUTTI, *command), data).fine()
+    assert told(data) == told(ada.data)
 
 
 # A run that fails.
