@@ -9,9 +9,11 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
+import dagster as dg
 import pyarrow as pa
 
 from tests.fork_server import FORKS, PROJECT, Fork
@@ -29,6 +31,14 @@ def environ(data: Path, **more: str) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("TUTTI_", "DAGSTER_"))}
     path = os.pathsep.join([str(BIN), os.environ.get("PATH", "")])
     return kept | {"TUTTI_DATA": str(data), "DAGSTER_HOME": str(data / "dagster"), "PATH": path} | more
+
+
+@cache
+def platform(environment: str = "laptop") -> dg.Definitions:
+    """The platform, built once for all tests that only look at it: that takes seconds."""
+    from orchestration.definitions import build  # which builds one as well, and others import this module
+
+    return build(environment)
 
 
 @dataclass

@@ -16,11 +16,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestration.automation import FEW, GAPS, WAIT, Piece, following, gathered, pieces
-from orchestration.definitions import build
 from orchestration.instance.killed_runs import bury_launched
 from orchestration.run_tags import AUTOMATIC, CUMULATIVE, PRIORITY, RANGE_END, RANGE_START, over
 from orchestration.stretches import LONG
-from tests.orchestration.support import PROJECT, Process
+from tests.orchestration.support import PROJECT, Process, platform
 
 FIRST, TODAY = date(2002, 10, 1), datetime.now(UTC).date()
 
@@ -42,7 +41,7 @@ class Days:
 
     def __init__(self) -> None:
         self.instance = dg.DagsterInstance.ephemeral()
-        self.defs = build("laptop")
+        self.defs = platform()
         self.now = NOON
         self.cursor: object = None
         self.look()
@@ -232,7 +231,7 @@ def test_a_day_made_by_hand_is_followed(days: Days) -> None:
 
 
 def test_cumulative_tables_are_asked_for_by_no_condition() -> None:
-    defs = build("laptop")
+    defs = platform()
     graph = defs.resolve_asset_graph()
     for spec in defs.resolve_all_asset_specs():
         dated = spec.partitions_def is not None and graph.get(spec.key).is_materializable
@@ -255,7 +254,7 @@ def test_conditions_are_the_same_in_every_process_so_that_a_restart_forgets_noth
 
 def test_a_killed_daemon_that_forgot_its_cursor_follows_what_was_imported_meanwhile() -> None:
     """Dagster forgets it where it goes on with a look that was cut off while it asked for runs."""
-    defs, instance = build("laptop"), dg.DagsterInstance.ephemeral()
+    defs, instance = platform(), dg.DagsterInstance.ephemeral()
 
     def made(asset: dg.AssetKey, day: str) -> None:
         instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=day))
@@ -343,7 +342,7 @@ def request(key: str, *assets: str) -> dg.RunRequest:
 
 
 def test_requests_become_runs_over_ranges_today_first_and_none_that_waits_already() -> None:
-    graph = build("laptop").resolve_asset_graph()
+    graph = platform().resolve_asset_graph()
     today, yesterday = TODAY.isoformat(), (TODAY - timedelta(days=1)).isoformat()
     asked = [
         request(today, "events/listens", "events/sessions"),
@@ -368,7 +367,7 @@ def test_requests_become_runs_over_ranges_today_first_and_none_that_waits_alread
 
 
 def test_history_is_asked_for_little_by_little_and_today_at_once() -> None:
-    graph = build("laptop").resolve_asset_graph()
+    graph = platform().resolve_asset_graph()
     today = TODAY.isoformat()
     asked = [request(f"{year}-03-05", "events/listens") for year in range(2005, 2015)]
     asked.append(request(today, "events/listens"))
@@ -382,8 +381,7 @@ def test_history_is_asked_for_little_by_little_and_today_at_once() -> None:
 def test_what_reads_all_history_waits_for_the_rest_and_never_holds_every_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    platform = build("laptop").get_repository_def()
-    tags = {job.name: job.tags for job in platform.get_all_jobs()}
+    tags = {job.name: job.tags for job in platform().get_repository_def().get_all_jobs()}
     assert [name for name, t in tags.items() if CUMULATIVE in t] == ["all_time"]
     assert int(tags["all_time"][PRIORITY]) < 0
     assert (tags["daily_close"][AUTOMATIC], int(tags["daily_close"][PRIORITY]) < 0) == ("yes", True)

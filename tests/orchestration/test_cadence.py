@@ -16,9 +16,10 @@ from orchestration.cadence import ALL_TIME, Cadence, DatedJob, Reach
 from orchestration.definitions import build
 from orchestration.stretches import LONG, QUIET, stretches
 from resources.environments import environment
+from tests.orchestration.support import platform
 
 FIRST, TODAY = date(2002, 10, 1), datetime.now(UTC).date()
-CADENCE = Cadence(build("laptop").resolve_asset_graph())
+CADENCE = Cadence(platform().resolve_asset_graph())
 
 
 # The job of a table, from nothing but its declaration.

@@ -16,7 +16,7 @@ from orchestration.run_tags import RANGE_END, RANGE_START
 from orchestration.schedules import close_day
 from resources.environments import ENVIRONMENTS
 from resources.errors import TuttiError
-from tests.orchestration.support import DAGSTER, PROJECT, TUTTI, Process
+from tests.orchestration.support import DAGSTER, PROJECT, TUTTI, Process, platform
 
 ENGINES = {"laptop": "pandas", "workstation": "duckdb", "dask": "dask", "spark": "spark"}
 HEAVY = ("pandas", "polars", "duckdb", "dask", "distributed", "pyspark", "dagster_pyspark", "deltalake")
@@ -229,7 +229,7 @@ def test_loading_is_fast_and_brings_no_engine(environment: str, tmp_path: Path) 
 
 
 def test_the_graph_is_this_in_every_environment(environment: str) -> None:
-    graph = build(environment).resolve_asset_graph()
+    graph = platform(environment).resolve_asset_graph()
     assert {k.to_user_string(): keys(graph.get(k).parent_keys) for k in graph.get_all_asset_keys()} == GRAPH
 
 
@@ -238,14 +238,14 @@ def test_the_registry_declares_every_table_of_the_graph() -> None:
 
 
 def test_a_range_of_partitions_is_one_run() -> None:
-    graph = build("laptop").resolve_asset_graph()
+    graph = platform().resolve_asset_graph()
     made = [n for n in graph.asset_nodes if n.is_materializable and n.partitions_def]
     assert made
     assert {node.backfill_policy for node in made} == {dg.BackfillPolicy.single_run()}
 
 
 def test_every_check_blocks_and_they_are_these() -> None:
-    graph = build("laptop").resolve_asset_graph()
+    graph = platform().resolve_asset_graph()
     found: dict[str, list[str]] = {name: [] for name in GRAPH}
     for check in sorted(graph.asset_check_keys, key=lambda c: c.name):
         assert graph.get(check).blocking, check
@@ -254,8 +254,7 @@ def test_every_check_blocks_and_they_are_these() -> None:
 
 
 def test_jobs_sensors_and_schedules_are_these() -> None:
-    platform = build("laptop")
-    repository = platform.get_repository_def()
+    repository = platform().get_repository_def()
     jobs = {j.name: j for j in repository.get_all_jobs() if not j.name.startswith("__")}
     assert {name: keys(job.asset_layer.executable_asset_keys) for name, job in jobs.items()} == JOBS
     running = dg.DefaultSensorStatus.RUNNING
@@ -296,14 +295,14 @@ def test_the_daily_close_asks_for_forgotten_days_of_application_events_too() -> 
 
 def closing(instance: dg.DagsterInstance, tick: datetime) -> list[dg.RunRequest]:
     """What the daily close asks for."""
-    repository = build("laptop").get_repository_def()
+    repository = platform().get_repository_def()
     context = dg.build_schedule_context(instance, scheduled_execution_time=tick, repository_def=repository)
     return list(close_day(context))
 
 
 def test_the_daily_close_keeps_its_tables_fresh_and_pulls_the_catalogue() -> None:
     fresh: dict[str, list[str]] = {}
-    for spec in build("laptop").resolve_all_asset_specs():
+    for spec in platform().resolve_all_asset_specs():
         if spec.freshness_policy:
             fresh.setdefault(type(spec.freshness_policy).__name__, []).append(spec.key.to_user_string())
     assert {kind: sorted(names) for kind, names in fresh.items()} == {
@@ -339,7 +338,7 @@ PERSONAL = ("user_id", "listener", "raw", "creator", "extra", *OTHERS)
 
 
 def test_columns_about_persons_are_marked() -> None:
-    for spec in build("laptop").resolve_all_asset_specs():
+    for spec in platform().resolve_all_asset_specs():
         for column in spec.metadata["dagster/column_schema"].columns:
             said = column.name == "text" and spec.key.path[-1] in ("posts", "raw_posts")  # of lyrics it is another's
             assert ("personal" in column.tags) == (column.name in PERSONAL or said), (
@@ -388,7 +387,7 @@ BEGINS = {
 @pytest.mark.parametrize("period", BEGINS)
 def test_partitions_are_named_by_their_first_day_and_reach_from_the_first_listen_to_today(period: str) -> None:
     today = datetime.now(UTC).date()
-    specs = {s.key.to_user_string(): s for s in build("laptop").resolve_all_asset_specs()}
+    specs = {s.key.to_user_string(): s for s in platform().resolve_all_asset_specs()}
     partitions = specs[f"derived/charts_{period}"].partitions_def
     assert partitions
     found = [date.fromisoformat(k) for k in partitions.get_partition_keys()]

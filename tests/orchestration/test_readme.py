@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.definitions import build
 from resources.environments import ENVIRONMENTS
 from resources.sources.records.app_event import AppEvent
 from tests.exporting import read
 from tests.orchestration.conftest import World
-from tests.orchestration.support import PROJECT, Process, environ
+from tests.orchestration.support import PROJECT, Process, environ, platform
 
 README = (PROJECT / "README.md").read_text()
 MAKEFILE = (PROJECT / "Makefile").read_text()
@@ -22,7 +21,7 @@ SHELL = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlin
 COMMANDS = [line for line in SHELL if line.startswith(("dagster ", "dg "))]
 PYTHON = [text for kind, text in BLOCKS if kind == "python"]
 
-ASSETS = sorted(s.key.path[-1] for s in build("laptop").resolve_all_asset_specs())
+ASSETS = sorted(s.key.path[-1] for s in platform().resolve_all_asset_specs())
 TARGETS = sorted(set(re.findall(r"^([a-z-]+):.*##", MAKEFILE, re.MULTILINE)))
 SOURCES = [
     MAKEFILE,

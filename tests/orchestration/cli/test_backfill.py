@@ -24,7 +24,6 @@ from assets.events.imports import RAW_LISTENS
 from orchestration.__main__ import main
 from orchestration.cadence import Cadence
 from orchestration.cli.backfill import BACKFILL, DAYS, LOCK, PART, Part, beyond, plan
-from orchestration.definitions import build
 from resources.lake.lake import Lake
 from tests.orchestration.conftest import DAYS as WORLD_DAYS
 from tests.orchestration.conftest import FIRST_DAY, World
@@ -33,6 +32,7 @@ from tests.orchestration.support import (
     PATIENCE,
     TUTTI,
     Process,
+    platform,
     rows,
     tables,
     told,
@@ -40,7 +40,7 @@ from tests.orchestration.support import (
 )
 
 TODAY = date(2024, 3, 2)
-CADENCE = Cadence(build("laptop").resolve_asset_graph())
+CADENCE = Cadence(platform().resolve_asset_graph())
 JOBS = {job.name: job for job in CADENCE.dated}
 IMPORTED = (
     "content/recordings",

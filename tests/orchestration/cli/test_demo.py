@@ -10,12 +10,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from orchestration.definitions import build
 from tests.orchestration.conftest import DAYS, FIRST_DAY, MUSIC, World, again
-from tests.orchestration.support import rows, table, tables, told, versions
+from tests.orchestration.support import platform, rows, table, tables, told, versions
 
-MADE = sorted(s.key.to_user_string() for s in build("laptop").resolve_all_asset_specs())
-SPECS = {s.key.to_user_string(): s for s in build("laptop").resolve_all_asset_specs()}
+MADE = sorted(s.key.to_user_string() for s in platform().resolve_all_asset_specs())
+SPECS = {s.key.to_user_string(): s for s in platform().resolve_all_asset_specs()}
 WRITTEN_AS_THEY_GROW = (
     "content/audio_analyses",
     "content/playlists",
@@ -180,7 +179,7 @@ def test_every_run_ended_well_and_every_check_passed(laptop: World, workstation:
                 if e.dagster_event
             )
         assert found[False] == 0
-        assert found[True] == len(build("laptop").resolve_asset_graph().asset_check_keys)
+        assert found[True] == len(platform().resolve_asset_graph().asset_check_keys)
 
 
 @pytest.mark.parametrize("asset", THROUGH_LAKE)

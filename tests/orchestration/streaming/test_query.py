@@ -36,7 +36,7 @@ from resources.lake.write_transaction import WriteTransaction
 from resources.sources import exports
 from resources.sources.readers.archive import UnsupportedFile
 from tests.conftest import ON_SPARK
-from tests.orchestration.support import TUTTI, Process, rows, told, versions
+from tests.orchestration.support import TUTTI, Process, platform, rows, told, versions
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LIVE = 1_750_000_000
@@ -289,13 +289,12 @@ def test_a_micro_batch_is_of_the_files_that_the_sensor_would_ask_for_and_offsets
 
 
 def test_days_that_are_reported_are_owed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from orchestration.definitions import build
     from resources.materializations import report_outside_runs
 
     monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
     monkeypatch.setenv("DAGSTER_HOME", "")
     dagster_home()
-    defs, days = build("laptop"), [date(2004, 11, 9) + timedelta(days=n) for n in range(600)]
+    defs, days = platform(), [date(2004, 11, 9) + timedelta(days=n) for n in range(600)]
     with dg.DagsterInstance.get() as instance:
         report_outside_runs(instance, [dg.AssetMaterialization(RAW, partition=day.isoformat()) for day in days])
         assert Cadence(defs.resolve_asset_graph()).owed(instance, DAILY) == set(days)
