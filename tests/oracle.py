@@ -3,7 +3,9 @@
 Rows are dictionaries. A table equals another if it has the same rows as often, in whatever order.
 """
 
+import hashlib
 import math
+import struct
 import unicodedata
 import uuid
 from collections import Counter, defaultdict
@@ -42,9 +44,18 @@ def identities(raw: Sequence[Row], recordings: Sequence[Row]) -> list[Row]:
     return [
         {c: row[c] for c in ("day", "artist_name", "recording_name", "recording_mbid", "isrc", "artist_mbids")}
         | _identity(row, recordings)
-        | {"name_id": _name_id(row)}
+        | {"name_key": _name_key(row), "name_id": _name_id(row)}
         for row in names.values()
     ]
+
+
+def _name_key(row: Row) -> int:
+    """The first 64 bits of a SHA-256 of what was submitted, as a signed number."""
+    *given, artists = _told(row)
+    text = "\0".join([*(field or "" for field in given), " ".join(artists)])
+    number: int
+    (number,) = struct.unpack(">q", hashlib.sha256(text.encode()).digest()[:8])
+    return number
 
 
 def _name_id(row: Row) -> str:

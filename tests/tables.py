@@ -15,6 +15,7 @@ from assets.content.lyrics import LYRICS
 from assets.content.recordings import RECORDINGS
 from assets.events.imports import RAW_LISTENS
 from assets.imports.app_events import RAW_APP_EVENTS
+from assets.imports.name_key import name_keys
 from assets.imports.posts import RAW_POSTS
 from assets.imports.relations import RELATIONS
 from assets.imports.retractions import RETRACTIONS
@@ -764,8 +765,16 @@ random.Random(1).shuffle(TRICKY_LISTENS)  # what belongs together lies in differ
 
 
 def table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
-    """Rows as a table of the lake."""
-    return pa.Table.from_pylist(list(rows), schema)
+    """Rows as a table of the lake, with the key of the names in raw ones."""
+    found = pa.Table.from_pylist(list(rows), schema)
+    named = "name_key" in schema.names and not any("name_key" in row for row in rows)
+    return with_name_keys(found.drop_columns("name_key"), schema) if named else found
+
+
+def with_name_keys(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Raw rows with the key of their names, as an import writes it."""
+    columns = {name: rows[name].combine_chunks() for name in rows.column_names}
+    return pa.table(columns | {"name_key": name_keys(columns)}).select(schema.names).cast(schema)
 
 
 def many_raw_listens(rows: int, users: int = 500, recordings: int = 2_000, days: int = 40, seed: int = 1) -> pa.Table:
@@ -800,7 +809,7 @@ def many_raw_listens(rows: int, users: int = 500, recordings: int = 2_000, days:
         "record": pa.array(np.arange(rows)),
         "import_id": pa.array(file.astype(str)),
     }
-    return pa.table(columns).select(RAW_LISTENS.names).cast(RAW_LISTENS)
+    return with_name_keys(pa.table(columns), RAW_LISTENS)
 
 
 def many_app_events(rows: int, users: int = 500, recordings: int = 2_000, days: int = 40, seed: int = 1) -> pa.Table:
@@ -831,7 +840,7 @@ def many_app_events(rows: int, users: int = 500, recordings: int = 2_000, days: 
         "import_id": pa.repeat("0", rows),
     }
     untold = {f.name: pa.nulls(rows, f.type) for f in RAW_APP_EVENTS if f.name not in columns}
-    return pa.table(columns | untold).select(RAW_APP_EVENTS.names).cast(RAW_APP_EVENTS)
+    return with_name_keys(pa.table(columns | untold), RAW_APP_EVENTS)
 
 
 def many_recordings(count: int, seed: int = 1) -> pa.Table:
@@ -926,7 +935,7 @@ def many_posts(count: int, seed: int = 1) -> pa.Table:
         "recording_mbid": pa.nulls(count, pa.string()),
         "taken_back": pa.array(chance.random(count) < 0.05),
     }
-    return pa.table(columns | _arrivals(count)).select(RAW_POSTS.names).cast(RAW_POSTS)
+    return with_name_keys(pa.table(columns | _arrivals(count)), RAW_POSTS)
 
 
 def many_taggings(count: int, seed: int = 1) -> pa.Table:

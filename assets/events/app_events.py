@@ -19,11 +19,13 @@ import narwhals as nw
 import pyarrow as pa
 
 from assets.checks import bounded, complete, one_for_each, unique
-from assets.events.identities import SUBMITTED, as_submitted, identify
+from assets.events.identities import identify
+from assets.imports.app_events import RAW_APP_EVENTS
+from assets.imports.name_key import NAME_KEY
 from assets.imports.record_type import BY_ARRIVAL
 from assets.partitions import daily
 from resources.frames.frame import Frame
-from resources.schema import INSTANT, column
+from resources.schema import INSTANT, column, some
 
 APP_EVENTS = pa.schema(
     [
@@ -47,15 +49,8 @@ APP_EVENTS = pa.schema(
     ]
 )
 KEY = ["day", "user_id", "event_id"]
-TOLD = ["artist_name", "recording_name", "recording_mbid"]
-OWN = [n for n in APP_EVENTS.names if n not in (*TOLD, "recording_id")]
-NAMED = pa.schema(
-    [
-        *(APP_EVENTS.field(n) for n in OWN),
-        *zip(BY_ARRIVAL, (pa.string(), pa.string(), pa.int64()), strict=True),
-        *((n, pa.string()) for n in SUBMITTED),
-    ]
-)
+RAW = [n for n in RAW_APP_EVENTS.names if n in APP_EVENTS.names] + ["recording_mbid", NAME_KEY.name]
+SPELT = some(RAW_APP_EVENTS, [*RAW, *BY_ARRIVAL])
 HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 BETWEEN = re.compile(r"[\W_]+")
 
@@ -65,26 +60,23 @@ def spelt_alike(event: str) -> str:
     return BETWEEN.sub("_", HUMP.sub("_", event).casefold()).strip("_") or event
 
 
-def tell_names(raw: pa.Table) -> pa.Table:
-    """Each raw event with its name spelt as all are, and what it tells to know a recording by."""
+def with_names_alike(raw: pa.Table) -> pa.Table:
+    """Spell the name of each raw event as all are spelt."""
     events = raw["event"].combine_chunks().dictionary_encode()
     names = pa.array([spelt_alike(e) for e in events.dictionary.to_pylist()], pa.string()).take(events.indices)
-    return as_submitted(raw.set_column(raw.column_names.index("event"), "event", names), *OWN, *BY_ARRIVAL)
+    return raw.set_column(raw.column_names.index("event"), "event", names)
 
 
-def once(named: nw.LazyFrame) -> nw.LazyFrame:
-    """Each event once: of those with one id the earliest."""
-    kept = named.unique(KEY, keep="first", order_by=["at", *BY_ARRIVAL])
-    return kept.select(*(n for n in NAMED.names if n not in BY_ARRIVAL))
+def once(raw: nw.LazyFrame) -> nw.LazyFrame:
+    """Return each event once: of those with one id the earliest."""
+    return raw.unique(KEY, keep="first", order_by=["at", *BY_ARRIVAL]).select(*RAW)
 
 
 def about(events: nw.LazyFrame) -> nw.LazyFrame:
-    """Events with the recording they are about, if that is known."""
-    told = {n: nw.when(nw.col(n) != "").then(nw.col(n)) for n in TOLD}
-    rows = events.with_columns(**told)
+    """Give events the recording they are about, if that is known."""
     mbid = nw.col("recording_mbid")
     found = nw.when(mbid.is_null()).then(nw.col("recording_id")).otherwise(mbid)
-    return rows.with_columns(recording_id=found).select(APP_EVENTS.names)
+    return events.with_columns(recording_id=found).select(APP_EVENTS.names)
 
 
 @dg.asset(
@@ -97,14 +89,13 @@ def about(events: nw.LazyFrame) -> nw.LazyFrame:
 )
 def app_events(raw_app_events: Frame, identities: Frame) -> Frame:
     """What people did in their programs, each event once, by the UTC day it happened."""
-    needed = raw_app_events.select(*OWN, *TOLD, *BY_ARRIVAL)
-    named = needed.map(tell_names, schema=NAMED, kernel="arrow")
-    return identify(named.per(KEY, once), identities, "recording_id").map(about)
+    raw = raw_app_events.select(*SPELT.names).map(with_names_alike, schema=SPELT, kernel="arrow")
+    return identify(raw.per(KEY, once), identities, "recording_id").map(about)
 
 
 checks = [
     unique(app_events, *KEY),
     complete(app_events, APP_EVENTS),
     bounded(app_events, "at"),
-    one_for_each(app_events, dg.AssetKey(["events", "raw_app_events"]), NAMED, *KEY),
+    one_for_each(app_events, dg.AssetKey(["events", "raw_app_events"]), RAW_APP_EVENTS, *KEY),
 ]

@@ -8,17 +8,16 @@ The unmapped keep an id made of their names, and count everywhere as the others 
 """
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import dagster as dg
 import narwhals as nw
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from assets.checks import complete, distinct, well_formed
+from assets.checks import complete, well_formed
 from assets.events.name_ids import artist_id, name_id, recording_id
 from assets.events.recording_keys import FIRST_CREDITED, FUZZY, ISRC, KNOWN, MBID, VERSION, key_of, named, parts
+from assets.imports.name_key import NAME_KEY, SUBMITTED, as_text
 from assets.partitions import daily
 from resources.frames.frame import Frame
 from resources.schema import as_table, column
@@ -27,6 +26,7 @@ from resources.text.names import edits, normal, taken_apart
 IDENTITIES = pa.schema(
     [
         column("day", pa.date32(), "UTC day on which it was heard"),
+        NAME_KEY,
         column("artist_name", pa.string(), "artist credit as submitted"),
         column("recording_name", pa.string(), "title as submitted"),
         column("recording_mbid", pa.string(), "MusicBrainz recording as submitted", null=True),
@@ -58,57 +58,46 @@ SHARED = 0.6  # times as sure, where several recordings fit equally: that of the
 SECOND_TYPO = 0.15  # less sure
 EDITS = 2  # typos in credit and title together
 
-SUBMITTED = ["artist_name", "recording_name", "recording_mbid", "isrc", "artist_mbids"]
-_TEXT = [(c, pa.string()) for c in SUBMITTED]  # absent is empty text: engines do not join what is null
-ON_DAY = pa.schema([("day", pa.date32()), *_TEXT])
-KEYED = pa.schema([("key", pa.string()), ("level", pa.int64()), *_TEXT])
-SPELT = pa.schema([("key", pa.string()), ("credited", pa.string()), ("titled", pa.string()), *_TEXT])
+ON_DAY = ["day", NAME_KEY.name]
+_TEXT = [(c, pa.string()) for c in SUBMITTED]  # absent is empty, and a list is one text
+NAMES = pa.schema([IDENTITIES.field("day"), NAME_KEY, *_TEXT])
+KEYED = pa.schema([("key", pa.string()), ("level", pa.int64()), NAME_KEY])
+SPELT = pa.schema([("key", pa.string()), ("credited", pa.string()), ("titled", pa.string()), NAME_KEY])
 ARTISTS = pa.schema([("key", pa.string()), ("artist_id", pa.string())])
-CANDIDATES = pa.schema([*_TEXT, ("level", pa.int64()), ("fitting", pa.int64()), ("typos", pa.int64()), *KNOWN])
-
-
-def as_submitted(raw: pa.Table, *columns: str) -> pa.Table:
-    """What records tell to know a recording by, as text that can be joined, beside other columns.
-
-    Whatever a kind of record has no column for is empty.
-    """
-    told = {n: _joinable(raw[n]) if n in raw.column_names else pa.repeat("", len(raw)) for n in SUBMITTED}
-    return pa.table({c: raw[c] for c in columns} | told)
-
-
-def _joinable(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Text, or all texts of a list as one."""
-    is_list = pa.types.is_list(column.type)
-    return pc.binary_join(column.combine_chunks(), " ") if is_list else pc.fill_null(column, "")
+CANDIDATES = pa.schema([NAME_KEY, ("level", pa.int64()), ("fitting", pa.int64()), ("typos", pa.int64()), *KNOWN])
 
 
 def identify(rows: Frame, identities: Frame, *columns: str) -> Frame:
-    """Rows with what was decided of their names: their days and names are columns, as `as_submitted` has them."""
-    schema = pa.schema([ON_DAY.field("day"), *(IDENTITIES.field(c) for c in columns), *_TEXT])
-    needed = identities.select("day", *SUBMITTED, *columns)
-    decided = needed.map(partial(decided_on, columns=columns), schema=schema, kernel="arrow")
-    return rows.per(["day", *SUBMITTED], as_decided, decided)
-
-
-def decided_on(identities: pa.Table, columns: Sequence[str]) -> pa.Table:
-    """What was decided of each name, as it can be joined."""
-    return as_submitted(identities, "day", *columns)
+    """Add what was decided of the names of rows, which have `day` and `name_key`; null where nothing was."""
+    return rows.per(ON_DAY, as_decided, identities.select(*ON_DAY, *columns))
 
 
 def as_decided(rows: nw.LazyFrame, decided: nw.LazyFrame) -> nw.LazyFrame:
-    """Rows with what was decided of their names; a name that was never decided on leaves columns empty."""
-    return rows.join(decided, on=["day", *SUBMITTED], how="left")
+    """Join rows with what was decided of their names."""
+    return rows.join(decided, on=ON_DAY, how="left")
 
 
-def on_day(raw: pa.Table) -> pa.Table:
-    """The names of raw listens, with their days."""
-    return as_submitted(raw, "day").cast(ON_DAY)
+def names_on_days(rows: pa.Table) -> pa.Table:
+    """Return each name of each day once, as text; a field for which there is no column counts as absent."""
+    once = _first(rows, ON_DAY)
+    given = [as_text(once[n]) if n in once.column_names else pa.repeat("", len(once)) for n in SUBMITTED]
+    return pa.table([*(once[n] for n in ON_DAY), *given], NAMES)
+
+
+def once_ever(names: pa.Table) -> pa.Table:
+    """Return each name once, on one of its days."""
+    return _first(names, [NAME_KEY.name])
+
+
+def _first(rows: pa.Table, key: list[str]) -> pa.Table:
+    """Return the first row of each key."""
+    numbered = rows.select(key).append_column("row", pa.array(range(len(rows)), pa.int64()))
+    return rows.take(numbered.group_by(key, use_threads=False).aggregate([("row", "min")])["row_min"])
 
 
 def exact_keys(names: pa.Table) -> pa.Table:
     """Map: what a name can be found by, one row for each rule."""
-    found = _of_each(names)
-    rows = [(key, level, *told) for told in found for level, key in _exact(*told)]
+    rows = [(key, level, name) for name, *given in _of_each(names) for level, key in _exact(*given)]
     return as_table(rows, KEYED)
 
 
@@ -121,17 +110,17 @@ def meet(names: nw.LazyFrame, known: nw.LazyFrame) -> nw.LazyFrame:
 def without(names: nw.LazyFrame, found: nw.LazyFrame) -> nw.LazyFrame:
     """The names that no exact key found, but for one of another version."""
     sure = found.filter(nw.col("level") < VERSION)
-    return names.join(sure, on=SUBMITTED, how="anti")
+    return names.join(sure, on=NAME_KEY.name, how="anti")
 
 
 def spelt(names: pa.Table) -> pa.Table:
     """Map: parts of a name's letters, and its words, where the source does not say which recording it is."""
     rows = []
-    for told in _of_each(names):
-        if told[2]:
+    for key, artist, title, mbid, *_ in _of_each(names):
+        if mbid:
             continue
-        name = taken_apart(*told[:2])
-        rows += [(key, " ".join(name.lead), " ".join(name.title), *told) for key in parts(name)]
+        name = taken_apart(artist, title)
+        rows += [(part, " ".join(name.lead), " ".join(name.title), key) for part in parts(name)]
     return as_table(rows, SPELT)
 
 
@@ -169,31 +158,29 @@ def score(pairs: pa.Table) -> pa.Table:
 
 def decide(names: pa.Table, candidates: pa.Table) -> pa.Table:
     """The identity of each name: of its candidates the best, in an order that no arrival can change."""
-    found: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
-    of = zip(*(candidates[n].to_pylist() for n in CANDIDATES.names), strict=True)
-    for row in of:
-        found.setdefault(row[: len(SUBMITTED)], []).append(row[len(SUBMITTED) :])
-    told = zip(*(names[n].to_pylist() for n in ON_DAY.names), strict=True)
-    decided: dict[tuple[str, ...], tuple[Any, ...]] = {}
+    found: dict[int, list[tuple[Any, ...]]] = {}
+    for key, *candidate in zip(*(candidates[n].to_pylist() for n in CANDIDATES.names), strict=True):
+        found.setdefault(key, []).append(tuple(candidate))
+    decided: dict[int, tuple[Any, ...]] = {}
     rows = []
-    for day, *submitted in told:
-        name = tuple(submitted)
-        if name not in decided:
-            decided[name] = (*_identity(name, found.get(name, [])), name_id(*name[:2]))
+    for day, (key, *name) in zip(names["day"].to_pylist(), _of_each(names), strict=True):
+        if key not in decided:
+            decided[key] = (*_identity(name, found.get(key, [])), name_id(*name[:2]))
         artist, title, mbid, isrc, artists = name
-        rows.append((day, artist, title, mbid or None, isrc or None, artists.split(), *decided[name]))
+        rows.append((day, key, artist, title, mbid or None, isrc or None, artists.split(), *decided[key]))
     return as_table(rows, IDENTITIES)
 
 
-def decided(told: Frame, keys: Frame, known_parts: Frame) -> Frame:
-    """The identities of names with their days, told as `ON_DAY` has them, whoever told them."""
-    days = told.per(ON_DAY.names, _on_each_day, combine=_on_each_day).persist()
-    names = days.select(*SUBMITTED).per(SUBMITTED, _once).persist()
+def decided(rows: Frame, keys: Frame, known_parts: Frame) -> Frame:
+    """The identities of the names of rows, which have `day`, `name_key` and some of `SUBMITTED`."""
+    days = rows.map(names_on_days, schema=NAMES, kernel="arrow")  # fewer where they are, before they travel
+    days = days.per(ON_DAY, names_on_days, schema=NAMES, kernel="arrow").persist()
+    names = days.per(NAME_KEY.name, once_ever, schema=NAMES, kernel="arrow").persist()
     exact = names.map(exact_keys, schema=KEYED, kernel="arrow").per("key", meet, keys).persist()
-    lost = names.per(SUBMITTED, without, exact.select("level", *SUBMITTED))
+    lost = names.per(NAME_KEY.name, without, exact.select("level", NAME_KEY.name))
     pairs = lost.map(spelt, schema=SPELT, kernel="arrow").per("key", compare, known_parts)
     fuzzy = pairs.map(score, schema=CANDIDATES, kernel="arrow")
-    return days.per(SUBMITTED, decide, exact.concat(fuzzy), schema=IDENTITIES, kernel="arrow")
+    return days.per(NAME_KEY.name, decide, exact.concat(fuzzy), schema=IDENTITIES, kernel="arrow")
 
 
 def known_artists(recordings: pa.Table) -> pa.Table:
@@ -215,23 +202,14 @@ def one_artist_for_each_name(known: nw.LazyFrame) -> nw.LazyFrame:
         "recording_keys": dg.AssetIn(["events", "recording_keys"]),
         "recording_parts": dg.AssetIn(["events", "recording_parts"]),
     },
-    **daily(IDENTITIES, key=ON_DAY.names, order=["artist_name", "recording_name"]),
+    **daily(IDENTITIES, key=ON_DAY, order=["artist_name", "recording_name"]),
 )
 def identities(raw_listens: Frame, recording_keys: Frame, recording_parts: Frame) -> Frame:
     """Which recording each name submitted on a day is, by which rule and how surely."""
-    told = raw_listens.select("day", *SUBMITTED).map(on_day, schema=ON_DAY, kernel="arrow")
-    return decided(told, recording_keys, recording_parts)
+    return decided(raw_listens.select(*ON_DAY, *SUBMITTED), recording_keys, recording_parts)
 
 
 checks = [complete(identities, IDENTITIES), well_formed(identities, "recording_id")]  # twice decided, listens are too
-
-
-def _on_each_day(rows: nw.LazyFrame) -> nw.LazyFrame:
-    return distinct(rows, ON_DAY.names)
-
-
-def _once(rows: nw.LazyFrame) -> nw.LazyFrame:
-    return distinct(rows, SUBMITTED)
 
 
 def _exact(artist: str, title: str, mbid: str, isrc: str, _: str) -> Iterator[tuple[int, str]]:
@@ -249,7 +227,7 @@ def _exact(artist: str, title: str, mbid: str, isrc: str, _: str) -> Iterator[tu
         yield VERSION, key_of(VERSION, name.any_version)
 
 
-def _identity(name: tuple[str, ...], candidates: list[tuple[Any, ...]]) -> tuple[Any, ...]:
+def _identity(name: Sequence[str], candidates: list[tuple[Any, ...]]) -> tuple[Any, ...]:
     """Recording, artists, rule, confidence, and what the catalogue calls it."""
     artist, title, mbid, _, artists = name
     for row in sorted(candidates, key=lambda c: (c[0], c[2], c[7], c[3])):
@@ -276,5 +254,6 @@ def _typos(credit: list[str], known_credit: list[str], title: list[str], known_t
     return total if total <= EDITS else None
 
 
-def _of_each(names: pa.Table) -> Iterator[tuple[str, ...]]:
-    return zip(*(names[n].to_pylist() for n in SUBMITTED), strict=True)
+def _of_each(names: pa.Table) -> Iterator[tuple[Any, ...]]:
+    """The key of each name and what was submitted."""
+    return zip(*(names[n].to_pylist() for n in (NAME_KEY.name, *SUBMITTED)), strict=True)

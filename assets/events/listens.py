@@ -10,8 +10,9 @@ import narwhals as nw
 import pyarrow as pa
 
 from assets.checks import accounted, bounded, complete, referential, unique
-from assets.events.identities import SUBMITTED, as_submitted, identify
-from assets.imports.listens import ended_at
+from assets.events.identities import identify
+from assets.imports.listens import RAW_LISTENS, ended_at
+from assets.imports.name_key import NAME_KEY
 from assets.imports.record_type import BY_ARRIVAL
 from assets.partitions import daily
 from resources.frames.frame import Frame
@@ -34,26 +35,18 @@ LISTENS = pa.schema(
     ]
 )
 DECIDED = ["recording_id", "artist_ids"]
-OWN = ["day", "user_id", "listened_at", "ms_played", "source", "time_zone", "release_name", *BY_ARRIVAL]
-TOLD = pa.schema(
-    [
-        *(LISTENS.field(n) for n in OWN if n not in BY_ARRIVAL),
-        *zip(BY_ARRIVAL, (pa.string(), pa.string(), pa.int64()), strict=True),
-        ("ended_at", INSTANT),
-        *((n, pa.string()) for n in SUBMITTED),
-    ]
-)
+SUBMITTED = [n for n in LISTENS.names if n in RAW_LISTENS.names]
 
 
-def tell_ends(raw: pa.Table) -> pa.Table:
-    """Each raw listen with its end."""
-    told, ended = as_submitted(raw, *OWN), ended_at(raw)
-    return pa.table([ended if n == "ended_at" else told[n] for n in TOLD.names], TOLD)
+def once(raw: nw.LazyFrame, replaced: nw.LazyFrame) -> nw.LazyFrame:
+    """Return each listen once: without the records that gave way to others."""
+    return raw.join(replaced, on=BY_ARRIVAL, how="anti").select(*SUBMITTED, NAME_KEY.name)
 
 
-def once(told: nw.LazyFrame, replaced: nw.LazyFrame) -> nw.LazyFrame:
-    """Each listen once: without the records that gave way to others."""
-    return told.join(replaced, on=BY_ARRIVAL, how="anti").select(*(n for n in TOLD.names if n not in BY_ARRIVAL))
+def with_ends(listens: pa.Table) -> pa.Table:
+    """Add to each listen its end."""
+    ended = ended_at(listens)
+    return pa.table([ended if n == "ended_at" else listens[n] for n in LISTENS.names], LISTENS)
 
 
 @dg.asset(
@@ -67,9 +60,9 @@ def once(told: nw.LazyFrame, replaced: nw.LazyFrame) -> nw.LazyFrame:
 )
 def listens(raw_listens: Frame, identities: Frame, replaced_listens: Frame) -> Frame:
     """Who heard which recording and when, by the UTC day it began."""
-    told = raw_listens.select(*OWN, *SUBMITTED).map(tell_ends, schema=TOLD, kernel="arrow")
-    unrepeated = told.per(BY_ARRIVAL, once, replaced_listens.select(*BY_ARRIVAL))
-    return identify(unrepeated, identities, *DECIDED).select(*LISTENS.names)
+    raw = raw_listens.select(*SUBMITTED, NAME_KEY.name, *BY_ARRIVAL)
+    unrepeated = raw.per(BY_ARRIVAL, once, replaced_listens.select(*BY_ARRIVAL))
+    return identify(unrepeated, identities, *DECIDED).map(with_ends, schema=LISTENS, kernel="arrow")
 
 
 checks = [

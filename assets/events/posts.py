@@ -11,7 +11,7 @@ import narwhals as nw
 import pyarrow as pa
 
 from assets.checks import bounded, complete, unique
-from assets.events.identities import ON_DAY, SUBMITTED, as_submitted, decided, identify
+from assets.events.identities import ON_DAY, decided, identify
 from assets.imports.record_type import BY_ARRIVAL
 from assets.imports.retractions import retracted
 from assets.partitions import daily
@@ -37,9 +37,8 @@ POSTS = pa.schema(
 )
 OF = ["user_id", "post_id"]
 KEY = ["day", *OF]
-OWN = [*KEY, "posted_at", "text", "mentions", "hashtags", "source"]
 DECIDED = ["recording_id", "rule", "confidence"]
-NAMED = pa.schema([*(POSTS.field(n) for n in OWN), *((n, pa.string()) for n in SUBMITTED)])
+GIVEN = ["artist_name", "recording_name", "recording_mbid"]  # of what is playing
 
 
 def standing(told: nw.LazyFrame, retracted: nw.LazyFrame) -> nw.LazyFrame:
@@ -49,21 +48,10 @@ def standing(told: nw.LazyFrame, retracted: nw.LazyFrame) -> nw.LazyFrame:
     return rows.join(gone, on=KEY, how="anti").join(retracted, on=OF, how="anti")
 
 
-def tell_names(posts: pa.Table) -> pa.Table:
-    """Posts with what they tell to know a recording by; all of it empty where nothing is playing."""
-    return as_submitted(posts, *OWN)
-
-
 def playing(posts: nw.LazyFrame) -> nw.LazyFrame:
-    """What posts tell to know a recording by, where they do."""
-    told = posts.filter((nw.col("recording_name") != "") | (nw.col("recording_mbid") != ""))
-    return told.select(*ON_DAY.names)
-
-
-def as_posts(posts: nw.LazyFrame) -> nw.LazyFrame:
-    """Posts without the names that are not there."""
-    named = {n: nw.when(nw.col(n) != "").then(nw.col(n)) for n in ("artist_name", "recording_name")}
-    return posts.with_columns(**named).select(*POSTS.names)
+    """Keep the names in posts that say what is playing."""
+    names = posts.filter(~nw.col("recording_name").is_null() | ~nw.col("recording_mbid").is_null())
+    return names.select(*ON_DAY, *GIVEN)
 
 
 @dg.asset(
@@ -79,8 +67,9 @@ def as_posts(posts: nw.LazyFrame) -> nw.LazyFrame:
 def posts(raw_posts: Frame, retractions: Frame, recording_keys: Frame, recording_parts: Frame) -> Frame:
     """What people posted, by the UTC day, and which recording they said was playing."""
     gone = retractions.map(partial(retracted, id="post_id"))
-    named = raw_posts.per(OF, standing, gone).map(tell_names, schema=NAMED, kernel="arrow").persist()
-    return identify(named, decided(named.map(playing), recording_keys, recording_parts), *DECIDED).map(as_posts)
+    standing_posts = raw_posts.per(OF, standing, gone).persist()
+    names = decided(standing_posts.map(playing), recording_keys, recording_parts)
+    return identify(standing_posts, names, *DECIDED).select(*POSTS.names)
 
 
 checks = [unique(posts, *KEY), complete(posts, POSTS), bounded(posts, "posted_at")]

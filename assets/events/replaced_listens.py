@@ -30,8 +30,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.checks import complete, unique
-from assets.events.identities import SUBMITTED, as_submitted, identify
+from assets.events.identities import identify
 from assets.imports.listens import ended_at
+from assets.imports.name_key import NAME_KEY
 from assets.imports.record_type import BY_ARRIVAL
 from assets.partitions import daily, dates, on_days, with_neighbours
 from resources.frames.frame import Frame
@@ -71,51 +72,47 @@ SAME_INSTANT, SAME_START, END_FOR_START = RULES = ("same instant", "same start",
 
 OWN = ["day", "user_id", "listened_at", "source", "client", *BY_ARRIVAL]  # what is kept of a raw listen
 ABOUT = ["recording_id", "name_id"]  # one of these is the same in what is about the same
-HEARD = [*OWN, "feed", "by_name", "ended_at", *ABOUT]
-TOLD = pa.schema(
-    [
-        *(REPLACED_LISTENS.field(n) for n in OWN),
-        ("feed", pa.string()),
-        ("by_name", pa.bool_()),
-        ("ended_at", INSTANT),
-        *((n, pa.string()) for n in SUBMITTED),
-    ]
-)
+HEARD = [*OWN, "ms_played", "recording_mbid", *ABOUT]
 
 
-def tell_feeds(raw: pa.Table) -> pa.Table:
-    """Each raw listen with the feed it came by, named so that feeds that know more come first, and its end."""
-    sources = raw["source"].to_pylist()
-    clients = pc.fill_null(raw["client"], "").to_pylist()
-    ranks = {s: f"{SOURCES.index(s) if s in SOURCES else len(SOURCES):02d}{s}" for s in set(sources)}
-    told = as_submitted(raw, *OWN)
-    short = pc.less_equal(raw["ms_played"], LONGEST // timedelta(milliseconds=1))
-    columns = {
-        "feed": pa.array([f"{ranks[s]}\x1f{c}" for s, c in zip(sources, clients, strict=True)], pa.string()),
-        "by_name": pc.equal(told["recording_mbid"], ""),
-        "ended_at": pc.if_else(short, ended_at(raw), pa.scalar(None, INSTANT)),
-    }
-    return pa.table([columns[n] if n in columns else told[n] for n in TOLD.names], TOLD)
-
-
-def contested(heard: nw.LazyFrame) -> nw.LazyFrame:
-    """What listeners heard of whom more than one feed tells, or one feed twice of an instant.
+def contested(raw: nw.LazyFrame) -> nw.LazyFrame:
+    """Keep the raw listens of listeners who have more than one feed, or one feed twice at an instant.
 
     All else is decided by that: most listeners have one feed.
     """
-    heard = heard.filter(~nw.col("recording_id").is_null(), ~nw.col("name_id").is_null())
-    instants = heard.group_by("user_id", "listened_at", "feed").agg(times=nw.len())
-    told = instants.group_by("user_id").agg(
-        first=nw.col("feed").min(), last=nw.col("feed").max(), times=nw.col("times").max()
+    heard = raw.filter(~nw.col("recording_id").is_null(), ~nw.col("name_id").is_null())
+    client = nw.col("client")
+    heard = heard.with_columns(program=nw.when(client.is_null()).then(nw.lit("")).otherwise(client))
+    instants = heard.group_by("user_id", "listened_at", "source", "program").agg(times=nw.len())
+    users = instants.group_by("user_id").agg(
+        nw.col("times").max(),
+        first_source=nw.col("source").min(),
+        last_source=nw.col("source").max(),
+        first_program=nw.col("program").min(),
+        last_program=nw.col("program").max(),
     )
-    doubtful = told.filter((nw.col("first") != nw.col("last")) | (nw.col("times") > 1)).select("user_id")
+    one_feed = (nw.col("first_source") == nw.col("last_source")) & (nw.col("first_program") == nw.col("last_program"))
+    doubtful = users.filter(~one_feed | (nw.col("times") > 1)).select("user_id")
     return heard.join(doubtful, on="user_id", how="semi").select(HEARD)
+
+
+def with_feeds(heard: pa.Table) -> pa.Table:
+    """Add the feed of each listen, named so that feeds that know more come first, whether it lacks an MBID, its end."""
+    sources = heard["source"].to_pylist()
+    clients = pc.fill_null(heard["client"], "").to_pylist()
+    ranks = {s: f"{SOURCES.index(s) if s in SOURCES else len(SOURCES):02d}{s}" for s in set(sources)}
+    feeds = [f"{ranks[s]}\x1f{c}" for s, c in zip(sources, clients, strict=True)]
+    short = pc.less_equal(heard["ms_played"], LONGEST // timedelta(milliseconds=1))
+    heard = heard.append_column("feed", pa.array(feeds, pa.string()))
+    heard = heard.append_column("by_name", pc.is_null(heard["recording_mbid"]))
+    return heard.append_column("ended_at", pc.if_else(short, ended_at(heard), pa.scalar(None, INSTANT)))
 
 
 def replaced(heard: pa.Table) -> pa.Table:
     """The records of whole listeners that give way, each with the one it gives way to."""
     import numpy as np
 
+    heard = with_feeds(heard)
     heard = heard.filter(pa.array(_told_twice(heard), pa.bool_()))
     if not len(heard):
         return REPLACED_LISTENS.empty_table()
@@ -161,8 +158,8 @@ def replaced(heard: pa.Table) -> pa.Table:
 def replaced_listens(context: dg.AssetExecutionContext, raw_listens: Frame, identities: Frame) -> Frame:
     """Records of listens that another record tells of already, by the UTC day they have, and which one that is."""
     first, last = dates(context.partition_key_range)
-    told = raw_listens.select(*OWN, "ms_played", *SUBMITTED).map(tell_feeds, schema=TOLD, kernel="arrow")
-    doubtful = identify(told, identities, *ABOUT).persist().per("user_id", contested)
+    raw = raw_listens.select(*OWN, "ms_played", "recording_mbid", NAME_KEY.name)
+    doubtful = identify(raw, identities, *ABOUT).persist().per("user_id", contested)
     given_way = doubtful.per("user_id", replaced, schema=REPLACED_LISTENS, kernel="arrow")
     return given_way.map(partial(on_days, first=first, last=last))
 

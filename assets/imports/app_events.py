@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 
+from assets.imports.name_key import NAME_KEY
 from assets.imports.record_type import ARRIVAL, RecordType
 from resources.schema import INSTANT, column
 from resources.sources.records.app_event import AppEvent
@@ -27,6 +28,7 @@ RAW_APP_EVENTS = pa.schema(
         column("schema_version", pa.string(), "version of the record, where it tells", null=True),
         column("extra", pa.string(), "what no column holds, as JSON", null=True, personal=True),
         column("shape", pa.string(), "its fields, a line each: name, JSON type and outcome, between tabs"),
+        NAME_KEY,
         *ARRIVAL,
     ]
 )

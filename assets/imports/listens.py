@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from assets.imports.name_key import NAME_KEY
 from assets.imports.record_type import ARRIVAL, RecordType
 from resources.schema import INSTANT, column
 from resources.sources.records.listen import Listen
@@ -23,6 +24,7 @@ RAW_LISTENS = pa.schema(
         column("isrc", pa.string(), "International Standard Recording Code", null=True),
         column("origin", pa.string(), "the source's own id of the track", null=True),
         column("client", pa.string(), "program that submitted it: a feed is a source and a client", null=True),
+        NAME_KEY,
         *ARRIVAL,
     ]
 )

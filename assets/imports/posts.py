@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 
+from assets.imports.name_key import NAME_KEY
 from assets.imports.record_type import ARRIVAL, RecordType
 from resources.schema import INSTANT, column
 from resources.sources.records.social import Post
@@ -21,6 +22,7 @@ RAW_POSTS = pa.schema(
         column("recording_mbid", pa.string(), "MusicBrainz recording that it links to as playing", null=True),
         column("taken_back", pa.bool_(), "whether it was deleted then"),
         column("source", pa.string(), "format it was submitted in"),
+        NAME_KEY,
         *ARRIVAL,
     ]
 )

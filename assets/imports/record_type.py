@@ -11,6 +11,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from assets.imports.name_key import NAME_KEY, name_keys
 from assets.partitions import FIRST_DAY
 from resources.schema import INSTANT, column, declare
 from resources.sources.records.listen import Read
@@ -33,7 +34,7 @@ class RecordType:
     description: str  # of the table, for the catalog
     counted: str  # the column of `imports` that counts them
     record: type  # the dataclass that a reader makes of such a record
-    schema: pa.Schema  # `day` if it is dated, fields of the record, then ARRIVAL
+    schema: pa.Schema  # `day` if it is dated, fields of the record, NAME_KEY if it names a recording, ARRIVAL
     order: tuple[str, ...]  # how rows are sorted in files
     row_key: tuple[str, ...] = ()  # the columns that identify a row, if the table promises them
     dated_by: str | None = None  # the field that gives the day, in UTC; FIRST_DAY where it is null
@@ -71,8 +72,10 @@ class RecordType:
             "import_id": pa.repeat(pa.scalar(import_id), len(own)),
         }
         for field in self.schema:
-            if field.name not in columns and field.name != "day":
+            if field.name not in {*columns, "day", NAME_KEY.name}:
                 columns[field.name] = pa.array(list(map(attrgetter(field.name), found)), field.type)
+        if NAME_KEY.name in self.schema.names:
+            columns[NAME_KEY.name] = name_keys(columns)
         if self.dated_by:
             columns["day"] = pc.fill_null(columns[self.dated_by].cast(pa.date32()), FIRST_DAY)
         return pa.table([columns[name] for name in self.schema.names], self.schema)

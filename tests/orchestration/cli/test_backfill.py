@@ -38,6 +38,7 @@ from tests.orchestration.support import (
     told,
     versions,
 )
+from tests.tables import table
 
 TODAY = date(2024, 3, 2)
 CADENCE = Cadence(platform().resolve_asset_graph())
@@ -255,7 +256,7 @@ def test_sessions_that_reach_into_the_first_day_of_the_next_run_are_whole(tmp_pa
     names = {"user_id": "ada", "source": "spotify", "artist_name": "Clara Example", "recording_name": "Fugue"}
     arrival = {"artist_mbids": [], "file": "endsong_0.json", "import_id": "1"}
     raw = [{"day": t.date(), "listened_at": t, "record": n, **names, **arrival} for n, t in enumerate(instants)]
-    Lake(tmp_path / "lake").replace("events/raw_listens", iter([pa.Table.from_pylist(raw, RAW_LISTENS)]), RAW_LISTENS)
+    Lake(tmp_path / "lake").replace("events/raw_listens", iter([table(raw, RAW_LISTENS)]), RAW_LISTENS)
     span = ("--from", days[0].isoformat(), "--to", days[-1].isoformat())
     made = ("events/identities", "events/replaced_listens", "events/listens", "events/sessions")
     selected = ("--select", " or ".join(f"key:{name}" for name in made))

@@ -1,0 +1,37 @@
+"""A name key is the same wherever a name is submitted, and another for another name."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assets.imports.name_key import SUBMITTED, name_keys
+
+TEXT = st.one_of(st.none(), st.sampled_from(("", " ", "a", "a b", "b", "\x1f", "Björk", "Bjo\u0308rk")))
+NAMES = st.tuples(TEXT, TEXT, TEXT, TEXT, st.lists(st.sampled_from(("x", "y"))))
+
+
+def columns(*names: tuple[object, ...]) -> dict[str, pa.Array]:
+    types = [*(pa.string() for _ in SUBMITTED[1:]), pa.list_(pa.string())]
+    return {n: pa.array([row[i] for row in names], types[i]) for i, n in enumerate(SUBMITTED)}
+
+
+def joinable(name: tuple[object, ...]) -> tuple[object, ...]:
+    """A name as it is compared: an absent field is empty text."""
+    return (*(field or "" for field in name[:4]), tuple(name[4]))  # type: ignore[arg-type]
+
+
+def test_a_key_never_changes_since_tables_hold_it() -> None:
+    assert name_keys(columns(("Artist", "Song", None, None, []))).to_pylist() == [-5427212117212255580]
+
+
+@given(st.lists(NAMES, max_size=30))
+def test_equal_names_have_one_key_and_others_another(names: list[tuple[object, ...]]) -> None:
+    keys = name_keys(columns(*names)).to_pylist()
+    assert len(set(zip(map(joinable, names), keys, strict=True))) == len(set(map(joinable, names))) == len(set(keys))
+
+
+@pytest.mark.parametrize("absent", SUBMITTED[2:])
+def test_a_record_that_has_no_such_field_has_the_key_of_one_that_leaves_it_empty(absent: str) -> None:
+    given = columns(("Artist", "Song", None, None, []))
+    assert name_keys({n: c for n, c in given.items() if n != absent}) == name_keys(given)
