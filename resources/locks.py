@@ -1,7 +1,8 @@
 """Alone: how work that bears no other beside it keeps the rest of the platform waiting.
 
-Whoever works on the data holds a lock that many share; whoever must be alone takes it for itself. The kernel frees the
-locks of a process that ends, however it ends. A turnstile before the lock lets nobody past whoever waits to be alone.
+Whoever works on the data holds a lock that many share; whoever must be alone takes it for itself. Nobody gets a lock of
+a folder whose tables have another format. The kernel frees the locks of a process that ends, however it ends. A
+turnstile before the lock lets nobody past whoever waits to be alone.
 """
 
 import errno
@@ -17,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from resources.errors import TuttiError
 from resources.files import writing_to
+from resources.lake import format
 
 TURNSTILE, WORK = ".turnstile.lock", ".work.lock"  # in the data folder
 
@@ -54,6 +56,7 @@ def begin(data: Path, wait: bool = True) -> None:
     with _SHARES.turn:
         lock, times = _SHARES.held.get(data, (-1, 0))
         if not times:
+            format.check(data / "lake")
             turnstile = _lock(data / TURNSTILE, fcntl.LOCK_SH, wait)
             try:
                 lock = _lock(data / WORK, fcntl.LOCK_SH, wait)
@@ -76,6 +79,7 @@ def end(data: Path) -> None:
 def alone(data: Path, tell: Callable[[str], object]) -> Iterator[None]:
     """Work on a data folder while nobody else does; who is at it already is waited for."""
     assert data not in _SHARES.held, "this process shares the folder, and would wait for itself"
+    format.check(data / "lake")
     turnstile = _lock(data / TURNSTILE, fcntl.LOCK_EX, True)
     try:
         try:

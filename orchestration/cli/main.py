@@ -12,6 +12,7 @@ import click
 from resources.environments import data_folder
 from resources.errors import TuttiError
 from resources.files import writing_to
+from resources.lake import format
 
 COMMANDS = {
     "demo": "demo:demo",
@@ -51,8 +52,11 @@ class Commands(click.Group):
 
 
 @click.command(cls=Commands)
-def tutti() -> None:
+@click.pass_context
+def tutti(context: click.Context) -> None:
     """A data platform for music."""
+    if context.invoked_subcommand != "demo":  # which replaces the lake
+        format.check(data_folder() / "lake")
 
 
 def main() -> int:

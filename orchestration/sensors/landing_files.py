@@ -111,7 +111,8 @@ def _taken(root: Path, version: int) -> set[Landed]:
 
 
 def taken(lake: Lake) -> set[Landed]:
-    """The files that were taken in."""
+    """The files that were taken in. Raises `TuttiError` for a lake of another format."""
+    lake.check()
     return _taken(lake.root, lake.version("events/imports")) if lake.exists("events/imports") else set()
 
 

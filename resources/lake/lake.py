@@ -17,6 +17,7 @@ from resources.files import writing_to
 from resources.frames.filters import RangeFilter
 from resources.frames.frame import Frame
 from resources.frames.scan import Scan
+from resources.lake import format
 from resources.lake.delta_table import KEEP_DAYS, exists, opened, prepare, understood
 from resources.lake.file_stats import bounds, files
 from resources.lake.lease import lease
@@ -29,6 +30,10 @@ class Lake:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
+
+    def check(self) -> None:
+        """Raise `TuttiError` if the tables have another format than this version's."""
+        format.check(self.root)
 
     def tables(self) -> list[str]:
         """The names of all tables."""
@@ -48,8 +53,9 @@ class Lake:
     def scan(self, table: str, schema: pa.Schema, slice: RangeFilter | None = None, version: int | None = None) -> Scan:
         """Find the rows of a table, all or those of a filter, now or at an earlier version; none if never written.
 
-        Versions older than `KEEP_DAYS` may be gone.
+        Versions older than `KEEP_DAYS` may be gone. Raises `TuttiError` for tables of another format.
         """
+        self.check()
         if not self.exists(table):
             return Scan([], _plain(schema))
         log = opened(self.root / table, version)
@@ -82,6 +88,7 @@ class Lake:
         """Rows on their way into a table, in as many parts as it takes. What is not published is removed at the end."""
         folder, stored = self.root / table, _plain(schema)
         with writing_to(folder), understood(folder):
+            format.claim(self.root)
             prepare(folder, stored)
         with lease(folder) as id:
             draft = WriteTransaction(folder, stored, tuple(order), id)
@@ -96,6 +103,7 @@ class Lake:
         A running job loses nothing: not what it has written, nor, within `keep_days`, what it reads. More than
         `KEEP_DAYS` is not kept.
         """
+        self.check()
         return vacuum(self.root / table, keep_days)
 
     def rewrite(
@@ -113,6 +121,7 @@ class Lake:
 
         Nobody else may read or write the table meanwhile.
         """
+        self.check()
         vacuum(self.root / table, 0)
         forget(self.root / table)
 

@@ -1,0 +1,88 @@
+"""A data folder of another format is refused by every command, run and sensor, and stays as it is."""
+
+import os
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from assets.derived.charts import CHART
+from orchestration.cli.main import main
+from orchestration.definitions import build
+from orchestration.sensors.landing_files import arrivals
+from resources.errors import TuttiError
+from resources.lake.format import FILE
+from resources.lake.lake import Lake
+from tests.resources.lake.test_format import contents
+
+COMMANDS = (
+    ("import", "--listener", "ada", "file.json"),
+    ("ui",),
+    ("backfill", "--from", "2024-01-01", "--to", "2024-01-02"),
+    ("chart",),
+    ("erase", "--listener", "ada", "--yes"),
+    ("export", "--listener", "ada"),
+    ("pull", "--source", "listenbrainz", "--user", "ada"),
+    ("pull-metadata",),
+    ("upkeep",),
+    ("intake",),
+    ("stream", "--once"),
+)
+
+
+@pytest.fixture
+def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder with a table, from before folders had a number, and a file that landed."""
+    monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    Lake(tmp_path / "lake").replace("derived/charts_all_time", iter([CHART.empty_table()]), CHART)
+    (tmp_path / "lake" / FILE).unlink()
+    landed = tmp_path / "landing" / "listens" / "a.jsonl"
+    landed.parent.mkdir(parents=True)
+    landed.write_text("{}")
+    os.utime(landed, (1, 1))
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_a_command_refuses_it_in_one_line_and_leaves_it_as_it_is(
+    command: tuple[str, ...], old: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(old)
+    monkeypatch.setattr(sys, "argv", ["tutti", *command])
+    assert main() == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(old) in line
+    assert "no format number" in line
+    assert contents(old) == before
+
+
+@pytest.mark.parametrize("job", ["import_listens", "content", "daily", "erase_person"])
+def test_a_run_refuses_it(job: str, old: Path) -> None:
+    before, defs = contents(old), build("laptop")
+    config = {"erase": {"config": {"listener": "ada"}}} if job == "erase_person" else {}
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = defs.resolve_job_def(job).execute_in_process(
+            run_config={"ops": config},
+            instance=instance,
+            partition_key="2024-01-01" if job == "daily" else None,
+            raise_on_error=False,
+        )
+    assert not result.success
+    assert contents(old) == before
+
+
+def test_the_sensor_of_landed_files_refuses_it(old: Path) -> None:
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        dg.build_sensor_context(instance) as context,
+        pytest.raises(TuttiError, match="no format number"),
+    ):
+        arrivals(context)
+
+
+def test_a_new_folder_gets_the_number(tmp_path: Path) -> None:
+    Lake(tmp_path / "lake").replace("layer/table", iter([pa.table({"n": [1]})]), pa.schema([("n", pa.int64())]))
+    assert (tmp_path / "lake" / FILE).exists()

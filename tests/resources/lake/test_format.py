@@ -1,0 +1,79 @@
+"""A lake has the number of its format, and tables of another format are neither read nor written."""
+
+import threading
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from resources.errors import TuttiError
+from resources.lake.format import FILE, FORMAT, check, claim
+from resources.lake.lake import Lake
+
+SCHEMA = pa.schema([("n", pa.int64())])
+ROWS = pa.table({"n": [1]}, SCHEMA)
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    lake = Lake(tmp_path / "lake")
+    lake.replace("layer/table", iter([ROWS]), SCHEMA)
+    return lake
+
+
+def test_a_new_lake_gets_the_number_with_its_first_table(tmp_path: Path, lake: Lake) -> None:
+    assert (lake.root / FILE).read_text() == f"{FORMAT}\n"
+    assert [p.name for p in sorted(lake.root.iterdir())] == ["format", "layer"]
+    assert Lake(tmp_path / "lake").scan("layer/table", SCHEMA).table() == ROWS
+
+
+@pytest.mark.parametrize("number", [None, "", "0", f"{FORMAT + 1}", "a book of verse\n\nunderneath the bough"])
+def test_tables_of_another_format_are_neither_read_nor_written(lake: Lake, number: str | None) -> None:
+    (lake.root / FILE).unlink()
+    if number is not None:
+        (lake.root / FILE).write_text(number)
+    before = contents(lake.root)
+    for use in (
+        lambda: lake.scan("layer/table", SCHEMA),
+        lambda: lake.replace("layer/table", iter([ROWS]), SCHEMA),
+        lambda: lake.replace("layer/other", iter([ROWS]), SCHEMA),
+        lambda: lake.rewrite("layer/table", SCHEMA, lambda rows: rows),
+        lambda: lake.vacuum("layer/table"),
+        lambda: lake.forget("layer/table"),
+    ):
+        with pytest.raises(TuttiError, match=r"move .* away and import again") as refused:
+            use()
+        assert "\n" not in str(refused.value)
+        assert str(lake.root) in str(refused.value)
+    assert contents(lake.root) == before
+
+
+def test_a_folder_without_tables_is_new_whatever_else_it_holds(tmp_path: Path) -> None:
+    check(tmp_path / "nowhere")
+    (tmp_path / "lake" / "layer" / "begun").mkdir(parents=True)
+    check(tmp_path / "lake")
+    assert list(tmp_path.iterdir()) == [tmp_path / "lake"]
+    claim(tmp_path / "lake")
+    check(tmp_path / "lake")
+
+
+def test_processes_that_begin_at_once_agree(tmp_path: Path) -> None:
+    faults: list[Exception] = []
+
+    def begin() -> None:
+        try:
+            claim(tmp_path / "lake")
+        except Exception as fault:
+            faults.append(fault)
+
+    threads = [threading.Thread(target=begin) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults
+    assert [p.name for p in (tmp_path / "lake").iterdir()] == [FILE]
