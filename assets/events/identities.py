@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 import narwhals as nw
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from assets.checks import complete, well_formed
 from assets.events.name_ids import artist_id, name_id, recording_id
@@ -161,14 +162,14 @@ def decide(names: pa.Table, candidates: pa.Table) -> pa.Table:
     found: dict[int, list[tuple[Any, ...]]] = {}
     for key, *candidate in zip(*(candidates[n].to_pylist() for n in CANDIDATES.names), strict=True):
         found.setdefault(key, []).append(tuple(candidate))
-    decided: dict[int, tuple[Any, ...]] = {}
     rows = []
-    for day, (key, *name) in zip(names["day"].to_pylist(), _of_each(names), strict=True):
-        if key not in decided:
-            decided[key] = (*_identity(name, found.get(key, [])), name_id(*name[:2]))
+    for key, *name in _of_each(once_ever(names)):
         artist, title, mbid, isrc, artists = name
-        rows.append((day, key, artist, title, mbid or None, isrc or None, artists.split(), *decided[key]))
-    return as_table(rows, IDENTITIES)
+        given = (artist, title, mbid or None, isrc or None, artists.split())
+        rows.append((key, *given, *_identity(name, found.get(key, [])), name_id(artist, title)))
+    known = as_table(rows, IDENTITIES.remove(0))
+    places = pc.index_in(names[NAME_KEY.name], known[NAME_KEY.name])  # a name has one identity on all its days
+    return known.take(places).add_column(0, IDENTITIES.field("day"), names["day"])
 
 
 def decided(rows: Frame, keys: Frame, known_parts: Frame) -> Frame:
