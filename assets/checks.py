@@ -20,13 +20,13 @@ from resources.frames.filters import RangeFilter
 from resources.frames.frame import Frame
 from resources.lake.io_manager import LakeIO
 from resources.schema import some
+from resources.sources.records.listen import CLOCK_SKEW, MBID
 
 COUNT = pa.schema([("rows", pa.int64())])
 ONLY_DAYS = pa.schema([("day", pa.date32())])  # what counting rows needs of another table
-UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+UUID = f"^{MBID.pattern}$"
 Checked: TypeAlias = dg.AssetsDefinition | dg.AssetSpec
 Add: TypeAlias = Callable[[nw.LazyFrame], nw.LazyFrame]
-SKEW = timedelta(hours=1)  # how far a listener's clock may be ahead, as ListenBrainz allows
 
 
 def unique(asset: Checked, *key: str, among: str | None = None) -> dg.AssetChecksDefinition:
@@ -54,7 +54,7 @@ def bounded(asset: Checked, instant: str) -> dg.AssetChecksDefinition:
     """Every instant lies within its day, and none before the first day there is or in the future."""
 
     def outside(rows: Frame) -> int:
-        latest = datetime.now(UTC) + SKEW
+        latest = datetime.now(UTC) + CLOCK_SKEW
         count = partial(_outside, instant=instant, latest=latest)
         return _total(rows.select("day", instant).map(count, schema=COUNT, kernel="arrow"))
 

@@ -10,8 +10,9 @@ import narwhals as nw
 import pyarrow as pa
 
 from resources.schema import declare
+from resources.sources.records.listen import EARLIEST
 
-FIRST_DAY = date(2002, 10, 1)  # no listen is older: Last.fm opened then, and ListenBrainz takes none from before
+FIRST_DAY = EARLIEST.date()
 
 # The current day, week, month and year have a partition too: people look at today.
 DAILY = dg.DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), end_offset=1)

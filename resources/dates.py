@@ -1,8 +1,9 @@
-"""Days: which of them stand together."""
+"""Dates: where counting starts, and which days stand together."""
 
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # instants are stored as microseconds since then
 A_DAY = timedelta(days=1)
 
 

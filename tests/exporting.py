@@ -23,10 +23,15 @@ def read(folder: Path, data: str | bytes, listener: str | None = "ann", name: st
     return list(exports.read(written(folder, data, name), listener, NOW))
 
 
+def listen_of(read: Read) -> Listen | None:
+    """The listen that a record is, if it is one."""
+    return read.found if isinstance(read.found, Listen) else None
+
+
 def listens(reads: list[Read]) -> list[Listen]:
     """The listens among records, which must all be listens."""
-    assert [r.reason or r.passed_over for r in reads if not r.listen] == []
-    return [r.listen for r in reads if r.listen]
+    assert [r.reason or r.passed_over for r in reads if not listen_of(r)] == []
+    return [found for r in reads if (found := listen_of(r))]
 
 
 def feedback(reads: list[Read]) -> list[Feedback]:

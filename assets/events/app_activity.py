@@ -55,7 +55,6 @@ APP_ACTIVITY = pa.schema(
         column("completed", pa.int64(), "measured plays that reached nine tenths of the recording"),
     ]
 )
-OF_EVENTS = ["events", *COUNTED.values(), "others"]
 OF_PLAYS = ["begun", "ended", "skipped", "measured", "completed"]
 RESUMED = timedelta(hours=12) // timedelta(milliseconds=1)  # a night: what is played after it is played anew
 LONGEST = timedelta(days=1) // timedelta(milliseconds=1)  # so that a day and its neighbours tell all of its plays

@@ -18,9 +18,10 @@ from assets.imports.ledger import COUNTS, TABLES, commit, tell_of
 from assets.imports.record_type import RecordType
 from assets.imports.record_types import RECORD_TYPES
 from orchestration.streaming.records import HAPPENED, LANDED, OUTCOME, REFUSED, Outcome
+from resources.dates import EPOCH
 from resources.engines.cogroup import SIDE, side_column
 from resources.errors import TuttiError
-from resources.folders.landing import EPOCH, Landed, Landing
+from resources.folders.landing import Landed, Landing
 from resources.frames.filters import ValuesFilter
 from resources.frames.frame import Frame
 from resources.lake.lake import Lake

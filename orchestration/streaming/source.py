@@ -20,7 +20,8 @@ from pyspark.sql.streaming.datasource import ReadLimit, ReadMaxFiles, SupportsTr
 
 from orchestration.sensors.landing_files import Cursor, collect, taken
 from orchestration.streaming.records import TRAVELLING, travelling
-from resources.folders.landing import ARRIVING, EPOCH, Landed, Landing
+from resources.dates import EPOCH
+from resources.folders.landing import ARRIVING, Landed, Landing
 from resources.lake.lake import Lake
 
 Offset = dict[str, Any]  # "at": when it was made, in microseconds since 1970; "files": path, bytes, modified of each

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from resources.audio.undecodable import Undecodable
+from resources.sources.records.listen import ISRC, MBID
 
 MOST_TEXT = 1_000  # characters of a value
 MOST_SAID = 200  # of what is wrong with one
 MOST_VALUES = 50  # of one tag
 CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
-UUID = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f])")
-ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")  # ISO 3901, without the hyphens it is shown with
+UUID = re.compile(rf"(?<![0-9a-f]){MBID.pattern}(?![0-9a-f])")
 OPUS_HZ = 48_000  # whatever it was made from (RFC 7845)
 LINKED = "-->"  # the MIME type of a picture that is elsewhere, in ID3 and FLAC
 FRONT = 3  # the kind of a picture that is the front cover, in ID3 and all that follow it

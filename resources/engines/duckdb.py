@@ -42,7 +42,6 @@ class DuckEngine(Engine):
     """Tables are relations of one private in-memory database; `memory_gb` bounds it, the rest goes to `spill`."""
 
     memory_gb: int = 4
-    threads: int | None = None
     spill: str | None = None
 
     @property
@@ -163,8 +162,6 @@ class _Database:
         self.connection = duckdb.connect(":memory:", config={"memory_limit": f"{engine.memory_gb}GB"})
         self.connection.execute("SET TimeZone='UTC'; SET preserve_insertion_order=false")
         self.connection.execute(f"SET enable_progress_bar=false; SET temp_directory='{self.folder}'")
-        if engine.threads:
-            self.connection.execute(f"SET threads={engine.threads}")
 
 
 @cache

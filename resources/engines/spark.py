@@ -31,13 +31,7 @@ class SparkEngine(Engine):
     memory_gb: int = 4
     shares: int = 8
     spill: str | None = None
-    planned: bool = True
     conf: dict[str, str] = field(default_factory=dict, hash=False)
-
-    @property
-    def scattered(self) -> bool:  # type: ignore[override]
-        """Spark's own plan shrinks rows before they travel."""
-        return not self.planned
 
     @property
     def session(self) -> Any:
@@ -91,7 +85,7 @@ class SparkEngine(Engine):
         return Frame(self, self.select(rows, scan.schema.names))
 
     def per(self, keys: list[str], step: Step, *natives: Any) -> Any:
-        if step.kernel == "narwhals" and self.planned:
+        if step.kernel == "narwhals":
             return step.fn(*map(nw.from_native, natives)).to_native()
         return self._shares(step, keys, *natives)
 
@@ -99,7 +93,7 @@ class SparkEngine(Engine):
         from pyspark.sql import functions as F
         from pyspark.sql.pandas.types import from_arrow_schema
 
-        if step.kernel == "narwhals" and self.planned:
+        if step.kernel == "narwhals":
             return step.fn(nw.from_native(native), *(nw.from_native(F.broadcast(s)) for s in small)).to_native()
         sent = [self.collect(s) for s in small]
         schema = step.schema or run(step, _empty(native), *(s.slice(0, 0) for s in sent)).schema

@@ -5,15 +5,15 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
 
 import dagster as dg
 
+from resources.dates import EPOCH
 from resources.locks import sharing
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ARRIVING = ("app_events", "listens", "social")
 """The folders whose files are taken in as they arrive. A folder is a place; what is in a file, its content tells."""
 

@@ -20,8 +20,6 @@ CELLS = re.compile(rb'\|(?:[^|\n\x00{}"]{0,300}\|){2,}')  # of a preview, in whi
 WORD = rb"[A-Za-z\x80-\xff]*%b[A-Za-z\x80-\xff]*"  # that a name is, or is part of
 BESIDE = ("-wal", "-journal")  # what SQLite keeps beside a database
 
-Value = str | bytes | int | float | None
-
 
 def strike(path: Path, person: Person, own: str) -> int:
     """Strike a person from every row of a database, and write it afresh; in how many rows they were, but for the run

@@ -5,7 +5,6 @@ groups, and the artists. What has landed is not asked for again. The progress be
 MusicBrainz did not know; they are asked for again after `UNKNOWN`.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -16,10 +15,10 @@ from resources.pulls.landing_files import Answers, Log, keep_progress, landed, o
 from resources.services.api import Record
 from resources.services.musicbrainz import NAME, Answer, MusicBrainz
 from resources.sources.formats.musicbrainz import ARTISTS, KINDS, RECORDINGS, RELEASE_GROUPS, RELEASES, Kind
+from resources.sources.records.listen import MBID
 
 USUAL = 500  # entities of each kind in a pull: half an hour or so at one request a second
 UNKNOWN = timedelta(days=90)  # until MusicBrainz is asked again for an id that it did not know
-ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 FOLLOWING = (RELEASES, RELEASE_GROUPS, ARTISTS)  # in this order, each may name more of the next
 
 Wanted = Mapping[str, Sequence[str]]
@@ -68,7 +67,7 @@ class _Pull:
 
     def missing(self, ids: Iterable[str]) -> list[str]:
         """Return the ids to ask for, each once, in their order. Invalid ids are left out."""
-        return [id for id in dict.fromkeys(ids) if id not in self._asked and ID.fullmatch(id)]
+        return [id for id in dict.fromkeys(ids) if id not in self._asked and MBID.fullmatch(id)]
 
     def follow(self, kind: Kind, ids: Iterable[str]) -> None:
         """Add ids to ask for later."""

@@ -14,7 +14,6 @@ from resources.services.web import Again, Web, agent_of, is_here
 NAME = "lrclib"
 URL = "https://lrclib.net"
 PACE = 0.5  # seconds between requests: it may ask others for what it does not know
-NEAR = 2.0  # seconds by which a track may be longer or shorter than told: what the service itself allows
 LONGEST = 1_000  # letters of a name: none has as many, and an address must not
 
 
@@ -42,30 +41,7 @@ class LrcLib:
         Where the service does not know it, it looks elsewhere, which takes a while. Raises `Refused` for what is no
         name, `TuttiError` with what to do.
         """
-        return self._one("/api/get", title, artist, album, length_ms)
 
-    def cached(self, title: str, artist: str, album: str | None = None, length_ms: int | None = None) -> Record | None:
-        """The same of what the service knows by itself."""
-        return self._one("/api/get-cached", title, artist, album, length_ms)
-
-    def search(self, title: str, artist: str, length_ms: int | None = None) -> list[Record]:
-        """The records, at most twenty, that have these words in their names and are about as long, best first."""
-
-        def read(status: int, value: Any) -> list[Record]:
-            if status != 200:
-                self._refuse(status, value)
-            if not isinstance(value, list) or not all(map(_is_record, value)):
-                raise Again("an answer of another form")
-            return value
-
-        query = _query(title, artist, None, None)
-        found = self._web.get("/api/search", query, read)
-        if not found:  # nothing says that this is all: believed the second time
-            found = self._web.get("/api/search", query, read)
-        seconds = None if length_ms is None else length_ms / 1000
-        return [record for record in found if seconds is None or abs(record["duration"] - seconds) <= NEAR]
-
-    def _one(self, path: str, title: str, artist: str, album: str | None, length_ms: int | None) -> Record | None:
         def read(status: int, value: Any) -> Record | None:
             if status == 404 and isinstance(value, dict) and value.get("name") == "TrackNotFound":
                 return None
@@ -75,7 +51,7 @@ class LrcLib:
                 raise Again("an answer of another form")
             return value
 
-        return self._web.get(path, _query(title, artist, album, length_ms), read)
+        return self._web.get("/api/get", _query(title, artist, album, length_ms), read)
 
     def _refuse(self, status: int, value: Any) -> None:
         """Raise what asking again does not mend."""

@@ -17,7 +17,6 @@ from resources.sandbox.http.accounts import Record
 from resources.sandbox.http.faults import EMPTY
 from resources.sandbox.performers import Recording
 
-MOST = 20  # records that a search finds
 NEAR = 2.0  # seconds by which a length may differ
 UNKNOWN = {"message": "Failed to find specified track", "name": "TrackNotFound", "statusCode": 404}
 VERSE = re.compile(r"(?<=[,;:.!?])\s+|\n")  # where singers take breath
@@ -60,21 +59,7 @@ def routes(records: Sequence[Record]) -> list[Route]:
                 return JSONResponse(record)
         return JSONResponse(UNKNOWN, 404)
 
-    async def search(request: Request) -> JSONResponse:
-        names = {"track_name": "trackName", "artist_name": "artistName", "album_name": "albumName"}
-        query = request.query_params
-        asked = {name: _key(query[name]).split() for name in (*names, "q") if query.get(name)}
-        if not asked.keys() & {"q", "track_name"}:
-            return JSONResponse([])
-        found = []
-        for record in () if request.scope.get(EMPTY) else records:
-            told = {name: _key(record[field]) for name, field in names.items()}
-            told["q"] = " ".join(told.values())
-            if all(word in told[name] for name, words in asked.items() for word in words):
-                found.append(record)
-        return JSONResponse(found[:MOST])
-
-    return [Route("/api/get", get), Route("/api/get-cached", get), Route("/api/search", search)]
+    return [Route("/api/get", get)]
 
 
 def _timed(lines: Sequence[str], length_ms: int) -> str:

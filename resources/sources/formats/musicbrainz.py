@@ -127,9 +127,6 @@ class ReleaseGroup:
     genres: list[str]
 
 
-Entity = Recording | Artist | Release | ReleaseGroup
-
-
 def recording(told: Told) -> Recording:
     """A recording; it cannot do without its credit."""
     credit, tags = _credit(told["artist-credit"]), _tags(told)

@@ -13,17 +13,18 @@ from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
+from resources.dates import EPOCH
+
 EARLIEST = datetime(
     2002, 10, 1, tzinfo=UTC
 )  # ListenBrainz accepts nothing older: Last.fm, the first to log listens, opened then
 CLOCK_SKEW = timedelta(hours=1)  # how far a listener's clock may run ahead of ours, as in ListenBrainz
 LONGEST_PLAY_MS = 24 * 86_400_000  # 24 days, ListenBrainz's limit: a longer play is a wrong unit
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 YEAR_10000 = 253_402_300_800  # seconds from EPOCH: no datetime reaches it, every time in milliseconds since 1978 does
 DIGITS = re.compile(r"[0-9]{1,15}")
 MBID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
+ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")  # ISO 3901, without the hyphens it is shown with
 
 
 class Malformed(Exception):
@@ -67,11 +68,6 @@ class Read:
     reason: str | None = None
     raw: str | None = None  # the record's text, personal fields cut, at most 10,000 characters
     passed_over: str | None = None  # "a podcast episode": counted, not quarantined
-
-    @property
-    def listen(self) -> Listen | None:
-        """The listen, if it tells of one."""
-        return self.found if isinstance(self.found, Listen) else None
 
 
 def untimely(instant: datetime, now: datetime, did: str = "listened at") -> str | None:

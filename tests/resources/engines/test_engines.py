@@ -160,7 +160,8 @@ def test_duckdb_lends_an_opaque_function_and_the_writer_a_batch_at_a_time() -> N
     def write(tables: Iterator[pa.Table]) -> list[str]:
         return [str(len(t)) for t in tables]
 
-    engine = DuckEngine(memory_gb=1, threads=1)
+    engine = DuckEngine(memory_gb=1)
+    engine.db.execute("SET threads=1")  # else each lends batches of its own
     with patch.object(resources.engines.duckdb, "BATCH", 2_048):
         rows = engine.from_arrow(pa.table({"n": range(20_000)}, NUMBERS)).map(look, schema=NUMBERS, kernel="arrow")
         sizes = [int(n) for n in engine.store(rows.native, write)]

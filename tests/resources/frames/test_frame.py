@@ -5,7 +5,7 @@ import signal
 import uuid
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.engines.dask import _shuffled
-from resources.engines.spark import SparkEngine
 from resources.frames.frame import Engine, Frame, Step, conform
 from resources.frames.scan import Scan
 from tests.oracle import Row, assert_same
@@ -272,13 +271,6 @@ def test_hard_rows_give_what_plain_python_gives(way: Way, engine: Engine, sales:
 def test_no_small_rows_to_send_along(engine: Engine) -> None:
     for way in (w for w in WAYS if "small" in w.name or "two tables" in w.name):
         check(way, engine, HARD, [])
-
-
-@pytest.mark.cluster
-@pytest.mark.spark
-@pytest.mark.parametrize("way", [w for w in WAYS if "two tables" in w.name or "small" in w.name], ids=str)
-def test_spark_gives_the_same_where_nothing_is_planned(way: Way, spark: SparkEngine) -> None:
-    check(way, replace(spark, planned=False), HARD, HARD_FRUITS)
 
 
 def check(way: Way, engine: Engine, sales: list[Row], fruits: list[Row]) -> None:

@@ -65,7 +65,6 @@ def test_a_track_is_found_by_its_names_however_they_are_written(world: World) ->
     assert world.api().get("A Song", "Ann Lee") == SONG
     assert world.api().get(" a song ", "ANN LEE") == SONG
     assert world.api().get("Ça & là / 愛?", "Ann & Bob #1") == HARD
-    assert world.api().cached("A Song", "Ann Lee") == SONG
 
 
 def test_of_two_of_the_same_name_the_one_as_long_within_two_seconds_is_found(world: World) -> None:
@@ -78,21 +77,12 @@ def test_of_two_of_the_same_name_the_one_as_long_within_two_seconds_is_found(wor
 def test_an_instrumental_and_a_track_that_is_not_known_are_two_things(world: World) -> None:
     assert world.api().get("A Tune", "Ann Lee") == TUNE
     assert world.api().get("Another Tune", "Ann Lee") is None
-    assert world.api().cached("Another Tune", "Ann Lee") is None
-
-
-def test_a_search_finds_words_of_the_names_and_what_is_as_long(world: World) -> None:
-    assert world.api().search("song", "ann") == [SONG, LIVE]
-    assert world.api().search("song", "ann", length_ms=300_000) == [LIVE]
-    assert world.api().search("tune", "bob") == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_fault_turns_words_into_none(world: World, kind: str) -> None:
     world.faults.script = [kind, kind]
     assert world.api().get("A Song", "Ann Lee") == SONG
-    world.faults.script = [kind]
-    assert world.api().search("song", "ann") == [SONG, LIVE]
     world.faults.script = [kind] if kind != "empty" else []  # of what is not known there is nothing to leave out
     assert world.api().get("Another", "Ann Lee") is None
 
@@ -204,8 +194,5 @@ def test_the_face_refuses_what_the_service_refuses(world: World) -> None:
 
     for query in ({"track_name": "A"}, {"artist_name": "A"}, {"track_name": "A", "artist_name": "B", "duration": "x"}):
         assert requests.get(f"{world.url}/api/get", query, timeout=10).status_code == 400
-    assert requests.get(f"{world.url}/api/search", {"artist_name": "Ann"}, timeout=10).json() == []
-    found = requests.get(f"{world.url}/api/search", {"q": "live song"}, timeout=10)
-    assert found.json() == [LIVE]
     missing = requests.get(f"{world.url}/api/get", {"track_name": "x", "artist_name": "y"}, timeout=10)
     assert (missing.status_code, missing.json()["name"]) == (404, "TrackNotFound")

@@ -18,7 +18,7 @@ import zstandard
 
 from resources.sources.exports import UnsupportedFile
 from resources.sources.readers import archive
-from tests.exporting import listens, read, reasons
+from tests.exporting import listen_of, listens, read, reasons
 
 MBID = "c7d0bf6e-b2aa-4ffa-bded-2448415b39b0"
 AT = datetime(2023, 9, 18, 14, 39, tzinfo=UTC)
@@ -107,7 +107,7 @@ def test_a_dump_that_was_cut_gives_what_precedes_and_says_so(tmp_path: Path, how
     many = {f"{n}.listens": lines(*range(2_000 * n, 2_000 * n + 2_000)) for n in range(4)}
     data = PACKED[how](tar(many))
     reads = read(tmp_path, data[: len(data) * 3 // 4], None)
-    found = [r.listen for r in reads if r.listen]
+    found = [listen_of(r) for r in reads if listen_of(r)]
     assert [x.recording_name for x in found] == [f"Song {n}" for n in range(len(found))]
     assert len(found) >= 2_000 or how == "bz2"  # which packs by blocks larger than this
     assert "download it again" in reasons(reads)[-1]
@@ -152,8 +152,8 @@ def test_parquet_broken_on_the_way_gives_the_other_row_groups(tmp_path: Path) ->
     data = bytearray(parquet(40, release_name=noise))
     data[3_000:3_300] = b"\xff" * 300
     reads = read(tmp_path, bytes(data), None)
-    found = [r.listen.recording_name for r in reads if r.listen]
-    assert found == [f"Song {r.record}" for r in reads if r.listen]
+    found = [listen_of(r).recording_name for r in reads if listen_of(r)]
+    assert found == [f"Song {r.record}" for r in reads if listen_of(r)]
     assert "Song 39" in found
     assert len(found) < 40
     assert "damaged" in reasons(reads)[-1]

@@ -15,6 +15,7 @@ from resources.errors import TuttiError
 from resources.sources import exports
 from resources.sources.formats import spotify
 from resources.sources.records.listen import Read
+from tests.exporting import listen_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MSID = "2cfad207-3f55-4aec-8120-86cf66e34d59"
@@ -57,7 +58,7 @@ def read(path: Path, listener: str | None = "ann") -> list[Read]:
 
 
 def names(reads: list[Read]) -> list[str]:
-    return [each.listen.recording_name for each in reads if each.listen]
+    return [listen_of(each).recording_name for each in reads if listen_of(each)]
 
 
 def refusal(path: Path, listener: str | None = "ann") -> str:
@@ -171,7 +172,7 @@ def test_a_record_shown_in_a_text_makes_no_export_of_it(tmp_path: Path, before: 
 def test_a_file_without_its_beginning_is_read_from_the_first_record_that_is_whole(tmp_path: Path, end: int) -> None:
     told = json.dumps([play(0), play(1)])
     rest = told[told.index("}") - end :]
-    assert [r.listen is not None for r in read(write(tmp_path, rest))] == [False, True]
+    assert [listen_of(r) is not None for r in read(write(tmp_path, rest))] == [False, True]
 
 
 def test_a_record_shown_in_a_readme_beside_an_export_is_none(tmp_path: Path) -> None:
@@ -195,8 +196,8 @@ def test_an_export_that_names_nobody_asks_for_the_listener(tmp_path: Path, recor
 
 def test_a_dump_names_its_listeners_and_a_record_that_does_not_is_quarantined(tmp_path: Path) -> None:
     reads = read(write(tmp_path, lines([listen(0, user_name="bob"), listen(1)])), None)
-    assert reads[0].listen is not None
-    assert reads[0].listen.user_id == "bob"
+    assert listen_of(reads[0]) is not None
+    assert listen_of(reads[0]).user_id == "bob"
     assert "whose listen" in str(reads[1].reason)
 
 
@@ -254,7 +255,7 @@ def test_an_export_cut_at_any_byte_gives_every_record_before_the_cut_and_invents
     except TuttiError:
         assert path.stat().st_size < len(raw) // 4  # not even the first record is whole
         return
-    kept = [each for each in reads if each.listen]
+    kept = [each for each in reads if listen_of(each)]
     assert kept == whole[: len(kept)]
     assert len(reads) - len(kept) <= 1
     assert all("it was cut" in str(each.reason) for each in reads[len(kept) :])
@@ -276,7 +277,7 @@ def test_one_corrupted_record_loses_only_that_one(
     parts[hurt] = "".join(text)
     reads = read(write(tmp_path, before + between.join(parts) + after))
     rest = [spotify.parse(record, "ann") for n, record in enumerate(PLAYS) if n != hurt]
-    assert [each.listen for each in reads if each.listen in rest] == rest
+    assert [listen_of(each) for each in reads if listen_of(each) in rest] == rest
     assert len(names(reads)) <= 5
     assert ADDRESS not in str(reads)
 

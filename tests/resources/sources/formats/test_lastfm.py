@@ -10,7 +10,7 @@ import pytest
 from resources.sources.exports import UnsupportedFile
 from resources.sources.formats import lastfm
 from resources.sources.records.listen import Malformed, Nameless, PassedOver
-from tests.exporting import feedback, listens, read
+from tests.exporting import feedback, listen_of, listens, read
 
 AT = datetime(2023, 9, 18, 14, 39, tzinfo=UTC)
 MBID = "5441c29d-3602-4898-b1a1-b77fa23b8e50"
@@ -91,7 +91,7 @@ def test_a_page_that_names_nobody_asks_for_the_listener(tmp_path: Path) -> None:
 def test_lines_of_many_listeners_say_whose_each_is(tmp_path: Path) -> None:
     lines = [json.dumps({"user_name": user, **row}) for user, row in (("ada", track()), ("bob", loved(1, loved="1")))]
     reads = read(tmp_path, "\n".join(lines), None)
-    assert [r.listen.user_id for r in reads if r.listen] == ["ada"]
+    assert [listen_of(r).user_id for r in reads if listen_of(r)] == ["ada"]
     assert [(f.user_id, f.score) for f in feedback(reads)] == [("bob", 1)]
 
 
@@ -143,6 +143,6 @@ def test_a_page_cut_anywhere_gives_every_track_before_the_cut(tmp_path: Path) ->
     text = json.dumps(page([track(n) for n in range(4)]))
     for length in range(text.index("Prelude 1"), len(text)):
         reads = read(tmp_path, text[:length])
-        names = [r.listen.recording_name for r in reads if r.listen]
+        names = [listen_of(r).recording_name for r in reads if listen_of(r)]
         assert names == [f"Prelude {n}" for n in range(len(names))]
         assert all("cut" in str(r.reason) for r in reads if r.reason)

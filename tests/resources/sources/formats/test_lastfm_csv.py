@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from resources.sources.exports import UnsupportedFile
-from tests.exporting import listens, read, reasons
+from tests.exporting import listen_of, listens, read, reasons
 
 AT = datetime(2023, 9, 18, 14, 39, tzinfo=UTC)
 UTS = int(AT.timestamp())
@@ -60,11 +60,11 @@ def test_a_heading_that_names_the_listener_is_enough_and_one_that_does_not_asks(
 def test_quoted_fields_may_hold_delimiters_quotes_and_line_ends(tmp_path: Path) -> None:
     text = f'Artist,Track,Album,Time\n"A, with ""B""\nand C",C;D,"#1",{UTS}\n#2,E,F,{UTS}\n'
     first, second = read(tmp_path, text)
-    assert first.listen is not None
-    assert first.listen.artist_name == 'A, with "B"\nand C'
+    assert listen_of(first) is not None
+    assert listen_of(first).artist_name == 'A, with "B"\nand C'
     assert (first.record, second.record) == (2, 4)
-    assert second.listen is not None
-    assert second.listen.artist_name == "#2"  # no comment, once there are headings
+    assert listen_of(second) is not None
+    assert listen_of(second).artist_name == "#2"  # no comment, once there are headings
 
 
 def test_a_table_in_utf7_is_read_as_what_it_says(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_broken_row_is_quarantined_with_its_line_and_reason_and_the_rest_goes_
     rows = [f"A,Song {n},B,{UTS}" for n in range(2)]
     rows.insert(place, row)
     reads = read(tmp_path, "Artist,Track,Album,Time\n" + "\n".join(rows) + "\n")
-    assert [r.listen.recording_name for r in reads if r.listen] == ["Song 0", "Song 1"]
+    assert [listen_of(r).recording_name for r in reads if listen_of(r)] == ["Song 0", "Song 1"]
     (bad,) = [r for r in reads if r.reason]
     assert bad.record == place + 2
     assert reason in str(bad.reason)
@@ -115,7 +115,7 @@ def test_a_line_longer_than_any_listen_is_passed_by(tmp_path: Path) -> None:
     text = f"Artist,Track,Album,Time\nA,{'x' * 3_000_000},B,{UTS}\nA,C,B,{UTS}\n"
     reads = read(tmp_path, text)
     assert reasons(reads) == ["longer than 1 MB: no listen is"]
-    assert [(r.record, r.listen.recording_name) for r in reads if r.listen] == [(3, "C")]
+    assert [(r.record, listen_of(r).recording_name) for r in reads if listen_of(r)] == [(3, "C")]
 
 
 def test_a_table_cut_at_any_byte_gives_what_precedes_the_cut(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_table_cut_at_any_byte_gives_what_precedes_the_cut(tmp_path: Path) -> 
     first = data.index(b"\n", data.index(b"Song 0")) + 1
     for length in range(first, len(data)):
         reads = read(tmp_path, data[:length])
-        whole = [r.listen.recording_name for r in reads if r.listen and r.listen.listened_at >= AT]
+        whole = [listen_of(r).recording_name for r in reads if listen_of(r) and listen_of(r).listened_at >= AT]
         assert whole == [f"Song {n}" for n in range(len(whole))]
         assert len(whole) >= data[:length].count(b"\n") - 1
         assert len(reads) - len(whole) <= 1

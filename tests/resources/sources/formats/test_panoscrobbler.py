@@ -11,7 +11,7 @@ import pytest
 
 from resources.sources.formats import panoscrobbler
 from resources.sources.records.listen import Malformed, Nameless
-from tests.exporting import feedback, read
+from tests.exporting import feedback, listen_of, read
 
 AT = datetime(2023, 9, 18, 14, 39, 0, 123_000, tzinfo=UTC)
 
@@ -49,7 +49,7 @@ TEXTS = {"lines": "\n".join(map(json.dumps, LOG)), "list": json.dumps(LOG), "csv
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_scrobbles_are_listens_love_is_feedback_and_other_events_are_passed_over(tmp_path: Path, text: str) -> None:
     reads = read(tmp_path, text)
-    first, last = (r.listen for r in reads if r.listen)
+    first, last = (listen_of(r) for r in reads if listen_of(r))
     assert (first.user_id, first.listened_at, first.source) == ("ann", AT, "panoscrobbler")
     assert (first.artist_name, first.recording_name, first.release_name) == ("Clara Example", "Prelude", "Études")
     assert (first.client, first.ms_played) == ("Player", None)  # `durationMs` is how long the track is
