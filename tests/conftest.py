@@ -118,8 +118,8 @@ def dask() -> Iterator[Engine]:
     from resources.engines.dask import DaskEngine
 
     engine = DaskEngine(workers=2, memory_gb=2, shares=SHARES)
-    with dask.config.set({"distributed.worker.profile.enabled": False}):  # it looks at each worker every 10 ms
-        client = engine.client
+    dask.config.set({"distributed.worker.profile.enabled": False})  # it looks at each worker every 10 ms
+    client = engine.client
     yield engine
     cluster = client.cluster
     client.close()
