@@ -1,8 +1,9 @@
-"""Children: Python processes that work for this one, where work takes long or may bring down the process it is in.
+"""Worker processes of this one, for work that takes long or may crash the process it runs in.
 
-A child gets a function, then rows, through its pipes, and ends with whoever started it, however that ends.
-`multiprocessing` would not do: a worker of Dask may have no such children, a killed parent leaves them behind, and a
-pool breaks as a whole where one of its processes dies.
+A worker process gets a function, then rows, through its pipes, and ends with its parent, even if that is killed.
+`multiprocessing` does not fit: Dask's workers are daemonic and may not start such processes, and one that dies breaks
+its whole pool. pebble's pool survives a crash, but does not start in a daemonic process either, takes seven times as
+long a row as these pipes, and leaves a busy process behind if its parent is killed.
 """
 
 import os
@@ -11,11 +12,12 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from queue import SimpleQueue
-from threading import Event, Lock, Timer
+from threading import Event, Lock, Thread, Timer
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -25,6 +27,7 @@ Lost: TypeAlias = Callable[[pa.Table, str], pa.Table]
 
 PATIENCE = 3_600  # seconds for a row: an hour is many times what a day of audio takes
 TRIES = 2  # a process may die of what others do to the machine; one that dies again dies of its row
+WATCH = 1  # seconds between two looks at whether the parent is alive
 IDLE = 60  # seconds until a child that is not asked goes by itself
 PROTOCOL = pickle.HIGHEST_PROTOCOL
 CORES = os.cpu_count() or 1
@@ -154,6 +157,7 @@ def map_isolated(
 def serve() -> None:
     """The child's side: functions and tables for them, until there are no more, or none for long."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it says when it ends
+    Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     given, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     with suppress(EOFError, BrokenPipeError):
@@ -166,6 +170,13 @@ def serve() -> None:
                 answer = _pickled(error)
             answers.write(answer)
             answers.flush()
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent, even in the middle of a row."""
+    while os.getppid() == parent:
+        time.sleep(WATCH)
+    os._exit(1)
 
 
 def _pickled(error: Exception) -> bytes:

@@ -166,6 +166,23 @@ def test_readers_see_whole_versions_while_two_write(artifacts: Artifacts) -> Non
     assert len(artifacts.versions(NAME)) <= 5 and artifacts.problems() == {}
 
 
+class Overtaken(LocalFolder):
+    """A folder in which a version is replaced and pruned just as a reader has learned which one serves."""
+
+    def read(self, name: str) -> bytes:
+        if name.endswith(MANIFEST):
+            for n in range(20, 28):
+                serve(Artifacts(LocalFolder(self.root)), n)
+        return super().read(name)
+
+
+def test_a_reader_that_is_overtaken_reads_the_version_that_serves_now(artifacts: Artifacts, tmp_path: Path) -> None:
+    first = serve(artifacts, 1)
+    assert number(Artifacts(Overtaken(tmp_path)).read(NAME)) == 27
+    with pytest.raises(Damaged, match="missing"):
+        artifacts.read(NAME, first)
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

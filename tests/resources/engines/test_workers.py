@@ -125,19 +125,22 @@ PARENT = """
 import os, signal
 import pyarrow as pa
 from resources.engines.workers import map_isolated
-from tests.resources.engines.test_workers import lost, process
+from tests.resources.engines.test_workers import lost, process, waiting
 print(map_isolated(process, lost, pa.table({"n": [1]}))[0]["n"][0].as_py(), flush=True)
-signal.pause()
 """
 
 
-def test_children_end_with_a_parent_that_is_killed() -> None:
+@pytest.mark.parametrize("work", ["signal.pause()", 'map_isolated(waiting, lost, pa.table({"n": [1]}))'])
+def test_children_end_with_a_parent_that_is_killed_idle_or_amid_a_row(work: str) -> None:
     root = Path(__file__).parents[3]
     environ = os.environ | {"PYTHONPATH": str(root)}
-    parent = subprocess.Popen([sys.executable, "-c", PARENT], cwd=root, env=environ, stdout=subprocess.PIPE, text=True)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT + work], cwd=root, env=environ, stdout=subprocess.PIPE, text=True
+    )
     assert parent.stdout
     child = int(parent.stdout.readline())
     os.kill(child, 0)  # it is there
+    time.sleep(0.5)
     parent.kill()
     parent.communicate()
     until = time.monotonic() + PATIENCE
