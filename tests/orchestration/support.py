@@ -49,14 +49,15 @@ class Process:
     data: Path
     more: Mapping[str, str] = field(default_factory=dict)
     cwd: Path = PROJECT
+    forks: bool = FORKS  # not where a test looks at what Python does as it starts
 
     def __post_init__(self) -> None:
         (self.data / "dagster").mkdir(parents=True, exist_ok=True)
         self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 (read when it ended)
         given = {"cwd": self.cwd, "env": environ(self.data, **self.more), "stdout": self._out, "stderr": self._err}
         # Python reads variables of its own as it starts, which a fork does not do again.
-        forks = FORKS and self.command[0] == sys.executable and not any(n.startswith("PYTHON") for n in self.more)
-        if forks:
+        own = any(name.startswith("PYTHON") for name in self.more)
+        if self.forks and self.command[0] == sys.executable and not own:
             self.started: Fork | subprocess.Popen[bytes] = Fork(self.command, **given)
         else:
             self.started = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, start_new_session=True, **given)
