@@ -1,15 +1,16 @@
 """Checks: what must be true of a table before anything is built on it.
 
-Each function here makes one blocking check of one asset. A check counts the rows that offend, where they lie, on the
-run's engine; what is downstream waits until there are none. The offending rows stay in the table to be looked at, and
-the version before it can still be read.
+All checks of a table are computed in one step, with one pass over its rows for those that add up what is wrong with
+single rows. Each has a result of its own and blocks downstream assets while it fails. The offending rows stay in the
+table for inspection, and the version before it can still be read.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from itertools import pairwise
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import dagster as dg
 import narwhals as nw
@@ -17,314 +18,405 @@ import pyarrow as pa
 
 from assets.partitions import FIRST_DAY, Period, dates
 from resources.frames.filters import RangeFilter
-from resources.frames.frame import Frame
+from resources.frames.frame import Frame, Kernel
 from resources.lake.io_manager import LakeIO
-from resources.schema import some
+from resources.schema import declared, key, some
 from resources.sources.records.listen import CLOCK_SKEW, MBID
 
 COUNT = pa.schema([("rows", pa.int64())])
-ONLY_DAYS = pa.schema([("day", pa.date32())])  # what counting rows needs of another table
+ONLY_DAYS = pa.schema([("day", pa.date32())])  # the columns needed of another table to count its rows
 UUID = f"^{MBID.pattern}$"
-Checked: TypeAlias = dg.AssetsDefinition | dg.AssetSpec
-Add: TypeAlias = Callable[[nw.LazyFrame], nw.LazyFrame]
+
+Figures: TypeAlias = dict[str, int]  # numbers by what they count, shown with a check's result
+Build: TypeAlias = Callable[[], nw.Expr]  # builds an expression; unlike the expression it can be pickled
 
 
-def unique(asset: Checked, *key: str, among: str | None = None) -> dg.AssetChecksDefinition:
-    """No two rows have the same key; with `among`, no two that have a key and of which that is true."""
+@dataclass(frozen=True)
+class Sum:
+    """A sum over the rows of a table: the columns it needs and how to add them up.
 
-    def repeated(rows: Frame) -> int:
-        kept = rows.select(*key, among).map(partial(_true, column=among, key=key)) if among else rows.select(*key)
-        return _total(kept.per(list(key), partial(_repeated, key=key)))
+    `of` builds a Narwhals expression, or adds up a `pyarrow.Table` itself if its kernel is "arrow". Sums of parts of
+    the rows add up to the sum of all.
+    """
+
+    of: Callable[..., Any]
+    columns: Sequence[str] = ()
+    kernel: Kernel = "narwhals"
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows under check, and the other tables that its checks compare them with."""
+
+    rows: Frame
+    open: Callable[[dg.AssetKey, pa.Schema, RangeFilter | None], Frame]
+    dates: tuple[date, date] | None  # with which the first and the last partition begin
+
+    @property
+    def days(self) -> RangeFilter | None:
+        """The days of a daily table's partitions."""
+        return RangeFilter("day", *self.dates) if self.dates else None
+
+
+@dataclass(frozen=True)
+class Check:
+    """A promise about a table.
+
+    The figures of a check are its `sums` by name, or what `examine` makes of the table and these. By default it passes
+    if all its figures are zero.
+    """
+
+    name: str
+    description: str
+    sums: Mapping[str, Sum]
+    examine: Callable[[Table, Figures], Figures] = lambda table, sums: sums
+    passes: Callable[[Figures], bool] = lambda figures: not any(figures.values())
+    reads: Sequence[dg.AssetKey] = ()
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+
+
+def checks_of(asset: dg.AssetsDefinition | dg.AssetSpec, *more: Check, by_key: bool = True) -> dg.AssetChecksDefinition:
+    """Return all checks of an asset as one step: `unique` and `complete`, which it declares, and `more`.
+
+    `unique` is left out unless `by_key`.
+    """
+    spec = asset if isinstance(asset, dg.AssetSpec) else asset.get_asset_spec()
+    complete = _complete(declared(spec.metadata))
+    checks = [unique(*key(spec.metadata)), complete, *more] if by_key else [complete, *more]
+    specs = [
+        dg.AssetCheckSpec(
+            check.name,
+            asset=spec.key,
+            description=check.description,
+            blocking=True,
+            partitions_def=spec.partitions_def,
+            additional_deps=check.reads,
+        )
+        for check in checks
+    ]
+
+    @dg.multi_asset_check(
+        name=f"{spec.key.to_python_identifier()}_checks",
+        specs=specs,
+        ins={"rows": dg.AssetIn(spec.key)},
+        can_subset=True,
+    )
+    def check_table(
+        context: dg.AssetCheckExecutionContext, rows: Frame, io_manager: dg.ResourceParam[LakeIO]
+    ) -> Iterator[dg.AssetCheckResult]:
+        wanted = [c for c in checks if dg.AssetCheckKey(spec.key, c.name) in context.selected_asset_check_keys]
+        within = dates(context.partition_key_range) if spec.partitions_def else None
+        table = Table(rows, io_manager.open, within)
+        sums = iter(add_up(rows, [each for check in wanted for each in check.sums.values()]))
+        for check in wanted:
+            figures = check.examine(table, {name: next(sums) for name in check.sums})
+            yield dg.AssetCheckResult(
+                asset_key=spec.key,
+                check_name=check.name,
+                passed=check.passes(figures),
+                severity=check.severity,
+                metadata=figures,
+            )
+
+    return check_table
+
+
+def unique(*key: str, among: str | None = None) -> Check:
+    """No two rows have the same key; with `among`, no two that have a key and for which that column is true.
+
+    Raises `ValueError` without a key.
+    """
+    if not key:
+        raise ValueError("no key to check: declare the asset with one, as in declare(SCHEMA, key=[…])")
+
+    def repeated(table: Table, _: Figures) -> Figures:
+        rows = table.rows.select(*key)
+        if among:
+            rows = table.rows.select(*key, among).map(partial(_true, column=among, key=key))
+        return {"offending rows": total(rows.per(list(key), partial(_repeated, key=key)))}
 
     says = f"No two {f'{among} rows' if among else 'rows'} have the same {', '.join(key)}."
-    return _alone(asset, f"unique_{among}" if among else "unique", says, repeated)
+    return Check(f"unique_{among}" if among else "unique", says, {}, repeated)
 
 
-def complete(asset: Checked, schema: pa.Schema) -> dg.AssetChecksDefinition:
-    """No column that is declared without nulls has one."""
-    needed = [f.name for f in schema if not f.nullable]
-
-    def lacking(rows: Frame) -> int:
-        return _total(rows.select(*needed).map(partial(_lacking, columns=needed)))
-
-    return _alone(asset, "complete", f"No row lacks {', '.join(needed)}.", lacking)
+def bounded(instant: str) -> Check:
+    """Every instant is within its day, and none is before the first day there is or in the future."""
+    outside = Sum(partial(_outside, instant=instant), ["day", instant], "arrow")
+    says = f"Every {instant} is within its UTC day, none before {FIRST_DAY} or in the future."
+    return Check("bounded", says, {"offending rows": outside})
 
 
-def bounded(asset: Checked, instant: str) -> dg.AssetChecksDefinition:
-    """Every instant lies within its day, and none before the first day there is or in the future."""
-
-    def outside(rows: Frame) -> int:
-        latest = datetime.now(UTC) + CLOCK_SKEW
-        count = partial(_outside, instant=instant, latest=latest)
-        return _total(rows.select("day", instant).map(count, schema=COUNT, kernel="arrow"))
-
-    says = f"Every {instant} lies within its UTC day, none before {FIRST_DAY} or in the future."
-    return _alone(asset, "bounded", says, outside)
-
-
-def well_formed(asset: Checked, *columns: str) -> dg.AssetChecksDefinition:
+def well_formed(*columns: str) -> Check:
     """Every id is a UUID, as MusicBrainz ids are and ours of names."""
-
-    def malformed(rows: Frame) -> int:
-        count = partial(_malformed, columns=columns)
-        return _total(rows.select(*columns).map(count, schema=COUNT, kernel="arrow"))
-
-    return _alone(asset, "well_formed", f"Every {', '.join(columns)} is a UUID.", malformed)
+    return Check("well_formed", f"Every {', '.join(columns)} is a UUID.", {"offending rows": _malformed(*columns)})
 
 
-def one_of(asset: Checked, column: str, *values: int) -> dg.AssetChecksDefinition:
+def one_of(column: str, *values: int) -> Check:
     """Every value is one of a few."""
-
-    def other(rows: Frame) -> int:
-        return _total(rows.select(column).map(partial(_other, column=column, values=values)))
-
-    return _alone(asset, "one_of", f"Every {column} is one of {', '.join(map(str, values))}.", other)
+    says = f"Every {column} is one of {', '.join(map(str, values))}."
+    return _right("one_of", says, partial(_other, column, values), column)
 
 
-def right(asset: Checked, says: str, wrong: Add, *columns: str) -> dg.AssetChecksDefinition:
-    """No row is `wrong`, which of these columns keeps the rows that are; `says` is what is true of the others."""
-
-    def offending(rows: Frame) -> int:
-        return _total(rows.select(*columns).map(partial(_counted, wrong=wrong)))
-
-    return _alone(asset, "right", says, offending)
+def right(says: str, wrong: Build, *columns: str) -> Check:
+    """No row is `wrong`, an expression over these columns; `says` describes the others."""
+    return _right("right", says, wrong, *columns)
 
 
-def rising(asset: Checked, column: str, key: str, order: str) -> dg.AssetChecksDefinition:
-    """Among the rows of a key no value is smaller than that of the row before; what has none is passed over."""
-
-    def falling(rows: Frame) -> int:
-        known = rows.select(key, order, column).map(partial(_known, column=column))
-        return _total(known.per(key, partial(_falling, column=column, key=key, order=order)))
-
-    return _alone(asset, "rising", f"By {order}, no {column} of a {key} is smaller than the one before.", falling)
-
-
-def within(asset: Checked, ranges: Mapping[str, tuple[float, float]]) -> dg.AssetChecksDefinition:
-    """Every value lies in the range of its column, ends included, or is null."""
-
-    def beyond(rows: Frame) -> int:
-        return _total(rows.select(*ranges).map(partial(_beyond, ranges=ranges)))
-
+def within(ranges: Mapping[str, tuple[float, float]]) -> Check:
+    """Every value is in the range of its column, ends included, or is null."""
     says = "; ".join(f"{low:,} ≤ {column} ≤ {high:,}" for column, (low, high) in ranges.items())
-    return _alone(asset, "within", f"In every row {says}, or null.", beyond)
+    return _right("within", f"In every row {says}, or null.", partial(_beyond, ranges), *ranges)
 
 
-def few(asset: Checked, column: str, share: float) -> dg.AssetChecksDefinition:
-    """Few rows have something in a column that tells what is wrong. Where many have it is told, and nothing waits."""
-
-    @dg.asset_check(
-        asset=asset.key,
-        name=f"few_{column}s",
-        description=f"At most {share:.0%} of the rows have a value in {column}; more are a warning.",
-        blocking=True,
-        partitions_def=asset.partitions_def,
-    )
-    def check(rows: Frame) -> dg.AssetCheckResult:
-        told = rows.select(column)
-        wrong, total = _total(told.map(partial(_wrong, column=column))), _total(told.map(count))
-        return dg.AssetCheckResult(
-            passed=wrong <= share * total,
-            severity=dg.AssetCheckSeverity.WARN,
-            metadata={f"rows with {column}": wrong, "rows": total},
-        )
-
-    return check
-
-
-def either(asset: Checked, one: str, other: str) -> dg.AssetChecksDefinition:
+def either(one: str, other: str) -> Check:
     """Every row has a value in exactly one of two columns."""
-
-    def amiss(rows: Frame) -> int:
-        return _total(rows.select(one, other).map(partial(_neither_nor_both, one=one, other=other)))
-
-    return _alone(asset, "either", f"Every row has either {one} or {other}.", amiss)
+    says = f"Every row has either {one} or {other}."
+    return _right("either", says, partial(_neither_nor_both, one, other), one, other)
 
 
-def every(asset: dg.AssetsDefinition, upstream: dg.AssetKey, key: str) -> dg.AssetChecksDefinition:
-    """Every key that another table has is a key of this table."""
-
-    @dg.asset_check(
-        asset=asset,
-        name="every",
-        description=f"Every {key} of {'/'.join(upstream.path)} is here.",
-        blocking=True,
-        additional_ins={"source": dg.AssetIn(upstream)},
-    )
-    def check(rows: Frame, source: Frame) -> dg.AssetCheckResult:
-        absent = source.select(key).per(key, partial(_absent, key=key), rows.select(key))
-        missing = _total(absent.map(count))
-        return dg.AssetCheckResult(passed=missing == 0, metadata={"missing rows": missing})
-
-    return check
-
-
-def ascending(asset: dg.AssetsDefinition, *chains: Sequence[str]) -> dg.AssetChecksDefinition:
+def ascending(*chains: Sequence[str]) -> Check:
     """In no row is a column of a chain greater than the next."""
-    columns = list(dict.fromkeys(c for chain in chains for c in chain))
-
-    def descending(rows: Frame) -> int:
-        return _total(rows.select(*columns).map(partial(_descending, chains=chains)))
-
     says = "; ".join(" ≤ ".join(chain) for chain in chains)
-    return _alone(asset, "ascending", f"In every row {says}.", descending)
+    columns = dict.fromkeys(c for chain in chains for c in chain)
+    return _right("ascending", f"In every row {says}.", partial(_descending, chains), *columns)
 
 
-def referential(asset: dg.AssetsDefinition, catalogue: list[str]) -> dg.AssetChecksDefinition:
-    """Every recording id is a UUID; those that the catalogue does not know are allowed, and counted."""
-
-    @dg.asset_check(
-        asset=asset,
-        name="referential",
-        description="Every recording_id is a UUID. Those without a row in the catalogue are allowed and counted.",
-        blocking=True,
-        partitions_def=asset.partitions_def,
-        additional_ins={"recordings": dg.AssetIn(catalogue)},
+def few(column: str, share: float) -> Check:
+    """At most a share of the rows have something in a column that names an error. More are a warning."""
+    wrong = f"rows with {column}"
+    return Check(
+        f"few_{column}s",
+        f"At most {share:.0%} of the rows have a value in {column}; more are a warning.",
+        {wrong: number(partial(_present, column), column), "rows": ROWS},
+        passes=lambda figures: figures[wrong] <= share * figures["rows"],
+        severity=dg.AssetCheckSeverity.WARN,
     )
-    def check(rows: Frame, recordings: Frame) -> dg.AssetCheckResult:
-        ids = rows.select("recording_id")
-        malformed = _total(ids.map(partial(_malformed, columns=["recording_id"]), schema=COUNT, kernel="arrow"))
-        unknown = _total(ids.per("recording_id", _unknown, recordings.select("recording_id")).map(count))
-        return dg.AssetCheckResult(
-            passed=malformed == 0, metadata={"malformed rows": malformed, "rows without a catalogue entry": unknown}
-        )
-
-    return check
 
 
-def accounted(asset: dg.AssetsDefinition, told: dg.AssetKey, replaced: dg.AssetKey) -> dg.AssetChecksDefinition:
-    """Every record told on these days is a row of this table, or was replaced by another record: none is lost."""
+def rising(column: str, key: str, order: str) -> Check:
+    """Among the rows of a key no value is smaller than that of the row before; rows without one are skipped."""
 
-    @dg.asset_check(
-        asset=asset,
-        name="accounted",
-        description=f"Rows here and in {'/'.join(replaced.path)} are as many as in {'/'.join(told.path)}.",
-        blocking=True,
-        partitions_def=asset.partitions_def,
-        additional_deps=[told, replaced],
+    def falling(table: Table, _: Figures) -> Figures:
+        known = table.rows.select(key, order, column).map(partial(_known, column=column))
+        return {"offending rows": total(known.per(key, partial(_falling, column=column, key=key, order=order)))}
+
+    return Check("rising", f"By {order}, no {column} of a {key} is smaller than the one before.", {}, falling)
+
+
+def every(upstream: dg.AssetKey, schema: pa.Schema, key: str) -> Check:
+    """Every key of another table is a key of this table."""
+
+    def absent(table: Table, _: Figures) -> Figures:
+        source = table.open(upstream, some(schema, [key]), None)
+        return {"missing rows": total(source.per(key, partial(_absent, key=key), table.rows.select(key)).map(count))}
+
+    return Check("every", f"Every {key} of {'/'.join(upstream.path)} is here.", {}, absent, reads=[upstream])
+
+
+def referential(catalogue: dg.AssetKey) -> Check:
+    """Every recording id is a UUID; ids that the catalogue lacks are allowed, and counted."""
+    malformed, id = "malformed rows", "recording_id"
+
+    def unknown(table: Table, sums: Figures) -> Figures:
+        recordings = table.open(catalogue, pa.schema([(id, pa.string())]), None)
+        missing = table.rows.select(id).per(id, partial(_absent, key=id), recordings)
+        return sums | {"rows without a catalogue entry": total(missing.map(count))}
+
+    return Check(
+        "referential",
+        "Every recording_id is a UUID. Those without a row in the catalogue are allowed and counted.",
+        {malformed: _malformed(id)},
+        unknown,
+        lambda figures: not figures[malformed],
+        [catalogue],
     )
-    def check(
-        context: dg.AssetCheckExecutionContext, rows: Frame, io_manager: dg.ResourceParam[LakeIO]
-    ) -> dg.AssetCheckResult:
-        days = RangeFilter("day", *dates(context.op_execution_context.partition_key_range))
-        tables = (("rows told", told), ("rows replaced", replaced))
-        found = {what: _total(io_manager.open(key, ONLY_DAYS, days).map(count)) for what, key in tables}
-        found["rows here"] = _total(rows.select("day").map(count))
-        lost = found["rows told"] - found["rows replaced"] - found["rows here"]
-        return dg.AssetCheckResult(passed=lost == 0, metadata=found | {"rows lost": lost})
-
-    return check
 
 
-def one_for_each(
-    asset: dg.AssetsDefinition, told: dg.AssetKey, schema: pa.Schema, *key: str
-) -> dg.AssetChecksDefinition:
-    """Every key told on these days is a key of this table: with `unique`, none is lost and none counts twice."""
+def accounted(raw: dg.AssetKey, replaced: dg.AssetKey) -> Check:
+    """Every raw record of these days is a row of this table, or was replaced by another record: none is lost."""
 
-    @dg.asset_check(
-        asset=asset,
-        name="one_for_each",
-        description=f"There are as many {', '.join(key)} here as in {'/'.join(told.path)}.",
-        blocking=True,
-        partitions_def=asset.partitions_def,
-        additional_deps=[told],
+    def lost(table: Table, sums: Figures) -> Figures:
+        tables = (("raw rows", raw), ("replaced rows", replaced))
+        there = {what: add_up(table.open(key, ONLY_DAYS, table.days), [ROWS])[0] for what, key in tables}
+        return there | sums | {"rows lost": there["raw rows"] - there["replaced rows"] - sums["rows here"]}
+
+    return Check(
+        "accounted",
+        f"Rows here and in {'/'.join(replaced.path)} are as many as in {'/'.join(raw.path)}.",
+        {"rows here": ROWS},
+        lost,
+        lambda figures: not figures["rows lost"],
+        [raw, replaced],
     )
-    def check(
-        context: dg.AssetCheckExecutionContext, rows: Frame, io_manager: dg.ResourceParam[LakeIO]
-    ) -> dg.AssetCheckResult:
-        days = RangeFilter("day", *dates(context.op_execution_context.partition_key_range))
-        source = io_manager.open(told, some(schema, key), days)
-        here, there = (
-            _total(table.select(*key).per(list(key), partial(distinct, key=key)).map(count)) for table in (rows, source)
-        )
-        return dg.AssetCheckResult(passed=here == there, metadata={"keys here": here, "keys told": there})
 
-    return check
+
+def one_for_each(upstream: dg.AssetKey, schema: pa.Schema, *key: str) -> Check:
+    """Every key of another table on these days is a key of this one: with `unique`, none is lost or counts twice."""
+
+    def keys(table: Table, _: Figures) -> Figures:
+        there = table.open(upstream, some(schema, key), table.days)
+        return {
+            where: total(rows.select(*key).per(list(key), partial(distinct, key=key)).map(count))
+            for where, rows in (("keys here", table.rows), ("keys there", there))
+        }
+
+    return Check(
+        "one_for_each",
+        f"There are as many {', '.join(key)} here as in {'/'.join(upstream.path)}.",
+        {},
+        keys,
+        lambda figures: figures["keys here"] == figures["keys there"],
+        [upstream],
+    )
 
 
 def totals(
-    asset: dg.AssetsDefinition,
     upstream: dg.AssetKey,
     schema: pa.Schema,
-    sums: Mapping[str, tuple[Add, Add]],
+    sums: Mapping[str, tuple[Sum, Sum]],
     period: Period | None = None,
-    tells: Mapping[str, Add] | None = None,
-) -> dg.AssetChecksDefinition:
-    """What this table adds up to is what the table it is made of adds up to, on the same days.
+    shows: Mapping[str, Sum] | None = None,
+) -> Check:
+    """This table adds up to the same as the table it is built from, on the same days.
 
-    `sums` gives, by what is added up, a function of this table and one of the other; each returns a column `rows`.
-    What `tells` adds up here is told beside them, and may be anything.
+    `sums` gives, by what is added up, a sum of this table and one of the other. The sums that it `shows` beside them
+    may have any value.
     """
 
-    @dg.asset_check(
-        asset=asset,
-        name="totals",
-        description=f"The {' and '.join(sums)} here add up to those of {'/'.join(upstream.path)}.",
-        blocking=True,
-        partitions_def=asset.partitions_def,
-        additional_deps=[upstream],
-    )
-    def check(
-        context: dg.AssetCheckExecutionContext, rows: Frame, io_manager: dg.ResourceParam[LakeIO]
-    ) -> dg.AssetCheckResult:
+    def compared(table: Table, here: Figures) -> Figures:
         # Dagster maps the inputs of checks without their mapping, and would ask for the days of a year to come.
         days = None
-        if period:
-            first, start = dates(context.op_execution_context.partition_key_range)
+        if period and table.dates:
+            first, start = table.dates
             days = RangeFilter("day", first, period.following(start) - timedelta(days=1))
-        source = io_manager.open(upstream, schema, days)
-        found = {what: (_total(rows.map(ours)), _total(source.map(theirs))) for what, (ours, theirs) in sums.items()}
-        told = {
-            f"{what} {where}": n for what, ns in found.items() for where, n in zip(("here", "there"), ns, strict=True)
-        }
-        told |= {what: _total(rows.map(ours)) for what, ours in (tells or {}).items()}
-        return dg.AssetCheckResult(passed=all(ours == theirs for ours, theirs in found.values()), metadata=told)
+        there = add_up(table.open(upstream, schema, days), [theirs for _, theirs in sums.values()])
+        return here | {f"{what} there": n for what, n in zip(sums, there, strict=True)}
 
-    return check
-
-
-def count(rows: nw.LazyFrame) -> nw.LazyFrame:
-    """How many rows, as far as these know: for `totals`."""
-    return rows.select(rows=nw.len())
+    return Check(
+        "totals",
+        f"The {' and '.join(sums)} here add up to those of {'/'.join(upstream.path)}.",
+        {f"{what} here": ours for what, (ours, _) in sums.items()} | dict(shows or {}),
+        compared,
+        lambda figures: all(figures[f"{what} here"] == figures[f"{what} there"] for what in sums),
+        [upstream],
+    )
 
 
-def added(rows: nw.LazyFrame, column: str) -> nw.LazyFrame:
-    """What a column adds up to, as far as these rows know: for `totals`."""
-    return rows.select(rows=nw.col(column).sum())
+def number(condition: Build, *columns: str) -> Sum:
+    """Return the number of rows that meet a condition over these columns."""
+    return Sum(partial(_number, condition), columns)
 
 
-def alike(column: str) -> tuple[Add, Add]:
-    """What a column adds up to in both tables: for `totals`."""
-    return partial(added, column=column), partial(added, column=column)
+def added(column: str, where: Build | None = None, *columns: str) -> Sum:
+    """Return the sum of a column, of the rows alone that meet a condition over these columns."""
+    return Sum(partial(_sum, column, where), [column, *columns])
 
 
-def _alone(asset: Checked, name: str, says: str, offending: Callable[[Frame], int]) -> dg.AssetChecksDefinition:
-    """A check that needs no other table."""
-
-    @dg.asset_check(asset=asset.key, name=name, description=says, blocking=True, partitions_def=asset.partitions_def)
-    def check(rows: Frame) -> dg.AssetCheckResult:
-        found = offending(rows)
-        return dg.AssetCheckResult(passed=found == 0, metadata={"offending rows": found})
-
-    return check
+def alike(column: str) -> tuple[Sum, Sum]:
+    """Return the sums of a column that both tables have, for `totals`."""
+    return added(column), added(column)
 
 
-def _total(counts: Frame) -> int:
-    """The sum of what the shares counted, an integer each."""
+def add_up(rows: Frame, sums: Sequence[Sum]) -> list[int]:
+    """Return these sums over the rows, computed in one pass for each kernel among them."""
+    found = [0] * len(sums)
+    for kernel, adding in PASSES.items():
+        if named := {f"sum_{n}": each for n, each in enumerate(sums) if each.kernel == kernel}:
+            columns = dict.fromkeys(c for each in named.values() for c in each.columns) or rows.columns[:1]
+            of = {name: each.of for name, each in named.items()}
+            schema = pa.schema([(name, pa.int64()) for name in named])
+            parts = rows.select(*columns).map(partial(adding, sums=of), schema=schema, kernel=kernel).collect(schema)
+            for name in named:
+                found[int(name.removeprefix("sum_"))] = sum(part or 0 for part in parts[name].to_pylist())
+    return found
+
+
+def total(counts: Frame) -> int:
+    """Return the sum of the column `rows`, an integer for each part of a table."""
     return sum(n or 0 for n in counts.collect(COUNT)["rows"].to_pylist())
 
 
-def _repeated(rows: nw.LazyFrame, key: tuple[str, ...]) -> nw.LazyFrame:
+def count(rows: nw.LazyFrame) -> nw.LazyFrame:
+    """Count rows, a number for each part of a table."""
+    return rows.select(rows=nw.len())
+
+
+def distinct(rows: nw.LazyFrame, key: Sequence[str]) -> nw.LazyFrame:
+    """Return each key once."""
+    return rows.group_by(*key).agg(n=nw.len()).select(*key)
+
+
+def _complete(schema: pa.Schema) -> Check:
+    """No column that is declared without nulls has one."""
+    needed = [f.name for f in schema if not f.nullable]
+    return _right("complete", f"No row lacks {', '.join(needed)}.", partial(_lacking, needed), *needed)
+
+
+def _right(name: str, says: str, wrong: Build, *columns: str) -> Check:
+    """A check of rows one by one, that counts those that are wrong."""
+    return Check(name, says, {"offending rows": number(wrong, *columns)})
+
+
+def _malformed(*columns: str) -> Sum:
+    """The number of ids in these columns that are not UUIDs."""
+    return Sum(partial(_not_uuids, columns=columns), columns, "arrow")
+
+
+def _added(rows: nw.LazyFrame, sums: Mapping[str, Build]) -> nw.LazyFrame:
+    return rows.select(**{name: build() for name, build in sums.items()})
+
+
+def _added_here(rows: pa.Table, sums: Mapping[str, Callable[[pa.Table], int]]) -> pa.Table:
+    return pa.table({name: pa.array([add(rows)], pa.int64()) for name, add in sums.items()})
+
+
+PASSES: Mapping[Kernel, Callable[..., Any]] = {"narwhals": _added, "arrow": _added_here}
+
+
+def _number(condition: Build) -> nw.Expr:
+    return nw.when(condition()).then(1).otherwise(0).sum()
+
+
+def _sum(column: str, where: Build | None) -> nw.Expr:
+    return nw.when(where()).then(nw.col(column)).otherwise(0).sum() if where else nw.col(column).sum()
+
+
+ROWS = Sum(nw.len)
+
+
+def _lacking(columns: Sequence[str]) -> nw.Expr:
+    return nw.any_horizontal(*(nw.col(c).is_null() for c in columns), ignore_nulls=True)
+
+
+def _present(column: str) -> nw.Expr:
+    return ~nw.col(column).is_null()
+
+
+def _other(column: str, values: Sequence[int]) -> nw.Expr:
+    return ~nw.col(column).is_in(values)
+
+
+def _beyond(ranges: Mapping[str, tuple[float, float]]) -> nw.Expr:
+    outside = (~nw.col(c).is_between(low, high) for c, (low, high) in ranges.items())
+    return nw.any_horizontal(*outside, ignore_nulls=True)
+
+
+def _neither_nor_both(one: str, other: str) -> nw.Expr:
+    return nw.col(one).is_null() == nw.col(other).is_null()
+
+
+def _descending(chains: Sequence[Sequence[str]]) -> nw.Expr:
+    greater = (nw.col(a) > nw.col(b) for chain in chains for a, b in pairwise(chain))
+    return nw.any_horizontal(*greater, ignore_nulls=True)
+
+
+def _repeated(rows: nw.LazyFrame, key: Sequence[str]) -> nw.LazyFrame:
     many = rows.group_by(*key).agg(n=nw.len()).filter(nw.col("n") > 1)
     return many.select(rows=nw.col("n").sum())
 
 
-def _true(rows: nw.LazyFrame, column: str, key: tuple[str, ...]) -> nw.LazyFrame:
+def _true(rows: nw.LazyFrame, column: str, key: Sequence[str]) -> nw.LazyFrame:
     return rows.filter(nw.col(column), *(~nw.col(c).is_null() for c in key)).select(*key)
-
-
-def _counted(rows: nw.LazyFrame, wrong: Callable[[nw.LazyFrame], nw.LazyFrame]) -> nw.LazyFrame:
-    return count(wrong(rows))
 
 
 def _known(rows: nw.LazyFrame, column: str) -> nw.LazyFrame:
@@ -336,60 +428,22 @@ def _falling(rows: nw.LazyFrame, column: str, key: str, order: str) -> nw.LazyFr
     return count(before.filter(nw.col("before") > nw.col(column)))
 
 
-def distinct(rows: nw.LazyFrame, key: Sequence[str]) -> nw.LazyFrame:
-    """Each key once."""
-    return rows.group_by(*key).agg(n=nw.len()).select(*key)
-
-
-def _lacking(rows: nw.LazyFrame, columns: list[str]) -> nw.LazyFrame:
-    return count(rows.filter(nw.any_horizontal(*(nw.col(c).is_null() for c in columns), ignore_nulls=True)))
-
-
-def _other(rows: nw.LazyFrame, column: str, values: tuple[int, ...]) -> nw.LazyFrame:
-    return count(rows.filter(~nw.col(column).is_in(values)))
-
-
-def _beyond(rows: nw.LazyFrame, ranges: Mapping[str, tuple[float, float]]) -> nw.LazyFrame:
-    outside = (~nw.col(c).is_between(low, high) for c, (low, high) in ranges.items())
-    return count(rows.filter(nw.any_horizontal(*outside, ignore_nulls=True)))
-
-
-def _wrong(rows: nw.LazyFrame, column: str) -> nw.LazyFrame:
-    return count(rows.filter(~nw.col(column).is_null()))
-
-
-def _neither_nor_both(rows: nw.LazyFrame, one: str, other: str) -> nw.LazyFrame:
-    return count(rows.filter(nw.col(one).is_null() == nw.col(other).is_null()))
-
-
 def _absent(source: nw.LazyFrame, rows: nw.LazyFrame, key: str) -> nw.LazyFrame:
     return source.join(rows, on=key, how="anti")
 
 
-def _descending(rows: nw.LazyFrame, chains: Sequence[Sequence[str]]) -> nw.LazyFrame:
-    greater = (nw.col(a) > nw.col(b) for chain in chains for a, b in pairwise(chain))
-    return count(rows.filter(nw.any_horizontal(*greater, ignore_nulls=True)))
-
-
-def _unknown(rows: nw.LazyFrame, recordings: nw.LazyFrame) -> nw.LazyFrame:
-    return rows.join(recordings, on="recording_id", how="anti")
-
-
-def _outside(rows: pa.Table, instant: str, latest: datetime) -> pa.Table:
+def _outside(rows: pa.Table, instant: str) -> int:
     import pyarrow.compute as pc
 
+    latest = pa.scalar(datetime.now(UTC) + CLOCK_SKEW, rows[instant].type)
     day = pc.equal(pc.cast(rows[instant], pa.date32()), rows["day"])
     early = pc.greater_equal(rows["day"], pa.scalar(FIRST_DAY))
-    late = pc.less_equal(rows[instant], pa.scalar(latest, rows[instant].type))
+    late = pc.less_equal(rows[instant], latest)
     good = pc.fill_null(pc.and_(day, pc.and_(early, late)), False)
-    return _number(len(rows) - (pc.sum(good).as_py() or 0))
+    return len(rows) - (pc.sum(good).as_py() or 0)
 
 
-def _malformed(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+def _not_uuids(rows: pa.Table, columns: Sequence[str]) -> int:
     import pyarrow.compute as pc
 
-    return _number(sum(len(rows) - (pc.sum(pc.match_substring_regex(rows[c], UUID)).as_py() or 0) for c in columns))
-
-
-def _number(n: int) -> pa.Table:
-    return pa.table({"rows": [n]}, COUNT)
+    return sum(len(rows) - (pc.sum(pc.match_substring_regex(rows[c], UUID)).as_py() or 0) for c in columns)

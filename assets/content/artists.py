@@ -6,7 +6,7 @@ Read from files of MusicBrainz artists, one JSON object a line, in the landing f
 import dagster as dg
 import pyarrow as pa
 
-from assets.checks import complete, unique, well_formed
+from assets.checks import checks_of, well_formed
 from assets.content.catalogue import MERGED, TAGS, table
 from resources.folders.landing import Landing
 from resources.schema import column, declare
@@ -38,4 +38,4 @@ def artists(context: dg.AssetExecutionContext, landing: Landing) -> pa.Table:
     return table(context, landing, musicbrainz.ARTISTS, ARTISTS)
 
 
-checks = [unique(artists, "artist_id"), complete(artists, ARTISTS), well_formed(artists, "artist_id")]
+checks = [checks_of(artists, well_formed("artist_id"))]

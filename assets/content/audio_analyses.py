@@ -14,7 +14,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.checks import complete, either, few, unique, within
+from assets.checks import checks_of, either, few, within
 from assets.content.audio_files import AUDIO_FILES
 from resources.audio.feature_schema import VERSION, Features
 from resources.audio.undecodable import Undecodable
@@ -205,10 +205,4 @@ def told(made: int, heard: float, seconds: float, wrong: Counter[str]) -> dict[s
     }
 
 
-checks = [
-    unique(audio_analyses, "content_sha256"),
-    complete(audio_analyses, AUDIO_ANALYSES),
-    within(audio_analyses, RANGES),
-    either(audio_analyses, "duration_s", "error"),
-    few(audio_analyses, "error", 0.1),
-]
+checks = [checks_of(audio_analyses, within(RANGES), either("duration_s", "error"), few("error", 0.1))]

@@ -11,7 +11,7 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import complete, either, every, unique, within
+from assets.checks import checks_of, either, every, within
 from assets.content.audio_analyses import DRAWN, FEATURES, RANGES, distributions
 from assets.content.audio_files import AUDIO_FILES
 from resources.frames.frame import Frame
@@ -91,9 +91,10 @@ def among(rows: nw.LazyFrame, paths: list[str]) -> nw.LazyFrame:
 
 
 checks = [
-    unique(audio_features, "path"),
-    complete(audio_features, AUDIO_FEATURES),
-    within(audio_features, RANGES),
-    either(audio_features, "duration_s", "error"),
-    every(audio_features, dg.AssetKey(["content", "audio_files"]), "path"),
+    checks_of(
+        audio_features,
+        within(RANGES),
+        either("duration_s", "error"),
+        every(dg.AssetKey(["content", "audio_files"]), AUDIO_FILES, "path"),
+    )
 ]

@@ -16,7 +16,7 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import complete, few, unique, within
+from assets.checks import checks_of, few, within
 from resources.folders.music import LYING, Look, Music
 from resources.frames.frame import Frame
 from resources.lake.incremental import batches
@@ -221,9 +221,4 @@ def _hours(rows: list[dict[str, Any]]) -> float:
     return sum(r["duration_s"] or 0 for r in rows) / 3600
 
 
-checks = [
-    unique(audio_files, "path"),
-    complete(audio_files, AUDIO_FILES),
-    within(audio_files, RANGES),
-    few(audio_files, "error", 0.1),
-]
+checks = [checks_of(audio_files, within(RANGES), few("error", 0.1))]

@@ -12,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.checks import COUNT, complete, count, distinct, unique, well_formed
+from assets.checks import COUNT, Check, Figures, Table, checks_of, count, distinct, total, well_formed
+from assets.content.artists import ARTISTS
+from assets.content.recordings import RECORDINGS
 from resources.frames.frame import Frame
-from resources.schema import column, declare
+from resources.schema import column, declare, some
 
 CREDITS = pa.schema(
     [
@@ -25,6 +27,7 @@ CREDITS = pa.schema(
         column("join_phrase", pa.string(), "what follows the name: &, feat., or nothing"),
     ]
 )
+COMPARED = ("recording_id", "artist_ids", "artist_credit")  # what credits are compared with
 LISTS = {"artist_id": "artist_ids", "credited_name": "credited_names", "join_phrase": "join_phrases"}
 
 
@@ -45,9 +48,8 @@ def disagreeing(recordings: pa.Table, credits: pa.Table) -> pa.Table:
     for id, position, artist, name, phrase in zip(*(credits[c].to_pylist() for c in CREDITS.names), strict=True):
         said.setdefault(id, []).append((position, artist, f"{name}{phrase}"))
     wrong = 0
-    columns = ("recording_id", "artist_ids", "artist_credit")
-    for id, artists, printed in zip(*(recordings[c].to_pylist() for c in columns), strict=True):
-        found = sorted(said.pop(id, []))
+    for id, artists, printed in zip(*(recordings[c].to_pylist() for c in COMPARED), strict=True):
+        found = sorted(said.pop(id, []), key=lambda credit: credit[0] or 0)  # another check finds missing places
         places = list(range(1, len(artists) + 1))
         wrong += (
             [f[0] for f in found] != places
@@ -72,37 +74,28 @@ def credits(recordings: Frame) -> Frame:
     return recordings.select("recording_id", *LISTS.values()).map(each, schema=CREDITS, kernel="arrow")
 
 
-@dg.asset_check(
-    asset=credits,
-    name="agreeing",
-    description="Credits, in order, are those of the recordings: none lacks, none is of another. Of artists told is "
-    "how many have a row in content/artists.",
-    blocking=True,
-    additional_ins={
-        "recordings": dg.AssetIn(["content", "recordings"]),
-        "artists": dg.AssetIn(["content", "artists"]),
-    },
+def agree(table: Table, _: Figures) -> Figures:
+    """Count the recordings whose credits are wrong, the artists credited, and those that the catalogue has."""
+    recordings = table.open(dg.AssetKey(["content", "recordings"]), some(RECORDINGS, COMPARED), None)
+    artists = table.open(dg.AssetKey(["content", "artists"]), some(ARTISTS, ["artist_id"]), None)
+    named = table.rows.select("artist_id")
+    credited = total(named.per("artist_id", partial(distinct, key=["artist_id"])).map(count))
+    lacking = total(named.per("artist_id", unknown, artists).map(count))
+    return {
+        WRONG: total(recordings.per("recording_id", disagreeing, table.rows, schema=COUNT, kernel="arrow")),
+        "artists": credited,
+        "artists in the catalogue": credited - lacking,
+    }
+
+
+WRONG = "offending recordings"
+agreeing = Check(
+    "agreeing",
+    "Credits, in order, are those of the recordings: none lacks, none is of another. Shows how many of the artists "
+    "have a row in content/artists.",
+    {},
+    agree,
+    lambda figures: not figures[WRONG],
+    [dg.AssetKey(["content", "recordings"]), dg.AssetKey(["content", "artists"])],
 )
-def agreeing(credits: Frame, recordings: Frame, artists: Frame) -> dg.AssetCheckResult:
-    """Whether credits and recordings say the same, and how many artists are known."""
-    told = recordings.select("recording_id", "artist_ids", "artist_credit")
-    wrong = _added(told.per("recording_id", disagreeing, credits, schema=COUNT, kernel="arrow"))
-    named = credits.select("artist_id")
-    credited = _added(named.per("artist_id", partial(distinct, key=["artist_id"])).map(count))
-    lacking = _added(named.per("artist_id", unknown, artists.select("artist_id")).map(count))
-    return dg.AssetCheckResult(
-        passed=wrong == 0,
-        metadata={"offending recordings": wrong, "artists": credited, "artists in the catalogue": credited - lacking},
-    )
-
-
-def _added(counts: Frame) -> int:
-    return sum(n or 0 for n in counts.collect(COUNT)["rows"].to_pylist())
-
-
-checks = [
-    unique(credits, "recording_id", "position"),
-    complete(credits, CREDITS),
-    well_formed(credits, "recording_id", "artist_id"),
-    agreeing,
-]
+checks = [checks_of(credits, well_formed("recording_id", "artist_id"), agreeing)]

@@ -18,7 +18,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.checks import complete, right, unique
+from assets.checks import checks_of, right, unique
 from resources.errors import TuttiError
 from resources.folders.landing import Landing
 from resources.folders.music import SUFFIXES, Look, Music
@@ -215,11 +215,11 @@ def lyrics(
     return pa.Table.from_pylist(as_rows(without_unknown(rows)), LYRICS)
 
 
-def wrong(rows: nw.LazyFrame) -> nw.LazyFrame:
+def wrong() -> nw.Expr:
     """Rows that contradict themselves."""
     words, times = nw.col("status") == WORDS, nw.col("synced")
     text, timed, spoken = (~nw.col(name).is_null() for name in ("text", "lrc", "language"))
-    return rows.filter(
+    return (
         (words != text)
         | (times != timed)
         | (timed & ~text)
@@ -232,10 +232,11 @@ def wrong(rows: nw.LazyFrame) -> nw.LazyFrame:
 
 SAYS = "Words have a text, and nothing else has; times, and a language, only a text has."
 checks = [
-    unique(lyrics, "lyrics_id"),
-    unique(lyrics, "recording_id", among="chosen"),
-    complete(lyrics, LYRICS),
-    right(lyrics, SAYS, wrong, "source", "status", "instrumental", "synced", "text", "lrc", "language"),
+    checks_of(
+        lyrics,
+        unique("recording_id", among="chosen"),
+        right(SAYS, wrong, "source", "status", "instrumental", "synced", "text", "lrc", "language"),
+    )
 ]
 
 

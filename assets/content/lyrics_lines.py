@@ -4,7 +4,7 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import complete, count, rising, totals, unique
+from assets.checks import checks_of, number, rising, totals
 from assets.content.lyrics import LYRICS
 from resources.frames.frame import Frame
 from resources.schema import as_table, column, declare
@@ -40,19 +40,21 @@ def lyrics_lines(lyrics: Frame) -> Frame:
     return lyrics.select("lyrics_id", "text", "lrc").map(lines, schema=LINES, kernel="arrow")
 
 
-def texts_here(lines: nw.LazyFrame) -> nw.LazyFrame:
-    """How many texts have a first line, as far as these rows know."""
-    return count(lines.filter(nw.col("line") == 1))
+def is_first() -> nw.Expr:
+    """First lines: one for each text."""
+    return nw.col("line") == 1
 
 
-def texts_there(lyrics: nw.LazyFrame) -> nw.LazyFrame:
-    """How many texts there are, as far as these rows know."""
-    return count(lyrics.filter(~nw.col("text").is_null()))
+def has_text() -> nw.Expr:
+    """Lyrics with a text."""
+    return ~nw.col("text").is_null()
 
 
+TEXTS = {"texts": (number(is_first, "line"), number(has_text, "text"))}
 checks = [
-    unique(lyrics_lines, "lyrics_id", "line"),
-    complete(lyrics_lines, LINES),
-    rising(lyrics_lines, "at_ms", "lyrics_id", "line"),
-    totals(lyrics_lines, dg.AssetKey(["content", "lyrics"]), LYRICS, {"texts": (texts_here, texts_there)}),
+    checks_of(
+        lyrics_lines,
+        rising("at_ms", "lyrics_id", "line"),
+        totals(dg.AssetKey(["content", "lyrics"]), LYRICS, TEXTS),
+    )
 ]

@@ -8,7 +8,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.checks import complete, unique, well_formed
+from assets.checks import checks_of, well_formed
 from assets.content.catalogue import ENTITY, TABLES, of_each
 from resources.frames.frame import Frame
 from resources.schema import column, declare
@@ -41,8 +41,4 @@ def merged_ids(recordings: Frame, artists: Frame, releases: Frame, release_group
     return of_each(tables, ["merged_ids"], each, MERGED_IDS)
 
 
-checks = [
-    unique(merged_ids, "entity", "merged_id"),
-    complete(merged_ids, MERGED_IDS),
-    well_formed(merged_ids, "merged_id", "entity_id"),
-]
+checks = [checks_of(merged_ids, well_formed("merged_id", "entity_id"))]

@@ -4,12 +4,7 @@ Written by imports. A playlist that is handed in again, changed, is there once f
 apart.
 """
 
-import dagster as dg
+from assets.checks import checks_of
+from assets.imports.playlists import TRACK_RECORDS
 
-from assets.checks import complete, unique
-from assets.imports.playlists import PLAYLISTS, TRACK_RECORDS
-
-checks: list[dg.AssetChecksDefinition] = [
-    unique(TRACK_RECORDS.spec, "import_id", "file", "playlist_id", "position"),
-    complete(TRACK_RECORDS.spec, PLAYLISTS),
-]
+checks = [checks_of(TRACK_RECORDS.spec)]

@@ -7,7 +7,7 @@ without such files has an empty catalogue: listens count all the same.
 import dagster as dg
 import pyarrow as pa
 
-from assets.checks import complete, unique, well_formed
+from assets.checks import checks_of, well_formed
 from assets.content.catalogue import MERGED, TAGS, table
 from resources.folders.landing import Landing
 from resources.schema import column, declare
@@ -38,4 +38,4 @@ def recordings(context: dg.AssetExecutionContext, landing: Landing) -> pa.Table:
     return table(context, landing, musicbrainz.RECORDINGS, RECORDINGS)
 
 
-checks = [unique(recordings, "recording_id"), complete(recordings, RECORDINGS), well_formed(recordings, "recording_id")]
+checks = [checks_of(recordings, well_formed("recording_id"))]

@@ -6,7 +6,7 @@ Read from files of MusicBrainz release groups, one JSON object a line, in the la
 import dagster as dg
 import pyarrow as pa
 
-from assets.checks import complete, unique, well_formed
+from assets.checks import checks_of, well_formed
 from assets.content.catalogue import MERGED, TAGS, table
 from resources.folders.landing import Landing
 from resources.schema import column, declare
@@ -35,8 +35,4 @@ def release_groups(context: dg.AssetExecutionContext, landing: Landing) -> pa.Ta
     return table(context, landing, musicbrainz.RELEASE_GROUPS, RELEASE_GROUPS)
 
 
-checks = [
-    unique(release_groups, "release_group_id"),
-    complete(release_groups, RELEASE_GROUPS),
-    well_formed(release_groups, "release_group_id"),
-]
+checks = [checks_of(release_groups, well_formed("release_group_id"))]

@@ -11,7 +11,7 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import complete, unique
+from assets.checks import checks_of
 from resources.frames.frame import Frame
 from resources.schema import as_table, column, declare
 from resources.text.words import words
@@ -52,4 +52,4 @@ def lyrics_word_counts(lyrics: Frame) -> Frame:
     return counts.per("word", add_up, combine=add_up)
 
 
-checks = [unique(lyrics_word_counts, "language", "word"), complete(lyrics_word_counts, WORD_COUNTS)]
+checks = [checks_of(lyrics_word_counts)]

@@ -5,7 +5,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.checks import complete, unique
+from assets.checks import checks_of
 from assets.partitions import daily
 from resources.frames.frame import Frame
 from resources.schema import column
@@ -53,7 +53,7 @@ def names(listens: Frame) -> Frame:
     return needed.map(called, schema=NAMES, kernel="arrow").per(["day", "entity", "entity_id"], one_name)
 
 
-checks = [unique(names, "day", "entity", "entity_id"), complete(names, NAMES)]
+checks = [checks_of(names)]
 
 
 def _names(entity: str, day: pa.ChunkedArray, ids: pa.ChunkedArray, names: pa.ChunkedArray) -> pa.Table:

@@ -11,7 +11,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.checks import added, alike, complete, count, totals, unique
+from assets.checks import ROWS, added, alike, checks_of, totals
 from assets.partitions import DAY, daily
 from resources.frames.frame import Frame
 from resources.schema import column
@@ -68,18 +68,17 @@ def artist_plays(listens: Frame) -> Frame:
 
 
 checks = [
-    unique(plays, "day", "user_id", "recording_id"),
-    complete(plays, PLAYS),
-    totals(
+    checks_of(
         plays,
-        dg.AssetKey(["events", "listens"]),
-        HEARD,
-        {
-            "plays": (partial(added, column="plays"), count),
-            "milliseconds": alike("ms_played"),
-        },
-        DAY,
+        totals(
+            dg.AssetKey(["events", "listens"]),
+            HEARD,
+            {
+                "plays": (added("plays"), ROWS),
+                "milliseconds": alike("ms_played"),
+            },
+            DAY,
+        ),
     ),
-    unique(artist_plays, "day", "user_id", "artist_id"),
-    complete(artist_plays, ARTIST_PLAYS),
+    checks_of(artist_plays),
 ]

@@ -12,7 +12,7 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import added, alike, ascending, complete, count, totals, unique
+from assets.checks import ROWS, added, alike, ascending, checks_of, totals
 from assets.events.activity import ACTIVITY
 from assets.partitions import DAY, daily, dates, with_earlier
 from resources.frames.frame import Frame
@@ -100,17 +100,17 @@ def actives(context: dg.AssetExecutionContext, activity: Frame) -> Frame:
 
 
 checks = [
-    unique(actives, "day"),
-    complete(actives, ACTIVES),
-    ascending(actives, ("daily", "weekly", "monthly"), ("daily", "listens")),
-    totals(
+    checks_of(
         actives,
-        dg.AssetKey(["events", "activity"]),
-        ACTIVITY,
-        {
-            "listeners": (partial(added, column="daily"), count),
-            "listens": alike("listens"),
-        },
-        DAY,
-    ),
+        ascending(("daily", "weekly", "monthly"), ("daily", "listens")),
+        totals(
+            dg.AssetKey(["events", "activity"]),
+            ACTIVITY,
+            {
+                "listeners": (added("daily"), ROWS),
+                "listens": alike("listens"),
+            },
+            DAY,
+        ),
+    )
 ]

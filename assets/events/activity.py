@@ -6,7 +6,6 @@ is in neither; nor is one of unknown length in the second.
 """
 
 from datetime import datetime
-from functools import partial
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -15,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.checks import added, alike, ascending, complete, count, totals, unique
+from assets.checks import ROWS, added, alike, ascending, checks_of, totals
 from assets.partitions import DAY, daily
 from resources.frames.frame import Frame
 from resources.schema import column
@@ -109,25 +108,24 @@ def activity(listens: Frame, recordings: Frame) -> Frame:
 
 
 checks = [
-    unique(activity, "day", "user_id"),
-    complete(activity, ACTIVITY),
-    ascending(
+    checks_of(
         activity,
-        ("completions", "measured", "timed", "listens"),
-        ("skips", "timed"),
-        ("recordings", "listens"),
-        ("first_date", "last_date"),
-    ),
-    totals(
-        activity,
-        dg.AssetKey(["events", "listens"]),
-        HEARD,
-        {
-            "listens": (partial(added, column="listens"), count),
-            "milliseconds": alike("ms_played"),
-        },
-        DAY,
-    ),
+        ascending(
+            ("completions", "measured", "timed", "listens"),
+            ("skips", "timed"),
+            ("recordings", "listens"),
+            ("first_date", "last_date"),
+        ),
+        totals(
+            dg.AssetKey(["events", "listens"]),
+            HEARD,
+            {
+                "listens": (added("listens"), ROWS),
+                "milliseconds": alike("ms_played"),
+            },
+            DAY,
+        ),
+    )
 ]
 
 

@@ -23,7 +23,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.checks import ONLY_DAYS, added, ascending, complete, count, totals, unique
+from assets.checks import ONLY_DAYS, ROWS, added, ascending, checks_of, totals
 from assets.events.activity import COMPLETE
 from assets.partitions import DAY, daily, dates, on_days, with_neighbours
 from resources.frames.frame import Frame
@@ -197,14 +197,14 @@ def as_lengths(recordings: nw.LazyFrame) -> nw.LazyFrame:
 
 
 checks = [
-    unique(app_activity, "day", "user_id"),
-    complete(app_activity, APP_ACTIVITY),
-    ascending(app_activity, ("completed", "measured", "ended", "begun", "plays", "events"), ("skipped", "ended")),
-    totals(
+    checks_of(
         app_activity,
-        dg.AssetKey(["events", "app_events"]),
-        ONLY_DAYS,
-        {"events": (partial(added, column="events"), count)},
-        DAY,
-    ),
+        ascending(("completed", "measured", "ended", "begun", "plays", "events"), ("skipped", "ended")),
+        totals(
+            dg.AssetKey(["events", "app_events"]),
+            ONLY_DAYS,
+            {"events": (added("events"), ROWS)},
+            DAY,
+        ),
+    )
 ]

@@ -9,7 +9,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.checks import ONLY_DAYS, added, complete, count, totals, unique
+from assets.checks import ONLY_DAYS, ROWS, added, checks_of, totals
 from assets.partitions import DAY, daily
 from resources.frames.frame import Frame
 from resources.schema import column
@@ -67,25 +67,25 @@ def app_event_fields(raw_app_events: Frame) -> Frame:
     return shapes.map(take_apart, schema=APP_EVENT_FIELDS, kernel="arrow").per(FIELD, add_up)
 
 
-def with_time(fields: nw.LazyFrame) -> nw.LazyFrame:
-    """How many records there are, as far as these fields know: none is without its time."""
-    return added(fields.filter(nw.col("field") == "timestamp"), "events")
+def is_timestamp() -> nw.Expr:
+    """The field that every record has, so that its rows add up to the number of records."""
+    return nw.col("field") == "timestamp"
 
 
-def unreadable(fields: nw.LazyFrame) -> nw.LazyFrame:
-    """How many values were not what their column is declared to hold, as far as these fields know."""
-    return added(fields.filter(nw.col("outcome") == "unreadable"), "events")
+def is_unreadable() -> nw.Expr:
+    """Values that are not of the type their column is declared with."""
+    return nw.col("outcome") == "unreadable"
 
 
 checks = [
-    unique(app_event_fields, *FIELD),
-    complete(app_event_fields, APP_EVENT_FIELDS),
-    totals(
+    checks_of(
         app_event_fields,
-        dg.AssetKey(["events", "raw_app_events"]),
-        ONLY_DAYS,
-        {"records": (with_time, count)},
-        DAY,
-        tells={"values kept in extra, as they were unreadable": unreadable},
-    ),
+        totals(
+            dg.AssetKey(["events", "raw_app_events"]),
+            ONLY_DAYS,
+            {"records": (added("events", is_timestamp, "field"), ROWS)},
+            DAY,
+            shows={"unreadable values kept in extra": added("events", is_unreadable, "outcome")},
+        ),
+    )
 ]

@@ -18,7 +18,7 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import bounded, complete, one_for_each, unique
+from assets.checks import bounded, checks_of, one_for_each
 from assets.events.identities import identify
 from assets.imports.app_events import RAW_APP_EVENTS
 from assets.imports.name_key import NAME_KEY
@@ -94,8 +94,5 @@ def app_events(raw_app_events: Frame, identities: Frame) -> Frame:
 
 
 checks = [
-    unique(app_events, *KEY),
-    complete(app_events, APP_EVENTS),
-    bounded(app_events, "at"),
-    one_for_each(app_events, dg.AssetKey(["events", "raw_app_events"]), RAW_APP_EVENTS, *KEY),
+    checks_of(app_events, bounded("at"), one_for_each(dg.AssetKey(["events", "raw_app_events"]), RAW_APP_EVENTS, *KEY))
 ]

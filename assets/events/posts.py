@@ -10,7 +10,7 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import bounded, complete, unique
+from assets.checks import bounded, checks_of
 from assets.events.identities import ON_DAY, decided, identify
 from assets.imports.record_type import BY_ARRIVAL
 from assets.imports.retractions import retracted
@@ -72,4 +72,4 @@ def posts(raw_posts: Frame, retractions: Frame, recording_keys: Frame, recording
     return identify(standing_posts, names, *DECIDED).select(*POSTS.names)
 
 
-checks = [unique(posts, *KEY), complete(posts, POSTS), bounded(posts, "posted_at")]
+checks = [checks_of(posts, bounded("posted_at"))]

@@ -12,7 +12,7 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import complete, unique
+from assets.checks import checks_of
 from resources.frames.frame import Frame
 from resources.schema import as_table, column, declare
 from resources.text.names import Name, normal, numbers, taken_apart
@@ -137,10 +137,8 @@ def recording_parts(recordings: Frame) -> Frame:
 
 
 checks = [
-    unique(recording_keys, "key"),
-    complete(recording_keys, RECORDING_KEYS),
-    unique(recording_parts, "key", "recording_id"),
-    complete(recording_parts, RECORDING_PARTS),
+    checks_of(recording_keys),
+    checks_of(recording_parts),
 ]
 
 

@@ -14,7 +14,7 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import ascending, complete, unique
+from assets.checks import ascending, checks_of
 from resources.frames.frame import Frame
 from resources.schema import INSTANT, column, declare
 from resources.sources.records.social import FOLLOW, FRIENDSHIP
@@ -134,10 +134,6 @@ def friendships(relations: Frame, retractions: Frame) -> Frame:
 
 
 checks = [
-    unique(follows, "user_id", "followed_id", "since"),
-    complete(follows, FOLLOWS),
-    ascending(follows, ("since", "until")),
-    unique(friendships, "user_a", "user_b", "since"),
-    complete(friendships, FRIENDSHIPS),
-    ascending(friendships, ("user_a", "user_b"), ("since", "until")),
+    checks_of(follows, ascending(("since", "until"))),
+    checks_of(friendships, ascending(("user_a", "user_b"), ("since", "until"))),
 ]

@@ -29,7 +29,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.checks import complete, unique
+from assets.checks import checks_of
 from assets.events.identities import identify
 from assets.imports.listens import ended_at
 from assets.imports.name_key import NAME_KEY
@@ -164,7 +164,7 @@ def replaced_listens(context: dg.AssetExecutionContext, raw_listens: Frame, iden
     return given_way.map(partial(on_days, first=first, last=last))
 
 
-checks = [unique(replaced_listens, *BY_ARRIVAL), complete(replaced_listens, REPLACED_LISTENS)]
+checks = [checks_of(replaced_listens)]
 
 
 def _told_twice(heard: pa.Table) -> Any:

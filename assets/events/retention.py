@@ -11,7 +11,7 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from assets.checks import ascending, complete, unique
+from assets.checks import ascending, checks_of
 from resources.frames.frame import Frame
 from resources.schema import column, declare
 
@@ -66,8 +66,4 @@ def retention(activity: Frame) -> Frame:
     return weeks.per("user_id", in_cohorts).per([], triangle, schema=RETENTION, kernel="arrow")
 
 
-checks = [
-    unique(retention, "cohort_week", "weeks"),
-    complete(retention, RETENTION),
-    ascending(retention, ("listeners", "cohort")),
-]
+checks = [checks_of(retention, ascending(("listeners", "cohort")))]

@@ -12,7 +12,7 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import bounded, complete, unique
+from assets.checks import bounded, checks_of
 from assets.partitions import daily, dates, on_days, with_neighbours
 from resources.frames.frame import Frame
 from resources.schema import INSTANT, column
@@ -84,4 +84,4 @@ def sessions(context: dg.AssetExecutionContext, listens: Frame) -> Frame:
     return needed.per("user_id", sessionize).map(partial(on_days, first=first, last=last)).select(*SESSIONS.names)
 
 
-checks = [unique(sessions, "user_id", "started_at"), complete(sessions, SESSIONS), bounded(sessions, "started_at")]
+checks = [checks_of(sessions, bounded("started_at"))]

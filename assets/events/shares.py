@@ -6,7 +6,7 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import bounded, complete, unique
+from assets.checks import bounded, checks_of
 from assets.imports.record_type import BY_ARRIVAL
 from assets.imports.retractions import retracted
 from assets.partitions import daily
@@ -48,4 +48,4 @@ def shares(raw_shares: Frame, retractions: Frame) -> Frame:
     return raw_shares.per(OF, standing, retractions.map(partial(retracted, id="share_id")))
 
 
-checks = [unique(shares, *KEY), complete(shares, SHARES), bounded(shares, "shared_at")]
+checks = [checks_of(shares, bounded("shared_at"))]

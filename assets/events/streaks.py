@@ -9,7 +9,7 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import ascending, complete, unique
+from assets.checks import ascending, checks_of
 from resources.frames.frame import Frame
 from resources.schema import column, declare
 
@@ -85,11 +85,11 @@ def streaks(activity: Frame) -> Frame:
 
 
 checks = [
-    unique(streaks, "user_id"),
-    complete(streaks, STREAKS),
-    ascending(
+    checks_of(
         streaks,
-        ("current", "longest", "active_days"),
-        ("first_day", "longest_first_day", "longest_last_day", "last_day"),
-    ),
+        ascending(
+            ("current", "longest", "active_days"),
+            ("first_day", "longest_first_day", "longest_last_day", "last_day"),
+        ),
+    )
 ]

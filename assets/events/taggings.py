@@ -8,7 +8,7 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import complete, unique, well_formed
+from assets.checks import checks_of, well_formed
 from assets.events.identities import ARTISTS, known_artists, one_artist_for_each_name
 from assets.events.name_ids import artist_id
 from resources.frames.frame import Frame
@@ -78,4 +78,4 @@ def taggings(raw_taggings: Frame, recordings: Frame) -> Frame:
     return found.per(KEY, once)
 
 
-checks = [unique(taggings, *KEY), complete(taggings, TAGGINGS), well_formed(taggings, "entity_id")]
+checks = [checks_of(taggings, well_formed("entity_id"))]

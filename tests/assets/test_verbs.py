@@ -24,11 +24,17 @@ JOINS = {"inner", "left", "semi", "anti"}
 def complaints(source: str) -> Iterator[str]:
     """What is wrong with the Narwhals functions of a module."""
     for function in ast.walk(ast.parse(source)):
-        if isinstance(function, ast.FunctionDef) and "LazyFrame" in ast.unparse(function.args):
+        if isinstance(function, ast.FunctionDef) and _on_rows(function):
             windows = _windows(function)
             for node in ast.walk(function):
                 if complaint := _complaint(node, windows):
                     yield f"line {getattr(node, 'lineno', '?')}: {complaint}"
+
+
+def _on_rows(function: ast.FunctionDef) -> bool:
+    """Whether a function takes rows or builds an expression over them."""
+    returned = ast.unparse(function.returns) if function.returns else ""
+    return "LazyFrame" in ast.unparse(function.args) or returned.endswith("Expr")
 
 
 def _complaint(node: ast.AST, windows: dict[ast.AST, ast.AST]) -> str | None:

@@ -6,6 +6,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from orchestration.automation import following
+
 DAYS = dg.DailyPartitionsDefinition("2024-02-27")
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 HOME = """
@@ -26,13 +28,26 @@ def heard(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     return dg.MaterializeResult(metadata={"days": len(context.partition_keys)})
 
 
-@dg.asset_check(asset=heard, partitions_def=DAYS)
-def loud(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(passed="quiet" not in context.run.tags)
+KEYS = [dg.AssetCheckKey(heard.key, name) for name in ("clear", "loud")]
 
 
-KEY = dg.AssetCheckKey(heard.key, "loud")
+@dg.multi_asset_check(
+    specs=[dg.AssetCheckSpec(key.name, asset=key.asset_key, blocking=True, partitions_def=DAYS) for key in KEYS],
+    can_subset=True,
+)
+def audible(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+    for key in KEYS:
+        passed = key.name == "clear" or "quiet" not in context.run.tags
+        yield dg.AssetCheckResult(passed=passed, asset_key=key.asset_key, check_name=key.name)
+
+
+@dg.asset(deps=[heard], partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run())
+def played(context: dg.AssetExecutionContext) -> None:
+    """A table that reads the one under check."""
+
+
 JOB = dg.define_asset_job("all", dg.AssetSelection.all())
+ALONE = dg.define_asset_job("alone", dg.AssetSelection.assets(heard))
 
 
 @pytest.fixture
@@ -47,10 +62,10 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.Dag
 def run(instance: dg.DagsterInstance, first: str, last: str | None = None, **tags: str) -> str:
     """Run all over a range of days, or of one, and return the run's id."""
     over = dict(zip(RANGE, (first, last), strict=True)) if last else {}
-    job = dg.Definitions([heard], asset_checks=[loud], jobs=[JOB]).resolve_job_def("all")
+    job = dg.Definitions([heard], asset_checks=[audible], jobs=[JOB]).resolve_job_def("all")
     key = None if last else first
     done = job.execute_in_process(instance=instance, partition_key=key, tags=over | tags, raise_on_error=False)
-    assert done.success == ("broken" not in tags)
+    assert done.success == (not tags)
     return done.run_id
 
 
@@ -67,22 +82,43 @@ def unfinished(instance: dg.DagsterInstance) -> set[str]:
     return set(storage.get_latest_asset_partition_materialization_attempts_without_materializations(heard.key))
 
 
-def executions(instance: dg.DagsterInstance) -> list[tuple[str | None, str]]:
-    found = instance.event_log_storage.get_asset_check_execution_history(KEY, limit=100)
+def executions(instance: dg.DagsterInstance, name: str = "loud") -> list[tuple[str | None, str]]:
+    key = dg.AssetCheckKey(heard.key, name)
+    found = instance.event_log_storage.get_asset_check_execution_history(key, limit=100)
     return [(each.partition, each.status.value) for each in found[::-1]]
 
 
-def test_a_check_of_a_range_is_told_of_once_and_how_it_ended(instance: dg.DagsterInstance) -> None:
+def test_each_check_of_a_range_has_one_row_with_its_result(instance: dg.DagsterInstance) -> None:
     run(instance, "2024-02-27", "2024-03-02")
     assert executions(instance) == [(None, "SUCCEEDED")]
     run(instance, "2024-02-27", "2024-02-28", quiet="yes")
     assert executions(instance) == [(None, "SUCCEEDED"), (None, "FAILED")]
+    assert executions(instance, "clear") == [(None, "SUCCEEDED"), (None, "SUCCEEDED")]
 
 
 @pytest.mark.parametrize("last", [None, "2024-02-29"])
-def test_a_check_of_one_partition_is_told_of_it(instance: dg.DagsterInstance, last: str | None) -> None:
+def test_a_check_of_one_partition_has_a_row_for_it(instance: dg.DagsterInstance, last: str | None) -> None:
     run(instance, "2024-02-29", last)
-    assert executions(instance) == [("2024-02-29", "SUCCEEDED")]
+    assert executions(instance) == executions(instance, "clear") == [("2024-02-29", "SUCCEEDED")]
+
+
+@pytest.mark.parametrize("last", [None, "2024-02-29"])
+@pytest.mark.parametrize("tags", [{}, {"quiet": "yes"}])
+def test_automation_waits_while_one_check_of_several_fails(
+    instance: dg.DagsterInstance, last: str | None, tags: dict[str, str]
+) -> None:
+    defs = dg.Definitions([heard, played], asset_checks=[audible], jobs=[ALONE])
+    condition = following(defs.resolve_asset_graph(), played.get_asset_spec())
+    follows = defs.map_asset_specs(
+        func=lambda spec: spec.replace_attributes(automation_condition=condition) if spec.key == played.key else spec
+    )
+    before = dg.evaluate_automation_conditions(follows, instance)
+    over = dict(zip(RANGE, ("2024-02-29", last), strict=True)) if last else {}
+    defs.resolve_job_def("alone").execute_in_process(
+        instance=instance, partition_key=None if last else "2024-02-29", tags=over | tags, raise_on_error=False
+    )
+    after = dg.evaluate_automation_conditions(follows, instance, cursor=before.cursor)
+    assert bool(after.total_requested) == (not tags)
 
 
 def test_every_partition_of_a_range_is_materialized(instance: dg.DagsterInstance) -> None:
