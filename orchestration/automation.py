@@ -12,6 +12,7 @@ whatever one tick asks for becomes few runs over ranges, in an order in which ea
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from itertools import groupby
 from typing import Any
 
@@ -22,6 +23,7 @@ from orchestration.cadence import read_ahead
 from orchestration.instance.internals import BaseAssetGraph, SensorExecutionData
 from orchestration.run_tags import AUTOMATIC, PARTITION, PRIORITY, RANGE_END, RANGE_START, over
 from orchestration.stretches import LONG
+from resources.dates import tagged_days
 
 CURSOR = "tutti/follow"  # under which the sensor's cursor is kept beside Dagster's own
 CLOSE = "15 1 * * *"  # UTC, daily: when days that failed are tried once more, and the day before is closed
@@ -191,7 +193,11 @@ def _awaited(waiting: Sequence[dg.DagsterRun], asset: dg.AssetKey, place: Mappin
             first = run.tags.get(RANGE_START) or run.tags.get(PARTITION, "")
             last = run.tags.get(RANGE_END) or first
             if first in place and last in place:
-                found.update(range(place[first], place[last] + 1))
+                days = tagged_days(run.tags)
+                between = range(place[first], place[last] + 1)
+                found.update(
+                    n for key, n in place.items() if n in between and (not days or date.fromisoformat(key) in days)
+                )
     return found
 
 

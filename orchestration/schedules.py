@@ -15,7 +15,7 @@ from orchestration.jobs.maintenance import upkeep
 from orchestration.jobs.pulls import pull_metadata
 from orchestration.jobs.tables import DAILY_CLOSE
 from orchestration.run_tags import over
-from orchestration.stretches import stretches
+from orchestration.stretches import portions
 
 ON, OFF = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
 
@@ -32,11 +32,11 @@ def close_day(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     assert context.repository_def
     cadence = Cadence(context.repository_def.asset_graph)
     daily = next(job for job in cadence.dated if job.name == DAILY)
-    for first, last in stretches(d for d in cadence.owed(context.instance, DAILY) if d < day):
+    for portion, keys in portions(daily, (d for d in cadence.owed(context.instance, DAILY) if d < day), day):
         yield dg.RunRequest(
-            run_key=f"{day}-{first}",
+            run_key=f"{day}-{min(portion.changed)}",
             asset_selection=sorted(daily.assets),
-            tags=over(daily.reached(first, last, day)),
+            tags=over(keys) | portion.tags,
         )
 
 

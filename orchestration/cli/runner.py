@@ -1,7 +1,7 @@
 """Runs of the platform's jobs in this process, one after the other, for the command line."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
@@ -13,7 +13,7 @@ from orchestration.instance import killed_runs
 from orchestration.instance.home import terminal_instance
 from orchestration.instance.internals import InMemoryJob, core_execute_in_process
 from orchestration.run_tags import BY_HAND, over
-from orchestration.stretches import stretches
+from orchestration.stretches import portions
 from resources.environments import ENVIRONMENTS
 from resources.errors import TuttiError
 
@@ -46,14 +46,13 @@ class Runner:
         missing: dict[str, set[date]] = {}  # days that runs of a job failed to build
         for job in self.cadence.dated:
             held = {day for name in self.cadence.upstream(job.name) for day in missing.get(name, ())}
-            for first, last in stretches(self.cadence.owed(self.instance, job.name) - held):
+            for portion, keys in portions(job, self.cadence.owed(self.instance, job.name) - held, today):
                 done = True
                 try:
-                    self.run(job.name, job.reached(first, last, today))
+                    self.run(job.name, keys, tags=portion.tags)
                 except TuttiError as error:
                     failed.append(error)
-                    days = {first + timedelta(days=n) for n in range((last - first).days + 1)}
-                    missing[job.name] = missing.get(job.name, set()) | days
+                    missing[job.name] = missing.get(job.name, set()) | portion.changed
         if not self.cadence.upstream(ALL_TIME) & missing.keys() and self.cadence.owed(self.instance, ALL_TIME):
             done = True
             try:

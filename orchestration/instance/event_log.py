@@ -19,6 +19,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 from dagster_shared.record import copy
 from sqlalchemy import Connection, Engine, NullPool, bindparam, create_engine, event, select
+
+from resources.dates import tagged_days
 
 ENGINES = 32  # shards that are remembered how to talk to; a server sees a new one with each run
 BATCH = "10000"  # events, all days there are; Dagster reads it from DAGSTER_EVENT_BATCH_SIZE, else stores one at a time
@@ -117,7 +120,7 @@ class BatchingEventLog(SqliteEventLogStorage):
     def _index(self, index: Connection, batch: Sequence[EventLogEntry]) -> None:
         """Store events of a run in the index of all assets."""
         made = [(entry, self._event_to_row(entry)) for entry in batch]
-        rows = [(entry, row) for entry, made_row in made for row in _planned(entry, made_row)]
+        rows = [(entry, row) for entry, made_row in made for row in self._planned(entry, made_row)]
         insert = SqlEventLogStorageTable.insert()
         returning = insert.returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
         ids = list(index.execute(returning, [row for _, row in rows]).scalars())
@@ -138,6 +141,26 @@ class BatchingEventLog(SqliteEventLogStorage):
                 replaced,
                 [{"of_asset": r["asset_key"], "of_partition": r["partition"], "of_run": r["run_id"]} for r in done],
             )
+
+    def _planned(self, entry: EventLogEntry, row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """The rows of an event: of a plan, one for each partition that the run builds; by it Dagster looks for it."""
+        data: Any = entry.get_dagster_event().event_specific_data
+        if entry.dagster_event_type != PLANNED or not data.partitions_subset:
+            yield row
+            return
+        told, days = json.loads(row["event"]), self._days(entry.run_id)
+        own = told["dagster_event"]["event_specific_data"]
+        own["partitions_subset"] = None
+        for partition in data.partitions_subset.get_partition_keys():
+            if not days or date.fromisoformat(partition) in days:
+                own["partition"] = partition
+                yield {**row, "event": json.dumps(told, separators=(",", ":")), "partition": partition}
+
+    @lru_cache(maxsize=1)  # noqa: B019 (the storage lives as long as the process)
+    def _days(self, run_id: str) -> frozenset[date]:
+        """The only days of its range that a run builds, if any."""
+        run = self._instance.get_run_by_id(run_id) if self.has_instance else None
+        return tagged_days(run.tags if run else {})
 
     def store_asset_check_event(self, event: EventLogEntry, event_id: int | None) -> None:
         """Store that a check is planned, or how it ended: of a range of partitions once."""
@@ -178,20 +201,6 @@ def _brief(entry: EventLogEntry) -> EventLogEntry:
             event_specific_data=data, message=None, logging_tags={}, pid=None, node_handle=None, step_handle=None
         ),
     )
-
-
-def _planned(entry: EventLogEntry, row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The rows of an event: of a range that is planned, one for each partition, by which Dagster looks for it."""
-    data: Any = entry.get_dagster_event().event_specific_data
-    if entry.dagster_event_type != PLANNED or not data.partitions_subset:
-        yield row
-        return
-    told = json.loads(row["event"])
-    own = told["dagster_event"]["event_specific_data"]
-    own["partitions_subset"] = None
-    for partition in data.partitions_subset.get_partition_keys():
-        own["partition"] = partition
-        yield {**row, "event": json.dumps(told, separators=(",", ":")), "partition": partition}
 
 
 def _written_once(connection: sqlite3.Connection, _: Any) -> None:

@@ -3,18 +3,22 @@
 What belongs here is what Dagster knows (keys, partitions, metadata) in the lake's words.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import narwhals as nw
 import pyarrow as pa
+from pydantic import PrivateAttr
 
 from resources.artifacts import provenance
+from resources.dates import tagged_days
 from resources.engines.resource import EngineResource
-from resources.frames.filters import RangeFilter
+from resources.frames.filters import RangeFilter, ValuesFilter
 from resources.frames.frame import Frame
 from resources.lake.lake import Lake
 from resources.locks import sharing
@@ -30,10 +34,12 @@ class LakeIO(dg.ConfigurableIOManager):
 
     engine: dg.ResourceDependency[EngineResource]
     root: str
+    _days: frozenset[date] = PrivateAttr(default=frozenset())  # the only ones of its range that the run builds, if any
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["LakeIO"]:
         """Give itself to a run, which nobody who must be alone with the data comes between."""
+        self._days = tagged_days(context.run.tags if context.run else {})
         with sharing(Path(self.root).parent):
             yield self
 
@@ -43,7 +49,9 @@ class LakeIO(dg.ConfigurableIOManager):
         return Lake(self.root)
 
     def open(self, asset: dg.AssetKey, schema: pa.Schema, slice: RangeFilter | None = None) -> Frame:
-        """An asset's table, or a slice of it, on the run's engine."""
+        """An asset's table, or a slice of it, on the run's engine: of a range, the days that the run builds."""
+        if self._days and type(slice) is RangeFilter:
+            slice = ValuesFilter.of(slice.column, (d for d in self._days if slice.first <= d <= slice.last))
         return self.engine.engine.read(self.lake.scan("/".join(asset.path), schema, slice))
 
     def load_input(self, context: dg.InputContext) -> Frame:
@@ -52,6 +60,8 @@ class LakeIO(dg.ConfigurableIOManager):
         upstream = context.upstream_output
         metadata = (upstream.definition_metadata if upstream else None) or context.definition_metadata
         slice = _slice(context, metadata) if context.has_asset_partitions else None
+        if slice and self._days:
+            slice = ValuesFilter.of(slice.column, _read(context, self._days))
         table = "/".join(context.asset_key.path)
         if slice and not self.lake.exists(table):
             context.log.warning("%s was never written: what is made of it has no rows", table)
@@ -65,6 +75,14 @@ class LakeIO(dg.ConfigurableIOManager):
         table, schema = "/".join(context.asset_key.path), declared(metadata)
         rows = obj if isinstance(obj, Frame) else iter([obj])
         slice = _slice(context, metadata) if context.has_asset_partitions else None
+        if slice and self._days:
+            keys = [key for key in context.asset_partition_keys if date.fromisoformat(key) in self._days]
+            slice = ValuesFilter.of(slice.column, map(date.fromisoformat, keys))
+            rows = (
+                obj.map(partial(_matching, slice=slice)) if isinstance(obj, Frame) else iter([obj.filter(slice.arrow)])
+            )
+            # Dagster reports the partitions of this subset as materialized.
+            context._asset_partitions_subset = context.asset_partitions_def.subset_with_partition_keys(keys)
         written = self.lake.replace(table, rows, schema, slice, order(metadata))
         context.log.debug("%s: %s rows in version %s", table, f"{written.rows:,}", written.version)
         files = [str(Path(self.root, table, f)) for f in written.files]
@@ -93,6 +111,25 @@ def _slice(context: dg.InputContext | dg.OutputContext, metadata: Any) -> RangeF
     if not keys.start:
         return None
     return RangeFilter(metadata["partition_expr"], date.fromisoformat(keys.start), date.fromisoformat(keys.end))
+
+
+def _matching(rows: nw.LazyFrame, slice: RangeFilter) -> nw.LazyFrame:
+    return rows.filter(slice.narwhals)
+
+
+def _read(context: dg.InputContext, days: Collection[date]) -> list[date]:
+    """The dates of an upstream asset's partitions that are read to build these days."""
+    step, upstream = context.step_context, context.asset_partitions_def
+    own = step.job_def.asset_layer.get_assets_def_for_node(step.node_handle)
+    assert own
+    assert own.partitions_def
+    keys = own.partitions_def.get_partition_keys_in_range(step.partition_key_range)
+    built = own.partitions_def.subset_with_partition_keys([k for k in keys if date.fromisoformat(k) in days])
+    mapping = (
+        own.get_partition_mapping_for_dep(context.asset_key) or dg.TimeWindowPartitionMapping()
+    )  # Dagster's default
+    read = mapping.get_upstream_mapped_partitions_result_for_partitions(built, own.partitions_def, upstream)
+    return [date.fromisoformat(key) for key in read.partitions_subset.get_partition_keys()]
 
 
 def _count(files: list[str], column: str) -> dict[date, int]:

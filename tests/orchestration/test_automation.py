@@ -19,6 +19,7 @@ from orchestration.automation import FEW, GAPS, WAIT, Piece, following, gathered
 from orchestration.instance.killed_runs import bury_launched
 from orchestration.run_tags import AUTOMATIC, CUMULATIVE, PRIORITY, RANGE_END, RANGE_START, over
 from orchestration.stretches import LONG
+from resources.dates import as_tag
 from tests.orchestration.support import PROJECT, Process, platform
 
 FIRST, TODAY = date(2002, 10, 1), datetime.now(UTC).date()
@@ -364,6 +365,10 @@ def test_requests_become_runs_over_ranges_today_first_and_none_that_waits_alread
     )
     left = {r.tags[RANGE_START]: r for r in gathered(asked, graph, [waiting])}
     assert set(left) == {"2011-03-06", today, yesterday}
+    apart = waiting.with_tags({**waiting.tags, **as_tag([(date(2011, 3, 1), date(2011, 3, 4))])})
+    assert set(over(dg.PartitionKeyRange("2011-03-05", "2011-03-06")).items()) in [
+        {(k, v) for k, v in r.tags.items() if k in (RANGE_START, RANGE_END)} for r in gathered(asked, graph, [apart])
+    ]
 
 
 def test_history_is_asked_for_little_by_little_and_today_at_once() -> None:

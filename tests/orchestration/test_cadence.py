@@ -14,7 +14,8 @@ from assets.partitions import DAILY, PERIODS, WEEKLY, Period, with_earlier, with
 from assets.tables import ASSETS
 from orchestration.cadence import ALL_TIME, Cadence, DatedJob, Reach
 from orchestration.definitions import build
-from orchestration.stretches import LONG, QUIET, stretches
+from orchestration.stretches import FAR, LONG, QUIET, portions, stretches
+from resources.dates import DAYS, tagged_days
 from resources.environments import environment
 from tests.orchestration.support import platform
 
@@ -192,6 +193,36 @@ def test_stretches_hold_every_day_little_quiet_between_and_a_year_at_most(days: 
         assert (last - first).days < LONG
         inside = sorted({day for day in days if first <= day <= last})
         assert all(b - a <= QUIET for a, b in pairwise(inside))
+
+
+@given(st.lists(st.dates(FIRST, TODAY), min_size=1, max_size=40))
+@example([date(2010, 1, 4) + timedelta(days=152 * n) for n in range(36)])
+@example([date(2010, 1, 1) + timedelta(days=n) for n in range(1500)])
+def test_few_runs_build_all_that_changed_days_reach_and_little_else(days: list[date]) -> None:
+    for job in CADENCE.dated:
+        found = portions(job, days, TODAY)
+        assert set().union(*(portion.changed for portion, _ in found)) >= set(days)
+        built = [tagged_days(portion.tags) or set(days_of(keys)) for portion, keys in found]
+        for first, last in stretches(days, timedelta(days=1)):
+            reached = job.reached(first, last, TODAY)
+            assert any(set(days_of(reached)) <= part for part in built)
+        for (portion, keys), part in zip(found, built, strict=True):
+            assert portion.days <= max(LONG if job.name == "daily" else FAR, 3 * LONG)
+            assert min(part) == date.fromisoformat(keys.start)
+            assert max(part) >= date.fromisoformat(keys.end)
+
+
+def test_listens_far_apart_share_a_run_and_the_time_between_is_not_built() -> None:
+    daily = next(job for job in CADENCE.dated if job.name == "daily")
+    ((portion, keys),) = portions(daily, [date(2010, 1, 4), date(2020, 5, 6)], TODAY)
+    assert portion.tags == {DAYS: "2010-01-02/2010-01-06 2020-05-04/2020-05-08"}
+    assert (keys.start, keys.end) == ("2010-01-02", "2020-05-08")
+
+
+def days_of(keys: dg.PartitionKeyRange) -> list[date]:
+    """Every day from the start of a range to the start of its last partition."""
+    first, last = date.fromisoformat(keys.start), date.fromisoformat(keys.end)
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
 @pytest.mark.parametrize(
