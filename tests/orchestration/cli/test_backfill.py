@@ -24,6 +24,7 @@ from assets.events.imports import RAW_LISTENS
 from orchestration.__main__ import main
 from orchestration.cadence import Cadence
 from orchestration.cli.backfill import BACKFILL, DAYS, LOCK, PART, Part, beyond, plan
+from resources.lake.format import FILE
 from resources.lake.lake import Lake
 from tests.orchestration.conftest import DAYS as WORLD_DAYS
 from tests.orchestration.conftest import FIRST_DAY, World
@@ -192,6 +193,7 @@ def emptied(world: World, folder: Path) -> Path:
     """A data folder with the lake of a world, but for what is made by day."""
     for name in IMPORTED:
         shutil.copytree(world.data / "lake" / name, folder / "lake" / name)
+    shutil.copy(world.data / "lake" / FILE, folder / "lake" / FILE)
     return folder
 
 
