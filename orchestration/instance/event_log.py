@@ -43,7 +43,6 @@ BATCH = "10000"  # events, all days there are; Dagster reads it from DAGSTER_EVE
 OF_A_PARTITION = "dagster/partition_"  # begins the names of metadata that differ from partition to partition
 PLANNED, MATERIALIZED = DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_MATERIALIZATION
 EMPTY = f"empty-run.{dagster.__version__}"  # a shard without events
-PAGE_BYTES = 1024  # in the file of a run, most of whose twenty tables and indexes are empty and have a page each
 
 
 class BatchingEventLog(SqliteEventLogStorage):
@@ -96,8 +95,6 @@ class BatchingEventLog(SqliteEventLogStorage):
         waits = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
         engine = create_engine(self.conn_string_for_shard(shard), poolclass=NullPool, connect_args=waits)
         event.listen(engine, "connect", _written_once)
-        if shard != INDEX_SHARD_NAME:
-            event.listen(engine, "connect", _small)
         return engine
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
@@ -206,8 +203,3 @@ def _brief(entry: EventLogEntry) -> EventLogEntry:
 def _written_once(connection: sqlite3.Connection, _: Any) -> None:
     """Wait for the disk when a connection is closed, which comes at once, and not after each transaction as well."""
     connection.execute("PRAGMA synchronous = NORMAL")
-
-
-def _small(connection: sqlite3.Connection, _: Any) -> None:
-    """Give a new file small pages."""
-    connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")

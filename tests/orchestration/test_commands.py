@@ -183,7 +183,7 @@ def test_a_file_that_was_cut_gives_what_precedes_and_quarantine_says_so(ada: Imp
 def test_no_address_agent_or_account_comes_to_rest_anywhere(ada: Import) -> None:
     places = list(_texts(ada.data))
     kinds = {Path(place).suffix for place, _ in places}
-    assert {".parquet", ".db", ".err", ".json"} <= kinds  # tables, runs and logs have been looked at
+    assert {".parquet", ".db", ".json"} <= kinds  # tables, runs and their logs have been looked at
     assert not [(place, word) for place, text in places for word in PERSONAL if word in text]
     said = ada.process.out + ada.process.err
     assert not [word for word in PERSONAL if word in said]
