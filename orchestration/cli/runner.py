@@ -1,13 +1,13 @@
 """Runs of the platform's jobs in this process, one after the other, for the command line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
 
 from orchestration import definitions
-from orchestration.cadence import ALL_TIME, IMPORT_LISTENS, Cadence
+from orchestration.cadence import ALL_TIME, IMPORT_LISTENS, Cadence, DatedJob
 from orchestration.cli.progress import PATIENCE, Progress, logger
 from orchestration.instance import killed_runs
 from orchestration.instance.home import terminal_instance
@@ -46,13 +46,11 @@ class Runner:
         missing: dict[str, set[date]] = {}  # days that runs of a job failed to build
         for job in self.cadence.dated:
             held = {day for name in self.cadence.upstream(job.name) for day in missing.get(name, ())}
-            for portion, keys in portions(job, self.cadence.owed(self.instance, job.name) - held, today):
-                done = True
-                try:
-                    self.run(job.name, keys, tags=portion.tags)
-                except TuttiError as error:
-                    failed.append(error)
-                    missing[job.name] = missing.get(job.name, set()) | portion.changed
+            owed = self.cadence.owed(self.instance, job.name) - held
+            done |= bool(owed)
+            for failure, days in self._build(job, owed, today):
+                failed.append(failure)
+                missing[job.name] = missing.get(job.name, set()) | days
         if not self.cadence.upstream(ALL_TIME) & missing.keys() and self.cadence.owed(self.instance, ALL_TIME):
             done = True
             try:
@@ -63,6 +61,22 @@ class Runner:
             more = f" (and {len(failed) - 1} more runs failed: look at them with `make ui`)" if failed[1:] else ""
             raise TuttiError(f"{failed[0]}{more}")
         return done
+
+    def _build(self, job: DatedJob, changed: Collection[date], today: date) -> Iterator[tuple[TuttiError, set[date]]]:
+        """Build what days that changed can change, and yield each failure with its days.
+
+        If a run of several stretches fails, each half of its days is built by itself: the others are not to blame.
+        """
+        for portion, keys in portions(job, changed, today):
+            try:
+                self.run(job.name, keys, tags=portion.tags)
+            except TuttiError as error:
+                if len(portion.ranges) == 1:
+                    yield error, portion.changed
+                    continue
+                days = sorted(portion.changed)
+                for half in (days[: len(days) // 2], days[len(days) // 2 :]):
+                    yield from self._build(job, half, today)
 
     def run(
         self,
