@@ -72,7 +72,7 @@ def test_round_trips_every_type_through_engine_and_lake(engine: Engine, way: str
     lake = Lake(tmp_path)
     lake.replace(T, engine.from_arrow(ROWS), SCHEMA, order=["id"])
     lake.replace(T, WAYS[way](engine.read(lake.scan(T, SCHEMA))), SCHEMA, order=["id"])
-    found = lake.scan(T, SCHEMA).table()
+    found = lake.scan(T, SCHEMA).table().sort_by("id")  # engines divide rows into files as they like
     assert found.schema.types == SCHEMA.types
     wanted = pa.concat_tables([ROWS, ROWS]).sort_by("id") if way == "rows of two" else ROWS
     assert [repr(row) for row in found.to_pylist()] == [repr(row) for row in wanted.to_pylist()]
