@@ -17,7 +17,7 @@ def test_a_table_has_every_field_of_its_record_and_where_it_was_read(kind: Recor
     day = ["day"] if kind.dated else []
     assert kind.schema.names[: len(day)] == day
     assert kind.schema.names[-3:] == ["file", "record", "import_id"]
-    assert {f.name for f in fields(kind.record)} == set(kind.schema.names) - {*day, *BY_ARRIVAL}
+    assert {f.name for f in fields(kind.record)} == set(kind.schema.names) - {*day, *BY_ARRIVAL, "name_key"}
 
 
 def test_a_record_is_stored_under_the_utc_day_of_its_time_else_the_first_day() -> None:
