@@ -363,7 +363,7 @@ def test_a_killed_load_leaves_nothing_to_be_seen_and_nobody_at_work(tmp_path: Pa
 
 def test_without_a_folder_named_the_command_keeps_away_from_a_persons_own(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Mock(return_value=Written(1, 5_000, 1, ()))
-    monkeypatch.setattr(load, "write", asked)
+    monkeypatch.setattr("orchestration.cli.load.write", asked)
     monkeypatch.setenv("TUTTI_DATA", "")
     command.callback(5_000)
     assert asked.call_args.args[0].root == PROJECT / "data" / "load" / "lake"
