@@ -36,9 +36,13 @@ def claim(lake: Path) -> None:
         return
     lake.mkdir(parents=True, exist_ok=True)
     draft, name = tempfile.mkstemp(prefix=f".{FILE}.", dir=lake)  # of its own: several processes may begin at once
-    with os.fdopen(draft, "w") as file:
-        file.write(f"{FORMAT}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(name, lake / FILE)
+    try:
+        with os.fdopen(draft, "w") as file:
+            file.write(f"{FORMAT}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, lake / FILE)
+    except BaseException:
+        os.unlink(name)
+        raise
     sync(lake)
