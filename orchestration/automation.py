@@ -12,7 +12,6 @@ whatever one tick asks for becomes few runs over ranges, in an order in which ea
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from itertools import groupby
 from typing import Any
 
@@ -193,11 +192,10 @@ def _awaited(waiting: Sequence[dg.DagsterRun], asset: dg.AssetKey, place: Mappin
             first = run.tags.get(RANGE_START) or run.tags.get(PARTITION, "")
             last = run.tags.get(RANGE_END) or first
             if first in place and last in place:
-                days = tagged_days(run.tags)
                 between = range(place[first], place[last] + 1)
-                found.update(
-                    n for key, n in place.items() if n in between and (not days or date.fromisoformat(key) in days)
-                )
+                days = tagged_days(run.tags)
+                keys = (day.isoformat() for day in days)
+                found.update({place[key] for key in keys if key in place} & set(between) if days else between)
     return found
 
 
