@@ -66,12 +66,12 @@ stream: $(VENV)/base  ## what lands is taken in by Spark's Structured Streaming,
 ui: $(VENV)/base  ## Dagster's web server and daemon on http://127.0.0.1:3000 (PORT=...)
 	@$(RUN) ui --port "$(or $(PORT),3000)"
 
-test: $(VENV)/test  ## lint, types and every test on all four engines, with the slowest twenty at the end (12 minutes)
+test: $(VENV)/test  ## lint, types and every test on all four engines, with the slowest twenty at the end
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	@$(VENV)/bin/mypy & types=$$!; $(PYTEST) --durations=20 && wait $$types
 
-test-fast: $(VENV)/test  ## tests that need no cluster and start no process, with fewer examples of each property (2 minutes)
+test-fast: $(VENV)/test  ## tests that need no cluster and start no process, with fewer examples of each property
 	@$(PYTEST) -m "not cluster and not process" --hypothesis-profile=fast
 
 bench: $(VENV)/test  ## what the contract costs against queries by hand, 20 million listens (hours; goes on where it stopped)
