@@ -93,12 +93,12 @@ class Sink:
     ) -> dict[str, dict[str, Any]]:
         """Write the records of new files; what the ledger says of each."""
         chosen = [read[file.landed] for file in new.values() if file.landed]
-        parts = tables(self.engine, those_of(rows, chosen), chosen)
-        if commit([parts], self.lake, ValuesFilter.of("import_id", new)) != sum(sum(counts(o)) for o in chosen):
+        parts, slice = tables(self.engine, those_of(rows, chosen), chosen), ValuesFilter.of("import_id", new)
+        if commit([parts], self.lake, slice) != sum(sum(counts(o)) for o in chosen):
             # A worker was lost, and before another had read its files again, they were gone.
             raise TuttiError("some records were lost between reading and writing, so none count as in: start it again")
         days = {k.table: {day for o in chosen for day in o.days.get(k.table, ())} for k in RECORD_TYPES}
-        tell_of(days, [o.told for o in chosen], self.lake, ValuesFilter.of("import_id", new), self._tell)
+        tell_of(days, [o.told for o in chosen], self.lake, slice, self._tell)
         return {o.import_id: o.told for o in chosen}
 
     def _tell(self, kind: RecordType, days: Sequence[date]) -> None:

@@ -42,9 +42,8 @@ class RangeFilter:
         """The condition for an engine that plans."""
         import narwhals as nw
 
-        return (nw.col(self.column) >= self.first) & (
-            nw.col(self.column) <= self.last
-        )  # is_between takes text for a column
+        # Not `is_between`, which takes text for the name of a column.
+        return (nw.col(self.column) >= self.first) & (nw.col(self.column) <= self.last)
 
 
 @dataclass(frozen=True)

@@ -125,9 +125,8 @@ def _read(context: dg.InputContext, days: Collection[date]) -> list[date]:
     assert own.partitions_def
     keys = own.partitions_def.get_partition_keys_in_range(step.partition_key_range)
     built = own.partitions_def.subset_with_partition_keys([k for k in keys if date.fromisoformat(k) in days])
-    mapping = (
-        own.get_partition_mapping_for_dep(context.asset_key) or dg.TimeWindowPartitionMapping()
-    )  # Dagster's default
+    # Without a mapping Dagster takes this one.
+    mapping = own.get_partition_mapping_for_dep(context.asset_key) or dg.TimeWindowPartitionMapping()
     read = mapping.get_upstream_mapped_partitions_result_for_partitions(built, own.partitions_def, upstream)
     return [date.fromisoformat(key) for key in read.partitions_subset.get_partition_keys()]
 
