@@ -9,10 +9,10 @@ from importlib import import_module
 
 import click
 
+from resources import lake_format
 from resources.environments import data_folder
 from resources.errors import TuttiError
 from resources.files import writing_to
-from resources.lake import format
 
 COMMANDS = {
     "demo": "demo:demo",
@@ -56,7 +56,7 @@ class Commands(click.Group):
 def tutti(context: click.Context) -> None:
     """A data platform for music."""
     if context.invoked_subcommand != "demo":  # which replaces the lake
-        format.check(data_folder() / "lake")
+        lake_format.check(data_folder() / "lake")
 
 
 def main() -> int:

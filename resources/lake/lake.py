@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from resources import lake_format
 from resources.errors import TuttiError
 from resources.files import writing_to
 from resources.frames.filters import RangeFilter
 from resources.frames.frame import Frame
 from resources.frames.scan import Scan
-from resources.lake import format
 from resources.lake.delta_table import KEEP_DAYS, exists, opened, prepare, understood
 from resources.lake.file_stats import bounds, files
 from resources.lake.lease import lease
@@ -33,7 +33,7 @@ class Lake:
 
     def check(self) -> None:
         """Raise `TuttiError` if the tables have another format than this version's."""
-        format.check(self.root)
+        lake_format.check(self.root)
 
     def tables(self) -> list[str]:
         """The names of all tables."""
@@ -88,7 +88,7 @@ class Lake:
         """Rows on their way into a table, in as many parts as it takes. What is not published is removed at the end."""
         folder, stored = self.root / table, _plain(schema)
         with writing_to(folder), understood(folder):
-            format.claim(self.root)
+            lake_format.claim(self.root)
             prepare(folder, stored)
         with lease(folder) as id:
             draft = WriteTransaction(folder, stored, tuple(order), id)

@@ -13,9 +13,9 @@ from orchestration.cli.main import main
 from orchestration.definitions import build
 from orchestration.sensors.landing_files import arrivals
 from resources.errors import TuttiError
-from resources.lake.format import FILE
 from resources.lake.lake import Lake
-from tests.resources.lake.test_format import contents
+from resources.lake_format import FILE
+from tests.resources.test_lake_format import contents
 
 COMMANDS = (
     ("import", "--listener", "ada", "file.json"),

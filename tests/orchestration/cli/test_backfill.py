@@ -24,8 +24,8 @@ from assets.events.imports import RAW_LISTENS
 from orchestration.__main__ import main
 from orchestration.cadence import Cadence
 from orchestration.cli.backfill import BACKFILL, DAYS, LOCK, PART, Part, beyond, plan
-from resources.lake.format import FILE
 from resources.lake.lake import Lake
+from resources.lake_format import FILE
 from tests.orchestration.conftest import DAYS as WORLD_DAYS
 from tests.orchestration.conftest import FIRST_DAY, World
 from tests.orchestration.support import (

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from resources.errors import TuttiError
-from resources.lake.format import FILE, FORMAT, check, claim
 from resources.lake.lake import Lake
+from resources.lake_format import FILE, FORMAT, check, claim
 
 SCHEMA = pa.schema([("n", pa.int64())])
 ROWS = pa.table({"n": [1]}, SCHEMA)
