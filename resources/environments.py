@@ -42,15 +42,15 @@ def resources(engine: EngineResource) -> dict[str, Any]:
     }
 
 
-def _engine(name: EngineName, **settings: Any) -> EngineResource:
-    return EngineResource(name=name, spill=str(data_folder() / "spill"), **settings)
+def _engine(name: str, **settings: Any) -> EngineResource:
+    return EngineResource(name=EngineName(name), spill=str(data_folder() / "spill"), **settings)
 
 
 ENVIRONMENTS: Mapping[str, Callable[[], EngineResource]] = {
-    "laptop": lambda: _engine(EngineName.pandas),
-    "workstation": lambda: _engine(EngineName.duckdb),
-    "dask": lambda: _engine(EngineName.dask, scheduler=os.environ.get("TUTTI_DASK_SCHEDULER")),
-    "spark": lambda: _engine(EngineName.spark, master=os.environ.get("TUTTI_SPARK_MASTER")),
+    "laptop": lambda: _engine("pandas"),
+    "workstation": lambda: _engine("duckdb"),
+    "dask": lambda: _engine("dask", scheduler=os.environ.get("TUTTI_DASK_SCHEDULER")),
+    "spark": lambda: _engine("spark", master=os.environ.get("TUTTI_SPARK_MASTER")),
 }
 
 

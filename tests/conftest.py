@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from resources.engines.duckdb import DuckEngine
 from resources.engines.pandas import PandasEngine
+from resources.engines.resource import ENGINES, EngineName, EngineResource
 from resources.frames.frame import Engine
 
 SHARES = 4
@@ -34,6 +35,7 @@ settings.load_profile("tutti")
 
 ON_DASK = pytest.param("dask", marks=[pytest.mark.cluster, pytest.mark.dask])
 ON_SPARK = pytest.param("spark", marks=[pytest.mark.cluster, pytest.mark.spark])
+CLUSTERS = {"dask": ON_DASK, "spark": ON_SPARK}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -80,17 +82,25 @@ def stale(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     return hide
 
 
-@pytest.fixture(scope="session", params=["pandas", "duckdb", ON_DASK, ON_SPARK])
+@pytest.fixture(scope="session", params=[CLUSTERS.get(name, name) for name in ENGINES])
 def engine(request: pytest.FixtureRequest) -> Engine:
     """Each engine."""
-    found: Engine = request.getfixturevalue(request.param)
-    return found
+    return _started(request)
 
 
-@pytest.fixture(scope="session", params=["pandas", "duckdb"])
+@pytest.fixture(scope="session", params=[name for name in ENGINES if name not in CLUSTERS])
 def local(request: pytest.FixtureRequest) -> Engine:
     """The engines quick enough for many small tables."""
-    found: Engine = request.getfixturevalue(request.param)
+    return _started(request)
+
+
+def _started(request: pytest.FixtureRequest) -> Engine:
+    """The engine of the fixture with its name, or else the engine as the platform builds it."""
+    try:
+        found: Engine = request.getfixturevalue(request.param)
+    except pytest.FixtureLookupError:
+        spill = request.getfixturevalue("tmp_path_factory").mktemp("spill")
+        found = EngineResource(name=EngineName(request.param), memory_gb=1, spill=str(spill)).engine
     return found
 
 

@@ -28,6 +28,7 @@ class DaskEngine(Engine):
     shares: int = 8
     spill: str | None = None
     scattered = True
+    needs = "distributed"
 
     @property
     def client(self) -> Any:

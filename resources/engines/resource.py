@@ -1,8 +1,10 @@
 """The engine as Dagster's resource: which one runs is the environment's choice, or the launchpad's for one run."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import fields
 from enum import Enum
+from importlib import import_module
 from importlib.util import find_spec
 
 import dagster as dg
@@ -11,20 +13,23 @@ from pydantic import Field
 from resources.errors import TuttiError
 from resources.frames.frame import Engine
 
-
-class EngineName(Enum):
-    """The engines there are, as people type them."""
-
-    pandas = "pandas"
-    duckdb = "duckdb"
-    dask = "dask"
-    spark = "spark"
+ENGINES: Mapping[str, str] = {
+    "pandas": "PandasEngine",
+    "duckdb": "DuckEngine",
+    "dask": "DaskEngine",
+    "spark": "SparkEngine",
+}
+"""The class of each engine, in the module of `resources/engines` that has the engine's name."""
+EngineName = Enum("EngineName", {name: name for name in ENGINES})  # type: ignore[misc]
 
 
 class EngineResource(dg.ConfigurableResource):
-    """Where a run computes and with how much. Only the engine chosen is imported and started."""
+    """Where a run computes and with how much. Only the chosen engine is imported, and it starts on first use.
 
-    name: EngineName = Field(description="pandas, duckdb, dask or spark; change it to send one run elsewhere")
+    An engine is given those of these settings that its class has a field for.
+    """
+
+    name: EngineName = Field(description=f"one of {', '.join(ENGINES)}; change it to send one run elsewhere")
     memory_gb: int = Field(default=4, description="what DuckDB, a Dask worker or Spark may hold before it spills")
     workers: int = Field(default=os.cpu_count() or 1, description="processes of Dask's own local cluster")
     shares: int = Field(default=8, description="parts into which Dask and Spark shuffle the keys")
@@ -34,56 +39,11 @@ class EngineResource(dg.ConfigurableResource):
 
     @property
     def engine(self) -> Engine:
-        """The engine; it starts what it needs on first use, once per process."""
-        return ENGINES[EngineName(self.name)](self)
-
-
-def _pandas(settings: EngineResource) -> Engine:
-    from resources.engines.pandas import PandasEngine
-
-    return PandasEngine()
-
-
-def _duckdb(settings: EngineResource) -> Engine:
-    from resources.engines.duckdb import DuckEngine
-
-    return DuckEngine(memory_gb=settings.memory_gb, spill=settings.spill)
-
-
-def _needs(package: str, environment: str) -> None:
-    """Raise `TuttiError` where an engine is not installed."""
-    if find_spec(package) is None:
-        raise TuttiError(
-            f"TUTTI_ENV={environment} needs {package}, which is not installed: `make install-{environment}`"
-        )
-
-
-def _dask(settings: EngineResource) -> Engine:
-    _needs("distributed", "dask")
-    from resources.engines.dask import DaskEngine
-
-    return DaskEngine(
-        scheduler=settings.scheduler,
-        workers=settings.workers,
-        memory_gb=settings.memory_gb,
-        shares=settings.shares,
-        spill=settings.spill,
-    )
-
-
-def _spark(settings: EngineResource) -> Engine:
-    _needs("pyspark", "spark")
-    from resources.engines.spark import SparkEngine
-
-    return SparkEngine(
-        master=settings.master, memory_gb=settings.memory_gb, shares=settings.shares, spill=settings.spill
-    )
-
-
-ENGINES: dict[EngineName, Callable[[EngineResource], Engine]] = {
-    EngineName.pandas: _pandas,
-    EngineName.duckdb: _duckdb,
-    EngineName.dask: _dask,
-    EngineName.spark: _spark,
-}
-"""A new engine is a class in `engines/` and a line here."""
+        """Build the engine. Raises `TuttiError` if the package that it needs is not installed."""
+        name = EngineName(self.name).value
+        chosen = getattr(import_module(f"resources.engines.{name}"), ENGINES[name])
+        if chosen.needs and find_spec(chosen.needs) is None:
+            raise TuttiError(f"TUTTI_ENV={name} needs {chosen.needs}, which is not installed: `make install-{name}`")
+        wanted = {field.name for field in fields(chosen)}
+        engine: Engine = chosen(**{setting: value for setting, value in self if setting in wanted})
+        return engine

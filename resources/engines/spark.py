@@ -32,6 +32,7 @@ class SparkEngine(Engine):
     shares: int = 8
     spill: str | None = None
     conf: dict[str, str] = field(default_factory=dict, hash=False)
+    needs = "pyspark"
 
     @property
     def session(self) -> Any:

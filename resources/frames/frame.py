@@ -142,6 +142,8 @@ class Engine(ABC):
 
     scattered: bool = False
     """Whether rows travel between places without a plan that would shrink them first by itself."""
+    needs: str | None = None
+    """The package that must be installed, if it does not come with the platform."""
 
     def is_divided(self, native: Any) -> bool:
         """Whether the rows of a table are in parts that no plan would shrink before they come together."""
