@@ -98,7 +98,7 @@ def pull_op(service: str, pull: Pull, config: type[dg.Config], after: str | None
 def _listens(config: ListensConfig, landing: Landing, _: LakeIO, log: Log) -> Counter[str]:
     now = datetime.now(UTC)
     days = span(config.first, config.last, now.date(), EXAMPLE)
-    api = listens.SERVICES[config.source.value](os.environ, log)
+    api = listens.connect(config.source.value, os.environ, log)
     root = Path(landing.root)
     return listens.pull(api, config.user, *days, root, now, again=config.again, feedback=config.feedback, log=log)
 

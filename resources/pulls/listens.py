@@ -6,10 +6,11 @@ once all its pages have landed; today never is.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,18 +18,14 @@ from urllib.parse import quote
 from resources.dates import A_DAY, stretches
 from resources.files import clear_drafts
 from resources.pulls.landing_files import Log, keep_progress, land, moment, one_pull, portions, progress
-from resources.services import lastfm, listenbrainz
 from resources.services.api import Api, Record, named
 
 FEEDBACK = "feedback"  # the folder beside those of days
 LONGEST_FOLDER = 120  # bytes: file systems allow 255
 LINES = 1000  # of feedback in a file
 
-SERVICES: Mapping[str, Callable[[Mapping[str, str], Log], Api]] = {
-    listenbrainz.NAME: listenbrainz.connect,
-    lastfm.NAME: lastfm.connect,
-}
-"""How to connect to each service that keeps listens, given the environment variables."""
+SERVICES = ("listenbrainz", "lastfm")
+"""The services that keep listens: each a module of `resources.services` with its `NAME` and a `connect`."""
 
 
 @dataclass
@@ -101,6 +98,12 @@ def pull(
             state.feedback = True
             state.keep(folder)
     return pulled
+
+
+def connect(service: str, environ: Mapping[str, str], log: Log) -> Api:
+    """Connect to a service as the environment variables say. Raises `TuttiError` if a required one is missing."""
+    api: Api = import_module(f"resources.services.{service}").connect(environ, log)
+    return api
 
 
 def folder_name(user: str) -> str:
