@@ -1,34 +1,20 @@
 """The door to exports: each record of a file, read in place, whichever format it is in.
 
-To add a format, write a module with `NAME`, `EXPORT`, `recognise` and `parse` (see `Format`) and add it to `FORMATS`.
-How records lie in a file (as JSON, in a table of text, in Parquet, in XML) is told apart before that, by the first
-bytes.
+A format is a module of `resources.sources.formats` with `NAME`, `EXPORT`, `recognise` and `parse` (see `Format`), and
+its name in `FORMATS`. The first bytes of a file decide how its records are read: as JSON, a table of text, Parquet or
+XML.
 """
 
 import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cache
+from importlib import import_module
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from resources.sources.formats import (
-    activitystreams,
-    app_events,
-    hetrec,
-    jspf,
-    lastfm,
-    lastfm_csv,
-    listenbrainz,
-    listenbrainz_feedback,
-    listenbrainz_spark,
-    maloja,
-    panoscrobbler,
-    spotify,
-    spotify_account,
-    xspf,
-)
+from resources.sources.formats import hetrec, jspf, lastfm, listenbrainz, listenbrainz_spark, xspf
 from resources.sources.readers import archive, csv_records, parquet_records, personal
 from resources.sources.readers.archive import Member, UnsupportedFile, fingerprint
 from resources.sources.readers.json_records import CUT, UNENDED, Record, records
@@ -64,22 +50,25 @@ class Format(Protocol):
         """The listen, or what else a record tells of; Malformed or PassedOver if it tells of nothing."""
 
 
-FORMATS: tuple[Format, ...] = (
-    spotify,
-    spotify_account,
-    listenbrainz,
-    listenbrainz_feedback,
-    listenbrainz_spark,
-    lastfm,
-    panoscrobbler,
-    lastfm_csv,
-    maloja,
-    jspf,
-    app_events,
-    activitystreams,
-    hetrec,
+FORMATS: tuple[Format, ...] = tuple(
+    cast(Format, import_module(f"resources.sources.formats.{name}"))
+    for name in (
+        "spotify",
+        "spotify_account",
+        "listenbrainz",
+        "listenbrainz_feedback",
+        "listenbrainz_spark",
+        "lastfm",
+        "panoscrobbler",
+        "lastfm_csv",
+        "maloja",
+        "jspf",
+        "app_events",
+        "activitystreams",
+        "hetrec",
+    )
 )
-"""Of two that recognise a record, the first reads it."""
+"""The formats. If two recognize a record, the first reads it."""
 GIVE = f"give an export as it was downloaded ({', '.join(dict.fromkeys(format_.EXPORT for format_ in FORMATS))})"
 
 
