@@ -1,4 +1,7 @@
-"""Every asset's work, what it reads, and what plain Python makes of the same rows."""
+"""The work of every asset on tables, and the same work in plain Python.
+
+To put a new asset to the tests of equality, of division and of ranges, add a `Transformation` to `TRANSFORMATIONS`.
+"""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -11,59 +14,17 @@ import dagster as dg
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from assets.content import audio_features, lyrics_lines
+from assets.content import audio_features
 from assets.content.audio_analyses import AUDIO_ANALYSES
 from assets.content.audio_features import AUDIO_FEATURES
 from assets.content.audio_files import AUDIO_FILES
-from assets.content.lyrics import LYRICS
-from assets.content.lyrics_lines import LINES
 from assets.content.recordings import RECORDINGS
-from assets.derived import charts, lyrics_word_counts, names, plays
-from assets.derived.charts import CHART
-from assets.derived.lyrics_word_counts import WORD_COUNTS
-from assets.derived.names import NAMES
-from assets.derived.plays import ARTIST_PLAYS, PLAYS
-from assets.events import (
-    actives,
-    activity,
-    app_activity,
-    app_event_fields,
-    app_events,
-    identities,
-    listens,
-    posts,
-    recording_keys,
-    relations,
-    replaced_listens,
-    retention,
-    sessions,
-    shares,
-    streaks,
-    taggings,
-)
-from assets.events.actives import ACTIVES
-from assets.events.activity import ACTIVITY
-from assets.events.app_activity import APP_ACTIVITY
-from assets.events.app_event_fields import APP_EVENT_FIELDS
-from assets.events.app_events import APP_EVENTS
-from assets.events.identities import IDENTITIES
 from assets.events.imports import RAW_LISTENS
-from assets.events.listens import LISTENS
-from assets.events.posts import POSTS
-from assets.events.relations import FOLLOWS, FRIENDSHIPS
-from assets.events.replaced_listens import REPLACED_LISTENS
-from assets.events.retention import RETENTION
-from assets.events.sessions import SESSIONS
-from assets.events.shares import SHARES
-from assets.events.streaks import STREAKS
-from assets.events.taggings import TAGGINGS
-from assets.imports.app_events import RAW_APP_EVENTS
 from assets.imports.posts import RAW_POSTS
-from assets.imports.relations import RELATIONS
 from assets.imports.retractions import RETRACTIONS
-from assets.imports.shares import RAW_SHARES
-from assets.imports.taggings import RAW_TAGGINGS
 from assets.partitions import FIRST_DAY
+from assets.tables import ASSETS as PLATFORM
+from assets.tables import SCHEMAS
 from resources.frames.frame import Engine, Frame
 from tests import oracle, tables
 from tests.oracle import Row
@@ -94,32 +55,72 @@ from tests.tables import (
 Span = tuple[date, date]
 
 
+ASSETS = {
+    key.to_user_string(): found for found in PLATFORM if isinstance(found, dg.AssetsDefinition) for key in found.keys
+}
+"""The asset that makes each table."""
+
+
 @dataclass(frozen=True, repr=False)
 class Transformation:
-    """What an asset makes of tables, for a range of its partitions."""
+    """The work of a table's asset for a range of its partitions, and the same work in plain Python.
 
-    name: str
-    reads: dict[str, pa.Schema]
-    schema: pa.Schema
-    run: Callable[..., Frame]  # of a frame for each table, and the range
-    oracle: Callable[..., list[Row]]  # of rows for each table, and the range
+    What the asset reads and does is its own unless `reads` and `run` say otherwise.
+    """
+
+    table: str
+    oracle: Callable[..., list[Row]]  # of rows for each table read, and the range
     drawn: st.SearchStrategy[tuple[list[Row], Span]]  # rows to begin with, and a range
     hard: tuple[tuple[list[Row], Span], ...]
     prepare: Callable[[list[Row], Span], Sequence[list[Row]]] = lambda rows, span: [rows]
+    reads: dict[str, pa.Schema] = None  # type: ignore[assignment]
+    run: Callable[..., Frame] = None  # type: ignore[assignment]  # of a frame for each table read, and the range
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reads", self.reads or reads_of(self.asset))
+        object.__setattr__(self, "run", self.run or work_of(self.asset))
 
     def __repr__(self) -> str:
         return self.name
 
+    @property
+    def name(self) -> str:
+        """The name of the table within its layer."""
+        return self.table.split("/")[1]
+
+    @property
+    def asset(self) -> dg.AssetsDefinition:
+        """The asset that makes the table."""
+        return ASSETS[self.table]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns that the asset declares."""
+        return SCHEMAS[self.table]
+
     def on(self, engine: Engine, rows: Sequence[list[Row]], span: Span) -> pa.Table:
-        """The result on an engine."""
+        """Return the result on an engine."""
         given = [tables.table(r, schema) for r, schema in zip(rows, self.reads.values(), strict=True)]
         return self.run(*map(engine.from_arrow, given), span=span).collect(self.schema)
 
 
+def reads_of(asset: dg.AssetsDefinition) -> dict[str, pa.Schema]:
+    """Return the columns of each table that an asset reads, in the order of its function."""
+    keys = asset.keys_by_input_name
+    return {name: SCHEMAS[keys[name].to_user_string()] for name in _parameters(asset) if name in keys}
+
+
+def _parameters(asset: dg.AssetsDefinition) -> list[str]:
+    return list(inspect.signature(_function(asset)).parameters)
+
+
+def _function(asset: dg.AssetsDefinition) -> Any:
+    return asset.op.compute_fn.decorated_fn  # type: ignore[union-attr]
+
+
 def work_of(asset: dg.AssetsDefinition) -> Callable[..., Frame]:
     """What an asset does to frames, without Dagster around it, which costs more than small tables do."""
-    fn: Any = asset.op.compute_fn.decorated_fn  # type: ignore[union-attr]
-    asks = "context" in inspect.signature(fn).parameters
+    fn, asks = _function(asset), "context" in _parameters(asset)
 
     def run(*frames: Frame, span: Span) -> Frame:
         keys = dg.PartitionKeyRange(span[0].isoformat(), span[1].isoformat())
@@ -131,7 +132,7 @@ def work_of(asset: dg.AssetsDefinition) -> Callable[..., Frame]:
 def with_keys(asset: dg.AssetsDefinition) -> Callable[..., Frame]:
     """What an asset does that looks names up in the catalogue, of rows and, last, of the catalogue."""
     work = work_of(asset)
-    keys, parts = work_of(recording_keys.recording_keys), work_of(recording_keys.recording_parts)
+    keys, parts = work_of(ASSETS["events/recording_keys"]), work_of(ASSETS["events/recording_parts"])
 
     def run(*frames: Frame, span: Span) -> Frame:
         *rows, recordings = frames
@@ -144,7 +145,7 @@ def _plain(answer: Callable[[list[Row]], list[Row]]) -> Callable[..., list[Row]]
     return lambda rows, span: answer(rows)
 
 
-def _at_any_time(rows: st.SearchStrategy[list[Row]]) -> st.SearchStrategy[tuple[list[Row], Span]]:
+def at_any_time(rows: st.SearchStrategy[list[Row]]) -> st.SearchStrategy[tuple[list[Row], Span]]:
     return rows.map(lambda r: (r, (LEAP, LEAP)))
 
 
@@ -160,7 +161,7 @@ AMONG_DAYS = st.tuples(st.integers(0, 3), st.integers(0, 1)).map(
 )
 
 
-def _chart(period: str, asset: dg.AssetsDefinition) -> Transformation:
+def _chart(period: str) -> Transformation:
     def prepare(rows: list[Row], span: Span) -> list[list[Row]]:
         """The days that a chart reads: those of its periods and of the one before."""
         before = max(oracle.begin(span[0] - timedelta(days=1), period), FIRST_DAY)
@@ -177,10 +178,7 @@ def _chart(period: str, asset: dg.AssetsDefinition) -> Transformation:
     days = sorted({s + timedelta(days=d) for s in starts for d in (-1, 0, _longest(period) // 2)})
     spans = [(first, last) for first in starts for last in starts if first <= last]
     return Transformation(
-        f"charts_{period}",
-        {"plays": PLAYS, "artist_plays": ARTIST_PLAYS, "names": NAMES},
-        CHART,
-        work_of(asset),
+        f"derived/charts_{period}",
         answer,
         st.tuples(tables.listens(days), st.sampled_from(spans)),
         _hard(SINGLE, TRICKY_LISTENS, (starts[0], starts[-1])),
@@ -192,15 +190,9 @@ def _longest(period: str) -> int:
     return {"daily": 1, "weekly": 7, "monthly": 31, "yearly": 366, "all_time": 1}[period]
 
 
-CHARTS = {
-    name: _chart(name, asset)
-    for name, asset in zip(("daily", "weekly", "monthly", "yearly", "all_time"), charts.charts, strict=True)
-}
+CHARTS = {period: _chart(period) for period in ("daily", "weekly", "monthly", "yearly", "all_time")}
 SESSIONS_OF_LISTENS = Transformation(
-    "sessions",
-    {"listens": LISTENS},
-    SESSIONS,
-    work_of(sessions.sessions),
+    "events/sessions",
     lambda rows, span: oracle.sessions(rows, *span),
     st.tuples(tables.evenings(), AMONG_DAYS),
     _hard(SINGLE, TRICKY_LISTENS, WEEK),
@@ -219,20 +211,14 @@ def _month_of_activity(rows: list[Row], span: Span) -> list[list[Row]]:
 
 
 ACTIVITY_OF_LISTENS = Transformation(
-    "activity",
-    {"listens": LISTENS, "recordings": RECORDINGS},
-    ACTIVITY,
-    work_of(activity.activity),
+    "events/activity",
     lambda listens, recordings, span: oracle.activity(listens, recordings),
-    _at_any_time(tables.listens()),
+    at_any_time(tables.listens()),
     LISTENED,
     lambda rows, span: [rows, LENGTHS],
 )
 ACTIVES_OF_ACTIVITY = Transformation(
-    "actives",
-    {"activity": ACTIVITY},
-    ACTIVES,
-    work_of(actives.actives),
+    "events/actives",
     lambda rows, span: oracle.actives(rows, *span),
     st.tuples(
         tables.habits(),
@@ -244,34 +230,27 @@ ACTIVES_OF_ACTIVITY = Transformation(
     _month_of_activity,
 )
 RETENTION_OF_ACTIVITY = Transformation(
-    "retention",
-    {"activity": ACTIVITY},
-    RETENTION,
-    work_of(retention.retention),
+    "events/retention",
     _plain(oracle.retention),
-    _at_any_time(tables.habits()),
+    at_any_time(tables.habits()),
     LISTENED,
     _activity,
 )
 STREAKS_OF_ACTIVITY = Transformation(
-    "streaks",
-    {"activity": ACTIVITY},
-    STREAKS,
-    work_of(streaks.streaks),
+    "events/streaks",
     _plain(oracle.streaks),
-    _at_any_time(tables.habits()),
+    at_any_time(tables.habits()),
     LISTENED,
     _activity,
 )
 IDENTITIES_OF_NAMES = Transformation(
-    "identities",
-    {"raw_listens": RAW_LISTENS, "recordings": RECORDINGS},
-    IDENTITIES,
-    with_keys(identities.identities),
+    "events/identities",
     lambda raw, recordings, span: oracle.identities(raw, recordings),
-    _at_any_time(tables.names()),
+    at_any_time(tables.names()),
     _hard([raw(at(LEAP), 0)], [*TRICKY_NAMES, *TRICKY_RAW]),
     lambda rows, span: [rows, CATALOGUE],
+    reads={"raw_listens": RAW_LISTENS, "recordings": RECORDINGS},
+    run=with_keys(ASSETS["events/identities"]),
 )
 
 
@@ -288,20 +267,14 @@ def decided(rows: list[Row], span: Span) -> list[list[Row]]:
 
 TOLD = st.tuples(st.one_of(tables.feeds(), tables.raw_listens()), AMONG_DAYS)
 REPLACED = Transformation(
-    "replaced_listens",
-    {"raw_listens": RAW_LISTENS, "identities": IDENTITIES},
-    REPLACED_LISTENS,
-    work_of(replaced_listens.replaced_listens),
+    "events/replaced_listens",
     lambda raw, ids, span: oracle.replaced(raw, ids, *span),
     TOLD,
     _hard([raw(at(LEAP), 0)], [*TRICKY_FEEDS, *(r | {"import_id": "tricky"} for r in TRICKY_RAW)], WEEK),
     identified,
 )
 ONCE = Transformation(
-    "listens",
-    {"raw_listens": RAW_LISTENS, "identities": IDENTITIES, "replaced_listens": REPLACED_LISTENS},
-    LISTENS,
-    work_of(listens.listens),
+    "events/listens",
     lambda raw, ids, replaced, span: oracle.listens(raw, ids, replaced),
     TOLD,
     _hard([raw(at(LEAP), 0)], TRICKY_RAW),
@@ -322,20 +295,14 @@ def done_in_apps(rows: list[Row], span: Span) -> list[list[Row]]:
 PRESSED = st.tuples(tables.app_events(), AMONG_DAYS)
 HARD_APP_EVENTS = _hard([app_event(at(LEAP), 0)], TRICKY_APP_EVENTS, WEEK)
 APP_EVENTS_ONCE = Transformation(
-    "app_events",
-    {"raw_app_events": RAW_APP_EVENTS, "identities": IDENTITIES},
-    APP_EVENTS,
-    work_of(app_events.app_events),
+    "events/app_events",
     lambda raw, ids, span: oracle.app_events(raw, ids),
     PRESSED,
     HARD_APP_EVENTS,
     told_of_apps,
 )
 APP_ACTIVITY_OF_EVENTS = Transformation(
-    "app_activity",
-    {"app_events": APP_EVENTS, "recordings": RECORDINGS},
-    APP_ACTIVITY,
-    work_of(app_activity.app_activity),
+    "events/app_activity",
     lambda events, recordings, span: oracle.app_activity(events, recordings, *span),
     PRESSED,
     HARD_APP_EVENTS,
@@ -346,52 +313,39 @@ SINGLE_RELATION = [
     tables.relation(1, "c", "a", None, relation="friendship"),
 ]
 FOLLOWS_OF_RELATIONS = Transformation(
-    "follows",
-    {"relations": RELATIONS, "retractions": RETRACTIONS},
-    FOLLOWS,
-    work_of(relations.follows),
+    "events/follows",
     lambda rows, gone, span: oracle.spells(rows, gone, "follow", ("user_id", "followed_id")),
-    _at_any_time(tables.relations()),
+    at_any_time(tables.relations()),
     _hard(SINGLE_RELATION, TRICKY_RELATIONS),
     lambda rows, span: [rows, RETRACTED],
 )
 FRIENDSHIPS_OF_RELATIONS = Transformation(
-    "friendships",
-    {"relations": RELATIONS, "retractions": RETRACTIONS},
-    FRIENDSHIPS,
-    work_of(relations.friendships),
+    "events/friendships",
     lambda rows, gone, span: oracle.spells(rows, gone, "friendship", ("user_a", "user_b")),
-    _at_any_time(tables.relations()),
+    at_any_time(tables.relations()),
     _hard(SINGLE_RELATION, TRICKY_RELATIONS),
     lambda rows, span: [rows, RETRACTED],
 )
 SHARES_ONCE = Transformation(
-    "shares",
-    {"raw_shares": RAW_SHARES, "retractions": RETRACTIONS},
-    SHARES,
-    work_of(shares.shares),
+    "events/shares",
     lambda raw, gone, span: oracle.shares(raw, gone),
-    _at_any_time(tables.shares()),
+    at_any_time(tables.shares()),
     _hard([tables.share(0, at(LEAP))], TRICKY_SHARES),
     lambda rows, span: [rows, RETRACTED],
 )
 POSTS_IDENTIFIED = Transformation(
-    "posts",
-    {"raw_posts": RAW_POSTS, "retractions": RETRACTIONS, "recordings": RECORDINGS},
-    POSTS,
-    with_keys(posts.posts),
+    "events/posts",
     lambda raw, gone, recordings, span: oracle.posts(raw, gone, recordings),
-    _at_any_time(tables.posts()),
+    at_any_time(tables.posts()),
     _hard([tables.post(0, at(LEAP), ("Artist", "Song"))], TRICKY_POSTS),
     lambda rows, span: [rows, RETRACTED, CATALOGUE],
+    reads={"raw_posts": RAW_POSTS, "retractions": RETRACTIONS, "recordings": RECORDINGS},
+    run=with_keys(ASSETS["events/posts"]),
 )
 TAGGINGS_IDENTIFIED = Transformation(
-    "taggings",
-    {"raw_taggings": RAW_TAGGINGS, "recordings": RECORDINGS},
-    TAGGINGS,
-    work_of(taggings.taggings),
+    "events/taggings",
     lambda raw, recordings, span: oracle.taggings(raw, recordings),
-    _at_any_time(tables.taggings()),
+    at_any_time(tables.taggings()),
     _hard([tables.tagging(0, "Artist", "Pop")], TRICKY_TAGGINGS),
     lambda rows, span: [rows, CATALOGUE],
 )
@@ -407,10 +361,7 @@ TRANSFORMATIONS = (
     APP_EVENTS_ONCE,
     APP_ACTIVITY_OF_EVENTS,
     Transformation(
-        "app_event_fields",
-        {"raw_app_events": RAW_APP_EVENTS},
-        APP_EVENT_FIELDS,
-        work_of(app_event_fields.app_event_fields),
+        "events/app_event_fields",
         _plain(oracle.app_event_fields),
         PRESSED,
         HARD_APP_EVENTS,
@@ -421,61 +372,45 @@ TRANSFORMATIONS = (
     POSTS_IDENTIFIED,
     TAGGINGS_IDENTIFIED,
     Transformation(
-        "plays",
-        {"listens": LISTENS},
-        PLAYS,
-        work_of(plays.plays),
+        "derived/plays",
         _plain(oracle.plays),
-        _at_any_time(tables.listens()),
+        at_any_time(tables.listens()),
         LISTENED,
     ),
     Transformation(
-        "artist_plays",
-        {"listens": LISTENS},
-        ARTIST_PLAYS,
-        work_of(plays.artist_plays),
+        "derived/artist_plays",
         _plain(oracle.artist_plays),
-        _at_any_time(tables.listens()),
+        at_any_time(tables.listens()),
         LISTENED,
     ),
     Transformation(
-        "names",
-        {"listens": LISTENS},
-        NAMES,
-        work_of(names.names),
+        "derived/names",
         _plain(oracle.names),
-        _at_any_time(tables.listens()),
+        at_any_time(tables.listens()),
         LISTENED,
     ),
     *CHARTS.values(),
     Transformation(
-        "lyrics_lines",
-        {"lyrics": LYRICS},
-        LINES,
-        work_of(lyrics_lines.lyrics_lines),
+        "content/lyrics_lines",
         _plain(oracle.lyrics_lines),
-        _at_any_time(tables.lyrics()),
+        at_any_time(tables.lyrics()),
         _hard(sung((None, "La")), TRICKY_LYRICS),
     ),
     Transformation(
-        "lyrics_word_counts",
-        {"lyrics": LYRICS},
-        WORD_COUNTS,
-        work_of(lyrics_word_counts.lyrics_word_counts),
+        "derived/lyrics_word_counts",
         _plain(oracle.word_counts),
-        _at_any_time(tables.lyrics()),
+        at_any_time(tables.lyrics()),
         _hard(sung((None, "La")), TRICKY_LYRICS),
     ),
     Transformation(
-        "audio_features",
-        {"files": pa.schema([AUDIO_FILES.field(c) for c in audio_features.NEEDED]), "analyses": AUDIO_ANALYSES},
-        AUDIO_FEATURES,
-        lambda files, analyses, span: audio_features.of_files(files, analyses),
+        "content/audio_features",
         lambda files, analyses, span: [
             dict.fromkeys(AUDIO_FEATURES.names) | row for row in oracle.audio_features(files, analyses)
         ],
         tables.audio().map(lambda made: (made, (LEAP, LEAP))),
         tuple((made, (LEAP, LEAP)) for made in ([[], []], [[tables.audio_file("a", "ab")], []], TRICKY_AUDIO)),
         lambda made, span: made,
+        reads={"files": pa.schema([AUDIO_FILES.field(c) for c in audio_features.NEEDED]), "analyses": AUDIO_ANALYSES},
+        run=lambda files, analyses, span: audio_features.of_files(files, analyses),
     ),
 )

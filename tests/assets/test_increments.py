@@ -10,23 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.content.recordings import RECORDINGS
-from assets.derived import charts, names, plays
+from assets.derived import charts
 from assets.derived.charts import CHART
 from assets.derived.names import NAMES
 from assets.derived.plays import ARTIST_PLAYS, PLAYS
-from assets.events import (
-    actives,
-    activity,
-    app_activity,
-    app_event_fields,
-    app_events,
-    identities,
-    listens,
-    posts,
-    replaced_listens,
-    sessions,
-    shares,
-)
 from assets.events.actives import ACTIVES
 from assets.events.activity import ACTIVITY
 from assets.events.app_activity import APP_ACTIVITY
@@ -42,78 +29,33 @@ from resources.privacy.person import Person
 from resources.privacy.tables import Removal
 from tests import oracle, tables
 from tests.oracle import Row, assert_same, begin
-from tests.tables import (
-    CATALOGUE,
-    LEAP,
-    LENGTHS,
-    TRICKY_APP_EVENTS,
-    TRICKY_FEEDS,
-    TRICKY_LISTENS,
-    TRICKY_NAMES,
-    TRICKY_POSTS,
-    TRICKY_SHARES,
-)
-from tests.transformations import CHARTS, SESSIONS_OF_LISTENS, TRANSFORMATIONS, Span
+from tests.tables import CATALOGUE, LEAP, LENGTHS
+from tests.transformations import SESSIONS_OF_LISTENS, TRANSFORMATIONS, Span
 
 BY_NAME = {t.name: t for t in TRANSFORMATIONS}
-ASSETS = {
-    "app_events": app_events.app_events,
-    "app_event_fields": app_event_fields.app_event_fields,
-    "app_activity": app_activity.app_activity,
-    "identities": identities.identities,
-    "replaced_listens": replaced_listens.replaced_listens,
-    "listens": listens.listens,
-    "sessions": sessions.sessions,
-    "activity": activity.activity,
-    "actives": actives.actives,
-    "plays": plays.plays,
-    "artist_plays": plays.artist_plays,
-    "names": names.names,
-    "posts": posts.posts,
-    "shares": shares.shares,
-    **{f"charts_{p.name}": asset for p, asset in zip(PERIODS, charts.charts, strict=False)},
-}
-APPS = ("app_events", "app_event_fields", "app_activity")
-TRICKY = dict.fromkeys(APPS, TRICKY_APP_EVENTS) | {
-    "identities": TRICKY_NAMES,
-    "replaced_listens": TRICKY_FEEDS,
-    "listens": TRICKY_FEEDS,
-    "posts": TRICKY_POSTS,
-    "shares": TRICKY_SHARES,
-}
+SLICED = [t.name for t in TRANSFORMATIONS if t.asset.partitions_def]
 COUNTED = {"plays": PLAYS, "artist_plays": ARTIST_PLAYS, "names": NAMES}
 PERSONAL = {"replaced": REPLACED_LISTENS, "listens": LISTENS, "plays": PLAYS, "activity": ACTIVITY}
 ONE = {"recording": 1, "artist": 1}  # play of a listener and day that counts
 EVER = (date(1970, 1, 1), date(2200, 1, 1))  # beyond every row, with room for a month before
 ROLLUPS = (oracle.plays, oracle.artist_plays, oracle.names)
 LATELY = range(-4, 9)  # days after the newest listen: enough to look at of a table that has a row for every day
-RANDOM_DAYS = {
-    **dict.fromkeys(APPS, tables.app_events()),
-    "identities": tables.names(),
-    **dict.fromkeys(("replaced_listens", "listens"), tables.feeds()),
-    "sessions": tables.evenings(),
-    "actives": tables.habits(),
-    "posts": tables.posts(),
-    "shares": tables.shares(),
-    **dict.fromkeys(("activity", "plays", "artist_plays", "names"), tables.listens()),
-    **{t.name: t.drawn.map(lambda drawn: drawn[0]) for t in CHARTS.values()},
-}
 
 
-@pytest.mark.parametrize("name", ASSETS)
+@pytest.mark.parametrize("name", SLICED)
 @settings(max_examples=8)
 @given(data=st.data())
 def test_shorter_ranges_give_the_range(name: str, pandas: Engine, data: st.DataObject) -> None:
     """A range cut in two at any day: those that are cut again and again are its days one by one."""
-    rows = data.draw(RANDOM_DAYS[name])
+    rows, _ = data.draw(BY_NAME[name].drawn)
     starts = partitions(name, rows)
     cut = data.draw(st.integers(1, max(1, len(starts) - 1)))
     check(name, pandas, rows, [s for s in (starts[:cut], starts[cut:]) if s])
 
 
-@pytest.mark.parametrize("name", ASSETS)
+@pytest.mark.parametrize("name", SLICED)
 def test_tricky_days_one_by_one_give_the_range(name: str, local: Engine) -> None:
-    rows = TRICKY.get(name, TRICKY_LISTENS)
+    *_, (rows, _) = BY_NAME[name].hard
     check(name, local, rows, [[start] for start in partitions(name, rows)])
 
 
@@ -263,9 +205,9 @@ def make_week(lake: Lake, engine: Engine, week: date) -> None:
 
 def partitions(name: str, rows: list[Row]) -> list[date]:
     """Every partition that has a row, and its neighbours."""
-    period = name.removeprefix("charts_") if name.startswith("charts_") else "daily"
+    period = next(p for p in PERIODS if p.partitions == BY_NAME[name].asset.partitions_def)
     days = [r["day"] + timedelta(days=d) for r in rows for d in (-1, 0, 1)] or [LEAP]
-    starts = sorted({begin(day, period) for day in days})
+    starts = sorted({begin(day, period.name) for day in days})
     return [starts[-1] + timedelta(days=n) for n in LATELY] if name == "actives" else starts
 
 
@@ -279,11 +221,10 @@ def check(name: str, engine: Engine, rows: list[Row], parts: list[list[date]]) -
 def run(name: str, engine: Engine, rows: list[Row], span: Span) -> Frame:
     """An asset's rows for a range of its partitions, from the days that Dagster gives it."""
     made = BY_NAME[name]
-    given = [answer(rows) for answer in ROLLUPS] if name.startswith("charts") else made.prepare(rows, EVER)
     frames = []
-    for table, input in zip(given, made.reads, strict=True):
-        if input not in ("recordings", "retractions"):  # which have no day
-            first, last = read(ASSETS[name], input, span)
+    for table, input in zip(made.prepare(rows, EVER), made.reads, strict=True):
+        if "day" in made.reads[input].names:
+            first, last = read(made.asset, input, span)
             table = [r for r in table if first <= r["day"] <= last]
         frames.append(engine.from_arrow(tables.table(table, made.reads[input])))
     return made.run(*frames, span=span)
