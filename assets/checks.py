@@ -25,6 +25,7 @@ from resources.sources.records.listen import CLOCK_SKEW, MBID
 
 COUNT = pa.schema([("rows", pa.int64())])
 ONLY_DAYS = pa.schema([("day", pa.date32())])  # the columns needed of another table to count its rows
+DAYS_AND_TIME = pa.schema([*ONLY_DAYS, ("ms_played", pa.int64())])  # and to add up the time listened
 UUID = f"^{MBID.pattern}$"
 
 Figures: TypeAlias = dict[str, int]  # numbers by what they count, shown with a check's result

@@ -11,7 +11,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.checks import ROWS, added, alike, checks_of, totals
+from assets.checks import DAYS_AND_TIME, ROWS, added, alike, checks_of, totals
 from assets.partitions import DAY, daily
 from resources.frames.frame import Frame
 from resources.schema import column
@@ -24,7 +24,6 @@ COUNTS = [
 ]
 PLAYS = pa.schema([ON, USER, column("recording_id", pa.string(), "recording heard"), *COUNTS])
 ARTIST_PLAYS = pa.schema([ON, USER, column("artist_id", pa.string(), "artist credited"), *COUNTS])
-HEARD = pa.schema([("day", pa.date32()), ("ms_played", pa.int64())])  # what totals need of listens
 CREDITS = pa.schema([ON, USER, ("artist_id", pa.string()), ("ms_played", pa.int64())])
 
 
@@ -72,7 +71,7 @@ checks = [
         plays,
         totals(
             dg.AssetKey(["events", "listens"]),
-            HEARD,
+            DAYS_AND_TIME,
             {
                 "plays": (added("plays"), ROWS),
                 "milliseconds": alike("ms_played"),

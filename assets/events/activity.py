@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.checks import ROWS, added, alike, ascending, checks_of, totals
+from assets.checks import DAYS_AND_TIME, ROWS, added, alike, ascending, checks_of, totals
 from assets.partitions import DAY, daily
 from resources.frames.frame import Frame
 from resources.schema import column
@@ -36,7 +36,6 @@ ACTIVITY = pa.schema(
 )
 PLAYED = 30_000  # milliseconds from which services count, and pay for, a stream; Spotify's rule among others
 COMPLETE = (9, 10)  # of the length: what is left is often applause, a fade or silence
-HEARD = pa.schema([("day", pa.date32()), ("ms_played", pa.int64())])  # what totals need of listens
 DATED = pa.schema(
     [
         ("day", pa.date32()),
@@ -118,7 +117,7 @@ checks = [
         ),
         totals(
             dg.AssetKey(["events", "listens"]),
-            HEARD,
+            DAYS_AND_TIME,
             {
                 "listens": (added("listens"), ROWS),
                 "milliseconds": alike("ms_played"),
