@@ -9,6 +9,7 @@ be twenty times as large as their tables. Here a range takes one transaction, an
 - a planned event lasts until its partition is materialized. Dagster reads only those without a materialization, which
   are of partitions in progress or failed;
 - a check of a range has one row. Dagster stores one for each partition, none of which ever says how the check ended.
+  A check that fails has a row for each partition, too, since automation holds back what is made of these.
 
 If Dagster has PostgreSQL, name that in `dagster.yaml` instead.
 """
@@ -34,7 +35,7 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 from dagster_shared.record import copy
-from sqlalchemy import Connection, Engine, NullPool, bindparam, create_engine, event, select
+from sqlalchemy import Connection, Engine, NullPool, bindparam, create_engine, event, func, select
 
 from resources.dates import tagged_days
 
@@ -42,6 +43,7 @@ ENGINES = 32  # shards that are remembered how to talk to; a server sees a new o
 BATCH = "10000"  # events, all days there are; Dagster reads it from DAGSTER_EVENT_BATCH_SIZE, else stores one at a time
 OF_A_PARTITION = "dagster/partition_"  # begins the names of metadata that differ from partition to partition
 PLANNED, MATERIALIZED = DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_MATERIALIZATION
+PLANNED_CHECK = DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
 EMPTY = f"empty-run.{dagster.__version__}"  # a shard without events
 
 
@@ -160,16 +162,49 @@ class BatchingEventLog(SqliteEventLogStorage):
         return tagged_days(run.tags if run else {})
 
     def store_asset_check_event(self, event: EventLogEntry, event_id: int | None) -> None:
-        """Store that a check is planned, or how it ended: of a range of partitions once."""
+        """Store that a check is planned, or how it ended: of a range of partitions once, and of each that failed."""
         told = event.get_dagster_event()
         data: Any = told.event_specific_data
-        if event.dagster_event_type == DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+        rows = [data]
+        if event.dagster_event_type == PLANNED_CHECK:
             if data.partitions_subset and len(data.partitions_subset) > 1:
-                data = copy(data, partitions_subset=None)
+                rows = [copy(data, partitions_subset=None)]
         elif data.partition is None:
-            data = copy(data, partition=self._planned_for(event.run_id, data))
-        event = event._replace(dagster_event=told._replace(event_specific_data=data))
-        super().store_asset_check_event(event, event_id)
+            partition = self._planned_for(event.run_id, data)
+            rows = [copy(data, partition=partition)]
+            rows += () if partition else self._of_each_partition(event.run_id, data)
+        for row in rows:
+            found = event._replace(dagster_event=told._replace(event_specific_data=row))
+            super().store_asset_check_event(found, event_id)
+
+    def _of_each_partition(self, run_id: str, done: Any) -> Iterator[Any]:
+        """How a check of a range ended, for each partition where it failed, now or when it was last stored."""
+        failed = self._failed(done) if done.passed else None
+        if done.passed and not failed:
+            return
+        planned = (entry.get_dagster_event() for entry in self.get_logs_for_run(run_id, of_type=PLANNED_CHECK))
+        plans: Any = (event.event_specific_data for event in planned)
+        subset = next((p.partitions_subset for p in plans if p.asset_check_key == done.asset_check_key), None)
+        days = self._days(run_id)
+        checked = {
+            key
+            for key in (subset.get_partition_keys() if subset else ())
+            if (failed is None or key in failed) and (not days or date.fromisoformat(key) in days)
+        }
+        newest = self.get_latest_storage_id_by_partition(done.asset_key, MATERIALIZED, checked)
+        for partition in sorted(checked):
+            target = done.target_materialization_data
+            target = target and copy(target, storage_id=newest.get(partition, target.storage_id))
+            yield copy(done, partition=partition, target_materialization_data=target)
+
+    def _failed(self, done: Any) -> set[str]:
+        """The partitions of which the newest result of a check is a failure."""
+        row, name = AssetCheckExecutionsTable.c, done.asset_key.to_string()
+        own = (row.asset_key == name, row.check_name == done.check_name, row.partition.is_not(None))
+        newest = select(func.max(row.id)).where(*own).group_by(row.partition)
+        with self.index_connection() as index:
+            failed = select(row.partition).where(row.id.in_(newest), row.execution_status == "FAILED")
+            return set(index.execute(failed).scalars())
 
     def _planned_for(self, run_id: str, done: Any) -> str | None:
         """The partition that a check was planned for; Dagster forgets it where a range is of one."""

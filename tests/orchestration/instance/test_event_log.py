@@ -92,7 +92,8 @@ def test_each_check_of_a_range_has_one_row_with_its_result(instance: dg.DagsterI
     run(instance, "2024-02-27", "2024-03-02")
     assert executions(instance) == [(None, "SUCCEEDED")]
     run(instance, "2024-02-27", "2024-02-28", quiet="yes")
-    assert executions(instance) == [(None, "SUCCEEDED"), (None, "FAILED")]
+    each = [("2024-02-27", "FAILED"), ("2024-02-28", "FAILED")]
+    assert executions(instance) == [(None, "SUCCEEDED"), (None, "FAILED"), *each]
     assert executions(instance, "clear") == [(None, "SUCCEEDED"), (None, "SUCCEEDED")]
 
 
@@ -102,7 +103,7 @@ def test_a_check_of_one_partition_has_a_row_for_it(instance: dg.DagsterInstance,
     assert executions(instance) == executions(instance, "clear") == [("2024-02-29", "SUCCEEDED")]
 
 
-@pytest.mark.parametrize("last", [None, "2024-02-29"])
+@pytest.mark.parametrize("last", [None, "2024-02-29", "2024-03-02"])
 @pytest.mark.parametrize("tags", [{}, {"quiet": "yes"}])
 def test_automation_waits_while_one_check_of_several_fails(
     instance: dg.DagsterInstance, last: str | None, tags: dict[str, str]
@@ -119,6 +120,27 @@ def test_automation_waits_while_one_check_of_several_fails(
     )
     after = dg.evaluate_automation_conditions(follows, instance, cursor=before.cursor)
     assert bool(after.total_requested) == (not tags)
+
+
+@pytest.mark.parametrize("job", ["alone", "checks"])
+def test_partitions_of_a_failed_range_count_as_failed_until_they_are_built_or_checked_again(
+    instance: dg.DagsterInstance, job: str
+) -> None:
+    run(instance, "2024-02-27", "2024-03-01", quiet="yes")
+    assert failing(instance) == {"2024-02-27", "2024-02-28", "2024-02-29", "2024-03-01"}
+    checks = dg.define_asset_job("checks", dg.AssetSelection.checks(audible))
+    again = dg.Definitions([heard], asset_checks=[audible], jobs=[ALONE, checks]).resolve_job_def(job)
+    days = dict(zip(RANGE, ("2024-02-28", "2024-02-29"), strict=True))
+    assert again.execute_in_process(instance=instance, tags=days).success
+    assert failing(instance) == {"2024-02-27", "2024-03-01"}
+
+
+def failing(instance: dg.DagsterInstance) -> set[str]:
+    """The partitions of which Dagster says that the check fails."""
+    key = KEYS[1]
+    state = instance.event_log_storage.get_asset_check_state([(key, DAYS)])[key]
+    failed = next(subset for status, subset in state.subsets.items() if status.value == "FAILED")
+    return set(failed.subset_value.get_partition_keys())
 
 
 def test_every_partition_of_a_range_is_materialized(instance: dg.DagsterInstance) -> None:
