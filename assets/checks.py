@@ -76,14 +76,10 @@ class Check:
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
 
 
-def checks_of(asset: dg.AssetsDefinition | dg.AssetSpec, *more: Check, by_key: bool = True) -> dg.AssetChecksDefinition:
-    """Return all checks of an asset as one step: `unique` and `complete`, which it declares, and `more`.
-
-    `unique` is left out unless `by_key`.
-    """
+def checks_of(asset: dg.AssetsDefinition | dg.AssetSpec, *more: Check) -> dg.AssetChecksDefinition:
+    """Return all checks of an asset as one step: `unique` and `complete`, which it declares, and `more`."""
     spec = asset if isinstance(asset, dg.AssetSpec) else asset.get_asset_spec()
-    complete = _complete(declared(spec.metadata))
-    checks = [unique(*key(spec.metadata)), complete, *more] if by_key else [complete, *more]
+    checks = [unique(*key(spec.metadata)), _complete(declared(spec.metadata)), *more]
     specs = [
         dg.AssetCheckSpec(
             check.name,

@@ -210,8 +210,7 @@ def identities(raw_listens: Frame, recording_keys: Frame, recording_parts: Frame
     return decided(raw_listens.select(*ON_DAY, *SUBMITTED), recording_keys, recording_parts)
 
 
-# Not by key: a name that is identified twice makes its listens come twice, and those are checked by theirs.
-checks = [checks_of(identities, well_formed("recording_id"), by_key=False)]
+checks = [checks_of(identities, well_formed("recording_id"))]
 
 
 def _exact(artist: str, title: str, mbid: str, isrc: str, _: str) -> Iterator[tuple[int, str]]:
