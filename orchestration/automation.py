@@ -19,7 +19,7 @@ import dagster as dg
 
 from assets.partitions import DAILY
 from orchestration.cadence import read_ahead
-from orchestration.instance.internals import BaseAssetGraph, SensorExecutionData
+from orchestration.instance.internals import BaseAssetGraph, SensorExecutionData, resume_from
 from orchestration.run_tags import AUTOMATIC, PARTITION, PRIORITY, RANGE_END, RANGE_START, over
 from orchestration.stretches import LONG
 from resources.dates import tagged_days
@@ -211,7 +211,7 @@ class FollowingSensor(dg.AutomationConditionSensorDefinition):
         """Evaluate the conditions of all tables."""
         kept = context.instance.daemon_cursor_storage
         if not context.cursor:
-            context._cursor = kept.get_cursor_values({CURSOR}).get(CURSOR)  # `update_cursor` is for what comes of it
+            resume_from(context, kept.get_cursor_values({CURSOR}).get(CURSOR))
         told = super().evaluate_tick(context)
         if not told.run_requests:
             return told

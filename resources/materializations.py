@@ -1,7 +1,7 @@
 """Materializations of many partitions at once, reported to Dagster in one batch.
 
 Dagster's public ways (`log_event`, `report_runless_asset_event`) store one event at a time: years of days would take
-minutes. The private names are here and not in orchestration/, since assets report days too.
+minutes. The private names are here and not in orchestration/, since assets and the lake report days too.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,6 +24,15 @@ def report_in_step(
     step = context.get_step_execution_context()
     for materialization, place in _batch(materializations):
         DagsterEvent.asset_materialization(step, materialization, place)
+
+
+def report_only(context: dg.OutputContext, partitions: Sequence[str]) -> None:
+    """Let Dagster report these partitions of a run's range as materialized, and not the others.
+
+    Dagster reads them from this subset, which nothing public sets.
+    """
+    subset = context.asset_partitions_def.subset_with_partition_keys(partitions)
+    context._asset_partitions_subset = subset
 
 
 def report_outside_runs(instance: dg.DagsterInstance, materializations: Sequence[dg.AssetMaterialization]) -> None:

@@ -1,6 +1,7 @@
 """The rooms: imports run orchestration → assets → resources, never back, and the linter holds what is said of each."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,6 +73,20 @@ PRIVATE = ("orchestration.instance.internals", "orchestration.instance.event_log
 def test_private_names_of_dagster_have_one_place_each_side_of_the_import_direction() -> None:
     found = {name(p) for p in FILES for m in imported(p) if m.startswith(("dagster._", "dagster_shared"))}
     assert found == set(PRIVATE)
+
+
+OTHERS = ("_replace", "_asdict", "_exit", "_meta", "_proc_member")  # of named tuples, os, Dask and tarfile
+
+
+def test_private_attributes_of_dagster_have_the_same_places() -> None:
+    nodes = ((name(p), node) for p in FILES for node in ast.walk(ast.parse(p.read_text())))
+    found = {
+        (module, ast.unparse(node))
+        for module, node in nodes
+        if isinstance(node, ast.Attribute) and re.match("_[^_]", node.attr) and node.attr not in OTHERS
+    }
+    own = {(module, text) for module, text in found if re.match(r"(self|cls|super\(\))\.", text)}
+    assert sorted(text for module, text in found - own if module not in PRIVATE) == []
 
 
 def test_layers_read_each_other_by_the_names_of_assets() -> None:

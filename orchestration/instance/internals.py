@@ -4,6 +4,8 @@ Two modules beside this one build on private names of their own: `event_log` ext
 `resources/materializations.py` serves assets, which import nothing of orchestration.
 """
 
+import dagster as dg
+
 # The graph that `Definitions.resolve_asset_graph` returns: a public method whose types are private.
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
@@ -25,6 +27,12 @@ from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES, NOT_FINISHED_
 # Where the server of a launched run listens: nothing public tells whether it is still alive.
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
+
+def resume_from(context: dg.SensorEvaluationContext, cursor: str | None) -> None:
+    """Let an evaluation begin at a cursor: `update_cursor` sets the one that it ends with."""
+    context._cursor = cursor
+
+
 __all__ = [
     "ACTIVE_RUN_STATUSES",
     "GRPC_INFO_TAG",
@@ -35,4 +43,5 @@ __all__ = [
     "InstanceRef",
     "SensorExecutionData",
     "core_execute_in_process",
+    "resume_from",
 ]

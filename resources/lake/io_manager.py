@@ -22,6 +22,7 @@ from resources.frames.filters import RangeFilter, ValuesFilter
 from resources.frames.frame import Frame
 from resources.lake.lake import Lake
 from resources.locks import sharing
+from resources.materializations import report_only
 from resources.schema import declared, order
 
 FIRST, WIDEST = 3, 100  # values of a list, letters of a text that a preview shows
@@ -81,8 +82,7 @@ class LakeIO(dg.ConfigurableIOManager):
             rows = (
                 obj.map(partial(_matching, slice=slice)) if isinstance(obj, Frame) else iter([obj.filter(slice.arrow)])
             )
-            # Dagster reports the partitions of this subset as materialized.
-            context._asset_partitions_subset = context.asset_partitions_def.subset_with_partition_keys(keys)
+            report_only(context, keys)
         written = self.lake.replace(table, rows, schema, slice, order(metadata))
         context.log.debug("%s: %s rows in version %s", table, f"{written.rows:,}", written.version)
         files = [str(Path(self.root, table, f)) for f in written.files]
