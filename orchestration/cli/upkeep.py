@@ -1,15 +1,11 @@
 """The command that removes what no reader of the lake needs and what newer events replace, and packs the intake's."""
 
-from datetime import UTC, datetime
-
 import click
 
 from orchestration.instance.home import home_folder
-from orchestration.instance.pruning import prune
-from orchestration.jobs.maintenance import pack_intake, tidy
-from resources.environments import data_folder
-from resources.folders.landing import Landing
-from resources.lake.lake import Lake
+from orchestration.jobs.maintenance import STEPS, Kept
+from resources.environments import data_folder, environment
+from resources.errors import TuttiError
 from resources.locks import sharing
 
 
@@ -17,10 +13,16 @@ from resources.locks import sharing
 def upkeep() -> None:
     """Remove files and events that nothing needs.
 
-    It also packs the intake's small files.
+    It also packs the intake's small files and checks artifacts.
     """
-    lake = Lake(data_folder() / "lake").filled()
+    found = environment("laptop")  # all environments keep their data in the same places
+    lake, failed = found["io_manager"].lake.filled(), list[TuttiError]()
+    kept = Kept(lake, found["landing"], found["artifacts"].artifacts, home_folder(), print, print)
     with sharing(data_folder()):
-        tidy(lake, print, print)  # without Dagster's records, which need room on the disk
-        prune(home_folder(), datetime.now(UTC), print)
-        pack_intake(Landing(root=str(data_folder() / "landing")), lake, print)
+        for step in STEPS:
+            try:
+                step(kept)
+            except TuttiError as error:  # the other steps are not to blame
+                failed.append(error)
+    if failed:
+        raise failed[0]

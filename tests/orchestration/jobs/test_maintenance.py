@@ -6,11 +6,14 @@ import sys
 from pathlib import Path
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 
+from orchestration.__main__ import main
 from orchestration.definitions import build
 from resources.artifacts.artifacts import Artifact, Artifacts
 from resources.artifacts.folder import LocalFolder
+from resources.lake.lake import Lake
 from tests.orchestration.conftest import World
 from tests.orchestration.support import TUTTI, Process, tables, told
 
@@ -74,7 +77,9 @@ def test_upkeep_is_a_job_for_the_browser_too(left: Path, monkeypatch: pytest.Mon
     assert len(before - files(left)) == 2
 
 
-def test_upkeep_fails_with_the_artifacts_that_are_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_upkeep_fails_with_the_artifacts_that_are_damaged_by_job_and_by_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
     artifacts = Artifacts(LocalFolder(tmp_path / "artifacts"))
     for name in ("derived/whole", "derived/broken"):
@@ -85,4 +90,10 @@ def test_upkeep_fails_with_the_artifacts_that_are_damaged(tmp_path: Path, monkey
     result = job.execute_in_process(instance=dg.DagsterInstance.ephemeral(), raise_on_error=False)
     (failed,) = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
     assert failed.step_key == "check_artifacts"
-    assert "materialize again: derived/broken (index is missing)" in str(failed.step_failure_data.error)
+    problem = "materialize again: derived/broken (index is missing)"
+    assert problem in str(failed.step_failure_data.error)
+    Lake(tmp_path / "lake").replace("derived/any", iter([pa.table({"n": [1]})]), pa.schema([("n", pa.int64())]))
+    monkeypatch.setattr(sys, "argv", ["tutti", "upkeep"])
+    capsys.readouterr()
+    assert main() == 1
+    assert capsys.readouterr().err == f"tutti: {problem}\n"

@@ -10,15 +10,16 @@ import sys
 import time
 import zipfile
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import pyarrow as pa
 import pytest
 
+from assets.imports import packing
 from assets.imports.batch import seen
 from orchestration.definitions import build
-from orchestration.jobs.maintenance import pack_intake
 from orchestration.privacy.erasure import scanner
 from resources.artifacts.artifacts import Artifact, Artifacts
 from resources.artifacts.folder import LocalFolder
@@ -343,7 +344,7 @@ def test_artifacts_that_hold_their_data_go_with_all_versions_and_others_stay(bot
 
 def test_packs_are_written_anew_and_what_they_hold_of_others_is_not_taken_in_twice(both: Both, copied: Path) -> None:
     lake, landing = Lake(copied / "lake"), Landing(root=str(copied / "landing"))
-    pack_intake(landing, lake, print)
+    assert len(list(packing.pack(landing, lake, datetime.now(UTC)))) == 1
     (pack,) = (copied / "landing" / "listens" / "intake").glob("*.gz")
     assert pack in {trace.path for trace in traces(copied, ADA)}
     assert job("erase_person", "erase").success
