@@ -4,18 +4,18 @@ Each may be run again, or missed: a run makes the same of the same, and Dagster 
 through.
 """
 
-from collections.abc import Iterator
-from datetime import UTC, timedelta
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, timedelta
 
 import dagster as dg
 
 from orchestration.automation import CLOSE
-from orchestration.cadence import CONTENT, DAILY, Cadence
+from orchestration.cadence import CONTENT, DAILY, Cadence, DatedJob
 from orchestration.jobs.maintenance import upkeep
 from orchestration.jobs.pulls import pull_metadata
 from orchestration.jobs.tables import DAILY_CLOSE
 from orchestration.run_tags import over
-from orchestration.stretches import portions
+from orchestration.stretches import Portion, portions
 
 ON, OFF = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
 
@@ -32,12 +32,26 @@ def close_day(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     assert context.repository_def
     cadence = Cadence(context.repository_def.asset_graph)
     daily = next(job for job in cadence.dated if job.name == DAILY)
-    for portion, keys in portions(daily, (d for d in cadence.owed(context.instance, DAILY) if d < day), day):
+    owed = (d for d in cadence.owed(context.instance, DAILY) if d < day)
+    for portion, keys in _requested(context.instance, daily, owed, day):
         yield dg.RunRequest(
             run_key=f"{day}-{min(portion.changed)}",
             asset_selection=sorted(daily.assets),
             tags=over(keys) | portion.tags,
         )
+
+
+def _requested(
+    instance: dg.DagsterInstance, job: DatedJob, changed: Iterable[date], today: date
+) -> Iterator[tuple[Portion, dg.PartitionKeyRange]]:
+    """Yield what each run builds of the days that changed: half as much as a run that failed on the same days."""
+    for portion, keys in portions(job, changed, today):
+        failed = dg.RunsFilter(tags=portion.tags, statuses=[dg.DagsterRunStatus.FAILURE])
+        if portion.tags and instance.get_runs_count(failed):
+            for half in portion.halves:
+                yield from _requested(instance, job, half, today)
+        else:
+            yield portion, keys
 
 
 # On Sundays, when few listen, and before the month's work. Running: what it removes, nothing reads any more.

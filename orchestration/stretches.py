@@ -37,6 +37,12 @@ class Portion:
         """The tags that make a run build these days of its range; none if it builds all of them."""
         return as_tag(self.ranges) if len(self.ranges) > 1 else {}
 
+    @property
+    def halves(self) -> tuple[list[date], list[date]]:
+        """The days that changed in two parts, for when a run of several ranges fails: most of them are not to blame."""
+        days = sorted(self.changed)
+        return days[: len(days) // 2], days[len(days) // 2 :]
+
     def add(self, changed: tuple[date, date], first: date, last: date) -> None:
         """Build a range, too, for days that changed."""
         self.changed |= {changed[0] + A_DAY * n for n in range((changed[1] - changed[0]).days + 1)}

@@ -65,7 +65,7 @@ class Runner:
     def _build(self, job: DatedJob, changed: Collection[date], today: date) -> Iterator[tuple[TuttiError, set[date]]]:
         """Build what days that changed can change, and yield each failure with its days.
 
-        If a run of several stretches fails, each half of its days is built by itself: the others are not to blame.
+        If a run of several stretches fails, each half of its days is built by itself.
         """
         for portion, keys in portions(job, changed, today):
             try:
@@ -74,8 +74,7 @@ class Runner:
                 if len(portion.ranges) == 1:
                     yield error, portion.changed
                     continue
-                days = sorted(portion.changed)
-                for half in (days[: len(days) // 2], days[len(days) // 2 :]):
+                for half in portion.halves:
                     yield from self._build(job, half, today)
 
     def run(

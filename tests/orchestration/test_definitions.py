@@ -15,6 +15,7 @@ from assets.tables import SCHEMAS, SORT_KEYS
 from orchestration.definitions import build
 from orchestration.run_tags import RANGE_END, RANGE_START
 from orchestration.schedules import close_day
+from resources.dates import DAYS
 from resources.environments import ENVIRONMENTS
 from resources.errors import TuttiError
 from tests.orchestration.support import DAGSTER, PROJECT, TUTTI, Process, platform
@@ -122,6 +123,20 @@ def test_the_daily_close_asks_for_forgotten_days_of_application_events_too() -> 
         )
         _, forgotten = closing(instance, datetime(2024, 3, 1, 1, 15, tzinfo=UTC))
     assert (forgotten.tags[RANGE_START], forgotten.tags[RANGE_END]) == ("2019-04-29", "2019-05-03")
+
+
+def test_the_daily_close_asks_for_scattered_days_whose_run_failed_in_two_runs() -> None:
+    tick = datetime(2024, 3, 1, 1, 15, tzinfo=UTC)
+    with dg.instance_for_test() as instance:
+        for day in ("2009-05-01", "2014-05-01", "2019-05-01"):
+            instance.report_runless_asset_event(dg.AssetMaterialization(["events", "raw_listens"], partition=day))
+        _, together = closing(instance, tick)
+        instance.add_run(dg.DagsterRun("daily", status=dg.DagsterRunStatus.FAILURE, tags=together.tags))
+        _, *apart = closing(instance, tick + timedelta(days=1))
+    around = ["2009-04-29/2009-05-03", "2014-04-29/2014-05-03", "2019-04-29/2019-05-03"]
+    assert together.tags[DAYS] == " ".join(around)
+    ranges = [(each.tags[RANGE_START], each.tags[RANGE_END], each.tags.get(DAYS)) for each in apart]
+    assert ranges == [("2009-04-29", "2009-05-03", None), ("2014-04-29", "2019-05-03", " ".join(around[1:]))]
 
 
 def closing(instance: dg.DagsterInstance, tick: datetime) -> list[dg.RunRequest]:
