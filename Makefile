@@ -13,7 +13,7 @@ RUN := $(if $(DATA),TUTTI_DATA=$(DATA) )$(VENV)/bin/python -m orchestration
 PYTEST := $(VENV)/bin/pytest --numprocesses 3 --no-loadscope-reorder
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo import pull pull-metadata pull-lyrics analyse intake stream sandbox chart backfill upkeep export erase load ui test test-fast lint install-dask install-spark clean bench storm
+.PHONY: help demo import pull pull-metadata pull-lyrics analyse intake stream sandbox chart backfill upkeep export erase load ui test test-fast lint install-dask install-s3 install-spark clean bench storm
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -88,6 +88,9 @@ lint: $(VENV)/test  ## put the code in order and say what is left to do
 install-dask: $(VENV)/base  ## what TUTTI_ENV=dask needs
 	$(PIP) -e '.[dask]'
 
+install-s3: $(VENV)/base  ## what a lake in a bucket needs (TUTTI_LAKE_URL)
+	$(PIP) -e '.[s3]'
+
 install-spark: $(VENV)/base  ## what TUTTI_ENV=spark needs, a Java runtime included
 	$(PIP) -e '.[spark]'
 
@@ -103,5 +106,5 @@ $(VENV)/base: pyproject.toml constraints.txt
 
 $(VENV)/test: $(VENV)/base
 	@echo "Installing what tests need: Dask, Spark and a Java runtime among it ..."
-	@$(PIP) -e '.[dask,spark,test]'
+	@$(PIP) -e '.[dask,s3,spark,test]'
 	@touch $@

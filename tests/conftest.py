@@ -14,11 +14,12 @@ from resources.engines.duckdb import DuckEngine
 from resources.engines.pandas import PandasEngine
 from resources.engines.resource import ENGINES, EngineName, EngineResource
 from resources.frames.frame import Engine
+from tests import s3
 
 SHARES = 4
 # Where tests keep their data, if there is room: Dagster's databases wait for a disk thousands of times in each run.
 MEMORY, ROOM = Path("/dev/shm"), 8 << 30
-STARTING = {"Process", "subprocess", "FRONTS", "laptop", "workstation"}  # names in tests that start processes
+STARTING = {"Process", "subprocess", "FRONTS", "laptop", "workstation", "bucket"}  # names in tests that start processes
 WHOLE = ("tests/test_storm.py", "tests/orchestration/")  # they start processes and wait for them
 
 settings.register_profile(
@@ -43,14 +44,28 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "process: of a module whose tests start processes")
     if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+    if not hasattr(config, "workerinput"):
+        s3.choose()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        s3.stop()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of whole processes come first: what takes minutes must not begin where others have nothing left to do."""
+    items[:] = [item for item in items if not _clusters_on_a_bucket(item)]
     items.sort(key=lambda item: not item.nodeid.startswith(WHOLE))
     for item in items:
         if not STARTING.isdisjoint([*vars(item.module), *item.fixturenames]):  # type: ignore[attr-defined]
             item.add_marker(pytest.mark.process)
+
+
+def _clusters_on_a_bucket(item: pytest.Item) -> bool:
+    """Return whether a test repeats, in a bucket and on a cluster, what tests/resources/lake/test_bucket.py proves."""
+    chosen = getattr(item, "callspec", None)
+    return chosen is not None and chosen.params.get("lake") == "bucket" and chosen.params.get("engine") in CLUSTERS
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -80,6 +95,12 @@ def stale(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
         monkeypatch.setattr(os, "scandir", looked_into)
 
     return hide
+
+
+@pytest.fixture
+def bucket() -> str:
+    """The address of an empty folder in a bucket of a real object store."""
+    return s3.empty_folder()
 
 
 @pytest.fixture(scope="session", params=[CLUSTERS.get(name, name) for name in ENGINES])

@@ -1,0 +1,102 @@
+"""A lock in a bucket: an object that its holder renews, free once it has not changed for a while.
+
+The store must honor `If-None-Match` and `If-Match` on a PUT. Waiting processes measure by their own clocks how long the
+object has not changed, so clocks need not agree.
+"""
+
+import random
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from resources.errors import TuttiError
+
+EXPIRY_S, RENEWAL_S = 60.0, 15.0  # a holder that cannot reach the store for a minute has lost the lock
+WAIT_S = 0.5  # between looks at the lock of another
+
+
+class _Lock:
+    """An object of a store, and what this process knows of it."""
+
+    def __init__(self, store: Any, key: str) -> None:
+        self.store, self.key = store, key
+        self.owner = uuid.uuid4().hex
+        self.tag: str | None = None  # of the object that this process wrote last
+        self.renewed_at = 0.0
+        self.released = threading.Event()
+
+    def take(self) -> None:
+        """Wait until the lock is free, and take it."""
+        seen, since = None, 0.0
+        while not self._put("create"):
+            tag = self._tag()
+            if tag != seen:
+                seen, since = tag, time.monotonic()
+            elif tag and time.monotonic() - since > EXPIRY_S and self._put({"e_tag": tag}):
+                return
+            time.sleep(WAIT_S * (0.5 + random.random()))
+
+    def renew(self) -> None:
+        """Renew the lock until it is released or lost; run in a thread."""
+        from obstore.exceptions import BaseError
+
+        while not self.released.wait(RENEWAL_S):
+            try:
+                if not self._put({"e_tag": self.tag}):
+                    return
+            except BaseError:  # the store does not answer: the lock is lost if that lasts
+                continue
+
+    @property
+    def held(self) -> bool:
+        """Whether no other process can have taken the lock."""
+        return self.tag is not None and time.monotonic() - self.renewed_at < EXPIRY_S - RENEWAL_S
+
+    def _put(self, mode: Any) -> bool:
+        """Write the object if it is as `mode` requires; return whether this process has the lock."""
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        began, content = time.monotonic(), f"{self.owner} {uuid.uuid4().hex}".encode()
+        try:
+            self.tag = obstore.put(self.store, self.key, content, mode=mode, use_multipart=False)["e_tag"]
+        except (AlreadyExistsError, PreconditionError):
+            self.tag = self._tag(content)
+            if self.tag is None:  # else the answer to an earlier try was lost
+                return False
+        self.renewed_at = began
+        return True
+
+    def _tag(self, content: bytes | None = None) -> str | None:
+        """Return the object's tag, or None if there is no object, or none with this content."""
+        import obstore
+        from obstore.exceptions import NotFoundError
+
+        try:
+            found = obstore.get(self.store, self.key)
+        except (FileNotFoundError, NotFoundError):
+            return None
+        return found.meta["e_tag"] if content in (None, bytes(found.bytes())) else None
+
+
+@contextmanager
+def held(store: Any, key: str) -> Iterator[None]:
+    """Hold the lock `key` of a store. Raises `TuttiError` at the end if it was lost meanwhile."""
+    import obstore
+
+    lock = _Lock(store, key)
+    lock.take()
+    renewal = threading.Thread(target=lock.renew, daemon=True)
+    renewal.start()
+    try:
+        yield
+    finally:
+        lock.released.set()
+        renewal.join()
+        if mine := lock.held:
+            obstore.delete(store, key)
+    if not mine:
+        raise TuttiError(f"another process took the lock {key}, because the object store did not answer in time")

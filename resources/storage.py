@@ -1,0 +1,288 @@
+"""Storage: one handle for a folder or a file, on this machine's disk or in a bucket of an S3-compatible object store.
+
+A handle is an address, so it travels to any worker. Each process takes endpoint, region and credentials from its own
+AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, so no pickle, log or run
+configuration contains them. Arrow reads and writes Parquet and delta-rs the logs of tables. Obstore does the rest:
+after deleting a file, Arrow would leave an empty object behind in place of its folder.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from resources import bucket_lock
+from resources.errors import TuttiError
+from resources.files import publish
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow.fs import FileSystem
+
+BUCKET = "s3://"
+LOCK = ".lock"
+ARROW_TRIES = 6  # the last comes about ten seconds after the first
+RETRIES, RETRY_S, BACKOFF_S, TIMEOUT_S = 10, 120, 10, 60  # of delta-rs and obstore
+NO_METADATA = "http://127.0.0.1:1"  # else delta-rs and obstore may ask the address of a cloud machine's metadata
+REFUSALS = {
+    r"ACCESS_DENIED|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|INVALID_|SIGNATURE_|40[13] Forbidden": (
+        "the object store refuses the credentials. Correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    ),
+    r"NO_SUCH_BUCKET|NoSuchBucket": "the bucket does not exist. Create it, or correct the address",
+    r"NETWORK_CONNECTION|error sending request|connect error|operation timed out": (
+        "the object store does not answer. Check AWS_ENDPOINT_URL and that it runs, then run this again"
+    ),
+}
+"""Explanations of the errors of Arrow, delta-rs and obstore, by their text: none of them has a number."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file as its folder lists it."""
+
+    name: str
+    bytes: int
+    modified: float  # seconds since 1970; whole seconds in a bucket
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A folder or a file, by its absolute path or as s3://bucket/folder."""
+
+    url: str
+
+    @classmethod
+    def at(cls, place: "str | Path | Storage") -> "Storage":
+        """Name a place."""
+        return place if isinstance(place, Storage) else cls(str(place).rstrip("/") or "/")
+
+    @classmethod
+    def chosen(cls, variable: str, folder: Path) -> "Storage":
+        """Name the place in a bucket that an environment variable gives, else the folder.
+
+        Raises `TuttiError` if the variable has a value that is not in a bucket.
+        """
+        if not (url := os.environ.get(variable)):
+            return cls.at(folder)
+        if not re.fullmatch(r"s3://[a-zA-Z0-9._-]+(/.*)?", url):
+            shown = re.sub("//.*@", "//...@", url)  # some programs take credentials there
+            raise TuttiError(f"{variable}={shown}: expected s3://bucket/folder. For another folder set TUTTI_DATA")
+        return cls.at(url)
+
+    def __truediv__(self, name: str) -> "Storage":
+        return Storage(f"{self.url}/{name}")
+
+    def __str__(self) -> str:
+        return self.url
+
+    def __fspath__(self) -> str:
+        if self.remote:
+            raise TypeError(f"{self.url} is in a bucket and cannot be opened by its name")
+        return self.url
+
+    @property
+    def remote(self) -> bool:
+        """Whether it is in a bucket, where nothing can be renamed or locked by the kernel."""
+        return self.url.startswith(BUCKET)
+
+    @property
+    def path(self) -> str:
+        """The place as Arrow names it: bucket/folder, or the path."""
+        return self.url.removeprefix(BUCKET)
+
+    @property
+    def fs(self) -> "FileSystem":
+        """Arrow's file system for the place."""
+        return _arrow(*_service(self.url), os.getpid()) if self.remote else _local()
+
+    @property
+    def options(self) -> dict[str, str] | None:
+        """The options of delta-rs for the place; it commits by a PUT that succeeds only if the version is new."""
+        if not self.remote:
+            return None
+        endpoint, region, _ = _service(self.url)
+        place = {"AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true"} if endpoint else {}
+        patience = {"retry_timeout": f"{RETRY_S}s", "backoff_config.max_backoff": f"{BACKOFF_S}s"}
+        patience |= {"max_retries": f"{RETRIES}", "timeout": f"{TIMEOUT_S}s"}
+        return {"AWS_REGION": region, "AWS_METADATA_ENDPOINT": NO_METADATA, **place, **patience}
+
+    def open(self) -> "pa.NativeFile":
+        """Open a file to read and to seek in. Raises `FileNotFoundError`."""
+        return self.fs.open_input_file(self.path)
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file. Raises `FileNotFoundError`."""
+        if not self.remote:
+            return Path(self.url, name).read_bytes()
+        with self.explained(), (self / name).open() as file:
+            return file.read()
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write or replace a file, so that it is there whole or not at all; on a disk, one writer at a time."""
+        if not self.remote:
+            publish(Path(self.url, name), [content])
+            return
+        import obstore
+
+        with self._bucket() as (store, prefix):
+            obstore.put(store, f"{prefix}{name}", content)
+
+    def files(self) -> Iterator[Stored]:
+        """List the files in a folder, without those in folders below it; none if there is no such folder."""
+        if self.remote:
+            yield from (file for file in self._listed() if "/" not in file.name)
+            return
+        with suppress(FileNotFoundError), os.scandir(self.url) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):  # removed meanwhile
+                    if entry.is_file():
+                        yield Stored(entry.name, entry.stat().st_size, entry.stat().st_mtime)
+
+    def folders(self) -> list[str]:
+        """List the names of the folders in a folder."""
+        if self.remote:
+            import obstore
+
+            with self._bucket() as (store, prefix):
+                found = obstore.list_with_delimiter(store, prefix)["common_prefixes"]
+            return sorted(path.rsplit("/", 1)[-1] for path in found)
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.url) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir())
+        return []
+
+    def names(self, below: str = "") -> list[str]:
+        """List the names of all files in a folder and in those below it, sorted; locks are left out."""
+        if self.remote:
+            found = (file.name for file in self._listed(f"{below}/" if below else ""))
+        else:
+            files = (path for path in Path(self.url, below).rglob("*") if path.is_file())
+            found = (path.relative_to(self.url).as_posix() for path in files)
+        return sorted(name for name in found if name.rsplit("/", 1)[-1] != LOCK)
+
+    def lock(self, name: str) -> AbstractContextManager[object]:
+        """Hold a folder against other writers. The lock of a killed process is free, in a bucket after a minute."""
+        if self.remote:
+            return self._locked(name)
+        folder = Path(self.url, name)
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / LOCK)
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove files, and folders that become empty. Files that are gone already are skipped."""
+        if not self.remote:
+            for name in names:
+                path = Path(self.url, name)
+                path.unlink(missing_ok=True)
+                for folder in path.relative_to(self.url).parents[:-1]:
+                    try:
+                        Path(self.url, folder).rmdir()
+                    except OSError:  # it has other files
+                        break
+        elif gone := list(names):
+            import obstore
+
+            with self._bucket() as (store, prefix):
+                obstore.delete(store, [f"{prefix}{name}" for name in gone])
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Raise `TuttiError` in one line if the object store refuses a request or does not answer."""
+        try:
+            yield
+        except TuttiError:
+            raise
+        except Exception as error:
+            text = str(error) if self.remote else ""
+            why = next((why for pattern, why in REFUSALS.items() if re.search(pattern, text)), None)
+            if why is None:
+                raise
+            raise TuttiError(f"{self.url}: {why}") from None  # answers may contain the access key
+
+    def _listed(self, below: str = "") -> Iterator[Stored]:
+        """List the objects in a folder of a bucket and below, a page at a time."""
+        import obstore
+
+        with self._bucket() as (store, prefix):
+            for page in obstore.list(store, f"{prefix}{below}"):
+                for meta in page:
+                    name = meta["path"].removeprefix(prefix)
+                    yield Stored(name, meta["size"], meta["last_modified"].timestamp())
+
+    @contextmanager
+    def _locked(self, name: str) -> Iterator[None]:
+        with self._bucket() as (store, prefix), bucket_lock.held(store, f"{prefix}{name}/{LOCK}"):
+            yield
+
+    @contextmanager
+    def _bucket(self) -> Iterator[tuple[Any, str]]:
+        """Give obstore's client of the bucket, and what the names of the folder's objects begin with."""
+        bucket, _, folder = self.path.partition("/")
+        store = _obstore(bucket, *_service(self.url))
+        from obstore.exceptions import BaseError
+
+        with self.explained():
+            try:
+                yield store, f"{folder}/" if folder else ""
+            except BaseError as error:
+                raise OSError(f"{self.url}: {error}") from error
+
+
+def _service(url: str) -> tuple[str | None, str, int]:
+    """Return endpoint, region and an identity of the credentials. Raises `TuttiError` if there are no credentials."""
+    get = os.environ.get
+    key, secret = get("AWS_ACCESS_KEY_ID"), get("AWS_SECRET_ACCESS_KEY")
+    if not (key and secret):
+        raise TuttiError(f"{url} needs credentials. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+    endpoint = get("AWS_ENDPOINT_URL") or None  # without one it is Amazon's
+    return endpoint, get("AWS_REGION") or "us-east-1", hash((key, secret, get("AWS_SESSION_TOKEN")))
+
+
+@cache
+def _local() -> "FileSystem":
+    from pyarrow.fs import LocalFileSystem
+
+    return LocalFileSystem()
+
+
+@cache
+def _arrow(endpoint: str | None, region: str, identity: int, process: int) -> "FileSystem":
+    """Return Arrow's client, one for each process: a fork would share its connections with its parent."""
+    os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")  # as NO_METADATA
+    from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
+
+    return S3FileSystem(
+        endpoint_override=endpoint,  # it does not read AWS_ENDPOINT_URL
+        region=region,
+        allow_delayed_open=True,  # a small file is one request
+        retry_strategy=AwsStandardS3RetryStrategy(max_attempts=ARROW_TRIES),
+        connect_timeout=5,
+        request_timeout=30,
+    )
+
+
+@cache
+def _obstore(bucket: str, endpoint: str | None, region: str, identity: int) -> Any:
+    try:
+        from obstore.store import S3Store
+    except ModuleNotFoundError:
+        raise TuttiError("a bucket needs obstore. Install it with `make install-s3`") from None
+    place: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
+    return S3Store(
+        bucket,
+        region=region,
+        metadata_endpoint=NO_METADATA,
+        client_options={"allow_http": True, "timeout": timedelta(seconds=TIMEOUT_S)},
+        retry_config={
+            "max_retries": RETRIES,
+            "retry_timeout": timedelta(seconds=RETRY_S),
+            "backoff": {"max_backoff": timedelta(seconds=BACKOFF_S)},
+        },
+        **place,
+    )
