@@ -1,6 +1,7 @@
 """Environments: where the platform computes and keeps its data, by name.
 
-An environment is one line of `ENVIRONMENTS`. Only the one chosen is built, and no engine is imported by that.
+An environment is an engine (one line of `ENVIRONMENTS`), storage (the data folder, and buckets for the lake and for
+artifacts) and the Dagster instance of the data folder. Only the one chosen is built, and no engine is imported by that.
 """
 
 import os
@@ -14,6 +15,9 @@ from resources.errors import TuttiError
 from resources.folders.landing import Landing
 from resources.folders.music import Music
 from resources.lake.io_manager import LakeIO
+from resources.lake.lake import Lake
+from resources.lake_format import lake_of
+from resources.storage import Storage
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -21,6 +25,16 @@ PROJECT = Path(__file__).resolve().parent.parent
 def data_folder() -> Path:
     """Where everything is kept: TUTTI_DATA, else `data` beside the platform's code."""
     return Path(os.environ.get("TUTTI_DATA") or PROJECT / "data").expanduser().resolve()
+
+
+def open_lake(data: Path | None = None) -> Lake:
+    """Open the lake of a data folder, by default the environment's."""
+    return Lake(lake_of(data or data_folder()))
+
+
+def artifacts_of(data: Path) -> Storage:
+    """Name the artifacts of a data folder: the place that TUTTI_ARTIFACTS_URL gives, else the folder `artifacts`."""
+    return Storage.chosen("TUTTI_ARTIFACTS_URL", data / "artifacts")
 
 
 def music_folder() -> Path:
@@ -35,9 +49,9 @@ def resources(engine: EngineResource) -> dict[str, Any]:
     chosen = EngineResource.configure_at_launch(**{k: v for k, v in engine if v is not None})
     return {
         "engine": chosen,
-        "io_manager": LakeIO(engine=chosen, root=str(data / "lake")),
+        "io_manager": LakeIO(engine=chosen, root=lake_of(data).url),
         "landing": Landing(root=str(data / "landing")),
-        "artifacts": ArtifactIO(root=str(data / "artifacts")),
+        "artifacts": ArtifactIO(root=artifacts_of(data).url),
         "music": Music(root=str(music_folder())),
     }
 
@@ -58,4 +72,9 @@ def environment(name: str) -> dict[str, Any]:
     """The resources of an environment. Raises `TuttiError` for a name that is none."""
     if name not in ENVIRONMENTS:
         raise TuttiError(f"there is no environment {name!r}: set TUTTI_ENV to one of {', '.join(ENVIRONMENTS)}")
+    if url := os.environ.get("TUTTI_LANDING_URL"):
+        raise TuttiError(
+            f"TUTTI_LANDING_URL={url}: the landing folder cannot be in a bucket, only tables (TUTTI_LAKE_URL) and "
+            "artifacts (TUTTI_ARTIFACTS_URL) can. Unset it"
+        )
     return resources(ENVIRONMENTS[name]())

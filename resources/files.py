@@ -56,14 +56,14 @@ def clear_drafts(folder: Path) -> None:
 
 
 @contextmanager
-def writing_to(folder: str | Path) -> Iterator[None]:
+def writing_to(folder: "str | os.PathLike[str]") -> Iterator[None]:
     """Raise `TuttiError` where the disk is full or the folder may not be written to."""
     try:
         yield
     except TuttiError:
         raise
     except Exception as error:
-        refused = _number(error, Path(folder))
+        refused = _number(error, Path(str(folder)))
         if refused in FULL:
             raise TuttiError(
                 f"the disk of {folder} is full: make room (`make upkeep` removes what no reader needs) and run it "

@@ -56,7 +56,7 @@ def begin(data: Path, wait: bool = True) -> None:
     with _SHARES.turn:
         lock, times = _SHARES.held.get(data, (-1, 0))
         if not times:
-            lake_format.check(data / "lake")
+            lake_format.check_local(data)
             turnstile = _lock(data / TURNSTILE, fcntl.LOCK_SH, wait)
             try:
                 lock = _lock(data / WORK, fcntl.LOCK_SH, wait)
@@ -79,7 +79,7 @@ def end(data: Path) -> None:
 def alone(data: Path, tell: Callable[[str], object]) -> Iterator[None]:
     """Work on a data folder while nobody else does; who is at it already is waited for."""
     assert data not in _SHARES.held, "this process shares the folder, and would wait for itself"
-    lake_format.check(data / "lake")
+    lake_format.check_local(data)
     turnstile = _lock(data / TURNSTILE, fcntl.LOCK_EX, True)
     try:
         try:

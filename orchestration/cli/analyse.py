@@ -9,7 +9,7 @@ from assets.content.audio_features import AUDIO_FEATURES
 from assets.content.audio_files import AUDIO_FILES
 from orchestration.cadence import ANALYSE_MUSIC
 from orchestration.cli.progress import reasons
-from resources.environments import data_folder, music_folder
+from resources.environments import music_folder, open_lake
 from resources.errors import TuttiError
 from resources.lake.lake import Lake
 
@@ -32,7 +32,7 @@ def analyse(music: str) -> None:
     runner = Runner()
     again = {"content__audio_analyses": {"config": {"again": True}}}  # a decoder may have been installed since
     runner.run(ANALYSE_MUSIC, config=again)
-    print("\n".join(["", *summary(Lake(data_folder() / "lake"))]))
+    print("\n".join(["", *summary(open_lake())]))
 
 
 def summary(lake: Lake) -> list[str]:

@@ -20,9 +20,8 @@ from orchestration.cli.date_range import span as days_of
 from orchestration.cli.number import Number
 from orchestration.cli.runner import Runner
 from orchestration.run_tags import RANGE_END, RANGE_START
-from resources.environments import data_folder
+from resources.environments import open_lake
 from resources.errors import TuttiError
-from resources.lake.lake import Lake
 from resources.locks import one_process
 
 BACKFILL = "tutti/backfill"  # tags a run with what it is part of: first and last day, days in a run, selection
@@ -70,7 +69,7 @@ def backfill(first: str, last: str, select: str, size: int) -> None:
     """
     today = datetime.now(UTC).date()
     span = days_of(first, last, today, "make backfill FROM=2024-01-01 TO=2024-12-31")
-    Lake(data_folder() / "lake").filled()
+    open_lake().filled()
     runner = Runner(patience=math.inf)
     parts = plan(runner.cadence, *span, size, select, today)
     asked = f"{span[0]}...{span[1]} by {size} {select}".strip()

@@ -3,9 +3,8 @@
 import click
 
 from assets.derived.charts import CHART
-from resources.environments import data_folder
+from resources.environments import data_folder, open_lake
 from resources.errors import TuttiError
-from resources.lake.lake import Lake
 
 PLACES = 10
 
@@ -16,7 +15,7 @@ def chart() -> None:
 
     Until a day was closed there is none: the newest year's is printed.
     """
-    lake = Lake(data_folder() / "lake")
+    lake = open_lake()
     rows, of = lake.scan("derived/charts_all_time", CHART).table().to_pylist(), "all time"
     if not rows and (years := lake.scan("derived/charts_yearly", CHART).table().to_pylist()):
         newest = max(row["period_start"] for row in years)

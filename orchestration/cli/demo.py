@@ -39,7 +39,8 @@ A_SECOND = 1_000  # requests that the sandbox's MusicBrainz allows: nobody waits
 @click.command()
 def demo() -> None:
     """Simulate two weeks of listening and build every table."""
-    os.environ.pop("TUTTI_MUSIC", None)  # the demo has its own music
+    for own in ("TUTTI_MUSIC", "TUTTI_LAKE_URL", "TUTTI_ARTIFACTS_URL"):  # the demo has its own
+        os.environ.pop(own, None)
     from orchestration.cli.runner import Runner  # its definitions read TUTTI_MUSIC
 
     data, began = data_folder(), time.monotonic()

@@ -5,7 +5,7 @@ import sys
 import click
 
 from orchestration.cli.runner import Runner
-from orchestration.privacy.erasure import UNKNOWN, forget
+from orchestration.privacy.erasure import UNKNOWN, forget, refuse_bucket
 from resources.environments import data_folder
 from resources.errors import TuttiError
 
@@ -20,6 +20,7 @@ def erase(listener: str, sure: bool) -> None:
     """
     if not (listener := listener.strip()):
         raise TuttiError("whom? name the person: make erase LISTENER=ada")
+    refuse_bucket()
     if not data_folder().exists():
         raise TuttiError(UNKNOWN)
     print(f"This removes {listener} from every table and every version before now, from files handed in, from")

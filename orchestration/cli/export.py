@@ -3,9 +3,8 @@
 import click
 
 from orchestration.cli.runner import Runner
-from resources.environments import data_folder
+from resources.environments import open_lake
 from resources.errors import TuttiError
-from resources.lake.lake import Lake
 
 
 @click.command()
@@ -17,5 +16,5 @@ def export(listener: str) -> None:
     """
     if not (listener := listener.strip()):
         raise TuttiError("whose data? name the person: make export LISTENER=ada")
-    Lake(data_folder() / "lake").filled()
+    open_lake().filled()
     Runner().run("export_person", config={"export": {"config": {"listener": listener}}})

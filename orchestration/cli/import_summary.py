@@ -6,8 +6,8 @@ from pathlib import Path
 from assets.events.listens import LISTENS
 from assets.imports.ledger import IMPORTS, QUARANTINE
 from orchestration.cli.progress import reasons
+from resources.environments import open_lake
 from resources.frames.filters import RangeFilter, ValuesFilter
-from resources.lake.lake import Lake
 from resources.locks import sharing
 
 
@@ -15,13 +15,13 @@ def heard(data: Path, listener: str | None) -> int:
     """How many listens there are; of one listener, if one is named."""
     theirs = None if listener is None else RangeFilter("user_id", listener, listener)
     with sharing(data):
-        return int(Lake(data / "lake").scan("events/listens", LISTENS, theirs).dataset().count_rows())
+        return int(open_lake(data).scan("events/listens", LISTENS, theirs).dataset().count_rows())
 
 
 def brought(data: Path, listener: str | None, since: datetime, before: int) -> list[str]:
     """What was imported since then for a listener, or from the landing folder; `before`, so many listens were there."""
     with sharing(data):
-        lake = Lake(data / "lake")
+        lake = open_lake(data)
         rows = lake.scan("events/imports", IMPORTS).table().to_pylist()
         new = [row for row in rows if row["listener"] == listener and row["imported_at"] >= since]
         told, quarantined = (sum(row[n] or 0 for row in new) for n in ("listens", "quarantined"))

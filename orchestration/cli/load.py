@@ -7,8 +7,7 @@ import click
 from assets.events.listens import LISTENS
 from assets.events.name_ids import artist_id, recording_id
 from orchestration.cli.number import Number
-from resources.environments import PROJECT, data_folder
-from resources.lake.lake import Lake
+from resources.environments import PROJECT, data_folder, open_lake
 from resources.locks import sharing
 from resources.sandbox.load import write
 
@@ -21,7 +20,7 @@ def load(listens: int) -> None:
     """Fill an empty lake with simulated listens."""
     # Never among a person's own listens, unless that is where somebody says.
     os.environ["TUTTI_DATA"] = os.environ.get("TUTTI_DATA") or str(PROJECT / "data" / "load")
-    lake = Lake(data_folder() / "lake")
+    lake = open_lake()
     with sharing(data_folder()):
         written = write(lake, "events/listens", LISTENS, _ids, listens=listens)
     print(f"{written.rows:,} listens are in {lake.root / 'events' / 'listens'}. No file tells of them:")

@@ -56,7 +56,7 @@ class Commands(click.Group):
 def tutti(context: click.Context) -> None:
     """A data platform for music."""
     if context.invoked_subcommand != "demo":  # which replaces the lake
-        lake_format.check(data_folder() / "lake")
+        lake_format.check_local(data_folder())
 
 
 def main() -> int:

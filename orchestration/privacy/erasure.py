@@ -22,11 +22,9 @@ from assets.tables import SCHEMAS, SORT_KEYS
 from orchestration.instance.internals import NOT_FINISHED_STATUSES
 from orchestration.privacy.eraser import PLAN, Eraser, Plan, end_time_travel
 from resources.artifacts.artifacts import Artifacts
-from resources.artifacts.folder import LocalFolder
-from resources.environments import PROJECT, data_folder
+from resources.environments import PROJECT, artifacts_of, data_folder, open_lake
 from resources.errors import TuttiError
 from resources.folders.landing import Landing
-from resources.lake.lake import Lake
 from resources.locks import alone
 from resources.privacy import database, files
 from resources.privacy.person import Person
@@ -44,6 +42,16 @@ class ErasureConfig(dg.Config):
     listener: str = Field(description="the person's name, exactly as tables have it")
 
 
+def refuse_bucket() -> None:
+    """Raise `TuttiError` if data are in a bucket, where other machines may be reading and writing meanwhile."""
+    for place in (open_lake().root, artifacts_of(data_folder())):
+        if place.remote:
+            raise TuttiError(
+                f"nobody can be erased from {place}: Tutti cannot keep other machines from using the bucket meanwhile, "
+                "nor see old versions that the object store keeps. Tables and artifacts on disk support erasure"
+            )
+
+
 @dg.op(
     description="A person goes from tables and their older versions, files and Dagster's history; nothing is left.",
     out=dg.Out(dg.Nothing, io_manager_key="no_data"),  # the lake's own would be at work beside it
@@ -54,6 +62,7 @@ def erase(context: dg.OpExecutionContext, config: ErasureConfig) -> None:
     if not name:
         raise TuttiError("whom? name the person: make erase LISTENER=ada")
     data, history = data_folder(), Path(context.instance.root_directory)
+    refuse_bucket()
     with alone(data, context.log.info):
         told = _erase(context, name, data, history)
     context.add_output_metadata(told)
@@ -71,7 +80,7 @@ def erase_person() -> None:
 def forget(data: Path) -> None:
     """End the time travel of every table, once what counted the person was made again."""
     with alone(data, print):
-        end_time_travel(Lake(data / "lake"))
+        end_time_travel(open_lake(data))
 
 
 def scanner(name: str, data: Path, history: Path, names: frozenset[str] = frozenset()) -> Scanner:
@@ -87,7 +96,7 @@ def platform(data: Path) -> list[Path]:
 
 
 def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path) -> dict[str, int]:
-    lake, landing = Lake(data / "lake"), Landing(root=str(data / "landing"))
+    lake, landing = open_lake(data), Landing(root=str(data / "landing"))
     say, tell = context.log.info, partial(tell_days, context)
     eraser = Eraser(scanner(name, data, history), lake, landing, SCHEMAS, SORT_KEYS, say)
     known = (data / PLAN).exists()  # of one that was killed, or left something
@@ -106,7 +115,7 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
         known = True
         end_time_travel(lake)
     found = scanner(name, data, history, frozenset(plan.names))
-    artifacts = Artifacts(LocalFolder(data / "artifacts"))
+    artifacts = Artifacts(artifacts_of(data))
     rebuilt = artifacts.erase(known, lambda file: any(found.of_file(data / "artifacts" / file)))
     if rebuilt:
         say(f"removed with all versions, to be materialized again: {', '.join(rebuilt)}")

@@ -20,9 +20,10 @@ from assets.imports.batch import seen
 from orchestration.cadence import IMPORT_LISTENS
 from orchestration.instance.internals import NOT_FINISHED_STATUSES
 from orchestration.run_tags import BY_HAND, PRIORITY
-from resources.environments import data_folder
+from resources.environments import data_folder, open_lake
 from resources.folders.landing import ARRIVING, Landed, Landing
 from resources.lake.lake import Lake
+from resources.storage import Storage
 
 SETTLED = 2_000_000  # microseconds: who writes a file in place pauses for less; one that goes on is taken in again
 FILES, BYTES = 2_000, 256_000_000  # in a run, at most: about a minute's work, and what lands next waits for it
@@ -105,7 +106,7 @@ def _age(file: Landed) -> tuple[int, str]:
 
 
 @lru_cache(maxsize=1)
-def _taken(root: Path, version: int) -> set[Landed]:
+def _taken(root: Storage, version: int) -> set[Landed]:
     """What the ledger says at a version of it, read once."""
     return seen(Lake(root))
 
@@ -128,7 +129,7 @@ def arrivals(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     now = int(time.time() * 1_000_000)
     batch, cursor = collect(
         landing.lying(*ARRIVING),
-        taken(Lake(data_folder() / "lake")),
+        taken(open_lake()),
         Cursor.read(context.cursor),
         now,
         busy=_at_work(context.instance),

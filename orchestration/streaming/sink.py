@@ -20,6 +20,7 @@ from assets.imports.record_types import RECORD_TYPES
 from orchestration.streaming.records import HAPPENED, LANDED, OUTCOME, REFUSED, Outcome
 from resources.dates import EPOCH
 from resources.engines.cogroup import SIDE, side_column
+from resources.environments import open_lake
 from resources.errors import TuttiError
 from resources.folders.landing import Landed, Landing
 from resources.frames.filters import ValuesFilter
@@ -45,7 +46,7 @@ class Sink:
     @property
     def lake(self) -> Lake:
         """The tables."""
-        return Lake(self.data / "lake")
+        return open_lake(self.data)
 
     @property
     def checkpoint(self) -> Path:

@@ -21,8 +21,8 @@ from pyspark.sql.streaming.datasource import ReadLimit, ReadMaxFiles, SupportsTr
 from orchestration.sensors.landing_files import Cursor, collect, taken
 from orchestration.streaming.records import TRAVELLING, travelling
 from resources.dates import EPOCH
+from resources.environments import open_lake
 from resources.folders.landing import ARRIVING, Landed, Landing
-from resources.lake.lake import Lake
 
 Offset = dict[str, Any]  # "at": when it was made, in microseconds since 1970; "files": path, bytes, modified of each
 
@@ -66,7 +66,7 @@ class LandedReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
     def latestOffset(self, start: Offset, limit: ReadLimit) -> Offset:
         """The files to take in next; the same as before, if there are none."""
         lying = (f for f in self._lying() if self._only is None or f in self._only)
-        now, known = int(time.time() * 1_000_000), taken(Lake(self._data / "lake"))
+        now, known = int(time.time() * 1_000_000), taken(open_lake(self._data))
         files, self._cursor = collect(lying, known, self._cursor, now, most=self._most)
         return {"at": now, "files": [[f.path, f.bytes, f.modified] for f in files]} if files else start
 

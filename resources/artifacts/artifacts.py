@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
 
-from resources.artifacts.folder import Store
 from resources.errors import TuttiError
+from resources.storage import Storage
 
 KEEP = 3  # versions of an artifact, beside the one that serves: enough to go back
 TRIES = 5  # of a reader whose version was replaced and pruned while it read
@@ -75,9 +75,9 @@ class Version:
 
 @dataclass(frozen=True)
 class Artifacts:
-    """All artifacts of a store, by name ("derived/recommender")."""
+    """All artifacts below a folder, by name ("derived/recommender")."""
 
-    store: Store
+    store: Storage
     keep: int = KEEP
 
     def write(self, name: str, artifact: Artifact, personal: bool) -> Version:
@@ -172,7 +172,8 @@ class Artifacts:
         for name in self.all():
             files = self.store.names(name)
             if (personal and self._personal(name)) or any(map(mentions, files)):
-                self.store.remove(sorted(files, key=lambda file: PurePosixPath(file).name not in (SERVING, MANIFEST)))
+                self.store.remove(file for file in files if PurePosixPath(file).name in (SERVING, MANIFEST))
+                self.store.remove(files)
                 removed.append(name)
         return removed
 
@@ -253,7 +254,8 @@ class Artifacts:
         for id in self._ids(name):
             if id not in kept:
                 folder = _folder(name, id)
-                self.store.remove([f"{folder}/{MANIFEST}", *self.store.names(folder)])
+                self.store.remove([f"{folder}/{MANIFEST}"])
+                self.store.remove(self.store.names(folder))
 
 
 def _id(inputs: Mapping[str, Any], personal: bool, files: Mapping[str, str]) -> str:

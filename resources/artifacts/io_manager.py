@@ -12,7 +12,7 @@ materialized again.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,10 @@ import dagster as dg
 
 from resources.artifacts import provenance
 from resources.artifacts.artifacts import KEEP, Artifact, Artifacts
-from resources.artifacts.folder import LocalFolder
 from resources.errors import TuttiError
 from resources.files import writing_to
 from resources.locks import sharing
+from resources.storage import Storage
 
 PERSONAL, JUDGED = "artifact/personal", "artifact/judged"
 
@@ -43,13 +43,13 @@ class ArtifactIO(dg.ConfigurableIOManager):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["ArtifactIO"]:
         """Give itself to a run, during which no erasure can start."""
-        with sharing(Path(self.root).parent):
+        with nullcontext() if Storage(self.root).remote else sharing(Path(self.root).parent):
             yield self
 
     @property
     def artifacts(self) -> Artifacts:
         """The artifacts themselves."""
-        return Artifacts(LocalFolder(Path(self.root)), self.keep)
+        return Artifacts(Storage.at(self.root), self.keep)
 
     def load_input(self, context: dg.InputContext) -> Artifact:
         """Read the version of an upstream artifact that serves. Raises `TuttiError` if none does or it is damaged."""
@@ -74,6 +74,6 @@ class ArtifactIO(dg.ConfigurableIOManager):
                 "serves": self.artifacts.serving(name) == version.id,
                 "size": version.size,
                 "inputs": dg.MetadataValue.json(dict(version.inputs)),
-                "folder": dg.MetadataValue.path(str(Path(self.root, name))),
+                "folder": dg.MetadataValue.path(f"{self.root}/{name}"),
             }
         )

@@ -18,6 +18,7 @@ from resources.engines.local import run
 from resources.engines.workers import CORES
 from resources.frames.frame import Engine, Frame, Step, Writer
 from resources.frames.scan import Scan
+from resources.storage import BUCKET
 
 BATCH = 200_000  # rows lent to an opaque function, or to the writer, at once: tens of megabytes
 
@@ -55,7 +56,8 @@ class DuckEngine(Engine):
     def read(self, scan: Scan) -> Frame:
         if not scan.files:
             return self.from_arrow(scan.schema.empty_table())
-        rows = self.db.read_parquet(list(scan.files), union_by_name=len(scan.files) > 1)
+        files = self._reached(scan.files) if scan.remote else list(scan.files)
+        rows = self.db.read_parquet(files, union_by_name=len(files) > 1)
         wanted = self.db.from_arrow(scan.stored.empty_table())
         new = [
             f'NULL::{t} AS "{c}"' for c, t in zip(wanted.columns, wanted.types, strict=True) if c not in rows.columns
@@ -64,6 +66,14 @@ class DuckEngine(Engine):
         if scan.filter:
             rows = nw.from_native(rows).filter(scan.filter.narwhals).to_native()
         return Frame(self, self.select(Rows(rows), scan.schema.names))
+
+    def _reached(self, files: Sequence[str]) -> list[str]:
+        """Name files in a bucket as the database can read them."""
+        from resources.engines.remote_files import PROTOCOL, RemoteFiles
+
+        if not self.db.filesystem_is_registered(PROTOCOL):
+            self.db.register_filesystem(RemoteFiles())
+        return [f"{PROTOCOL}://{file.removeprefix(BUCKET)}" for file in files]
 
     def per(self, keys: list[str], step: Step, *natives: Rows) -> Rows:
         if step.kernel == "arrow":

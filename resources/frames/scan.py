@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from resources.frames.filters import RangeFilter
+from resources.storage import Storage
 
 if TYPE_CHECKING:
     import pyarrow.compute as pc
     import pyarrow.dataset as ds
+    from pyarrow.fs import FileSystem
 
 
 @dataclass(frozen=True)
 class Scan:
-    """Some rows of a stored table: its files, the columns wanted, and a filter on the rows."""
+    """Some rows of a stored table: its files by path or s3:// address, the columns wanted, and a filter."""
 
     files: Sequence[str]
     schema: pa.Schema
@@ -39,7 +41,7 @@ class Scan:
 
         if not self.files:
             return ds.dataset(self.stored.empty_table())
-        rows = ds.dataset(list(self.files), self.stored, "parquet")
+        rows = ds.dataset([Storage(file).path for file in self.files], self.stored, "parquet", filesystem=self.fs)
         return rows if self.filter is None else rows.filter(self.filter.arrow)
 
     def split(self, rows: int = 1_000_000) -> "Iterator[Share]":
@@ -48,12 +50,22 @@ class Scan:
 
         for file in self.files:
             groups: list[int] = []
-            size, meta = 0, pq.read_metadata(file)
+            size, meta = 0, pq.read_metadata(Storage(file).path, filesystem=self.fs)
             for i in range(meta.num_row_groups):
                 groups, size = [*groups, i], size + meta.row_group(i).num_rows
                 if size >= rows or i == meta.num_row_groups - 1:
                     yield Share(self, file, tuple(groups))
                     groups, size = [], 0
+
+    @property
+    def remote(self) -> bool:
+        """Whether the files are in a bucket, which engines with a reader of their own do not know."""
+        return bool(self.files) and Storage(self.files[0]).remote
+
+    @property
+    def fs(self) -> "FileSystem":
+        """Arrow's file system for the files, which are all in one place."""
+        return Storage(self.files[0]).fs
 
     @property
     def stored(self) -> pa.Schema:
@@ -79,8 +91,8 @@ class Share:
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Read the rows into memory."""
         import pyarrow.dataset as ds
-        from pyarrow.fs import LocalFileSystem
 
         scan = self.scan.select(columns) if columns is not None else self.scan
-        fragment = ds.ParquetFileFormat().make_fragment(self.file, LocalFileSystem(), row_groups=list(self.groups))
+        place = Storage(self.file)
+        fragment = ds.ParquetFileFormat().make_fragment(place.path, place.fs, row_groups=list(self.groups))
         return fragment.to_table(scan.stored, columns=scan.schema.names, filter=scan.condition)

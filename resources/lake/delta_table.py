@@ -3,12 +3,12 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from resources.errors import TuttiError
+from resources.storage import Storage
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -21,23 +21,21 @@ SETTINGS = {
 }
 
 
-def exists(folder: Path) -> bool:
+def exists(folder: Storage) -> bool:
     """Whether there is a table in the folder; one whose making was cut short is none."""
-    try:
-        with os.scandir(folder / "_delta_log") as log:  # delta-rs would list it whole
-            return any(entry.name.endswith(".json") for entry in log)
-    except FileNotFoundError:
-        return False
+    with understood(folder):
+        log = (folder / "_delta_log").files()  # delta-rs would list it whole
+        return any(file.name.endswith(".json") for file in log)
 
 
-def opened(folder: Path, version: int | None = None) -> "DeltaTable":
+def opened(folder: Storage, version: int | None = None) -> "DeltaTable":
     """A table now or at an earlier version. Raises `TuttiError` for a version that is gone."""
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
     with understood(folder):
         try:
-            return DeltaTable(str(folder), version=version)
+            return DeltaTable(folder.url, version=version, storage_options=folder.options)
         except DeltaError as error:
             if version is None or "log segment" not in str(error).lower():
                 raise
@@ -46,7 +44,7 @@ def opened(folder: Path, version: int | None = None) -> "DeltaTable":
             ) from error
 
 
-def prepare(folder: Path, schema: pa.Schema) -> None:
+def prepare(folder: Storage, schema: pa.Schema) -> None:
     """Make a table if there is none, and give it the columns and settings it lacks.
 
     Raises `TuttiError` where its columns have other types, or some are not in the schema.
@@ -59,8 +57,15 @@ def prepare(folder: Path, schema: pa.Schema) -> None:
             if exists(folder):
                 _adapt(opened(folder), folder, schema)
             else:
-                folder.mkdir(parents=True, exist_ok=True)
-                DeltaTable.create(str(folder), Schema.from_arrow(schema), mode="ignore", configuration=SETTINGS)
+                if not folder.remote:
+                    os.makedirs(folder, exist_ok=True)
+                DeltaTable.create(
+                    folder.url,
+                    Schema.from_arrow(schema),
+                    mode="ignore",
+                    configuration=SETTINGS,
+                    storage_options=folder.options,
+                )
             return
         except CommitFailedError:  # somebody else was at it
             if attempt == TRIES - 1:
@@ -68,12 +73,13 @@ def prepare(folder: Path, schema: pa.Schema) -> None:
 
 
 @contextmanager
-def understood(folder: Path) -> Iterator[None]:
-    """Raise `TuttiError` where a table asks for more than the installed delta-rs knows."""
+def understood(folder: Storage) -> Iterator[None]:
+    """Raise `TuttiError` if a table needs a newer delta-rs than the one installed, or its bucket refuses."""
     from deltalake.exceptions import DeltaError
 
     try:
-        yield
+        with folder.explained():
+            yield
     except DeltaError as error:
         told = " ".join(str(error).split())
         if "nsupported" not in told and "features must be" not in told:
@@ -84,7 +90,7 @@ def understood(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _adapt(delta: "DeltaTable", folder: Path, schema: pa.Schema) -> None:
+def _adapt(delta: "DeltaTable", folder: Storage, schema: pa.Schema) -> None:
     """Give a table the columns and settings it lacks."""
     from deltalake import Schema
 

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from math import isinf
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+
+from resources.storage import Storage
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -46,11 +47,12 @@ class Add:
         return AddAction(self.path, self.bytes, {}, int(time.time() * 1000), True, json.dumps(stats))
 
 
-def described(folder: Path, name: str) -> Add:
+def described(folder: Storage, name: str) -> Add:
     """A written file as its own footer describes it."""
     import pyarrow.parquet as pq
 
-    meta = pq.read_metadata(folder / name)
+    with (folder / name).open() as file:
+        meta, size = pq.ParquetFile(file).metadata, file.size()
     bounds: dict[str, tuple[Any, Any]] = {}
     nulls: dict[str, int] = {}
     for i, path in enumerate(meta.row_group(0).column(i).path_in_schema for i in range(meta.num_columns)):
@@ -60,7 +62,7 @@ def described(folder: Path, name: str) -> Add:
         nulls[path] = sum(s.null_count for s in stats)
         ranges = [(s.min, s.max) for s in stats if s.has_min_max]
         bounds[path] = (min(r[0] for r in ranges), max(r[1] for r in ranges)) if ranges else (None, None)
-    return Add(name, (folder / name).stat().st_size, meta.num_rows, bounds, nulls)
+    return Add(name, size, meta.num_rows, bounds, nulls)
 
 
 def files(delta: "DeltaTable") -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ What belongs here is what Dagster knows (keys, partitions, metadata) in the lake
 """
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from resources.lake.lake import Lake
 from resources.locks import sharing
 from resources.materializations import report_only
 from resources.schema import declared, order
+from resources.storage import Storage
 
 FIRST, WIDEST = 3, 100  # values of a list, letters of a text that a preview shows
 PREVIEW = 10  # rows
@@ -41,7 +42,7 @@ class LakeIO(dg.ConfigurableIOManager):
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["LakeIO"]:
         """Give itself to a run, which nobody who must be alone with the data comes between."""
         self._days = tagged_days(context.run.tags if context.run else {})
-        with sharing(Path(self.root).parent):
+        with nullcontext() if self.lake.root.remote else sharing(Path(self.root).parent):
             yield self
 
     @property
@@ -85,7 +86,7 @@ class LakeIO(dg.ConfigurableIOManager):
             report_only(context, keys)
         written = self.lake.replace(table, rows, schema, slice, order(metadata))
         context.log.debug("%s: %s rows in version %s", table, f"{written.rows:,}", written.version)
-        files = [str(Path(self.root, table, f)) for f in written.files]
+        files = [self.lake.root / table / f for f in written.files]
         if slice is not None:
             rows_on = _count(files, slice.column)
             context.add_output_metadata({"rows written": written.rows, DATES.get(slice.column, "dates"): len(rows_on)})
@@ -99,7 +100,7 @@ class LakeIO(dg.ConfigurableIOManager):
                 "bytes": written.bytes,
                 "files": len(files),
                 "version": written.version,
-                "folder": dg.MetadataValue.path(str(Path(self.root, table))),
+                "folder": dg.MetadataValue.path(str(self.lake.root / table)),
                 "preview": _preview(files, schema),
             }
         )
@@ -131,15 +132,16 @@ def _read(context: dg.InputContext, days: Collection[date]) -> list[date]:
     return [date.fromisoformat(key) for key in read.partitions_subset.get_partition_keys()]
 
 
-def _count(files: list[str], column: str) -> dict[date, int]:
+def _count(files: list[Storage], column: str) -> dict[date, int]:
     """How many rows the files hold of each date."""
     import pyarrow.parquet as pq
 
-    dates = pa.chunked_array([c for f in files for c in pq.read_table(f, columns=[column])[column].chunks], pa.date32())
+    read = (pq.read_table(f.path, columns=[column], filesystem=f.fs)[column] for f in files)
+    dates = pa.chunked_array([chunk for rows in read for chunk in rows.chunks], pa.date32())
     return {c["values"]: c["counts"] for c in dates.value_counts().to_pylist()}
 
 
-def _preview(files: list[str], schema: pa.Schema) -> dg.MetadataValue:
+def _preview(files: list[Storage], schema: pa.Schema) -> dg.MetadataValue:
     """The first rows as a table, unless rows are about persons."""
     import pyarrow.parquet as pq
 
@@ -147,7 +149,8 @@ def _preview(files: list[str], schema: pa.Schema) -> dg.MetadataValue:
         return dg.MetadataValue.text("not shown: each row is about a person")
     if not files:
         return dg.MetadataValue.text("no rows")
-    rows = next(pq.ParquetFile(files[0]).iter_batches(PREVIEW)).to_pylist()
+    with files[0].open() as file:
+        rows = next(pq.ParquetFile(file).iter_batches(PREVIEW)).to_pylist()
     lines = [" | ".join(_cell(value) for value in row.values()) for row in rows]
     head = [" | ".join(schema.names), " | ".join("---" for _ in schema.names)]
     return dg.MetadataValue.md("\n".join(f"| {line} |" for line in [*head, *lines]))

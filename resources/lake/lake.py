@@ -6,8 +6,9 @@ behind in a new one, and a commit merges small files of like size, so that fifte
 files, not thousands. What belongs here is storing and finding; computing belongs to the engines.
 """
 
+import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,13 +24,14 @@ from resources.lake.file_stats import bounds, files
 from resources.lake.lease import lease
 from resources.lake.vacuum import Vacuumed, forget, vacuum
 from resources.lake.write_transaction import WriteTransaction, Written
+from resources.storage import Storage
 
 
 class Lake:
     """Tables by name ("layer/asset") under one folder."""
 
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
+    def __init__(self, root: str | Path | Storage) -> None:
+        self.root = Storage.at(root)
 
     def check(self) -> None:
         """Raise `TuttiError` if the tables have another format than this version's."""
@@ -37,13 +39,14 @@ class Lake:
 
     def tables(self) -> list[str]:
         """The names of all tables."""
-        found = (log.parent.relative_to(self.root).as_posix() for log in self.root.glob("*/*/_delta_log"))
+        found = (f"{layer}/{name}" for layer in self.root.folders() for name in (self.root / layer).folders())
         return sorted(name for name in found if self.exists(name))
 
     def filled(self) -> "Lake":
         """Itself. Raises `TuttiError` where it has no table: most often another folder was meant."""
         if not self.tables():
-            raise TuttiError(f"there is nothing in {self.root.parent} yet: import first, or name the folder (DATA=)")
+            where = self.root if self.root.remote else Path(self.root).parent
+            raise TuttiError(f"there is nothing in {where} yet: import first, or name the folder (DATA=)")
         return self
 
     def exists(self, table: str) -> bool:
@@ -90,7 +93,8 @@ class Lake:
         with writing_to(folder), understood(folder):
             lake_format.claim(self.root)
             prepare(folder, stored)
-        with lease(folder) as id:
+        # In a bucket nothing can be locked: there a vacuum goes by age.
+        with nullcontext(uuid.uuid4().hex) if folder.remote else lease(Path(folder)) as id:
             draft = WriteTransaction(folder, stored, tuple(order), id)
             try:
                 yield draft
@@ -122,8 +126,10 @@ class Lake:
         Nobody else may read or write the table meanwhile.
         """
         self.check()
+        if self.root.remote:
+            raise TuttiError(f"{self.root / table} is in a bucket, where other machines may be reading old versions")
         vacuum(self.root / table, 0)
-        forget(self.root / table)
+        forget(Path(self.root, table))
 
     def stored(self, table: str) -> pa.Schema:
         """A table's columns, as they are stored."""

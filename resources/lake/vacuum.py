@@ -1,8 +1,7 @@
 """Vacuum: removing the files of a table that nobody needs any more."""
 
-import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,9 @@ from resources.files import sync, writing_to
 from resources.lake.delta_table import opened, understood
 from resources.lake.file_stats import replaced, unknown
 from resources.lake.lease import held, lease_of
+from resources.storage import Storage, Stored
+
+LONGEST_JOB_DAYS = 1  # between the first file of a job and its commit, in a bucket, where nothing can be leased
 
 
 @dataclass(frozen=True)
@@ -20,23 +22,29 @@ class Vacuumed:
     bytes: int
 
 
-def vacuum(table: Path, keep_days: int) -> Vacuumed:
-    """Remove the files that no version of the last `keep_days` has, and at once those that killed jobs left behind.
+def vacuum(table: Storage, keep_days: int) -> Vacuumed:
+    """Remove the files that no version of the last `keep_days` has, and those that killed jobs left behind.
 
-    Files of others, that carry no lease, count as left behind once they are as old as that.
+    On a disk the latter go at once, in a bucket after `LONGEST_JOB_DAYS`. Files of others, which carry no lease, count
+    as left behind once they are older than `keep_days`.
     """
     with writing_to(table), understood(table):
-        # In this order: what was there, under a lease that is free by now, and still is not in the log, is nobody's.
-        listed = dict(_files(table))
-        leases = held(table)
+        # In this order: a file that was there, under a lease that is free by now, and is still not in the log is free.
+        listed = {file.name: file for file in table.files() if file.name.endswith(".parquet")}
+        leases = None if table.remote else held(Path(table))
         delta = opened(table)
-        old = time.time() - keep_days * 86_400
-        claims = {name: lease_of(name) for name in listed}
-        free = {n for n, claim in claims.items() if claim not in leases and (claim or listed[n].st_mtime < old)}
+        free = {name for name, file in listed.items() if _free(file, leases, keep_days)}
         gone = listed.keys() & (unknown(delta, free) | replaced(delta, keep_days))
-        for name in gone:
-            (table / name).unlink(missing_ok=True)
-    return Vacuumed(len(gone), sum(listed[name].st_size for name in gone))
+        table.remove(gone)
+    return Vacuumed(len(gone), sum(listed[name].bytes for name in gone))
+
+
+def _free(file: Stored, leases: Collection[str] | None, keep_days: int) -> bool:
+    """Return whether no job at work can be about to publish a file; `leases` are those held, or None in a bucket."""
+    age_days = (time.time() - file.modified) / 86_400
+    if (lease := lease_of(file.name)) is None:
+        return age_days > keep_days
+    return age_days > LONGEST_JOB_DAYS if leases is None else lease not in leases
 
 
 def forget(table: Path) -> None:
@@ -44,8 +52,8 @@ def forget(table: Path) -> None:
     next.
     """
     log = table / "_delta_log"
-    with writing_to(table), understood(table):
-        delta = opened(table)
+    with writing_to(table), understood(Storage.at(table)):
+        delta = opened(Storage.at(table))
         delta.create_checkpoint()
         newest = f"{delta.version():020d}"
         for path in log.iterdir():
@@ -53,12 +61,3 @@ def forget(table: Path) -> None:
             if path.name != "_last_checkpoint" and not path.name.startswith(newest):
                 path.unlink(missing_ok=True)
         sync(log)
-
-
-def _files(table: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """The Parquet files in a table's folder, whether its log has them or not."""
-    for path in table.glob("*.parquet"):
-        try:
-            yield path.name, path.stat()
-        except FileNotFoundError:
-            continue  # somebody else removed it

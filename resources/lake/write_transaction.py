@@ -3,7 +3,6 @@
 What belongs here is writing: dividing rows into files, the commit and the merge of small files that goes with it.
 """
 
-import os
 import random
 import time
 import uuid
@@ -11,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -24,8 +22,10 @@ from resources.lake.compaction import crowded
 from resources.lake.delta_table import TRIES, opened, understood
 from resources.lake.file_stats import Add, bounds, described, files, unknown
 from resources.lake.lease import new_file
+from resources.storage import Storage
 
 if TYPE_CHECKING:
+    import pyarrow.dataset as ds
     from deltalake import DeltaTable
 
 FILE_ROWS = 1_000_000  # what replacing one day may have to copy, and what one core sorts in a second
@@ -51,17 +51,18 @@ class WriteTransaction:
     They are written under a lease, held until the draft is done with, so that a vacuum leaves them alone.
     """
 
-    folder: Path
+    folder: Storage
     schema: pa.Schema
     order: tuple[str, ...]
     lease: str
     files: list[str] = field(default_factory=list)
     published: set[str] = field(default_factory=set)
+    in_doubt: bool = False  # a commit may be on its way still
 
     @property
     def writer(self) -> Writer:
         """Writes rows as files of this draft, in any process; whoever calls it adds the names to `files`."""
-        return partial(write_files, folder=str(self.folder), schema=self.schema, order=self.order, lease=self.lease)
+        return partial(write_files, folder=self.folder, schema=self.schema, order=self.order, lease=self.lease)
 
     def write(self, rows: Frame | Iterator[pa.Table]) -> None:
         """Compute rows and write them."""
@@ -82,12 +83,10 @@ class WriteTransaction:
 
     def rewrite(self, change: Callable[[pa.Table], pa.Table]) -> int:
         """Swap each file for one with the rows that `change` makes of its own, all in one commit."""
-        import pyarrow.dataset as ds
-
         removed: list[Mapping[str, Any]] = []
         with writing_to(self.folder), understood(self.folder):
             for file in files(opened(self.folder)):
-                rows = ds.dataset(str(self.folder / file["path"]), self.schema, "parquet").to_table()
+                rows = self._rows(file).to_table()
                 if (new := change(rows)) is not rows:
                     removed.append(file)
                     self.write(iter([new]))
@@ -98,14 +97,18 @@ class WriteTransaction:
         return sum(f["num_records"] for f in removed) - sum(a.rows for a in adds)
 
     def discard(self) -> None:
-        """Remove what was written and is not in the log, as far as the disk allows."""
+        """Remove what was written and is not in the log, as far as the disk allows.
+
+        If a bucket may still receive the commit, the files are left for a later vacuum.
+        """
         from deltalake.exceptions import DeltaError
 
+        if self.in_doubt:
+            return
         with suppress(OSError, DeltaError, TuttiError):
-            own = {file.name for file in os.scandir(self.folder) if file.name.startswith(self.lease)}
+            own = {file.name for file in self.folder.files() if file.name.startswith(self.lease)}
             if left := own - self.published:
-                for name in unknown(opened(self.folder), left):
-                    (self.folder / name).unlink(missing_ok=True)
+                self.folder.remove(unknown(opened(self.folder), left))
 
     def _commit(self, adds: Sequence[Add], gone: RangeFilter | list[Mapping[str, Any]] | None) -> int:
         """Swap the slice's files, or those named, for new ones at once, while others may do the same with theirs."""
@@ -118,12 +121,13 @@ class WriteTransaction:
             try:
                 self._attempt(delta, [a.action() for a in (*adds, *rewritten)] + [_remove(f) for f in removed], mark)
             except (DeltaError, OSError) as error:
+                conflict = isinstance(error, CommitFailedError)
+                self.in_doubt = self.folder.remote and not conflict
                 if not self._stands(version, mark):
-                    overtaken = isinstance(error, CommitFailedError) and opened(self.folder).version() >= version
+                    overtaken = conflict and opened(self.folder).version() >= version
                     if not overtaken or attempt == TRIES - 1:
                         raise
-                    for add in rewritten:
-                        (self.folder / add.path).unlink()
+                    self.folder.remove(add.path for add in rewritten)
                     time.sleep(random.random() * 0.05 * (1 + min(attempt, 5)))
                     continue
             self.published |= {a.path for a in (*adds, *rewritten)}
@@ -153,7 +157,7 @@ class WriteTransaction:
         If its answer is lost, delta-rs asks again, finds the version taken, by itself, and takes that for a conflict.
         """
         try:
-            return mark in (self.folder / "_delta_log" / f"{version:020d}.json").read_text()
+            return mark.encode() in (self.folder / "_delta_log").read(f"{version:020d}.json")
         except FileNotFoundError:
             return False
 
@@ -179,8 +183,6 @@ class WriteTransaction:
 
     def _inside(self, file: Mapping[str, Any], slice: RangeFilter | None) -> int:
         """How many rows of a file are in the slice; it is opened only where its bounds do not tell."""
-        import pyarrow.dataset as ds
-
         if slice is None:
             return file["num_records"]
         low, high = bounds(file, slice.column)
@@ -188,14 +190,18 @@ class WriteTransaction:
             return 0
         if slice.covers(low, high) and file[f"null_count.{slice.column}"] == 0:
             return file["num_records"]
-        return ds.dataset(str(self.folder / file["path"]), self.schema, "parquet").count_rows(filter=slice.arrow)
+        return self._rows(file).count_rows(filter=slice.arrow)
+
+    def _rows(self, file: Mapping[str, Any]) -> "ds.Dataset":
+        import pyarrow.dataset as ds
+
+        return ds.dataset([(self.folder / file["path"]).path], self.schema, "parquet", filesystem=self.folder.fs)
 
     def _outside(self, file: Mapping[str, Any], slice: RangeFilter | None) -> pa.Table:
         """The rows of a file beside the slice."""
         import pyarrow.dataset as ds
 
-        rows = ds.dataset(str(self.folder / file["path"]), self.schema, "parquet")
-        return rows.to_table(filter=~slice.arrow | ds.field(slice.column).is_null() if slice else None)
+        return self._rows(file).to_table(filter=~slice.arrow | ds.field(slice.column).is_null() if slice else None)
 
     def _sum_up(self, version: int) -> None:
         """Now and then sum up the log, so that it is opened quickly; the commit counts also where this fails."""
@@ -209,7 +215,7 @@ class WriteTransaction:
 
 
 def write_files(
-    tables: Iterable[pa.Table], folder: str, schema: pa.Schema, order: Sequence[str], lease: str = ""
+    tables: Iterable[pa.Table], folder: Storage, schema: pa.Schema, order: Sequence[str], lease: str = ""
 ) -> list[str]:
     """Write rows that come in order as new Parquet files, under names nobody has used before.
 
@@ -225,9 +231,9 @@ def write_files(
 
     def flush(rows: pa.Table) -> None:
         names.append(new_file(lease))
-        path = os.path.join(folder, names[-1])
-        with writing_to(folder):
-            pq.write_table(rows, path, row_group_size=GROUP_ROWS, compression="zstd", write_page_index=True)
+        path, how = (folder / names[-1]).path, {"compression": "zstd", "write_page_index": True}
+        with writing_to(folder), folder.explained():
+            pq.write_table(rows, path, row_group_size=GROUP_ROWS, filesystem=folder.fs, **how)
 
     for given in tables:
         try:
@@ -270,7 +276,7 @@ def _remove(file: Mapping[str, Any]) -> Any:
     return RemoveAction(file["path"], True, int(time.time() * 1000), file["size_bytes"], {})
 
 
-def _refuse_strays(folder: Path, adds: Sequence[Add], slice: RangeFilter) -> None:
+def _refuse_strays(folder: Storage, adds: Sequence[Add], slice: RangeFilter) -> None:
     """Raise where a file holds rows outside the slice."""
     for add in adds:
         low, high = add.bounds[slice.column]

@@ -385,7 +385,7 @@ def test_a_run_that_is_killed_keeps_what_it_heard(folder: Folder, monkeypatch: p
     publish, left = WriteTransaction.publish, [2]
 
     def killed(self: WriteTransaction, *args: Any) -> Any:
-        if self.folder.name == "audio_analyses":
+        if Path(self.folder).name == "audio_analyses":
             left[0] -= 1
             if left[0] < 0:
                 raise KeyboardInterrupt

@@ -22,6 +22,7 @@ from resources.engines.pandas import PandasEngine
 from resources.frames.frame import Engine, Frame, conform
 from resources.lake import write_transaction
 from resources.lake.lake import Lake
+from resources.storage import Storage
 from tests.once import once
 from tests.oracle import begin
 from tests.tables import (
@@ -156,7 +157,7 @@ def test_collecting_while_a_frame_is_built_is_noticed(cluster: Engine) -> None:
 
 def stored(frame: Frame, schema: pa.Schema, folder: Path) -> list[pa.Table]:
     """What each share wrote, where it had rows."""
-    write = partial(write_transaction.write_files, folder=str(folder), schema=schema, order=())
+    write = partial(write_transaction.write_files, folder=Storage.at(folder), schema=schema, order=())
     files = [pq.read_table(folder / name) for name in frame.engine.store(frame.native, write)]
     return [f for f in files if len(f)]
 

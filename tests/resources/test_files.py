@@ -93,7 +93,7 @@ def put(lake: Lake, table: pa.Table, slice: RangeFilter | None = None) -> None:
 
 def look(lake: Lake) -> dict[str, Any]:
     """The table as a reader finds it, and every file in its folder."""
-    files = sorted(str(p.relative_to(lake.root)) for p in lake.root.rglob("*") if p.is_file())
+    files = sorted(str(p.relative_to(lake.root)) for p in Path(lake.root).rglob("*") if p.is_file())
     if not lake.exists(T):
         return {"version": None, "texts": [], "files": [f for f in files if "_delta_log" not in f]}
     return {"version": lake.version(T), "texts": lake.scan(T, THINGS).table()["text"].to_pylist(), "files": files}
@@ -135,7 +135,7 @@ def full_while_committing(root: str) -> None:
     put(lake, rows("old"))
     with failing(lake), lake.writing(T, THINGS, ["day"]) as draft:
         draft.write(iter([rows("new")]))
-        filling = fill(lake.root)
+        filling = fill(Path(lake.root))
         try:
             draft.publish(RangeFilter("day", LEAP, LEAP))
         finally:
@@ -145,7 +145,7 @@ def full_while_committing(root: str) -> None:
 def full_while_making(root: str) -> None:
     lake = Lake(root)
     with failing(lake):
-        filling = fill(lake.root)
+        filling = fill(Path(lake.root))
         try:
             put(lake, rows("new"))
         finally:
@@ -162,7 +162,7 @@ def full_while_summing_up(root: str) -> None:
         lake.writing(T, THINGS, ["day"]) as draft,
     ):
         draft.write(iter([rows("new")]))
-        filling = fill(lake.root, leave=PAGE)
+        filling = fill(Path(lake.root), leave=PAGE)
         draft.publish(RangeFilter("day", LEAP, LEAP))
         filling.unlink()
 
@@ -343,7 +343,7 @@ def left_on_a_full_disk(data: str) -> None:
     """A killed job left a file, and the disk is full."""
     lake = Lake(Path(data, "lake"))
     put(lake, rows("old"))
-    (lake.root / T / f"{'0' * 32}-{'1' * 32}.parquet").write_bytes(b"x" * 10 * PAGE)
+    Path(lake.root, T, f"{'0' * 32}-{'1' * 32}.parquet").write_bytes(b"x" * 10 * PAGE)
     fill(Path(data))
 
 

@@ -9,6 +9,7 @@ import pytest
 from resources.errors import TuttiError
 from resources.lake.lake import Lake
 from resources.lake_format import FILE, FORMAT, check, claim
+from resources.storage import Storage
 
 SCHEMA = pa.schema([("n", pa.int64())])
 ROWS = pa.table({"n": [1]}, SCHEMA)
@@ -26,17 +27,18 @@ def lake(tmp_path: Path) -> Lake:
 
 
 def test_a_new_lake_gets_the_number_with_its_first_table(tmp_path: Path, lake: Lake) -> None:
-    assert (lake.root / FILE).read_text() == f"{FORMAT}\n"
-    assert [p.name for p in sorted(lake.root.iterdir())] == ["format", "layer"]
+    assert Path(lake.root, FILE).read_text() == f"{FORMAT}\n"
+    assert [p.name for p in sorted(Path(lake.root).iterdir())] == ["format", "layer"]
     assert Lake(tmp_path / "lake").scan("layer/table", SCHEMA).table() == ROWS
 
 
 @pytest.mark.parametrize("number", [None, "", "0", f"{FORMAT + 1}", "a book of verse\n\nunderneath the bough"])
 def test_tables_of_another_format_are_neither_read_nor_written(lake: Lake, number: str | None) -> None:
-    (lake.root / FILE).unlink()
+    file = Path(lake.root, FILE)
+    file.unlink()
     if number is not None:
-        (lake.root / FILE).write_text(number)
-    before = contents(lake.root)
+        file.write_text(number)
+    before = contents(Path(lake.root))
     for use in (
         lambda: lake.scan("layer/table", SCHEMA),
         lambda: lake.replace("layer/table", iter([ROWS]), SCHEMA),
@@ -49,16 +51,16 @@ def test_tables_of_another_format_are_neither_read_nor_written(lake: Lake, numbe
             use()
         assert "\n" not in str(refused.value)
         assert str(lake.root) in str(refused.value)
-    assert contents(lake.root) == before
+    assert contents(Path(lake.root)) == before
 
 
 def test_a_folder_without_tables_is_new_whatever_else_it_holds(tmp_path: Path) -> None:
-    check(tmp_path / "nowhere")
+    check(Storage.at(tmp_path / "nowhere"))
     (tmp_path / "lake" / "layer" / "begun").mkdir(parents=True)
-    check(tmp_path / "lake")
+    check(Storage.at(tmp_path / "lake"))
     assert list(tmp_path.iterdir()) == [tmp_path / "lake"]
-    claim(tmp_path / "lake")
-    check(tmp_path / "lake")
+    claim(Storage.at(tmp_path / "lake"))
+    check(Storage.at(tmp_path / "lake"))
 
 
 def test_processes_that_begin_at_once_agree(tmp_path: Path) -> None:
@@ -66,7 +68,7 @@ def test_processes_that_begin_at_once_agree(tmp_path: Path) -> None:
 
     def begin() -> None:
         try:
-            claim(tmp_path / "lake")
+            claim(Storage.at(tmp_path / "lake"))
         except Exception as fault:
             faults.append(fault)
 

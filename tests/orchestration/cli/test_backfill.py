@@ -278,7 +278,7 @@ def test_a_backfill_stops_at_a_run_that_fails_and_goes_on_there_once_that_is_men
     data = emptied(laptop, tmp_path)
     spoilt = data / "lake" / "events" / "listens"
     shutil.copytree(laptop.data / "lake" / "events" / "listens", spoilt)
-    files = {p: p.read_bytes() for p in Lake(data / "lake").root.glob("events/listens/*.parquet")}
+    files = {p: p.read_bytes() for p in (data / "lake").glob("events/listens/*.parquet")}
     for path in files:
         path.write_bytes(b"not Parquet")
     command = (*TUTTI, "backfill", *SPAN, *PLAYS, "--days", "4")

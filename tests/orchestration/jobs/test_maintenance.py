@@ -12,8 +12,8 @@ import pytest
 from orchestration.__main__ import main
 from orchestration.definitions import build
 from resources.artifacts.artifacts import Artifact, Artifacts
-from resources.artifacts.folder import LocalFolder
 from resources.lake.lake import Lake
+from resources.storage import Storage
 from tests.orchestration.conftest import World
 from tests.orchestration.support import TUTTI, Process, tables, told
 
@@ -24,6 +24,7 @@ from assets.derived.names import NAMES
 from assets.derived.plays import PLAYS
 from resources.environments import data_folder
 from resources.lake.lake import Lake
+from resources.storage import Storage
 
 lake, drafts = Lake(data_folder() / "lake"), []
 for table, schema in (("derived/names", NAMES), ("derived/plays", PLAYS)):
@@ -81,7 +82,7 @@ def test_upkeep_fails_with_the_artifacts_that_are_damaged_by_job_and_by_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
-    artifacts = Artifacts(LocalFolder(tmp_path / "artifacts"))
+    artifacts = Artifacts(Storage.at(tmp_path / "artifacts"))
     for name in ("derived/whole", "derived/broken"):
         id = artifacts.publish(name, Artifact({"index": b"1"}), personal=False).id
     job = build("laptop").resolve_job_def("upkeep")

@@ -22,11 +22,11 @@ from assets.imports.batch import seen
 from orchestration.definitions import build
 from orchestration.privacy.erasure import scanner
 from resources.artifacts.artifacts import Artifact, Artifacts
-from resources.artifacts.folder import LocalFolder
 from resources.folders.landing import Landing
 from resources.lake.lake import Lake
 from resources.locks import alone, sharing
 from resources.privacy.scanner import Trace
+from resources.storage import Storage
 from tests.orchestration.support import PROJECT, TUTTI, Process, Row, rows, table, tables, told
 
 ADA, BOB, OTHERS = "ada", "bob", ("ada2", "Adagio for Strings")
@@ -51,6 +51,7 @@ from orchestration.instance.home import dagster_home
 dagster_home()
 from resources.privacy import database, files
 from resources.lake.lake import Lake
+from resources.storage import Storage
 owner = {"rewrite": Lake, "forget": Lake, "take_out": files, "strike": database}[what]
 whole, calls = getattr(owner, what), 0
 def cut(*args, **kwargs):
@@ -327,7 +328,7 @@ def test_a_name_with_quotes_and_letters_of_all_kinds_goes_too(both: Both, copied
 
 
 def test_artifacts_that_hold_their_data_go_with_all_versions_and_others_stay(both: Both, copied: Path) -> None:
-    artifacts = Artifacts(LocalFolder(copied / "artifacts"))
+    artifacts = Artifacts(Storage.at(copied / "artifacts"))
     for n in range(2):
         artifacts.publish("derived/taste", Artifact({"factors": b"%d" % n}), personal=True)
         artifacts.publish(

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.artifacts.artifacts import MANIFEST, SERVING, Artifact, Artifacts, Damaged, Missing
-from resources.artifacts.folder import LocalFolder
+from resources.storage import Storage
 
 PROJECT = Path(__file__).resolve().parents[3]
 NAME = "derived/recommender"
@@ -34,7 +34,7 @@ def number(artifact: Artifact) -> int:
 
 @pytest.fixture
 def artifacts(tmp_path: Path) -> Artifacts:
-    return Artifacts(LocalFolder(tmp_path))
+    return Artifacts(Storage.at(tmp_path))
 
 
 def serve(artifacts: Artifacts, n: int, personal: bool = True, name: str = NAME) -> str:
@@ -166,19 +166,19 @@ def test_readers_see_whole_versions_while_two_write(artifacts: Artifacts) -> Non
     assert len(artifacts.versions(NAME)) <= 5 and artifacts.problems() == {}
 
 
-class Overtaken(LocalFolder):
+class Overtaken(Storage):
     """A folder in which a version is replaced and pruned just as a reader has learned which one serves."""
 
     def read(self, name: str) -> bytes:
         if name.endswith(MANIFEST):
             for n in range(20, 28):
-                serve(Artifacts(LocalFolder(self.root)), n)
+                serve(Artifacts(Storage(self.url)), n)
         return super().read(name)
 
 
 def test_a_reader_that_is_overtaken_reads_the_version_that_serves_now(artifacts: Artifacts, tmp_path: Path) -> None:
     first = serve(artifacts, 1)
-    assert number(Artifacts(Overtaken(tmp_path)).read(NAME)) == 27
+    assert number(Artifacts(Overtaken(str(tmp_path))).read(NAME)) == 27
     with pytest.raises(Damaged, match="missing"):
         artifacts.read(NAME, first)
 
@@ -187,18 +187,19 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from resources.artifacts import artifacts
-from resources.artifacts.folder import LocalFolder
+from resources.storage import Storage
 from tests.resources.artifacts.test_artifacts import NAME, model
-write, left = LocalFolder.write, [int(sys.argv[2])]
+write, left = Storage.write, [int(sys.argv[2])]
 def cut(self, name, content):
     if left[0] == 0:
-        (self.root / name).parent.mkdir(parents=True, exist_ok=True)
-        (self.root / name).with_name(f".{(self.root / name).name}.draft").write_bytes(content[:5])
+        path = Path(self.url, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_name(f".{path.name}.draft").write_bytes(content[:5])
         os.kill(os.getpid(), signal.SIGKILL)
     left[0] -= 1
     write(self, name, content)
-LocalFolder.write = cut
-found = artifacts.Artifacts(LocalFolder(Path(sys.argv[1])))
+Storage.write = cut
+found = artifacts.Artifacts(Storage(sys.argv[1]))
 found.publish(NAME, model(2), personal=True)
 """
 
@@ -254,6 +255,6 @@ def test_files_stay_inside_their_version(artifacts: Artifacts, name: str) -> Non
 def test_any_files_are_read_as_they_were_written(
     files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    artifacts = Artifacts(LocalFolder(tmp_path_factory.mktemp("artifacts")))
+    artifacts = Artifacts(Storage.at(tmp_path_factory.mktemp("artifacts")))
     artifacts.promote("a/b", artifacts.write("a/b", Artifact(files), personal=True).id)
     assert artifacts.read("a/b").files == files

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pytest
 
 from resources.artifacts.artifacts import Artifact, Artifacts, Damaged
-from resources.artifacts.folder import LocalFolder
 from resources.artifacts.io_manager import ArtifactIO, declare_artifact
 from resources.engines.resource import EngineName, EngineResource
 from resources.frames.frame import Frame
 from resources.lake.io_manager import LakeIO
 from resources.lake.lake import Lake
 from resources.schema import column, declare
+from resources.storage import Storage
 
 NUMBERS = pa.schema([column("n", pa.int64(), "a number")])
 MODEL, PAGE = "derived/model", "derived/page"
@@ -66,7 +66,7 @@ def lake(tmp_path: Path) -> Lake:
 
 @pytest.fixture
 def artifacts(tmp_path: Path) -> Artifacts:
-    return Artifacts(LocalFolder(tmp_path / "artifacts"))
+    return Artifacts(Storage.at(tmp_path / "artifacts"))
 
 
 def build(folder: Path, assets: Sequence[Any] = (numbers, model, judge, page)) -> dg.ExecuteInProcessResult:

@@ -23,6 +23,7 @@ from resources.errors import TuttiError
 from resources.frames.filters import RangeFilter, ValuesFilter
 from resources.frames.frame import Engine
 from resources.lake import write_transaction
+from resources.lake.delta_table import opened
 from resources.lake.lake import Lake
 from resources.schema import INSTANT, column
 from tests.oracle import Row, assert_same
@@ -68,9 +69,9 @@ def names(lake: Lake, **which: Any) -> list[str]:
     return [r["name"] for r in stored(lake, **which)]
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake(tmp_path)
+@pytest.fixture(params=["disk", pytest.param("bucket", marks=pytest.mark.process)])
+def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
+    return Lake(tmp_path if request.param == "disk" else request.getfixturevalue("bucket"))
 
 
 @pytest.fixture
@@ -215,11 +216,11 @@ def test_files_have_at_most_as_many_rows_as_they_should_and_are_sorted(
     rows = [event(DAYS[n % days], str(n)) for n in range(23)]
     random.Random(1).shuffle(rows)
     written = lake.replace(T, iter([events(*rows[:4]), events(), events(*rows[4:])]), EVENTS, order=order)
-    files = [pq.read_table(lake.root / T / f) for f in written.files]
+    files = [pq.read_table((lake.root / T / f).open()) for f in written.files]
     assert [len(f) for f in files] == sizes
     assert all(f.equals(f.sort_by([(c, "ascending") for c in order])) for f in files)
     assert written.rows == 23
-    assert written.bytes == sum((lake.root / T / f).stat().st_size for f in written.files)
+    assert written.bytes == sum((lake.root / T / f).open().size() for f in written.files)
 
 
 def test_other_columns_than_days_can_slice_a_table(lake: Lake) -> None:
@@ -303,7 +304,7 @@ def test_a_column_can_be_added(engine: Engine, lake: Lake) -> None:
     assert dict(zip(rows["day"].to_pylist(), rows["mood"].to_pylist(), strict=True)) == {DAYS[0]: None, DAYS[1]: "good"}
     assert engine.read(lake.scan(T, more, only(DAYS[0]))).collect(more)["mood"].to_pylist() == [None]
     assert len(stored(lake, version=1)) == 2
-    assert DeltaTable(str(lake.root / T)).to_pyarrow_table()["mood"].null_count == 1
+    assert opened(lake.root / T).to_pyarrow_table()["mood"].null_count == 1
 
 
 def test_a_column_that_two_add_at_once_is_added_once(lake: Lake) -> None:
@@ -347,7 +348,7 @@ def test_a_table_of_a_newer_platform_is_not_cut(lake: Lake) -> None:
 def test_others_open_the_table_and_read_what_its_columns_mean(lake: Lake) -> None:
     rows = [event(LEAP, name, at=at(LEAP, 1, 7), tags=["x"]) for name in "ab"]
     lake.replace(T, given_rows(*rows), EVENTS)
-    delta = DeltaTable(str(lake.root / T))
+    delta = opened(lake.root / T)
     assert delta.to_pyarrow_table().to_pylist() == rows
     assert {f.name: f.metadata["comment"] for f in delta.schema().fields} == {
         f.name: f.metadata[b"comment"].decode() for f in EVENTS
@@ -358,10 +359,11 @@ def test_others_open_the_table_and_read_what_its_columns_mean(lake: Lake) -> Non
 
 @pytest.mark.cluster
 @pytest.mark.spark
-def test_duckdb_and_spark_read_the_files_without_the_platform(lake: Lake, spark: Engine, duckdb: Engine) -> None:
+def test_duckdb_and_spark_read_the_files_without_the_platform(tmp_path: Path, spark: Engine, duckdb: Engine) -> None:
+    lake = Lake(tmp_path)
     rows = [event(LEAP, name, at=at(LEAP, 1, 7), n=BEYOND) for name in "ab"]
     lake.replace(T, given_rows(*rows), EVENTS)
-    uris = DeltaTable(str(lake.root / T)).file_uris()
+    uris = opened(lake.root / T).file_uris()
     assert duckdb.db.read_parquet(uris).aggregate('count(*), max(n), max("at")').fetchall() == [
         (2, BEYOND, at(LEAP, 1, 7))
     ]
@@ -376,7 +378,7 @@ def test_the_least_and_greatest_values_of_a_file_are_told(lake: Lake) -> None:
         event(DAYS[2], None, at=instants[2], n=None, x=None),
     ]
     lake.replace(T, given_rows(*rows), EVENTS)
-    (told,) = pa.table(DeltaTable(str(lake.root / T)).get_add_actions(flatten=True)).to_pylist()
+    (told,) = pa.table(opened(lake.root / T).get_add_actions(flatten=True)).to_pylist()
     bounds = {c: (told.get(f"min.{c}"), told.get(f"max.{c}")) for c in EVENTS.names}
     assert bounds["day"] == (DAYS[0], DAYS[2])
     assert bounds["name"] == ("a", "é")
@@ -395,7 +397,7 @@ def test_odd_fractions_are_found_by_others(lake: Lake, x: float) -> None:
     """Regression: an infinite bound made the log unreadable."""
     lake.replace(T, given_rows(event(LEAP, x=x), event(LEAP, x=1.0)), EVENTS)
     lake.replace(T, given_rows(event(DAYS[1])), EVENTS, only(DAYS[1]))
-    rows = DeltaTable(str(lake.root / T)).to_pyarrow_dataset()
+    rows = opened(lake.root / T).to_pyarrow_dataset()
     assert rows.count_rows() == 3
     assert rows.count_rows(filter=pc.field("x") == x) == 1
     assert rows.count_rows(filter=pc.field("x") >= 1.0) == (2 if x > 1 else 1)
@@ -406,7 +408,7 @@ def test_odd_fractions_are_found_by_others(lake: Lake, x: float) -> None:
 def test_long_and_odd_texts_are_found_by_others(lake: Lake, text: str) -> None:
     """Regression: texts too long for the log had no bounds there, and delta-rs found none of them."""
     lake.replace(T, given_rows(event(LEAP, text), event(LEAP, "m")), EVENTS)
-    delta = DeltaTable(str(lake.root / T))
+    delta = opened(lake.root / T)
     rows = delta.to_pyarrow_dataset()
     assert rows.count_rows(filter=pc.field("name") == text) == 1
     assert rows.count_rows(filter=pc.field("name") == "m") == 1
@@ -418,7 +420,7 @@ def test_long_and_odd_texts_are_found_by_others(lake: Lake, text: str) -> None:
 def test_readers_open_only_the_files_they_need(lake: Lake) -> None:
     rows = [event(day, name, at=at(day, n)) for day in DAYS for n, name in enumerate("abcde")]
     lake.replace(T, given_rows(*rows), EVENTS, order=["day", "name"])
-    delta = DeltaTable(str(lake.root / T))
+    delta = opened(lake.root / T)
     assert len(delta.file_uris()) == len(DAYS)
     assert len(lake.scan(T, EVENTS, only(DAYS[2], DAYS[3])).files) == 2
     assert names(lake, slice=only(DAYS[2], DAYS[3])) == [*"abcde"] * 2

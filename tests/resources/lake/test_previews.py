@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from resources.lake.io_manager import _preview
+from resources.storage import Storage
 
 
 def test_a_row_of_a_preview_is_one_line_that_can_be_looked_at(tmp_path: Path) -> None:
@@ -17,7 +18,7 @@ def test_a_row_of_a_preview_is_one_line_that_can_be_looked_at(tmp_path: Path) ->
         }
     )
     pq.write_table(rows, tmp_path / "a.parquet")
-    shown = str(_preview([str(tmp_path / "a.parquet")], rows.schema).value).splitlines()
+    shown = str(_preview([Storage.at(tmp_path / "a.parquet")], rows.schema).value).splitlines()
     assert shown[:3] == [
         "| text | beats | key |",
         "| --- | --- | --- |",

@@ -58,7 +58,7 @@ def names(lake: Lake, version: int | None = None) -> list[str]:
 
 
 def on_disk(lake: Lake) -> set[str]:
-    return {p.name for p in (lake.root / T).glob("*.parquet")}
+    return {p.name for p in Path(lake.root, T).glob("*.parquet")}
 
 
 def leases(lake: Lake) -> list[str]:
@@ -92,7 +92,7 @@ def killed(lake: Lake) -> str:
 
 def test_what_a_killed_job_left_behind_goes_at_once(lake: Lake) -> None:
     left = killed(lake)
-    size = (lake.root / T / left).stat().st_size
+    size = Path(lake.root, T, left).stat().st_size
     assert len(leases(lake)) == 1
     assert lake.vacuum(T) == Vacuumed(1, size)
     assert left not in on_disk(lake)
@@ -224,7 +224,7 @@ def test_what_shares_of_a_failed_job_wrote_is_found_by_vacuum(cluster: Engine, l
     with pytest.raises(TuttiError, match="cannot hold these rows"):
         lake.replace("events/numbers", cluster.from_arrow(many), numbers)
     lake.vacuum("events/numbers")
-    folder = lake.root / "events/numbers"
+    folder = Path(lake.root, "events/numbers")
     assert list(folder.glob("*.parquet")) == []
     assert os.listdir(folder / FOLDER) == []
 
@@ -285,7 +285,7 @@ def test_files_of_old_versions_go_after_thirty_days(lake: Lake) -> None:
 
 
 def test_the_log_keeps_thirty_days_and_tells_what_is_gone(lake: Lake) -> None:
-    log = lake.root / T / "_delta_log"
+    log = Path(lake.root, T, "_delta_log")
     with patch.object(write_transaction, "CHECKPOINT", 5):
         for age in range(80, 0, -1):
             with days_ago(age):
@@ -323,7 +323,7 @@ def test_a_table_made_to_be_kept_for_ever_is_kept_thirty_days_from_now_on(tmp_pa
 
 def test_files_without_a_lease_go_once_they_are_old_and_not_in_the_log(lake: Lake) -> None:
     """As those of an older version of the platform."""
-    folder = lake.root / T
+    folder = Path(lake.root, T)
     young, old = folder / "7f3c.parquet", folder / "part-0001.parquet"
     for path in (young, old):
         path.write_bytes(b"12345")
@@ -335,17 +335,17 @@ def test_files_without_a_lease_go_once_they_are_old_and_not_in_the_log(lake: Lak
 
 def test_files_of_others_that_the_log_names_stay_however_old(lake: Lake) -> None:
     (name,) = on_disk(lake)
-    log = lake.root / T / "_delta_log" / f"{1:020d}.json"
+    log = Path(lake.root, T, "_delta_log", f"{1:020d}.json")
     other = "part-0001.parquet"
     log.write_text(log.read_text().replace(name, other))
-    (lake.root / T / name).rename(lake.root / T / other)
+    Path(lake.root, T, name).rename(lake.root / T / other)
     os.utime(lake.root / T / other, (0, 0))
     assert lake.vacuum(T, keep_days=0) == NOTHING
     assert names(lake) == ["first"]
 
 
 def test_a_table_whose_making_was_cut_short_is_none(lake: Lake) -> None:
-    (lake.root / "events/torn/_delta_log").mkdir(parents=True)
+    Path(lake.root, "events/torn/_delta_log").mkdir(parents=True)
     assert lake.tables() == [T]
     assert lake.scan("events/torn", THINGS).table().num_rows == 0
     lake.replace("events/torn", rows("whole"), THINGS)

@@ -1,0 +1,105 @@
+"""Remote files for DuckDB, whose own reader of buckets is an extension that has to be downloaded.
+
+DuckDB seeks and reads in several threads on one Python handle, so each thread has a position of its own. Written files
+never change: each is opened once, and its end, which DuckDB asks for again and again, is kept.
+"""
+
+import threading
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from fsspec import AbstractFileSystem
+
+from resources.storage import BUCKET, Storage
+
+TAIL = 65_536  # bytes: most footers fit
+KEPT = 256  # files whose end is kept: 16 MB
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+PROTOCOL = "tutti"  # one that no extension of DuckDB claims
+
+
+class RemoteFiles(AbstractFileSystem):  # type: ignore[misc]
+    """Files of buckets, as tutti://bucket/file."""
+
+    protocol = PROTOCOL
+    cachable = False
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return path.split("://", 1)[-1]
+
+    def glob(self, path: str, **_: Any) -> list[str]:
+        return [self._strip_protocol(path)]
+
+    def exists(self, path: str, **_: Any) -> bool:
+        return True
+
+    def isfile(self, path: str) -> bool:
+        return True
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        return {"name": path, "size": _content(self._strip_protocol(path)).size, "type": "file"}
+
+    def modified(self, path: str) -> datetime:
+        return LONG_AGO
+
+    created = modified
+
+    def open(self, path: str, mode: str = "rb", **_: Any) -> "OpenFile":
+        if mode != "rb":
+            raise ValueError(f"{path} can only be read")
+        return OpenFile(_content(self._strip_protocol(path)))
+
+
+class _Content:
+    """An open file, its size and its end."""
+
+    def __init__(self, path: str) -> None:
+        self.file = Storage(BUCKET + path).open()
+        self.size = self.file.size()
+        self.end_at = max(0, self.size - TAIL)
+        self.end = self.file.read_at(self.size - self.end_at, self.end_at)
+
+    def read(self, count: int, at: int) -> bytes:
+        if at >= self.end_at:
+            return self.end[at - self.end_at : at - self.end_at + count]
+        return self.file.read_at(count, at)
+
+
+_content = lru_cache(KEPT)(_Content)
+
+
+class OpenFile:
+    """A file with a position for each thread."""
+
+    closed = False
+
+    def __init__(self, content: _Content) -> None:
+        self.size = content.size
+        self._content, self._own = content, threading.local()
+
+    def seek(self, to: int, whence: int = 0) -> int:
+        self._own.at = to + (0, self.tell(), self.size)[whence]
+        return self.tell()
+
+    def tell(self) -> int:
+        return getattr(self._own, "at", 0)
+
+    def read(self, count: int = -1) -> bytes:
+        at = self.tell()
+        left = max(0, self.size - at)
+        found = self._content.read(left if count < 0 else min(count, left), at)
+        self._own.at = at + len(found)
+        return found
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def flush(self) -> None:
+        """Do nothing: the file is never written."""
+
+    close = flush  # the content stays open for the next reader
