@@ -19,6 +19,7 @@ import pyarrow as pa
 from assets.partitions import FIRST_DAY, Period, dates
 from resources.frames.filters import RangeFilter
 from resources.frames.frame import Frame, Kernel
+from resources.frames.windows import windowed
 from resources.lake.io_manager import LakeIO
 from resources.schema import declared, key, some
 from resources.sources.records.listen import CLOCK_SKEW, MBID
@@ -421,7 +422,7 @@ def _known(rows: nw.LazyFrame, column: str) -> nw.LazyFrame:
 
 
 def _falling(rows: nw.LazyFrame, column: str, key: str, order: str) -> nw.LazyFrame:
-    before = rows.with_columns(before=nw.col(column).shift(1).over(key, order_by=order))
+    before = windowed(rows, [key], [order], before=nw.col(column).shift(1))
     return count(before.filter(nw.col("before") > nw.col(column)))
 
 

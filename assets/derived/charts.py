@@ -17,6 +17,7 @@ from assets.checks import added, checks_of, totals
 from assets.derived.plays import PLAYS
 from assets.partitions import FIRST_DAY, PERIODS, Period, dates, periodic, with_previous
 from resources.frames.frame import Frame
+from resources.frames.windows import windowed
 from resources.schema import column, declare
 
 CHART = pa.schema(
@@ -116,8 +117,8 @@ def last_called(names: nw.LazyFrame) -> nw.LazyFrame:
 def ranked(totals: nw.LazyFrame) -> nw.LazyFrame:
     """Number the entities of each period from one, most plays first, of equals the smaller id."""
     down = totals.with_columns(one=nw.lit(1), down=-nw.col("plays"))
-    rank = nw.col("one").cum_sum().over("period", "entity", order_by=["down", "entity_id"])
-    return down.with_columns(rank=rank).drop("one", "down")
+    rows = windowed(down, ["period", "entity"], ["down", "entity_id"], rank=nw.col("one").cum_sum())
+    return rows.drop("one", "down")
 
 
 def moved(chart: nw.LazyFrame, names: nw.LazyFrame) -> nw.LazyFrame:
@@ -125,8 +126,7 @@ def moved(chart: nw.LazyFrame, names: nw.LazyFrame) -> nw.LazyFrame:
     last = last_called(names).select("period", *KEY, "name")
     rows = chart.join(last, on=["period", *KEY], how="left")
     columns = {"before": "period", "place": "rank", "called": "name"}
-    earlier = {new: nw.col(c).shift(1).over(*KEY, order_by="period") for new, c in columns.items()}
-    rows = rows.with_columns(**earlier)
+    rows = windowed(rows, KEY, ["period"], **{new: nw.col(c).shift(1) for new, c in columns.items()})
     follows = nw.col("before") == nw.col("period") - 1
     unnamed = nw.col("name").is_null() & follows
     return rows.with_columns(

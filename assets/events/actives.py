@@ -16,6 +16,7 @@ from assets.checks import ROWS, added, alike, ascending, checks_of, totals
 from assets.events.activity import ACTIVITY
 from assets.partitions import DAY, daily, dates, with_earlier
 from resources.frames.frame import Frame
+from resources.frames.windows import windowed
 from resources.schema import column
 
 WEEK, MONTH = 7, 30  # days; the convention of product analytics, and what Meta's annual reports call a monthly active
@@ -53,7 +54,7 @@ def hold(activity: nw.LazyFrame) -> nw.LazyFrame:
     A listener's active day holds until the next one, or for as long as the window is: so that at any time only one of
     their days counts them. The windows of all days are sums over these few rows.
     """
-    rows = activity.with_columns(following=nw.col("number").shift(-1).over("user_id", order_by=["number"]))
+    rows = windowed(activity, ["user_id"], ["number"], following=nw.col("number").shift(-1))
     rows = rows.with_columns(wait=nw.col("following") - nw.col("number"))
     long = nw.col("wait").is_null() | (nw.col("wait") > MONTH)
     rows = rows.with_columns(held=nw.when(long).then(nw.lit(MONTH)).otherwise(nw.col("wait")))
@@ -78,8 +79,8 @@ def count_days(held: nw.LazyFrame, days: nw.LazyFrame, first: date) -> nw.LazyFr
         rows = rows.join(left, on="number", how="left")
     counts = ("daily", f"left_{WEEK}", f"left_{MONTH}", "listens", "ms_played")
     rows = rows.with_columns(*(nw.col(c).fill_null(0) for c in counts), one=nw.lit(1))
-    so_far = {f"until_{c}": nw.col(c).cum_sum().over("one", order_by=["number"]) for c in counts[:3]}
-    rows = rows.with_columns(**so_far).with_columns(
+    rows = windowed(rows, ["one"], ["number"], **{f"until_{c}": nw.col(c).cum_sum() for c in counts[:3]})
+    rows = rows.with_columns(
         weekly=nw.col("until_daily") - nw.col(f"until_left_{WEEK}"),
         monthly=nw.col("until_daily") - nw.col(f"until_left_{MONTH}"),
     )

@@ -27,6 +27,7 @@ from assets.checks import ONLY_DAYS, ROWS, added, ascending, checks_of, totals
 from assets.events.activity import COMPLETE
 from assets.partitions import DAY, daily, dates, on_days, with_neighbours
 from resources.frames.frame import Frame
+from resources.frames.windows import windowed
 from resources.schema import column
 
 COUNTED = {
@@ -105,11 +106,14 @@ def with_lengths(playback: nw.LazyFrame, lengths: nw.LazyFrame) -> nw.LazyFrame:
 def follow(playback: nw.LazyFrame) -> nw.LazyFrame:
     """What became of each play of whole players."""
     at, turn, began = nw.col("at"), nw.col("turn"), nw.col("began")
-    rows = playback.with_columns(
-        turn_before=turn.shift(1).over(PLAYER, order_by=ORDER),
-        recording_before=nw.col("recording").shift(1).over(PLAYER, order_by=ORDER),
-        at_before=at.shift(1).over(PLAYER, order_by=ORDER),
-        next_at=at.shift(-1).over(PLAYER, order_by=ORDER),
+    rows = windowed(
+        playback,
+        PLAYER,
+        ORDER,
+        turn_before=turn.shift(1),
+        recording_before=nw.col("recording").shift(1),
+        at_before=at.shift(1),
+        next_at=at.shift(-1),
     )
     before = nw.col("turn_before")
     elsewhere = before.is_null() | ~before.is_in([PAUSE, SEEK]) | (nw.col("recording_before") != nw.col("recording"))
@@ -125,11 +129,9 @@ def follow(playback: nw.LazyFrame) -> nw.LazyFrame:
         is_skip=nw.when(turn == SKIP).then(1).otherwise(0),
     )
     begins = nw.col("begins") == 1
-    rows = rows.with_columns(
-        *(nw.col(c).cum_max().over(PLAYER, order_by=ORDER) for c in ("began", "played_at", "paused_at")),
-        play=nw.col("begins").cum_sum().over(PLAYER, order_by=ORDER),
-    )
-    rows = rows.with_columns(skips=nw.col("is_skip").cum_sum().over([*PLAYER, "play"], order_by=ORDER))
+    newest = ("began", "played_at", "paused_at")
+    rows = windowed(rows, PLAYER, ORDER, **{c: nw.col(c).cum_max() for c in newest}, play=nw.col("begins").cum_sum())
+    rows = windowed(rows, [*PLAYER, "play"], ORDER, skips=nw.col("is_skip").cum_sum())
     rows = rows.filter(nw.col("play") > 0, nw.col("skips") - nw.col("is_skip") == 0, at - began <= LONGEST)
     goes_on = ((turn == PLAY) | ((turn == SEEK) & (nw.col("played_at") >= nw.col("paused_at")))) & (
         nw.col("next_at") - began <= LONGEST
@@ -148,7 +150,7 @@ def follow(playback: nw.LazyFrame) -> nw.LazyFrame:
         day=nw.col("first_day").max(),
         skipped=nw.col("is_skip").sum(),
     )
-    plays = plays.with_columns(next_began=began.shift(-1).over(PLAYER, order_by=["play"]))
+    plays = windowed(plays, PLAYER, ["play"], next_began=began.shift(-1))
     skipped = nw.col("skipped") > 0
     ended = skipped | (~nw.col("next_began").is_null() & (nw.col("next_began") - began <= LONGEST))
     measured = ended & ~nw.col("length").is_null() & (nw.col("length") > 0)

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from assets.checks import ascending, checks_of
 from resources.frames.frame import Frame
+from resources.frames.windows import windowed
 from resources.schema import INSTANT, column, declare
 from resources.sources.records.social import FOLLOW, FRIENDSHIP
 
@@ -88,10 +89,10 @@ def spells(relations: nw.LazyFrame) -> nw.LazyFrame:
     rows = relations.with_columns(
         end=nw.when(nw.col("ends")).then(1).otherwise(0), known=nw.when(at.is_null()).then(0).otherwise(1)
     )
-    rows = rows.with_columns(before=nw.col("end").shift(1).over(*PAIR, order_by=order))
+    rows = windowed(rows, PAIR, order, before=nw.col("end").shift(1))
     begins = nw.col("before").is_null() | ((nw.col("end") == 0) & (nw.col("before") == 1))
     rows = rows.with_columns(begins=nw.when(begins).then(1).otherwise(0))
-    rows = rows.with_columns(spell=nw.col("begins").cum_sum().over(*PAIR, order_by=order))
+    rows = windowed(rows, PAIR, order, spell=nw.col("begins").cum_sum())
     rows = rows.with_columns(
         since=nw.when(nw.col("end") == 0).then(at),
         until=nw.when(nw.col("end") == 1).then(at),

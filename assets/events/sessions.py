@@ -15,6 +15,7 @@ import pyarrow as pa
 from assets.checks import bounded, checks_of
 from assets.partitions import daily, dates, on_days, with_neighbours
 from resources.frames.frame import Frame
+from resources.frames.windows import windowed
 from resources.schema import INSTANT, column
 
 SESSIONS = pa.schema(
@@ -44,8 +45,8 @@ def sessionize(listens: nw.LazyFrame) -> nw.LazyFrame:
     """
     when, before, opened = nw.col("listened_at"), nw.col("before"), nw.col("opened")
     midnight, first_midnight = nw.col("midnight"), nw.col("first_midnight")
-    rows = listens.with_columns(
-        before=when.shift(1).over("user_id", order_by=["listened_at"]),
+    rows = windowed(listens, ["user_id"], ["listened_at"], before=when.shift(1))
+    rows = rows.with_columns(
         midnight=when.dt.truncate("1d"),
         ended_at=nw.when(nw.col("ended_at").is_null()).then(when).otherwise(nw.col("ended_at")),
     )
@@ -54,7 +55,7 @@ def sessionize(listens: nw.LazyFrame) -> nw.LazyFrame:
     # One that opens its day is said to have opened at midnight, which tells the two kinds apart below.
     told = nw.when(opens & opens_day).then(midnight).otherwise(nw.when(opens).then(when).otherwise(nw.lit(LONG_AGO)))
     rows = rows.with_columns(opened=told, goes_on=nw.when(opens).then(0).otherwise(1))
-    rows = rows.with_columns(opened=opened.cum_max().over("user_id", order_by=["listened_at", "goes_on"]))
+    rows = windowed(rows, ["user_id"], ["listened_at", "goes_on"], opened=opened.cum_max())
     rows = rows.with_columns(first_midnight=opened.dt.truncate("1d"))
     over_midnight = (opened != first_midnight) & (midnight - first_midnight <= A_DAY)
     unbroken = (midnight == first_midnight) | over_midnight

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from assets.checks import ascending, checks_of
 from resources.frames.frame import Frame
+from resources.frames.windows import windowed
 from resources.schema import column, declare
 
 STREAKS = pa.schema(
@@ -40,11 +41,11 @@ def in_a_row(spans: nw.LazyFrame) -> nw.LazyFrame:
     A span holds the dates of a UTC day: one, or two that follow each other, or three across the date line.
     """
     order = ["first", "last", "day"]
-    rows = spans.with_columns(reached=nw.col("last").cum_max().over("user_id", order_by=order))
-    rows = rows.with_columns(before=nw.col("reached").shift(1).over("user_id", order_by=order))
+    rows = windowed(spans, ["user_id"], order, reached=nw.col("last").cum_max())
+    rows = windowed(rows, ["user_id"], order, before=nw.col("reached").shift(1))
     begins = nw.col("before").is_null() | (nw.col("first") - nw.col("before") > 1)
     rows = rows.with_columns(begins=nw.when(begins).then(1).otherwise(0))
-    rows = rows.with_columns(streak=nw.col("begins").cum_sum().over("user_id", order_by=order))
+    rows = windowed(rows, ["user_id"], order, streak=nw.col("begins").cum_sum())
     streaks = rows.group_by("user_id", "streak").agg(nw.col("first").min(), nw.col("last").max())
     streaks = streaks.with_columns(length=nw.col("last") - nw.col("first") + 1)
     streaks = streaks.with_columns(

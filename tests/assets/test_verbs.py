@@ -15,6 +15,7 @@ EXPRESSIONS = {"col", "lit", "len", "when", "then", "otherwise", "any_horizontal
 VALUES = {"is_null", "fill_null", "is_in", "is_between", "sum", "min", "max", "n_unique", "truncate"}
 ORDERED = {"shift", "cum_sum", "cum_max"}
 WINDOWS = ORDERED | {"rank", "over"}
+WINDOWED = "windowed"  # our function that gives ordered windows their order
 TYPES = {"String", "Int64", "Float64", "Boolean", "Date"}
 PYTHON = {"items"}
 ALLOWED = FRAMES | EXPRESSIONS | VALUES | WINDOWS | TYPES | PYTHON
@@ -25,9 +26,9 @@ def complaints(source: str) -> Iterator[str]:
     """What is wrong with the Narwhals functions of a module."""
     for function in ast.walk(ast.parse(source)):
         if isinstance(function, ast.FunctionDef) and _on_rows(function):
-            windows = _windows(function)
+            ordered = _ordered(function)
             for node in ast.walk(function):
-                if complaint := _complaint(node, windows):
+                if complaint := _complaint(node, node in ordered):
                     yield f"line {getattr(node, 'lineno', '?')}: {complaint}"
 
 
@@ -37,7 +38,7 @@ def _on_rows(function: ast.FunctionDef) -> bool:
     return "LazyFrame" in ast.unparse(function.args) or returned.endswith("Expr")
 
 
-def _complaint(node: ast.AST, windows: dict[ast.AST, ast.AST]) -> str | None:
+def _complaint(node: ast.AST, ordered: bool) -> str | None:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
         return "% is not there on every engine"
     if isinstance(node, ast.Attribute) and node.attr in ("str", "list", "struct"):
@@ -45,15 +46,16 @@ def _complaint(node: ast.AST, windows: dict[ast.AST, ast.AST]) -> str | None:
     verb, told = _verb(node), _told(node)
     if verb is None:
         return None
-    order = _told(windows[node]).get("order_by") if node in windows else None
     if verb not in ALLOWED:
         return f"{verb} is not among the verbs that mean the same on every engine"
-    if verb in ORDERED and order is None:
-        return f"{verb} needs an order"
+    if verb in ORDERED and not ordered:
+        return f"{verb} needs an order: compute it in {WINDOWED}"
     if verb in ORDERED and not _is_column(node):
         return f"{verb} in an order goes over a column that is there: pandas takes an expression's rows as they lie"
-    if verb == "rank" and order is not None:
+    if verb == "rank" and ordered:
         return "rank in an order is not there on SQL engines: number rows by a running sum"
+    if verb == "over" and "order_by" in told:
+        return f"over in an order makes pandas sort for each column: compute it in {WINDOWED}"
     if verb == "join" and ast.literal_eval(told.get("how", ast.Constant("inner"))) not in JOINS:
         return "join is inner, left, semi or anti"
     if verb == "unique" and ("order_by" in told) != ("keep" in told):
@@ -63,10 +65,10 @@ def _complaint(node: ast.AST, windows: dict[ast.AST, ast.AST]) -> str | None:
     return None
 
 
-def _windows(function: ast.FunctionDef) -> dict[ast.AST, ast.AST]:
-    """What stands before each `over`, and that `over`."""
-    calls = (n for n in ast.walk(function) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute))
-    return {c.func.value: c for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr == "over"}
+def _ordered(function: ast.FunctionDef) -> set[ast.AST]:
+    """Return what stands in a call of `windowed`."""
+    calls = (n for n in ast.walk(function) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name))
+    return {n for call in calls if ast.unparse(call.func) == WINDOWED for n in ast.walk(call)}
 
 
 def _verb(node: ast.AST) -> str | None:
@@ -92,6 +94,8 @@ def test_assets_use_verbs_that_mean_the_same_on_every_engine(path: Path) -> None
     "wrong",
     [
         "rows.with_columns(r=nw.col('a').rank('min').over('b', order_by=['c']))",
+        "windowed(rows, ['b'], ['c'], r=nw.col('a').rank('min'))",
+        "rows.with_columns(nw.col('a').shift(1).over('b', order_by='c'))",
         "rows.group_by('a').agg(nw.col('b').first())",
         "rows.group_by('a').agg(nw.col('b').last())",
         "rows.join_asof(rows, on='a')",
@@ -104,7 +108,7 @@ def test_assets_use_verbs_that_mean_the_same_on_every_engine(path: Path) -> None
         "rows.with_columns(nw.col('a').dt.total_minutes())",
         "rows.with_columns(nw.col('a').shift(1).over('b'))",
         "rows.with_columns(nw.col('a').cum_sum())",
-        "rows.with_columns(r=nw.when(nw.col('a')).then(1).cum_sum().over('b', order_by='c'))",
+        "windowed(rows, ['b'], ['c'], r=nw.when(nw.col('a')).then(1).cum_sum())",
         "rows.unique(['a'], keep='first')",
         "rows.unique(['a'], keep='first', order_by='b')",
     ],
@@ -114,5 +118,5 @@ def test_what_differs_by_engine_is_noticed(wrong: str) -> None:
 
 
 def test_what_does_not_differ_is_allowed() -> None:
-    right = "rows.with_columns(r=nw.col('a').shift(1).over('b', order_by='c'), s=nw.col('a').rank('min').over('b'))"
+    right = "windowed(rows, ['b'], ['c'], r=nw.col('a').shift(1)).with_columns(s=nw.col('a').rank('min').over('b'))"
     assert list(complaints(f"def f(rows: nw.LazyFrame) -> nw.LazyFrame:\n    return {right}\n")) == []
