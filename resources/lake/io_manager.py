@@ -22,7 +22,7 @@ from resources.frames.filters import RangeFilter, ValuesFilter
 from resources.frames.frame import Frame
 from resources.lake.lake import Lake
 from resources.locks import sharing
-from resources.materializations import report_only
+from resources.materializations import add_partition_metadata, report_only
 from resources.schema import declared, order
 from resources.storage import Storage
 
@@ -90,10 +90,8 @@ class LakeIO(dg.ConfigurableIOManager):
         if slice is not None:
             rows_on = _count(files, slice.column)
             context.add_output_metadata({"rows written": written.rows, DATES.get(slice.column, "dates"): len(rows_on)})
-            for key in context.asset_partition_keys:
-                context.step_context.add_asset_metadata(
-                    {"dagster/partition_row_count": rows_on.get(date.fromisoformat(key), 0)}, context.asset_key, key
-                )
+            counts = {key: rows_on.get(date.fromisoformat(key), 0) for key in context.asset_partition_keys}
+            add_partition_metadata(context, {key: {"dagster/partition_row_count": n} for key, n in counts.items()})
         context.add_output_metadata(
             {
                 "dagster/row_count": self.lake.rows(table),
