@@ -9,7 +9,6 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-from assets.partitions import DAY
 from orchestration.cadence import DAILY, DatedJob
 from resources.dates import A_DAY, as_tag
 from resources.dates import stretches as days_together
@@ -17,7 +16,6 @@ from resources.dates import stretches as days_together
 LONG = 366  # days in a run: memory holds what happens in a year, and today waits for one such run at most
 FAR = 10 * LONG  # days in a run of other jobs: these read counts by day, of which `all_time` reads all there are
 QUIET = timedelta(days=7)  # days without listens that are built all the same: a longer gap ends a stretch
-QUIET_LOOKING_BACK = timedelta(days=365)  # of tables that look back: they have rows of zeros, each day costs little
 
 
 @dataclass
@@ -62,8 +60,7 @@ def stretches(days: Iterable[date], quiet: timedelta = QUIET) -> list[tuple[date
 def portions(job: DatedJob, changed: Iterable[date], today: date) -> list[tuple[Portion, dg.PartitionKeyRange]]:
     """Return few runs of a job, oldest first, that build what the days that changed can change: each with its range."""
     size, found = (LONG if job.name == DAILY else FAR), list[Portion]()
-    looks_back = job.period == DAY and job.name != DAILY
-    for stretch in stretches(changed, QUIET_LOOKING_BACK if looks_back else QUIET):
+    for stretch in stretches(changed):
         keys = job.reached(*stretch, today)
         first, last = date.fromisoformat(keys.start), job.period.following(date.fromisoformat(keys.end)) - A_DAY
         if not found or found[-1].days + (last - first).days >= size:

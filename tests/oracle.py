@@ -426,7 +426,7 @@ def _milliseconds(at: datetime) -> int:
 
 
 def actives(activity: Sequence[Row], first: date, last: date) -> list[Row]:
-    """The listeners of each day, counted anew for every window."""
+    """The listeners of each day whose month has any, counted again for every window."""
 
     def listeners(day: date, days: int) -> int:
         return len({r["user_id"] for r in activity if timedelta(0) <= day - r["day"] < timedelta(days=days)})
@@ -441,6 +441,7 @@ def actives(activity: Sequence[Row], first: date, last: date) -> list[Row]:
             "ms_played": sum(r["ms_played"] for r in activity if r["day"] == day),
         }
         for day in _dates(first, last)
+        if listeners(day, 30)
     ]
 
 

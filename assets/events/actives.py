@@ -1,8 +1,8 @@
 """Actives: how many listeners there were on a day, in the week and in the month that end with it.
 
 Distinct listeners do not add up: a listener of two days of a week is one listener of that week. So each is counted
-from the days they were active, never from counts of shorter periods. A day without any listen is a row of zeros, or
-else of whoever listened shortly before.
+from the days they were active, never from counts of shorter periods. A day has a row if its month has a listener: so
+the table does not depend on which quiet days were built.
 """
 
 from datetime import date, timedelta
@@ -84,7 +84,7 @@ def count_days(held: nw.LazyFrame, days: nw.LazyFrame, first: date) -> nw.LazyFr
         weekly=nw.col("until_daily") - nw.col(f"until_left_{WEEK}"),
         monthly=nw.col("until_daily") - nw.col(f"until_left_{MONTH}"),
     )
-    return rows.filter(nw.col("day") >= first).select(ACTIVES.names)
+    return rows.filter(nw.col("day") >= first, nw.col("monthly") > 0).select(ACTIVES.names)
 
 
 @dg.asset(
@@ -93,7 +93,7 @@ def count_days(held: nw.LazyFrame, days: nw.LazyFrame, first: date) -> nw.LazyFr
     **daily(ACTIVES, key=["day"]),
 )
 def actives(context: dg.AssetExecutionContext, activity: Frame) -> Frame:
-    """Daily, weekly and monthly active listeners, for every day there is."""
+    """Daily, weekly and monthly active listeners, for every day whose month has any."""
     first, last = dates(context.partition_key_range)
     numbered = activity.select("day", *NUMBERED.names[1:]).map(number, schema=NUMBERED, kernel="arrow")
     held = numbered.per("user_id", hold).per(["number", "held"], add_up).persist()
