@@ -111,15 +111,19 @@ def works() -> list[Work]:
     Raises `ModuleNotFoundError` without music21, `ValueError` if a score has lost its notice, `TuttiError` if it
     is not safe to read.
     """
-    corpus = _corpus()
+    return list(_works(_corpus(), COLLECTIONS))
+
+
+@functools.cache
+def _works(corpus: Path, collections: tuple[Collection, ...]) -> tuple[Work, ...]:
     found: dict[tuple[str | None, ...], Work] = {}
-    for collection in COLLECTIONS:
+    for collection in collections:
         for path in sorted(corpus.glob(collection.files)):
             read = _tunes if path.suffix == ".abc" else _score
             for work in read(path, path.relative_to(corpus).as_posix(), collection):
                 if not MINSTREL.search(work.title):
                     found.setdefault((work.collection, work.title.casefold(), work.key, work.mode, work.metre), work)
-    return list(found.values())
+    return tuple(found.values())
 
 
 def abc(work: Work) -> str:
