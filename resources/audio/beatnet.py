@@ -94,6 +94,7 @@ def weights() -> dict[str, np.ndarray]:
         return {name: file[name].astype(np.float32) for name in file.files}
 
 
+@cache
 def log_filters() -> np.ndarray:
     """Overlapping triangles of equal area between the bins nearest to quarter tones: [bands, bins]."""
     first = int(np.floor(np.log2(LOWEST / A4) * BANDS_PER_OCTAVE))

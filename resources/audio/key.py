@@ -4,6 +4,8 @@ Profiles of Albrecht & Shanahan, "The Use of Large Corpora to Train a New Type o
 Perception 31 (2013), correlated as Krumhansl does with how strong each pitch class is.
 """
 
+from functools import cache
+
 import numpy as np
 from scipy.fft import rfft
 
@@ -61,6 +63,7 @@ def key(chroma: np.ndarray) -> tuple[str | None, str | None, float]:
     return NAMES[tonic], ("major", "minor")[mode], float(np.clip(first * min(1.0, (first - second) / SURE), 0, 1))
 
 
+@cache
 def note_filters() -> np.ndarray:
     """Bumps around each part of a semitone: [parts, bins]."""
     hertz = np.fft.rfftfreq(SIZE, 1 / SAMPLE_RATE)
