@@ -9,6 +9,7 @@ import dagster as dg
 from assets.tables import ASSETS, LAYERS
 from orchestration.automation import follow, following
 from orchestration.cadence import CONTENT, Cadence
+from orchestration.instance.partition_ranges import quicken
 from orchestration.jobs.maintenance import upkeep
 from orchestration.jobs.pulls import pull_listens, pull_lyrics, pull_metadata
 from orchestration.jobs.tables import table_jobs
@@ -49,5 +50,6 @@ def build(name: str, assets: Sequence[Any] = ASSETS) -> dg.Definitions:
     )
 
 
+quicken()
 CHOSEN = os.environ.get("TUTTI_ENV") or "laptop"
 defs = build(CHOSEN)

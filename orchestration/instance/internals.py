@@ -1,7 +1,8 @@
 """Private names of Dagster that the platform needs, each with the reason: the one place to check on an upgrade.
 
-Two modules beside this one build on private names of their own: `event_log` extends Dagster's storage as a whole, and
-`resources/materializations.py` serves assets, which import nothing of orchestration.
+Other modules build on private names of their own: beside this one `event_log`, which extends Dagster's storage as a
+whole, and `partition_ranges`, which replaces two methods. `resources/materializations.py` serves assets, which import
+nothing of orchestration.
 """
 
 import dagster as dg
