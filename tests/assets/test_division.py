@@ -44,6 +44,7 @@ from tests.transformations import TRANSFORMATIONS, Span, Transformation
 LISTENS, DAYS, TEXTS, SOCIAL = 200_000, 40, 4_000, 30_000
 ENOUGH = 3  # shares that must have rows, of the four that a shuffle makes here
 FEW = 1_000  # rows: a table with fewer need not be divided
+UNMOVED = ("audio_features",)  # rows that Spark leaves where they are: it sends the small table of the join to them
 LARGE = {t.name: t for t in TRANSFORMATIONS if t.name not in ("charts_weekly", "charts_yearly")}  # as the others
 
 TALLIES = pa.schema([("user_id", pa.string()), ("listens", pa.int64())])
@@ -100,8 +101,8 @@ def test_a_large_table_gives_the_rows_of_pandas_from_several_shares(
     with nothing_collected(), patch.object(Frame, "per", autospec=True, side_effect=Frame.per) as shuffle:
         frame = world.make(cluster, made)
     shares, wanted = stored(frame, made.schema, tmp_path), world.lake.scan(made.name, made.schema).table()
-    # Rows of a few kinds are few places, and rows that are not shuffled stay in the places where they are.
-    assert len(shares) >= (ENOUGH if shuffle.called and len(wanted) >= FEW else 1)
+    moved = shuffle.called and made.name not in UNMOVED
+    assert len(shares) >= (ENOUGH if moved and len(wanted) >= FEW else 1)
     assert_equal(pa.concat_tables(shares), wanted)
 
 
