@@ -1,7 +1,11 @@
 """Ranges of partitions are the subsets that Dagster makes of them by itself."""
 
+from datetime import UTC, date, datetime
+from itertools import pairwise
+
 import dagster as dg
 import pytest
+from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._core.definitions.partitions.subset import PartitionsSubset
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,6 +34,17 @@ def test_a_range_is_added_to_what_a_subset_has() -> None:
     some = of.subset_with_partition_keys(["2010-01-01", "2010-03-05"])
     both = some.with_partition_key_range(of, dg.PartitionKeyRange("2010-03-04", "2010-03-06"))
     assert list(both.get_partition_keys()) == ["2010-01-01", "2010-03-04", "2010-03-05", "2010-03-06"]
+
+
+@pytest.mark.parametrize("at", [None, datetime(2002, 1, 1, tzinfo=UTC), datetime(2024, 2, 29, 12, tzinfo=UTC)])
+@pytest.mark.parametrize("period", PERIODS, ids=lambda period: period.name)
+def test_all_partitions_are_those_that_there_are_at_a_time(period: Period, at: datetime | None) -> None:
+    found = period.partitions.get_partition_keys(at)
+    with partition_loading_context(at, None):
+        starts = [date.fromisoformat(key) for key in found]
+        assert all(period.following(before) == after for before, after in pairwise(starts))
+        ends = period.partitions.get_first_partition_key(), period.partitions.get_last_partition_key()
+    assert (found[0], found[-1]) == ends if found else ends == (None, None)
 
 
 @pytest.mark.parametrize("ends", [("1999-01-01", "2010-01-01"), ("2010-01-01", "2999-01-01")])
