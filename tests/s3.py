@@ -29,6 +29,7 @@ KEY, SECRET = "key-of-tests", "secret-of-tests"
 PORT = "TUTTI_TEST_S3_PORT"  # of all processes of a test run
 BUCKET = "tests"
 READY_S = 60
+OF_READS = 40
 OPTIONS = (
     "server -ip=127.0.0.1 -ip.bind=127.0.0.1 -filer -s3 -s3.port.iceberg=0 -s3.port.lance=0 -s3.iam=false "
     "-s3.autoCreateBucket=false -master.volumeSizeLimitMB=64 -volume.max=500 -master.telemetry=false "
@@ -72,7 +73,10 @@ def stop() -> None:
 
 @contextmanager
 def losing(every: int) -> Iterator[tuple[str, list[str]]]:
-    """Run a proxy that loses one in so many answers. Give its address and, at the end, the requests that it lost.
+    """Run a proxy that loses one in so many answers to writes. Give its address and, at the end, the lost requests.
+
+    Of the many more answers to reads it loses one in `OF_READS`, since the wait before each repetition is most of a
+    test's time.
 
     It is a process of its own, since delta-rs lets no other thread of Python run while it waits for an answer.
     """
@@ -105,7 +109,7 @@ def proxy(every: int) -> None:
             answer = upstream.getresponse()
             content = answer.read()
             upstream.close()
-            if chance.randrange(every) == 0:
+            if chance.randrange(OF_READS if self.command in ("GET", "HEAD") else every) == 0:
                 print(self.command, self.path, flush=True)
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)

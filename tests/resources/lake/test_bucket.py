@@ -9,6 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ from tests.transformations import TRANSFORMATIONS
 PROJECT = Path(__file__).parents[3]
 THINGS = pa.schema([column("day", pa.date32(), "a day"), column("name", pa.string(), "a name")])
 T = "events/things"
-COMMITS = int(os.environ.get("COMMITS", "12"))
+COMMITS = int(os.environ.get("COMMITS", "8"))
 DAYS = [tables.LEAP, *(date(2024, 3, n) for n in range(1, 8))]
 
 
@@ -51,6 +52,14 @@ def lake(bucket: str) -> Lake:
 def put(lake: Lake, name: str, *days: date) -> int:
     rows = pa.table([list(days), [name] * len(days)], schema=THINGS)
     return lake.replace(T, iter([rows]), THINGS, RangeFilter("day", days[0], days[-1]), ["day"]).version
+
+
+def in_the_end(lake: Lake, name: str, *days: date) -> int:
+    """Replace days, and again if the store did not answer in time."""
+    for _ in range(5):
+        with suppress(TuttiError):
+            return put(lake, name, *days)
+    raise AssertionError("five failures in a row")
 
 
 def stored(lake: Lake, version: int | None = None) -> dict[date, str]:
@@ -69,7 +78,7 @@ def later(days: float) -> Any:
 
 
 def test_lost_answers_leave_every_version_whole(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    """About one in seven answers is lost, whatever it is about, after the store did its work."""
+    """About one in seven answers to writes is lost after the store did its work, and some to reads."""
     wanted: dict[int, dict[date, str]] = {}
     rows: dict[date, str] = {}
     with s3.losing(7) as (proxy, lost):
@@ -77,7 +86,7 @@ def test_lost_answers_leave_every_version_whole(lake: Lake, monkeypatch: pytest.
         for n in range(COMMITS):
             days = DAYS[n % 5 : n % 5 + 1 + n % 3]
             rows |= dict.fromkeys(days, str(n))
-            wanted[put(lake, str(n), *days)] = dict(rows)
+            wanted[in_the_end(lake, str(n), *days)] = dict(rows)
             assert stored(lake) == rows
     monkeypatch.undo()
     assert any("PUT" in line and "_delta_log/" in line for line in lost)

@@ -69,6 +69,9 @@ def names(lake: Lake, **which: Any) -> list[str]:
     return [r["name"] for r in stored(lake, **which)]
 
 
+ON_DISK = pytest.mark.parametrize("lake", ["disk"], indirect=True)  # where a bucket would cost much and prove little
+
+
 @pytest.fixture(params=["disk", pytest.param("bucket", marks=pytest.mark.process)])
 def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
     return Lake(tmp_path if request.param == "disk" else request.getfixturevalue("bucket"))
@@ -454,6 +457,7 @@ def test_writers_of_different_days_lose_nothing(lake: Lake) -> None:
     assert lake.version(T) == 1 + 16
 
 
+@ON_DISK
 def test_two_writers_of_one_new_day_leave_it_once(lake: Lake) -> None:
     days = [LEAP + timedelta(days=n) for n in range(6)]
     together((str(lake.root), days, "a"), (str(lake.root), days, "b"))
@@ -496,6 +500,7 @@ def test_a_reader_beside_a_writer_sees_whole_versions(lake: Lake) -> None:
 # Lost answers
 
 
+@ON_DISK  # tests/resources/lake/test_bucket.py loses real answers
 @pytest.mark.parametrize("told", [CommitFailedError, DeltaError, OSError])
 def test_commits_whose_answer_is_lost_count_once_and_leave_the_table_whole(
     lake: Lake, told: type[Exception], monkeypatch: pytest.MonkeyPatch
