@@ -16,7 +16,7 @@ from resources.engines.resource import ENGINES, EngineName, EngineResource
 from resources.frames.frame import Engine
 from tests import s3
 
-SHARES = 4
+SHARES = 2  # into which clusters divide rows: each further one costs every test a fifth more
 # Where tests keep their data, if there is room: Dagster's databases wait for a disk thousands of times in each run.
 MEMORY, ROOM = Path("/dev/shm"), 8 << 30
 STARTING = {"Process", "subprocess", "FRONTS", "laptop", "workstation", "bucket"}  # names in tests that start processes

@@ -41,8 +41,8 @@ from tests.tables import (
 )
 from tests.transformations import TRANSFORMATIONS, Span, Transformation
 
-LISTENS, DAYS, TEXTS, SOCIAL = 200_000, 40, 4_000, 30_000
-ENOUGH = 3  # shares that must have rows, of the four that a shuffle makes here
+LISTENS, DAYS, TEXTS, SOCIAL = 60_000, 40, 2_000, 10_000
+ENOUGH = 2  # shares that must have rows: those that a shuffle makes here
 FEW = 1_000  # rows: a table with fewer need not be divided
 UNMOVED = ("audio_features",)  # rows that Spark leaves where they are: it sends the small table of the join to them
 LARGE = {t.name: t for t in TRANSFORMATIONS if t.name not in ("charts_weekly", "charts_yearly")}  # as the others
@@ -85,7 +85,7 @@ def make_world(folder: Path) -> None:
         "raw_taggings": many_taggings(SOCIAL),
     }
     found = World(Lake(folder / "lake"), {name: rows.schema for name, rows in given.items()})
-    with patch.object(write_transaction, "FILE_ROWS", 20_000):  # many files, as of many days
+    with patch.object(write_transaction, "FILE_ROWS", 6_000):  # many files, as of many days
         for name, rows in given.items():
             found.lake.replace(name, iter([rows]), found.schemas[name])
         for name, made in LARGE.items():
