@@ -9,6 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -24,6 +25,7 @@ from orchestration.privacy.erasure import refuse_bucket
 from resources import storage
 from resources.artifacts.io_manager import ArtifactIO
 from resources.engines.duckdb import DuckEngine
+from resources.engines.remote_files import RemoteFiles
 from resources.engines.resource import EngineName, EngineResource
 from resources.environments import environment, open_lake
 from resources.errors import TuttiError
@@ -162,8 +164,18 @@ def test_plays_charts_and_sessions_of_a_bucket_equal_the_oracle(name: str, engin
     assert_same(found, made.oracle(*read, span=span), made.schema)
 
 
-def test_duckdb_reads_many_files_with_many_threads(lake: Lake) -> None:
+def test_each_thread_has_its_own_position_in_a_file(lake: Lake) -> None:
     """DuckDB seeks and reads in all of its threads on one handle: a shared position would mix up pages."""
+    content = os.urandom(200_000)  # more than the end that is kept
+    lake.root.write("file", content)
+    file = RemoteFiles().open((lake.root / "file").path)
+    file.seek(10)
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(lambda: (file.seek(-5, 2), file.read())).result() == (len(content) - 5, content[-5:])
+    assert (file.read(3), file.tell(), file.read(4)) == (content[10:13], 13, content[13:17])
+
+
+def test_duckdb_reads_many_files_with_many_threads(lake: Lake) -> None:
     numbers = pa.table({"n": pa.array(range(400_000))})
     with lake.writing("events/numbers", numbers.schema) as draft:
         for n in range(4):
