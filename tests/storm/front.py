@@ -34,7 +34,7 @@ def _days_on(engine: str, share: float, spans: Sequence[Span], children: bool = 
     return Front(says, share, partial(Days, spans=spans), partial(Worker, engine), children)
 
 
-SHORT, LONG = ((0, 0), (1, 2), (3, 3), (4, 5)), ((0, 2), (3, 5))  # a commit takes a cluster a second
+SHORT, LONG = ((0, 0), (1, 2), (3, 3), (4, 5)), ((0, 5),)  # a commit takes a cluster seconds
 
 
 FRONTS = {
