@@ -32,7 +32,7 @@ from tests.orchestration.support import rows, table, versions
 STRANGER = "00000000-0000-5000-8000-000000000000"  # an id that no catalogue has
 DAY, WEEK, MONTH, YEAR = "2025-03-01", "2025-02-24", "2025-03-01", "2025-01-01"
 PARTITION = {"daily": DAY, "weekly": WEEK, "monthly": MONTH, "yearly": YEAR}
-SPECS = {spec.key.to_user_string(): spec for spec in tutti().resolve_all_asset_specs()}
+SPECS = {spec.key.to_user_string(): spec for spec in sorted(tutti().resolve_all_asset_specs(), key=lambda s: s.key)}
 DECLARED = {(key.asset_key.to_user_string(), key.name) for key in tutti().resolve_asset_graph().asset_check_keys}
 """Every check, with its asset."""
 
