@@ -89,7 +89,7 @@ def losing(every: int) -> Iterator[tuple[str, list[str]]]:
         try:
             yield proxy.stdout.readline().strip(), lost
         finally:
-            proxy.terminate()
+            proxy.kill()  # whoever runs the tests may have let SIGTERM be ignored
             lost += proxy.stdout.read().splitlines()
 
 

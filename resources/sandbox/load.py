@@ -181,7 +181,7 @@ def _run(shares: Sequence[Share], write: Writer, say: Callable[[str], None]) -> 
                 say(f"  {listens:>13,} listens, {listens / (last - began):,.0f} a second")
     finally:
         for process in processes:
-            process.terminate()
+            process.kill()  # whoever started this may have let SIGTERM be ignored
             process.join()
     return files
 
