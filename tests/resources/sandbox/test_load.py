@@ -366,7 +366,7 @@ def test_without_a_folder_named_the_command_keeps_away_from_a_persons_own(monkey
     monkeypatch.setattr("orchestration.cli.load.write", asked)
     monkeypatch.setenv("TUTTI_DATA", "")
     command.callback(5_000)
-    assert asked.call_args.args[0].root == PROJECT / "data" / "load" / "lake"
+    assert Path(asked.call_args.args[0].root) == PROJECT / "data" / "load" / "lake"
 
 
 def test_the_command_tells_how_it_goes_and_where_the_listens_are(tmp_path: Path) -> None:
