@@ -49,12 +49,12 @@ class Portion:
         self.ranges.append((first, last))
 
 
-def stretches(days: Iterable[date], quiet: timedelta = QUIET) -> list[tuple[date, date]]:
+def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
     """Return the first and last day of each stretch of days, oldest first.
 
-    A stretch has no gap longer than `quiet`, and at most `LONG` days.
+    A stretch has no gap longer than `QUIET`, and at most `LONG` days.
     """
-    return days_together(days, quiet, timedelta(days=LONG))
+    return days_together(days, QUIET, timedelta(days=LONG))
 
 
 def portions(job: DatedJob, changed: Iterable[date], today: date) -> list[tuple[Portion, dg.PartitionKeyRange]]:

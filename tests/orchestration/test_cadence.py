@@ -16,6 +16,7 @@ from orchestration.cadence import ALL_TIME, Cadence, DatedJob, Reach
 from orchestration.definitions import build
 from orchestration.stretches import FAR, LONG, QUIET, portions, stretches
 from resources.dates import DAYS, tagged_days
+from resources.dates import stretches as days_together
 from resources.environments import environment
 from tests.orchestration.support import platform
 
@@ -208,7 +209,7 @@ def test_few_runs_build_all_that_changed_days_reach_and_little_else(days: list[d
         found = portions(job, days, TODAY)
         assert set().union(*(portion.changed for portion, _ in found)) >= set(days)
         built = [tagged_days(portion.tags) or set(days_of(keys)) for portion, keys in found]
-        for first, last in stretches(days, timedelta(days=1)):
+        for first, last in days_together(days, most=timedelta(days=LONG)):
             reached = job.reached(first, last, TODAY)
             assert any(set(days_of(reached)) <= part for part in built)
         for (portion, keys), part in zip(found, built, strict=True):
