@@ -10,7 +10,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from resources import lake_format
 from resources.errors import TuttiError
 from resources.files import writing_to
+from resources.storage import Storage
 
 TURNSTILE, WORK = ".turnstile.lock", ".work.lock"  # in the data folder
 
@@ -73,6 +74,11 @@ def end(data: Path) -> None:
             _SHARES.held[data] = lock, times - 1
         else:
             os.close(lock)
+
+
+def sharing_with(place: Storage) -> AbstractContextManager[None]:
+    """Work beside others on the data folder that a place is in; a place in a bucket is in none."""
+    return nullcontext() if place.remote else sharing(Path(place).parent)
 
 
 @contextmanager

@@ -12,9 +12,8 @@ materialized again.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -23,7 +22,7 @@ from resources.artifacts import provenance
 from resources.artifacts.artifacts import KEEP, Artifact, Artifacts
 from resources.errors import TuttiError
 from resources.files import writing_to
-from resources.locks import sharing
+from resources.locks import sharing_with
 from resources.storage import Storage
 
 PERSONAL, JUDGED = "artifact/personal", "artifact/judged"
@@ -43,7 +42,7 @@ class ArtifactIO(dg.ConfigurableIOManager):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["ArtifactIO"]:
         """Give itself to a run, during which no erasure can start."""
-        with nullcontext() if Storage(self.root).remote else sharing(Path(self.root).parent):
+        with sharing_with(self.artifacts.store):
             yield self
 
     @property

@@ -4,10 +4,9 @@ What belongs here is what Dagster knows (keys, partitions, metadata) in the lake
 """
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import date
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -21,7 +20,7 @@ from resources.engines.resource import EngineResource
 from resources.frames.filters import RangeFilter, ValuesFilter
 from resources.frames.frame import Frame
 from resources.lake.lake import Lake
-from resources.locks import sharing
+from resources.locks import sharing_with
 from resources.materializations import add_partition_metadata, report_only
 from resources.schema import declared, order
 from resources.storage import Storage
@@ -42,7 +41,7 @@ class LakeIO(dg.ConfigurableIOManager):
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["LakeIO"]:
         """Give itself to a run, which nobody who must be alone with the data comes between."""
         self._days = tagged_days(context.run.tags if context.run else {})
-        with nullcontext() if self.lake.root.remote else sharing(Path(self.root).parent):
+        with sharing_with(self.lake.root):
             yield self
 
     @property
