@@ -53,7 +53,7 @@ def tell_days(
     specs=[
         dg.AssetSpec(
             ["events", "imports"],
-            description="Files handed in, and how many records of each are listens, quarantined or no music.",
+            description="Imported files, with the number of listens, quarantined and skipped records of each.",
             metadata=declare(IMPORTS),
         ),
         dg.AssetSpec(

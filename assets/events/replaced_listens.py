@@ -156,7 +156,7 @@ def replaced(heard: pa.Table) -> pa.Table:
     **daily(REPLACED_LISTENS, key=BY_ARRIVAL, order=["user_id", "listened_at"]),
 )
 def replaced_listens(context: dg.AssetExecutionContext, raw_listens: Frame, identities: Frame) -> Frame:
-    """Records of listens that another record tells of already, by the UTC day they have, and which one that is."""
+    """Duplicate records of listens by UTC day, each with the record that it duplicates."""
     first, last = dates(context.partition_key_range)
     raw = raw_listens.select(*OWN, "ms_played", "recording_mbid", NAME_KEY.name)
     doubtful = identify(raw, identities, *ABOUT).persist().per("user_id", contested)

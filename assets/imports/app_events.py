@@ -36,7 +36,7 @@ RAW_APP_EVENTS = pa.schema(
 
 APP_EVENT_RECORDS = RecordType(
     table="events/raw_app_events",
-    description="Application events as submitted, before those sent twice are told apart; written by imports.",
+    description="Application events as submitted, duplicates included; written by imports.",
     counted="app_events",
     record=AppEvent,
     schema=RAW_APP_EVENTS,

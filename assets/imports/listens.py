@@ -38,7 +38,7 @@ def ended_at(raw: pa.Table) -> pa.ChunkedArray:
 
 LISTEN_RECORDS = RecordType(
     table="events/raw_listens",
-    description="Listens as submitted, before repeats of one listen are told apart; written by imports.",
+    description="Listens as submitted, duplicates included; written by imports.",
     counted="listens",
     record=Listen,
     schema=RAW_LISTENS,

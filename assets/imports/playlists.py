@@ -27,7 +27,7 @@ PLAYLISTS = pa.schema(
 
 TRACK_RECORDS = RecordType(
     table="content/playlists",
-    description="Playlists handed in, a row for each track.",
+    description="Imported playlists, one row per track.",
     counted="playlist_tracks",
     record=Track,
     schema=PLAYLISTS,

@@ -30,7 +30,7 @@ RAW_POSTS = pa.schema(
 
 POST_RECORDS = RecordType(
     table="events/raw_posts",
-    description="Posts as submitted, before what is told of one post is brought together; written by imports.",
+    description="Posts as submitted, a row for each submitted record; written by imports.",
     counted="posts",
     record=Post,
     schema=RAW_POSTS,

@@ -23,7 +23,7 @@ RAW_SHARES = pa.schema(
 
 SHARE_RECORDS = RecordType(
     table="events/raw_shares",
-    description="Shares as submitted, before what is told of one share is brought together; written by imports.",
+    description="Shares as submitted, a row for each submitted record; written by imports.",
     counted="shares",
     record=Share,
     schema=RAW_SHARES,

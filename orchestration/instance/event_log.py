@@ -163,8 +163,8 @@ class BatchingEventLog(SqliteEventLogStorage):
 
     def store_asset_check_event(self, event: EventLogEntry, event_id: int | None) -> None:
         """Store that a check is planned, or how it ended: of a range of partitions once, and of each that failed."""
-        told = event.get_dagster_event()
-        data: Any = told.event_specific_data
+        ended = event.get_dagster_event()
+        data: Any = ended.event_specific_data
         rows = [data]
         if event.dagster_event_type == PLANNED_CHECK:
             if data.partitions_subset and len(data.partitions_subset) > 1:
@@ -174,7 +174,7 @@ class BatchingEventLog(SqliteEventLogStorage):
             rows = [copy(data, partition=partition)]
             rows += () if partition else self._of_each_partition(event.run_id, data)
         for row in rows:
-            found = event._replace(dagster_event=told._replace(event_specific_data=row))
+            found = event._replace(dagster_event=ended._replace(event_specific_data=row))
             super().store_asset_check_event(found, event_id)
 
     def _of_each_partition(self, run_id: str, done: Any) -> Iterator[Any]:

@@ -29,7 +29,7 @@ class Kept:
     landing: Landing
     artifacts: Artifacts
     history: Path  # Dagster's home
-    tell: Callable[[str], object]
+    report: Callable[[str], object]
     warn: Callable[[str], object]
 
 
@@ -50,22 +50,22 @@ def vacuum(kept: Kept) -> None:
             continue
         files, bytes = files + gone.files, bytes + gone.bytes
         if gone.files:
-            kept.tell(f"{table}: {_removed(gone.files, gone.bytes)}")
-    kept.tell(f"{_removed(files, bytes)} in all, of {len(tables):,} tables")
+            kept.report(f"{table}: {_removed(gone.files, gone.bytes)}")
+    kept.report(f"{_removed(files, bytes)} in all, of {len(tables):,} tables")
     if failed:
         raise TuttiError(failed[0])
 
 
 def prune_history(kept: Kept) -> None:
     """Remove replaced events and logs of runs from Dagster's history after 30 days."""
-    prune(kept.history, datetime.now(UTC), kept.tell)
+    prune(kept.history, datetime.now(UTC), kept.report)
 
 
 def pack_intake(kept: Kept) -> None:
     """Pack the small files of an intake into one for each day that is over. Raises `TuttiError` on a full disk."""
     with writing_to(kept.landing.root):
         for packed, files in pack(kept.landing, kept.lake, datetime.now(UTC)):
-            kept.tell(f"{packed.path}: {files:,} files packed, {packed.bytes / 1e6:,.1f} MB")
+            kept.report(f"{packed.path}: {files:,} files packed, {packed.bytes / 1e6:,.1f} MB")
 
 
 def check_artifacts(kept: Kept) -> None:

@@ -32,7 +32,7 @@ def connect(environ: Mapping[str, str], log: Callable[[str], object]) -> Api:
     if not key:
         raise TuttiError(f"Last.fm requires an API key: {KEY}")
     url = environ.get("TUTTI_LASTFM_URL") or URL
-    return LastFm(Web("Last.fm", url, secrets=[key], agent=agent_of(environ), pace=PACE, tell=log), key)
+    return LastFm(Web("Last.fm", url, secrets=[key], agent=agent_of(environ), pace=PACE, log=log), key)
 
 
 class LastFm:
@@ -59,7 +59,7 @@ class LastFm:
                 at = _Place(moves=at.moves + 1)
                 continue
             if last and seen < tracks.total:
-                self._web.tell(f"{NAME}: {tracks.total:,} tracks of {user} are counted, {seen:,} are shown")
+                self._web.log(f"{NAME}: {tracks.total:,} tracks of {user} are counted, {seen:,} are shown")
             at = _Place(at.page + 1, tracks.total, seen, at.moves)
             # What has no date that can be read is for the import to quarantine.
             kept = [t for t in tracks.records if (uts := _date(t)) is None or since <= uts < until]
@@ -85,7 +85,7 @@ class LastFm:
                 break
             page += 1
         if len(found) != first:
-            self._web.tell(f"{NAME}: {first:,} loved tracks of {user} are counted, {len(found):,} are shown")
+            self._web.log(f"{NAME}: {first:,} loved tracks of {user} are counted, {len(found):,} are shown")
         return found
 
     def _tracks(self, root: str, method: str, user: str, page: int, query: dict[str, int]) -> "_Tracks":

@@ -23,7 +23,7 @@ def connect(environ: Mapping[str, str], log: Callable[[str], object]) -> Api:
     token = environ.get("TUTTI_LISTENBRAINZ_TOKEN", "").strip()
     url = environ.get("TUTTI_LISTENBRAINZ_URL") or URL
     authorization = f"Token {token}" if token else None
-    return ListenBrainz(Web("ListenBrainz", url, authorization=authorization, agent=agent_of(environ), tell=log))
+    return ListenBrainz(Web("ListenBrainz", url, authorization=authorization, agent=agent_of(environ), log=log))
 
 
 class ListenBrainz:
@@ -45,7 +45,7 @@ class ListenBrainz:
             ended = not times or times[-1] < since or (not full and oldest is not None and times[-1] <= oldest)
             whole = ended or times[0] == times[-1]  # a second alone on its page: it cannot be had in parts
             if whole and full and not ended:
-                self._web.tell(
+                self._web.log(
                     f"{NAME}: {user} has {len(times):,} listens or more in the second {times[0]}: the service shows "
                     f"no more than {len(times):,} of them"
                 )

@@ -24,7 +24,7 @@ class Refused(TuttiError):
 def connect(environ: Mapping[str, str], log: Callable[[str], object]) -> "LrcLib":
     """Connect as the environment variables say."""
     url = environ.get("TUTTI_LRCLIB_URL") or URL
-    return LrcLib(Web("LRCLIB", url, agent=agent_of(environ), pace=pace(url), tell=log))
+    return LrcLib(Web("LRCLIB", url, agent=agent_of(environ), pace=pace(url), log=log))
 
 
 class LrcLib:

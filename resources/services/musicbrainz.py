@@ -53,7 +53,7 @@ def connect(environ: Mapping[str, str], log: Callable[[str], object]) -> "MusicB
     url = environ.get("TUTTI_MUSICBRAINZ_URL", "").strip() or URL
     who = agent(url, agent_of(environ), environ.get("TUTTI_MUSICBRAINZ_CONTACT", ""))
     interval = pace(url, environ.get("TUTTI_MUSICBRAINZ_PACE", ""))
-    return MusicBrainz(Web("MusicBrainz", url, agent=who, pace=interval, tell=log))
+    return MusicBrainz(Web("MusicBrainz", url, agent=who, pace=interval, log=log))
 
 
 class MusicBrainz:

@@ -66,7 +66,7 @@ class Web:
         secrets: Iterable[str] = (),
         agent: str | None = None,
         pace: float = 0.0,
-        tell: Callable[[str], object] = len,
+        log: Callable[[str], object] = len,
         attempts: int = ATTEMPTS,
         timeout: tuple[float, float] = (CONNECT, READ),
         now: Callable[[], float] = time.time,
@@ -77,7 +77,7 @@ class Web:
         Raises `TuttiError` for what is no web address.
         """
         self.service, self.url, self.host = service, url.rstrip("/"), _host(service, url)
-        self.tell = tell
+        self.log = log
         self._attempts, self._timeout, self._pace = attempts, timeout, pace
         self._now, self._sleep = now, sleep
         self._free_at = 0.0
@@ -99,7 +99,7 @@ class Web:
             stop=tenacity.stop_after_attempt(self._attempts),
             wait=_wait,
             retry=tenacity.retry_if_exception_type(Again),
-            before_sleep=self._tell_of_wait,
+            before_sleep=self._log_wait,
             sleep=self._sleep,
             reraise=True,
         )
@@ -186,10 +186,10 @@ class Web:
             f"{self.service} ({self.host}) did not answer as it should, {how}: try again later; what came before stays"
         )
 
-    def _tell_of_wait(self, state: tenacity.RetryCallState) -> None:
+    def _log_wait(self, state: tenacity.RetryCallState) -> None:
         seconds = state.next_action.sleep if state.next_action else 0
         reason = state.outcome.exception() if state.outcome else ""
-        self.tell(f"{self.service}: {reason}; asked again in {seconds:.0f} s")
+        self.log(f"{self.service}: {reason}; asked again in {seconds:.0f} s")
 
 
 class _LedAway(Exception):

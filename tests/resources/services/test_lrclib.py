@@ -42,7 +42,7 @@ class World:
     told: list[str] = field(default_factory=list)
 
     def api(self, attempts: int = 30, **more: Any) -> LrcLib:
-        settings: dict[str, Any] = {"now": self.clock.now, "sleep": self.clock.sleep, "tell": self.told.append}
+        settings: dict[str, Any] = {"now": self.clock.now, "sleep": self.clock.sleep, "log": self.told.append}
         return LrcLib(Web("LRCLIB", self.url, attempts=attempts, timeout=patience(self.faults), **settings, **more))
 
 

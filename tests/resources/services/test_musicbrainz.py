@@ -46,7 +46,7 @@ class World:
 
     def api(self, attempts: int = 30, most: int = MOST) -> MusicBrainz:
         clock = Clock(time.time())  # the server has the time of day
-        settings: dict[str, Any] = {"now": clock.now, "sleep": clock.sleep, "tell": self.said.append}
+        settings: dict[str, Any] = {"now": clock.now, "sleep": clock.sleep, "log": self.said.append}
         web = Web("MusicBrainz", self.url, attempts=attempts, timeout=patience(self.faults), **settings)
         return MusicBrainz(web, most)
 
@@ -219,7 +219,7 @@ def test_who_asks_too_often_is_refused_as_by_the_real_one_and_waits(told: Entiti
     face = Starlette(routes=[Mount("/ws/2", Starlette(routes=musicbrainz.routes(told)))])
     with served(Limited(face, 1, 1, clock.now, over=musicbrainz.OVER)) as url:
         one, other = (
-            MusicBrainz(Web("MusicBrainz", url, now=clock.now, sleep=clock.sleep, tell=lines.append)) for _ in range(2)
+            MusicBrainz(Web("MusicBrainz", url, now=clock.now, sleep=clock.sleep, log=lines.append)) for _ in range(2)
         )
         assert one.lookup(ARTISTS, id) == other.lookup(ARTISTS, id)
         assert len(lines) == len(clock.slept) == 1

@@ -269,7 +269,7 @@ def test_passwords_of_the_home_folder_are_not_sent(tmp_path: Any, monkeypatch: p
 def test_secrets_are_in_no_error_no_trace_and_no_log(answer: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     told: list[str] = []
-    settings = {"secrets": [KEY], "authorization": f"Token {TOKEN}", "attempts": 2, "tell": told.append}
+    settings = {"secrets": [KEY], "authorization": f"Token {TOKEN}", "attempts": 2, "log": told.append}
     with asking(answer, **settings) as (client, service, _):
         with pytest.raises(TuttiError) as error:
             client.get("/x", {"api_key": KEY}, fine)
