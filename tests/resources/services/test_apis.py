@@ -37,7 +37,7 @@ class World:
     told: list[str] = field(default_factory=list)
 
     def api(self, name: str, attempts: int = 30, key: str = "key", most: int = MOST) -> Api:
-        settings: dict[str, Any] = {"now": self.clock.now, "sleep": self.clock.sleep, "tell": self.told.append}
+        settings: dict[str, Any] = {"now": self.clock.now, "sleep": self.clock.sleep, "log": self.told.append}
         settings |= {"attempts": attempts, "timeout": patience(self.faults)}
         if name == "listenbrainz":
             return ListenBrainz(Web("ListenBrainz", self.url, **settings), most)
