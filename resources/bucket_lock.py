@@ -8,7 +8,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,10 +28,13 @@ class _Lock:
         self.renewed_at = 0.0
         self.released = threading.Event()
 
-    def take(self) -> None:
-        """Wait until the lock is free, and take it."""
-        seen, since = None, 0.0
+    def take(self, busy: Callable[[], object]) -> None:
+        """Take the lock. If another holds it, call `busy` and wait until it is free."""
+        seen, since, waits = None, 0.0, False
         while not self._put("create"):
+            if not waits:
+                waits = True
+                busy()
             tag = self._tag()
             if tag != seen:
                 seen, since = tag, time.monotonic()
@@ -83,12 +86,12 @@ class _Lock:
 
 
 @contextmanager
-def held(store: Any, key: str) -> Iterator[None]:
+def held(store: Any, key: str, busy: Callable[[], object]) -> Iterator[None]:
     """Hold the lock `key` of a store. Raises `TuttiError` at the end if it was lost meanwhile."""
     import obstore
 
     lock = _Lock(store, key)
-    lock.take()
+    lock.take(busy)
     renewal = threading.Thread(target=lock.renew, daemon=True)
     renewal.start()
     try:

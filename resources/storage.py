@@ -8,15 +8,16 @@ after deleting a file, Arrow would leave an empty object behind in place of its 
 
 import os
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
+from errno import ENOENT
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from resources import bucket_lock
 from resources.errors import TuttiError
@@ -37,10 +38,15 @@ REFUSALS = {
     ),
     r"NO_SUCH_BUCKET|NoSuchBucket": "the bucket does not exist. Create it, or correct the address",
     r"NETWORK_CONNECTION|error sending request|connect error|operation timed out": (
-        "the object store does not answer. Check AWS_ENDPOINT_URL and that it runs, then run this again"
+        NO_ANSWER := "the object store does not answer. Check AWS_ENDPOINT_URL and that it runs, then run this again"
     ),
 }
 """Explanations of the errors of Arrow, delta-rs and obstore, by their text: none of them has a number."""
+CONTROLS = re.compile(r"[\x00-\x1f\x7f]")  # in a name, obstore takes none of them
+
+
+class NoAnswer(TuttiError):
+    """The object store does not answer, which may pass."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,7 @@ class Stored:
     name: str
     bytes: int
     modified: float  # seconds since 1970; whole seconds in a bucket
+    tag: str = field(default="", compare=False)  # in a bucket, another one for other content
 
 
 @dataclass(frozen=True)
@@ -124,15 +131,62 @@ class Storage:
         with self.explained(), (self / name).open() as file:
             return file.read()
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes | Path) -> None:
         """Write or replace a file, so that it is there whole or not at all; on a disk, one writer at a time."""
         if not self.remote:
-            publish(Path(self.url, name), [content])
+            publish(Path(self.url, name), [content if isinstance(content, bytes) else content.read_bytes()])
             return
         import obstore
 
         with self._bucket() as (store, prefix):
             obstore.put(store, f"{prefix}{name}", content)
+
+    def exists(self, name: str) -> bool:
+        """Return whether there is such a file."""
+        return self.find(name) is not None if self.remote else Path(self.url, name).exists()
+
+    def find(self, name: str) -> Stored | None:
+        """Return an object of a bucket as its folder lists it, or None if there is none."""
+        import obstore
+
+        with self._bucket() as (store, prefix):
+            try:
+                return _stored(obstore.head(store, f"{prefix}{name}"), prefix)
+            except (FileNotFoundError, ValueError):  # ValueError: no object that obstore reads has such a name
+                return None
+
+    def fetch(self, name: str, path: Path) -> Stored:
+        """Copy an object of a bucket into a local file, and return its state. Raises `FileNotFoundError`."""
+        import obstore
+
+        with self._bucket() as (store, prefix), path.open("wb") as file:
+            try:
+                found = obstore.get(store, f"{prefix}{name}")
+            except ValueError:  # as in `find`
+                raise FileNotFoundError(ENOENT, "No such object", name) from None
+            for block in found.stream():
+                file.write(block)
+            return _stored(found.meta, prefix)
+
+    def objects(self, below: str) -> list[Stored]:
+        """List the objects in a folder of a bucket and in those below it.
+
+        Those are left out whose names have control characters or are like paths out of the folder.
+        """
+        from obstore.exceptions import InvalidPathError
+
+        try:
+            return list(self._listed(f"{below}/"))
+        except OSError as error:  # one such name, and obstore lists nothing
+            if not isinstance(error.__cause__, InvalidPathError):
+                raise
+        from pyarrow.fs import FileSelector, FileType
+
+        folder = (self / below).path
+        with self.explained():
+            found = self.fs.get_file_info(FileSelector(folder, recursive=True, allow_not_found=True))
+        names = (file.path.removeprefix(f"{self.path}/") for file in found if file.type == FileType.File)
+        return [file for name in names if not CONTROLS.search(name) and (file := self.find(name))]
 
     def files(self) -> Iterator[Stored]:
         """List the files in a folder, without those in folders below it; none if there is no such folder."""
@@ -166,13 +220,34 @@ class Storage:
             found = (path.relative_to(self.url).as_posix() for path in files)
         return sorted(name for name in found if name.rsplit("/", 1)[-1] != LOCK)
 
-    def lock(self, name: str) -> AbstractContextManager[object]:
-        """Hold a folder against other writers. The lock of a killed process is free, in a bucket after a minute."""
+    @contextmanager
+    def lock(self, name: str, busy: Callable[[], object] = lambda: None) -> Iterator[None]:
+        """Hold a folder against other writers. The lock of a killed process is free, in a bucket after a minute.
+
+        If another process holds it, calls `busy`, which may raise, and waits.
+        """
         if self.remote:
-            return self._locked(name)
+            with ExitStack() as held:
+                with self._bucket() as (store, prefix):
+                    held.enter_context(bucket_lock.held(store, prefix + str(PurePosixPath(name, LOCK)), busy))
+                try:
+                    yield
+                finally:
+                    with self._bucket():
+                        held.close()
+            return
         folder = Path(self.url, name)
         folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / LOCK)
+        lock = FileLock(folder / LOCK)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            busy()
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove files, and folders that become empty. Files that are gone already are skipped."""
@@ -203,7 +278,8 @@ class Storage:
             why = next((why for pattern, why in REFUSALS.items() if re.search(pattern, text)), None)
             if why is None:
                 raise
-            raise TuttiError(f"{self.url}: {why}") from None  # answers may contain the access key
+            kind = NoAnswer if why == NO_ANSWER else TuttiError
+            raise kind(f"{self.url}: {why}") from None  # answers may contain the access key
 
     def _listed(self, below: str = "") -> Iterator[Stored]:
         """List the objects in a folder of a bucket and below, a page at a time."""
@@ -212,13 +288,7 @@ class Storage:
         with self._bucket() as (store, prefix):
             for page in obstore.list(store, f"{prefix}{below}"):
                 for meta in page:
-                    name = meta["path"].removeprefix(prefix)
-                    yield Stored(name, meta["size"], meta["last_modified"].timestamp())
-
-    @contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
-        with self._bucket() as (store, prefix), bucket_lock.held(store, f"{prefix}{name}/{LOCK}"):
-            yield
+                    yield _stored(meta, prefix)
 
     @contextmanager
     def _bucket(self) -> Iterator[tuple[Any, str]]:
@@ -232,6 +302,12 @@ class Storage:
                 yield store, f"{folder}/" if folder else ""
             except BaseError as error:
                 raise OSError(f"{self.url}: {error}") from error
+
+
+def _stored(meta: Any, prefix: str) -> Stored:
+    """Convert what obstore says of an object."""
+    name, at = meta["path"].removeprefix(prefix), meta["last_modified"].timestamp()
+    return Stored(name, meta["size"], at, meta["e_tag"] or "")
 
 
 def _service(url: str) -> tuple[str | None, str, int]:
