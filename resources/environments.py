@@ -1,7 +1,7 @@
 """Environments: where the platform computes and keeps its data, by name.
 
-An environment is an engine (one line of `ENVIRONMENTS`), storage (the data folder, and buckets for the lake and for
-artifacts) and the Dagster instance of the data folder. Only the one chosen is built, and no engine is imported by that.
+An environment is an engine (one line of `ENVIRONMENTS`), storage (the data folder, and buckets for the lake, artifacts
+and landed files) and the Dagster instance of the data folder. Only the one chosen is built, and that imports no engine.
 """
 
 import os
@@ -37,6 +37,15 @@ def artifacts_of(data: Path) -> Storage:
     return Storage.chosen("TUTTI_ARTIFACTS_URL", data / "artifacts")
 
 
+def landing_of(data: Path) -> Landing:
+    """Name the landing folder of a data folder: the place that TUTTI_LANDING_URL gives, else the folder `landing`.
+
+    That one is also where a pull or the scrobble endpoint keeps what has not landed in the bucket yet.
+    """
+    folder = data / "landing"
+    return Landing(root=Storage.chosen("TUTTI_LANDING_URL", folder).url, staging=str(folder))
+
+
 def music_folder() -> Path:
     """Where the person's audio files lie: TUTTI_MUSIC, else `music` in the data folder."""
     return Path(os.environ.get("TUTTI_MUSIC") or data_folder() / "music").expanduser().resolve()
@@ -50,7 +59,7 @@ def resources(engine: EngineResource) -> dict[str, Any]:
     return {
         "engine": chosen,
         "io_manager": LakeIO(engine=chosen, root=lake_of(data).url),
-        "landing": Landing(root=str(data / "landing")),
+        "landing": landing_of(data),
         "artifacts": ArtifactIO(root=artifacts_of(data).url),
         "music": Music(root=str(music_folder())),
     }
@@ -72,9 +81,4 @@ def environment(name: str) -> dict[str, Any]:
     """The resources of an environment. Raises `TuttiError` for a name that is none."""
     if name not in ENVIRONMENTS:
         raise TuttiError(f"there is no environment {name!r}: set TUTTI_ENV to one of {', '.join(ENVIRONMENTS)}")
-    if url := os.environ.get("TUTTI_LANDING_URL"):
-        raise TuttiError(
-            f"TUTTI_LANDING_URL={url}: the landing folder cannot be in a bucket, only tables (TUTTI_LAKE_URL) and "
-            "artifacts (TUTTI_ARTIFACTS_URL) can. Unset it"
-        )
     return resources(ENVIRONMENTS[name]())

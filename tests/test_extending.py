@@ -25,6 +25,7 @@ from resources.pulls import listens
 from resources.sandbox.http.accounts import Account, Accounts, Heard
 from resources.schema import declared
 from resources.sources import exports
+from resources.storage import Storage
 from tests import transformations
 from tests.exporting import listen_of, read
 from tests.oracle import assert_same
@@ -138,7 +139,7 @@ def test_the_service_is_pulled_like_any_other(
     with sandbox(Accounts([account])) as url:
         monkeypatch.setattr(added["resources/services/librefm.py"], "URL", f"{url}/2.0/")
         api = listens.connect("librefm", {}, len)
-        pulled = listens.pull(api, "ann", LEAP, LEAP, tmp_path, datetime(2024, 3, 5, tzinfo=UTC))
+        pulled = listens.pull(api, "ann", LEAP, LEAP, Storage.at(tmp_path), datetime(2024, 3, 5, tzinfo=UTC))
     assert pulled["listens"] == 1
     (file,) = tmp_path.glob("listens/librefm/ann/*/*.jsonl")
     (found,) = exports.read(file, None, datetime(2024, 3, 5, tzinfo=UTC))

@@ -8,6 +8,7 @@ other knows its id: so listens that name the old id find it.
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
+from pathlib import PurePosixPath
 
 import dagster as dg
 import pyarrow as pa
@@ -32,10 +33,10 @@ def table(context: dg.AssetExecutionContext, landing: Landing, kind: Kind, schem
     """The entities of a kind that have landed; a record that is none is passed over with a warning."""
     rows: dict[str, dict[str, object]] = {}
     into: dict[str, str] = {}
-    for path in landing.files(kind.folder):
+    for name, path in landing.files(kind.folder):
         for told in read(path, kind):
             if not isinstance(told, Read):
-                context.log.warning("%s, record %s is passed over: %s", path.name, *told)
+                context.log.warning("%s, record %s is passed over: %s", PurePosixPath(name).name, *told)
                 continue
             row = asdict(told.found)
             id = row[f"{kind.entity}_id"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, fields
 from functools import partial
 from operator import itemgetter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeAlias, TypeVar
 
 import dagster as dg
@@ -74,9 +74,9 @@ Of equals the one with times, then the one asked for last, then what lies in a f
 
 def found(landing: Landing, music: Music, look: Look) -> Iterator[Told]:
     """All lyrics there are in two folders, of which one was looked into."""
-    for path in landing.files("lyrics"):
-        origin = f"landing/{_below(path, Path(landing.root))}"
-        match path.suffix.lower():
+    for name, path in landing.files("lyrics"):
+        origin = f"landing/{name.encode('utf-8', 'backslashreplace').decode()}"  # bytes that are not UTF-8 are spelled
+        match PurePosixPath(name).suffix.lower():
             case ".lrc":
                 yield of_file(path, origin, Tags())
             case ".mxl" | ".musicxml" | ".xml":
@@ -238,11 +238,6 @@ checks = [
         right(SAYS, wrong, "source", "status", "instrumental", "synced", "text", "lrc", "language"),
     )
 ]
-
-
-def _below(path: Path, folder: Path) -> str:
-    """A path as text; bytes that are none are spelt out."""
-    return str(path.relative_to(folder)).encode("utf-8", "backslashreplace").decode()
 
 
 def _name(row: Lyrics) -> str | None:

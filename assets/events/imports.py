@@ -38,7 +38,9 @@ Importing: TypeAlias = Callable[..., Imported]
 class ImportConfig(dg.Config):
     """What to import: files of one listener, or (with none named) files of the landing folder."""
 
-    files: list[str] = Field(default=[], description="files or folders on this machine; none for all that has landed")
+    files: list[str] = Field(
+        default=[], description="files or folders on this machine, or landed files; none for all that has landed"
+    )
     listener: str | None = Field(default=None, description="whose listens these are, if they are one person's")
 
 
@@ -70,19 +72,18 @@ def import_listens(
 ) -> Iterator[dg.MaterializeResult]:
     """Import the files named in the configuration for one listener, or everything new in the landing folder."""
     lake, now, tell = io_manager.lake, datetime.now(UTC), partial(tell_days, context)
-    named = [Path(f).expanduser() for f in config.files]
     rows: list[dict[str, Any]] = []
     wrong: list[TuttiError] = []
-    if config.listener and named:
+    if config.listener and config.files:
         importing = partial(import_file, listener=config.listener, lake=lake, now=now, tell=tell)
-        for path in named:
+        for path in config.files:
             try:
-                rows += [row for row, new in _named(context, path, importing) if new]
+                rows += [row for row, new in _named(context, Path(path).expanduser(), importing) if new]
             except (UnsupportedFile, Unreadable) as error:
                 wrong.append(error)
-    elif all(map(landing.holds, named)):
-        found = [landing.look(path) for path in named] if named else landing.lying(*ARRIVING)
-        there = set() if named or config.listener else seen(lake)  # not read again, however much lies there
+    elif None not in (names := [landing.name(place) for place in config.files]):
+        found = [landing.look(name) for name in names if name] if names else landing.lying(*ARRIVING)
+        there = set() if names or config.listener else seen(lake)  # not read again, however much lies there
         files = sorted((f for f in found if f and f not in there), key=lambda f: (f.modified, f.path))
         imported = import_landed(landing, files, config.listener, lake, now, tell, context.log.warning)
         rows = [_told(context, row["file"], row, new)[0] for row, new in imported if new]  # whatever else lies there

@@ -41,11 +41,12 @@ class Incoming:
     path: Path
     name: str
     landed: Landed | None = None
+    copied: bool = False  # whether `path` is a copy, which nobody writes to
 
     @classmethod
-    def of(cls, landing: Landing, file: Landed) -> "Incoming":
-        """A file of the landing folder."""
-        return cls(Path(landing.root, file.path), Path(file.path).name, file)
+    def of(cls, file: Landed, path: Path, copied: bool = False) -> "Incoming":
+        """Name a file of the landing folder."""
+        return cls(path, Path(file.path).name, file, copied)
 
     @property
     def alone(self) -> bool:
@@ -94,25 +95,25 @@ def import_landed(
     changes. A file that is gone, cannot be opened now or was written to meanwhile is left for the next time.
     """
 
-    def leave(file: Incoming, error: Exception) -> None:
-        warn(f"{file.landed.path if file.landed else file.name} is left for the next time: {error}")
+    def leave(file: Landed | None, error: Exception) -> None:
+        warn(f"{file.path if file else 'a file'} is left for the next time: {error}")
 
-    batch = Batch(listener, lake, now, tell, leave)
-    for group in _groups(Incoming.of(landing, file) for file in files):
-        yield from batch.take(group)
+    batch = Batch(listener, lake, now, tell, lambda file, error: leave(file.landed, error))
+    for group in _groups(files):
+        with landing.copies(group, leave) as found:
+            yield from batch.take([Incoming.of(file, path, landing.store.remote) for file, path in found])
 
 
-def _groups(files: Iterable[Incoming]) -> Iterator[list[Incoming]]:
+def _groups(files: Iterable[Landed]) -> Iterator[list[Landed]]:
     """Split files into batches."""
-    held: list[Incoming] = []
+    held: list[Landed] = []
     size = 0
     for file in files:
-        bytes = file.landed.bytes if file.landed else 0
-        if held and (len(held) == FILES or size + bytes > BYTES):
+        if held and (len(held) == FILES or size + file.bytes > BYTES):
             yield held
             held, size = [], 0
         held.append(file)
-        size += bytes
+        size += file.bytes
     if held:
         yield held
 
@@ -204,7 +205,7 @@ class Batch:
 
 def unchanged(file: Incoming) -> bool:
     """Whether a landed file is in the state in which it was found."""
-    if not file.landed:
+    if not file.landed or file.copied:
         return True
     try:
         now = file.path.stat()

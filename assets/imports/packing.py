@@ -14,18 +14,20 @@ from datetime import date, datetime, timedelta
 from itertools import count, groupby
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from assets.imports.batch import seen
 from assets.imports.ledger import COUNTS, LYING, identify, known, lying, replace_imports
-from resources.files import sync
 from resources.folders.landing import Landed, Landing
 from resources.frames.filters import RangeFilter, ValuesFilter
 from resources.lake.lake import Lake
 
 INTAKE = "listens/intake"  # in the landing folder: the only files that are ours to move
 PACK = re.compile(r"\d{4}-\d{2}-\d{2}(?:-\d+)?\.jsonl\.gz")
+LOCK = "listens/.packing"  # beside it: the folder itself is locked by the intake
 YOUNG = timedelta(days=2)  # a day is packed once nobody is likely to add to it
+
+
+class _Busy(Exception):
+    """Another process packs."""
 
 
 def pack(landing: Landing, lake: Lake, now: datetime) -> Iterator[tuple[Landed, int]]:
@@ -33,40 +35,54 @@ def pack(landing: Landing, lake: Lake, now: datetime) -> Iterator[tuple[Landed, 
 
     Killed at any point it loses no line, and the next one makes up for it.
     """
-    folder = Path(landing.root, INTAKE)
-    if not folder.is_dir() or not lake.exists("events/imports"):
+    remote = landing.store.remote
+    if not (remote or Path(landing.place(INTAKE)).is_dir()) or not lake.exists("events/imports"):
         return
-    lock = FileLock(folder / ".packing")
+
+    def busy() -> None:
+        if not remote:  # in a bucket only who waits learns that a process was killed and its lock is free
+            raise _Busy
+
     try:
-        lock.acquire(blocking=False)
-    except Timeout:
+        with landing.store.lock(LOCK, busy):
+            taken = seen(lake)
+            handed = (f for f in landing.lying(INTAKE) if f.path.endswith(".jsonl") and now - f.modified_at > YOUNG)
+            ready = sorted((f for f in handed if f in taken), key=lambda f: (f.modified, f.path))
+            for day, files in groupby(ready, key=lambda f: f.modified_at.date()):
+                yield from _pack(landing, lake, now, day, list(files))
+    except _Busy:
         return
-    try:
-        taken = seen(lake)
-        handed = (f for f in landing.lying(INTAKE) if f.path.endswith(".jsonl") and now - f.modified_at > YOUNG)
-        ready = sorted((f for f in handed if f in taken), key=lambda f: (f.modified, f.path))
-        for day, files in groupby(ready, key=lambda f: f.modified_at.date()):
-            yield _pack(landing, lake, now, day, list(files))
-    finally:
-        lock.release()
 
 
-def _pack(landing: Landing, lake: Lake, now: datetime, day: date, files: Sequence[Landed]) -> tuple[Landed, int]:
-    """Pack some files of a day, tell the ledger, and remove them."""
-    paths = [Path(landing.root, f.path) for f in files]
-    hidden = Path(landing.root, INTAKE, f".{day}.jsonl.gz")
-    _write(hidden, paths)
-    id = identify(hidden, None)
-    path = next(p for p in _names(hidden.parent, day) if not p.exists() or identify(p, None) == id)
-    enter_pack(lake, hidden, path.relative_to(landing.root).as_posix(), now)
-    hidden.rename(path)
-    sync(path.parent)
-    _forget(lake, {f.path for f in files}, {identify(p, None) for p in paths})
-    for file in paths:
-        file.unlink()
-    packed = landing.look(path)
-    assert packed
-    return packed, len(files)
+def _pack(
+    landing: Landing, lake: Lake, now: datetime, day: date, files: Sequence[Landed]
+) -> Iterator[tuple[Landed, int]]:
+    """Pack some files of a day, enter the pack in the ledger, and remove them. Files that are gone are left out."""
+    name = f"{INTAKE}/{day}.jsonl.gz"
+    with landing.copies(files, lambda *_: None) as found, landing.draft(name) as hidden:
+        if not found:
+            return
+        paths = [path for _, path in found]
+        _write(hidden, paths)
+        id = identify(hidden, None)
+        name = next(name for name in _names(day) if _free(landing, name, id))
+        written = hidden.stat()
+        entered = Landed(name, written.st_size, written.st_mtime_ns // 1000)
+        enter_pack(lake, id, entered, now)
+        packed = landing.publish(hidden, name)
+        if packed != entered:  # a bucket has its own times; if killed here, an import finds the content known
+            enter_pack(lake, id, packed, now)
+        _forget(lake, {f.path for f, _ in found}, {identify(path, None) for path in paths})
+        landing.store.remove(f.path for f, _ in found)
+    yield packed, len(found)
+
+
+def _free(landing: Landing, name: str, id: str) -> bool:
+    """Whether a pack may have a name: there is no such file, or it is this very pack."""
+    if landing.look(name) is None:
+        return True
+    with landing.opened(name) as path:
+        return identify(path, None) == id
 
 
 def is_pack(landed: str) -> bool:
@@ -75,11 +91,10 @@ def is_pack(landed: str) -> bool:
     return folder == INTAKE and PACK.fullmatch(name) is not None
 
 
-def enter_pack(lake: Lake, file: Path, landed: str, now: datetime) -> None:
-    """Tell the ledger of a pack that lies, or is about to, at a place in the landing folder: its records are in."""
-    told, id = file.stat(), identify(file, None)
-    row = {"import_id": id, "file": Path(landed).name, "imported_at": now} | dict.fromkeys(COUNTS, 0)
-    row |= lying(Landed(landed, told.st_size, told.st_mtime_ns // 1000))
+def enter_pack(lake: Lake, id: str, landed: Landed, now: datetime) -> None:
+    """Enter a pack that has landed, or is about to, in the ledger: its records are imported."""
+    row = {"import_id": id, "file": Path(landed.path).name, "imported_at": now} | dict.fromkeys(COUNTS, 0)
+    row |= lying(landed)
     replace_imports([row], lake, RangeFilter("import_id", id, id))
 
 
@@ -94,10 +109,10 @@ def _write(hidden: Path, files: Sequence[Path]) -> None:
         os.fsync(out.fileno())
 
 
-def _names(folder: Path, day: date) -> Iterator[Path]:
-    """What a pack may be called: a day can have several, since listens are late."""
-    yield folder / f"{day}.jsonl.gz"
-    yield from (folder / f"{day}-{n}.jsonl.gz" for n in count(2))
+def _names(day: date) -> Iterator[str]:
+    """Yield the names that a pack may have: a day can have several, since listens are late."""
+    yield f"{INTAKE}/{day}.jsonl.gz"
+    yield from (f"{INTAKE}/{day}-{n}.jsonl.gz" for n in count(2))
 
 
 def _forget(lake: Lake, gone: set[str], ids: set[str]) -> None:

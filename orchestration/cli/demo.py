@@ -39,7 +39,7 @@ A_SECOND = 1_000  # requests that the sandbox's MusicBrainz allows: nobody waits
 @click.command()
 def demo() -> None:
     """Simulate two weeks of listening and build every table."""
-    for own in ("TUTTI_MUSIC", "TUTTI_LAKE_URL", "TUTTI_ARTIFACTS_URL"):  # the demo has its own
+    for own in ("TUTTI_MUSIC", "TUTTI_LAKE_URL", "TUTTI_ARTIFACTS_URL", "TUTTI_LANDING_URL"):  # the demo has its own
         os.environ.pop(own, None)
     from orchestration.cli.runner import Runner  # its definitions read TUTTI_MUSIC
 

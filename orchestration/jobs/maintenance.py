@@ -63,7 +63,7 @@ def prune_history(kept: Kept) -> None:
 
 def pack_intake(kept: Kept) -> None:
     """Pack the small files of an intake into one for each day that is over. Raises `TuttiError` on a full disk."""
-    with writing_to(kept.landing.root):
+    with writing_to(kept.landing.local):
         for packed, files in pack(kept.landing, kept.lake, datetime.now(UTC)):
             kept.report(f"{packed.path}: {files:,} files packed, {packed.bytes / 1e6:,.1f} MB")
 

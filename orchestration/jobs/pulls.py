@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import Enum
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import dagster as dg
@@ -64,7 +63,7 @@ def asking(context: dg.OpExecutionContext, landing: Landing) -> Iterator[None]:
     A run from the command line is not retried: a person waits for it.
     """
     try:
-        with writing_to(landing.root):
+        with writing_to(landing.local):
             yield
     except TuttiError as error:
         if not isinstance(error, Unanswered) or PROCESS in context.run.tags:
@@ -99,13 +98,15 @@ def _listens(config: ListensConfig, landing: Landing, _: LakeIO, log: Log) -> Co
     now = datetime.now(UTC)
     days = span(config.first, config.last, now.date(), EXAMPLE)
     api = listens.connect(config.source.value, os.environ, log)
-    root = Path(landing.root)
-    return listens.pull(api, config.user, *days, root, now, again=config.again, feedback=config.feedback, log=log)
+    return listens.pull(
+        api, config.user, *days, landing.store, now, again=config.again, feedback=config.feedback, log=log
+    )
 
 
 def _metadata(config: LimitConfig, landing: Landing, io_manager: LakeIO, log: Log) -> Counter[str]:
     api, now = musicbrainz.connect(os.environ, log), datetime.now(UTC)
-    return metadata.pull(api, missing.metadata(io_manager), Path(landing.root), now, most=config.most, log=log)
+    wanted = missing.metadata(io_manager)
+    return metadata.pull(api, wanted, landing.store, landing.local, now, most=config.most, log=log)
 
 
 def _lyrics(config: LimitConfig, landing: Landing, io_manager: LakeIO, log: Log) -> Counter[str]:

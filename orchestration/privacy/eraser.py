@@ -138,10 +138,10 @@ class Eraser:
 
     def take_again(self, plan: Plan, now: datetime, tell: Tell) -> int:
         """Take in what was written anew; how many files."""
-        found = [self.landing.look(Path(self.landing.root, name)) for name in sorted(plan.files)]
+        found = [self.landing.look(name) for name in sorted(plan.files)]
         visible = [file for file in found if file and not Path(file.path).name.startswith(".")]
         for file in filter(lambda f: is_pack(f.path), visible):  # the records of which came by other files
-            enter_pack(self.lake, Path(self.landing.root, file.path), file.path, now)
+            enter_pack(self.lake, identify(Path(self.landing.root, file.path), None), file, now)
         visible = [file for file in visible if not is_pack(file.path)]
         return sum(new for _, new in import_landed(self.landing, visible, None, self.lake, now, tell, self.tell))
 

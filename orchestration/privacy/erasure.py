@@ -22,9 +22,8 @@ from assets.tables import SCHEMAS, SORT_KEYS
 from orchestration.instance.internals import NOT_FINISHED_STATUSES
 from orchestration.privacy.eraser import PLAN, Eraser, Plan, end_time_travel
 from resources.artifacts.artifacts import Artifacts
-from resources.environments import PROJECT, artifacts_of, data_folder, open_lake
+from resources.environments import PROJECT, artifacts_of, data_folder, landing_of, open_lake
 from resources.errors import TuttiError
-from resources.folders.landing import Landing
 from resources.locks import alone
 from resources.privacy import database, files
 from resources.privacy.person import Person
@@ -44,11 +43,13 @@ class ErasureConfig(dg.Config):
 
 def refuse_bucket() -> None:
     """Raise `TuttiError` if data are in a bucket, where other machines may be reading and writing meanwhile."""
-    for place in (open_lake().root, artifacts_of(data_folder())):
+    data = data_folder()
+    for place in (open_lake(data).root, artifacts_of(data), landing_of(data).store):
         if place.remote:
             raise TuttiError(
                 f"nobody can be erased from {place}: Tutti cannot keep other machines from using the bucket meanwhile, "
-                "nor see old versions that the object store keeps. Tables and artifacts on disk support erasure"
+                "nor see old versions that the object store keeps. Erasure needs tables, artifacts and landed files on "
+                "disk"
             )
 
 
@@ -96,7 +97,7 @@ def platform(data: Path) -> list[Path]:
 
 
 def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path) -> dict[str, int]:
-    lake, landing = open_lake(data), Landing(root=str(data / "landing"))
+    lake, landing = open_lake(data), landing_of(data)
     say, tell = context.log.info, partial(tell_days, context)
     eraser = Eraser(scanner(name, data, history), lake, landing, SCHEMAS, SORT_KEYS, say)
     known = (data / PLAN).exists()  # of one that was killed, or left something

@@ -11,7 +11,6 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import dagster as dg
@@ -20,7 +19,7 @@ from assets.imports.batch import seen
 from orchestration.cadence import IMPORT_LISTENS
 from orchestration.instance.internals import NOT_FINISHED_STATUSES
 from orchestration.run_tags import BY_HAND, PRIORITY
-from resources.environments import data_folder, open_lake
+from resources.environments import data_folder, landing_of, open_lake
 from resources.folders.landing import ARRIVING, Landed, Landing
 from resources.lake.lake import Lake
 from resources.storage import Storage
@@ -125,7 +124,7 @@ def taken(lake: Lake) -> set[Landed]:
 )
 def arrivals(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Ask for one run at a time, for the files that no run has taken in."""
-    landing = Landing(root=str(data_folder() / "landing"))
+    landing = landing_of(data_folder())
     now = int(time.time() * 1_000_000)
     batch, cursor = collect(
         landing.lying(*ARRIVING),
@@ -148,7 +147,7 @@ def _at_work(instance: dg.DagsterInstance) -> bool:
 def _request(landing: Landing, batch: list[Landed], cursor: Cursor) -> dg.RunRequest:
     """A run that takes in these files as they lie there, never asked for twice."""
     told = [[f.path, f.bytes, f.modified, cursor.tried[f].times] for f in batch]
-    config = {"files": [str(Path(landing.root, f.path)) for f in batch]}
+    config = {"files": [landing.place(f.path) for f in batch]}
     return dg.RunRequest(
         run_key=hashlib.sha256(json.dumps(told).encode()).hexdigest(),
         run_config={"ops": {"imports": {"config": config}}},

@@ -50,7 +50,7 @@ def stream(once: bool) -> None:
         stopping = threading.Event()
         for told in (signal.SIGINT, signal.SIGTERM):  # Spark's own would end what a micro-batch is at
             signal.signal(told, lambda *_: stopping.set())
-        print(f"What lands in {data / 'landing' / 'listens'} is taken in; Ctrl-C ends it", flush=True)
+        print(f"What lands in {sink.landing.place('listens')} is taken in; Ctrl-C ends it", flush=True)
         wait(query, sink, stopping)
 
 
@@ -58,12 +58,14 @@ def start(sink: Sink, once: bool, files: int = FILES) -> Any:
     """The query, begun or gone on with, of at most so many files in a micro-batch."""
     from orchestration.streaming.source import LandedSource
 
-    (sink.data / "landing" / "listens").mkdir(parents=True, exist_ok=True)
+    landing = sink.landing
+    if not landing.store.remote:
+        Path(landing.place("listens")).mkdir(parents=True, exist_ok=True)
     prepare(sink.lake)
     _clear_unbegun(sink.checkpoint)
     session = sink.engine.session
     session.dataSource.register(LandedSource)
-    options = {"data": str(sink.data), "files": str(files), "shares": str(sink.engine.shares)}
+    options = {"data": str(sink.data), "landing": landing.root, "files": str(files), "shares": str(sink.engine.shares)}
     rows = session.readStream.format(LandedSource.name()).options(**options).load()
     trigger: dict[str, Any] = {"availableNow": True} if once else {"processingTime": EVERY}
     return (

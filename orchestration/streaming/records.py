@@ -16,10 +16,11 @@ import pyarrow as pa
 from assets.imports.ledger import TABLES, identify, refusal, tables
 from assets.imports.record_types import RECORD_TYPES
 from resources.engines.cogroup import SIDE, side_column
+from resources.errors import TuttiError
 from resources.folders.landing import Landed, Landing
 from resources.schema import INSTANT
 from resources.sources import exports
-from resources.sources.readers.archive import Unreadable, UnsupportedFile
+from resources.sources.readers.archive import UnsupportedFile
 from resources.sources.records.listen import Read
 
 LANDED, REFUSED, HAPPENED, OUTCOME = "landed", "refused", "happened_at", "outcome"
@@ -54,16 +55,17 @@ class Outcome:
 def travelling(landing: Landing, files: Iterable[Landed], now: datetime) -> Iterator[pa.RecordBatch]:
     """The records of files, and after those of each what became of it; what cannot be read now holds up no other."""
     for file in files:
-        path, outcome = Path(landing.root, file.path), Outcome(file)
+        name, outcome = Path(file.path).name, Outcome(file)
         try:
-            id = identify(path, None)
-            try:
-                outcome = yield from _rows(file, id, exports.read(path, None, now), now)
-            except UnsupportedFile as error:
-                outcome = yield from _rows(file, id, refusal(path.name, error), now, refused=True)
-            if landing.look(path) != file:
+            with landing.opened(file) as path:
+                id = identify(path, None)
+                try:
+                    outcome = yield from _rows(file, id, exports.read(path, None, now, name), now)
+                except UnsupportedFile as error:
+                    outcome = yield from _rows(file, id, refusal(name, error), now, refused=True)
+            if landing.look(file.path) != file:
                 outcome = Outcome(file, later="it was written to while it was read")
-        except (Unreadable, FileNotFoundError) as error:
+        except (TuttiError, FileNotFoundError) as error:  # unreadable, gone, or the object store does not answer
             outcome = Outcome(file, later=str(error))
         except Exception as error:  # a stream would end by it, and again each time it is begun
             outcome = Outcome(file, later=f"reading it failed with {type(error).__name__}: please report this")

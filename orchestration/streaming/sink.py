@@ -20,7 +20,7 @@ from assets.imports.record_types import RECORD_TYPES
 from orchestration.streaming.records import HAPPENED, LANDED, OUTCOME, REFUSED, Outcome
 from resources.dates import EPOCH
 from resources.engines.cogroup import SIDE, side_column
-from resources.environments import open_lake
+from resources.environments import landing_of, open_lake
 from resources.errors import TuttiError
 from resources.folders.landing import Landed, Landing
 from resources.frames.filters import ValuesFilter
@@ -47,6 +47,11 @@ class Sink:
     def lake(self) -> Lake:
         """The tables."""
         return open_lake(self.data)
+
+    @property
+    def landing(self) -> Landing:
+        """The landing folder."""
+        return landing_of(self.data)
 
     @property
     def checkpoint(self) -> Path:
@@ -79,8 +84,7 @@ class Sink:
                 self.say(f"{outcome.file.path} is left for the next time: {outcome.later}")
             else:
                 read[outcome.file] = outcome
-        landing = Landing(root=str(self.data / "landing"))
-        ids = {Incoming.of(landing, file): o.import_id for file, o in read.items()}
+        ids = {Incoming.of(file, Path(file.path)): o.import_id for file, o in read.items()}  # tasks have read them
         batch = Batch(None, self.lake, datetime.now(UTC), self._tell, leave_out=lambda *_: None)
         entered = batch.enter(ids, partial(self._write, rows, read))
         if new := [row for row, is_new in entered if is_new]:

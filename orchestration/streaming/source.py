@@ -28,8 +28,8 @@ Offset = dict[str, Any]  # "at": when it was made, in microseconds since 1970; "
 
 
 class LandedSource(DataSource):
-    """Records of landed files, as they travel. Options: `data`, the data folder; `files`, the most in a micro-batch;
-    `shares`, the tasks that read them."""
+    """Records of landed files, as they travel. Options: `data`, the data folder; `landing`, the landing folder;
+    `files`, the most in a micro-batch; `shares`, the tasks that read them."""
 
     @classmethod
     def name(cls) -> str:
@@ -40,14 +40,15 @@ class LandedSource(DataSource):
         return from_arrow_schema(TRAVELLING)
 
     def streamReader(self, schema: Any) -> DataSourceStreamReader:
-        return LandedReader(Path(self.options["data"]), int(self.options["files"]), int(self.options["shares"]))
+        files, shares = int(self.options["files"]), int(self.options["shares"])
+        return LandedReader(Path(self.options["data"]), self.options["landing"], files, shares)
 
 
 class LandedReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
     """Plans micro-batches, in a process of its own, and reads them, in tasks."""
 
-    def __init__(self, data: Path, most: int, shares: int) -> None:
-        self._data = data
+    def __init__(self, data: Path, landing: str, most: int, shares: int) -> None:
+        self._data, self._root = data, landing
         self._most, self._shares = most, shares
         self._cursor = Cursor()
         self._only: set[Landed] | None = None
@@ -82,7 +83,7 @@ class LandedReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         return travelling(self._landing(), files, EPOCH + timedelta(microseconds=partition.value["at"]))
 
     def _landing(self) -> Landing:  # made anew: this reader travels, and Dagster's resources do not
-        return Landing(root=str(self._data / "landing"))
+        return Landing(root=self._root)
 
     def _lying(self) -> list[Landed]:
         return self._landing().lying(*ARRIVING)

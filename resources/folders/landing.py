@@ -1,71 +1,188 @@
-"""The landing folder: where files from outside lie until they are read, one folder per kind."""
+"""The landing folder: files from outside, one folder a kind, on this machine's disk or in a bucket.
+
+Readers take paths. `opened`, `copies` and `files` give the file itself if it is on disk, and a temporary copy of one in
+a bucket. Names in a bucket come from outside as well: none of them becomes part of a path on this machine.
+"""
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import dagster as dg
 
 from resources.dates import EPOCH
+from resources.files import sync, writing_to
 from resources.locks import sharing
+from resources.sources.readers.archive import Unreadable
+from resources.storage import Storage, Stored
 
 ARRIVING = ("app_events", "listens", "social")
-"""The folders whose files are taken in as they arrive. A folder is a place; what is in a file, its content tells."""
+"""The folders whose files are imported as they arrive. The content of a file decides its kind, not its folder."""
+AT_ONCE = 16  # copies from a bucket: each waits for an answer most of the time
+
+T = TypeVar("T", "Landed", str)
 
 
 class Landing(dg.ConfigurableResource):
-    """Files by kind ("listens", "app_events", "social", "recordings", "lyrics", ...), as they were handed in."""
+    """Landed files by kind ("listens", "app_events", "social", "recordings", "lyrics", ...).
 
-    root: str
+    Files are named by their path below the folder. A name that begins with a dot is hidden: such a file is unfinished.
+    In a bucket, objects in hidden folders and empty objects, which stand for folders, are left out as well.
+    """
+
+    root: str  # a folder, or s3://bucket/folder
+    staging: str | None = None  # the folder on this machine for what has not landed yet; `root` if that is on disk
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Landing"]:
-        """Give itself to a run, which nobody who must be alone with the data comes between."""
-        with sharing(Path(self.root).parent):
+        """Give itself to a run, during which no erasure can start."""
+        with sharing(self.local.parent):
             yield self
 
-    def files(self, kind: str) -> list[Path]:
-        """The files of a kind, in the order of their names; half-written ones are named with a leading dot."""
+    @property
+    def store(self) -> Storage:
+        """The place of the files."""
+        return Storage.at(self.root)
+
+    @property
+    def local(self) -> Path:
+        """The folder on this machine for what has not landed yet; the landing folder itself if that is on disk."""
+        return Path(self.staging or self.store)
+
+    def place(self, name: str) -> str:
+        """Return the path or address of a file."""
+        return str(self.store / name)
+
+    def name(self, place: str) -> str | None:
+        """Return the name of a file, existing or not, by its path or address; None if it is not in the folder."""
+        if self.store.remote:
+            return place.removeprefix(f"{self.store}/") if place.startswith(f"{self.store}/") else None
+        path, root = Path(place).expanduser().absolute(), Path(self.root).absolute()
+        return path.relative_to(root).as_posix() if path.is_relative_to(root) else None
+
+    def files(self, kind: str) -> Iterator[tuple[str, Path]]:
+        """Yield the files of a kind in the order of their names, each with a path that is valid until the next.
+
+        Objects that are removed meanwhile are left out.
+        """
+        if self.store.remote:
+            names = sorted((file.path for file in self._objects(kind)), key=lambda name: name.split("/"))
+            for n in range(0, len(names), AT_ONCE):
+                with self.copies(names[n : n + AT_ONCE], lambda *_: None) as found:
+                    yield from found
+            return
         folder = Path(self.root, kind)
-        return sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
+        for path in sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith(".")):
+            yield path.relative_to(self.root).as_posix(), path
 
     def lying(self, *kinds: str) -> "list[Landed]":
-        """The files of some kinds as they lie there now, without opening one; some may be gone the next moment."""
+        """List the files of some kinds, without opening one; some may be gone the next moment."""
+        if self.store.remote:
+            return [file for kind in kinds for file in self._objects(kind)]
         found = []
         for place, folders, files in chain(*(os.walk(Path(self.root, kind), followlinks=True) for kind in kinds)):
             folders.sort()
             for name in files:
-                if not name.startswith(".") and (landed := self.look(Path(place, name))):
+                if not name.startswith(".") and (landed := self._look(Path(place, name))):
                     found.append(landed)
         return found
 
-    def look(self, path: Path) -> "Landed | None":
-        """A file of the landing folder as it lies there now; None for what is gone, is no file or lies elsewhere."""
-        if not self.holds(path):
+    def look(self, name: str) -> "Landed | None":
+        """Return the present state of a file, or None if it does not exist or is not a regular file."""
+        if self.store.remote:
+            found = self.store.find(name)
+            return Landed.stored(found) if found and _visible(found) else None
+        return self._look(Path(self.root, name))
+
+    @contextmanager
+    def opened(self, file: T) -> Iterator[Path]:
+        """Give a path of a file. Raises `FileNotFoundError` if a bucket does not have it any more, or as `copies`."""
+
+        def fail(_: T, error: Exception) -> None:
+            raise error
+
+        with self.copies([file], fail) as ((_, path),):
+            yield path
+
+    @contextmanager
+    def copies(self, files: Sequence[T], leave_out: Callable[[T, Exception], object]) -> Iterator[list[tuple[T, Path]]]:
+        """Give paths of some files; those of a bucket are copied to the disk together.
+
+        `leave_out` is called with a file that a bucket does not have any more, or not in the state `Landed`.
+        """
+        if not self.store.remote:
+            yield [(file, Path(self.root, file if isinstance(file, str) else file.path)) for file in files]
+            return
+        with TemporaryDirectory(prefix="tutti-") as folder:
+            found = []
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                copying = [pool.submit(self._copy, file, Path(folder, str(n))) for n, file in enumerate(files)]
+                try:
+                    for file, copy in zip(files, copying, strict=True):
+                        try:
+                            found.append((file, copy.result()))
+                        except (FileNotFoundError, Unreadable) as error:
+                            leave_out(file, error)
+                except BaseException:
+                    pool.shutdown(cancel_futures=True)
+                    raise
+            yield found
+
+    @contextmanager
+    def draft(self, name: str) -> Iterator[Path]:
+        """Give the path of a hidden file to write, from which `publish` makes the file `name`."""
+        if self.store.remote:
+            with TemporaryDirectory(prefix="tutti-") as folder:
+                yield Path(folder, "draft")
+        else:
+            path = Path(self.root, name)
+            yield path.with_name(f".{path.name}")
+
+    def publish(self, draft: Path, name: str) -> "Landed":
+        """Make a draft visible, whole or not at all."""
+        if self.store.remote:
+            self.store.write(name, draft)
+        else:
+            path = Path(self.root, name)
+            draft.rename(path)
+            sync(path.parent)
+        landed = self.look(name)
+        assert landed
+        return landed
+
+    def _objects(self, kind: str) -> "Iterator[Landed]":
+        return (Landed.stored(file) for file in self.store.objects(kind) if _visible(file))
+
+    def _copy(self, file: "Landed | str", path: Path) -> Path:
+        name = file if isinstance(file, str) else file.path
+        with writing_to(path.parent):
+            found = self.store.fetch(name, path)
+        if not isinstance(file, str) and Landed.stored(found) != file:
+            raise Unreadable("it was written to meanwhile")
+        return path
+
+    def _look(self, path: Path) -> "Landed | None":
+        if (name := self.name(str(path))) is None:
             return None
         try:
-            told = path.stat()
+            found = path.stat()
         except OSError:
             return None
-        if not stat.S_ISREG(told.st_mode):
-            return None
-        return Landed(
-            path.absolute().relative_to(Path(self.root).absolute()).as_posix(), told.st_size, told.st_mtime_ns // 1000
-        )
-
-    def holds(self, path: Path) -> bool:
-        """Whether a file, there or not, would lie in the landing folder."""
-        return path.absolute().is_relative_to(Path(self.root).absolute())
+        return Landed(name, found.st_size, found.st_mtime_ns // 1000) if stat.S_ISREG(found.st_mode) else None
 
 
 @dataclass(frozen=True)
 class Landed:
-    """A file of the landing folder as its folder tells of it: one written to again is another."""
+    """A landed file in one of its states: after it is written to, it is another."""
 
     path: str  # below the landing folder
     bytes: int
@@ -73,10 +190,23 @@ class Landed:
 
     @classmethod
     def told(cls, path: str, bytes: int, modified_at: datetime) -> "Landed":
-        """A file of which it is told when it was last written to."""
+        """Name the state that a file had when it was last written to."""
         return cls(path, bytes, (modified_at - EPOCH) // timedelta(microseconds=1))
+
+    @classmethod
+    def stored(cls, file: Stored) -> "Landed":
+        """Name the state of an object.
+
+        A bucket notes whole seconds. Microseconds from the content's tag tell versions of the same second apart.
+        """
+        micros = int.from_bytes(sha256(file.tag.encode()).digest()[:8]) % 1_000_000
+        return cls(file.name, file.bytes, int(file.modified) * 1_000_000 + micros)
 
     @property
     def modified_at(self) -> datetime:
-        """When it was last written to."""
+        """Return the time of the last change."""
         return EPOCH + timedelta(microseconds=self.modified)
+
+
+def _visible(file: Stored) -> bool:
+    return file.bytes > 0 and not any(part.startswith(".") for part in file.name.split("/"))

@@ -1,7 +1,8 @@
 """Files that pulls land: whole or absent, never doubled, whenever a pull is killed.
 
 A page or a portion of answers is a file of JSON lines. Its name ends with a hash of its content, so that pulling the
-same page twice yields one file. Hidden files beside it hold a lock, the progress and answers that are still to land.
+same page twice yields one file. Hidden files beside it hold a lock and the progress. Answers that are still to land are
+hidden on this machine's disk, also if the landing folder is in a bucket: there each of them would be a request.
 """
 
 import hashlib
@@ -13,12 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeAlias, TypeVar
 
-from filelock import FileLock, Timeout
-
-from resources.files import clear_drafts, publish
+from resources import files
 from resources.services.api import Record
+from resources.storage import Storage
 
-LOCK = ".pull.lock"
 PROGRESS = ".pull.json"
 JOURNAL = ".{}.answers"  # by the prefix of the file that its answers become
 PORTION = 100  # answers in a file: about a megabyte of lyrics
@@ -28,38 +27,27 @@ Log: TypeAlias = Callable[[str], object]
 
 
 @contextmanager
-def one_pull(folder: Path, log: Log) -> Iterator[None]:
-    """Hold a service's folder for one pull, and wait if another pull on this machine holds it.
-
-    The kernel frees the lock of a killed process.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        log(f"{folder.name}: waiting for another pull of this service to end")
-        lock.acquire()
-    try:
+def one_pull(folder: Storage, log: Log) -> Iterator[None]:
+    """Hold a service's folder for one pull, and wait if another pull holds it, on another machine only in a bucket."""
+    service = str(folder).rpartition("/")[2]
+    with folder.lock("", lambda: log(f"{service}: waiting for another pull of this service to end")):
         yield
-    finally:
-        lock.release()
 
 
-def land(folder: Path, prefix: str, lines: Iterable[str]) -> bool:
+def land(folder: Storage, prefix: str, lines: Iterable[str]) -> bool:
     """Write `lines` as one file, and return whether it is new. Files sort by `prefix`."""
     content = "".join(f"{line}\n" for line in lines).encode()
-    path = folder / f"{prefix}-{hashlib.sha256(content).hexdigest()[:32]}.jsonl"
-    if path.exists():
+    name = f"{prefix}-{hashlib.sha256(content).hexdigest()[:32]}.jsonl"
+    if folder.exists(name):
         return False
-    publish(path, [content])
+    folder.write(name, content)
     return True
 
 
-def landed(folder: Path) -> Iterator[Record]:
+def landed(folder: Storage) -> Iterator[Record]:
     """Yield the records of all files that pulls landed in `folder`, oldest file first. Broken lines are skipped."""
-    for path in sorted(folder.glob("*.jsonl")):
-        for line in path.read_bytes().splitlines():
+    for name in sorted(file.name for file in folder.files() if file.name.endswith(".jsonl")):
+        for line in folder.read(name).splitlines():
             try:
                 record = json.loads(line)
             except ValueError:
@@ -68,18 +56,28 @@ def landed(folder: Path) -> Iterator[Record]:
                 yield record
 
 
-def progress(folder: Path) -> dict[str, Any]:
+def progress(folder: Storage) -> dict[str, Any]:
     """Read the progress kept in `folder`; empty if there is none or it cannot be read."""
     try:
-        found = json.loads((folder / PROGRESS).read_bytes())
-    except (OSError, ValueError):
+        found = json.loads(folder.read(PROGRESS))
+    except ValueError:
+        return {}
+    except OSError as error:
+        if folder.remote and not isinstance(error, FileNotFoundError):  # the bucket may have it all the same
+            raise
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def keep_progress(folder: Path, state: Mapping[str, Any]) -> None:
+def keep_progress(folder: Storage, state: Mapping[str, Any]) -> None:
     """Replace the progress kept in `folder`, whole or not at all."""
-    publish(folder / PROGRESS, [json.dumps(state).encode()])
+    folder.write(PROGRESS, json.dumps(state).encode())
+
+
+def clear_drafts(folder: Storage) -> None:
+    """Remove what killed pulls left hidden in a folder; they leave nothing in a bucket."""
+    if not folder.remote:
+        files.clear_drafts(Path(folder))
 
 
 def moment(at: datetime) -> str:
@@ -94,13 +92,13 @@ class Answers:
     the next one begins. Only one pull at a time may use a folder.
     """
 
-    def __init__(self, folder: Path, now: Callable[[], datetime]) -> None:
-        """Land the answers that a killed pull left in `folder`."""
+    def __init__(self, folder: Storage, journals: Path, now: Callable[[], datetime]) -> None:
+        """Land the answers that a killed pull left in the folder `journals`, which is `folder` if that is on disk."""
         self.files = 0
-        self._folder, self._now, self._prefix = folder, now, ""
+        self._folder, self._journals, self._now, self._prefix = folder, journals, now, ""
         self._lines: list[str] = []
-        clear_drafts(folder)
-        for journal in sorted(folder.glob(JOURNAL.format("*"))):
+        clear_drafts(self._folder)
+        for journal in sorted(self._journals.glob(JOURNAL.format("*"))):
             self._prefix = journal.name[1:].partition(".")[0]
             self._lines = [line for line in journal.read_text().splitlines(keepends=False) if _whole(line)]
             self.land()
@@ -109,7 +107,7 @@ class Answers:
         """Keep an answer."""
         if not self._lines:
             self._prefix = moment(self._now())
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._journals.mkdir(parents=True, exist_ok=True)
         line = json.dumps(record, sort_keys=True)
         with self._journal.open("a") as journal:
             journal.write(f"{line}\n")
@@ -126,7 +124,7 @@ class Answers:
 
     @property
     def _journal(self) -> Path:
-        return self._folder / JOURNAL.format(self._prefix)
+        return self._journals / JOURNAL.format(self._prefix)
 
     def __enter__(self) -> "Answers":
         return self

@@ -11,14 +11,22 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from hashlib import sha256
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from resources.dates import A_DAY, stretches
-from resources.files import clear_drafts
-from resources.pulls.landing_files import Log, keep_progress, land, moment, one_pull, portions, progress
+from resources.pulls.landing_files import (
+    Log,
+    clear_drafts,
+    keep_progress,
+    land,
+    moment,
+    one_pull,
+    portions,
+    progress,
+)
 from resources.services.api import Api, Record, named
+from resources.storage import Storage
 
 FEEDBACK = "feedback"  # the folder beside those of days
 LONGEST_FOLDER = 120  # bytes: file systems allow 255
@@ -37,7 +45,7 @@ class Progress:
     feedback: bool = False  # whether all of it was pulled since the last day was
 
     @classmethod
-    def of(cls, folder: Path) -> "Progress":
+    def of(cls, folder: Storage) -> "Progress":
         """Read it from a user's folder. If it cannot be read, everything is pulled again."""
         kept = progress(folder)
         try:
@@ -56,7 +64,7 @@ class Progress:
         """Mark more days as done."""
         self.done = [_span(*stretch) for stretch in stretches({*self.days(), *days})]
 
-    def keep(self, folder: Path) -> None:
+    def keep(self, folder: Storage) -> None:
         """Keep it in a user's folder."""
         keep_progress(folder, asdict(self))
 
@@ -66,7 +74,7 @@ def pull(
     user: str,
     first: date,
     last: date,
-    landing: Path,
+    landing: Storage,
     now: datetime,
     *,
     again: bool = False,
@@ -120,7 +128,7 @@ def _pull_days(
     first: date,
     last: date,
     until: int,
-    folder: Path,
+    folder: Storage,
     state: Progress,
     pulled: Counter[str],
     log: Log,

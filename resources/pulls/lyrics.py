@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from resources.errors import TuttiError
 from resources.folders.landing import Landing
@@ -34,7 +33,7 @@ class Track:
 
 def settled(landing: Landing, now: datetime) -> set[str]:
     """Return the recordings not to ask for: those with an answer in any file of the landing folder's lyrics."""
-    answers = (a for path in landing.files("lyrics") for a in lrclib.lyrics(path))
+    answers = (a for _, path in landing.files("lyrics") for a in lrclib.lyrics(path))
     return {
         answer.recording_id
         for answer in answers
@@ -55,9 +54,9 @@ def pull(
 
     Raises `TuttiError` with what to do; answers that have arrived land.
     """
-    folder = Path(landing.root, "lyrics", api.NAME)
+    folder = f"lyrics/{api.NAME}"
     pulled, in_a_row = Counter[str](dict.fromkeys([*STATUSES, "refused", "files"], 0)), 0
-    with one_pull(folder, log), Answers(folder, now) as answers:
+    with one_pull(landing.store / folder, log), Answers(landing.store / folder, landing.local / folder, now) as answers:
         for track in choose(settled(landing, now())):
             try:
                 record = api.get(track.title, track.artist_credit, length_ms=track.length_ms)

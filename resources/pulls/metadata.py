@@ -16,6 +16,7 @@ from resources.services.api import Record
 from resources.services.musicbrainz import NAME, Answer, MusicBrainz
 from resources.sources.formats.musicbrainz import ARTISTS, KINDS, RECORDINGS, RELEASE_GROUPS, RELEASES, Kind
 from resources.sources.records.listen import MBID
+from resources.storage import Storage
 
 USUAL = 500  # entities of each kind in a pull: half an hour or so at one request a second
 UNKNOWN = timedelta(days=90)  # until MusicBrainz is asked again for an id that it did not know
@@ -26,15 +27,23 @@ Wanted = Mapping[str, Sequence[str]]
 
 
 def pull(
-    api: MusicBrainz, wanted: Wanted, landing: Path, now: datetime, *, most: int = USUAL, log: Log = len
+    api: MusicBrainz,
+    wanted: Wanted,
+    landing: Storage,
+    local: Path,
+    now: datetime,
+    *,
+    most: int = USUAL,
+    log: Log = len,
 ) -> Counter[str]:
     """Pull up to `most` entities of each kind: recordings, what they name, and what else is wanted. Count them.
 
+    `local` is the landing folder if that is on disk, else a folder for answers that are still to land.
     Raises `TuttiError` with what to do; answers that have arrived land.
     """
-    folder = landing / RECORDINGS.folder / NAME
-    with one_pull(folder, log), ExitStack() as files:
-        answers = {kind: files.enter_context(Answers(landing / kind.folder / NAME, lambda: now)) for kind in KINDS}
+    with one_pull(landing / _folder(RECORDINGS), log), ExitStack() as files:
+        folders = {kind: (landing / _folder(kind), local / _folder(kind)) for kind in KINDS}
+        answers = {kind: files.enter_context(Answers(*places, lambda: now)) for kind, places in folders.items()}
         work = _Pull(api, landing, answers, now, most, log)
         recordings = work.missing(wanted.get(RECORDINGS.folder, ()))
         for kind in FOLLOWING:
@@ -52,17 +61,17 @@ class _Pull:
     """A pull at work."""
 
     def __init__(
-        self, api: MusicBrainz, landing: Path, answers: Mapping[Kind, Answers], now: datetime, most: int, log: Log
+        self, api: MusicBrainz, landing: Storage, answers: Mapping[Kind, Answers], now: datetime, most: int, log: Log
     ) -> None:
         counted = [*(kind.folder for kind in KINDS), "merged", "unknown", "left", "files"]
         self.pulled = Counter[str](dict.fromkeys(counted, 0))
         self.following: dict[Kind, list[str]] = {kind: [] for kind in FOLLOWING}
         self._room = dict.fromkeys(FOLLOWING, most)
         self._api, self._answers, self._now, self._log = api, answers, now, log
-        self._folder = landing / RECORDINGS.folder / NAME
+        self._folder = landing / _folder(RECORDINGS)
         self._unknown = _unknown(self._folder, now)
         self._asked = set(self._unknown)
-        for ids in [named(kind, self._known(landed(landing / kind.folder / NAME))) for kind in KINDS]:
+        for ids in [named(kind, self._known(landed(landing / _folder(kind)))) for kind in KINDS]:
             self._follow_all(ids)
 
     def missing(self, ids: Iterable[str]) -> list[str]:
@@ -134,7 +143,12 @@ def named(kind: Kind, records: Iterable[Record]) -> dict[Kind, list[str]]:
     return ids
 
 
-def _unknown(folder: Path, now: datetime) -> dict[str, str]:
+def _folder(kind: Kind) -> str:
+    """Return the landing folder of a kind's answers."""
+    return f"{kind.folder}/{NAME}"
+
+
+def _unknown(folder: Storage, now: datetime) -> dict[str, str]:
     """Return the ids that MusicBrainz did not know a short while ago, with the time of each answer."""
     kept = progress(folder).get("unknown")
     try:

@@ -17,13 +17,23 @@ from assets.imports.listens import RAW_LISTENS
 from assets.imports.packing import INTAKE, YOUNG, pack
 from resources.folders.landing import Landing
 from resources.lake.lake import Lake
+from resources.storage import Storage
 
 NOW = datetime(2026, 1, 10, 12, tzinfo=UTC)
 
 
+BOTH = pytest.mark.parametrize("landing", ["disk", pytest.param("bucket", marks=pytest.mark.process)], indirect=True)
+
+
 @pytest.fixture
-def landing(tmp_path: Path) -> Landing:
-    return Landing(root=str(tmp_path / "landing"))
+def landing(tmp_path: Path, request: pytest.FixtureRequest) -> Landing:
+    in_bucket = getattr(request, "param", "disk") == "bucket"
+    return Landing(root=request.getfixturevalue("bucket") if in_bucket else str(tmp_path / "landing"))
+
+
+def later(landing: Landing) -> datetime:
+    """A time at which the day of what has landed is over: a bucket notes when that was, by its own clock."""
+    return datetime.now(UTC) + 2 * YOUNG if landing.store.remote else NOW
 
 
 @pytest.fixture
@@ -34,7 +44,6 @@ def lake(tmp_path: Path) -> Lake:
 def hand_over(landing: Landing, n: int, at: datetime, folder: str = INTAKE, name: str = "") -> Path:
     """A file of two listens as an intake hands it over."""
     path = Path(landing.root, folder, name or f"{at:%Y%m%dT%H%M%S}-{n}.jsonl")
-    path.parent.mkdir(parents=True, exist_ok=True)
     lines = [
         {
             "listened_at": 1_600_000_000 + 1_000 * n + i,
@@ -43,8 +52,10 @@ def hand_over(landing: Landing, n: int, at: datetime, folder: str = INTAKE, name
         }
         for i in range(2)
     ]
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    os.utime(path, (at.timestamp(), at.timestamp()))
+    content = "".join(json.dumps(line) + "\n" for line in lines)
+    landing.store.write(f"{folder}/{path.name}", content.encode())
+    if not landing.store.remote:
+        os.utime(path, (at.timestamp(), at.timestamp()))
     return path
 
 
@@ -106,12 +117,13 @@ def test_a_lake_made_anew_takes_in_packs_as_any_file(landing: Landing, lake: Lak
     assert listens(anew) == listens(lake)
 
 
+@BOTH
 def test_late_files_of_a_day_that_is_packed_make_a_second_pack(landing: Landing, lake: Lake) -> None:
-    at = NOW - 2 * YOUNG
+    at = later(landing) - 2 * YOUNG
     for n in range(2):
         hand_over(landing, n, at)
         take_all(landing, lake)
-        assert len(list(pack(landing, lake, NOW))) == 1
+        assert len(list(pack(landing, lake, later(landing)))) == 1
     assert lying(landing) == [f"{at.date()}-2.jsonl.gz", f"{at.date()}.jsonl.gz"]
     assert take_all(landing, lake) == 0
     assert len(listens(lake)) == 4
@@ -119,12 +131,13 @@ def test_late_files_of_a_day_that_is_packed_make_a_second_pack(landing: Landing,
 
 STEPS: dict[str, tuple[object, str]] = {
     "before it is entered": (packing.Lake, "replace"),
-    "before it is seen": (packing.Path, "rename"),
+    "before it is seen": (Landing, "publish"),
     "before files are forgotten": (packing, "_forget"),
-    "before files are gone": (packing.Path, "unlink"),
+    "before files are gone": (Storage, "remove"),
 }
 
 
+@BOTH
 @pytest.mark.parametrize("step", STEPS)
 def test_packing_that_breaks_off_loses_no_line_and_is_made_up_for(
     landing: Landing, lake: Lake, tmp_path: Path, step: str
@@ -136,14 +149,40 @@ def test_packing_that_breaks_off_loses_no_line_and_is_made_up_for(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(*STEPS[step], _killed)
         with pytest.raises(KeyboardInterrupt):
-            list(pack(landing, lake, NOW))
-    assert take_all(landing, lake) == 0
+            list(pack(landing, lake, later(landing)))
+    # Only at the end files are looked at again: the ledger knows their content, no longer their places.
+    assert take_all(landing, lake) == (3 if step == "before files are gone" else 0)
+    assert listens(lake) == wanted
     assert set(anew(landing, tmp_path / "broken off")) == set(wanted)
-    list(pack(landing, lake, NOW))
+    list(pack(landing, lake, later(landing)))
     assert not [name for name in lying(landing) if not name.endswith(".gz")]
     assert take_all(landing, lake) == 0
     assert listens(lake) == wanted
     assert set(anew(landing, tmp_path / "made up for")) == set(wanted)
+
+
+@pytest.mark.parametrize("landing", [pytest.param("bucket", marks=pytest.mark.process)], indirect=True)
+def test_a_pack_that_a_bucket_has_and_the_ledger_not_yet_brings_nothing_new(landing: Landing, lake: Lake) -> None:
+    """It is entered before it can be seen, but only the bucket says when it was written."""
+    for n in range(3):
+        hand_over(landing, n, NOW)
+    take_all(landing, lake)
+    wanted, publish = listens(lake), Landing.publish
+
+    def killed(self: Landing, draft: Path, name: str) -> None:
+        publish(self, draft, name)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Landing, "publish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            list(pack(landing, lake, later(landing)))
+    assert take_all(landing, lake) == 1  # the pack, whose content is known
+    assert take_all(landing, lake) == 0
+    assert listens(lake) == wanted
+    assert [count for _, count in pack(landing, lake, later(landing))] == [3]
+    assert len(lying(landing)) == 1
+    assert listens(lake) == wanted
 
 
 def test_of_two_at_once_one_leaves_it_to_the_other(landing: Landing, lake: Lake) -> None:

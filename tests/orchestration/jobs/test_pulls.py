@@ -94,8 +94,9 @@ def test_a_pull_through_faults_ends_in_the_lake_with_exactly_the_worlds_listens(
 def test_scrobbles_land_for_the_import(tmp_path: Path, url: str, user: str, accounts: Accounts) -> None:
     from resources.pulls.listens import pull
     from resources.services.lastfm import connect
+    from resources.storage import Storage
 
-    pull(connect(settings(url), len), user, FIRST, LAST, tmp_path, datetime.now(UTC))
+    pull(connect(settings(url), len), user, FIRST, LAST, Storage.at(tmp_path), datetime.now(UTC))
     lines = [json.loads(line) for path in tmp_path.rglob("*.jsonl") for line in path.read_text().splitlines()]
     assert len(lines) == len(accounts.find(user).heard)  # type: ignore[union-attr]
     for line in lines:

@@ -28,6 +28,7 @@ from orchestration.sensors.landing_files import (
 )
 from resources.folders.landing import Landed, Landing
 from resources.lake.lake import Lake
+from resources.storage import Storage
 from tests.orchestration.support import Row, rows
 
 NOW = 1_700_000_000_000_000  # microseconds
@@ -255,6 +256,40 @@ def test_what_lands_is_asked_for_once_and_taken_in(data: Path, platform: Platfor
     assert platform.requested() == []  # the ledger knows
 
 
+def test_what_lands_in_a_bucket_is_asked_for_once_and_imported(
+    data: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUTTI_LANDING_URL", f"{bucket}/landing")
+    platform, landing = Platform(), Storage.at(f"{bucket}/landing")
+    landing.write("listens/b.jsonl", listen("ada", 2, "Fugue").encode())
+    landing.write("listens/a/a.jsonl", listen("bob", 1, "Prelude").encode())
+    landing.write("listens/no.jsonl", b"no record at all")
+    landing.write("listens/.half.jsonl", listen("eve", 1).encode())
+
+    def asked() -> list[str]:
+        """What is asked for, once it has been there for a moment, and granted."""
+        found = [*platform.requested(), *platform.requested()]
+        for request in found:
+            assert platform.granted(request).success
+        return sorted(file for request in found for file in request.run_config["ops"]["imports"]["config"]["files"])
+
+    assert asked() == [f"{landing}/listens/{name}" for name in ("a/a.jsonl", "b.jsonl", "no.jsonl")]
+    assert heard(data) == [("ada", "Fugue"), ("bob", "Prelude")]
+    assert [row["file"] for row in rows(data, "events/quarantine")] == ["no.jsonl"]
+    assert asked() == []
+    platform.cursor = None
+    assert asked() == []  # the ledger knows
+    landing.write("listens/b.jsonl", listen("ada", 2, "Canon").encode())  # likely in the same second
+    assert asked() == [f"{landing}/listens/b.jsonl"]
+    landing.write("listens/copy.jsonl", listen("ada", 2, "Canon").encode())
+    landing.write("listens/c.jsonl", listen("zoe", 5).encode())
+    job = platform.defs.resolve_job_def("import_listens")
+    for _ in range(2):
+        assert job.execute_in_process(instance=platform.instance).success  # of all that has landed
+    assert heard(data) == [("ada", "Canon"), ("ada", "Fugue"), ("bob", "Prelude"), ("zoe", "Fugue")]
+    assert not any((data / "landing").rglob("*.jsonl"))
+
+
 def pressed(user: str, second: int, event: str = "play") -> str:
     return json.dumps({"event": event, "event_id": f"{second}", "user_id": user, "timestamp": 1_704_100_000 + second})
 
@@ -383,6 +418,6 @@ def test_a_killed_run_loses_nothing_and_doubles_nothing(data: Path, platform: Pl
 
 
 def test_the_ledger_tells_files_as_they_lay_there(data: Path, platform: Platform) -> None:
-    path = land(data, "0.jsonl", listen("ada", 1))
+    land(data, "0.jsonl", listen("ada", 1))
     platform.granted(platform.requested()[0])
-    assert seen(Lake(data / "lake")) == {Landing(root=str(data / "landing")).look(path)}
+    assert seen(Lake(data / "lake")) == {Landing(root=str(data / "landing")).look("listens/0.jsonl")}

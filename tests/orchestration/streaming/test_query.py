@@ -275,10 +275,10 @@ def test_a_micro_batch_is_of_the_files_that_the_sensor_would_ask_for_and_offsets
     for n, age in enumerate((60, 3_000_000, 80)):
         land(tmp_path, f"{n}.jsonl", listen(n), age=age)
     young = land(tmp_path, "young.jsonl", listen(9), age=0)
-    reader, begin = LandedReader(tmp_path, 2, 4), {"at": 0, "files": []}
+    reader, begin = LandedReader(tmp_path, f"{tmp_path}/landing", 2, 4), {"at": 0, "files": []}
     first = reader.latestOffset(begin, ReadMaxFiles(2))
     assert [path for path, _, _ in first["files"]] == ["listens/1.jsonl", "listens/2.jsonl"]  # the oldest
-    again = LandedReader(tmp_path, 2, 4)  # after a restart, of what was noted
+    again = LandedReader(tmp_path, f"{tmp_path}/landing", 2, 4)  # after a restart, of what was noted
     planned = [file for part in again.partitions(begin, json.loads(json.dumps(first))) for file in part.value["files"]]
     assert sorted(planned) == sorted(first["files"])
     batched(tmp_path)

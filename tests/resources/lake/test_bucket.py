@@ -247,7 +247,7 @@ def test_a_store_that_refuses_or_does_not_answer_is_reported_in_one_line(
         assert s3.KEY not in "".join(traceback.format_exception(raised.value))
 
 
-def test_what_needs_the_lake_for_itself_is_refused_whole(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ending_time_travel_of_a_bucket_is_refused_whole(lake: Lake) -> None:
     for name in ("first", "second"):
         put(lake, name, DAYS[0])
     before = in_bucket(lake)
@@ -255,8 +255,13 @@ def test_what_needs_the_lake_for_itself_is_refused_whole(lake: Lake, monkeypatch
         lake.forget(T)
     assert in_bucket(lake) == before
     assert stored(lake, 1) == {DAYS[0]: "first"}
-    monkeypatch.setenv("TUTTI_LAKE_URL", str(lake.root))
-    with pytest.raises(TuttiError, match="nobody can be erased"):
+
+
+@pytest.mark.parametrize("variable", ["TUTTI_LAKE_URL", "TUTTI_ARTIFACTS_URL", "TUTTI_LANDING_URL"])
+def test_nobody_is_erased_from_a_bucket(variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
+    monkeypatch.setenv(variable, "s3://a-bucket/folder")
+    with pytest.raises(TuttiError, match="nobody can be erased from s3://a-bucket/folder"):
         refuse_bucket()
 
 
@@ -270,9 +275,8 @@ def test_an_environment_has_its_lake_where_the_variable_says(lake: Lake, monkeyp
     monkeypatch.delenv("TUTTI_LAKE_URL")
     monkeypatch.setenv("TUTTI_ARTIFACTS_URL", str(lake.root / "artifacts"))
     assert environment("laptop")["artifacts"].artifacts.store == lake.root / "artifacts"
-    monkeypatch.setenv("TUTTI_LANDING_URL", "s3://a-bucket/landing")
-    with pytest.raises(TuttiError, match="TUTTI_LANDING_URL"):
-        environment("laptop")
+    monkeypatch.setenv("TUTTI_LANDING_URL", str(lake.root / "landing"))
+    assert environment("laptop")["landing"].store == lake.root / "landing"
 
 
 def test_others_open_the_table(lake: Lake) -> None:

@@ -7,76 +7,84 @@ import pytest
 
 from resources.pulls import landing_files
 from resources.pulls.landing_files import JOURNAL, Answers, keep_progress, land, landed, moment, portions, progress
+from resources.storage import Storage
 
 NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
+
+
+@pytest.fixture(params=["disk", pytest.param("bucket", marks=pytest.mark.process)])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    return Storage.at(tmp_path if request.param == "disk" else request.getfixturevalue("bucket"))
 
 
 def journals(folder: Path) -> list[Path]:
     return list(folder.glob(JOURNAL.format("*")))
 
 
-def test_the_same_lines_are_one_file_and_other_lines_another(tmp_path: Path) -> None:
-    assert land(tmp_path, "1", ["a", "b"])
-    assert not land(tmp_path, "1", ["a", "b"])
-    assert land(tmp_path, "1", ["b", "a"])
-    assert len(list(tmp_path.iterdir())) == 2
+def test_the_same_lines_are_one_file_and_other_lines_another(folder: Storage) -> None:
+    assert land(folder, "1", ["a", "b"])
+    assert not land(folder, "1", ["a", "b"])
+    assert land(folder, "1", ["b", "a"])
+    assert len(folder.names()) == 2
 
 
-def test_answers_land_in_portions_and_the_rest_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_land_in_portions_and_the_rest_at_the_end(
+    tmp_path: Path, folder: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(landing_files, "PORTION", 3)
-    with Answers(tmp_path / "new", lambda: NOW) as answers:
+    with Answers(folder, tmp_path, lambda: NOW) as answers:
         for n in range(7):
             answers.add({"n": n})
-            assert len(list(landed(tmp_path / "new"))) == (n + 1) // 3 * 3
-    assert sorted(record["n"] for record in landed(tmp_path / "new")) == [*range(7)]
-    assert (answers.files, journals(tmp_path / "new")) == (3, [])
+            assert len(list(landed(folder))) == (n + 1) // 3 * 3
+    assert sorted(record["n"] for record in landed(folder)) == [*range(7)]
+    assert (answers.files, journals(tmp_path)) == (3, [])
 
 
-def test_a_failure_lands_the_answers_before_it(tmp_path: Path) -> None:
+def test_a_failure_lands_the_answers_before_it(tmp_path: Path, folder: Storage) -> None:
     def fail() -> None:
-        with Answers(tmp_path, lambda: NOW) as answers:
+        with Answers(folder, tmp_path, lambda: NOW) as answers:
             answers.add({"n": 1})
             raise ArithmeticError
 
     with pytest.raises(ArithmeticError):
         fail()
-    assert list(landed(tmp_path)) == [{"n": 1}]
+    assert list(landed(folder)) == [{"n": 1}]
 
 
 @pytest.mark.parametrize("torn", ["", '{"n": 2, "text": "la'])
 @pytest.mark.parametrize("already", [False, True], ids=["killed before it landed", "killed after it landed"])
-def test_answers_of_a_killed_pull_land_once(tmp_path: Path, torn: str, already: bool) -> None:
-    killed = Answers(tmp_path, lambda: NOW)
+def test_answers_of_a_killed_pull_land_once(tmp_path: Path, folder: Storage, torn: str, already: bool) -> None:
+    killed = Answers(folder, tmp_path, lambda: NOW)
     killed.add({"n": 0, "text": "\u2028é"})
     killed.add({"n": 1})
     (journal,) = journals(tmp_path)
     if already:
-        land(tmp_path, moment(NOW), journal.read_text().splitlines())
+        land(folder, moment(NOW), journal.read_text().splitlines())
     with journal.open("a") as file:
         file.write(torn)
-    Answers(tmp_path, lambda: datetime(2026, 1, 1, tzinfo=UTC))
-    assert list(landed(tmp_path)) == [{"n": 0, "text": "\u2028é"}, {"n": 1}]
+    Answers(folder, tmp_path, lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    assert list(landed(folder)) == [{"n": 0, "text": "\u2028é"}, {"n": 1}]
     assert journals(tmp_path) == []
 
 
-def test_a_killed_pull_without_a_whole_answer_leaves_nothing(tmp_path: Path) -> None:
+def test_a_killed_pull_without_a_whole_answer_leaves_nothing(tmp_path: Path, folder: Storage) -> None:
     (tmp_path / JOURNAL.format(moment(NOW))).write_text('{"n"')
-    Answers(tmp_path, lambda: NOW)
-    assert list(tmp_path.iterdir()) == []
+    Answers(folder, tmp_path, lambda: NOW)
+    assert (folder.names(), journals(tmp_path)) == ([], [])
 
 
-def test_lines_that_somebody_broke_are_skipped(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_bytes(b'{"n": 1}\n{"n\n[]\n\xff\n{"n": 2}\n')
-    assert [record["n"] for record in landed(tmp_path)] == [1, 2]
+def test_lines_that_somebody_broke_are_skipped(folder: Storage) -> None:
+    folder.write("a.jsonl", b'{"n": 1}\n{"n\n[]\n\xff\n{"n": 2}\n')
+    assert [record["n"] for record in landed(folder)] == [1, 2]
 
 
-def test_progress_is_kept_whole_and_what_cannot_be_read_is_none(tmp_path: Path) -> None:
-    assert progress(tmp_path / "none") == {}
-    keep_progress(tmp_path / "a", {"done": ["x"]})
-    assert progress(tmp_path / "a") == {"done": ["x"]}
+def test_progress_is_kept_whole_and_what_cannot_be_read_is_none(folder: Storage) -> None:
+    assert progress(folder / "none") == {}
+    keep_progress(folder, {"done": ["x"]})
+    assert progress(folder) == {"done": ["x"]}
     for text in ("", "[]", "{"):
-        (tmp_path / "a" / landing_files.PROGRESS).write_text(text)
-        assert progress(tmp_path / "a") == {}
+        folder.write(landing_files.PROGRESS, text.encode())
+        assert progress(folder) == {}
 
 
 def test_portions_are_all_items_in_order() -> None:

@@ -25,6 +25,8 @@ from resources.services.api import Api
 from resources.services.lastfm import LastFm
 from resources.services.listenbrainz import ListenBrainz
 from resources.services.web import Unanswered, Web
+from resources.storage import Storage
+from tests import s3
 from tests.serving import Clock, patience, sandbox
 
 FIRST, LAST = date(2025, 3, 1), date(2025, 3, 4)
@@ -44,8 +46,8 @@ def song(n: int, listened_at: int) -> Heard:
 class Place:
     """One user's listens on both services, and a landing folder."""
 
-    def __init__(self, url: str, account: Account, faults: Faults, landing: Path) -> None:
-        self.url, self.account, self.faults, self.landing = url, account, faults, landing
+    def __init__(self, url: str, account: Account, faults: Faults, root: Path | str) -> None:
+        self.url, self.account, self.faults, self.landing = url, account, faults, Storage.at(root)
         self.told: list[str] = []
 
     def api(self, name: str, attempts: int = 30) -> Api:
@@ -60,10 +62,15 @@ class Place:
         api = self.api(name, more.pop("attempts", 30))
         return pull(api, "ann", first, last, self.landing, now, log=self.told.append, **more)
 
+    @property
+    def root(self) -> Path:
+        """The landing folder on disk."""
+        return Path(self.landing)
+
     def files(self) -> dict[str, bytes]:
-        """All that lies in the landing folder for whoever reads it."""
-        found = [p for p in self.landing.rglob("*") if p.is_file() and not p.name.startswith(".")]
-        return {str(p.relative_to(self.landing)): p.read_bytes() for p in sorted(found)}
+        """All that has landed."""
+        visible = (name for name in self.landing.names("listens") if not name.rpartition("/")[2].startswith("."))
+        return {name: self.landing.read(name) for name in visible}
 
     def titles(self) -> Counter[str]:
         """Every listen in the landing folder."""
@@ -79,7 +86,7 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
     """Four days with a neighbour on either side, listens at both ends of each and many in one second."""
     days = [FIRST + timedelta(days=n) for n in range(-1, 5)]
     times = [at(day, s) for day in days for s in (0, 1, 1, 1, 40_000, 40_000, 40_001, 86_398, 86_399, 86_399)]
@@ -89,12 +96,17 @@ def place(tmp_path: Path) -> Iterator[Place]:
         Faults(delay=0.8),
     )
     with sandbox(Accounts([account]), faults) as url:
-        yield Place(url, account, faults, tmp_path / "landing")
+        in_bucket = getattr(request, "param", "disk") == "bucket"
+        yield Place(url, account, faults, request.getfixturevalue("bucket") if in_bucket else tmp_path / "landing")
 
 
+IN_BUCKET = pytest.param("bucket", marks=pytest.mark.process)
+IN_BUCKET_BRAINZ = pytest.param("bucket", "listenbrainz", marks=pytest.mark.process)
+BOTH = pytest.mark.parametrize("place", ["disk", IN_BUCKET], indirect=True)
 SERVICES = pytest.mark.parametrize("name", ["listenbrainz", "lastfm"])
 
 
+@BOTH
 @SERVICES
 def test_what_lands_is_every_listen_of_the_days_once(place: Place, name: str) -> None:
     told = place.pull(name)
@@ -118,7 +130,7 @@ def test_days_are_read_oldest_first_by_the_names_of_their_files(place: Place, na
 @SERVICES
 def test_all_faults_together_leave_the_same_files(place: Place, name: str, tmp_path: Path) -> None:
     place.pull(name)
-    fine, place.landing = place.files(), tmp_path / "again"
+    fine, place.landing = place.files(), Storage.at(tmp_path / "again")
     place.faults.tell(0.4, KINDS, seed=1)
     place.pull(name)
     assert place.files() == fine
@@ -188,9 +200,10 @@ def test_after_a_failure_the_pull_goes_on_with_the_page_that_is_missing(place: P
 PULLING = """
 import sys
 from datetime import UTC, date, datetime
-from pathlib import Path
+from resources import bucket_lock
 from resources.pulls import listens as pulls
 from resources.services.listenbrainz import ListenBrainz
+from resources.storage import Storage
 from resources.services import lastfm, listenbrainz
 from resources.services.lastfm import LastFm
 from resources.services.web import Web
@@ -199,11 +212,14 @@ name, url, landing = sys.argv[1:]
 api = ListenBrainz(Web("x", url), 7) if name == "listenbrainz" else LastFm(Web("x", url + "/2.0/"), "key", 7)
 now = datetime(2025, 3, 10, 12, tzinfo=UTC)
 days = date(2025, 3, 1), date(2025, 3, 4)
-pulls.pull(api, "ann", *days, Path(landing), now, log=lambda line: print(line, flush=True))
+bucket_lock.EXPIRY_S, bucket_lock.RENEWAL_S, bucket_lock.WAIT_S = 1.5, 0.3, 0.1
+pulls.pull(api, "ann", *days, Storage.at(landing), now, log=lambda line: print(line, flush=True))
 """
 
 
-@SERVICES
+@pytest.mark.parametrize(
+    ("place", "name"), [("disk", "listenbrainz"), ("disk", "lastfm"), IN_BUCKET_BRAINZ], indirect=["place"]
+)
 def test_killed_at_any_page_the_pull_loses_and_doubles_nothing(place: Place, name: str) -> None:
     """kill -9 of the pulling process, again and again, each time a few pages further."""
     kills = 0
@@ -227,6 +243,19 @@ def test_killed_at_any_page_the_pull_loses_and_doubles_nothing(place: Place, nam
     assert place.titles() == place.wanted()
     assert max(place.titles().values()) == 1
     assert place.pull(name, feedback=False) == Counter()  # all days are done
+
+
+@pytest.mark.parametrize("place", [IN_BUCKET], indirect=True)
+def test_answers_that_a_bucket_loses_are_no_second_file(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """About one in four answers to writes is lost after the store did its work: of pages, progress and the lock."""
+    with s3.losing(4) as (proxy, lost):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy)
+        place.pull("listenbrainz")
+    monkeypatch.undo()
+    assert any(".jsonl" in request for request in lost)
+    assert place.titles() == place.wanted()
+    assert max(place.titles().values()) == 1
+    assert place.pull("listenbrainz") == Counter()
 
 
 def test_a_page_that_landed_before_the_kill_and_was_not_noted_is_no_second_file(
@@ -260,17 +289,17 @@ def test_half_a_file_is_never_seen_and_not_left_behind(place: Place, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         place.pull("listenbrainz")
     assert place.files() == {}
-    assert list(place.landing.rglob(".*.draft"))
+    assert list(place.root.rglob(".*.draft"))
     monkeypatch.undo()
     place.pull("listenbrainz")
-    assert not list(place.landing.rglob(".*.draft"))
+    assert not list(place.root.rglob(".*.draft"))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"done": ["x"], "cursors": {}}', '{"done": 3, "cursors": {}}'])
 def test_progress_that_cannot_be_read_costs_requests_and_nothing_else(place: Place, text: str) -> None:
     place.pull("listenbrainz")
     before = place.files()
-    (place.landing / "listens" / "listenbrainz" / "ann" / PROGRESS).write_text(text)
+    (place.root / "listens" / "listenbrainz" / "ann" / PROGRESS).write_text(text)
     assert place.pull("listenbrainz")["days"] == 4
     assert place.files() == before
 
@@ -299,9 +328,7 @@ def test_users_never_share_a_folder() -> None:
 def test_a_second_pull_of_a_service_waits_for_the_first(place: Place, tmp_path: Path) -> None:
     import threading
 
-    folder = place.landing / "listens" / "listenbrainz"
-    folder.mkdir(parents=True)
-    with one_pull(folder, place.told.append):
+    with one_pull(place.landing / "listens" / "listenbrainz", place.told.append):
         thread = threading.Thread(target=place.pull, args=("listenbrainz",))
         thread.start()
         while not any("waiting for another pull" in line for line in place.told):

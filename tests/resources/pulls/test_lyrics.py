@@ -52,8 +52,8 @@ STATUS = {track(n).recording_id: (WORDS, INSTRUMENTAL, NOT_FOUND)[n % 3] for n i
 class Place:
     """The service, and a landing folder."""
 
-    def __init__(self, url: str, faults: Faults, root: Path) -> None:
-        self.url, self.faults, self.landing = url, faults, Landing(root=str(root))
+    def __init__(self, url: str, faults: Faults, root: str, staging: str) -> None:
+        self.url, self.faults, self.landing = url, faults, Landing(root=root, staging=staging)
         self.told: list[str] = []
         self.chosen: list[set[str]] = []
 
@@ -70,7 +70,7 @@ class Place:
         return pull(LrcLib(web), choose, self.landing, lambda: now, self.told.append)
 
     def answers(self) -> list[Lyrics]:
-        found = [a for path in self.landing.files("lyrics") for a in lrclib.lyrics(path)]
+        found = [a for _, path in self.landing.files("lyrics") for a in lrclib.lyrics(path)]
         assert all(isinstance(a, Lyrics) for a in found), found
         return [a for a in found if isinstance(a, Lyrics)]
 
@@ -82,10 +82,14 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
     faults = Faults(delay=0.8)
     with sandbox(Accounts([]), faults, lyrics=[r for n in range(9) if (r := known(n))]) as url:
-        yield Place(url, faults, tmp_path / "landing")
+        in_bucket, staging = getattr(request, "param", "disk") == "bucket", str(tmp_path / "landing")
+        yield Place(url, faults, request.getfixturevalue("bucket") if in_bucket else staging, staging)
+
+
+BOTH = pytest.mark.parametrize("place", ["disk", pytest.param("bucket", marks=pytest.mark.process)], indirect=True)
 
 
 def test_every_recording_has_its_answer_and_the_time_it_was_given(place: Place) -> None:
@@ -96,6 +100,7 @@ def test_every_recording_has_its_answer_and_the_time_it_was_given(place: Place) 
     assert {(a.title, a.artist_credit) for a in place.answers()} == {(t.title, "Ann Lee") for t in TRACKS}
 
 
+@BOTH
 def test_what_has_an_answer_is_not_asked_for_again(place: Place) -> None:
     place.pull(TRACKS[:4])
     place.faults.requests = 0
@@ -147,7 +152,7 @@ def test_a_failure_keeps_the_answers_before_it_and_is_no_answer(place: Place, ki
 
 PULLING = """
 import sys
-from pathlib import Path
+from resources import bucket_lock
 from resources.folders.landing import Landing
 from resources.pulls.lyrics import pull
 from resources.services.lrclib import LrcLib, connect
@@ -160,14 +165,16 @@ def choose(settled):
             yield track
             print("answered", flush=True)  # only now is the next one asked for
 
-pull(LrcLib(Web("LRCLIB", sys.argv[1])), choose, Landing(root=sys.argv[2]))
+bucket_lock.EXPIRY_S, bucket_lock.RENEWAL_S, bucket_lock.WAIT_S = 1.5, 0.3, 0.1
+pull(LrcLib(Web("LRCLIB", sys.argv[1])), choose, Landing(root=sys.argv[2], staging=sys.argv[3]))
 """
 
 
+@BOTH
 def test_killed_again_and_again_a_pull_loses_and_doubles_no_answer(place: Place) -> None:
     kills = 0
     while True:
-        command = [sys.executable, "-c", PULLING, place.url, place.landing.root]
+        command = [sys.executable, "-c", PULLING, place.url, place.landing.root, str(place.landing.local)]
         process = subprocess.Popen(
             command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(PROJECT)}
         )
@@ -186,7 +193,7 @@ def test_killed_again_and_again_a_pull_loses_and_doubles_no_answer(place: Place)
     assert kills >= 2
     assert place.statuses() == STATUS
     assert place.faults.requests <= 9 + kills  # the question at the moment of a kill is asked once more
-    assert not list(Path(place.landing.root).rglob(JOURNAL.format("*")))
+    assert not list(place.landing.local.rglob(JOURNAL.format("*")))
 
 
 def test_half_a_file_is_never_seen_and_not_left_behind(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,7 +216,7 @@ def test_half_a_file_is_never_seen_and_not_left_behind(place: Place, monkeypatch
 def test_many_answers_are_in_a_file_and_the_next_in_another(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(landing_files, "PORTION", 4)
     assert place.pull()["files"] == 3
-    assert sorted(len(path.read_text().splitlines()) for path in place.landing.files("lyrics")) == [1, 4, 4]
+    assert sorted(len(path.read_text().splitlines()) for _, path in place.landing.files("lyrics")) == [1, 4, 4]
     assert place.statuses() == STATUS
 
 
@@ -228,9 +235,7 @@ def test_where_nothing_is_taken_the_pull_ends(place: Place) -> None:
 
 
 def test_a_second_pull_waits_for_the_first(place: Place) -> None:
-    folder = Path(place.landing.root, "lyrics", "lrclib")
-    folder.mkdir(parents=True)
-    with one_pull(folder, place.told.append):
+    with one_pull(place.landing.store / "lyrics" / "lrclib", place.told.append):
         thread = threading.Thread(target=place.pull)
         thread.start()
         while not any("waiting for another pull" in line for line in place.told):

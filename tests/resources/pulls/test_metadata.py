@@ -25,6 +25,7 @@ from resources.sandbox.http.faults import Faults
 from resources.services.musicbrainz import MusicBrainz, connect
 from resources.services.web import Unanswered, Web
 from resources.sources.formats.musicbrainz import KINDS, Read, read
+from resources.storage import Storage
 from tests.serving import Clock, patience, sandbox
 
 NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
@@ -37,7 +38,7 @@ class Place:
     """The sandbox's MusicBrainz, and a landing folder."""
 
     def __init__(self, url: str, told: Entities, faults: Faults, landing: Path) -> None:
-        self.url, self.told, self.faults, self.landing = url, told, faults, landing
+        self.url, self.told, self.faults, self.root = url, told, faults, landing
         self.said: list[str] = []
         self.recordings = list(told.of["recording"])[:FEW]
 
@@ -46,18 +47,18 @@ class Place:
         settings: dict[str, Any] = {"now": clock.now, "sleep": clock.sleep, "attempts": attempts}
         api = MusicBrainz(Web("MusicBrainz", self.url, timeout=patience(self.faults), **settings))
         wanted = {"recordings": self.recordings if recordings is None else recordings} | more.pop("wanted", {})
-        return pull(api, wanted, self.landing, now, log=self.said.append, **more)
+        return pull(api, wanted, Storage.at(self.root), self.root, now, log=self.said.append, **more)
 
     def files(self) -> dict[str, bytes]:
         """All that lies in the landing folder for whoever reads it."""
-        found = [p for p in self.landing.rglob("*") if p.is_file() and not p.name.startswith(".")]
-        return {str(p.relative_to(self.landing)): p.read_bytes() for p in sorted(found)}
+        found = [p for p in self.root.rglob("*") if p.is_file() and not p.name.startswith(".")]
+        return {str(p.relative_to(self.root)): p.read_bytes() for p in sorted(found)}
 
     def ids(self) -> dict[str, list[str]]:
         """The ids of what has landed, by folder: each of which can be read."""
         landed: dict[str, list[str]] = {}
         for kind in KINDS:
-            for path in sorted((self.landing / kind.folder).rglob("*.jsonl")):
+            for path in sorted((self.root / kind.folder).rglob("*.jsonl")):
                 for found in read(path, kind):
                     assert isinstance(found, Read), found
                     landed.setdefault(kind.folder, []).append(getattr(found.found, f"{kind.entity}_id"))
@@ -65,7 +66,7 @@ class Place:
 
     def provenances(self) -> set[str]:
         """Where what lies in the landing folder says that it is from."""
-        paths = [(kind, path) for kind in KINDS for path in (self.landing / kind.folder).rglob("*.jsonl")]
+        paths = [(kind, path) for kind in KINDS for path in (self.root / kind.folder).rglob("*.jsonl")]
         return {told.found.provenance for kind, path in paths for told in read(path, kind) if isinstance(told, Read)}
 
     def named(self, recordings: list[str]) -> dict[str, set[str]]:
@@ -179,7 +180,7 @@ def test_what_the_tables_lack_is_asked_for_too(place: Place) -> None:
 
 def test_all_faults_together_leave_the_same_files(place: Place, tmp_path: Path) -> None:
     place.pull()
-    fine, place.landing = place.files(), tmp_path / "again"
+    fine, place.root = place.files(), tmp_path / "again"
     place.faults.tell(0.5, [kind for kind in FAULTS if kind != "slow"], seed=2)
     place.pull()
     assert place.files() == fine
@@ -201,7 +202,7 @@ def test_a_service_that_goes_away_takes_nothing_along_and_the_pull_goes_on(place
 
 
 def test_a_pull_that_fails_empties_nothing(place: Place) -> None:
-    other = place.landing / "recordings" / "dump.jsonl"
+    other = place.root / "recordings" / "dump.jsonl"
     other.parent.mkdir(parents=True)
     other.write_text("{}\n")
     place.pull([place.recordings[0]])
@@ -218,17 +219,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from resources.pulls import landing_files
 from resources.pulls.metadata import pull
+from resources.storage import Storage
 from resources.services.musicbrainz import connect
 landing_files.PORTION = 2
 url, data, *ids = sys.argv[1:]
 api = connect({"TUTTI_MUSICBRAINZ_URL": url}, len)
 print("begun", flush=True)
-pull(api, {"recordings": ids}, Path(data, "landing"), datetime(2025, 3, 10, 12, tzinfo=UTC))
+landing = Path(data, "landing")
+pull(api, {"recordings": ids}, Storage.at(landing), landing, datetime(2025, 3, 10, 12, tzinfo=UTC))
 """
 
 
 def test_killed_at_any_moment_it_goes_on_and_loses_nothing(place: Place) -> None:
-    data = place.landing.parent
+    data = place.root.parent
     ids = list(place.told.of["recording"])[:30]
     command = [sys.executable, "-c", KILLED, place.url, str(data), *ids]
     for requests in (3, 11, 30, 47):
@@ -247,7 +250,7 @@ def test_killed_at_any_moment_it_goes_on_and_loses_nothing(place: Place) -> None
     assert before.items() <= place.files().items()
     landed = place.ids()
     assert {folder: set(found) for folder, found in landed.items()} == place.named(ids)
-    assert list(place.landing.rglob("*.draft")) == []
+    assert list(place.root.rglob("*.draft")) == []
 
 
 def test_who_ends_it_keeps_what_was_answered(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,21 +272,21 @@ def test_who_ends_it_keeps_what_was_answered(place: Place, monkeypatch: pytest.M
 def test_progress_that_cannot_be_read_costs_no_request_for_what_landed(place: Place, text: str) -> None:
     place.pull()
     files, requests = place.files(), place.faults.requests
-    (place.landing / "recordings" / "musicbrainz" / PROGRESS).write_text(text)
+    (place.root / "recordings" / "musicbrainz" / PROGRESS).write_text(text)
     place.pull()
     assert (place.files(), place.faults.requests) == (files, requests)
 
 
 def test_a_file_that_somebody_removed_is_pulled_again(place: Place) -> None:
     place.pull()
-    for path in (place.landing / "artists").rglob("*.jsonl"):
+    for path in (place.root / "artists").rglob("*.jsonl"):
         path.unlink()
     place.pull(wanted={"artists": sorted(place.named(place.recordings)["artists"])})
     assert place.whole()
 
 
 def test_two_pulls_at_once_wait_for_each_other(place: Place) -> None:
-    with one_pull(place.landing / "recordings" / "musicbrainz", len):
+    with one_pull(Storage.at(place.root / "recordings" / "musicbrainz"), len):
         other = threading.Thread(target=place.pull)
         other.start()
         while not place.said:
@@ -300,4 +303,4 @@ def test_the_environment_tells_whom_to_ask_and_who_asks(place: Place) -> None:
     for told in ({"TUTTI_MUSICBRAINZ_CONTACT": "ada@example.org"}, {"TUTTI_USER_AGENT": "Mine/1 (ada@example.org)"}):
         assert connect(told, len)
     api = connect({"TUTTI_MUSICBRAINZ_URL": place.url}, len)
-    assert pull(api, {"recordings": place.recordings[:1]}, place.landing, NOW)["recordings"] == 1
+    assert pull(api, {"recordings": place.recordings[:1]}, Storage.at(place.root), place.root, NOW)["recordings"] == 1
