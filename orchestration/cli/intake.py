@@ -2,11 +2,11 @@
 
 import click
 
-from resources.environments import data_folder
+from resources.environments import data_folder, landing_of
 from resources.scrobble_endpoint.server import serve
 
 
 @click.command()
 def intake() -> None:
     """Serve the scrobble endpoint until stopped."""
-    serve(data_folder())
+    serve(data_folder(), landing_of(data_folder()).store)

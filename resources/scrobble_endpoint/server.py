@@ -14,10 +14,13 @@ import uvicorn
 from resources.errors import TuttiError
 from resources.scrobble_endpoint.app import REQUESTS, Intake
 from resources.scrobble_endpoint.journal import Journal
+from resources.scrobble_endpoint.outbox import Outbox
 from resources.scrobble_endpoint.tokens import configured
+from resources.storage import Storage
 
 PORT = 8765
-FOLDER = Path("landing", "listens", "intake")  # in the data folder
+INTAKE = "listens/intake"  # in the landing folder
+FOLDER = Path("landing", INTAKE)  # in the data folder
 DRAIN = 10  # seconds that requests under way may take once the server is told to end
 
 
@@ -43,12 +46,19 @@ class _Server(uvicorn.Server):
                 signal(number, handler)
 
 
-def serve(data: Path) -> None:
-    """Take in listens until told to end."""
+def serve(data: Path, landing: Storage) -> None:
+    """Accept listens until stopped; they land from the data folder."""
     tokens = configured()
     requests = _number("TUTTI_INTAKE_LIMIT", REQUESTS, 1, 1_000_000_000)
     with _listening(_number("TUTTI_INTAKE_PORT", PORT, 0, 65535)) as listening:
         journal = Journal(data / FOLDER, shared=data)
+        outbox = Outbox(data / FOLDER, landing / INTAKE) if landing.remote else None
+        if outbox:
+            try:
+                outbox.start()
+            except TuttiError:
+                journal.close()
+                raise
         if journal.recovered or journal.torn:
             dropped = f", and {journal.torn} cut short are dropped: nobody was told that they are stored"
             told = f"what a killed intake left is in the landing folder: {journal.recovered} files of whole lines"
@@ -63,9 +73,12 @@ def serve(data: Path) -> None:
             timeout_graceful_shutdown=DRAIN,
         )
         port = listening.getsockname()[1]
-        ready = f"http://127.0.0.1:{port} takes listens as ListenBrainz does, into {data}; Ctrl-C ends it"
+        into = landing if landing.remote else data
+        ready = f"http://127.0.0.1:{port} takes listens as ListenBrainz does, into {into}; Ctrl-C ends it"
         server = _Server(config, ready)
         server.run(sockets=[listening])
+        if outbox:
+            outbox.end()
         if not server.started:
             raise TuttiError("the intake could not start: what is above tells why")
 

@@ -1,11 +1,14 @@
 """`make intake`: scrobblers send listens, and they come out of the lake as they went in, through kills and restarts."""
 
 import asyncio
+import json
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +18,7 @@ import pytest
 import requests
 from liblistenbrainz import errors
 
+from resources.folders.landing import Landing
 from resources.scrobble_endpoint.server import FOLDER
 from tests.benchmarks.intake import FIRST, TOKEN, Load, Server, faults, killed
 from tests.orchestration.support import PATIENCE, TUTTI, Process, environ, rows
@@ -134,6 +138,21 @@ def test_kill_9_in_the_middle_of_load_loses_doubles_and_tears_nothing_acknowledg
     assert server.end() == 0
 
 
+def test_acknowledged_listens_arrive_in_a_bucket_once_through_kills(tmp_path: Path, bucket: str) -> None:
+    load, landing = Load(), Landing(root=bucket)
+    for endpoint in (os.environ["AWS_ENDPOINT_URL"], "http://127.0.0.1:1"):  # the second does not answer
+        server = Server(tmp_path, TUTTI_LANDING_URL=bucket, AWS_ENDPOINT_URL=endpoint)
+        asyncio.run(killed(server, load, random.uniform(1, 4)))
+    assert list((tmp_path / FOLDER).glob("*.jsonl"))
+    server = Server(tmp_path, TUTTI_LANDING_URL=bucket)
+    assert server.end() == 0
+    assert list((tmp_path / FOLDER).glob("*.jsonl")) == []
+    lines = [line for _, path in landing.files("listens/intake") for line in path.read_text().splitlines()]
+    found = Counter(json.loads(line)["listened_at"] - FIRST for line in lines)
+    assert not set(load.acknowledged) - set(found)
+    assert max(found.values()) == 1
+
+
 def test_mistakes_are_told_in_one_line(server: tuple[Server, Path], tmp_path: Path) -> None:
     serving, data = server
 
@@ -150,3 +169,5 @@ def test_mistakes_are_told_in_one_line(server: tuple[Server, Path], tmp_path: Pa
     assert "already: end that one first" in told(data, **ada)
     assert f"port {serving.port} is not to be had" in told(tmp_path, TUTTI_INTAKE_PORT=str(serving.port), **ada)
     assert "TUTTI_INTAKE_PORT=http is not a number" in told(tmp_path, TUTTI_INTAKE_PORT="http", **ada)
+    assert "expected s3://bucket/folder" in told(tmp_path, TUTTI_LANDING_URL="/somewhere", **ada)
+    assert "needs credentials" in told(tmp_path, TUTTI_LANDING_URL="s3://b/landing", AWS_ACCESS_KEY_ID="", **ada)
