@@ -88,7 +88,7 @@ lint: $(VENV)/test  ## put the code in order and say what is left to do
 install-dask: $(VENV)/base  ## what TUTTI_ENV=dask needs
 	$(PIP) -e '.[dask]'
 
-install-s3: $(VENV)/base  ## what a lake in a bucket needs (TUTTI_LAKE_URL)
+install-s3: $(VENV)/base  ## what data in a bucket needs (TUTTI_LAKE_URL)
 	$(PIP) -e '.[s3]'
 
 install-spark: $(VENV)/base  ## what TUTTI_ENV=spark needs, a Java runtime included
