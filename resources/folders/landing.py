@@ -91,8 +91,9 @@ class Landing(dg.ConfigurableResource):
         found = []
         for place, folders, files in chain(*(os.walk(Path(self.root, kind), followlinks=True) for kind in kinds)):
             folders.sort()
+            below = Path(place).relative_to(self.root).as_posix()
             for name in files:
-                if not name.startswith(".") and (landed := self._look(Path(place, name))):
+                if not name.startswith(".") and (landed := _state(f"{place}/{name}", f"{below}/{name}")):
                     found.append(landed)
         return found
 
@@ -101,7 +102,7 @@ class Landing(dg.ConfigurableResource):
         if self.store.remote:
             found = self.store.find(name)
             return Landed.stored(found) if found and _visible(found) else None
-        return self._look(Path(self.root, name))
+        return _state(f"{self.root}/{name}", name)
 
     @contextmanager
     def opened(self, file: T) -> Iterator[Path]:
@@ -170,15 +171,6 @@ class Landing(dg.ConfigurableResource):
             raise Unreadable("it was written to meanwhile")
         return path
 
-    def _look(self, path: Path) -> "Landed | None":
-        if (name := self.name(str(path))) is None:
-            return None
-        try:
-            found = path.stat()
-        except OSError:
-            return None
-        return Landed(name, found.st_size, found.st_mtime_ns // 1000) if stat.S_ISREG(found.st_mode) else None
-
 
 @dataclass(frozen=True)
 class Landed:
@@ -206,6 +198,14 @@ class Landed:
     def modified_at(self) -> datetime:
         """Return the time of the last change."""
         return EPOCH + timedelta(microseconds=self.modified)
+
+
+def _state(path: str, name: str) -> Landed | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return Landed(name, found.st_size, found.st_mtime_ns // 1000) if stat.S_ISREG(found.st_mode) else None
 
 
 def _visible(file: Stored) -> bool:

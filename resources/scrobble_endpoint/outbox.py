@@ -14,6 +14,7 @@ from resources.storage import NoAnswer, Storage
 
 PAUSE_S = 1.0  # between looks for finished files
 FIRST_S = 5.0  # for the first answer, before the endpoint starts without it
+SILENT = "the object store does not answer"
 LAST_S = 10.0  # for the last files, once the server ends
 
 
@@ -31,7 +32,7 @@ class Outbox:
         """Start. Raises `TuttiError` if the store refuses; if it does not answer, files wait for it."""
         self._thread.start()
         if not self._begun.wait(FIRST_S):
-            self._report(f"{self._store}: the object store has not answered in {FIRST_S:.0f} s")
+            self._report(f"{self._store}: {SILENT}")
         if self._refused:
             raise self._refused
 
@@ -45,8 +46,8 @@ class Outbox:
     def _run(self) -> None:
         try:
             next(self._store.files(), None)
-        except NoAnswer as error:
-            self._report(str(error))
+        except NoAnswer:
+            self._report(f"{self._store}: {SILENT}")
         except TuttiError as error:
             self._refused = error
             return
@@ -64,6 +65,8 @@ class Outbox:
             for path in self._finished():
                 self._store.write(path.name, path.read_bytes())
                 path.unlink(missing_ok=True)
+        except NoAnswer:
+            self._report(f"{self._store}: {SILENT}")
         except (TuttiError, OSError) as error:
             self._report(str(error).splitlines()[0])
         else:
