@@ -24,7 +24,8 @@ class Outbox:
     def __init__(self, folder: Path, store: Storage) -> None:
         self._folder, self._store = folder, store
         self._problem: str | None = None
-        self._refused: TuttiError | None = None
+        self._refused: TuttiError | None = None  # at the start
+        self._failed = False  # whether `start` raised
         self._begun, self._ended = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)  # a store without an answer keeps nobody here
 
@@ -34,6 +35,8 @@ class Outbox:
         if not self._begun.wait(FIRST_S):
             self._report(f"{self._store}: {SILENT}")
         if self._refused:
+            self._failed = True
+            self._ended.set()
             raise self._refused
 
     def end(self) -> None:
@@ -49,15 +52,15 @@ class Outbox:
         except NoAnswer:
             self._report(f"{self._store}: {SILENT}")
         except TuttiError as error:
-            self._refused = error
-            return
+            self._refused = error  # `start` raises it, or has returned before the store answered
         except OSError:
             pass  # moving a file has the same problem, or none
         finally:
             self._begun.set()
         while not self._ended.wait(PAUSE_S):
             self._move()
-        self._move()
+        if not self._failed:
+            self._move()
 
     def _move(self) -> None:
         """Move the files that are finished now."""
@@ -67,7 +70,7 @@ class Outbox:
                 path.unlink(missing_ok=True)
         except NoAnswer:
             self._report(f"{self._store}: {SILENT}")
-        except (TuttiError, OSError) as error:
+        except (TuttiError, OSError, ValueError) as error:  # ValueError: a name that no object can have
             self._report(str(error).splitlines()[0])
         else:
             self._report(None)

@@ -1,8 +1,9 @@
 """The outbox: acknowledged listens reach the bucket once, also after the object store was away."""
 
 import json
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from resources.errors import TuttiError
 from resources.scrobble_endpoint import outbox
 from resources.scrobble_endpoint.journal import Journal
 from resources.scrobble_endpoint.outbox import Outbox
-from resources.storage import Storage
+from resources.storage import Storage, Stored
 from tests import s3
 
 AWAY = "http://127.0.0.1:1"
@@ -87,6 +88,30 @@ def test_what_is_left_when_the_server_ends_lands_after_the_next_start(
     again.start()
     again.end()
     assert (landed(store), waiting(tmp_path)) == ([1, 2], 0)
+
+
+def test_a_store_that_refuses_late_is_reported_and_gets_the_listens_once_it_does_not(
+    tmp_path: Path, store: Storage, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(outbox, "FIRST_S", 0.0)
+    journal, moving = Journal(tmp_path), Outbox(tmp_path, store)
+    append(journal, 1)
+    files, begun = Storage.files, threading.Event()
+
+    def slow(self: Storage) -> Iterator[Stored]:
+        begun.wait(10)
+        yield from files(self)
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(Storage, "files", slow)
+        refusing.setenv("AWS_SECRET_ACCESS_KEY", "another")
+        moving.start()
+        begun.set()
+        until(lambda: "refuses the credentials" in capfd.readouterr().err)
+    until(lambda: not waiting(tmp_path))
+    journal.close()
+    moving.end()
+    assert landed(store) == [1]
 
 
 def test_lost_answers_and_a_kill_before_a_file_is_removed_double_nothing(
