@@ -5,7 +5,7 @@ run and in the index of all assets. Each repeats the metadata of the whole range
 be twenty times as large as their tables. Here a range takes one transaction, and
 
 - the file of the run has one event for each asset and range;
-- in the index, the newest partition has the metadata and tags of the range, each other one its row count;
+- in the index, the newest partition has the metadata and tags of the range, each other one its row count, packed;
 - a planned event lasts until its partition is materialized. Dagster reads only those without a materialization, which
   are of partitions in progress or failed;
 - a check of a range has one row. Dagster stores one for each partition, none of which ever says how the check ended.
@@ -37,6 +37,7 @@ from dagster._serdes import ConfigurableClassData
 from dagster_shared.record import copy
 from sqlalchemy import Connection, Engine, NullPool, bindparam, create_engine, event, func, select
 
+from orchestration.instance.packed_event import pack, unpacked
 from resources.dates import tagged_days
 
 ENGINES = 32  # shards that are remembered how to talk to; a server sees a new one with each run
@@ -96,7 +97,7 @@ class BatchingEventLog(SqliteEventLogStorage):
         """An engine that closes each connection: who watches a run watches its file, which is written then."""
         waits = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
         engine = create_engine(self.conn_string_for_shard(shard), poolclass=NullPool, connect_args=waits)
-        event.listen(engine, "connect", _written_once)
+        event.listen(engine, "connect", _connected)
         return engine
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
@@ -112,14 +113,12 @@ class BatchingEventLog(SqliteEventLogStorage):
             with self.run_connection(run_id) as shard:
                 shard.execute(SqlEventLogStorageTable.insert(), [self._event_to_row(e) for e in newest.values()])
             shown = {id(entry) for entry in newest.values()}
-            batch = [entry if id(entry) in shown else _brief(entry) for entry in batch]
+            rows = [row for entry in batch for row in self._rows(entry, id(entry) in shown)]
             with self.index_transaction() as index:
-                self._index(index, batch)
+                self._index(index, rows)
 
-    def _index(self, index: Connection, batch: Sequence[EventLogEntry]) -> None:
-        """Store events of a run in the index of all assets."""
-        made = [(entry, self._event_to_row(entry)) for entry in batch]
-        rows = [(entry, row) for entry, made_row in made for row in self._planned(entry, made_row)]
+    def _index(self, index: Connection, rows: Sequence[tuple[EventLogEntry, Mapping[str, Any]]]) -> None:
+        """Store events of a run, and their rows, in the index of all assets."""
         insert = SqlEventLogStorageTable.insert()
         returning = insert.returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
         ids = list(index.execute(returning, [row for _, row in rows]).scalars())
@@ -141,19 +140,27 @@ class BatchingEventLog(SqliteEventLogStorage):
                 [{"of_asset": r["asset_key"], "of_partition": r["partition"], "of_run": r["run_id"]} for r in done],
             )
 
-    def _planned(self, entry: EventLogEntry, row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-        """The rows of an event: of a plan, one for each partition that the run builds; by it Dagster looks for it."""
+    def _rows(self, entry: EventLogEntry, shown: bool) -> Iterator[tuple[EventLogEntry, Mapping[str, Any]]]:
+        """Yield an event and its row in the index: packed and brief, unless it is `shown`.
+
+        A plan has a row for each partition that the run builds, by which Dagster looks for it.
+        """
         data: Any = entry.get_dagster_event().event_specific_data
-        if entry.dagster_event_type != PLANNED or not data.partitions_subset:
-            yield row
-            return
-        told, days = json.loads(row["event"]), self._days(entry.run_id)
-        own = told["dagster_event"]["event_specific_data"]
-        own["partitions_subset"] = None
-        for partition in data.partitions_subset.get_partition_keys():
-            if not days or date.fromisoformat(partition) in days:
-                own["partition"] = partition
-                yield {**row, "event": json.dumps(told, separators=(",", ":")), "partition": partition}
+        if entry.dagster_event_type == PLANNED and data.partitions_subset:
+            row, days = self._event_to_row(entry), self._days(entry.run_id)
+            plan = json.loads(row["event"])
+            own = plan["dagster_event"]["event_specific_data"]
+            own["partitions_subset"] = None
+            for partition in data.partitions_subset.get_partition_keys():
+                if not days or date.fromisoformat(partition) in days:
+                    own["partition"] = partition
+                    yield entry, {**row, "event": pack(json.dumps(plan)), "partition": partition}
+        elif shown:
+            yield entry, self._event_to_row(entry)
+        else:
+            brief = _brief(entry)
+            row = self._event_to_row(brief)
+            yield brief, {**row, "event": pack(row["event"])} if _is_numbers(brief) else row
 
     @lru_cache(maxsize=1)  # noqa: B019 (the storage lives as long as the process)
     def _days(self, run_id: str) -> frozenset[date]:
@@ -235,6 +242,13 @@ def _brief(entry: EventLogEntry) -> EventLogEntry:
     )
 
 
-def _written_once(connection: sqlite3.Connection, _: Any) -> None:
-    """Wait for the disk when a connection is closed, which comes at once, and not after each transaction as well."""
+def _is_numbers(brief: EventLogEntry) -> bool:
+    """Return whether a brief event is of a materialization, and has no metadata but numbers."""
+    made = brief.asset_materialization
+    return made is not None and all(isinstance(each.value, int) for each in made.metadata.values())
+
+
+def _connected(connection: sqlite3.Connection, _: Any) -> None:
+    """Unpack what is read, and wait for the disk when the connection is closed, not after each transaction as well."""
+    connection.row_factory = unpacked
     connection.execute("PRAGMA synchronous = NORMAL")
