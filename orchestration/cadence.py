@@ -111,11 +111,11 @@ class Cadence:
         job = self.assets(self.jobs[table])
         return frozenset(key for key in job if key == table or table in self.graph.get_ancestor_asset_keys(key))
 
-    def owed(self, instance: dg.DagsterInstance, job: str) -> set[date]:
-        """Return the days, up to today, imported since a job built all its tables of them, however its last run ended.
+    def owed(self, instance: dg.DagsterInstance, job: str) -> dict[dg.AssetKey, set[date]]:
+        """Return the tables of a job that are stale, each with the days imported since it was built of them.
 
         Dagster's storage knows, so a crash loses nothing. Each job answers for itself, so that one that keeps failing
-        costs the others nothing. A table counts only imports into the tables that it is made of.
+        costs the others nothing. A table counts only imports into the tables that it is made of, up to today.
         """
         dated, today = next((j for j in self.dated if j.name == job), None), datetime.now(UTC).date()
         keys = self.assets(job)
@@ -124,16 +124,16 @@ class Cadence:
             source: [(day, at) for day, at in _newest(instance, source).items() if day <= today]
             for source in set().union(*sources.values())
         }
-        found: set[date] = set()
+        found: dict[dg.AssetKey, set[date]] = {}
         for key in keys:
             imports = [each for source in sources[key] for each in newest[source]]
             if dated:
-                built = _newest(instance, key)
-                found |= {day for day, at in imports if at > built.get(dated.period.first(day), 0)}
+                built = _newest(instance, key) if imports else {}
+                found[key] = {day for day, at in imports if at > built.get(dated.period.first(day), 0)}
             else:
                 done = instance.fetch_materializations(key, limit=1).records
-                found |= {day for day, at in imports if not done or at > done[0].storage_id}
-        return found
+                found[key] = {day for day, at in imports if not done or at > done[0].storage_id}
+        return {key: days for key, days in found.items() if days}
 
     def _imported(self, key: dg.AssetKey) -> set[dg.AssetKey]:
         """Return the dated tables that imports write, as far as a table is made of them."""

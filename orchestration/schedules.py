@@ -32,11 +32,11 @@ def close_day(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     assert context.repository_def
     cadence = Cadence(context.repository_def.asset_graph)
     daily = next(job for job in cadence.dated if job.name == DAILY)
-    owed = (d for d in cadence.owed(context.instance, DAILY) if d < day)
-    for portion, keys in _requested(context.instance, daily, owed, day):
+    owed = {table: {d for d in days if d < day} for table, days in cadence.owed(context.instance, DAILY).items()}
+    for portion, keys in _requested(context.instance, daily, set().union(*owed.values()), day):
         yield dg.RunRequest(
             run_key=f"{day}-{min(portion.changed)}",
-            asset_selection=sorted(daily.assets),
+            asset_selection=sorted(table for table, days in owed.items() if days),
             tags=over(keys) | portion.tags,
         )
 

@@ -34,8 +34,9 @@ class Runner:
     def take(self, what: dict[str, Any]) -> bool:
         """Import files and build what follows from the days they touch. Return whether there was anything to do.
 
-        Days come first, what is counted over all history last. A run that fails holds back only what is made of its
-        days: raises `TuttiError` with the first cause once everything else is done.
+        Only tables made of what was imported are built: days come first, what is counted over all history last. A run
+        that fails holds back only what is made of its days: raises `TuttiError` with the first cause once everything
+        else is done.
         """
         failed: list[TuttiError] = []
         try:
@@ -46,15 +47,17 @@ class Runner:
         missing: dict[str, set[date]] = {}  # days that runs of a job failed to build
         for job in self.cadence.dated:
             held = {day for name in self.cadence.upstream(job.name) for day in missing.get(name, ())}
-            owed = self.cadence.owed(self.instance, job.name) - held
-            done |= bool(owed)
-            for failure, days in self._build(job, owed, today):
+            owed = self.cadence.owed(self.instance, job.name)
+            changed = set().union(*owed.values()) - held
+            done |= bool(changed)
+            for failure, days in self._build(job, sorted(owed), changed, today):
                 failed.append(failure)
                 missing[job.name] = missing.get(job.name, set()) | days
-        if not self.cadence.upstream(ALL_TIME) & missing.keys() and self.cadence.owed(self.instance, ALL_TIME):
+        counted = sorted(self.cadence.owed(self.instance, ALL_TIME))
+        if counted and not self.cadence.upstream(ALL_TIME) & missing.keys():
             done = True
             try:
-                self.run(ALL_TIME)
+                self.run(ALL_TIME, assets=counted)
             except TuttiError as error:
                 failed.append(error)
         if failed:
@@ -62,20 +65,22 @@ class Runner:
             raise TuttiError(f"{failed[0]}{more}")
         return done
 
-    def _build(self, job: DatedJob, changed: Collection[date], today: date) -> Iterator[tuple[TuttiError, set[date]]]:
-        """Build what days that changed can change, and yield each failure with its days.
+    def _build(
+        self, job: DatedJob, tables: Sequence[dg.AssetKey], changed: Collection[date], today: date
+    ) -> Iterator[tuple[TuttiError, set[date]]]:
+        """Build what days that changed can change in some tables of a job, and yield each failure with its days.
 
         If a run of several stretches fails, each half of its days is built by itself.
         """
         for portion, keys in portions(job, changed, today):
             try:
-                self.run(job.name, keys, tags=portion.tags)
+                self.run(job.name, keys, assets=tables, tags=portion.tags)
             except TuttiError as error:
                 if len(portion.ranges) == 1:
                     yield error, portion.changed
                     continue
                 for half in portion.halves:
-                    yield from self._build(job, half, today)
+                    yield from self._build(job, tables, half, today)
 
     def run(
         self,

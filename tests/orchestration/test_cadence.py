@@ -248,3 +248,17 @@ def test_a_job_is_owed_what_was_imported_into_the_tables_its_own_are_made_of(imp
         names = [*(job.name for job in CADENCE.dated), ALL_TIME]
         found = {name for name in names if CADENCE.owed(instance, name)}
     assert found & {*COUNTED, ALL_TIME} == jobs
+
+
+def test_only_tables_made_of_what_was_imported_are_owed() -> None:
+    with dg.instance_for_test() as instance:
+        for table, day in (("raw_app_events", "2019-05-01"), ("raw_posts", "2019-05-02")):
+            instance.report_runless_asset_event(dg.AssetMaterialization(["events", table], partition=day))
+        owed = {key.to_user_string(): days for key, days in CADENCE.owed(instance, "daily").items()}
+    of_events, of_posts = {date(2019, 5, 1)}, {date(2019, 5, 2)}
+    assert owed == {
+        "events/app_activity": of_events,
+        "events/app_event_fields": of_events,
+        "events/app_events": of_events,
+        "events/posts": of_posts,
+    }

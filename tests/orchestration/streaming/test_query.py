@@ -297,7 +297,8 @@ def test_days_that_are_reported_are_owed(tmp_path: Path, monkeypatch: pytest.Mon
     defs, days = platform(), [date(2004, 11, 9) + timedelta(days=n) for n in range(600)]
     with dg.DagsterInstance.get() as instance:
         report_outside_runs(instance, [dg.AssetMaterialization(RAW, partition=day.isoformat()) for day in days])
-        assert Cadence(defs.resolve_asset_graph()).owed(instance, DAILY) == set(days)
+        owed = Cadence(defs.resolve_asset_graph()).owed(instance, DAILY)
+    assert set().union(*owed.values()) == set(days)
 
 
 def test_it_says_which_environment_it_needs(tmp_path: Path) -> None:
