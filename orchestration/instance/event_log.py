@@ -18,10 +18,11 @@ import json
 import os
 import shutil
 import sqlite3
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -35,12 +36,13 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 from dagster_shared.record import copy
-from sqlalchemy import Connection, Engine, NullPool, bindparam, create_engine, event, func, select
+from sqlalchemy import Connection, Engine, bindparam, create_engine, event, func, select
+from sqlalchemy.exc import DisconnectionError
 
 from orchestration.instance.packed_event import pack, unpacked
 from resources.dates import tagged_days
 
-ENGINES = 32  # shards that are remembered how to talk to; a server sees a new one with each run
+ENGINES = 16  # shards to which a process keeps a connection; a server sees a new one with each run
 BATCH = "10000"  # events, all days there are; Dagster reads it from DAGSTER_EVENT_BATCH_SIZE, else stores one at a time
 OF_A_PARTITION = "dagster/partition_"  # begins the names of metadata that differ from partition to partition
 PLANNED, MATERIALIZED = DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_MATERIALIZATION
@@ -54,8 +56,15 @@ class BatchingEventLog(SqliteEventLogStorage):
     supports_partition_subset_in_asset_materialization_planned_events = True
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        self._engine = lru_cache(ENGINES)(self._opened)
+        self._engines: dict[str, Engine] = {}  # by shard, the one used last at the end
+        weakref.finalize(self, _close, self._engines)
         super().__init__(base_dir, inst_data)
+
+    def dispose(self) -> None:
+        """Close all connections. What SQLite wrote beside a database goes into it then."""
+        super().dispose()
+        with self._db_lock:
+            _close(self._engines)
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> "BatchingEventLog":
@@ -65,17 +74,30 @@ class BatchingEventLog(SqliteEventLogStorage):
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
-        """A connection of its own to a shard, in a transaction.
+        """Yield the connection to a shard, in a transaction.
 
-        Dagster makes an engine for each, which learns anew how to say what the last one said.
+        Dagster opens a connection for each event, which takes ten times as long as to store it.
         """
+        path = self.path_for_shard(shard)
         with self._db_lock:
             engine = self._engine(shard)
-            if shard not in self._initialized_dbs or not os.path.exists(self.path_for_shard(shard)):  # if it was pruned
+            if shard not in self._initialized_dbs or not os.path.exists(path):  # if it was pruned
                 self._prepare(shard, engine)
                 self._initialized_dbs.add(shard)
-            with engine.connect() as connection, connection.begin():
-                yield connection
+            with engine.connect() as connection:
+                driver: Any = connection.connection.driver_connection
+                changes = driver.total_changes
+                with connection.begin():
+                    yield connection
+                if driver.total_changes > changes:
+                    os.utime(path)  # the UI watches this file, beside which SQLite writes
+
+    def _engine(self, shard: str) -> Engine:
+        """Return the engine of a shard, and close the connection that was not used for longest if there are many."""
+        self._engines[shard] = engine = self._engines.pop(shard, None) or self._opened(shard)
+        if len(self._engines) > ENGINES:
+            self._engines.pop(next(iter(self._engines))).dispose()
+        return engine
 
     def _prepare(self, shard: str, engine: Engine) -> None:
         """Make the tables of a new shard: as a copy of an empty one, which Dagster takes 0.2 CPU seconds to make."""
@@ -85,7 +107,9 @@ class BatchingEventLog(SqliteEventLogStorage):
             return
         if not empty.exists():
             made = Path(self.path_for_shard(f"{uuid4()}-empty"))
-            self._initdb(self._opened(made.stem))
+            first = self._opened(made.stem)
+            self._initdb(first)
+            first.dispose()
             made.rename(empty)
         draft = path.with_suffix(f".{uuid4()}")
         shutil.copyfile(empty, draft)
@@ -94,10 +118,11 @@ class BatchingEventLog(SqliteEventLogStorage):
         draft.unlink()
 
     def _opened(self, shard: str) -> Engine:
-        """An engine that closes each connection: who watches a run watches its file, which is written then."""
+        """Return a new engine, which keeps one connection."""
         waits = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
-        engine = create_engine(self.conn_string_for_shard(shard), poolclass=NullPool, connect_args=waits)
+        engine = create_engine(self.conn_string_for_shard(shard), pool_size=1, connect_args=waits)
         event.listen(engine, "connect", _connected)
+        event.listen(engine, "checkout", partial(_is_current, self.path_for_shard(shard)))
         return engine
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
@@ -249,6 +274,18 @@ def _is_numbers(brief: EventLogEntry) -> bool:
 
 
 def _connected(connection: sqlite3.Connection, _: Any) -> None:
-    """Unpack what is read, and wait for the disk when the connection is closed, not after each transaction as well."""
+    """Unpack what is read, and let each transaction wait for the disk, however SQLite was built."""
     connection.row_factory = unpacked
-    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _is_current(path: str, _: Any, record: Any, __: Any) -> None:
+    """Let SQLAlchemy connect again if the file that it has open was removed, or another has taken its place."""
+    inode = os.stat(path).st_ino if os.path.exists(path) else None
+    if record.info.setdefault("inode", inode) != inode:
+        raise DisconnectionError(f"{path} is another file now")
+
+
+def _close(engines: dict[str, Engine]) -> None:
+    while engines:
+        engines.popitem()[1].dispose()

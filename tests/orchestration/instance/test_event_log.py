@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from queue import Queue
 
 import dagster as dg
 import pytest
@@ -187,6 +188,43 @@ def test_nothing_is_kept_of_the_plan_of_partitions_that_were_materialized(instan
         assert index.exec_driver_sql(planned).scalar() == 0
 
 
+def test_who_watches_a_run_sees_its_events_while_it_goes_on(instance: dg.DagsterInstance) -> None:
+    seen = Queue[str]()
+
+    def watch(entry: dg.EventLogEntry, _: str) -> None:
+        seen.put(entry.get_dagster_event().message or "")
+
+    going_on = dg.DagsterRun("job")
+    instance.add_run(going_on)
+    with dg.DagsterInstance.get() as ui:
+        instance.report_engine_event("begins", going_on)
+        ui.watch_event_logs(going_on.run_id, None, watch)
+        for message in ("builds", "checks"):
+            instance.report_engine_event(message, going_on)
+            while seen.get(timeout=60) != message:
+                pass
+        ui.end_watch_event_logs(going_on.run_id, watch)
+
+
+def test_a_history_that_is_replaced_under_a_process_is_read_afresh(instance: dg.DagsterInstance) -> None:
+    run(instance, "2024-02-27", "2024-02-28")
+    history = Path(instance.root_directory, "history")
+    old = next(path for path in history.glob("*-*.db"))
+    for path in [*history.glob(f"{old.stem}.db*"), *history.glob("index.db*")]:
+        path.unlink()
+    with dg.DagsterInstance.get() as other:
+        run(other, "2024-03-01")
+    assert instance.get_materialized_partitions(heard.key) == {"2024-03-01"}
+    assert instance.all_logs(old.stem) == []
+
+
+def test_nothing_lies_beside_a_history_that_is_closed(instance: dg.DagsterInstance) -> None:
+    run(instance, "2024-02-27", "2024-02-28")
+    instance.dispose()
+    assert {path.suffix for path in Path(instance.root_directory, "history").glob("*.db*")} == {".db"}
+    assert materialized(instance).keys() == {"2024-02-27", "2024-02-28"}
+
+
 def stored(instance: dg.DagsterInstance) -> list[tuple[str, str | bytes]]:
     """The partition and the stored event of every materialization, as another program would read them."""
     told = "select partition, event from event_logs where dagster_event_type = 'ASSET_MATERIALIZATION' order by id"
@@ -227,5 +265,5 @@ def test_an_event_that_may_name_a_person_is_not_packed_so_that_erasure_finds_it(
     assert all("ada lovelace" in event for _, event in stored(instance) if isinstance(event, str))
     assert [type(event) for _, event in stored(instance)] == [str, str, str]
     person = Person("ada lovelace")
-    assert strike(database, person, own="") >= 3
+    assert strike(database, person, own="its own run") >= 3
     assert list(traces(database, person, history=True)) == []
