@@ -23,8 +23,8 @@ class RangeFilter:
     last: Any
 
     def misses(self, low: Any, high: Any) -> bool:
-        """Return whether no value from `low` to `high` matches; None stands for a file without values."""
-        return bool(low is None or high < self.first or low > self.last)
+        """Return whether no value from `low` to `high` matches."""
+        return bool(high < self.first or low > self.last)
 
     def covers(self, low: Any, high: Any) -> bool:
         """Return whether every value from `low` to `high` matches."""
@@ -59,7 +59,7 @@ class ValuesFilter(RangeFilter):
         return cls(column, found[0], found[-1], found)
 
     def misses(self, low: Any, high: Any) -> bool:
-        return low is None or bisect_left(self.values, low) == bisect_right(self.values, high)
+        return bisect_left(self.values, low) == bisect_right(self.values, high)
 
     def covers(self, low: Any, high: Any) -> bool:
         return bool(low == high) and not self.misses(low, high)

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from resources.frames.filters import RangeFilter
 from resources.storage import Storage
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 LONG_TEXT = 32  # longer bounds would bloat the log
-LAST = "\U0010ffff"  # no text goes on with a greater character
+LAST = "\U0010ffff"  # the greatest character
+SURROGATES = range(0xD800, 0xE000)  # no characters
 BEYOND = 10**309  # JSON has no infinity, but readers take what no float can hold for one
 
 
@@ -44,7 +46,9 @@ class Add:
             "maxValues": {c: _told(high, up=True) for c, (_, high) in known.items()},
             "nullCount": dict(self.nulls),
         }
-        return AddAction(self.path, self.bytes, {}, int(time.time() * 1000), True, json.dumps(stats))
+        # As they are, since delta-rs misreads escaped characters beyond U+1FFFF, some Chinese ones among them.
+        text = json.dumps(stats, ensure_ascii=False)
+        return AddAction(self.path, self.bytes, {}, int(time.time() * 1000), True, text)
 
 
 def described(folder: Storage, name: str) -> Add:
@@ -60,8 +64,11 @@ def described(folder: Storage, name: str) -> Add:
         if "." in path or any(s is None for s in stats):
             continue  # lists have no order
         nulls[path] = sum(s.null_count for s in stats)
-        ranges = [(s.min, s.max) for s in stats if s.has_min_max]
-        bounds[path] = (min(r[0] for r in ranges), max(r[1] for r in ranges)) if ranges else (None, None)
+        filled = [s for s in stats if s.num_values]
+        if all(s.has_min_max for s in filled):
+            bounds[path] = (min(s.min for s in filled), max(s.max for s in filled)) if filled else (None, None)
+        else:  # Parquet leaves the bounds of very long texts out
+            bounds[path] = _least_and_greatest(folder / name, path)
     return Add(name, size, meta.num_rows, bounds, nulls)
 
 
@@ -71,8 +78,22 @@ def files(delta: "DeltaTable") -> list[dict[str, Any]]:
 
 
 def bounds(file: Mapping[str, Any], column: str) -> tuple[Any, Any]:
-    """A file's least and greatest value of a column; None where it has no value."""
+    """Return a file's least and greatest value of a column; None if it has no value or the log does not say."""
     return file.get(f"min.{column}"), file.get(f"max.{column}")
+
+
+def misses(file: Mapping[str, Any], filter: RangeFilter) -> bool:
+    """Return whether the log shows that no row of a file matches."""
+    low, high = bounds(file, filter.column)
+    if low is None:
+        return bool(file.get(f"null_count.{filter.column}") == file["num_records"])
+    return filter.misses(low, high)
+
+
+def covers(file: Mapping[str, Any], filter: RangeFilter) -> bool:
+    """Return whether the log shows that every row of a file matches."""
+    low, high = bounds(file, filter.column)
+    return low is not None and file[f"null_count.{filter.column}"] == 0 and filter.covers(low, high)
 
 
 def replaced(delta: "DeltaTable", days: int = 0) -> set[str]:
@@ -85,18 +106,46 @@ def unknown(delta: "DeltaTable", names: Iterable[str]) -> set[str]:
     return set(names) - {f["path"] for f in files(delta)} - replaced(delta)
 
 
+def _least_and_greatest(file: Storage, column: str) -> tuple[Any, Any]:
+    """Return the least and greatest value of a column by reading it; None if they are no values that compare."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    with file.open() as source:
+        found = pc.min_max(pq.read_table(source, columns=[column])[column])
+    low, high = found["min"].as_py(), found["max"].as_py()
+    return (low, high) if low is not None and low <= high else (None, None)  # NaN is neither
+
+
 def _told(value: Any, up: bool = False) -> Any:
-    """A bound as Delta writes it, rounded outwards: instants in whole milliseconds, texts cut.
+    """Return a bound as Delta writes it, rounded outwards: instants in whole milliseconds, texts cut.
 
     None is left out, since delta-rs takes a column with some bounds missing to hold nothing at all.
     """
     if isinstance(value, str) and len(value) > LONG_TEXT:
-        return value[:LONG_TEXT] + (LAST if up else "")
+        return _after(value) if up else value[:LONG_TEXT]
     if isinstance(value, float) and isinf(value):
         return BEYOND if value > 0 else -BEYOND
     if isinstance(value, datetime):
-        value = value.astimezone(UTC)
-        floor = value.replace(microsecond=value.microsecond // 1000 * 1000)
-        whole = floor + timedelta(milliseconds=1) if up and floor < value else floor
-        return whole.strftime("%Y-%m-%dT%H:%M:%S.") + f"{whole.microsecond // 1000:03d}Z"
+        return _instant(value.astimezone(UTC), up)
     return value.isoformat() if isinstance(value, date) else value
+
+
+def _after(text: str) -> str:
+    """Return a short text that comes after every text with the same beginning as `text`."""
+    for n in reversed(range(LONG_TEXT)):
+        if text[n] < LAST:
+            following = ord(text[n]) + 1
+            return text[:n] + chr(SURROGATES.stop if following in SURROGATES else following)
+    return text
+
+
+def _instant(value: datetime, up: bool) -> str:
+    """Return an instant in whole milliseconds; one in the last millisecond of the year 9999 cannot be rounded up."""
+    floor = value.replace(microsecond=value.microsecond // 1000 * 1000)
+    if up and floor < value:
+        try:
+            floor += timedelta(milliseconds=1)
+        except OverflowError:
+            return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return floor.strftime("%Y-%m-%dT%H:%M:%S.") + f"{floor.microsecond // 1000:03d}Z"

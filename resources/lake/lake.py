@@ -20,7 +20,7 @@ from resources.frames.filters import RangeFilter
 from resources.frames.frame import Frame
 from resources.frames.scan import Scan
 from resources.lake.delta_table import KEEP_DAYS, exists, opened, prepare, understood
-from resources.lake.file_stats import bounds, files
+from resources.lake.file_stats import files, misses
 from resources.lake.lease import lease
 from resources.lake.vacuum import Vacuumed, forget, vacuum
 from resources.lake.write_transaction import WriteTransaction, Written
@@ -62,11 +62,7 @@ class Lake:
         if not self.exists(table):
             return Scan([], _plain(schema))
         log = opened(self.root / table, version)
-        found = [
-            str(self.root / table / f["path"])
-            for f in files(log)
-            if slice is None or not slice.misses(*bounds(f, slice.column))
-        ]
+        found = [str(self.root / table / f["path"]) for f in files(log) if slice is None or not misses(f, slice)]
         return Scan(found, _plain(schema), slice, log.version())
 
     def replace(

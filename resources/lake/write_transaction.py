@@ -20,7 +20,7 @@ from resources.frames.filters import RangeFilter
 from resources.frames.frame import Frame, Writer, conform, sort
 from resources.lake.compaction import crowded
 from resources.lake.delta_table import TRIES, opened, understood
-from resources.lake.file_stats import Add, bounds, described, files, unknown
+from resources.lake.file_stats import Add, bounds, covers, described, files, misses, unknown
 from resources.lake.lease import new_file
 from resources.storage import Storage
 
@@ -185,10 +185,9 @@ class WriteTransaction:
         """How many rows of a file are in the slice; it is opened only where its bounds do not tell."""
         if slice is None:
             return file["num_records"]
-        low, high = bounds(file, slice.column)
-        if slice.misses(low, high):
+        if misses(file, slice):
             return 0
-        if slice.covers(low, high) and file[f"null_count.{slice.column}"] == 0:
+        if covers(file, slice):
             return file["num_records"]
         return self._rows(file).count_rows(filter=slice.arrow)
 

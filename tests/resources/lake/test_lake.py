@@ -407,7 +407,33 @@ def test_odd_fractions_are_found_by_others(lake: Lake, x: float) -> None:
     assert rows.count_rows(filter=pc.field("x").is_null()) == 1
 
 
-@pytest.mark.parametrize("text", ["", "\x00", '"\\\n', "Infinity", "\ud7ff\ue000", "👩‍🎤" * 100, "z" * 32, "z" * 33])
+LONG = 5_000  # characters: Parquet keeps no bounds of texts that long
+TEXTS = ["", "\x00", '"\\\n', "Infinity", "\ud7ff\ue000", "👩‍🎤" * 100, "z" * 32, "z" * 33, "z" * LONG]
+TEXTS += ["a" * 31 + "\ud7ff" + "b", "a" * 32 + "\U0010ffff" + "b", "\U0010ffff" * 33, "𠮷"]
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda text: ascii(text[-4:]))
+def test_long_and_odd_texts_are_found(lake: Lake, text: str) -> None:
+    for found in (ValuesFilter.of("name", [text]), RangeFilter("name", text, text), ValuesFilter.of("name", ["m"])):
+        lake.replace(T, given_rows(event(LEAP, text), event(LEAP, "m"), event(LEAP, None)), EVENTS)
+        assert len(lake.scan(T, EVENTS, found).table()) == 1
+        lake.replace(T, given_rows(), EVENTS, found)
+        assert len(lake.scan(T, EVENTS).table()) == 2
+
+
+def test_a_file_is_read_if_its_log_has_no_bounds(lake: Lake) -> None:
+    """Logs written before this version, and those of other programs, have none of long texts."""
+    with patch("resources.lake.file_stats._least_and_greatest", return_value=(None, None)):
+        lake.replace(T, given_rows(event(LEAP, "z" * LONG), event(LEAP, "m")), EVENTS)
+    lake.replace(T, given_rows(event(DAYS[1], None)), EVENTS, only(DAYS[1]))
+    found = ValuesFilter.of("name", ["m"])
+    assert len(lake.scan(T, EVENTS, found).files) == 1
+    assert [r["name"] for r in lake.scan(T, EVENTS, found).table().to_pylist()] == ["m"]
+    lake.replace(T, given_rows(event(LEAP, "m", n=2)), EVENTS, found)
+    assert [r["n"] for r in lake.scan(T, EVENTS, found).table().to_pylist()] == [2]
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda text: ascii(text[-4:]))
 def test_long_and_odd_texts_are_found_by_others(lake: Lake, text: str) -> None:
     """Regression: texts too long for the log had no bounds there, and delta-rs found none of them."""
     lake.replace(T, given_rows(event(LEAP, text), event(LEAP, "m")), EVENTS)
@@ -417,6 +443,14 @@ def test_long_and_odd_texts_are_found_by_others(lake: Lake, text: str) -> None:
     assert rows.count_rows(filter=pc.field("name") == "m") == 1
     assert len(delta.file_uris(file_pruning_predicate=f"name = '{text}'")) == 1
     assert sum(map(len, delta.get_add_actions(flatten=True).column("max.name").to_pylist())) <= 33
+
+
+def test_the_last_microsecond_that_dates_have_is_found(lake: Lake) -> None:
+    """Regression: its bound was rounded up to the year 10000."""
+    last = datetime.max.replace(tzinfo=UTC)
+    lake.replace(T, given_rows(event(LEAP, at=last), event(LEAP, at=at(LEAP))), EVENTS)
+    assert len(lake.scan(T, EVENTS, RangeFilter("at", last, last)).table()) == 1
+    assert opened(lake.root / T).to_pyarrow_dataset().count_rows(filter=pc.field("at") == last) == 1
 
 
 @pytest.mark.usefixtures("small_files")
