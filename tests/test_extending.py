@@ -2,7 +2,6 @@
 
 import re
 import sys
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -90,8 +89,10 @@ def registered(assets: Mapping[str, dg.AssetsDefinition], monkeypatch: pytest.Mo
 
 @pytest.mark.usefixtures("registered")
 def test_the_daily_asset_gives_what_its_plain_python_gives(local: Engine) -> None:
-    known = vars(transformations) | {"Counter": Counter}
-    made: Transformation = eval(EXAMPLES["tests/transformations.py"], known)
+    imports, entry = EXAMPLES["tests/transformations.py"].split("\n\n", 1)
+    known = dict(vars(transformations))
+    exec(imports, known)
+    made: Transformation = eval(entry, known)
     for rows, span in made.hard:
         assert_same(made.on(local, [rows], span), made.oracle(rows, span=span), made.schema)
     long = [listen(at(LEAP, n), ms_played=ms) for n, ms in enumerate((239_999, 240_000, 3_600_000, None))]
