@@ -140,7 +140,7 @@ def _decode(text: str, at: int, clean: bool) -> tuple[dict[str, Any] | None, int
     try:
         value, end = DECODER.raw_decode(text, at)
     except json.JSONDecodeError as error:
-        return None, 0, f"not JSON: {error.msg} at character {error.pos - at}"
+        return None, 0, f"not JSON: {error.msg.removesuffix(' at')} at character {error.pos - at}"
     except RecursionError:
         return None, 0, TOO_DEEP
     except (ValueError, ArithmeticError) as error:
