@@ -4,7 +4,8 @@ import click
 
 from orchestration.instance.home import home_folder
 from orchestration.jobs.maintenance import STEPS, Kept
-from resources.environments import data_folder, environment
+from resources.artifacts.artifacts import Artifacts
+from resources.environments import artifacts_of, data_folder, landing_of, open_lake
 from resources.errors import TuttiError
 from resources.locks import sharing
 
@@ -15,10 +16,10 @@ def upkeep() -> None:
 
     It also packs the intake's small files and checks artifacts.
     """
-    found = environment("laptop")  # all environments keep their data in the same places
-    lake, failed = found["io_manager"].lake.filled(), list[TuttiError]()
-    kept = Kept(lake, found["landing"], found["artifacts"].artifacts, home_folder(), print, print)
-    with sharing(data_folder()):
+    data, failed = data_folder(), list[TuttiError]()
+    lake, artifacts = open_lake().filled(), Artifacts(artifacts_of(data))
+    kept = Kept(lake, landing_of(data), artifacts, home_folder(), print, print)
+    with sharing(data):
         for step in STEPS:
             try:
                 step(kept)
