@@ -6,7 +6,7 @@ XML.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from importlib import import_module
@@ -19,22 +19,26 @@ from resources.sources.readers import archive, csv_records, parquet_records, per
 from resources.sources.readers.archive import Member, UnsupportedFile, fingerprint
 from resources.sources.readers.json_records import CUT, UNENDED, Record, records
 from resources.sources.records.app_event import AppEvent
+from resources.sources.records.feedback import Feedback
 from resources.sources.records.listen import Listen, Malformed, Nameless, PassedOver, Read, untimely
+from resources.sources.records.playlist import Track
 from resources.sources.records.social import Post, Relation, Retraction, Share
 
 __all__ = ["FORMATS", "GIVE", "Format", "Unknown", "UnsupportedFile", "fingerprint", "read", "whole"]
 
 SNIFFED = 100  # records, good or broken, in which one of a format must turn up
 HEAD = 1 << 16  # bytes by which layouts are told apart
-TIMES = {
-    Listen: ("listened_at", "listened at"),
-    AppEvent: ("at", "happened at"),
-    Relation: ("happened_at", "happened at"),
-    Post: ("posted_at", "posted at"),
-    Share: ("shared_at", "shared at"),
-    Retraction: ("retracted_at", "taken back at"),
+TIMES: Mapping[type, Sequence[tuple[str, str]]] = {
+    Listen: [("listened_at", "listened at")],
+    Feedback: [("created_at", "given at")],
+    Track: [("created_at", "on a playlist made at")],
+    AppEvent: [("at", "happened at")],
+    Relation: [("happened_at", "happened at")],
+    Post: [("posted_at", "posted at"), ("told_at", "edited at")],
+    Share: [("shared_at", "shared at")],
+    Retraction: [("retracted_at", "taken back at")],
 }
-"""Which time of what a record tells must be possible, and what it is called."""
+"""The times of a record that must be possible, and how a reason calls them."""
 
 
 class Format(Protocol):
@@ -207,10 +211,9 @@ def _reads(
 
 
 def _untimely(told_of: object, now: datetime) -> str | None:
-    """Why what is told of cannot have been then, if so."""
-    field, did = TIMES.get(type(told_of), (None, ""))
-    at = getattr(told_of, field) if field else None
-    return untimely(at, now, did) if at else None
+    """Return why a record cannot be of its time, or None if it can."""
+    times = ((getattr(told_of, field), did) for field, did in TIMES.get(type(told_of), ()))
+    return next((wrong for at, did in times if at and (wrong := untimely(at, now, did))), None)
 
 
 def _text(record: Record) -> str:

@@ -87,9 +87,11 @@ def instant(seconds: object, field: str) -> datetime:
         raise Malformed(f"{field} is not a number of seconds")
     if seconds < 0:
         raise Malformed(f"{field} is negative")
-    if seconds >= YEAR_10000:
+    # A time is rounded before it is compared, but only one of a sane size: 1e999999 has a million digits.
+    micros = round(seconds * 1_000_000) if seconds < YEAR_10000 else None
+    if micros is None or micros >= YEAR_10000 * 1_000_000:
         raise Malformed(f"{field} is beyond the year 9999: in milliseconds or finer instead of seconds?")
-    return EPOCH + timedelta(microseconds=round(seconds * 1_000_000))
+    return EPOCH + timedelta(microseconds=micros)
 
 
 def whose(listener: str | None, record: Mapping[str, Any] | None = None, *fields: str, what: str = "listen") -> str:
