@@ -126,15 +126,17 @@ def arrivals(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Ask for one run at a time, for the files that no run has taken in."""
     landing = landing_of(data_folder())
     now = int(time.time() * 1_000_000)
+    left_out: list[str] = []
     batch, cursor = collect(
-        landing.lying(*ARRIVING),
+        landing.lying(*ARRIVING, warn=left_out.append),
         taken(open_lake()),
         Cursor.read(context.cursor),
         now,
         busy=_at_work(context.instance),
     )
     if not batch:
-        return dg.SensorResult(skip_reason="nothing new has landed, or it is being taken in", cursor=cursor.written())
+        reason = "; ".join(["nothing new has landed, or it is being taken in", *left_out[:10]])
+        return dg.SensorResult(skip_reason=reason, cursor=cursor.written())
     return dg.SensorResult([_request(landing, batch, cursor)], cursor=cursor.written())
 
 

@@ -1,7 +1,8 @@
 """The landing folder: files from outside, one folder a kind, on this machine's disk or in a bucket.
 
 Readers take paths. `opened`, `copies` and `files` give the file itself if it is on disk, and a temporary copy of one in
-a bucket. Names in a bucket come from outside as well: none of them becomes part of a path on this machine.
+a bucket. Names in a bucket come from outside as well: none of them becomes part of a path on this machine. Files on
+disk whose names are not in UTF-8 are left out, since no table can hold such a name.
 """
 
 import os
@@ -21,8 +22,9 @@ import dagster as dg
 
 from resources.dates import EPOCH
 from resources.files import sync, writing_to
+from resources.folders.music import UNREADABLE_NAME, modified
 from resources.locks import sharing
-from resources.sources.readers.archive import Unreadable
+from resources.sources.readers.archive import Unreadable, shown
 from resources.storage import Storage, Stored
 
 ARRIVING = ("app_events", "listens", "social")
@@ -82,10 +84,14 @@ class Landing(dg.ConfigurableResource):
             return
         folder = Path(self.root, kind)
         for path in sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith(".")):
-            yield path.relative_to(self.root).as_posix(), path
+            if _in_utf8(name := path.relative_to(self.root).as_posix()):
+                yield name, path
 
-    def lying(self, *kinds: str) -> "list[Landed]":
-        """List the files of some kinds, without opening one; some may be gone the next moment."""
+    def lying(self, *kinds: str, warn: Callable[[str], object] = lambda _: None) -> "list[Landed]":
+        """List the files of some kinds, without opening one; some may be gone the next moment.
+
+        `warn` is called with a line about each file that is left out because its name is not in UTF-8.
+        """
         if self.store.remote:
             return [file for kind in kinds for file in self._objects(kind)]
         found = []
@@ -93,16 +99,21 @@ class Landing(dg.ConfigurableResource):
             folders.sort()
             below = Path(place).relative_to(self.root).as_posix()
             for name in files:
-                if not name.startswith(".") and (landed := _state(f"{place}/{name}", f"{below}/{name}")):
+                if name.startswith(".") or not (landed := _state(f"{place}/{name}", f"{below}/{name}")):
+                    continue
+                if _in_utf8(landed.path):
                     found.append(landed)
+                else:
+                    text = os.fsencode(landed.path).decode(errors="backslashreplace")
+                    warn(f"{shown(text)} is left out: {UNREADABLE_NAME}")
         return found
 
     def look(self, name: str) -> "Landed | None":
-        """Return the present state of a file, or None if it does not exist or is not a regular file."""
+        """Return the present state of a file, or None if it does not exist, or `lying` would leave it out."""
         if self.store.remote:
             found = self.store.find(name)
             return Landed.stored(found) if found and _visible(found) else None
-        return _state(f"{self.root}/{name}", name)
+        return _state(f"{self.root}/{name}", name) if _in_utf8(name) else None
 
     @contextmanager
     def opened(self, file: T) -> Iterator[Path]:
@@ -205,7 +216,16 @@ def _state(path: str, name: str) -> Landed | None:
         found = os.stat(path)
     except OSError:
         return None
-    return Landed(name, found.st_size, found.st_mtime_ns // 1000) if stat.S_ISREG(found.st_mode) else None
+    return Landed(name, found.st_size, modified(found)) if stat.S_ISREG(found.st_mode) else None
+
+
+def _in_utf8(name: str) -> bool:
+    """Whether tables can hold a name: Python reads other bytes than UTF-8 as halves of characters."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _visible(file: Stored) -> bool:
