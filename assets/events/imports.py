@@ -16,7 +16,7 @@ import dagster as dg
 from pydantic import Field
 
 from assets.imports.batch import Imported, import_file, import_landed, seen
-from assets.imports.ledger import COUNTS, IMPORTS, QUARANTINE, prepare
+from assets.imports.ledger import COUNTS, IMPORTS, QUARANTINE, Unexpected, prepare
 from assets.imports.listens import RAW_LISTENS
 from assets.imports.record_type import RecordType
 from assets.imports.record_types import RECORD_TYPES
@@ -78,15 +78,24 @@ def import_listens(
         importing = partial(import_file, listener=config.listener, lake=lake, now=now, tell=tell)
         for path in config.files:
             try:
-                rows += [row for row, new in _named(context, Path(path).expanduser(), importing) if new]
-            except (UnsupportedFile, Unreadable) as error:
+                rows += [row for row, new in _named(context, Path(path).expanduser(), importing, wrong) if new]
+            except (UnsupportedFile, Unreadable, Unexpected) as error:
                 wrong.append(error)
     elif None not in (names := [landing.name(place) for place in config.files]):
-        found = [landing.look(name) for name in names if name] if names else landing.lying(*ARRIVING)
+        found = (
+            [landing.look(name) for name in names if name]
+            if names
+            else landing.lying(*ARRIVING, warn=context.log.warning)
+        )
         there = set() if names or config.listener else seen(lake)  # not read again, however much lies there
         files = sorted((f for f in found if f and f not in there), key=lambda f: (f.modified, f.path))
         imported = import_landed(landing, files, config.listener, lake, now, tell, context.log.warning)
-        rows = [_told(context, row["file"], row, new)[0] for row, new in imported if new]  # whatever else lies there
+        try:
+            for row, new in imported:
+                if new:  # whatever else is in the folder
+                    rows.append(_told(context, row["file"], row, new)[0])
+        except Unexpected as error:  # the others are in
+            wrong.append(error)
     else:
         raise TuttiError(
             "whose listens are these? name the listener (LISTENER=ada, or `listener: ada` in the launchpad)"
@@ -117,24 +126,29 @@ def _grown(lake: Lake, key: dg.AssetKey, new: int, **more: Any) -> tuple[dg.Asse
     return key, {"rows written": new, "dagster/row_count": lake.rows("/".join(key.path)), **more}
 
 
-def _named(context: dg.AssetExecutionContext, path: Path, importing: Importing) -> list[Imported]:
+def _named(
+    context: dg.AssetExecutionContext, path: Path, importing: Importing, wrong: list[TuttiError]
+) -> list[Imported]:
     """Import a file that a person names, or the supported files of a folder.
 
-    A folder whose files refer to one another is one export, as its zip would be.
+    A folder whose files refer to one another is one export, as its zip would be. `wrong` gets the errors of files in a
+    folder on which this program fails.
     """
     if not path.is_dir():
         return [_told(context, path.name, *importing(path))]
     name = path.resolve().name
     if whole(path):
         return [_told(context, name, *importing(path, name=name))]
-    found = []
+    found, failed = [], len(wrong)
     for file in within(path):
         inside = f"{name}/{file.relative_to(path)}"
         try:
             found.append(_told(context, inside, *importing(file, name=inside)))
         except (UnsupportedFile, Unreadable) as error:
             context.log.warning("passed over: %s", error)
-    if not found:
+        except Unexpected as error:
+            wrong.append(error)
+    if not found and len(wrong) == failed:
         raise UnsupportedFile(f"{shown(str(path))} is a folder without an export in it: {GIVE}")
     return found
 
@@ -143,7 +157,7 @@ def _told(context: dg.AssetExecutionContext, name: str, row: dict[str, Any], new
     """Say what became of a file: its row of `imports`, and whether it is new."""
     counted = [kind.counted for kind in RECORD_TYPES if row[kind.counted]] or ["listens"]
     found = [_so_many(row[name], name.replace("_", " ")) for name in counted]
-    other = f" as {shown(row['file'])}" if row["file"] != name else ""
+    other = f" as {shown(row['file'])}" if row["file"] not in (name, shown(name)) else ""
     context.log.info(
         "%s: %s, %s quarantined, %s passed over%s",
         *(shown(name), ", ".join(found), row["quarantined"], row["passed_over"]),

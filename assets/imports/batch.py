@@ -3,8 +3,11 @@
 Each file is imported whole or not at all, and known by its content. A single file is a batch of one; the stream of
 landed files enters its micro-batches here as well. What belongs here is which files are new and which are left out;
 `ledger` has the tables and writes them.
+
+A file on which this program fails does not hold up the others: the batch is split until that file is alone.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +18,8 @@ from assets.imports.ledger import (
     IMPORTS,
     LYING,
     Tell,
+    Unexpected,
+    explained,
     identify,
     known,
     lay,
@@ -25,13 +30,15 @@ from assets.imports.ledger import (
     write,
 )
 from resources.folders.landing import Landed, Landing
+from resources.folders.music import modified
 from resources.frames.filters import ValuesFilter
 from resources.lake.lake import Lake
 from resources.sources import exports
-from resources.sources.readers.archive import Unreadable, UnsupportedFile
+from resources.sources.readers.archive import Unreadable, UnsupportedFile, shown, within
 from resources.sources.records.listen import Read
 
 FILES, BYTES = 1_000, 32_000_000  # in one commit, at most; a larger file is alone, and never in memory whole
+NAMED = 5  # files that an error names: the log has a line for each
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,12 @@ class Incoming:
     name: str
     landed: Landed | None = None
     copied: bool = False  # whether `path` is a copy, which nobody writes to
+    state: tuple[tuple[int, ...], ...] = ()  # of a file or folder that a person names, before it is identified
+
+    @classmethod
+    def named(cls, path: Path, name: str) -> "Incoming":
+        """Name a file or folder that a person names, in its present state."""
+        return cls(path, name, state=_state(path))
 
     @classmethod
     def of(cls, file: Landed, path: Path, copied: bool = False) -> "Incoming":
@@ -71,12 +84,15 @@ def seen(lake: Lake) -> set[Landed]:
 def import_file(
     path: Path, listener: str | None, lake: Lake, now: datetime, tell: Tell = untold, *, name: str | None = None
 ) -> Imported:
-    """Import one file, which tables call by `name` if not by its own. Raises if it is unreadable or unsupported."""
+    """Import one file, which tables call by `name` if not by its own.
+
+    Raises `UnsupportedFile`, `Unreadable`, also if it is written to meanwhile, or `Unexpected`.
+    """
 
     def refuse(_: Incoming, error: Exception) -> None:
         raise error
 
-    (imported,) = Batch(listener, lake, now, tell, refuse).take([Incoming(path, name or path.name)])
+    (imported,) = Batch(listener, lake, now, tell, refuse).take([Incoming.named(path, shown(name or path.name))])
     return imported
 
 
@@ -92,16 +108,23 @@ def import_landed(
     """Import files of the landing folder, for `listener` where they do not name theirs.
 
     An unsupported file is quarantined as a whole, so that it holds up no other and is not tried again until its content
-    changes. A file that is gone, cannot be opened now or was written to meanwhile is left for the next time.
+    changes. A file that is gone, cannot be opened now or was written to meanwhile is left for the next time. So is one
+    on which this program fails: `Unexpected` is raised after the others are imported.
     """
+    left: dict[Landed | None, Exception] = {}
 
     def leave(file: Landed | None, error: Exception) -> None:
-        warn(f"{file.path if file else 'a file'} is left for the next time: {error}")
+        if file not in left:  # a batch that is split meets it again
+            warn(f"{shown(file.path) if file else 'a file'} is left for the next time: {error}")
+        left[file] = error
 
     batch = Batch(listener, lake, now, tell, lambda file, error: leave(file.landed, error))
     for group in _groups(files):
         with landing.copies(group, leave) as found:
             yield from batch.take([Incoming.of(file, path, landing.store.remote) for file, path in found])
+    if failures := [error for error in left.values() if isinstance(error, Unexpected)]:
+        more = [f"{len(failures) - NAMED:,} more"] if len(failures) > NAMED else []
+        raise Unexpected("; ".join([*map(str, failures[:NAMED]), *more])) from failures[0].__cause__
 
 
 def _groups(files: Iterable[Landed]) -> Iterator[list[Landed]]:
@@ -130,7 +153,21 @@ class Batch:
 
     def take(self, files: Sequence[Incoming]) -> list[Imported]:
         """Import some files in one commit a table."""
-        return self.enter(dict(self._identified(files)), self._write)
+        return self._take(dict(self._identified(files)))
+
+    def _take(self, ids: dict[Incoming, str]) -> list[Imported]:
+        """Import files by import_id. If that fails unexpectedly, import each half of them, so that one is left out."""
+        try:
+            return self.enter(ids, self._write)
+        except Unexpected as error:
+            if len(ids) == 1:
+                ((file, id),) = ids.items()
+                # Part of it may be written. The next time its content, and so its id, may be another.
+                write([], self.lake, ValuesFilter.of("import_id", [id]), self.now, self.tell)
+                self.leave_out(file, _naming(file, error))
+                return []
+            half, all = len(ids) // 2, list(ids.items())
+            return self._take(dict(all[:half])) + self._take(dict(all[half:]))
 
     def enter(self, ids: dict[Incoming, str], write: Write) -> list[Imported]:
         """Enter files in the ledger, by import_id, after `write` has written the records of the new ones.
@@ -162,9 +199,14 @@ class Batch:
     def _identified(self, files: Sequence[Incoming]) -> Iterator[tuple[Incoming, str]]:
         for file in files:
             try:
-                yield file, identify(file.path, self.listener)
+                with explained():
+                    id = identify(file.path, self.listener)
             except (Unreadable, FileNotFoundError) as error:
                 self.leave_out(file, error)
+            except Unexpected as error:
+                self.leave_out(file, _naming(file, error))
+            else:
+                yield file, id
 
     def _write(self, files: Mapping[str, Incoming]) -> dict[str, dict[str, Any]]:
         """Write the records of new files; what the ledger says of those that could be read."""
@@ -183,7 +225,7 @@ class Batch:
         """The records of each file that can be read."""
         for id, file in files.items():
             if file.alone:
-                yield id, exports.read(file.path, self.listener, self.now, file.name)
+                yield id, self._until_changed(file)
                 continue
             try:
                 found = list(exports.read(file.path, self.listener, self.now, file.name))
@@ -193,22 +235,54 @@ class Batch:
             if unchanged(file):
                 yield id, found
             else:
-                self.leave_out(file, Unreadable("it was written to while it was read"))
+                self.leave_out(file, _changed(file))
+
+    def _until_changed(self, file: Incoming) -> Iterator[Read]:
+        """Yield the records of a file. Raises `Unreadable` at the end, before a row is published, if it changed."""
+        yield from exports.read(file.path, self.listener, self.now, file.name)
+        if not unchanged(file):
+            raise _changed(file)
 
     def _refused(self, file: Incoming, error: Exception) -> list[Read]:
         """The record that stands for a landed file in quarantine; none for a file that is left out."""
-        if file.landed and isinstance(error, UnsupportedFile):
-            return refusal(file.name, error)
+        if isinstance(error, UnsupportedFile):
+            if not unchanged(file):  # other content is unsupported than was identified
+                error = _changed(file)
+            elif file.landed:
+                return refusal(file.name, error)
         self.leave_out(file, error)
         return []
 
 
 def unchanged(file: Incoming) -> bool:
-    """Whether a landed file is in the state in which it was found."""
-    if not file.landed or file.copied:
+    """Whether a file is in the state in which it was before it was identified."""
+    if file.copied:
         return True
+    if not file.landed:
+        return _state(file.path) == file.state
     try:
         now = file.path.stat()
     except OSError:
         return False
-    return (now.st_size, now.st_mtime_ns // 1000) == (file.landed.bytes, file.landed.modified)
+    return (now.st_size, modified(now)) == (file.landed.bytes, file.landed.modified)
+
+
+def _state(path: Path) -> tuple[tuple[int, ...], ...]:
+    """Return the size, the last change and the number of a file, or of each in a folder; nothing if it is gone."""
+    try:
+        found = [os.stat(file) for file in (within(path) if path.is_dir() else [path])]
+    except (OSError, ValueError):
+        return ()
+    return tuple((each.st_size, each.st_mtime_ns, each.st_ino) for each in found)
+
+
+def _changed(file: Incoming) -> Unreadable:
+    if file.landed:
+        return Unreadable("it was written to while it was read")
+    return Unreadable(f"{shown(file.name)} was written to while it was read: import it again")
+
+
+def _naming(file: Incoming, error: Unexpected) -> Unexpected:
+    named = Unexpected(f"{shown(file.landed.path if file.landed else file.name)}: {error}")
+    named.__cause__ = error.__cause__
+    return named

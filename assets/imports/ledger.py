@@ -6,7 +6,7 @@ file: a killed run leaves no such row, and the next one imports the file again. 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import date, datetime
 from hashlib import sha256
 from itertools import islice
@@ -18,6 +18,7 @@ import pyarrow as pa
 from assets.imports.record_type import ARRIVAL, RecordType
 from assets.imports.record_types import RECORD_TYPES
 from assets.imports.retractions import RETRACTION_RECORDS
+from resources.errors import TuttiError
 from resources.folders.landing import Landed
 from resources.frames.filters import RangeFilter, ValuesFilter
 from resources.frames.frame import Frame
@@ -62,7 +63,29 @@ LYING = ("landed", "bytes", "modified_at")
 CHUNK = 200_000  # records held in memory: about 200 MB
 WHOLE = -1  # the record that stands for its whole file
 
+MACHINE = OSError, MemoryError  # errors of the machine, whatever file is imported
+
+
+class Unexpected(TuttiError):
+    """Files on which this program fails. They may hold what nobody thought of, so that others are not affected."""
+
+
 Tell: TypeAlias = Callable[[RecordType, Sequence[date]], object]
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Raise `Unexpected` for an error that neither the readers, the disk, the lake nor the memory explain."""
+    try:
+        yield
+    except (TuttiError, *MACHINE):
+        raise
+    except Exception as error:
+        from deltalake.exceptions import DeltaError
+
+        if isinstance(error, DeltaError):
+            raise
+        raise Unexpected(f"importing it failed with {type(error).__name__}: {error}. Please report this") from error
 
 
 def untold(kind: RecordType, days: Sequence[date]) -> None:
@@ -115,11 +138,13 @@ def write(
 ) -> dict[str, dict[str, Any]]:
     """Write each record of some files, by import_id, to its table in one commit a table, and tell of the days.
 
-    Returns what `imports` says of each. The slice has these files and no other that counts as in.
+    Returns what `imports` says of each. The slice has these files and no other that counts as in. Raises `Unexpected`
+    if this program fails to read or write the records.
     """
     told: dict[str, dict[str, Any]] = {}
     days = {k.table: set[date]() for k in RECORD_TYPES if k.dated}
-    commit(_gathered(tables(files, now, told, days)), lake, slice)
+    with explained():
+        commit(_gathered(tables(files, now, told, days)), lake, slice)
     tell_of(days, told.values(), lake, slice, tell)
     return told
 

@@ -1,13 +1,15 @@
 """Files taken in: each kind in its table, whole or not at all, once, and told."""
 
+import errno
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow.parquet as pq
 import pytest
 
 from assets.events import imports
@@ -18,10 +20,13 @@ from assets.imports.record_type import RecordType
 from assets.imports.record_types import RECORD_TYPES
 from resources.engines.resource import EngineName, EngineResource
 from resources.folders.landing import Landing
+from resources.folders.music import UNREADABLE_NAME
 from resources.lake.io_manager import LakeIO
 from resources.lake.lake import Lake
 from resources.lake.write_transaction import WriteTransaction
-from resources.sources.readers.archive import UnsupportedFile
+from resources.sources import exports
+from resources.sources.readers.archive import Unreadable, UnsupportedFile
+from resources.sources.records.listen import Read
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MSID = "2cfad207-3f55-4aec-8120-86cf66e34d59"
@@ -198,6 +203,61 @@ def test_a_file_that_was_imported_by_name_is_known_when_it_lands(tmp_path: Path,
     assert len(rows(lake, "events/raw_listens")) == 2
 
 
+def replacing(monkeypatch: pytest.MonkeyPatch, path: Path, *records: Any) -> None:
+    """Write other records to a file after it is identified, before it is read."""
+    read = exports.read
+
+    def replaced(*given: Any) -> Iterator[Read]:
+        written(path, *records)
+        return read(*given)
+
+    monkeypatch.setattr(exports, "read", replaced)
+
+
+@pytest.mark.parametrize("other", [[listen(1), listen(2)], [{"title": "a postcard"}]], ids=["listens", "unsupported"])
+def test_a_named_file_that_changes_while_it_is_read_is_not_imported(
+    tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch, other: list[Any]
+) -> None:
+    path = written(tmp_path / "a.bin", listen(0))
+    with monkeypatch.context() as patch:
+        replacing(patch, path, *other)
+        with pytest.raises(Unreadable, match=r"a\.bin was written to"):
+            import_file(path, None, lake, NOW)
+    assert all(found == [] for found in everything(lake).values())
+    written(path, listen(1), listen(2))
+    import_file(path, None, lake, NOW)
+    assert import_file(path, None, lake, NOW)[1] is False
+    assert len(rows(lake, "events/raw_listens")) == 2
+
+
+def test_a_named_folder_that_changes_while_it_is_read_is_not_imported(
+    tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "export" / "a.bin", listen(0))
+    replacing(monkeypatch, path, listen(1), listen(2))
+    with pytest.raises(Unreadable, match="export was written to"):
+        import_file(path.parent, None, lake, NOW)
+    assert all(found == [] for found in everything(lake).values())
+
+
+@pytest.mark.parametrize("most", [batch.BYTES, 1])
+@pytest.mark.parametrize("other", [[listen(1), listen(2)], [{"title": "a postcard"}]], ids=["listens", "unsupported"])
+def test_a_landed_file_that_changes_while_it_is_read_is_imported_the_next_time(
+    tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch, most: int, other: list[Any]
+) -> None:
+    monkeypatch.setattr(batch, "BYTES", most)
+    landing, path = Landing(root=str(tmp_path)), written(tmp_path / "listens" / "a.bin", listen(0))
+    warned: list[str] = []
+    with monkeypatch.context() as patch:
+        replacing(patch, path, *other)
+        assert not list(import_landed(landing, landing.lying("listens"), None, lake, NOW, untold, warned.append))
+    assert len(warned) == 1
+    assert all(found == [] for found in everything(lake).values())
+    written(path, listen(1), listen(2))
+    ((row, new),) = import_landed(landing, landing.lying("listens"), None, lake, NOW, untold, pytest.fail)
+    assert (new, row["listens"]) == (True, 2)
+
+
 # The asset.
 
 
@@ -265,6 +325,127 @@ def test_a_file_that_is_gone_by_the_time_it_is_read_holds_nobody_up(
     monkeypatch.setattr(Landing, "files", lambda self, kind: [landing / "a.listens", there])
     assert run(tmp_path).success
     assert [r["file"] for r in rows(lake, "events/imports")] == ["b.listens"]
+
+
+LAST = "9999-12-31T23:59:59.9999Z"
+LATE: dict[str, Any] = {
+    "listen": listen(9, listened_at="LAST"),
+    "feedback": LOVED | {"created": 253_402_300_799.9999},
+    "playlist": {"playlist": PLAYLIST["playlist"] | {"date": LAST, "creator": "bob"}},
+    "post": {
+        "type": "Update",
+        "actor": "bob",
+        "object": {"type": "Note", "id": "https://x.example/1", "content": "A", "published": "2024-02-28T12:00:00Z"}
+        | {"updated": LAST},
+    },
+}
+
+
+@pytest.mark.parametrize("kind", LATE)
+def test_a_record_of_the_last_moment_of_the_calendar_is_quarantined_and_the_others_imported(
+    tmp_path: Path, lake: Lake, kind: str
+) -> None:
+    landing = tmp_path / "landing" / "listens"
+    written(landing / "a.listens", LATE[kind])
+    text = (landing / "a.listens").read_text().replace('"LAST"', "253402300799.9999999")  # no float is so near
+    (landing / "a.listens").write_text(text)
+    written(landing / "b.listens", listen(0))
+    assert run(tmp_path).success
+    assert [r["recording_name"] for r in rows(lake, "events/raw_listens")] == ["Song 0"]
+    held = rows(lake, "events/quarantine")
+    assert {r["file"] for r in held} == {"a.listens"}
+    assert all("9999" in r["reason"] for r in held)
+    assert {r["file"] for r in rows(lake, "events/imports")} == {"a.listens", "b.listens"}
+
+
+def test_a_landed_file_whose_name_is_not_in_utf_8_is_left_out_until_it_is_renamed(
+    tmp_path: Path, lake: Lake, capfd: pytest.CaptureFixture[str]
+) -> None:
+    landing = tmp_path / "landing" / "listens"
+    written(landing / "a.listens", listen(0))
+    bad = Path(os.fsdecode(os.fsencode(landing) + b"/caf\xe9.listens"))
+    written(bad, listen(1))
+    assert run(tmp_path).success
+    assert [r["file"] for r in rows(lake, "events/imports")] == ["a.listens"]
+    assert capfd.readouterr().err.count(rf"listens/caf\xe9.listens is left out: {UNREADABLE_NAME}") == 1
+    bad.rename(landing / "café.listens")
+    assert run(tmp_path).success
+    assert {r["file"] for r in rows(lake, "events/imports")} == {"a.listens", "café.listens"}
+    assert len(rows(lake, "events/raw_listens")) == 2
+
+
+def test_a_named_file_whose_name_is_not_in_utf_8_is_imported_by_a_readable_name(tmp_path: Path, lake: Lake) -> None:
+    path = written(Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.bin")), listen(0))
+    import_file(path, None, lake, NOW)
+    assert [(r["file"], r["listens"]) for r in rows(lake, "events/imports")] == [(r"caf\udce9.bin", 1)]
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    """Fail on the file with "Song 3", which is hated: when it is read, or at the commit that follows its listens'."""
+    read, publish = exports.read, WriteTransaction.publish
+
+    def reading(path: Path, *given: Any) -> Iterator[Read]:
+        if "Song 3" in path.read_text():
+            raise KeyError("nobody thought of it")
+        return read(path, *given)
+
+    def publishing(self: WriteTransaction, slice: Any) -> Any:
+        if str(self.folder).endswith("feedback"):
+            scores = [pq.read_table(f"{self.folder}/{name}")["score"].to_pylist() for name in self.files]
+            if any(-1 in found for found in scores):
+                raise KeyError("nobody thought of it")
+        return publish(self, slice)
+
+    if moment == "reading":
+        monkeypatch.setattr(exports, "read", reading)
+    else:
+        monkeypatch.setattr(WriteTransaction, "publish", publishing)
+
+
+@pytest.mark.parametrize("moment", ["reading", "committing"])
+@pytest.mark.parametrize("landed", [True, False], ids=["landed", "named"])
+def test_a_file_on_which_the_import_fails_is_named_and_the_others_are_imported(
+    tmp_path: Path,
+    lake: Lake,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    moment: str,
+    landed: bool,
+) -> None:
+    folder = tmp_path / "landing" / "listens"
+    files = [written(folder / f"{n}.listens", listen(n), LOVED | {"score": -1 if n == 3 else 1}) for n in range(6)]
+    named = () if landed else files
+    with monkeypatch.context() as patch:
+        failing(patch, moment)
+        result = run(tmp_path, *named)
+    assert not result.success
+    assert "3.listens" in cause(result)
+    assert "KeyError: 'nobody thought of it'" in cause(result)
+    if landed:
+        assert capfd.readouterr().err.count("listens/3.listens is left for the next time") == 1
+    good = {f"{n}.listens" for n in range(6) if n != 3}
+    assert {r["file"] for r in rows(lake, "events/imports")} == good
+    assert {r["file"] for r in rows(lake, "events/raw_listens")} == good  # nothing of the other stays
+    (told,) = [m for m in result.asset_materializations_for_node("imports") if m.asset_key.path[-1] == "imports"]
+    assert told.metadata["rows written"].value == 5
+
+    assert run(tmp_path, *named).success
+    assert len(rows(lake, "events/imports")) == 6
+    assert len(rows(lake, "events/raw_listens")) == 6
+
+
+def test_a_disk_that_is_full_is_no_fault_of_a_file(tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(4):
+        written(tmp_path / "landing" / "listens" / f"{n}.listens", listen(n))
+    tried: list[object] = []
+
+    def full(self: WriteTransaction, slice: Any) -> Any:
+        tried.append(slice)
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(WriteTransaction, "publish", full)
+    assert not run(tmp_path).success
+    assert len(tried) == 1
 
 
 def test_a_folder_gives_what_is_in_its_files_and_passes_over_the_rest(tmp_path: Path, lake: Lake) -> None:
