@@ -11,7 +11,7 @@ No table is named here, and none has to be: a table lands in the job of the firs
 6. Anything else is made of what lands: `content`.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, reduce
@@ -22,6 +22,7 @@ import dagster as dg
 
 from assets.events.imports import import_listens
 from assets.partitions import DAY, PERIODS, Period
+from orchestration.instance.failed_checks import failed_checks
 from orchestration.instance.internals import AssetGraph, BaseAssetGraph
 
 IMPORT_LISTENS, ANALYSE_MUSIC, CONTENT, ALL_TIME = "import_listens", "analyse_music", "content", "all_time"
@@ -70,6 +71,24 @@ class DatedJob:
         start = min(start, end)
         oldest = self.period.partitions.get_first_partition_key() or ""
         return dg.PartitionKeyRange(max(start.isoformat(), oldest), end.isoformat())
+
+    def read(self, keys: dg.PartitionKeyRange) -> tuple[date, date]:
+        """Return the first and the last day that these partitions read, directly or through other tables."""
+        first, last = date.fromisoformat(keys.start), date.fromisoformat(keys.end)
+        for _ in range(self.periods.ahead):
+            first = self.period.first(first - timedelta(days=1))
+        for _ in range(self.periods.back):
+            last = self.period.following(last)
+        last = self.period.following(last) - timedelta(days=1)
+        return first - timedelta(days=self.days.ahead), last + timedelta(days=self.days.back)
+
+    def unsound(
+        self, keys: dg.PartitionKeyRange, failed: Mapping[dg.AssetKey, Collection[date]]
+    ) -> dict[dg.AssetKey, set[date]]:
+        """Return of the tables and days that failed those that these partitions read."""
+        first, last = self.read(keys)
+        read = {table: {day for day in days if first <= day <= last} for table, days in failed.items()}
+        return {table: days for table, days in read.items() if days}
 
 
 class Cadence:
@@ -135,6 +154,31 @@ class Cadence:
                 found[key] = {day for day, at in imports if not done or at > done[0].storage_id}
         return {key: days for key, days in found.items() if days}
 
+    def failed(self, instance: dg.DagsterInstance, tables: Collection[dg.AssetKey]) -> dict[dg.AssetKey, set[date]]:
+        """Return the tables of which a blocking check failed last, each with the first days of these partitions.
+
+        A partition stays among them until the check passes. A table without partitions has no days.
+        """
+        blocking = {check for check in self.graph.asset_check_keys if self.graph.get(check).blocking}
+        found: dict[dg.AssetKey, set[date]] = {}
+        with instance.event_log_storage.index_connection() as index:  # type: ignore[attr-defined]
+            checks = failed_checks(index, tables)
+        for check in blocking & checks.keys():
+            # A range has a row of its own beside those of its partitions.
+            days = {date.fromisoformat(partition) for partition in checks[check] if partition}
+            if days or check.asset_key not in self._reach:
+                found[check.asset_key] = found.get(check.asset_key, set()) | days
+        return found
+
+    def unsound(
+        self, instance: dg.DagsterInstance, tables: Iterable[dg.AssetKey], without: Collection[date] = ()
+    ) -> dict[dg.AssetKey, set[date]]:
+        """Return the dated tables upstream of others of which a blocking check failed last, each with these days."""
+        chosen = set(tables)
+        upstream = {a for key in chosen for a in self.graph.get_ancestor_asset_keys(key)} - chosen
+        failed = self.failed(instance, {key for key in upstream if key in self._reach and key in self.jobs})
+        return {key: left for key, days in failed.items() if (left := days.difference(without))}
+
     def _imported(self, key: dg.AssetKey) -> set[dg.AssetKey]:
         """Return the dated tables that imports write, as far as a table is made of them."""
         ancestors = self.graph.get_ancestor_asset_keys(key)
@@ -196,6 +240,12 @@ def _period(graph: AssetGraph, key: dg.AssetKey) -> Period:
     if found is None:
         raise _unbuildable(key, f"no period has its partitions, {partitions}")
     return found
+
+
+def as_line(failed: Mapping[dg.AssetKey, Collection[date]]) -> str:
+    """Say of which days the checks of tables failed."""
+    spans = (f"{key.to_user_string()} of {min(days)} through {max(days)}" for key, days in sorted(failed.items()))
+    return f"since a check failed: {', '.join(spans)}"
 
 
 def _unbuildable(key: dg.AssetKey, why: str) -> dg.DagsterInvalidDefinitionError:

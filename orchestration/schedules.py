@@ -4,13 +4,13 @@ Each may be run again, or missed: a run makes the same of the same, and Dagster 
 through.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, date, timedelta
 
 import dagster as dg
 
 from orchestration.automation import CLOSE
-from orchestration.cadence import CONTENT, DAILY, Cadence, DatedJob
+from orchestration.cadence import CONTENT, DAILY, Cadence, DatedJob, as_line
 from orchestration.jobs.maintenance import upkeep
 from orchestration.jobs.pulls import pull_metadata
 from orchestration.jobs.tables import DAILY_CLOSE
@@ -22,34 +22,55 @@ ON, OFF = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
 
 @dg.schedule(job_name=DAILY_CLOSE, cron_schedule=CLOSE, execution_timezone="UTC", default_status=ON)
 def close_day(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-    """Close the day before, and build the days that a killed daemon forgot.
+    """Close the day before, and build the days that a killed daemon forgot or of which a check failed.
 
     An hour and a quarter after midnight: a listener's clock may be an hour behind, and the last listens of a day are
     sent when they end. Automation still picks up what comes later; only cumulative tables wait for the next close.
     """
     day = context.scheduled_execution_time.astimezone(UTC).date() - timedelta(days=1)
-    yield dg.RunRequest(run_key=day.isoformat(), partition_key=day.isoformat())
     assert context.repository_def
     cadence = Cadence(context.repository_def.asset_graph)
+    yield dg.RunRequest(
+        run_key=day.isoformat(), partition_key=day.isoformat(), asset_selection=_closed(context, cadence, day)
+    )
     daily = next(job for job in cadence.dated if job.name == DAILY)
     owed = {table: {d for d in days if d < day} for table, days in cadence.owed(context.instance, DAILY).items()}
-    for portion, keys in _requested(context.instance, daily, set().union(*owed.values()), day):
+    failed = cadence.failed(context.instance, daily.assets)
+    failed = {table: {d for d in days if d < day} for table, days in failed.items()}
+    days = (set[date]().union(*each.values()) for each in (owed, failed))
+    for portion, keys in _requested(context.instance, daily, next(days), day, next(days)):
         yield dg.RunRequest(
             run_key=f"{day}-{min(portion.changed)}",
-            asset_selection=sorted(table for table, days in owed.items() if days),
+            asset_selection=sorted({table for each in (owed, failed) for table, days in each.items() if days}),
             tags=over(keys) | portion.tags,
         )
 
 
+def _closed(context: dg.ScheduleEvaluationContext, cadence: Cadence, day: date) -> list[dg.AssetKey] | None:
+    """Return the only tables that the close of a day builds, if some would read days of which a check failed."""
+    tables, only = cadence.closed(), dg.PartitionKeyRange(day.isoformat(), day.isoformat())
+    waiting: set[dg.AssetKey] = set()
+    for name in sorted({cadence.jobs[table] for table in tables}):
+        assets, job = cadence.assets(name), next((job for job in cadence.dated if job.name == name), None)
+        unsound = cadence.unsound(context.instance, assets, without=[day])  # the close itself builds and checks it
+        if job:
+            unsound = job.unsound(only, unsound)
+        if unsound:
+            waiting |= assets
+            context.log.warning("%s: not built, %s", name, as_line(unsound))
+    return sorted(tables - waiting) if waiting else None
+
+
 def _requested(
-    instance: dg.DagsterInstance, job: DatedJob, changed: Iterable[date], today: date
+    instance: dg.DagsterInstance, job: DatedJob, changed: Collection[date], today: date, failed: Collection[date]
 ) -> Iterator[tuple[Portion, dg.PartitionKeyRange]]:
-    """Yield what each run builds of the days that changed: half as much as a run that failed on the same days."""
-    for portion, keys in portions(job, changed, today):
-        failed = dg.RunsFilter(tags=portion.tags, statuses=[dg.DagsterRunStatus.FAILURE])
-        if portion.tags and instance.get_runs_count(failed):
+    """Yield what each run builds of the days that changed or failed: half as much as a run that failed on the same."""
+    for portion, keys in portions(job, changed, today, failed):
+        before = dg.RunsFilter(tags=portion.tags, statuses=[dg.DagsterRunStatus.FAILURE])
+        if portion.tags and instance.get_runs_count(before):
             for half in portion.halves:
-                yield from _requested(instance, job, half, today)
+                own = [[day for day in half if day in days] for days in (changed, failed)]
+                yield from _requested(instance, job, own[0], today, own[1])
         else:
             yield portion, keys
 

@@ -3,7 +3,7 @@
 What lies between two stretches is not built: there a day would cost as much history as a day with listens.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -57,11 +57,20 @@ def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
     return days_together(days, QUIET, timedelta(days=LONG))
 
 
-def portions(job: DatedJob, changed: Iterable[date], today: date) -> list[tuple[Portion, dg.PartitionKeyRange]]:
-    """Return few runs of a job, oldest first, that build what the days that changed can change: each with its range."""
+def portions(
+    job: DatedJob, changed: Iterable[date], today: date, failed: Collection[date] = ()
+) -> list[tuple[Portion, dg.PartitionKeyRange]]:
+    """Return few runs of a job, oldest first, each with its range.
+
+    They build what the days that changed can change, and the partitions that failed. Around these they build nothing:
+    a range fails as a whole, so each retry would fail on more days than the last.
+    """
     size, found = (LONG if job.name == DAILY else FAR), list[Portion]()
-    for stretch in stretches(changed):
-        keys = job.reached(*stretch, today)
+    reached = [(stretch, job.reached(*stretch, today)) for stretch in stretches(changed)]
+    for stretch in days_together(failed, A_DAY, timedelta(days=LONG)):
+        start, end = (job.period.first(day).isoformat() for day in stretch)
+        reached.append((stretch, dg.PartitionKeyRange(start, end)))
+    for stretch, keys in sorted(reached, key=lambda each: each[1].start):
         first, last = date.fromisoformat(keys.start), job.period.following(date.fromisoformat(keys.end)) - A_DAY
         if not found or found[-1].days + (last - first).days >= size:
             found.append(Portion())

@@ -70,6 +70,7 @@ def test_no_imports_form_a_circle_not_even_deferred_ones() -> None:
 PRIVATE = {
     "orchestration.instance.internals",
     "orchestration.instance.event_log",
+    "orchestration.instance.failed_checks",
     "orchestration.instance.partition_ranges",
     "resources.materializations",
 }

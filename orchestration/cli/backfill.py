@@ -15,7 +15,7 @@ import click
 import dagster as dg
 
 from assets.partitions import DAY
-from orchestration.cadence import ALL_TIME, Cadence, DatedJob, read_ahead
+from orchestration.cadence import ALL_TIME, Cadence, DatedJob, as_line, read_ahead
 from orchestration.cli.date_range import span as days_of
 from orchestration.cli.number import Number
 from orchestration.cli.runner import Runner
@@ -84,6 +84,7 @@ def backfill(first: str, last: str, select: str, size: int) -> None:
         for n, part in enumerate(todo, start=1):
             tags = {BACKFILL: asked, PART: f"{parts.index(part) + 1} of {len(parts)}"}
             try:
+                _sound(runner, part)
                 runner.run(part.job, part.keys, assets=part.assets, tags=tags)
             except TuttiError as error:
                 print(f"{len(done) + n - 1} of {len(parts)} runs are done, one failed; {runner.progress.total()}")
@@ -149,6 +150,18 @@ def _divided(
         new = [date.fromisoformat(key) for key in found[n : n + step]]
         days = (period.following(new[-1]) - new[0]).days
         yield Part(job.name, assets, dg.PartitionKeyRange(found[max(0, n - ahead)], new[-1].isoformat()), days)
+
+
+def _sound(runner: Runner, part: Part) -> None:
+    """Raise `TuttiError` if a part would read tables outside it of which a check failed."""
+    cadence = runner.cadence
+    failed = cadence.unsound(runner.instance, part.assets)
+    if part.keys:
+        failed = next(job for job in cadence.dated if job.name == part.job).unsound(part.keys, failed)
+    if failed:
+        days = {day for each in failed.values() for day in each}
+        also = f"backfill these days too: FROM={min(days)} TO={max(days)}, without SELECT"
+        raise TuttiError(f"not built, {as_line(failed)}; {also}")
 
 
 def _done(instance: dg.DagsterInstance, parts: Sequence[Part], asked: str) -> list[Part]:

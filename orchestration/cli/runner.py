@@ -34,9 +34,9 @@ class Runner:
     def take(self, what: dict[str, Any]) -> bool:
         """Import files and build what follows from the days they touch. Return whether there was anything to do.
 
-        Only tables made of what was imported are built: days come first, what is counted over all history last. A run
-        that fails holds back only what is made of its days: raises `TuttiError` with the first cause once everything
-        else is done.
+        Only tables made of what was imported are built, and those whose checks failed: days come first, what is
+        counted over all history last. A run that fails holds back only what is made of its days: raises `TuttiError`
+        with the first cause once everything else is done.
         """
         failed: list[TuttiError] = []
         try:
@@ -47,14 +47,22 @@ class Runner:
         missing: dict[str, set[date]] = {}  # days that runs of a job failed to build
         for job in self.cadence.dated:
             held = {day for name in self.cadence.upstream(job.name) for day in missing.get(name, ())}
+            unsound = self.cadence.unsound(self.instance, job.assets)
             owed = self.cadence.owed(self.instance, job.name)
             changed = set().union(*owed.values()) - held
-            done |= bool(changed)
-            for failure, days in self._build(job, sorted(owed), changed, today):
+            again = self.cadence.failed(self.instance, job.assets)
+            failing = set().union(*again.values()) - held
+            if unsound:
+                changed = {day for day in changed if not job.unsound(job.reached(day, day, today), unsound)}
+                failing = {day for day in failing if not job.unsound(_only(day), unsound)}
+            done |= bool(changed or failing)
+            for failure, days in self._build(job, sorted(owed.keys() | again.keys()), changed, failing, today):
                 failed.append(failure)
                 missing[job.name] = missing.get(job.name, set()) | days
-        counted = sorted(self.cadence.owed(self.instance, ALL_TIME))
-        if counted and not self.cadence.upstream(ALL_TIME) & missing.keys():
+        assets = self.cadence.assets(ALL_TIME)
+        counted = sorted(self.cadence.owed(self.instance, ALL_TIME) | self.cadence.failed(self.instance, assets))
+        waits = self.cadence.upstream(ALL_TIME) & missing.keys() or self.cadence.unsound(self.instance, assets)
+        if counted and not waits:
             done = True
             try:
                 self.run(ALL_TIME, assets=counted)
@@ -66,13 +74,20 @@ class Runner:
         return done
 
     def _build(
-        self, job: DatedJob, tables: Sequence[dg.AssetKey], changed: Collection[date], today: date
+        self,
+        job: DatedJob,
+        tables: Sequence[dg.AssetKey],
+        changed: Collection[date],
+        failed: Collection[date],
+        today: date,
     ) -> Iterator[tuple[TuttiError, set[date]]]:
-        """Build what days that changed can change in some tables of a job, and yield each failure with its days.
+        """Build what days that changed can change in some tables of a job, and partitions that failed.
+
+        Yield each failure with its days.
 
         If a run of several stretches fails, each half of its days is built by itself.
         """
-        for portion, keys in portions(job, changed, today):
+        for portion, keys in portions(job, changed, today, failed):
             try:
                 self.run(job.name, keys, assets=tables, tags=portion.tags)
             except TuttiError as error:
@@ -80,7 +95,8 @@ class Runner:
                     yield error, portion.changed
                     continue
                 for half in portion.halves:
-                    yield from self._build(job, tables, half, today)
+                    own = [[day for day in half if day in days] for days in (changed, failed)]
+                    yield from self._build(job, tables, own[0], own[1], today)
 
     def run(
         self,
@@ -108,3 +124,7 @@ class Runner:
                 self.progress.cause or f"the run {result.run_id} of {job} failed: look at it with `make ui`"
             )
         return result
+
+
+def _only(day: date) -> dg.PartitionKeyRange:
+    return dg.PartitionKeyRange(day.isoformat(), day.isoformat())

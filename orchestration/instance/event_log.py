@@ -28,7 +28,7 @@ from typing import Any
 from uuid import uuid4
 
 import dagster
-from dagster import AssetMaterialization, EventLogEntry
+from dagster import AssetCheckKey, AssetMaterialization, EventLogEntry
 from dagster._core.events import ASSET_EVENTS, DagsterEventType
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
@@ -36,9 +36,10 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 from dagster_shared.record import copy
-from sqlalchemy import Connection, Engine, bindparam, create_engine, event, func, select
+from sqlalchemy import Connection, Engine, bindparam, create_engine, event, select, text
 from sqlalchemy.exc import DisconnectionError
 
+from orchestration.instance.failed_checks import failed_checks
 from orchestration.instance.packed_event import pack, unpacked
 from resources.dates import tagged_days
 
@@ -47,6 +48,9 @@ BATCH = "10000"  # events, all days there are; Dagster reads it from DAGSTER_EVE
 OF_A_PARTITION = "dagster/partition_"  # begins the names of metadata that differ from partition to partition
 PLANNED, MATERIALIZED = DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_MATERIALIZATION
 PLANNED_CHECK = DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
+# Failed checks are few among all: by this index a command finds them without reading the others.
+FAILED_CHECKS = """CREATE INDEX IF NOT EXISTS tutti_failed_checks ON asset_check_executions (asset_key, check_name)
+    WHERE execution_status = 'FAILED'"""
 EMPTY = f"empty-run.{dagster.__version__}"  # a shard without events
 
 
@@ -104,6 +108,9 @@ class BatchingEventLog(SqliteEventLogStorage):
         path, empty = Path(self.path_for_shard(shard)), Path(self._base_dir, EMPTY)
         if shard == INDEX_SHARD_NAME or path.exists():
             self._initdb(engine)
+            if shard == INDEX_SHARD_NAME:
+                with engine.begin() as index:
+                    index.execute(text(FAILED_CHECKS))
             return
         if not empty.exists():
             made = Path(self.path_for_shard(f"{uuid4()}-empty"))
@@ -230,13 +237,10 @@ class BatchingEventLog(SqliteEventLogStorage):
             yield copy(done, partition=partition, target_materialization_data=target)
 
     def _failed(self, done: Any) -> set[str]:
-        """The partitions of which the newest result of a check is a failure."""
-        row, name = AssetCheckExecutionsTable.c, done.asset_key.to_string()
-        own = (row.asset_key == name, row.check_name == done.check_name, row.partition.is_not(None))
-        newest = select(func.max(row.id)).where(*own).group_by(row.partition)
+        """Return the partitions for which a check ended with a failure last."""
         with self.index_connection() as index:
-            failed = select(row.partition).where(row.id.in_(newest), row.execution_status == "FAILED")
-            return set(index.execute(failed).scalars())
+            failed = failed_checks(index, [done.asset_key]).get(AssetCheckKey(done.asset_key, done.check_name), set())
+        return {partition for partition in failed if partition is not None}
 
     def _planned_for(self, run_id: str, done: Any) -> str | None:
         """The partition that a check was planned for; Dagster forgets it where a range is of one."""

@@ -8,6 +8,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from assets.tables import SCHEMAS
 from orchestration.__main__ import main
 from orchestration.cadence import ALL_TIME, Cadence
 from resources.lake.lake import Lake
@@ -505,6 +507,56 @@ def test_charts_of_all_time_that_fail_neither_hold_back_nor_hide_fresh_days(ada:
     assert again <= {ALL_TIME}  # no day was made again
     names = {r["name"] for r in rows(data, "derived/charts_all_time")}
     assert "Clara Example – Encore" in names
+
+
+def test_a_day_whose_check_failed_holds_back_what_reads_it_until_the_check_passes(ada: Import, tmp_path: Path) -> None:
+    data, command = copied(ada, tmp_path, LATER)
+    recordings = SCHEMAS["content/recordings"]
+    lake = Lake(data / "lake")
+
+    def catalog(copies: int) -> None:
+        """Enter each recording so many times."""
+        ids = sorted(
+            {r["recording_id"] for r in rows(data, "derived/plays")}
+            | {r["recording_id"] for r in rows(data, "events/listens")}
+        )
+        entries = [{"recording_id": i} for i in ids for _ in range(copies)]
+        plain = pa.schema([(field.name, field.type) for field in recordings])
+        lake.replace("content/recordings", iter([pa.Table.from_pylist(entries, plain)]), recordings)
+
+    export = Path(command[-1])
+    export.write_text(json.dumps([play("2024-03-05T10:03:00Z", "Prelude")]))
+    catalog(2)
+    before = versions(data)
+    for _ in range(2):
+        process = Process((*TUTTI, *command), data)
+        assert process.code == 1
+        assert process.err.startswith("tutti: events/activity failed its check 'totals'")
+        assert process.err.count("\n") == 1
+        after = versions(data)
+        waiting = {"events/actives", "events/streaks", "events/retention", "derived/charts_all_time"}
+        assert {name for name in waiting if after.get(name) != before.get(name)} == set()
+    failed = failed_days(data)
+    selected = ("backfill", "--from", "2024-03-05", "--to", "2024-03-05", "--select", "events/actives")
+    backfill = Process((*TUTTI, *selected), data)
+    assert backfill.code == 1
+    assert "events/activity of 2024-03-0" in backfill.err
+    assert backfill.err.count("\n") == 1
+    assert failed_days(data) == failed  # no retry fails on more days than the one before
+    catalog(1)
+    Process((*TUTTI, *command), data).fine()
+    assert failed_days(data) == {}
+    assert "2024-03-05" in heard(data, "events/actives")
+    assert "No new listens" in Process((*TUTTI, *command), data).fine().out
+
+
+def failed_days(data: Path) -> dict[dg.AssetKey, set[date]]:
+    """The tables of which a check failed, with these days."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(data / "dagster"))
+        with dg.DagsterInstance.get() as instance:
+            cadence = Cadence(platform().resolve_asset_graph())
+            return cadence.failed(instance, cadence.jobs)
 
 
 def test_days_that_fail_hold_back_no_others_and_are_made_up_for(ada: Import, tmp_path: Path) -> None:

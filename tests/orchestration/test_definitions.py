@@ -140,6 +140,21 @@ def test_the_daily_close_asks_for_scattered_days_whose_run_failed_in_two_runs() 
     assert ranges == [("2009-04-29", "2009-05-03", None), ("2014-04-29", "2019-05-03", " ".join(around[1:]))]
 
 
+def test_the_daily_close_builds_a_day_again_whose_check_failed_and_nothing_that_reads_it() -> None:
+    activity, actives = dg.AssetKey(["events", "activity"]), dg.AssetKey(["events", "actives"])
+    with dg.instance_for_test() as instance:
+        instance.report_runless_asset_event(dg.AssetCheckEvaluation(activity, "totals", False, partition="2024-02-20"))
+        close, again = closing(instance, datetime(2024, 3, 1, 1, 15, tzinfo=UTC))
+        later, _ = closing(instance, datetime(2026, 3, 1, 1, 15, tzinfo=UTC))
+    assert again.asset_selection == [activity]
+    assert (again.tags[RANGE_START], again.tags[RANGE_END]) == ("2024-02-20", "2024-02-20")
+    built = set(close.asset_selection or ())
+    assert activity in built
+    assert actives not in built
+    assert not {table.to_user_string() for table in built} & set(made_by("all_time"))
+    assert actives in (later.asset_selection or ())  # which reads no day so far back
+
+
 def closing(instance: dg.DagsterInstance, tick: datetime) -> list[dg.RunRequest]:
     """What the daily close asks for."""
     repository = platform().get_repository_def()

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from orchestration.automation import following
+from orchestration.instance.failed_checks import failed_checks
 from orchestration.instance.packed_event import unpack
 from resources.privacy.database import strike, traces
 from resources.privacy.person import Person
@@ -142,6 +143,28 @@ def test_partitions_of_a_failed_range_count_as_failed_until_they_are_built_or_ch
     days = dict(zip(RANGE, ("2024-02-28", "2024-02-29"), strict=True))
     assert again.execute_in_process(instance=instance, tags=days).success
     assert failing(instance) == {"2024-02-27", "2024-03-01"}
+
+
+def test_a_check_that_never_ended_does_not_hide_the_failure_before_it(instance: dg.DagsterInstance) -> None:
+    run(instance, "2024-02-28", quiet="yes")
+    run(instance, "2024-02-28", broken="yes")  # plans the check again
+    assert executions(instance)[-1] == ("2024-02-28", "PLANNED")
+    assert found(instance) == {KEYS[1]: {"2024-02-28"}}
+    run(instance, "2024-02-27", "2024-02-29")
+    assert found(instance) == {}
+
+
+def test_failed_checks_are_found_without_reading_those_that_passed(instance: dg.DagsterInstance) -> None:
+    query = "explain query plan select distinct asset_key from asset_check_executions where execution_status = 'FAILED'"
+    with instance.event_log_storage.index_connection() as index:  # type: ignore[attr-defined]
+        assert "tutti_failed_checks" in str(index.exec_driver_sql(query).all())
+
+
+def found(instance: dg.DagsterInstance) -> dict[dg.AssetCheckKey, set[str | None]]:
+    """The partitions of checks that failed, without the row that a range has besides."""
+    with instance.event_log_storage.index_connection() as index:  # type: ignore[attr-defined]
+        checks = failed_checks(index, [heard.key])
+    return {check: days for check, each in checks.items() if (days := each - {None})}
 
 
 def failing(instance: dg.DagsterInstance) -> set[str]:
