@@ -19,9 +19,7 @@ from resources.sources.readers import archive, csv_records, parquet_records, per
 from resources.sources.readers.archive import Member, UnsupportedFile, fingerprint
 from resources.sources.readers.json_records import CUT, UNENDED, Record, records
 from resources.sources.records.app_event import AppEvent
-from resources.sources.records.feedback import Feedback
 from resources.sources.records.listen import Listen, Malformed, Nameless, PassedOver, Read, untimely
-from resources.sources.records.playlist import Track
 from resources.sources.records.social import Post, Relation, Retraction, Share
 
 __all__ = ["FORMATS", "GIVE", "Format", "Unknown", "UnsupportedFile", "fingerprint", "read", "whole"]
@@ -30,15 +28,16 @@ SNIFFED = 100  # records, good or broken, in which one of a format must turn up
 HEAD = 1 << 16  # bytes by which layouts are told apart
 TIMES: Mapping[type, Sequence[tuple[str, str]]] = {
     Listen: [("listened_at", "listened at")],
-    Feedback: [("created_at", "given at")],
-    Track: [("created_at", "on a playlist made at")],
     AppEvent: [("at", "happened at")],
     Relation: [("happened_at", "happened at")],
     Post: [("posted_at", "posted at"), ("told_at", "edited at")],
     Share: [("shared_at", "shared at")],
     Retraction: [("retracted_at", "taken back at")],
 }
-"""The times of a record that must be possible, and how a reason calls them."""
+"""The times of a record that must be possible, and how a reason calls them.
+
+Opinions and playlists are true whatever their date: services give 1970 for one that they do not know.
+"""
 
 
 class Format(Protocol):

@@ -330,8 +330,6 @@ def test_a_file_that_is_gone_by_the_time_it_is_read_holds_nobody_up(
 LAST = "9999-12-31T23:59:59.9999Z"
 LATE: dict[str, Any] = {
     "listen": listen(9, listened_at="LAST"),
-    "feedback": LOVED | {"created": 253_402_300_799.9999},
-    "playlist": {"playlist": PLAYLIST["playlist"] | {"date": LAST, "creator": "bob"}},
     "post": {
         "type": "Update",
         "actor": "bob",
@@ -356,6 +354,21 @@ def test_a_record_of_the_last_moment_of_the_calendar_is_quarantined_and_the_othe
     assert {r["file"] for r in held} == {"a.listens"}
     assert all("9999" in r["reason"] for r in held)
     assert {r["file"] for r in rows(lake, "events/imports")} == {"a.listens", "b.listens"}
+
+
+UNDATED = [253_402_300_799.9999, 0]
+
+
+@pytest.mark.parametrize("seconds", UNDATED)
+def test_feedback_and_playlists_are_imported_whatever_their_date(tmp_path: Path, lake: Lake, seconds: float) -> None:
+    landing, date = tmp_path / "landing" / "listens", LAST if seconds else "1970-01-01T00:00:00Z"
+    written(landing / "a.listens", LOVED | {"created": seconds})
+    written(landing / "b.listens", {"playlist": PLAYLIST["playlist"] | {"date": date, "creator": "bob"}})
+    assert run(tmp_path).success
+    assert rows(lake, "events/quarantine") == []
+    assert len(rows(lake, "events/imports")) == 2
+    assert len(rows(lake, "events/feedback")) == 1
+    assert len(rows(lake, "content/playlists")) == len(PLAYLIST["playlist"]["track"])
 
 
 def test_a_landed_file_whose_name_is_not_in_utf_8_is_left_out_until_it_is_renamed(
