@@ -111,6 +111,11 @@ class Cadence:
         ordered = sorted(by_name, key=lambda name: (PERIODS.index(by_name[name]), name != DAILY))
         return tuple(self._dated_job(name, by_name[name]) for name in ordered)
 
+    @cached_property
+    def by_name(self) -> dict[str, DatedJob]:
+        """The jobs of dated tables by their names."""
+        return {job.name: job for job in self.dated}
+
     def assets(self, job: str) -> frozenset[dg.AssetKey]:
         """Return the tables that a job builds."""
         return frozenset(key for key, name in self.jobs.items() if name == job)
@@ -136,7 +141,7 @@ class Cadence:
         Dagster's storage knows, so a crash loses nothing. Each job answers for itself, so that one that keeps failing
         costs the others nothing. A table counts only imports into the tables that it is made of, up to today.
         """
-        dated, today = next((j for j in self.dated if j.name == job), None), datetime.now(UTC).date()
+        dated, today = self.by_name.get(job), datetime.now(UTC).date()
         keys = self.assets(job)
         sources = {key: self._imported(key) for key in keys}
         newest = {
@@ -240,6 +245,11 @@ def _period(graph: AssetGraph, key: dg.AssetKey) -> Period:
     if found is None:
         raise _unbuildable(key, f"no period has its partitions, {partitions}")
     return found
+
+
+def one_day(day: date) -> dg.PartitionKeyRange:
+    """Return the range of one daily partition."""
+    return dg.PartitionKeyRange(day.isoformat(), day.isoformat())
 
 
 def as_line(failed: Mapping[dg.AssetKey, Collection[date]]) -> str:

@@ -10,7 +10,7 @@ from datetime import UTC, date, timedelta
 import dagster as dg
 
 from orchestration.automation import CLOSE
-from orchestration.cadence import CONTENT, DAILY, Cadence, DatedJob, as_line
+from orchestration.cadence import CONTENT, DAILY, Cadence, DatedJob, as_line, one_day
 from orchestration.jobs.maintenance import upkeep
 from orchestration.jobs.pulls import pull_metadata
 from orchestration.jobs.tables import DAILY_CLOSE
@@ -33,12 +33,12 @@ def close_day(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     yield dg.RunRequest(
         run_key=day.isoformat(), partition_key=day.isoformat(), asset_selection=_closed(context, cadence, day)
     )
-    daily = next(job for job in cadence.dated if job.name == DAILY)
+    daily = cadence.by_name[DAILY]
     owed = {table: {d for d in days if d < day} for table, days in cadence.owed(context.instance, DAILY).items()}
     failed = cadence.failed(context.instance, daily.assets)
     failed = {table: {d for d in days if d < day} for table, days in failed.items()}
-    days = (set[date]().union(*each.values()) for each in (owed, failed))
-    for portion, keys in _requested(context.instance, daily, next(days), day, next(days)):
+    changed, failing = (set[date]().union(*each.values()) for each in (owed, failed))
+    for portion, keys in _requested(context.instance, daily, changed, failing, day):
         yield dg.RunRequest(
             run_key=f"{day}-{min(portion.changed)}",
             asset_selection=sorted({table for each in (owed, failed) for table, days in each.items() if days}),
@@ -48,13 +48,12 @@ def close_day(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
 
 def _closed(context: dg.ScheduleEvaluationContext, cadence: Cadence, day: date) -> list[dg.AssetKey] | None:
     """Return the only tables that the close of a day builds, if some would read days of which a check failed."""
-    tables, only = cadence.closed(), dg.PartitionKeyRange(day.isoformat(), day.isoformat())
-    waiting: set[dg.AssetKey] = set()
+    tables, waiting = cadence.closed(), set[dg.AssetKey]()
     for name in sorted({cadence.jobs[table] for table in tables}):
-        assets, job = cadence.assets(name), next((job for job in cadence.dated if job.name == name), None)
+        assets, job = cadence.assets(name), cadence.by_name.get(name)
         unsound = cadence.unsound(context.instance, assets, without=[day])  # the close itself builds and checks it
         if job:
-            unsound = job.unsound(only, unsound)
+            unsound = job.unsound(one_day(day), unsound)
         if unsound:
             waiting |= assets
             context.log.warning("%s: not built, %s", name, as_line(unsound))
@@ -62,15 +61,14 @@ def _closed(context: dg.ScheduleEvaluationContext, cadence: Cadence, day: date) 
 
 
 def _requested(
-    instance: dg.DagsterInstance, job: DatedJob, changed: Collection[date], today: date, failed: Collection[date]
+    instance: dg.DagsterInstance, job: DatedJob, changed: Collection[date], failed: Collection[date], today: date
 ) -> Iterator[tuple[Portion, dg.PartitionKeyRange]]:
     """Yield what each run builds of the days that changed or failed: half as much as a run that failed on the same."""
     for portion, keys in portions(job, changed, today, failed):
         before = dg.RunsFilter(tags=portion.tags, statuses=[dg.DagsterRunStatus.FAILURE])
         if portion.tags and instance.get_runs_count(before):
-            for half in portion.halves:
-                own = [[day for day in half if day in days] for days in (changed, failed)]
-                yield from _requested(instance, job, own[0], today, own[1])
+            for half in portion.halves(changed, failed):
+                yield from _requested(instance, job, *half, today)
         else:
             yield portion, keys
 

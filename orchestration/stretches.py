@@ -35,11 +35,14 @@ class Portion:
         """The tags that make a run build these days of its range; none if it builds all of them."""
         return as_tag(self.ranges) if len(self.ranges) > 1 else {}
 
-    @property
-    def halves(self) -> tuple[list[date], list[date]]:
-        """The days that changed in two parts, for when a run of several ranges fails: most of them are not to blame."""
+    def halves(self, changed: Collection[date], failed: Collection[date]) -> list[tuple[list[date], list[date]]]:
+        """Return its days that changed and those that failed, in two parts, for when a run of several ranges fails.
+
+        Most of them are not to blame.
+        """
         days = sorted(self.changed)
-        return days[: len(days) // 2], days[len(days) // 2 :]
+        parts = days[: len(days) // 2], days[len(days) // 2 :]
+        return [([day for day in part if day in changed], [day for day in part if day in failed]) for part in parts]
 
     def add(self, changed: tuple[date, date], first: date, last: date) -> None:
         """Build a range, too, for days that changed."""

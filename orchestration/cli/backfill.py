@@ -157,7 +157,7 @@ def _sound(runner: Runner, part: Part) -> None:
     cadence = runner.cadence
     failed = cadence.unsound(runner.instance, part.assets)
     if part.keys:
-        failed = next(job for job in cadence.dated if job.name == part.job).unsound(part.keys, failed)
+        failed = cadence.by_name[part.job].unsound(part.keys, failed)
     if failed:
         days = {day for each in failed.values() for day in each}
         also = f"backfill these days too: FROM={min(days)} TO={max(days)}, without SELECT"

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from orchestration import definitions
-from orchestration.cadence import ALL_TIME, IMPORT_LISTENS, Cadence, DatedJob
+from orchestration.cadence import ALL_TIME, IMPORT_LISTENS, Cadence, DatedJob, one_day
 from orchestration.cli.progress import PATIENCE, Progress, logger
 from orchestration.instance import killed_runs
 from orchestration.instance.home import terminal_instance
@@ -54,7 +54,7 @@ class Runner:
             failing = set().union(*again.values()) - held
             if unsound:
                 changed = {day for day in changed if not job.unsound(job.reached(day, day, today), unsound)}
-                failing = {day for day in failing if not job.unsound(_only(day), unsound)}
+                failing = {day for day in failing if not job.unsound(one_day(day), unsound)}
             done |= bool(changed or failing)
             for failure, days in self._build(job, sorted(owed.keys() | again.keys()), changed, failing, today):
                 failed.append(failure)
@@ -94,9 +94,8 @@ class Runner:
                 if len(portion.ranges) == 1:
                     yield error, portion.changed
                     continue
-                for half in portion.halves:
-                    own = [[day for day in half if day in days] for days in (changed, failed)]
-                    yield from self._build(job, tables, own[0], own[1], today)
+                for half in portion.halves(changed, failed):
+                    yield from self._build(job, tables, *half, today)
 
     def run(
         self,
@@ -124,7 +123,3 @@ class Runner:
                 self.progress.cause or f"the run {result.run_id} of {job} failed: look at it with `make ui`"
             )
         return result
-
-
-def _only(day: date) -> dg.PartitionKeyRange:
-    return dg.PartitionKeyRange(day.isoformat(), day.isoformat())

@@ -2,8 +2,7 @@
 
 Other modules build on private names of their own: beside this one `event_log`, which extends Dagster's storage as a
 whole, `failed_checks`, which reads it, and `partition_ranges`, which replaces methods of partitions.
-`resources/materializations.py` serves assets,
-which import nothing of orchestration.
+`resources/materializations.py` serves assets, which import nothing of orchestration.
 """
 
 import dagster as dg
