@@ -75,7 +75,7 @@ Of equals the one with times, then the one asked for last, then what lies in a f
 def found(landing: Landing, music: Music, look: Look) -> Iterator[Told]:
     """All lyrics there are in two folders, of which one was looked into."""
     for name, path in landing.files("lyrics"):
-        origin = f"landing/{name.encode('utf-8', 'backslashreplace').decode()}"  # bytes that are not UTF-8 are spelled
+        origin = f"landing/{name}"
         match PurePosixPath(name).suffix.lower():
             case ".lrc":
                 yield of_file(path, origin, Tags())
