@@ -30,7 +30,6 @@ from assets.imports.ledger import (
     write,
 )
 from resources.folders.landing import Landed, Landing
-from resources.folders.music import modified
 from resources.frames.filters import ValuesFilter
 from resources.lake.lake import Lake
 from resources.sources import exports
@@ -260,11 +259,7 @@ def unchanged(file: Incoming) -> bool:
         return True
     if not file.landed:
         return _state(file.path) == file.state
-    try:
-        now = file.path.stat()
-    except OSError:
-        return False
-    return (now.st_size, modified(now)) == (file.landed.bytes, file.landed.modified)
+    return Landed.at(file.path, file.landed.path) == file.landed
 
 
 def _state(path: Path) -> tuple[tuple[int, ...], ...]:

@@ -66,8 +66,8 @@ def _pack(
         _write(hidden, paths)
         id = identify(hidden, None)
         name = next(name for name in _names(day) if _free(landing, name, id))
-        written = hidden.stat()
-        entered = Landed(name, written.st_size, written.st_mtime_ns // 1000)
+        entered = Landed.at(hidden, name)
+        assert entered
         enter_pack(lake, id, entered, now)
         packed = landing.publish(hidden, name)
         if packed != entered:  # a bucket has its own times; if killed here, an import finds the content known

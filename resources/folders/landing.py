@@ -99,7 +99,7 @@ class Landing(dg.ConfigurableResource):
             folders.sort()
             below = Path(place).relative_to(self.root).as_posix()
             for name in files:
-                if name.startswith(".") or not (landed := _state(f"{place}/{name}", f"{below}/{name}")):
+                if name.startswith(".") or not (landed := Landed.at(f"{place}/{name}", f"{below}/{name}")):
                     continue
                 if _in_utf8(landed.path):
                     found.append(landed)
@@ -113,7 +113,7 @@ class Landing(dg.ConfigurableResource):
         if self.store.remote:
             found = self.store.find(name)
             return Landed.stored(found) if found and _visible(found) else None
-        return _state(f"{self.root}/{name}", name) if _in_utf8(name) else None
+        return Landed.at(f"{self.root}/{name}", name) if _in_utf8(name) else None
 
     @contextmanager
     def opened(self, file: T) -> Iterator[Path]:
@@ -192,6 +192,15 @@ class Landed:
     modified: int  # microseconds since 1970
 
     @classmethod
+    def at(cls, path: str | Path, name: str) -> "Landed | None":
+        """Read the present state of a file on disk, or None if it does not exist or is not a regular file."""
+        try:
+            found = os.stat(path)
+        except OSError:
+            return None
+        return cls(name, found.st_size, modified(found)) if stat.S_ISREG(found.st_mode) else None
+
+    @classmethod
     def told(cls, path: str, bytes: int, modified_at: datetime) -> "Landed":
         """Name the state that a file had when it was last written to."""
         return cls(path, bytes, (modified_at - EPOCH) // timedelta(microseconds=1))
@@ -209,14 +218,6 @@ class Landed:
     def modified_at(self) -> datetime:
         """Return the time of the last change."""
         return EPOCH + timedelta(microseconds=self.modified)
-
-
-def _state(path: str, name: str) -> Landed | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return Landed(name, found.st_size, modified(found)) if stat.S_ISREG(found.st_mode) else None
 
 
 def _in_utf8(name: str) -> bool:
