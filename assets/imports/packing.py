@@ -19,8 +19,8 @@ from assets.imports.ledger import COUNTS, LYING, identify, known, lying, replace
 from resources.folders.landing import Landed, Landing
 from resources.frames.filters import RangeFilter, ValuesFilter
 from resources.lake.lake import Lake
+from resources.scrobble_endpoint.journal import INTAKE  # the only landed files that are ours to move
 
-INTAKE = "listens/intake"  # in the landing folder: the only files that are ours to move
 PACK = re.compile(r"\d{4}-\d{2}-\d{2}(?:-\d+)?\.jsonl\.gz")
 LOCK = "listens/.packing"  # beside it: the folder itself is locked by the intake
 YOUNG = timedelta(days=2)  # a day is packed once nobody is likely to add to it

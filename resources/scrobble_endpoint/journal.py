@@ -19,6 +19,7 @@ from resources.errors import TuttiError
 from resources.files import sync
 from resources.locks import Busy, begin, end
 
+INTAKE = "listens/intake"  # where the files are, in the landing folder
 SECONDS = 2.0  # a listen should be in the lake within a minute, and the landing sensor needs most of it
 BYTES = 8_000_000  # an import of many years is several files, each read in a moment
 

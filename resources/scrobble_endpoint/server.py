@@ -13,13 +13,12 @@ import uvicorn
 
 from resources.errors import TuttiError
 from resources.scrobble_endpoint.app import REQUESTS, Intake
-from resources.scrobble_endpoint.journal import Journal
+from resources.scrobble_endpoint.journal import INTAKE, Journal
 from resources.scrobble_endpoint.outbox import Outbox
 from resources.scrobble_endpoint.tokens import configured
 from resources.storage import Storage
 
 PORT = 8765
-INTAKE = "listens/intake"  # in the landing folder
 FOLDER = Path("landing", INTAKE)  # in the data folder
 DRAIN = 10  # seconds that requests under way may take once the server is told to end
 

@@ -14,9 +14,10 @@ from assets.imports import packing
 from assets.imports.batch import import_landed, seen
 from assets.imports.ledger import IMPORTS, untold
 from assets.imports.listens import RAW_LISTENS
-from assets.imports.packing import INTAKE, YOUNG, pack
+from assets.imports.packing import YOUNG, pack
 from resources.folders.landing import Landing
 from resources.lake.lake import Lake
+from resources.scrobble_endpoint.journal import INTAKE
 from resources.storage import Storage
 
 NOW = datetime(2026, 1, 10, 12, tzinfo=UTC)
