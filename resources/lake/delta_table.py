@@ -49,7 +49,7 @@ def prepare(folder: Storage, schema: pa.Schema) -> None:
 
     Raises `TuttiError` where its columns have other types, or some are not in the schema.
     """
-    from deltalake import DeltaTable, Schema
+    from deltalake import CommitProperties, DeltaTable, Schema
     from deltalake.exceptions import CommitFailedError
 
     for attempt in range(TRIES):
@@ -65,6 +65,8 @@ def prepare(folder: Storage, schema: pa.Schema) -> None:
                     mode="ignore",
                     configuration=SETTINGS,
                     storage_options=folder.options,
+                    # A second try would come after the other's creation and declare the table once more.
+                    commit_properties=CommitProperties(max_commit_retries=0),
                 )
             return
         except CommitFailedError:  # somebody else was at it

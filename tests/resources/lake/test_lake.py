@@ -3,9 +3,10 @@
 import multiprocessing
 import random
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 from unittest.mock import patch
 
@@ -489,6 +490,21 @@ def test_writers_of_different_days_lose_nothing(lake: Lake) -> None:
     wanted = [(day, str(n % 4)) for n, day in enumerate(days[:16]) for _ in range(2)]
     assert sorted((r["day"], r["name"]) for r in stored(lake)) == [*wanted, (days[16], "old")]
     assert lake.version(T) == 1 + 16
+
+
+@ON_DISK
+def test_a_table_that_two_writers_make_at_once_is_made_once(lake: Lake) -> None:
+    both = Barrier(2)
+
+    def make(table: str) -> None:
+        both.wait(timeout=60)
+        lake.replace(table, given_rows(event(LEAP)), EVENTS, only(LEAP), ["day"])
+
+    with ThreadPoolExecutor(2) as threads:
+        for table in (f"events/things_{n}" for n in range(20)):
+            for made in [threads.submit(make, table) for _ in range(2)]:
+                made.result(timeout=60)
+            assert lake.version(table) == 2, "its making and two replacements"
 
 
 @ON_DISK
