@@ -9,6 +9,7 @@ import dagster as dg
 from assets.tables import ASSETS, LAYERS
 from orchestration.automation import follow, following
 from orchestration.cadence import CONTENT, Cadence
+from orchestration.instance.forked_runs import fork_runs
 from orchestration.instance.partition_ranges import quicken
 from orchestration.jobs.maintenance import upkeep
 from orchestration.jobs.pulls import pull_listens, pull_lyrics, pull_metadata
@@ -51,5 +52,6 @@ def build(name: str, assets: Sequence[Any] = ASSETS) -> dg.Definitions:
 
 
 quicken()
+fork_runs()
 CHOSEN = os.environ.get("TUTTI_ENV") or "laptop"
 defs = build(CHOSEN)

@@ -71,6 +71,7 @@ PRIVATE = {
     "orchestration.instance.internals",
     "orchestration.instance.event_log",
     "orchestration.instance.failed_checks",
+    "orchestration.instance.forked_runs",
     "orchestration.instance.partition_ranges",
     "resources.materializations",
 }

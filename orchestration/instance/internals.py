@@ -1,7 +1,7 @@
 """Private names of Dagster that the platform needs, each with the reason: the one place to check on an upgrade.
 
 Other modules build on private names of their own: beside this one `event_log`, which extends Dagster's storage as a
-whole, `failed_checks`, which reads it, and `partition_ranges`, which replaces methods of partitions.
+whole, `failed_checks`, which reads it, `partition_ranges`, which replaces methods of partitions, and `forked_runs`.
 `resources/materializations.py` serves assets, which import nothing of orchestration.
 """
 

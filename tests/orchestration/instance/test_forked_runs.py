@@ -1,0 +1,41 @@
+"""Runs of the code server: forks of a process that has imported the platform."""
+
+import atexit
+import os
+import sys
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from dagster._grpc.server import DagsterApiServer
+
+from orchestration.instance.forked_runs import fork_runs
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="runs are forks on Linux only")
+LATE = ("orchestration.definitions", "dagster._core.executor.in_process", "alembic.command", "deltalake", "pandas")
+
+
+def look(answers: Any) -> None:
+    """Report what a run finds as it starts, and that it ended."""
+    threads = Path(f"/proc/{os.getppid()}/task").glob("*/comm")
+    others = [name for thread in threads if not (name := thread.read_text()).startswith("jemalloc")]
+    answers.put([name for name in LATE if name not in sys.modules])
+    answers.put(len(others))
+    atexit.register(partial(answers.put, "closed"))
+
+
+def test_a_run_finds_everything_imported_by_one_thread_and_closes_what_it_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # its threads are made for forks
+    monkeypatch.setattr(DagsterApiServer, "StartRun", lambda server, _request, _context: server._mp_ctx)
+    fork_runs()
+    forks: Any = DagsterApiServer.StartRun(SimpleNamespace(), None, None)  # type: ignore[arg-type]
+    answers = forks.Queue()
+    run = forks.Process(target=look, args=[answers])
+    run.start()
+    assert [answers.get(timeout=120) for _ in range(3)] == [[], 1, "closed"]
+    run.join()
+    assert run.exitcode == 0
