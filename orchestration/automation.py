@@ -10,6 +10,7 @@ whatever one tick asks for becomes few runs over ranges, in an order in which ea
 `dagster.yaml` lets one of them go at a time.
 """
 
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -30,6 +31,7 @@ HOURLY = "0 * * * *"
 GAPS = (0, 7, 31, 365)  # partitions between two that were asked for which may be made again, to need fewer runs
 FEW = 12  # runs: where a tick needs more, gaps are filled, the smallest first
 WAIT = 3  # runs of history that wait for their turn at once
+QUIET_S = 60  # seconds after which conditions are evaluated although no event was stored: hours and days pass, too
 WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
 
 
@@ -205,15 +207,25 @@ class FollowingSensor(dg.AutomationConditionSensorDefinition):
     A daemon that is killed while it asks for runs asks for the others when it is started again, and then forgets the
     cursor, and with it all that tables are owed (1.13: `_resume_tick` has only the tick, which is kept without one). So
     the cursor is kept here, too, whenever runs are asked for.
+
+    It takes a tenth of a core to evaluate conditions every five seconds. Events, those of runs that begin and end among
+    them, are what changes them; so a tick evaluates none if the last one asked for nothing and none was stored since.
     """
+
+    _quiet: tuple[object, ...] = ()  # after an evaluation that asked for nothing: its cursor, and what was stored
 
     def evaluate_tick(self, context: dg.SensorEvaluationContext) -> SensorExecutionData:
         """Evaluate the conditions of all tables."""
         kept = context.instance.daemon_cursor_storage
         if not context.cursor:
             resume_from(context, kept.get_cursor_values({CURSOR}).get(CURSOR))
+        stored = context.instance.event_log_storage.get_maximum_record_id(), int(time.time() / QUIET_S)
+        if context.cursor and self._quiet == (context.cursor, *stored):
+            return SensorExecutionData(skip_message="nothing has happened since the last tick", cursor=context.cursor)
         told = super().evaluate_tick(context)
+        self._quiet = ()
         if not told.run_requests:
+            self._quiet = (told.cursor, *stored)
             return told
         kept.set_cursor_values({CURSOR: told.cursor or ""})
         assert context.repository_def

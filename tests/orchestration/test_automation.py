@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
@@ -15,7 +16,8 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestration.automation import FEW, GAPS, WAIT, Piece, following, gathered, pieces
+from orchestration.automation import FEW, GAPS, QUIET_S, WAIT, Piece, following, gathered, pieces
+from orchestration.instance.internals import SensorExecutionData
 from orchestration.instance.killed_runs import bury_launched
 from orchestration.run_tags import AUTOMATIC, CUMULATIVE, PRIORITY, RANGE_END, RANGE_START, over
 from orchestration.stretches import LONG
@@ -291,6 +293,32 @@ def test_a_killed_daemon_that_forgot_its_cursor_follows_what_was_imported_meanwh
     assert look(cursor)[0] == around("2011-03-05", 1, 1)
     made(dg.AssetKey(["events", "raw_listens"]), "2014-07-01")
     assert "2014-07-01" in look(None)[0] + look(None)[0]  # what is above the days of before comes first
+
+
+def test_conditions_are_evaluated_when_something_was_stored_or_a_minute_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    instance, sensor = dg.DagsterInstance.ephemeral(), platform().resolve_sensor_def("follow")
+    clock, evaluated = 1_800_000_000, []
+
+    def evaluate(_: object, context: dg.SensorEvaluationContext) -> SensorExecutionData:
+        asked = [request("2011-03-05", "events/listens")] if len(evaluated) == 3 else None
+        evaluated.append(context.cursor)
+        return SensorExecutionData(cursor=f"{len(evaluated)}", run_requests=asked)
+
+    def tick(cursor: str | None) -> str | None:
+        with dg.build_sensor_context(instance, cursor, definitions=platform()) as context:
+            told: SensorExecutionData = sensor.evaluate_tick(context)
+        return told.cursor
+
+    monkeypatch.setattr(dg.AutomationConditionSensorDefinition, "evaluate_tick", evaluate)
+    monkeypatch.setattr("orchestration.automation.time", SimpleNamespace(time=lambda: clock))
+    assert [tick(None), tick("1"), tick("1")] == ["1", "1", "1"]
+    instance.report_runless_asset_event(dg.AssetMaterialization(LISTENS, partition="2011-03-05"))
+    assert [tick("1"), tick("2")] == ["2", "2"]
+    clock += QUIET_S
+    assert [tick("2"), tick("3")] == ["3", "3"]
+    assert tick("1") == "4"  # the daemon was killed before it kept the last cursor; what it missed is asked for
+    assert [tick("4"), tick("5")] == ["5", "5"]  # after runs were asked for, conditions are evaluated once more
+    assert evaluated == [None, "1", "2", "1", "4"]
 
 
 # The runs that they become.
