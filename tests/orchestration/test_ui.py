@@ -1,8 +1,6 @@
 """The web server and the daemon, as a person runs them: a file lands, one is imported in the browser, a backfill."""
 
 import json
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -14,11 +12,9 @@ import pytest
 
 from orchestration.automation import AUTOMATIC
 from orchestration.run_tags import RANGE_END, RANGE_START
-from tests.orchestration.support import BIN, PROJECT, environ, free_port, rows, running
+from tests.orchestration.support import TUTTI, free_port, rows, running
 
 PATIENCE = 900  # seconds, for each thing that happens by itself: a dozen runs, each a process, beside other tests
-
-HOME = "from orchestration.instance.home import dagster_home; dagster_home()"
 
 LAUNCH = """
 mutation Launch($params: ExecutionParams!) {
@@ -95,26 +91,20 @@ def wait(until: Callable[[], bool], what: str) -> None:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty platform."""
-    folder = tmp_path_factory.mktemp("ui") / "data"
-    subprocess.run([sys.executable, "-c", HOME], cwd=PROJECT, env=environ(folder), check=True)  # as `make ui` does
-    return folder
+    return tmp_path_factory.mktemp("ui") / "data"
 
 
 @pytest.fixture(scope="module")
 def browser(data: Path) -> Iterator[Browser]:
     """The web server and the daemon of that platform."""
-    port, workspace = free_port(), ["-w", str(PROJECT / "workspace.yaml")]
-    server = [str(BIN / "dagster-webserver"), *workspace, "-h", "127.0.0.1", "-p", str(port)]
-    daemon = [str(BIN / "dagster-daemon"), "run", *workspace]
-    logs = [data.parent / "server.log", data.parent / "daemon.log"]
-    with running(server, data, logs[0]), running(daemon, data, logs[1]):
+    port, log = free_port(), data.parent / "ui.log"
+    with running([*TUTTI, "ui", "--port", str(port)], data, log):
         found = Browser(port)
         try:
             wait(found.loaded, "loading the platform")
             yield found
         finally:
-            for log in logs:
-                print(log.name, log.read_text()[-4000:])  # shown where a test fails
+            print(log.read_text()[-4000:])  # shown if a test fails
 
 
 IMPORT = {"repositoryLocationName": "tutti", "repositoryName": "__repository__", "jobName": "import_listens"}
