@@ -20,7 +20,12 @@ import dagster as dg
 
 from assets.partitions import DAILY
 from orchestration.cadence import read_ahead
-from orchestration.instance.internals import BaseAssetGraph, SensorExecutionData, resume_from
+from orchestration.instance.internals import (
+    NOT_FINISHED_STATUSES,
+    BaseAssetGraph,
+    SensorExecutionData,
+    resume_from,
+)
 from orchestration.run_tags import AUTOMATIC, PARTITION, PRIORITY, RANGE_END, RANGE_START, over
 from orchestration.stretches import LONG
 from resources.dates import tagged_days
@@ -31,7 +36,7 @@ HOURLY = "0 * * * *"
 GAPS = (0, 7, 31, 365)  # partitions between two that were asked for which may be made again, to need fewer runs
 FEW = 12  # runs: where a tick needs more, gaps are filled, the smallest first
 WAIT = 3  # runs of history that wait for their turn at once
-QUIET_S = 60  # seconds after which conditions are evaluated although no event was stored: hours and days pass, too
+MOST_S = 60  # seconds between two evaluations of the conditions, at most
 WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
 
 
@@ -208,24 +213,30 @@ class FollowingSensor(dg.AutomationConditionSensorDefinition):
     cursor, and with it all that tables are owed (1.13: `_resume_tick` has only the tick, which is kept without one). So
     the cursor is kept here, too, whenever runs are asked for.
 
-    It takes a tenth of a core to evaluate conditions every five seconds. Events, those of runs that begin and end among
-    them, are what changes them; so a tick evaluates none if the last one asked for nothing and none was stored since.
+    Evaluating all conditions takes a second. What changes them are events, those of runs that begin and end among them,
+    and time. So a tick evaluates none if no event was stored since one that asked for nothing. While runs that it asked
+    for wait or are at work it waits, too, unless something was imported: what they leave to do takes fewer runs if it
+    is asked for at once. In any case conditions are evaluated each minute.
     """
 
-    _quiet: tuple[object, ...] = ()  # after an evaluation that asked for nothing: its cursor, and what was stored
+    _settled: tuple[object, ...] = ()  # after a tick: its cursor, its minute, and the last event of all if it was quiet
+    _imported: tuple[object, ...] = ()  # after a tick: its cursor, its minute, and the last events of imported tables
 
     def evaluate_tick(self, context: dg.SensorEvaluationContext) -> SensorExecutionData:
-        """Evaluate the conditions of all tables."""
+        """Evaluate the conditions of all tables, if they may have changed."""
         kept = context.instance.daemon_cursor_storage
         if not context.cursor:
             resume_from(context, kept.get_cursor_values({CURSOR}).get(CURSOR))
-        stored = context.instance.event_log_storage.get_maximum_record_id(), int(time.time() / QUIET_S)
-        if context.cursor and self._quiet == (context.cursor, *stored):
+        minute = int(time.time() / MOST_S)
+        stored, imported = context.instance.event_log_storage.get_maximum_record_id(), _imported(context)
+        if context.cursor and self._settled == (context.cursor, minute, stored):
             return SensorExecutionData(skip_message="nothing has happened since the last tick", cursor=context.cursor)
+        if context.cursor and self._imported == (context.cursor, minute, imported) and _at_work(context.instance):
+            return SensorExecutionData(skip_message="runs that it asked for are at work", cursor=context.cursor)
         told = super().evaluate_tick(context)
-        self._quiet = ()
+        self._imported = (told.cursor, minute, imported)
+        self._settled = () if told.run_requests else (told.cursor, minute, stored)
         if not told.run_requests:
-            self._quiet = (told.cursor, *stored)
             return told
         kept.set_cursor_values({CURSOR: told.cursor or ""})
         assert context.repository_def
@@ -236,6 +247,20 @@ class FollowingSensor(dg.AutomationConditionSensorDefinition):
             log_key=told.log_key,
             automation_condition_evaluations=told.automation_condition_evaluations,
         )
+
+
+def _imported(context: dg.SensorEvaluationContext) -> Mapping[dg.AssetKey, int | None]:
+    """Return the last event of each dated table that imports write."""
+    assert context.repository_def
+    nodes = context.repository_def.asset_graph.asset_nodes
+    written = [node.key for node in nodes if node.partitions_def and not node.is_materializable]
+    records = context.instance.get_asset_records(written)
+    return {r.asset_entry.asset_key: r.asset_entry.last_materialization_storage_id for r in records}
+
+
+def _at_work(instance: dg.DagsterInstance) -> bool:
+    """Return whether automatic runs wait or are at work."""
+    return instance.get_runs_count(dg.RunsFilter(tags={AUTOMATIC: "yes"}, statuses=NOT_FINISHED_STATUSES)) > 0
 
 
 follow = FollowingSensor(

@@ -29,11 +29,13 @@ FORKS = hasattr(os, "pidfd_open") and hasattr(socket, "send_fds")  # Linux
 REQUEST_BYTES = 100_000
 IMPORTED = (
     "alembic.command",
+    "dagster._cli.asset",
     "dagster._core.execution.execute_in_process",
     "dagster._core.executor.in_process",
     "dagster._core.instance.factory",
     "dagster._core.storage.legacy_storage",
     "dagster._core.storage.local_compute_log_manager",
+    "dagster_dg_cli.cli",
     "deltalake",
     "narwhals._pandas_like.dataframe",
     "orchestration.automation",

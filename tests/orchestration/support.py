@@ -1,6 +1,7 @@
 """What tests of the whole platform share: commands in processes of their own, and tables as rows."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +22,9 @@ from tests.fork_server import FORKS, PROJECT, Fork
 BIN = Path(sys.executable).parent
 PATIENCE = 240  # seconds, many times what a command takes on a busy machine
 TUTTI = (sys.executable, "-m", "orchestration")
-DAGSTER, DG = str(BIN / "dagster"), str(BIN / "dg")
+# The commands of Dagster as forks; tests/orchestration/test_readme.py types the scripts of these names.
+DAGSTER = (sys.executable, "-m", "dagster")
+DG = (sys.executable, "-c", "from dagster_dg_cli.cli import main; main()")
 
 Row = dict[str, Any]
 
@@ -52,7 +55,8 @@ class Process:
     forks: bool = FORKS  # not where a test looks at what Python does as it starts
 
     def __post_init__(self) -> None:
-        (self.data / "dagster").mkdir(parents=True, exist_ok=True)
+        if not (self.data / "dagster").exists():
+            shutil.copytree(Path(_furnished().name, "dagster"), self.data / "dagster")
         self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 (read when it ended)
         given = {"cwd": self.cwd, "env": environ(self.data, **self.more), "stdout": self._out, "stderr": self._err}
         # Python reads variables of its own as it starts, which a fork does not do again.
@@ -96,6 +100,20 @@ class Process:
         """Wait until it has ended well."""
         assert self.code == 0, f"{self.command} ended with {self.code}\n{self.out[-3000:]}\n{self.err[-5000:]}"
         return self
+
+
+HOME = "from orchestration.instance.home import dagster_home; dagster_home()"
+
+
+@cache
+def _furnished() -> tempfile.TemporaryDirectory[str]:
+    """Make Dagster's home once, as commands do in an empty folder: its databases take most of a second."""
+    folder = tempfile.TemporaryDirectory()
+    with open(os.devnull, "w") as silent:
+        given = {"cwd": PROJECT, "env": environ(Path(folder.name)), "stdout": silent, "stderr": silent}
+        started = (Fork if FORKS else subprocess.Popen)((sys.executable, "-c", HOME), **given)
+    assert started.wait(PATIENCE) == 0
+    return folder
 
 
 def _read(file: IO[bytes]) -> str:

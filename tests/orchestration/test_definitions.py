@@ -18,9 +18,10 @@ from orchestration.schedules import close_day
 from resources.dates import DAYS
 from resources.environments import ENVIRONMENTS
 from resources.errors import TuttiError
-from tests.orchestration.support import DAGSTER, PROJECT, TUTTI, Process, platform
+from tests.orchestration.support import BIN, DAGSTER, PROJECT, TUTTI, Process, platform
 from tests.snapshot import PAGE, RENEW, page
 
+VALIDATE = ("definitions", "validate", "-w", str(PROJECT / "workspace.yaml"))
 ENGINES = {name: engine().name.value for name, engine in ENVIRONMENTS.items()}
 HEAVY = ("pandas", "polars", "duckdb", "dask", "distributed", "pyspark", "dagster_pyspark", "deltalake")
 MOST_SECONDS = 2.0  # of CPU time to load the platform, beyond loading Dagster itself
@@ -224,9 +225,7 @@ def test_an_unknown_environment_is_told_in_one_line_with_the_choices(tmp_path: P
     wrong = {"TUTTI_ENV": "moon"}
     own = Process((*TUTTI, "import", "--listener", "ada", "--", "file.json"), tmp_path / "own", wrong)
     loaded = Process((sys.executable, "-c", "import orchestration.definitions"), tmp_path / "loaded", wrong)
-    validated = Process(
-        (DAGSTER, "definitions", "validate", "-w", str(PROJECT / "workspace.yaml")), tmp_path / "validated", wrong
-    )
+    validated = Process((*DAGSTER, *VALIDATE), tmp_path / "validated", wrong)
     assert (own.code, own.err) == (1, f"tutti: {line}\n")
     assert loaded.code != 0
     assert loaded.err.rstrip().endswith(line)
@@ -237,8 +236,7 @@ def test_an_unknown_environment_is_told_in_one_line_with_the_choices(tmp_path: P
 def test_the_workspace_loads_from_another_folder(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    workspace = str(PROJECT / "workspace.yaml")
-    process = Process((DAGSTER, "definitions", "validate", "-w", workspace), tmp_path, cwd=elsewhere).fine()
+    process = Process((str(BIN / "dagster"), *VALIDATE), tmp_path, cwd=elsewhere).fine()  # no fork: it has loaded it
     assert "Validation successful for code location tutti" in process.out + process.err
     assert not list(elsewhere.iterdir())
 

@@ -312,7 +312,7 @@ def test_days_made_of_nothing_come_with_a_warning_in_the_terminal_and_in_the_run
     selected = ("--select", "key:events/listens")
     command = {
         "tutti": (*TUTTI, "backfill", "--from", "2024-01-01", "--to", "2024-01-02", *selected),
-        "dagster": (DAGSTER, "asset", "materialize", "-m", "orchestration.definitions", *selected, *days),
+        "dagster": (*DAGSTER, "asset", "materialize", "-m", "orchestration.definitions", *selected, *days),
     }[by]
     _with_a_table(tmp_path)
     process = Process(command, tmp_path).fine()

@@ -23,9 +23,10 @@ def opened(data: Path) -> Process:
 
 
 def test_commands_that_begin_at_once_in_a_new_folder_share_one_home(tmp_path: Path) -> None:
+    home = tmp_path / "dagster"
+    home.mkdir()  # else each would find a copy of one that was made before
     commands = [opened(tmp_path) for _ in range(4)]
     assert [(command.out, command.code) for command in commands] == [("0\n", 0)] * 4
-    home = tmp_path / "dagster"
     for database in ("schedules/schedules.db", "history/runs.db", "history/runs/index.db"):
         with closing(sqlite3.connect(home / database)) as made:
             assert len(made.execute("SELECT * FROM alembic_version").fetchall()) == 1

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import sqlite3
-import subprocess
 import sys
 import time
 import zipfile
@@ -27,7 +26,7 @@ from resources.lake.lake import Lake
 from resources.locks import alone, sharing
 from resources.privacy.scanner import Trace
 from resources.storage import Storage
-from tests.orchestration.support import PROJECT, TUTTI, Process, Row, rows, table, tables, told
+from tests.orchestration.support import TUTTI, Process, Row, rows, table, tables, told
 
 ADA, BOB, OTHERS = "ada", "bob", ("ada2", "Adagio for Strings")
 RENEE = 'Renée "R" O\'Neil ♫'
@@ -394,7 +393,7 @@ def test_it_waits_for_runs_at_work_and_others_wait_for_it(copied: Path, both: Bo
 def waited_for(data: Path) -> bool:
     """Whether somebody is alone, or waits to be: asked by another process, since this one shares already."""
     code = "import sys, pathlib, resources.locks as a\nwith a.sharing(pathlib.Path(sys.argv[1]), wait=False): pass"
-    return subprocess.run([sys.executable, "-c", code, str(data)], cwd=PROJECT, capture_output=True).returncode != 0
+    return Process((sys.executable, "-c", code, str(data)), data).code != 0
 
 
 def test_an_export_holds_all_that_is_theirs_and_nobody_else_may_read_it(both: Both, copied: Path) -> None:
