@@ -295,30 +295,68 @@ def test_a_killed_daemon_that_forgot_its_cursor_follows_what_was_imported_meanwh
     assert "2014-07-01" in look(None)[0] + look(None)[0]  # what is above the days of before comes first
 
 
-def test_conditions_are_evaluated_when_something_was_stored_or_a_minute_passed(monkeypatch: pytest.MonkeyPatch) -> None:
-    instance, sensor = dg.DagsterInstance.ephemeral(), platform().resolve_sensor_def("follow")
-    clock, evaluated = 1_800_000_000, []
+class Ticks:
+    """Ticks of the sensor, whose evaluations are counted instead of made. The nth one's cursor is n."""
 
-    def evaluate(_: object, context: dg.SensorEvaluationContext) -> SensorExecutionData:
-        asked = [request("2011-03-05", "events/listens")] if len(evaluated) == 3 else None
-        evaluated.append(context.cursor)
-        return SensorExecutionData(cursor=f"{len(evaluated)}", run_requests=asked)
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.instance = dg.DagsterInstance.ephemeral()
+        self.asks: list[dg.RunRequest] | None = None
+        self.cursor: str | None = None
+        self.clock = 1_800_000_000
+        monkeypatch.setattr(dg.AutomationConditionSensorDefinition, "evaluate_tick", self._evaluate)
+        monkeypatch.setattr("orchestration.automation.time", SimpleNamespace(time=lambda: self.clock))
 
-    def tick(cursor: str | None) -> str | None:
-        with dg.build_sensor_context(instance, cursor, definitions=platform()) as context:
-            told: SensorExecutionData = sensor.evaluate_tick(context)
-        return told.cursor
+    def _evaluate(self, context: dg.SensorEvaluationContext) -> SensorExecutionData:
+        return SensorExecutionData(cursor=f"{int(context.cursor or 0) + 1}", run_requests=self.asks)
 
-    monkeypatch.setattr(dg.AutomationConditionSensorDefinition, "evaluate_tick", evaluate)
-    monkeypatch.setattr("orchestration.automation.time", SimpleNamespace(time=lambda: clock))
-    assert [tick(None), tick("1"), tick("1")] == ["1", "1", "1"]
-    instance.report_runless_asset_event(dg.AssetMaterialization(LISTENS, partition="2011-03-05"))
-    assert [tick("1"), tick("2")] == ["2", "2"]
-    clock += MOST_S
-    assert [tick("2"), tick("3")] == ["3", "3"]
-    assert tick("1") == "4"  # the daemon was killed before it kept the last cursor; what it missed is asked for
-    assert [tick("4"), tick("5")] == ["5", "5"]  # after runs were asked for, conditions are evaluated once more
-    assert evaluated == [None, "1", "2", "1", "4"]
+    def evaluates(self) -> bool:
+        """Whether the next tick evaluates the conditions."""
+        with dg.build_sensor_context(self.instance, self.cursor, definitions=platform()) as context:
+            told: SensorExecutionData = platform().resolve_sensor_def("follow").evaluate_tick(context)
+        before, self.cursor = self.cursor, told.cursor
+        return self.cursor != before
+
+    def made(self, table: str) -> None:
+        """A day of a table is made."""
+        self.instance.report_runless_asset_event(dg.AssetMaterialization(table.split("/"), partition="2011-03-05"))
+
+
+@pytest.fixture
+def ticks(monkeypatch: pytest.MonkeyPatch) -> Ticks:
+    """A platform whose sensor has looked once, and asked for nothing."""
+    ticks = Ticks(monkeypatch)
+    assert ticks.evaluates()
+    return ticks
+
+
+def test_conditions_are_evaluated_after_an_event_and_each_minute(ticks: Ticks) -> None:
+    assert not ticks.evaluates()
+    ticks.made("events/listens")
+    assert ticks.evaluates()
+    assert not ticks.evaluates()
+    ticks.clock += MOST_S
+    assert ticks.evaluates()
+    assert not ticks.evaluates()
+    ticks.cursor = "1"  # the daemon was killed before it kept the last one
+    assert ticks.evaluates()
+
+
+def test_while_runs_are_at_work_conditions_are_evaluated_after_imports_alone(ticks: Ticks) -> None:
+    ticks.made("events/raw_listens")
+    ticks.asks = [request("2011-03-05", "events/listens")]
+    assert ticks.evaluates()
+    assert ticks.evaluates()  # no run waits: the daemon was killed before it started any
+    run = ticks.instance.add_run(dg.DagsterRun("daily", status=dg.DagsterRunStatus.STARTED, tags={AUTOMATIC: "yes"}))
+    assert not ticks.evaluates()
+    ticks.made("events/listens")
+    assert not ticks.evaluates()
+    ticks.made("events/raw_listens")
+    assert ticks.evaluates()
+    assert not ticks.evaluates()
+    ticks.clock += MOST_S
+    assert ticks.evaluates()
+    ticks.instance.report_run_canceled(run)
+    assert ticks.evaluates()
 
 
 # The runs that they become.
