@@ -10,7 +10,8 @@ override FILES := $(value FILES)
 override export MUSIC := $(value MUSIC)
 override export SELECT := $(value SELECT)
 RUN := $(if $(DATA),TUTTI_DATA=$(DATA) )$(VENV)/bin/python -m orchestration
-PYTEST := $(VENV)/bin/pytest --numprocesses 3 --no-loadscope-reorder
+# Compiled once, not by each process that tests start, also where the environment wants no bytecode beside the source.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(VENV)/bin/pytest --numprocesses 3 --no-loadscope-reorder
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: help demo import pull pull-metadata pull-lyrics analyse intake stream sandbox chart backfill upkeep export erase load ui test test-fast lint install-dask install-s3 install-spark clean bench storm
@@ -71,8 +72,8 @@ test: $(VENV)/test  ## lint, types and every test on all four engines, with the 
 	$(VENV)/bin/ruff format --check
 	@$(VENV)/bin/mypy & types=$$!; $(PYTEST) --durations=20 && wait $$types
 
-test-fast: $(VENV)/test  ## tests that need no cluster and start no process, with fewer examples of each property
-	@$(PYTEST) -m "not cluster and not process" --hypothesis-profile=fast
+test-fast: $(VENV)/test  ## tests of about a second at most, with few examples of each property; no cluster, no process
+	@$(PYTEST) -m "not cluster and not process and not slow" --hypothesis-profile=fast
 
 bench: $(VENV)/test  ## what the contract costs against queries by hand, 20 million listens (hours; goes on where it stopped)
 	@$(if $(DATA),TUTTI_DATA=$(DATA) )$(VENV)/bin/python -m tests.benchmarks.engines $(BENCH)

@@ -6,7 +6,6 @@ The declaration is the asset's Dagster metadata, so that the catalogue shows wha
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import dagster as dg
 import pyarrow as pa
 
 INSTANT = pa.timestamp("us", "UTC")  # nanoseconds break Spark, a missing zone changes Delta's protocol
@@ -56,6 +55,8 @@ def declare(
     `key` names the columns that identify a row, `slices` the date column of its partitions. Rows in files are sorted
     by `order`, by default the key.
     """
+    import dagster as dg  # here, so that processes that only write to the lake start quickly
+
     columns = [
         dg.TableColumn(
             f.name,

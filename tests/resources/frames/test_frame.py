@@ -1,7 +1,6 @@
 """The ways to work on a frame mean the same on every engine, whatever the rows."""
 
 import os
-import signal
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -23,13 +22,13 @@ from resources.engines.dask import _shuffled
 from resources.frames.frame import Engine, Frame, Step, conform
 from resources.frames.scan import Scan
 from tests.oracle import Row, assert_same
+from tests.resources.frames.heavy import COUNTS, DEADLY, bought, fail, never_bought
 from tests.tables import BEYOND, TITLES, table
 
 SALES = pa.schema([("buyer", pa.string()), ("fruit", pa.int64()), ("price", pa.int64()), ("weight", pa.float64())])
 FRUITS = pa.schema([("fruit", pa.int64()), ("called", pa.string())])
 LABELLED = pa.schema([*SALES, FRUITS.field("called")])
 BASKETS = pa.schema([("buyer", pa.string()), ("fruits", pa.list_(pa.int64())), ("paid", pa.int64())])
-COUNTS = pa.schema([("buyer", pa.string()), ("n", pa.int64()), ("price", pa.int64())])
 PRICED = pa.schema([("fruit", pa.int64()), ("n", pa.int64()), ("called", pa.string())])
 WEIGHTS = pa.schema([("buyer", pa.string()), ("weight", pa.float64())])
 ON_DAYS = pa.schema([("day", pa.date32()), ("called", pa.string())])
@@ -311,12 +310,6 @@ def test_an_opaque_function_must_declare_its_columns(pandas: Engine) -> None:
         Step(partial(basket), kernel="arrow")
 
 
-def fail(sales: pa.Table) -> pa.Table:
-    if len(sales):
-        raise ArithmeticError("the scales are broken")
-    return BASKETS.empty_table()
-
-
 def lack(sales: pa.Table) -> pa.Table:
     return sales.select(["buyer"])
 
@@ -333,25 +326,12 @@ def test_an_opaque_function_that_lacks_a_declared_column_says_which(engine: Engi
         opaque(engine, lack, of).collect()
 
 
-def bought(sales: pa.Table, fruits: pa.Table) -> pa.Table:
-    """Heavy: takes down its process where somebody buys for more than can be paid."""
-    if BEYOND in sales["price"].to_pylist():
-        os.kill(os.getpid(), signal.SIGKILL)
-    return table(
-        [{"buyer": f"{r['buyer']} {len(fruits)}", "n": os.getpid(), "price": r["price"]} for r in sales.to_pylist()],
-        COUNTS,
-    )
-
-
-def never_bought(sales: pa.Table, reason: str) -> pa.Table:
-    return table([{"buyer": reason, "n": None, "price": None} for _ in range(len(sales))], COUNTS)
-
-
 def test_heavy_work_is_done_in_other_processes_and_what_kills_one_costs_its_row_alone(engine: Engine) -> None:
     sales, fruits = engine.from_arrow(table(HARD, SALES)), table(HARD_FRUITS, FRUITS)
     made = sales.map(bought, broadcast=[fruits], schema=COUNTS, kernel="arrow", lost=never_bought).collect(COUNTS)
     rows = made.to_pylist()
-    killed = [r for r in HARD if r["price"] == BEYOND]
+    killed = [r for r in HARD if r["price"] == DEADLY]
+    assert killed
     told = [r["buyer"] for r in rows if r["n"] is None]
     assert told == ["the process that read it was ended by SIGKILL"] * len(killed)
     assert Counter(r["price"] for r in rows if r["n"]) == Counter(r["price"] for r in HARD if r not in killed)

@@ -26,39 +26,12 @@ from resources.frames.frame import Engine
 from resources.lake import write_transaction
 from resources.lake.delta_table import opened
 from resources.lake.lake import Lake
-from resources.schema import INSTANT, column
+from resources.schema import column
 from tests.oracle import Row, assert_same
+from tests.resources.lake.things import EVENTS, T, event, events, given_rows, only, replace_days
 from tests.tables import BEYOND, LEAP, at
 
-EVENTS = pa.schema(
-    [
-        column("day", pa.date32(), "UTC day"),
-        column("name", pa.string(), "what happened", null=True),
-        column("at", INSTANT, "when", unit="UTC", null=True),
-        column("n", pa.int64(), "how often", null=True),
-        column("x", pa.float64(), "how much", null=True),
-        column("ok", pa.bool_(), "whether it went well", null=True),
-        column("tags", pa.list_(pa.string()), "what it is about", null=True),
-    ]
-)
-T = "events/things"
 DAYS = [LEAP + timedelta(days=n) for n in range(8)]
-
-
-def event(day: date, name: str | None = "a", **changes: Any) -> Row:
-    return {"day": day, "name": name, "at": None, "n": 1, "x": None, "ok": None, "tags": None} | changes
-
-
-def events(*rows: Row) -> pa.Table:
-    return pa.Table.from_pylist(list(rows), EVENTS)
-
-
-def given_rows(*rows: Row) -> Iterator[pa.Table]:
-    return iter([events(*rows)])
-
-
-def only(first: date, last: date | None = None) -> RangeFilter:
-    return RangeFilter("day", first, last or first)
 
 
 def stored(lake: Lake, **which: Any) -> list[Row]:
@@ -468,11 +441,6 @@ def test_readers_open_only_the_files_they_need(lake: Lake) -> None:
 
 
 # Several writers
-
-
-def replace_days(root: str, days: list[date], name: str) -> None:
-    for day in days:
-        Lake(root).replace(T, given_rows(event(day, name), event(day, name)), EVENTS, only(day), ["day"])
 
 
 def together(*work: tuple[Any, ...]) -> None:

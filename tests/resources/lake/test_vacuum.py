@@ -29,6 +29,7 @@ from resources.lake.lake import Lake
 from resources.lake.lease import FOLDER, held, lease, lease_of
 from resources.lake.vacuum import Vacuumed
 from resources.lake.write_transaction import WriteTransaction
+from tests.resources.lake import things
 from tests.tables import LEAP
 
 PROJECT = Path(__file__).parents[3]
@@ -73,10 +74,12 @@ def days_ago(days: float) -> Any:
 # Killed jobs
 
 KILLED = """
-import os, signal, sys
-from tests.resources.lake.test_vacuum import LEAP, T, THINGS, Lake, rows
-with Lake(sys.argv[1]).writing(T, THINGS) as draft:
-    draft.write(rows("never published"))
+import datetime, os, signal, sys
+import pyarrow as pa
+from resources.lake.lake import Lake
+rows = pa.table({"day": [datetime.date(2024, 2, 28)], "name": ["never published"]})
+with Lake(sys.argv[1]).writing("events/things", rows.schema) as draft:
+    draft.write(iter([rows]))
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -181,21 +184,19 @@ def test_a_lease_taken_while_a_vacuum_cleans_leases_is_good(tmp_path: Path) -> N
     assert held(tmp_path) == set()
 
 
-def replace_days(root: str, name: str, first: int) -> None:
-    for day in DAYS[first::2] * 3:
-        put(Lake(root), name, day)
-
-
-def test_vacuums_beside_writers_lose_nothing(lake: Lake) -> None:
+def test_vacuums_beside_writers_lose_nothing(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    lake.replace(T, things.given_rows(), things.EVENTS)
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as processes:
-        work = [processes.submit(replace_days, str(lake.root), name, n) for n, name in enumerate("ab")]
+        days = [DAYS[n::2] * 3 for n in range(2)]
+        work = [processes.submit(things.replace_days, str(tmp_path), days[n], name) for n, name in enumerate("ab")]
         while not all(w.done() for w in work):
             lake.vacuum(T)
-            lake.scan(T, THINGS).table()
+            lake.scan(T, things.EVENTS).table()
         for done in work:
             done.result()
-    assert names(lake) == [*"aaaabbbb"]
-    assert [len(names(lake, version)) for version in range(1, lake.version(T) + 1)][-1] == 8
+    found = [lake.scan(T, things.EVENTS, version=n).table() for n in range(1, lake.version(T) + 1)]
+    assert sorted(found[-1]["name"].to_pylist()) == [*"aaaaaaaabbbbbbbb"]
     assert lake.vacuum(T) == NOTHING
 
 

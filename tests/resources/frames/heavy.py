@@ -1,0 +1,27 @@
+"""Heavy work of a test of frames: each of its processes imports this module and little else."""
+
+import os
+import signal
+
+import pyarrow as pa
+
+COUNTS = pa.schema([("buyer", pa.string()), ("n", pa.int64()), ("price", pa.int64())])
+DEADLY = 2**53 + 1  # a price
+
+
+def bought(sales: pa.Table, fruits: pa.Table) -> pa.Table:
+    """Heavy: takes down its process where somebody buys for more than can be paid."""
+    if DEADLY in sales["price"].to_pylist():
+        os.kill(os.getpid(), signal.SIGKILL)
+    rows = [{"buyer": f"{r['buyer']} {len(fruits)}", "n": os.getpid(), "price": r["price"]} for r in sales.to_pylist()]
+    return pa.Table.from_pylist(rows, COUNTS)
+
+
+def never_bought(sales: pa.Table, reason: str) -> pa.Table:
+    return pa.Table.from_pylist([{"buyer": reason, "n": None, "price": None} for _ in range(len(sales))], COUNTS)
+
+
+def fail(sales: pa.Table) -> pa.Table:
+    if len(sales):
+        raise ArithmeticError("the scales are broken")
+    return BASKETS.empty_table()
