@@ -5,6 +5,7 @@ import signal
 
 import pyarrow as pa
 
+BASKETS = pa.schema([("buyer", pa.string()), ("fruits", pa.list_(pa.int64())), ("paid", pa.int64())])
 COUNTS = pa.schema([("buyer", pa.string()), ("n", pa.int64()), ("price", pa.int64())])
 DEADLY = 2**53 + 1  # a price
 

@@ -22,13 +22,12 @@ from resources.engines.dask import _shuffled
 from resources.frames.frame import Engine, Frame, Step, conform
 from resources.frames.scan import Scan
 from tests.oracle import Row, assert_same
-from tests.resources.frames.heavy import COUNTS, DEADLY, bought, fail, never_bought
+from tests.resources.frames.heavy import BASKETS, COUNTS, DEADLY, bought, fail, never_bought
 from tests.tables import BEYOND, TITLES, table
 
 SALES = pa.schema([("buyer", pa.string()), ("fruit", pa.int64()), ("price", pa.int64()), ("weight", pa.float64())])
 FRUITS = pa.schema([("fruit", pa.int64()), ("called", pa.string())])
 LABELLED = pa.schema([*SALES, FRUITS.field("called")])
-BASKETS = pa.schema([("buyer", pa.string()), ("fruits", pa.list_(pa.int64())), ("paid", pa.int64())])
 PRICED = pa.schema([("fruit", pa.int64()), ("n", pa.int64()), ("called", pa.string())])
 WEIGHTS = pa.schema([("buyer", pa.string()), ("weight", pa.float64())])
 ON_DAYS = pa.schema([("day", pa.date32()), ("called", pa.string())])
