@@ -1,6 +1,7 @@
 """A range of days run at once gives the rows of its days run one by one, each from the days that it reads."""
 
 from datetime import date, timedelta
+from typing import TypeAlias
 from unittest.mock import patch
 
 import dagster as dg
@@ -36,10 +37,18 @@ BY_NAME = {t.name: t for t in TRANSFORMATIONS}
 SLICED = [t.name for t in TRANSFORMATIONS if t.asset.partitions_def]
 COUNTED = {"plays": PLAYS, "artist_plays": ARTIST_PLAYS, "names": NAMES}
 PERSONAL = {"replaced": REPLACED_LISTENS, "listens": LISTENS, "plays": PLAYS, "activity": ACTIVITY}
+ONE_DAY = timedelta(days=1)
 ONE = {"recording": 1, "artist": 1}  # play of a listener and day that counts
 EVER = (date(1970, 1, 1), date(2200, 1, 1))  # beyond every row, with room for a month before
 ROLLUPS = (oracle.plays, oracle.artist_plays, oracle.names)
+Engines: TypeAlias = st.SearchStrategy[Engine]
 LATELY = range(-4, 9)  # days after the newest listen: enough to look at of a table that has rows on quiet days
+
+
+@pytest.fixture(scope="module")
+def engines(pandas: Engine, duckdb: Engine) -> Engines:
+    """One of the local engines: what one of them wrote, the other reads and replaces."""
+    return st.sampled_from((pandas, duckdb))
 
 
 @pytest.mark.parametrize("name", SLICED)
@@ -72,95 +81,41 @@ def test_days_may_come_in_any_order(
     assert_same(stored, SESSIONS_OF_LISTENS.oracle(heard, span=span), SESSIONS)
 
 
-@settings(max_examples=6)
+@settings(max_examples=8)
 @given(told=tables.feeds(), data=st.data())
-def test_files_in_any_order_and_late_days_leave_what_all_at_once_leaves(
-    told: list[Row], data: st.DataObject, local: Engine, tmp_path_factory: pytest.TempPathFactory
+def test_files_late_days_and_erasures_in_any_order_leave_what_all_at_once_leaves(
+    told: list[Row], data: st.DataObject, engines: Engines, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Each file makes only the days and weeks again that it can change, and some files come twice.
+    """Each file builds again only the days and weeks that it can change, and some listens come twice.
 
-    A week's distinct listeners are those of its days together, whenever each of them was told of; and what counts of
-    one listener and day is bounded, whichever files told of it.
-    """
-    files = data.draw(st.lists(st.lists(st.sampled_from(told), max_size=6), max_size=4)) if told else []
-    arrivals = data.draw(st.permutations([told[::2], told[1::2], *files]))
-    lake = Lake(tmp_path_factory.mktemp("lake"))
-    arrived: dict[int, Row] = {}
-    for file in arrivals:
-        arrived |= {r["record"]: r for r in file}
-        changed = {r["day"] + timedelta(days=n) for r in file for n in (-1, 0, 1)}
-        for day in data.draw(st.permutations(sorted(changed))):
-            make_day(lake, local, list(arrived.values()), day)
-        for week in sorted({begin(day, "weekly") + timedelta(weeks=n) for day in changed for n in (0, 1)}):
-            with patch.dict(charts.MOST, ONE):
-                make_week(lake, local, week)
-    ids = oracle.identities(told, CATALOGUE)
-    replaced = oracle.replaced(told, ids, *EVER)
-    heard = oracle.listens(told, ids, replaced)
-    assert_same(lake.scan("replaced", REPLACED_LISTENS).table(), replaced, REPLACED_LISTENS)
-    assert_same(lake.scan("listens", LISTENS).table(), heard, LISTENS)
-    assert_same(lake.scan("plays", PLAYS).table(), oracle.plays(heard), PLAYS)
-    if told:
-        weeks = [begin(f(r["day"] for r in told), "weekly") for f in (min, max)]
-        counted = [answer(heard) for answer in ROLLUPS]
-        ranked = oracle.chart(*counted, period="weekly", first=weeks[0], last=weeks[1], most=ONE)
-        assert_same(lake.scan("charts_weekly", CHART).table(), ranked, CHART)
-
-
-@settings(max_examples=5)
-@given(told=tables.app_events(), data=st.data())
-def test_application_events_late_and_sent_twice_leave_what_all_at_once_leaves(
-    told: list[Row], data: st.DataObject, local: Engine, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """Each file makes only the days again that it can change, in any order."""
-    again = data.draw(st.lists(st.sampled_from(told), max_size=6)) if told else []
-    sent = [*told, *(r | {"import_id": "2", "file": "again.jsonl"} for r in again)]
-    lake = Lake(tmp_path_factory.mktemp("lake"))
-    arrived: list[Row] = []
-    for file in data.draw(st.permutations([sent[::3], sent[1::3], sent[2::3]])):
-        arrived += file
-        changed = {r["day"] for r in file}
-        for day in sorted(changed):
-            lake.replace(
-                "events", run("app_events", local, arrived, (day, day)), APP_EVENTS, RangeFilter("day", day, day)
-            )
-        for day in sorted({day + timedelta(days=n) for day in changed for n in (-1, 0, 1)}):
-            near = RangeFilter("day", day - timedelta(days=1), day + timedelta(days=1))
-            lengths = local.from_arrow(tables.table(LENGTHS, RECORDINGS))
-            done = BY_NAME["app_activity"].run(
-                local.read(lake.scan("events", APP_EVENTS, near)), lengths, span=(day, day)
-            )
-            lake.replace("activity", done, APP_ACTIVITY, RangeFilter("day", day, day))
-    events, known = BY_NAME["app_activity"].prepare(sent, EVER)
-    assert_same(lake.scan("events", APP_EVENTS).table(), events, APP_EVENTS)
-    assert_same(lake.scan("activity", APP_ACTIVITY).table(), oracle.app_activity(events, known, *EVER), APP_ACTIVITY)
-
-
-@settings(max_examples=6)
-@given(told=tables.feeds(), data=st.data())
-def test_people_who_are_erased_between_files_leave_what_there_is_without_them(
-    told: list[Row], data: st.DataObject, local: Engine, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """Whoever goes, goes from each table at once; the days they listened on are made again, distinct counts too.
-
-    What comes of them later is new. Some days are made again for no reason.
+    A week's distinct listeners are those of its days together, whichever file added each; and what counts of one
+    listener and day is bounded, whichever files it came in. Who is erased disappears from each table at once, and the
+    days they listened on are built again, distinct counts too. What they submit later is new. Some days are built
+    again for no reason.
     """
     days = sorted({r["day"] + timedelta(days=n) for r in told for n in (-1, 0, 1)})
-    steps: list[tuple[str, list[Row]]] = [("", told[::2]), ("", told[1::2]), ("ada", []), ("", told[:4]), ("Ada", [])]
+    again = data.draw(st.lists(st.sampled_from(told), max_size=6)) if told else []
+    gone = [("ada", []), ("Ada", [])] if data.draw(st.booleans()) else []
+    steps: list[tuple[str, list[Row]]] = [("", told[::2]), ("", told[1::2]), ("", again), *gone]
     lake = Lake(tmp_path_factory.mktemp("lake"))
     arrived: dict[int, Row] = {}
-    for gone, file in data.draw(st.permutations(steps)):
-        touched = [*file, *(r for r in arrived.values() if r["user_id"] == gone)]
+    for erased, file in data.draw(st.permutations(steps)):
+        touched = [*file, *(r for r in arrived.values() if r["user_id"] == erased)]
         changed = {r["day"] + timedelta(days=n) for r in touched for n in (-1, 0, 1)}
         changed |= set(data.draw(st.lists(st.sampled_from(days), max_size=1))) if days else set()
-        arrived = {n: r for n, r in arrived.items() if r["user_id"] != gone} | {r["record"]: r for r in file}
+        arrived = {n: r for n, r in arrived.items() if r["user_id"] != erased} | {r["record"]: r for r in file}
         for table, schema in PERSONAL.items():
-            if gone and lake.exists(table):
-                lake.rewrite(table, schema, Removal.of(schema, Person(gone)))
+            if erased and lake.exists(table):
+                lake.rewrite(table, schema, Removal.of(schema, Person(erased)))
                 lake.forget(table)
-        for day in data.draw(st.permutations(sorted(changed))):
-            make_day(lake, local, list(arrived.values()), day)
-            make_activity(lake, local, day)
+        for span in some_runs(changed, data):
+            engine = data.draw(engines)
+            make_days(lake, engine, list(arrived.values()), span)
+            make_activity(lake, engine, span)
+        if changed:
+            weeks = [begin(f(changed), "weekly") + timedelta(weeks=n) for f, n in ((min, 0), (max, 1))]
+            with patch.dict(charts.MOST, ONE):
+                make_weeks(lake, data.draw(engines), (weeks[0], weeks[1]))
     ids = oracle.identities(list(arrived.values()), CATALOGUE)
     replaced = oracle.replaced(list(arrived.values()), ids, *EVER)
     heard = oracle.listens(list(arrived.values()), ids, replaced)
@@ -169,13 +124,58 @@ def test_people_who_are_erased_between_files_leave_what_there_is_without_them(
     assert_same(lake.scan("listens", LISTENS).table(), heard, LISTENS)
     assert_same(lake.scan("plays", PLAYS).table(), oracle.plays(heard), PLAYS)
     assert_same(lake.scan("activity", ACTIVITY).table(), active, ACTIVITY)
-    ever = (days[0], days[-1] + timedelta(days=29)) if days else (LEAP, LEAP)
-    assert_same(lake.scan("actives", ACTIVES).table(), oracle.actives(active, *ever), ACTIVES)
+    if days:
+        ever = (days[0], days[-1] + timedelta(days=29))
+        assert_same(lake.scan("actives", ACTIVES).table(), oracle.actives(active, *ever), ACTIVES)
+        weeks = [begin(f(days), "weekly") for f in (min, max)]
+        counted = [answer(heard) for answer in ROLLUPS]
+        ranked = oracle.chart(*counted, period="weekly", first=weeks[0], last=weeks[1] + timedelta(weeks=1), most=ONE)
+        assert_same(lake.scan("charts_weekly", CHART).table(), ranked, CHART)
 
 
-def make_activity(lake: Lake, engine: Engine, day: date) -> None:
-    """Make the activity of a day, and count the listeners of the thirty days that it is one of."""
-    span, month = (day, day), (day, day + timedelta(days=29))
+@settings(max_examples=5)
+@given(told=tables.app_events(), data=st.data())
+def test_application_events_late_and_sent_twice_leave_what_all_at_once_leaves(
+    told: list[Row], data: st.DataObject, engines: Engines, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Each file builds again only the days that it can change, in any order."""
+    again = data.draw(st.lists(st.sampled_from(told), max_size=6)) if told else []
+    sent = [*told, *(r | {"import_id": "2", "file": "again.jsonl"} for r in again)]
+    lake = Lake(tmp_path_factory.mktemp("lake"))
+    arrived: list[Row] = []
+    for file in data.draw(st.permutations([sent[::3], sent[1::3], sent[2::3]])):
+        arrived += file
+        changed = {r["day"] for r in file}
+        for span in some_runs(changed, data):
+            done = run("app_events", data.draw(engines), arrived, span)
+            lake.replace("events", done, APP_EVENTS, RangeFilter("day", *span))
+        for span in some_runs({day + timedelta(days=n) for day in changed for n in (-1, 0, 1)}, data):
+            engine, near = data.draw(engines), RangeFilter("day", span[0] - ONE_DAY, span[1] + ONE_DAY)
+            lengths = engine.from_arrow(tables.table(LENGTHS, RECORDINGS))
+            events = engine.read(lake.scan("events", APP_EVENTS, near))
+            done = BY_NAME["app_activity"].run(events, lengths, span=span)
+            lake.replace("activity", done, APP_ACTIVITY, RangeFilter("day", *span))
+    events, known = BY_NAME["app_activity"].prepare(sent, EVER)
+    assert_same(lake.scan("events", APP_EVENTS).table(), events, APP_EVENTS)
+    assert_same(lake.scan("activity", APP_ACTIVITY).table(), oracle.app_activity(events, known, *EVER), APP_ACTIVITY)
+
+
+def some_runs(days: set[date], data: st.DataObject) -> list[Span]:
+    """Return runs that build these days and no others, in any order: days in a row in one run or in two."""
+    spans: list[Span] = []
+    for day in sorted(days):
+        if spans and day - spans[-1][1] == timedelta(days=1):
+            spans[-1] = (spans[-1][0], day)
+        else:
+            spans.append((day, day))
+    cut = data.draw(st.sampled_from(sorted(days))) if days else LEAP
+    halves = [half for first, last in spans for half in ((first, min(last, cut)), (max(first, cut + ONE_DAY), last))]
+    return data.draw(st.permutations([(first, last) for first, last in halves if first <= last]))
+
+
+def make_activity(lake: Lake, engine: Engine, span: Span) -> None:
+    """Make the activity of days, and count the listeners of the thirty days that each is one of."""
+    month = (span[0], span[1] + timedelta(days=29))
     heard = engine.read(lake.scan("listens", LISTENS, RangeFilter("day", *span)))
     lengths = engine.from_arrow(tables.table(LENGTHS, BY_NAME["activity"].reads["recordings"]))
     lake.replace("activity", BY_NAME["activity"].run(heard, lengths, span=span), ACTIVITY, RangeFilter("day", *span))
@@ -183,23 +183,23 @@ def make_activity(lake: Lake, engine: Engine, day: date) -> None:
     lake.replace("actives", BY_NAME["actives"].run(active, span=month), ACTIVES, RangeFilter("day", *month))
 
 
-def make_day(lake: Lake, engine: Engine, raw: list[Row], day: date) -> None:
-    """Make the tables of a day, each from what is in the lake of the one before."""
-    span = (day, day)
+def make_days(lake: Lake, engine: Engine, raw: list[Row], span: Span) -> None:
+    """Make the tables of days, each from the rows in the lake of the one before."""
+    slice = RangeFilter("day", *span)
     for name, schema in (("replaced_listens", REPLACED_LISTENS), ("listens", LISTENS)):
-        made = run(name, engine, raw, span)
-        lake.replace(name.removesuffix("_listens"), made, schema, RangeFilter("day", day, day))
-    heard = engine.read(lake.scan("listens", LISTENS, RangeFilter("day", day, day)))
+        lake.replace(name.removesuffix("_listens"), run(name, engine, raw, span), schema, slice)
+    heard = engine.read(lake.scan("listens", LISTENS, slice))
     for name, schema in COUNTED.items():
-        lake.replace(name, BY_NAME[name].run(heard, span=span), schema, RangeFilter("day", day, day))
+        lake.replace(name, BY_NAME[name].run(heard, span=span), schema, slice)
 
 
-def make_week(lake: Lake, engine: Engine, week: date) -> None:
-    """Make the chart of a week, from what is in the lake of its days and of the week before."""
-    days = RangeFilter("day", week - timedelta(weeks=1), week + timedelta(days=6))
+def make_weeks(lake: Lake, engine: Engine, span: Span) -> None:
+    """Make the charts of weeks, from the rows in the lake of their days and of the week before."""
+    days = RangeFilter("day", span[0] - timedelta(weeks=1), span[1] + timedelta(days=6))
     counted = (engine.read(lake.scan(name, schema, days)) for name, schema in COUNTED.items())
-    chart = BY_NAME["charts_weekly"].run(*counted, span=(week, week))
-    lake.replace("charts_weekly", chart, CHART, RangeFilter("period_start", week, week))
+    lake.replace(
+        "charts_weekly", BY_NAME["charts_weekly"].run(*counted, span=span), CHART, RangeFilter("period_start", *span)
+    )
 
 
 def partitions(name: str, rows: list[Row]) -> list[date]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -97,14 +98,22 @@ def found(lake: Lake, engine: Engine) -> dict[str, list[Row]]:
 @settings(max_examples=12)
 @given(told=ACTIVITIES, data=st.data())
 def test_files_in_any_order_leave_what_one_file_leaves(
-    told: list[dict[str, Any]], data: st.DataObject, local: Engine, tmp_path_factory: pytest.TempPathFactory
+    told: list[dict[str, Any]],
+    data: st.DataObject,
+    pandas: Engine,
+    duckdb: Engine,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
+    """One engine builds the days of one file, another those of several, which are cut anywhere."""
     folder = tmp_path_factory.mktemp("data")
+    one, other = data.draw(st.permutations([pandas, duckdb]))
     batch, late = Lake(folder / "batch"), Lake(folder / "late")
-    taken_in(batch, local, folder, [told])
+    taken_in(batch, one, folder, [told])
     again = data.draw(st.lists(st.sampled_from(told), max_size=2))
-    taken_in(late, local, folder, [[each] for each in data.draw(st.permutations([*told, *again]))])
-    want, got = found(batch, local), found(late, local)
+    mixed = data.draw(st.permutations([*told, *again]))
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(mixed)), max_size=3)) | {0, len(mixed)})
+    taken_in(late, other, folder, [mixed[first:last] for first, last in pairwise(cuts)])
+    want, got = found(batch, one), found(late, other)
     for name, schema in (EVER | {n: s for n, (_, s) in BY_DAY.items()}).items():
         table = pa.Table.from_pylist(got[name], schema)
         assert_same(table, want[name], schema)
