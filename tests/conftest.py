@@ -15,6 +15,7 @@ from resources.engines.pandas import PandasEngine
 from resources.engines.resource import ENGINES, EngineName, EngineResource
 from resources.frames.frame import Engine
 from tests import s3
+from tests.examples import FEW
 
 SHARES = 2  # into which clusters divide rows: each further one costs every test a fifth more
 # Where tests keep their data, if there is room: Dagster's databases wait for a disk thousands of times in each run.
@@ -31,7 +32,7 @@ settings.register_profile(
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-settings.register_profile("fast", settings.get_profile("tutti"), max_examples=3)  # `make test-fast`
+settings.register_profile("fast", settings.get_profile("tutti"), max_examples=FEW)
 settings.load_profile("tutti")
 
 ON_DASK = pytest.param("dask", marks=[pytest.mark.cluster, pytest.mark.dask])

@@ -1,13 +1,15 @@
 """A range of days run at once gives the rows of its days run one by one, each from the days that it reads."""
 
+from collections.abc import Sequence
 from datetime import date, timedelta
+from itertools import cycle
 from typing import TypeAlias
 from unittest.mock import patch
 
 import dagster as dg
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.content.recordings import RECORDINGS
@@ -29,6 +31,7 @@ from resources.lake.lake import Lake
 from resources.privacy.person import Person
 from resources.privacy.tables import Removal
 from tests import oracle, tables
+from tests.examples import examples
 from tests.oracle import Row, assert_same, begin
 from tests.tables import CATALOGUE, LEAP, LENGTHS
 from tests.transformations import SESSIONS_OF_LISTENS, TRANSFORMATIONS, Span
@@ -52,23 +55,24 @@ def engines(pandas: Engine, duckdb: Engine) -> Engines:
 
 
 @pytest.mark.parametrize("name", SLICED)
-@settings(max_examples=8)
+@examples(8)
 @given(data=st.data())
 def test_shorter_ranges_give_the_range(name: str, pandas: Engine, data: st.DataObject) -> None:
     """A range cut in two at any day: those that are cut again and again are its days one by one."""
     rows, _ = data.draw(BY_NAME[name].drawn)
     starts = partitions(name, rows)
     cut = data.draw(st.integers(1, max(1, len(starts) - 1)))
-    check(name, pandas, rows, [s for s in (starts[:cut], starts[cut:]) if s])
+    check(name, (pandas,), rows, [s for s in (starts[:cut], starts[cut:]) if s])
 
 
 @pytest.mark.parametrize("name", SLICED)
-def test_tricky_days_one_by_one_give_the_range(name: str, local: Engine) -> None:
+def test_tricky_days_one_by_one_give_the_range(name: str, pandas: Engine, duckdb: Engine) -> None:
+    """The local engines take turns at the days."""
     *_, (rows, _) = BY_NAME[name].hard
-    check(name, local, rows, [[start] for start in partitions(name, rows)])
+    check(name, (pandas, duckdb), rows, [[start] for start in partitions(name, rows)])
 
 
-@settings(max_examples=5)
+@examples(5)
 @given(heard=tables.evenings(), days=st.permutations(range(6)))
 def test_days_may_come_in_any_order(
     heard: list[Row], days: list[int], pandas: Engine, tmp_path_factory: pytest.TempPathFactory
@@ -81,7 +85,7 @@ def test_days_may_come_in_any_order(
     assert_same(stored, SESSIONS_OF_LISTENS.oracle(heard, span=span), SESSIONS)
 
 
-@settings(max_examples=8)
+@examples(8)
 @given(told=tables.feeds(), data=st.data())
 def test_files_late_days_and_erasures_in_any_order_leave_what_all_at_once_leaves(
     told: list[Row], data: st.DataObject, engines: Engines, tmp_path_factory: pytest.TempPathFactory
@@ -133,7 +137,7 @@ def test_files_late_days_and_erasures_in_any_order_leave_what_all_at_once_leaves
         assert_same(lake.scan("charts_weekly", CHART).table(), ranked, CHART)
 
 
-@settings(max_examples=5)
+@examples(5)
 @given(told=tables.app_events(), data=st.data())
 def test_application_events_late_and_sent_twice_leave_what_all_at_once_leaves(
     told: list[Row], data: st.DataObject, engines: Engines, tmp_path_factory: pytest.TempPathFactory
@@ -216,11 +220,12 @@ def _looks_back(asset: dg.AssetsDefinition) -> bool:
     return asset.partitions_def == DAILY and any(getattr(m, "start_offset", 0) < -1 for m in mappings)
 
 
-def check(name: str, engine: Engine, rows: list[Row], parts: list[list[date]]) -> None:
-    """Compare a range run at once with its parts run one by one."""
-    each = [run(name, engine, rows, (part[0], part[-1])).collect(BY_NAME[name].schema) for part in parts]
-    whole = run(name, engine, rows, (parts[0][0], parts[-1][-1])).collect(BY_NAME[name].schema)
-    assert_same(whole, pa.concat_tables(each).to_pylist(), BY_NAME[name].schema)
+def check(name: str, engines: Sequence[Engine], rows: list[Row], parts: list[list[date]]) -> None:
+    """Compare a range that the last engine runs at once with its parts, which all of them run one by one."""
+    schema, takes_turns = BY_NAME[name].schema, cycle(engines)
+    each = [run(name, next(takes_turns), rows, (part[0], part[-1])).collect(schema) for part in parts]
+    whole = run(name, engines[-1], rows, (parts[0][0], parts[-1][-1])).collect(schema)
+    assert_same(whole, pa.concat_tables(each).to_pylist(), schema)
 
 
 def run(name: str, engine: Engine, rows: list[Row], span: Span) -> Frame:

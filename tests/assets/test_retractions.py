@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.events.posts import POSTS
@@ -21,6 +21,7 @@ from assets.imports.record_types import RECORD_TYPES
 from resources.frames.filters import RangeFilter
 from resources.frames.frame import Engine
 from resources.lake.lake import Lake
+from tests.examples import examples
 from tests.oracle import Row, assert_same
 from tests.transformations import TRANSFORMATIONS
 
@@ -95,7 +96,7 @@ def found(lake: Lake, engine: Engine) -> dict[str, list[Row]]:
     return {name: table.to_pylist() for name, table in rows.items()}
 
 
-@settings(max_examples=12)
+@examples(12)
 @given(told=ACTIVITIES, data=st.data())
 def test_files_in_any_order_leave_what_one_file_leaves(
     told: list[dict[str, Any]],

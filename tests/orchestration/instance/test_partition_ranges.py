@@ -7,17 +7,18 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._core.definitions.partitions.subset import PartitionsSubset
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.partitions import DAY, PERIODS, Period
 from orchestration.instance.partition_ranges import quicken
+from tests.examples import examples
 
 quicken()
 KEYS = {period.name: period.partitions.get_partition_keys() for period in PERIODS}
 
 
-@settings(max_examples=8)
+@examples(8)
 @given(period=st.sampled_from(PERIODS), data=st.data())
 def test_a_range_is_the_subset_that_dagster_makes(period: Period, data: st.DataObject) -> None:
     keys, of = KEYS[period.name], period.partitions

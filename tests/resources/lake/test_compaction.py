@@ -9,7 +9,7 @@ from unittest.mock import patch
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import resources.lake.compaction
@@ -17,6 +17,7 @@ from resources.frames.filters import RangeFilter
 from resources.lake import write_transaction
 from resources.lake.compaction import FAN, crowded
 from resources.lake.lake import Lake
+from tests.examples import examples
 from tests.tables import LEAP
 
 THINGS = pa.schema([("day", pa.date32()), ("name", pa.string())])
@@ -161,7 +162,7 @@ spans = st.tuples(st.integers(0, 7), st.integers(0, 2)).map(lambda s: (s[0], min
 replacements = st.tuples(spans, st.dictionaries(st.integers(0, 7), st.integers(1, 4), max_size=4))
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(work=st.lists(st.one_of(replacements, st.sampled_from([30, 0])), min_size=1, max_size=16))
 @pytest.mark.usefixtures("small_files")
 def test_any_replacements_and_vacuums_leave_what_a_dictionary_of_days_would(

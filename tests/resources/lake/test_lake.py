@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import resources.lake.delta_table
@@ -27,6 +27,7 @@ from resources.lake import write_transaction
 from resources.lake.delta_table import opened
 from resources.lake.lake import Lake
 from resources.schema import column
+from tests.examples import examples
 from tests.oracle import Row, assert_same
 from tests.resources.lake.things import EVENTS, T, event, events, given_rows, only, replace_days
 from tests.tables import BEYOND, LEAP, at
@@ -157,7 +158,7 @@ def test_replacing_a_day_keeps_the_other_days_of_its_file(lake: Lake) -> None:
 spans = st.tuples(st.integers(0, 7), st.integers(0, 2)).map(lambda s: (s[0], min(7, s[0] + s[1])))
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(writes=st.lists(st.tuples(spans, st.lists(st.integers(0, 7), max_size=12)), min_size=1, max_size=6))
 @pytest.mark.usefixtures("small_files")
 def test_any_replacements_leave_what_a_dictionary_of_days_would(
@@ -209,7 +210,7 @@ def test_other_columns_than_days_can_slice_a_table(lake: Lake) -> None:
 # Refusals
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(
     writes=st.lists(st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 3), min_size=1), min_size=1, max_size=5)
 )

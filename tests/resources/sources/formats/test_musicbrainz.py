@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.content.artists import ARTISTS
@@ -20,6 +20,7 @@ from resources.sandbox import catalogue, performers
 from resources.sandbox.entities import entities
 from resources.sources.formats import musicbrainz
 from resources.sources.formats.musicbrainz import KINDS, Kind, Read, read
+from tests.examples import examples
 
 A, B, C, D, E = (f"00000000-0000-4000-8000-00000000000{n}" for n in range(5))
 SCHEMAS = {"recording": RECORDINGS, "artist": ARTISTS, "release": RELEASES, "release_group": RELEASE_GROUPS}
@@ -175,7 +176,7 @@ JUNK = st.recursive(
 
 @BY_ENTITY
 @given(data=st.data())
-@settings(max_examples=60)
+@examples(60)
 def test_whatever_stands_in_a_record_it_is_a_row_or_a_reason(
     tmp_path_factory: pytest.TempPathFactory, kind: Kind, data: st.DataObject
 ) -> None:
