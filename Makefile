@@ -73,7 +73,7 @@ test: $(VENV)/test  ## lint, types and every test on all four engines, with the 
 	@$(VENV)/bin/mypy & types=$$!; $(PYTEST) --durations=20 && wait $$types
 
 test-fast: $(VENV)/test  ## tests of about a second at most, with few examples of each property; no cluster, no process
-	@$(PYTEST) -m "not cluster and not process and not slow" --hypothesis-profile=fast
+	@$(PYTEST) --numprocesses 2 -m "not cluster and not process and not slow" --hypothesis-profile=fast
 
 bench: $(VENV)/test  ## what the contract costs against queries by hand, 20 million listens (hours; goes on where it stopped)
 	@$(if $(DATA),TUTTI_DATA=$(DATA) )$(VENV)/bin/python -m tests.benchmarks.engines $(BENCH)

@@ -26,6 +26,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory, duckdb: Engine) -> Lake:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", JOBS)
 def test_the_query_by_hand_makes_the_rows_of_the_contract(
     job: str, engine: Engine, lake: Lake, tmp_path: Path, request: pytest.FixtureRequest

@@ -33,6 +33,8 @@ from resources.lake.write_transaction import WriteTransaction
 from resources.schema import declared
 from tests.oracle import Row
 
+pytestmark = pytest.mark.process  # a process of its own analyzes the sounds
+
 RECORDING = "b1a9c0e9-d987-4042-ae91-78d6a3267d69"
 MODULES = (audio_files, audio_analyses, audio_features)
 ASSETS: Sequence[Any] = (audio_files.audio_files, audio_analyses.audio_analyses, audio_features.audio_features)

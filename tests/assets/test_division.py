@@ -106,6 +106,7 @@ def test_a_large_table_gives_the_rows_of_pandas_from_several_shares(
     assert_equal(pa.concat_tables(shares), wanted)
 
 
+@pytest.mark.slow
 def test_pandas_gives_the_same_rows_share_by_share(world: World) -> None:
     with patch.object(resources.engines.pandas, "ROWS", 5_000):
         for name, made in LARGE.items():
@@ -113,6 +114,7 @@ def test_pandas_gives_the_same_rows_share_by_share(world: World) -> None:
             assert_equal(frame.collect(made.schema), world.lake.scan(name, made.schema).table())
 
 
+@pytest.mark.slow
 def test_duckdb_gives_the_rows_of_pandas(duckdb: Engine, world: World) -> None:
     for name, made in LARGE.items():
         assert_equal(world.make(duckdb, made).collect(made.schema), world.lake.scan(name, made.schema).table())

@@ -107,6 +107,7 @@ def total(tallies: dict[str, Tally]) -> Tally:
     return whole
 
 
+@pytest.mark.slow
 def test_names_of_the_sandbox_spelt_otherwise_are_told_as_well_as_wanted() -> None:
     tallies = measure(sandbox(), each=60, odd=True)
     whole = total(tallies)

@@ -54,6 +54,7 @@ def engines(pandas: Engine, duckdb: Engine) -> Engines:
     return st.sampled_from((pandas, duckdb))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SLICED)
 @examples(8)
 @given(data=st.data())
@@ -72,6 +73,7 @@ def test_tricky_days_one_by_one_give_the_range(name: str, pandas: Engine, duckdb
     check(name, (pandas, duckdb), rows, [[start] for start in partitions(name, rows)])
 
 
+@pytest.mark.slow
 @examples(5)
 @given(heard=tables.evenings(), days=st.permutations(range(6)))
 def test_days_may_come_in_any_order(
@@ -85,6 +87,7 @@ def test_days_may_come_in_any_order(
     assert_same(stored, SESSIONS_OF_LISTENS.oracle(heard, span=span), SESSIONS)
 
 
+@pytest.mark.slow
 @examples(8)
 @given(told=tables.feeds(), data=st.data())
 def test_files_late_days_and_erasures_in_any_order_leave_what_all_at_once_leaves(
@@ -137,6 +140,7 @@ def test_files_late_days_and_erasures_in_any_order_leave_what_all_at_once_leaves
         assert_same(lake.scan("charts_weekly", CHART).table(), ranked, CHART)
 
 
+@pytest.mark.slow
 @examples(5)
 @given(told=tables.app_events(), data=st.data())
 def test_application_events_late_and_sent_twice_leave_what_all_at_once_leaves(

@@ -280,6 +280,7 @@ def cause(result: dg.ExecuteInProcessResult) -> str:
     return failure.message if not failure.cause else failure.cause.message
 
 
+@pytest.mark.slow
 def test_one_bad_file_in_the_landing_folder_holds_nobody_up_and_is_not_tried_again(
     tmp_path: Path, lake: Lake, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -415,6 +416,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
         monkeypatch.setattr(WriteTransaction, "publish", publishing)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["reading", "committing"])
 @pytest.mark.parametrize("landed", [True, False], ids=["landed", "named"])
 def test_a_file_on_which_the_import_fails_is_named_and_the_others_are_imported(
@@ -447,6 +449,7 @@ def test_a_file_on_which_the_import_fails_is_named_and_the_others_are_imported(
     assert len(rows(lake, "events/raw_listens")) == 6
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_is_no_fault_of_a_file(tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(4):
         written(tmp_path / "landing" / "listens" / f"{n}.listens", listen(n))
@@ -482,6 +485,7 @@ def test_a_folder_gives_what_is_in_its_files_and_passes_over_the_rest(tmp_path: 
     assert rows(lake, "events/quarantine") == []
 
 
+@pytest.mark.slow
 def test_a_folder_whose_files_refer_to_one_another_is_one_export(tmp_path: Path, lake: Lake) -> None:
     folder = tmp_path / "hetrec"
     folder.mkdir()
@@ -523,6 +527,7 @@ def test_activities_told_twice_in_two_files_are_kept_as_told_and_a_file_counts_o
     assert (follow["day"], follow["happened_at"]) == (date(2002, 10, 1), None)  # told without a time
 
 
+@pytest.mark.slow
 def test_what_lies_there_and_is_in_is_not_read_again(
     tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,6 +96,7 @@ def found(lake: Lake, engine: Engine) -> dict[str, list[Row]]:
     return {name: table.to_pylist() for name, table in rows.items()}
 
 
+@pytest.mark.slow
 @examples(12)
 @given(told=ACTIVITIES, data=st.data())
 def test_files_in_any_order_leave_what_one_file_leaves(

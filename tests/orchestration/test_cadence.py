@@ -231,6 +231,7 @@ def days_of(keys: dg.PartitionKeyRange) -> list[date]:
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("imported", "jobs"),
     [

@@ -59,6 +59,7 @@ def test_a_command_refuses_it_in_one_line_and_leaves_it_as_it_is(
     assert contents(old) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", ["import_listens", "content", "daily", "erase_person"])
 def test_a_run_refuses_it(job: str, old: Path) -> None:
     before, defs = contents(old), build("laptop")

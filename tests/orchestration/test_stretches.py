@@ -33,6 +33,7 @@ AFTER = {0: "ada bo", 3: "ada", 45: "bo", 75: "cy", 90: "ada bo"}
 CHANGED = (60, 75, 90)
 
 
+@pytest.mark.slow
 def test_days_filled_changed_and_emptied_in_one_run_have_the_rows_of_a_full_backfill(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,8 @@ from orchestration.instance.packed_event import unpack
 from resources.privacy.database import strike, traces
 from resources.privacy.person import Person
 
+pytestmark = pytest.mark.slow
+
 DAYS = dg.DailyPartitionsDefinition("2024-02-27")
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 HOME = """

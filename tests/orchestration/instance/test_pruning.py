@@ -55,6 +55,7 @@ def pruned(home: Path, after: timedelta) -> str:
     return said[0]
 
 
+@pytest.mark.slow
 def test_old_events_go_once_newer_ones_replace_them_and_what_automation_reads_stays(home: Path) -> None:
     with dg.DagsterInstance.get() as instance:
         old = run(instance, "2024-01-01", "2024-02-20")

@@ -364,6 +364,7 @@ def test_the_same_content_in_another_place_changes_nothing_and_is_not_asked_for_
     assert platform.requested() == []
 
 
+@pytest.mark.slow
 def test_a_lake_made_anew_takes_in_everything_again(data: Path, platform: Platform) -> None:
     land(data, "0.jsonl", listen("ada", 1))
     platform.granted(platform.requested()[0])
@@ -388,6 +389,7 @@ def test_no_run_is_asked_for_while_one_waits_but_killed_commands_do_not_count(da
     assert platform.requested() == []
 
 
+@pytest.mark.slow
 def test_many_small_files_cost_few_commits(data: Path, platform: Platform) -> None:
     from deltalake import DeltaTable
 
@@ -400,6 +402,7 @@ def test_many_small_files_cost_few_commits(data: Path, platform: Platform) -> No
     assert len(taken(Lake(data / "lake"))) == 30
 
 
+@pytest.mark.slow
 def test_a_killed_run_loses_nothing_and_doubles_nothing(data: Path, platform: Platform) -> None:
     """The ledger's rows come last: where they are missing, what was written is written again in its place."""
     for n in range(6):
@@ -417,6 +420,7 @@ def test_a_killed_run_loses_nothing_and_doubles_nothing(data: Path, platform: Pl
     assert len(after[0]) == len(before[0]) + 1
 
 
+@pytest.mark.slow
 def test_the_ledger_tells_files_as_they_lay_there(data: Path, platform: Platform) -> None:
     land(data, "0.jsonl", listen("ada", 1))
     platform.granted(platform.requested()[0])

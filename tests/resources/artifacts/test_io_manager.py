@@ -93,6 +93,7 @@ def test_a_version_names_the_versions_that_the_step_has_read(tmp_path: Path, art
     assert [artifacts.versions(name)[0].personal for name in (MODEL, PAGE)] == [True, False]
 
 
+@pytest.mark.slow
 def test_a_candidate_that_is_judged_worse_does_not_serve(tmp_path: Path, artifacts: Artifacts, lake: Lake) -> None:
     build(tmp_path)
     served = artifacts.serving(MODEL)

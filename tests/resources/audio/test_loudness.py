@@ -22,6 +22,7 @@ def meter(samples: np.ndarray, rate: int, size: int = 10_000, codec: str = "") -
     return loudness
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parts", "lufs"),
     [

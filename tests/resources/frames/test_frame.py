@@ -325,6 +325,7 @@ def test_an_opaque_function_that_lacks_a_declared_column_says_which(engine: Engi
         opaque(engine, lack, of).collect()
 
 
+@pytest.mark.process
 def test_heavy_work_is_done_in_other_processes_and_what_kills_one_costs_its_row_alone(engine: Engine) -> None:
     sales, fruits = engine.from_arrow(table(HARD, SALES)), table(HARD_FRUITS, FRUITS)
     made = sales.map(bought, broadcast=[fruits], schema=COUNTS, kernel="arrow", lost=never_bought).collect(COUNTS)
@@ -343,6 +344,7 @@ def test_heavy_work_on_nothing_is_nothing(engine: Engine) -> None:
     assert nothing.collect(COUNTS) == COUNTS.empty_table()
 
 
+@pytest.mark.process
 def test_heavy_work_that_fails_says_why(engine: Engine) -> None:
     with pytest.raises(Exception, match="the scales are broken"):
         engine.from_arrow(table(HARD, SALES)).map(fail, schema=BASKETS, kernel="arrow", lost=never_bought).collect()

@@ -100,6 +100,7 @@ def test_a_file_a_day_leaves_dozens_and_copies_each_row_a_few_times(days: list[i
 # In the lake
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_files")
 def test_a_commit_a_day_leaves_few_files_in_the_order_of_days(lake: Lake) -> None:
     days = [LEAP + timedelta(days=n) for n in range(60)]
@@ -125,6 +126,7 @@ def test_a_table_without_an_order_is_merged_too(lake: Lake) -> None:
     assert len(sizes(lake)) < len(DAYS)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_files")
 def test_thousands_of_small_files_of_before_are_merged_commit_by_commit(lake: Lake) -> None:
     with patch.object(write_transaction, "crowded", return_value=[]):

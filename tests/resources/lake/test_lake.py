@@ -451,6 +451,7 @@ def together(*work: tuple[Any, ...]) -> None:
             done.result(timeout=120)
 
 
+@pytest.mark.process
 def test_writers_of_different_days_lose_nothing(lake: Lake) -> None:
     """All days begin in one file, so that every commit of one writer takes away what the others are reading."""
     days = [LEAP + timedelta(days=n) for n in range(17)]
@@ -476,6 +477,7 @@ def test_a_table_that_two_writers_make_at_once_is_made_once(lake: Lake) -> None:
             assert lake.version(table) == 2, "its making and two replacements"
 
 
+@pytest.mark.process
 @ON_DISK
 def test_two_writers_of_one_new_day_leave_it_once(lake: Lake) -> None:
     days = [LEAP + timedelta(days=n) for n in range(6)]
@@ -505,6 +507,7 @@ def test_a_commit_that_another_overtakes_is_made_again(lake: Lake, before: list[
     assert names(lake) == ["ours", *other]
 
 
+@pytest.mark.process
 def test_a_reader_beside_a_writer_sees_whole_versions(lake: Lake) -> None:
     lake.replace(T, given_rows(event(LEAP, "0"), event(LEAP, "0")), EVENTS)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as processes:
@@ -519,6 +522,7 @@ def test_a_reader_beside_a_writer_sees_whole_versions(lake: Lake) -> None:
 # Lost answers
 
 
+@pytest.mark.slow
 @ON_DISK  # tests/resources/lake/test_bucket.py loses real answers
 @pytest.mark.parametrize("told", [CommitFailedError, DeltaError, OSError])
 def test_commits_whose_answer_is_lost_count_once_and_leave_the_table_whole(

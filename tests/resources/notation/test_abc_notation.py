@@ -119,6 +119,7 @@ def sample() -> list[Work]:
     return tunes[7::290]
 
 
+@pytest.mark.slow
 def test_music21_reads_the_same_notes(sample: list[Work]) -> None:
     """All but a few: where the two differ it passes over broken rhythm beside a slur or an ornament."""
     from music21 import converter, harmony

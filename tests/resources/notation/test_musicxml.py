@@ -85,6 +85,7 @@ def test_parts_of_other_lengths_are_refused() -> None:
         score(bar + bar, bar)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["johnson_j_r/lift_every_voice.mxl", "leadSheet/fosterBrownHair.mxl"])
 def test_music21_reads_the_same_notes(file: str) -> None:
     from music21 import converter, harmony

@@ -166,6 +166,7 @@ def full(root: str) -> None:
     print(json.dumps({"refused": refused, "appended": number + 1, "landed": numbers(journal.folder)}))
 
 
+@pytest.mark.slow
 def test_a_full_disk_refuses_and_once_there_is_room_all_goes_on(tmp_path: Path) -> None:
     code = f"import sys; from {__name__} import full; full(sys.argv[1])"
     done = on_small_disk(tmp_path / "disk", sys.executable, "-c", code, str(tmp_path / "disk"))

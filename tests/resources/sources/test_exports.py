@@ -212,6 +212,7 @@ def damaged_zip(folder: Path, entry: str, records: list[dict[str, Any]]) -> Path
     return folder / "x.zip"
 
 
+@pytest.mark.slow
 def test_damage_in_a_zip_is_told_once_and_what_precedes_it_goes_in(tmp_path: Path) -> None:
     reads = read(
         damaged_zip(tmp_path, "hurt.jsonl", [listen(n, noise=n * 2_654_435_761 % 2**32) for n in range(20_000)])

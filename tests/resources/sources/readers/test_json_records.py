@@ -122,6 +122,7 @@ def test_a_record_may_begin_anywhere_in_what_is_read_at_once() -> None:
         assert read(data)[-1].value == {"id": 2}, length
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [1, 3])
 def test_the_record_after_an_endless_one_is_found_where_two_readings_meet(times: int) -> None:
     for shift in range(-12, -5):
@@ -203,6 +204,7 @@ def test_bytes_changed_in_one_record_lose_that_record_only(data: st.DataObject) 
     assert [record for record in found if record in rest] == rest
 
 
+@pytest.mark.slow
 def test_memory_stays_bounded_however_long_the_list() -> None:
     class Endless:
         left = 5 * LONGEST
