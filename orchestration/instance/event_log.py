@@ -30,11 +30,12 @@ from uuid import uuid4
 import dagster
 from dagster import AssetCheckKey, AssetMaterialization, EventLogEntry
 from dagster._core.events import ASSET_EVENTS, DagsterEventType
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-from dagster._serdes import ConfigurableClassData
+from dagster._serdes import ConfigurableClassData, serialize_value
 from dagster_shared.record import copy
 from sqlalchemy import Connection, Engine, bindparam, create_engine, event, select, text
 from sqlalchemy.exc import DisconnectionError
@@ -48,6 +49,7 @@ BATCH = "10000"  # events, all days there are; Dagster reads it from DAGSTER_EVE
 OF_A_PARTITION = "dagster/partition_"  # begins the names of metadata that differ from partition to partition
 PLANNED, MATERIALIZED = DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_MATERIALIZATION
 PLANNED_CHECK = DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
+RETURNING = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
 # Failed checks are few among all: by this index a command finds them without reading the others.
 FAILED_CHECKS = """CREATE INDEX IF NOT EXISTS tutti_failed_checks ON asset_check_executions (asset_key, check_name)
     WHERE execution_status = 'FAILED'"""
@@ -58,6 +60,7 @@ class BatchingEventLog(SqliteEventLogStorage):
     """Dagster's own storage but for batches; its folder is in DAGSTER_HOME, which may move."""
 
     supports_partition_subset_in_asset_materialization_planned_events = True
+    supports_asset_checks = True  # Dagster looks for the table of checks with each event of a check
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: dict[str, Engine] = {}  # by shard, the one used last at the end
@@ -132,14 +135,29 @@ class BatchingEventLog(SqliteEventLogStorage):
         event.listen(engine, "checkout", partial(_is_current, self.path_for_shard(shard)))
         return engine
 
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store an event."""
+        if event.dagster_event_type == PLANNED_CHECK:
+            self._plan_checks(event.run_id, [event])
+        else:
+            super().store_event(event)
+
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store events of assets in one transaction of the run's shard and one of the index; others one by one."""
+        """Store events of assets in one transaction of the run's shard and one of the index, planned checks as well.
+
+        Others are stored one by one.
+        """
         by_run: dict[str, list[EventLogEntry]] = {}
+        checks: dict[str, list[EventLogEntry]] = {}
         for entry in events:
             if entry.dagster_event_type in ASSET_EVENTS:
                 by_run.setdefault(entry.run_id, []).append(entry)
+            elif entry.dagster_event_type == PLANNED_CHECK:
+                checks.setdefault(entry.run_id, []).append(entry)
             else:
                 self.store_event(entry)
+        for run_id, batch in checks.items():
+            self._plan_checks(run_id, batch)
         for run_id, batch in by_run.items():
             newest = {(entry.dagster_event_type, entry.get_dagster_event().asset_key): entry for entry in batch}
             with self.run_connection(run_id) as shard:
@@ -149,11 +167,37 @@ class BatchingEventLog(SqliteEventLogStorage):
             with self.index_transaction() as index:
                 self._index(index, rows)
 
+    def _plan_checks(self, run_id: str, batch: Sequence[EventLogEntry]) -> None:
+        """Store that checks of a run are planned, each once, of a partition or of a range."""
+        rows = [self._event_to_row(entry) for entry in batch]
+        with self.run_connection(run_id) as shard:
+            shard.execute(SqlEventLogStorageTable.insert(), rows)
+        with self.index_transaction() as index:
+            ids = index.execute(RETURNING, rows).scalars()
+            plans = [self._planned(entry, i) for entry, i in zip(batch, ids, strict=True)]
+            index.execute(AssetCheckExecutionsTable.insert(), plans)
+
+    def _planned(self, entry: EventLogEntry, event_id: int) -> dict[str, Any]:
+        """Return the row of a planned check, as Dagster stores it."""
+        event = entry.get_dagster_event()
+        data: Any = event.event_specific_data
+        days = list(data.partitions_subset.get_partition_keys()) if data.partitions_subset else []
+        if len(days) > 1:
+            entry = entry._replace(dagster_event=event._replace(event_specific_data=copy(data, partitions_subset=None)))
+        return {
+            "asset_key": data.asset_key.to_string(),
+            "check_name": data.check_name,
+            "partition": days[0] if len(days) == 1 else None,
+            "run_id": entry.run_id,
+            "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
+            "evaluation_event": serialize_value(entry),
+            "evaluation_event_timestamp": self._event_insert_timestamp(entry),
+            "evaluation_event_storage_id": event_id,
+        }
+
     def _index(self, index: Connection, rows: Sequence[tuple[EventLogEntry, Mapping[str, Any]]]) -> None:
         """Store events of a run, and their rows, in the index of all assets."""
-        insert = SqlEventLogStorageTable.insert()
-        returning = insert.returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
-        ids = list(index.execute(returning, [row for _, row in rows]).scalars())
+        ids = list(index.execute(RETURNING, [row for _, row in rows]).scalars())
         self._store_asset_event_tags(index, [entry for entry, _ in rows], ids)
         newest = {entry.get_dagster_event().asset_key: (entry, i) for (entry, _), i in zip(rows, ids, strict=True)}
         for entry, i in newest.values():
@@ -201,14 +245,11 @@ class BatchingEventLog(SqliteEventLogStorage):
         return tagged_days(run.tags if run else {})
 
     def store_asset_check_event(self, event: EventLogEntry, event_id: int | None) -> None:
-        """Store that a check is planned, or how it ended: of a range of partitions once, and of each that failed."""
+        """Store how a check ended: of a range of partitions once, and of each that failed."""
         ended = event.get_dagster_event()
         data: Any = ended.event_specific_data
         rows = [data]
-        if event.dagster_event_type == PLANNED_CHECK:
-            if data.partitions_subset and len(data.partitions_subset) > 1:
-                rows = [copy(data, partitions_subset=None)]
-        elif data.partition is None:
+        if event.dagster_event_type != PLANNED_CHECK and data.partition is None:
             partition = self._planned_for(event.run_id, data)
             rows = [copy(data, partition=partition)]
             rows += () if partition else self._of_each_partition(event.run_id, data)
