@@ -5,7 +5,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -21,7 +20,7 @@ from liblistenbrainz import errors
 from resources.folders.landing import Landing
 from resources.scrobble_endpoint.server import FOLDER
 from tests.benchmarks.intake import FIRST, TOKEN, Load, Server, faults, killed
-from tests.orchestration.support import PATIENCE, TUTTI, Process, environ, rows
+from tests.orchestration.support import TUTTI, Process, rows
 
 RECORDING, ARTIST = "c7d0bf6e-b2aa-4ffa-bded-2448415b39b0", "20ddea3a-1ad2-4036-9ca7-5f3383ad31c1"
 IMPORT = """
@@ -157,11 +156,9 @@ def test_mistakes_are_told_in_one_line(server: tuple[Server, Path], tmp_path: Pa
     serving, data = server
 
     def told(where: Path, **variables: str) -> str:
-        variables = {"TUTTI_INTAKE_PORT": "0"} | variables
-        command, env = [*TUTTI, "intake"], environ(where, **variables)
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)
-        assert (done.returncode, done.stdout) == (1, "")
-        (line,) = done.stderr.splitlines()
+        done = Process((*TUTTI, "intake"), where, {"TUTTI_INTAKE_PORT": "0"} | variables)
+        assert (done.code, done.out) == (1, "")
+        (line,) = done.err.splitlines()
         return line
 
     ada = {"TUTTI_INTAKE_TOKENS": "ada:secret"}
