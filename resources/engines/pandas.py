@@ -42,7 +42,7 @@ class Mapped:
     def table(self) -> pa.Table:
         """The rows together."""
         shares = (share.table() for share in self.scan.split(ROWS))
-        return pa.concat_tables([self._none, *(self._through(rows) for rows in shares if len(rows))])
+        return pa.concat_tables([self._through(rows) for rows in shares if len(rows)] or [self._none])
 
     @property
     def schema(self) -> pa.Schema:
@@ -90,9 +90,8 @@ class PandasEngine(Engine):
             return mapped if mapped.long else mapped.table()
         if step.kernel == "narwhals":
             return run(step, native, *sent)
-        empty = pa.schema(native.schema).empty_table()
-        shares = (run(step, share, *sent, processes=CORES) for share in _slices(native))
-        return pa.concat_tables([run(step, empty, *sent), *shares])
+        shares = [run(step, share, *sent, processes=CORES) for share in _slices(native)]
+        return pa.concat_tables(shares or [run(step, pa.schema(native.schema).empty_table(), *sent)])
 
     def is_divided(self, native: Any) -> bool:
         return isinstance(native, Mapped)
