@@ -38,6 +38,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def left(laptop: World, tmp_path: Path) -> Path:
     """A copy of the small world in which two tables have files that nobody will ever publish."""
     shutil.copytree(laptop.data / "lake", tmp_path / "lake")
+    (tmp_path / "dagster").mkdir()  # without a history to prune
     before = files(tmp_path)
     assert Process((sys.executable, "-c", KILLED), tmp_path).code == -9
     assert {f.split("/")[1] for f in files(tmp_path) - before} == {"names", "plays"}
