@@ -21,7 +21,7 @@ from tests.transformations import TRANSFORMATIONS
 
 RAW, HEARD = "events/raw_listens", "events/listens"
 SCHEMAS = {RAW: RAW_LISTENS, HEARD: LISTENS, "events/sessions": SESSIONS, "derived/plays": PLAYS}
-MADE = {name.split("/")[1]: name for name in SCHEMAS if name != RAW}  # each table by the asset it is made by
+MADE = [table for table in SCHEMAS if table != RAW]
 FIRST_DAY, DAYS = LEAP, 6
 NOW = datetime(2024, 12, 31, tzinfo=UTC)
 Span: TypeAlias = tuple[int, int]  # the first and last of some of the days, counted from 0
@@ -34,10 +34,11 @@ def dates(span: Span) -> tuple[date, date]:
     return FIRST_DAY + timedelta(days=span[0]), FIRST_DAY + timedelta(days=span[1])
 
 
-def replace_days(engine: Engine, lake: Path, spans: Sequence[Span]) -> None:
-    """Make listens, then sessions, then plays, each in a commit for each span of days."""
+def replace_days(engine: Engine, lake: Path, spans: Sequence[Span], wanted: Sequence[str]) -> None:
+    """Make tables one after the other, each in a commit for each span of days."""
     tables, made = Lake(lake), {t.name: t for t in TRANSFORMATIONS}
-    for name, table in MADE.items():
+    for table in wanted:
+        name = table.split("/")[1]
         read = RAW if table == HEARD else HEARD
         for first, last in map(dates, spans):
             near, span = timedelta(days=name != "plays"), (first, last)

@@ -22,7 +22,7 @@ from resources.folders.landing import Landing
 from resources.frames.filters import RangeFilter
 from resources.lake.lake import Lake
 from tests.storm import export, history
-from tests.storm.task import DAYS, MADE, NOW, RAW, SCHEMAS, Span, dates, import_file, replace_days
+from tests.storm.task import DAYS, HEARD, MADE, NOW, RAW, SCHEMAS, Span, dates, import_file, replace_days
 from tests.tables import many_raw_listens
 
 State = Mapping[str, pa.Table]
@@ -76,24 +76,30 @@ class Work(ABC):
 
 
 class Days(Work):
-    """Days made from raw listens, over and over in one lake: of two kinds by turns, and every row tells of which."""
+    """Days made of raw listens, or of listens, over and over in one lake.
 
-    def __init__(self, folder: Path, spans: Sequence[Span], rows: int = 18_000) -> None:
-        self._lake, self._spans = folder / "lake", spans
-        self.chains = ([Unit(table, RangeFilter("day", *dates(span))) for table in MADE.values() for span in spans],)
-        self._raw = [many_raw_listens(rows, users=50, days=DAYS, seed=seed) for seed in (1, 2)]
+    There are two kinds of them by turns, and every row tells of which it is.
+    """
+
+    def __init__(self, folder: Path, spans: Sequence[Span], rows: int = 18_000, given: str = RAW) -> None:
+        self._lake, self._spans, self._given = folder / "lake", spans, given
+        self._made = [table for table in MADE if table != given]
+        self.chains = ([Unit(table, RangeFilter("day", *dates(span))) for table in self._made for span in spans],)
+        self._kinds = [many_raw_listens(rows, users=50, days=DAYS, seed=seed) for seed in (1, 2)]
+        if given == HEARD:
+            self._kinds = [_listens(folder / "beforehand", raw) for raw in self._kinds]
         self._states: list[State] = []
 
     def prepare(self, n: int) -> Path:
-        for raw in self._raw if not self._states else []:
-            self._hand_in(raw)
-            replace_days(PandasEngine(), self._lake, self._spans)
-            self._states.append(state(self._lake, {t: SCHEMAS[t] for t in MADE.values()}))
-        self._hand_in(self._raw[n % 2])
+        for rows in self._kinds if not self._states else []:
+            self._hand_in(rows)
+            replace_days(PandasEngine(), self._lake, self._spans, self._made)
+            self._states.append(state(self._lake, {t: SCHEMAS[t] for t in self._made}))
+        self._hand_in(self._kinds[n % 2])
         return self._lake
 
     def task(self, n: int) -> dict[str, Any]:
-        return {"task": "days", "lake": str(self._lake), "spans": self._spans}
+        return {"task": "days", "lake": str(self._lake), "spans": self._spans, "wanted": self._made}
 
     def before(self, n: int) -> State:
         return self._states[1 - n % 2]
@@ -101,8 +107,8 @@ class Days(Work):
     def after(self, n: int) -> State:
         return self._states[n % 2]
 
-    def _hand_in(self, raw: pa.Table) -> None:
-        Lake(self._lake).replace(RAW, iter([raw]), SCHEMAS[RAW], order=["day"])
+    def _hand_in(self, rows: pa.Table) -> None:
+        Lake(self._lake).replace(self._given, iter([rows]), SCHEMAS[self._given], order=["day"])
 
 
 class Imports(Work):
@@ -227,6 +233,13 @@ class Landings(Work):
         (folder / "postcard").write_text("wish you were here")
         for n, path in enumerate(sorted(folder.iterdir())):
             os.utime(path, (1_700_000_000 + n, 1_700_000_000 + n))
+
+
+def _listens(lake: Path, raw: pa.Table) -> pa.Table:
+    """The listens of raw listens."""
+    Lake(lake).replace(RAW, iter([raw]), SCHEMAS[RAW], order=["day"])
+    replace_days(PandasEngine(), lake, [(0, DAYS - 1)], [HEARD])
+    return Lake(lake).scan(HEARD, SCHEMAS[HEARD]).table()
 
 
 def state(lake: Path, schemas: Mapping[str, pa.Schema]) -> State:
