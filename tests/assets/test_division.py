@@ -41,7 +41,7 @@ from tests.tables import (
 )
 from tests.transformations import TRANSFORMATIONS, Span, Transformation
 
-LISTENS, DAYS, TEXTS, SOCIAL = 60_000, 40, 2_000, 10_000
+LISTENS, DAYS, TEXTS, SOCIAL = 20_000, 40, 1_000, 4_000
 ENOUGH = 2  # shares that must have rows: those that a shuffle makes here
 FEW = 1_000  # rows: a table with fewer need not be divided
 UNMOVED = ("audio_features",)  # rows that Spark leaves where they are: it sends the small table of the join to them
