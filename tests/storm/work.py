@@ -190,7 +190,7 @@ class Landings(Work):
 
     chains = ()
 
-    def __init__(self, folder: Path, files: int = 5, records: int = 300) -> None:
+    def __init__(self, folder: Path, files: int = 3, records: int = 300) -> None:
         self._folder, self._files, self._records = folder, files, records
         self._after: State = {}
 
