@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +50,18 @@ def activity(kind: str, who: str, id: str, at: str, told: str) -> dict[str, Any]
     return {"type": kind, "id": f"{HOST}/{id}", "actor": f"{HOST}/{who}", "object": about} | published
 
 
-ACTIVITIES = st.lists(
-    st.builds(
-        activity,
-        st.sampled_from(("Create", "Announce", "Follow", "Add", "Delete", "Undo")),
-        *map(st.sampled_from, (WHO, IDS, TIMES, ("a", "b"))),
+ABOUT = tuple(map(st.sampled_from, (WHO, IDS, TIMES, ("a", "b"))))
+ACTIVITIES = st.tuples(
+    st.lists(
+        st.builds(activity, st.sampled_from(("Create", "Announce", "Follow", "Add", "Delete", "Undo")), *ABOUT),
+        max_size=4,
     ),
-    min_size=1,
-    max_size=10,
-)
+    st.builds(  # and one that is certainly taken back
+        lambda kinds, *about: [activity(kind, *about) for kind in kinds],
+        st.sampled_from((("Create", "Delete"), ("Announce", "Undo"), ("Follow", "Undo"))),
+        *ABOUT,
+    ),
+).map(lambda drawn: [*drawn[0], *drawn[1]])
 
 
 def taken_in(lake: Lake, engine: Engine, folder: Path, files: Sequence[list[dict[str, Any]]]) -> None:
@@ -106,15 +108,13 @@ def test_files_in_any_order_leave_what_one_file_leaves(
     duckdb: Engine,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """One engine builds the days of one file, another those of several, which are cut anywhere."""
+    """One engine builds the days of one file, the other those of a file for each activity."""
     folder = tmp_path_factory.mktemp("data")
     one, other = data.draw(st.permutations([pandas, duckdb]))
     batch, late = Lake(folder / "batch"), Lake(folder / "late")
     taken_in(batch, one, folder, [told])
     again = data.draw(st.lists(st.sampled_from(told), max_size=2))
-    mixed = data.draw(st.permutations([*told, *again]))
-    cuts = sorted(data.draw(st.sets(st.integers(1, len(mixed)), max_size=3)) | {0, len(mixed)})
-    taken_in(late, other, folder, [mixed[first:last] for first, last in pairwise(cuts)])
+    taken_in(late, other, folder, [[each] for each in data.draw(st.permutations([*told, *again]))])
     want, got = found(batch, one), found(late, other)
     for name, schema in (EVER | {n: s for n, (_, s) in BY_DAY.items()}).items():
         table = pa.Table.from_pylist(got[name], schema)
