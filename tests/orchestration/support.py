@@ -56,7 +56,7 @@ class Process:
 
     def __post_init__(self) -> None:
         if not (self.data / "dagster").exists():
-            shutil.copytree(Path(_furnished().name, "dagster"), self.data / "dagster")
+            furnish(self.data)
         self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 (read when it ended)
         given = {"cwd": self.cwd, "env": environ(self.data, **self.more), "stdout": self._out, "stderr": self._err}
         # Python reads variables of its own as it starts, which a fork does not do again.
@@ -103,6 +103,11 @@ class Process:
 
 
 HOME = "from orchestration.instance.home import dagster_home; dagster_home()"
+
+
+def furnish(data: Path) -> None:
+    """Give a data folder a home for Dagster."""
+    shutil.copytree(Path(_furnished().name, "dagster"), data / "dagster")
 
 
 @cache

@@ -34,6 +34,7 @@ from tests.orchestration.support import (
     PATIENCE,
     TUTTI,
     Process,
+    furnish,
     platform,
     rows,
     tables,
@@ -154,7 +155,7 @@ def test_a_mistake_is_told_in_one_line_and_nothing_is_run(
 ) -> None:
     monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
-    (tmp_path / "dagster").mkdir()
+    furnish(tmp_path)
     _with_a_table(tmp_path)
     monkeypatch.setattr(sys, "argv", ["tutti", "backfill", *typed])
     assert main() == 1
