@@ -20,7 +20,8 @@ from tests.examples import FEW
 SHARES = 2  # into which clusters divide rows: each further one costs every test a fifth more
 # Where tests keep their data, if there is room: Dagster's databases wait for a disk thousands of times in each run.
 MEMORY, ROOM = Path("/dev/shm"), 8 << 30
-STARTING = {"Process", "subprocess", "FRONTS", "laptop", "workstation", "bucket"}  # names in tests that start processes
+# Names in tests that start processes.
+STARTING = {"Process", "subprocess", "running", "FRONTS", "laptop", "workstation", "bucket"}
 WHOLE = ("tests/test_storm.py", "tests/orchestration/")  # they start processes and wait for them
 
 settings.register_profile(
