@@ -25,6 +25,7 @@ def test_every_asset_that_is_made_of_tables_alone_is_compared_with_plain_python(
     assert of_tables == compared | ELSEWHERE, "add a Transformation of it to tests/transformations.py"
 
 
+@pytest.mark.slow
 @every
 @given(data=st.data())
 def test_any_table_gives_what_plain_python_gives(made: Transformation, local: Engine, data: st.DataObject) -> None:

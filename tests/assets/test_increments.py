@@ -66,6 +66,7 @@ def test_shorter_ranges_give_the_range(name: str, pandas: Engine, data: st.DataO
     check(name, (pandas,), rows, [s for s in (starts[:cut], starts[cut:]) if s])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SLICED)
 def test_tricky_days_one_by_one_give_the_range(name: str, pandas: Engine, duckdb: Engine) -> None:
     """The local engines take turns at the days."""

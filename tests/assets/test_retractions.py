@@ -121,6 +121,7 @@ def test_files_in_any_order_leave_what_one_file_leaves(
         assert_same(table, want[name], schema)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("late", [False, True])
 def test_a_tombstone_takes_a_post_back_whichever_comes_first(late: bool, pandas: Engine, tmp_path: Path) -> None:
     post, gone = (activity(kind, "ada", "1", TIMES[0], "hi") for kind in ("Create", "Delete"))

@@ -26,6 +26,7 @@ def look(answers: Any) -> None:
     atexit.register(partial(answers.put, "closed"))
 
 
+@pytest.mark.process
 def test_a_run_finds_everything_imported_by_one_thread_and_closes_what_it_opened(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -9,6 +9,8 @@ from scipy.ndimage import gaussian_filter1d
 from resources.audio.beats import FASTEST, SLOWEST, rhythm, tempo, track
 from resources.audio.onsets import RATE, peaks
 
+pytestmark = pytest.mark.slow  # seconds of audio are computed
+
 
 def curve(at: np.ndarray, seconds: float) -> np.ndarray:
     frames = np.random.default_rng(0).uniform(0, 0.15, int(seconds * RATE))

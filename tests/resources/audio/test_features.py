@@ -12,6 +12,8 @@ import pytest
 from resources.audio.features import Features, Undecodable, features
 from tests.resources.audio.support import RATE, beats, drums, hit_rate, place, snare, song, tone, written
 
+pytestmark = pytest.mark.slow  # seconds of audio are computed
+
 NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from resources.audio.loudness import LoudnessMeter
 
+pytestmark = pytest.mark.slow  # seconds of audio are computed
+
 PARTS = list[tuple[float, float]]  # dBFS, seconds
 
 

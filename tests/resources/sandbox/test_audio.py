@@ -16,6 +16,8 @@ from resources.sandbox.audio import ODD, Summary, safe, write
 from resources.sandbox.renditions import Take, keynote
 from resources.sandbox.truth import Rendering, renderings
 
+pytestmark = pytest.mark.slow  # renders audio
+
 CLIPS = 14  # songs first, then of each form: enough for every kind of arrangement
 
 

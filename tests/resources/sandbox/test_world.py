@@ -15,6 +15,8 @@ from resources.sandbox.truth import truth
 from resources.sandbox.world import Summary, write
 from resources.sources.text.post_text import now_playing, plain
 
+pytestmark = pytest.mark.slow  # writes a world
+
 MONDAY = date(2025, 2, 24)
 START = int(datetime(2025, 2, 24, tzinfo=UTC).timestamp())
 DAY = 86_400
