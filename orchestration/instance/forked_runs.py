@@ -11,6 +11,7 @@ where importing starts some.
 import atexit
 import multiprocessing
 import os
+import select
 import sys
 from multiprocessing.context import ForkServerProcess
 from typing import Any
@@ -35,10 +36,15 @@ IMPORTED = (
     "resources.text.language",
 )
 """What runs import late, beside what the definitions import."""
+ORPHANED = 255  # the exit code that multiprocessing gives a fork whose server is gone
 
 
 class ForkedRun(ForkServerProcess):
-    """The process of a run, which ends as an interpreter does."""
+    """The process of a run, which ends as an interpreter does and may outlive the fork server."""
+
+    def is_alive(self) -> bool:
+        """Return whether the process runs. If the fork server was killed, multiprocessing takes its forks for dead."""
+        return super().is_alive() or (self.exitcode == ORPHANED and _runs(self.pid))
 
     def run(self) -> None:
         """Run what the process was started for."""
@@ -46,6 +52,18 @@ class ForkedRun(ForkServerProcess):
             super().run()
         finally:
             atexit._run_exitfuncs()  # clusters are closed by these, which forks leave out
+
+
+def _runs(pid: int | None) -> bool:
+    """Return whether a process has not ended."""
+    try:
+        process = os.pidfd_open(pid or 0)
+    except OSError:
+        return False
+    try:
+        return not select.select([process], [], [], 0)[0]
+    finally:
+        os.close(process)
 
 
 class _Forks(multiprocessing.context.ForkServerContext):
