@@ -1,6 +1,7 @@
 """The command that serves Dagster's web UI and runs its daemon."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -28,5 +29,7 @@ def ui(number: int) -> None:
     # Days of twenty years that change at once take the sensor longer than Dagster's minute on a busy machine.
     os.environ.setdefault("DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS", "600")
     command = ["dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-h", HOST, "-p", str(number)]
+    for stop in (signal.SIGINT, signal.SIGTERM):  # a script's background commands inherit that they are ignored
+        signal.signal(stop, signal.SIG_DFL)
     os.chdir(PROJECT)
     os.execv(str(Path(sys.executable).with_name("dagster")), command)  # noqa: S606 (it is ours)
