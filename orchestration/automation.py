@@ -228,24 +228,25 @@ class FollowingSensor(dg.AutomationConditionSensorDefinition):
         if not context.cursor:
             resume_from(context, kept.get_cursor_values({CURSOR}).get(CURSOR))
         minute = int(time.time() / MOST_S)
-        stored, imported = context.instance.event_log_storage.get_maximum_record_id(), _imported(context)
+        stored = context.instance.event_log_storage.get_maximum_record_id()
         if context.cursor and self._settled == (context.cursor, minute, stored):
             return SensorExecutionData(skip_message="nothing has happened since the last tick", cursor=context.cursor)
+        imported = _imported(context)
         if context.cursor and self._imported == (context.cursor, minute, imported) and _at_work(context.instance):
             return SensorExecutionData(skip_message="runs that it asked for are at work", cursor=context.cursor)
-        told = super().evaluate_tick(context)
-        self._imported = (told.cursor, minute, imported)
-        self._settled = () if told.run_requests else (told.cursor, minute, stored)
-        if not told.run_requests:
-            return told
-        kept.set_cursor_values({CURSOR: told.cursor or ""})
+        result = super().evaluate_tick(context)
+        self._imported = (result.cursor, minute, imported)
+        self._settled = () if result.run_requests else (result.cursor, minute, stored)
+        if not result.run_requests:
+            return result
+        kept.set_cursor_values({CURSOR: result.cursor or ""})
         assert context.repository_def
         waiting = context.instance.get_runs(dg.RunsFilter(statuses=WAITING))
         return SensorExecutionData(
-            run_requests=gathered(told.run_requests, context.repository_def.asset_graph, waiting),
-            cursor=told.cursor,
-            log_key=told.log_key,
-            automation_condition_evaluations=told.automation_condition_evaluations,
+            run_requests=gathered(result.run_requests, context.repository_def.asset_graph, waiting),
+            cursor=result.cursor,
+            log_key=result.log_key,
+            automation_condition_evaluations=result.automation_condition_evaluations,
         )
 
 

@@ -312,8 +312,8 @@ class Ticks:
     def evaluates(self) -> bool:
         """Whether the next tick evaluates the conditions."""
         with dg.build_sensor_context(self.instance, self.cursor, definitions=platform()) as context:
-            told: SensorExecutionData = platform().resolve_sensor_def("follow").evaluate_tick(context)
-        before, self.cursor = self.cursor, told.cursor
+            result: SensorExecutionData = platform().resolve_sensor_def("follow").evaluate_tick(context)
+        before, self.cursor = self.cursor, result.cursor
         return self.cursor != before
 
     def made(self, table: str) -> None:
