@@ -249,7 +249,7 @@ class BatchingEventLog(SqliteEventLogStorage):
         ended = event.get_dagster_event()
         data: Any = ended.event_specific_data
         rows = [data]
-        if event.dagster_event_type != PLANNED_CHECK and data.partition is None:
+        if data.partition is None:
             partition = self._planned_for(event.run_id, data)
             rows = [copy(data, partition=partition)]
             rows += () if partition else self._of_each_partition(event.run_id, data)
