@@ -24,37 +24,25 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
+from orchestration.instance.forked_runs import IMPORTED as IMPORTED_BY_RUNS
+
 PROJECT = Path(__file__).resolve().parents[1]
 FORKS = hasattr(os, "pidfd_open") and hasattr(socket, "send_fds")  # Linux
 REQUEST_BYTES = 100_000
 IMPORTED = (
-    "alembic.command",
+    *IMPORTED_BY_RUNS,
     "dagster._cli.asset",
-    "dagster._core.execution.execute_in_process",
-    "dagster._core.executor.in_process",
-    "dagster._core.instance.factory",
-    "dagster._core.storage.legacy_storage",
-    "dagster._core.storage.local_compute_log_manager",
     "dagster_dg_cli.cli",
-    "deltalake",
-    "narwhals._pandas_like.dataframe",
     "orchestration.automation",
     "orchestration.cli.progress",
     "orchestration.cli.date_range",
     "orchestration.cli.import_summary",
-    "orchestration.instance.event_log",
     "orchestration.instance.home",
     "orchestration.instance.killed_runs",
     "orchestration.schedules",
     "orchestration.sensors.landing_files",
     "orchestration.sensors.music_folder",
-    "pyarrow.dataset",
-    "pyarrow.pandas_compat",
-    "resources.engines.duckdb",
-    "resources.engines.pandas",
-    "resources.report.plots",
     "resources.sources.formats.musicxml",
-    "resources.text.language",
 )
 LAYERS = ("assets.content", "assets.derived", "assets.events")  # of which every module is imported
 """All but `orchestration.definitions`, which reads the environment when it is imported."""
