@@ -25,6 +25,7 @@ from assets.events.listens import LISTENS
 from assets.events.replaced_listens import REPLACED_LISTENS
 from assets.events.sessions import SESSIONS
 from assets.partitions import DAILY, PERIODS
+from resources.dates import A_DAY, stretches
 from resources.frames.filters import RangeFilter
 from resources.frames.frame import Engine, Frame
 from resources.lake.lake import Lake
@@ -40,7 +41,6 @@ BY_NAME = {t.name: t for t in TRANSFORMATIONS}
 SLICED = [t.name for t in TRANSFORMATIONS if t.asset.partitions_def]
 COUNTED = {"plays": PLAYS, "artist_plays": ARTIST_PLAYS, "names": NAMES}
 PERSONAL = {"replaced": REPLACED_LISTENS, "listens": LISTENS, "plays": PLAYS, "activity": ACTIVITY}
-ONE_DAY = timedelta(days=1)
 ONE = {"recording": 1, "artist": 1}  # play of a listener and day that counts
 EVER = (date(1970, 1, 1), date(2200, 1, 1))  # beyond every row, with room for a month before
 ROLLUPS = (oracle.plays, oracle.artist_plays, oracle.names)
@@ -90,9 +90,9 @@ def test_days_may_come_in_any_order(
 
 @pytest.mark.slow
 @examples(12)
-@given(told=tables.feeds(), data=st.data())
+@given(submitted=tables.feeds(), data=st.data())
 def test_files_late_days_and_erasures_in_any_order_leave_what_all_at_once_leaves(
-    told: list[Row], data: st.DataObject, engines: Engines, tmp_path_factory: pytest.TempPathFactory
+    submitted: list[Row], data: st.DataObject, engines: Engines, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Each file builds again only the days and weeks that it can change, and some listens come twice.
 
@@ -101,9 +101,15 @@ def test_files_late_days_and_erasures_in_any_order_leave_what_all_at_once_leaves
     days they listened on are built again, distinct counts too. What they submit later is new. Some days are built
     again for no reason.
     """
-    days = sorted({r["day"] + timedelta(days=n) for r in told for n in (-1, 0, 1)})
-    again = data.draw(st.lists(st.sampled_from(told), max_size=6)) if told else []
-    steps: list[tuple[str, list[Row]]] = [("", told[::2]), ("", told[1::2]), ("", again), ("ada", []), ("Ada", [])]
+    days = sorted({r["day"] + timedelta(days=n) for r in submitted for n in (-1, 0, 1)})
+    again = data.draw(st.lists(st.sampled_from(submitted), max_size=6)) if submitted else []
+    steps: list[tuple[str, list[Row]]] = [
+        ("", submitted[::2]),
+        ("", submitted[1::2]),
+        ("", again),
+        ("ada", []),
+        ("Ada", []),
+    ]
     lake = Lake(tmp_path_factory.mktemp("lake"))
     arrived: dict[int, Row] = {}
     for erased, file in data.draw(st.permutations(steps)):
@@ -142,13 +148,13 @@ def test_files_late_days_and_erasures_in_any_order_leave_what_all_at_once_leaves
 
 @pytest.mark.slow
 @examples(5)
-@given(told=tables.app_events(), data=st.data())
+@given(submitted=tables.app_events(), data=st.data())
 def test_application_events_late_and_sent_twice_leave_what_all_at_once_leaves(
-    told: list[Row], data: st.DataObject, engines: Engines, tmp_path_factory: pytest.TempPathFactory
+    submitted: list[Row], data: st.DataObject, engines: Engines, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Each file builds again only the days that it can change, in any order."""
-    again = data.draw(st.lists(st.sampled_from(told), max_size=6)) if told else []
-    sent = [*told, *(r | {"import_id": "2", "file": "again.jsonl"} for r in again)]
+    again = data.draw(st.lists(st.sampled_from(submitted), max_size=6)) if submitted else []
+    sent = [*submitted, *(r | {"import_id": "2", "file": "again.jsonl"} for r in again)]
     lake = Lake(tmp_path_factory.mktemp("lake"))
     arrived: list[Row] = []
     for file in data.draw(st.permutations([sent[::3], sent[1::3], sent[2::3]])):
@@ -158,7 +164,7 @@ def test_application_events_late_and_sent_twice_leave_what_all_at_once_leaves(
             done = run("app_events", data.draw(engines), arrived, span)
             lake.replace("events", done, APP_EVENTS, RangeFilter("day", *span))
         for span in some_runs({day + timedelta(days=n) for day in changed for n in (-1, 0, 1)}, data):
-            engine, near = data.draw(engines), RangeFilter("day", span[0] - ONE_DAY, span[1] + ONE_DAY)
+            engine, near = data.draw(engines), RangeFilter("day", span[0] - A_DAY, span[1] + A_DAY)
             lengths = engine.from_arrow(tables.table(LENGTHS, RECORDINGS))
             events = engine.read(lake.scan("events", APP_EVENTS, near))
             done = BY_NAME["app_activity"].run(events, lengths, span=span)
@@ -170,14 +176,10 @@ def test_application_events_late_and_sent_twice_leave_what_all_at_once_leaves(
 
 def some_runs(days: set[date], data: st.DataObject) -> list[Span]:
     """Return runs that build these days and no others, in any order: days in a row in one run or in two."""
-    spans: list[Span] = []
-    for day in sorted(days):
-        if spans and day - spans[-1][1] == timedelta(days=1):
-            spans[-1] = (spans[-1][0], day)
-        else:
-            spans.append((day, day))
     cut = data.draw(st.sampled_from(sorted(days))) if days else LEAP
-    halves = [half for first, last in spans for half in ((first, min(last, cut)), (max(first, cut + ONE_DAY), last))]
+    halves = [
+        half for first, last in stretches(days) for half in ((first, min(last, cut)), (max(first, cut + A_DAY), last))
+    ]
     return data.draw(st.permutations([(first, last) for first, last in halves if first <= last]))
 
 

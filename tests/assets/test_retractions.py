@@ -100,9 +100,9 @@ def found(lake: Lake, engine: Engine) -> dict[str, list[Row]]:
 
 @pytest.mark.slow
 @examples(12)
-@given(told=ACTIVITIES, data=st.data())
+@given(activities=ACTIVITIES, data=st.data())
 def test_files_in_any_order_leave_what_one_file_leaves(
-    told: list[dict[str, Any]],
+    activities: list[dict[str, Any]],
     data: st.DataObject,
     pandas: Engine,
     duckdb: Engine,
@@ -112,9 +112,9 @@ def test_files_in_any_order_leave_what_one_file_leaves(
     folder = tmp_path_factory.mktemp("data")
     one, other = data.draw(st.permutations([pandas, duckdb]))
     batch, late = Lake(folder / "batch"), Lake(folder / "late")
-    taken_in(batch, one, folder, [told])
-    again = data.draw(st.lists(st.sampled_from(told), max_size=2))
-    taken_in(late, other, folder, [[each] for each in data.draw(st.permutations([*told, *again]))])
+    taken_in(batch, one, folder, [activities])
+    again = data.draw(st.lists(st.sampled_from(activities), max_size=2))
+    taken_in(late, other, folder, [[each] for each in data.draw(st.permutations([*activities, *again]))])
     want, got = found(batch, one), found(late, other)
     for name, schema in (EVER | {n: s for n, (_, s) in BY_DAY.items()}).items():
         table = pa.Table.from_pylist(got[name], schema)
