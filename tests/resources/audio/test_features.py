@@ -125,7 +125,6 @@ def test_a_tone_has_its_spectrum_and_pitch_class(tmp_path: Path) -> None:
     assert int(np.argmax(found.chroma_mean)) == NAMES.index("A")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("rate", [8_000, 11_025, 44_100, 48_000, 96_000, 192_000])
 @pytest.mark.parametrize("channels", [1, 2, 6])
 def test_rate_and_channels_change_little(tmp_path: Path, rate: int, channels: int) -> None:

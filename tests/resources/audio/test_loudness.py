@@ -24,7 +24,6 @@ def meter(samples: np.ndarray, rate: int, size: int = 10_000, codec: str = "") -
     return loudness
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parts", "lufs"),
     [

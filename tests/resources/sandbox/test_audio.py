@@ -56,7 +56,6 @@ def recording_of(path: Path) -> str:
     return str(FLAC(path)["musicbrainz_trackid"][0])
 
 
-@pytest.mark.slow
 def test_the_same_arguments_write_the_same_bytes(music: Path, summary: Summary, tmp_path: Path) -> None:
     write(tmp_path, clips=CLIPS)
     first, again = ({p.relative_to(f): p.read_bytes() for p in f.rglob("*.*")} for f in (music, tmp_path))

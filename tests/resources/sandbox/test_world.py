@@ -69,7 +69,6 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-@pytest.mark.slow
 def test_the_same_arguments_write_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
     for name, seed in (("a", 7), ("b", 7), ("c", 8)):
         write(tmp_path / name, first_day=MONDAY, days=3, seed=seed, listeners=40)
@@ -84,7 +83,6 @@ def test_every_day_has_its_file_and_no_draft_is_left(landing: Path, summary: Sum
     assert {str(path.relative_to(landing)) for path in summary.files} == set(contents(landing))
 
 
-@pytest.mark.slow
 def test_a_day_on_which_nothing_happens_keeps_no_file_of_another_world(tmp_path: Path) -> None:
     """Regression: an empty file went into quarantine; one of before would be taken in as this world's."""
     write(tmp_path, first_day=MONDAY, days=1, listeners=60)
@@ -291,7 +289,6 @@ def test_what_people_tell_each_other_is_true_and_told_in_time(
     assert len(posts) == summary.posts > 100
 
 
-@pytest.mark.slow
 def test_the_truth_is_in_no_file(landing: Path, clean: dict[str, tuple[int, dict[str, Any]]]) -> None:
     secret = truth()
     users = {listen["user_name"]: listen["user_id"] for _, listen in clean.values()}
