@@ -1,4 +1,4 @@
-# Tutti: `make demo` shows it, `make test` proves it, `make help` tells the rest.
+# Tutti: `make demo` shows it, `make test` proves it, `make help` lists the rest.
 PYTHON ?= python3
 DATA ?=
 BENCH ?=
@@ -9,93 +9,93 @@ override export LISTENER := $(value LISTENER)
 override FILES := $(value FILES)
 override export MUSIC := $(value MUSIC)
 override export SELECT := $(value SELECT)
-RUN := $(if $(DATA),TUTTI_DATA=$(DATA) )$(VENV)/bin/python -m orchestration
+RUN := $(if $(DATA),TUTTI_DATA_DIR=$(DATA) )$(VENV)/bin/python -m orchestration
 # Compiled once, not by each process that tests start, also where the environment wants no bytecode beside the source.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(VENV)/bin/pytest --numprocesses 3 --no-loadscope-reorder
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo import pull pull-metadata pull-lyrics analyse intake stream sandbox chart backfill upkeep export erase load ui test test-fast lint install-dask install-s3 install-spark clean bench storm
+.PHONY: help demo import pull pull-metadata pull-lyrics analyze serve-scrobbles stream mock-services chart backfill maintenance export erase generate-listens ui test test-fast lint install-dask install-s3 install-spark clean bench chaos
 
-help:  ## what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+help:  ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-demo: $(VENV)/base  ## two weeks of listening to real music, every asset materialized afresh
-	@TUTTI_DATA=data/demo $(VENV)/bin/python -m orchestration demo
+demo: $(VENV)/base  ## simulate listening to real music and build every asset
+	@TUTTI_DATA_DIR=data/demo $(VENV)/bin/python -m orchestration demo
 
-import: $(VENV)/base  ## your own history: make import LISTENER=ada FILES="my_spotify_data.zip"
+import: $(VENV)/base  ## import your history: make import LISTENER=ada FILES="my_spotify_data.zip"
 	@$(RUN) import --listener "$$LISTENER" -- $(FILES)
 
-pull: $(VENV)/base  ## from a service: make pull SOURCE=listenbrainz LISTENER=rob FROM=2024-01-01 TO=2024-01-31
-	@$(RUN) pull --source "$(SOURCE)" --user "$$LISTENER" --from "$(FROM)" --to "$(TO)"
+pull: $(VENV)/base  ## pull listens from a service: make pull SOURCE=listenbrainz LISTENER=rob FROM=2024-01-01 TO=2024-01-31 (REFETCH=1)
+	@$(RUN) pull --source "$(SOURCE)" --user "$$LISTENER" --from "$(FROM)" --to "$(TO)" $(if $(REFETCH),--refetch)
 
-pull-metadata: $(VENV)/base  ## what the catalogue lacks of what is listened to, from MusicBrainz (MOST=500 recordings)
-	@$(RUN) pull-metadata --most "$(or $(MOST),500)"
+pull-metadata: $(VENV)/base  ## pull missing catalog entries from MusicBrainz, most played first (LIMIT=500)
+	@$(RUN) pull-metadata --limit "$(or $(LIMIT),500)"
 
-pull-lyrics: $(VENV)/base  ## words of the catalogue's recordings from LRCLIB, most played first (MOST=500)
-	@$(RUN) pull-lyrics --most "$(or $(MOST),500)"
+pull-lyrics: $(VENV)/base  ## pull missing lyrics from LRCLIB, most played first (LIMIT=500)
+	@$(RUN) pull-lyrics --limit "$(or $(LIMIT),500)"
 
-analyse: $(VENV)/base  ## your audio files: make analyse MUSIC=/home/ada/Music
-	@$(RUN) analyse --music "$$MUSIC"
+analyze: $(VENV)/base  ## analyze your audio files: make analyze MUSIC=/home/ada/Music
+	@$(RUN) analyze --music "$$MUSIC"
 
-sandbox: $(VENV)/base  ## the services as the sandbox has them, on http://127.0.0.1:8760 (RATE=0.2 of faults)
-	@$(RUN) sandbox --port "$(or $(SANDBOX_PORT),8760)" --rate "$(or $(RATE),0)"
+mock-services: $(VENV)/base  ## serve ListenBrainz, Last.fm, MusicBrainz and LRCLIB from simulated data (MOCK_PORT=8760 FAULT_RATE=0.2)
+	@$(RUN) mock-services --port "$(or $(MOCK_PORT),8760)" --fault-rate "$(or $(FAULT_RATE),0)"
 
-chart: $(VENV)/base  ## what was played most, of all time
+chart: $(VENV)/base  ## print the most played recordings of all time
 	@$(RUN) chart
 
-backfill: $(VENV)/base  ## days made again, resumable: make backfill FROM=2024-01-01 TO=2024-12-31 (SELECT=... DAYS=30)
-	@$(RUN) backfill --from "$(FROM)" --to "$(TO)" --select "$$SELECT" --days "$(DAYS)"
+backfill: $(VENV)/base  ## rebuild days; resumes if killed: make backfill FROM=2024-01-01 TO=2024-12-31 (SELECT=... DAYS_PER_RUN=30)
+	@$(RUN) backfill --from "$(FROM)" --to "$(TO)" --select "$$SELECT" --days-per-run "$(DAYS_PER_RUN)"
 
-upkeep: $(VENV)/base  ## remove what no reader of the lake needs any more, and pack what the intake handed over
-	@$(RUN) upkeep
+maintenance: $(VENV)/base  ## remove old table versions and pack the files of the scrobble endpoint
+	@$(RUN) maintenance
 
-export: $(VENV)/base  ## all that is kept of a person, as a zip in the folder exports: make export LISTENER=ada
+export: $(VENV)/base  ## export a listener's data as a zip: make export LISTENER=ada
 	@$(RUN) export --listener "$$LISTENER"
 
-erase: $(VENV)/base  ## a person, from everything kept of them, for good: make erase LISTENER=ada (YES=1: without being asked)
+erase: $(VENV)/base  ## erase a listener permanently: make erase LISTENER=ada (YES=1 skips the question)
 	@$(RUN) erase --listener "$$LISTENER" $(if $(YES),--yes)
 
-load: $(VENV)/base  ## many simulated listeners, for benchmarks: make load LISTENS=20000000 DATA=data/load
-	@$(RUN) load --listens "$(or $(LISTENS),20000000)"
+generate-listens: $(VENV)/base  ## generate simulated listens for benchmarks: make generate-listens LISTENS=20000000 DATA=data/generated
+	@$(RUN) generate-listens --listens "$(or $(LISTENS),20000000)"
 
-intake: $(VENV)/base  ## scrobblers send listens to http://127.0.0.1:8765 as to ListenBrainz (TUTTI_INTAKE_TOKENS=ada:secret)
-	@$(RUN) intake
+serve-scrobbles: $(VENV)/base  ## serve the scrobble endpoint on http://127.0.0.1:8765 (TUTTI_SCROBBLE_TOKENS=ada:secret)
+	@$(RUN) serve-scrobbles
 
-stream: $(VENV)/base  ## what lands is taken in by Spark's Structured Streaming, until stopped (TUTTI_ENV=spark)
+stream: $(VENV)/base  ## import landed files as a Spark stream until stopped (TUTTI_ENV=spark)
 	@$(RUN) stream
 
-ui: $(VENV)/base  ## Dagster's web server and daemon on http://127.0.0.1:3000 (PORT=...)
+ui: $(VENV)/base  ## start Dagster's web server and daemon on http://127.0.0.1:3000 (PORT=3000)
 	@$(RUN) ui --port "$(or $(PORT),3000)"
 
-test: $(VENV)/test  ## lint, types and every test on all four engines, with the slowest twenty at the end
+test: $(VENV)/test  ## run lint, types and every test on all four engines
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	@$(VENV)/bin/mypy & types=$$!; $(PYTEST) --durations=20 && wait $$types
 
-test-fast: $(VENV)/test  ## tests of about a second at most, with few examples of each property; no cluster, no process
+test-fast: $(VENV)/test  ## run the quick tests: no cluster, no process, few examples of each property
 	@$(PYTEST) --numprocesses 2 -m "not cluster and not process and not slow" --hypothesis-profile=fast
 
-bench: $(VENV)/test  ## what the contract costs against queries by hand, 20 million listens (hours; goes on where it stopped)
-	@$(if $(DATA),TUTTI_DATA=$(DATA) )$(VENV)/bin/python -m tests.benchmarks.engines $(BENCH)
+bench: $(VENV)/test  ## compare each engine with hand-written queries over 20 million listens (hours; resumes)
+	@$(if $(DATA),TUTTI_DATA_DIR=$(DATA) )$(VENV)/bin/python -m tests.benchmarks.engines $(BENCH)
 
-storm: $(VENV)/test  ## kill -9 at every kind of work, and many writers at once; half an hour (KILLS=200)
-	@$(VENV)/bin/python -m tests.storm --kills "$(KILLS)"
+chaos: $(VENV)/test  ## kill processes at every kind of work and race many writers, half an hour (KILLS=200)
+	@$(VENV)/bin/python -m tests.chaos --kills "$(KILLS)"
 
-lint: $(VENV)/test  ## put the code in order and say what is left to do
+lint: $(VENV)/test  ## format the code and report what is left to fix
 	$(VENV)/bin/ruff format
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/mypy
 
-install-dask: $(VENV)/base  ## what TUTTI_ENV=dask needs
+install-dask: $(VENV)/base  ## install what TUTTI_ENV=dask needs
 	$(PIP) -e '.[dask]'
 
-install-s3: $(VENV)/base  ## what data in a bucket needs (TUTTI_LAKE_URL)
+install-s3: $(VENV)/base  ## install what a lake in a bucket needs (TUTTI_LAKE_URL)
 	$(PIP) -e '.[s3]'
 
-install-spark: $(VENV)/base  ## what TUTTI_ENV=spark needs, a Java runtime included
+install-spark: $(VENV)/base  ## install what TUTTI_ENV=spark needs, including a Java runtime
 	$(PIP) -e '.[spark]'
 
-clean:  ## remove what was installed and the demo's data; your own data stays
+clean:  ## remove the installation and the demo's data; your own data stays
 	rm -rf $(VENV) data/demo
 
 $(VENV)/base: pyproject.toml constraints.txt

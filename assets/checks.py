@@ -131,45 +131,45 @@ def unique(*key: str, among: str | None = None) -> Check:
         rows = table.rows.select(*key)
         if among:
             rows = table.rows.select(*key, among).map(partial(_true, column=among, key=key))
-        return {"offending rows": total(rows.per(list(key), partial(_repeated, key=key)))}
+        return {"offending_rows": total(rows.per(list(key), partial(_repeated, key=key)))}
 
     says = f"No two {f'{among} rows' if among else 'rows'} have the same {', '.join(key)}."
     return Check(f"unique_{among}" if among else "unique", says, {}, repeated)
 
 
-def bounded(instant: str) -> Check:
+def timestamp_in_partition(instant: str) -> Check:
     """Every instant is within its day, and none is before the first day there is or in the future."""
     outside = Sum(partial(_outside, instant=instant), ["day", instant], "arrow")
     says = f"Every {instant} is within its UTC day, none before {FIRST_DAY} or in the future."
-    return Check("bounded", says, {"offending rows": outside})
+    return Check("timestamp_in_partition", says, {"offending_rows": outside})
 
 
 def well_formed(*columns: str) -> Check:
     """Every id is a UUID, as MusicBrainz ids are and ours of names."""
-    return Check("well_formed", f"Every {', '.join(columns)} is a UUID.", {"offending rows": _malformed(*columns)})
+    return Check("well_formed", f"Every {', '.join(columns)} is a UUID.", {"offending_rows": _malformed(*columns)})
 
 
-def one_of(column: str, *values: int) -> Check:
+def accepted_values(column: str, *values: int) -> Check:
     """Every value is one of a few."""
     says = f"Every {column} is one of {', '.join(map(str, values))}."
-    return _right("one_of", says, partial(_other, column, values), column)
+    return _right("accepted_values", says, partial(_other, column, values), column)
 
 
-def right(says: str, wrong: Build, *columns: str) -> Check:
+def expression_is_true(says: str, wrong: Build, *columns: str) -> Check:
     """No row is `wrong`, an expression over these columns; `says` describes the others."""
-    return _right("right", says, wrong, *columns)
+    return _right("expression_is_true", says, wrong, *columns)
 
 
-def within(ranges: Mapping[str, tuple[float, float]]) -> Check:
+def in_range(ranges: Mapping[str, tuple[float, float]]) -> Check:
     """Every value is in the range of its column, ends included, or is null."""
     says = "; ".join(f"{low:,} ≤ {column} ≤ {high:,}" for column, (low, high) in ranges.items())
-    return _right("within", f"In every row {says}, or null.", partial(_beyond, ranges), *ranges)
+    return _right("in_range", f"In every row {says}, or null.", partial(_beyond, ranges), *ranges)
 
 
-def either(one: str, other: str) -> Check:
+def exactly_one_set(one: str, other: str) -> Check:
     """Every row has a value in exactly one of two columns."""
     says = f"Every row has either {one} or {other}."
-    return _right("either", says, partial(_neither_nor_both, one, other), one, other)
+    return _right("exactly_one_set", says, partial(_neither_nor_both, one, other), one, other)
 
 
 def ascending(*chains: Sequence[str]) -> Check:
@@ -179,11 +179,11 @@ def ascending(*chains: Sequence[str]) -> Check:
     return _right("ascending", f"In every row {says}.", partial(_descending, chains), *columns)
 
 
-def few(column: str, share: float) -> Check:
+def error_rate(column: str, share: float) -> Check:
     """At most a share of the rows have something in a column that names an error. More are a warning."""
-    wrong = f"rows with {column}"
+    wrong = f"rows_with_{column}"
     return Check(
-        f"few_{column}s",
+        "error_rate",
         f"At most {share:.0%} of the rows have a value in {column}; more are a warning.",
         {wrong: number(partial(_present, column), column), "rows": ROWS},
         passes=lambda figures: figures[wrong] <= share * figures["rows"],
@@ -191,84 +191,84 @@ def few(column: str, share: float) -> Check:
     )
 
 
-def rising(column: str, key: str, order: str) -> Check:
+def monotonic(column: str, key: str, order: str) -> Check:
     """Among the rows of a key no value is smaller than that of the row before; rows without one are skipped."""
 
     def falling(table: Table, _: Figures) -> Figures:
         known = table.rows.select(key, order, column).map(partial(_known, column=column))
-        return {"offending rows": total(known.per(key, partial(_falling, column=column, key=key, order=order)))}
+        return {"offending_rows": total(known.per(key, partial(_falling, column=column, key=key, order=order)))}
 
-    return Check("rising", f"By {order}, no {column} of a {key} is smaller than the one before.", {}, falling)
+    return Check("monotonic", f"By {order}, no {column} of a {key} is smaller than the one before.", {}, falling)
 
 
-def every(upstream: dg.AssetKey, schema: pa.Schema, key: str) -> Check:
+def covers_upstream(upstream: dg.AssetKey, schema: pa.Schema, key: str) -> Check:
     """Every key of another table is a key of this table."""
 
     def absent(table: Table, _: Figures) -> Figures:
         source = table.open(upstream, some(schema, [key]), None)
-        return {"missing rows": total(source.per(key, partial(_absent, key=key), table.rows.select(key)).map(count))}
+        return {"missing_rows": total(source.per(key, partial(_absent, key=key), table.rows.select(key)).map(count))}
 
-    return Check("every", f"Every {key} of {'/'.join(upstream.path)} is here.", {}, absent, reads=[upstream])
+    return Check("covers_upstream", f"Every {key} of {'/'.join(upstream.path)} is here.", {}, absent, reads=[upstream])
 
 
-def referential(catalogue: dg.AssetKey) -> Check:
-    """Every recording id is a UUID; ids that the catalogue lacks are allowed, and counted."""
-    malformed, id = "malformed rows", "recording_id"
+def valid_recording_id(catalog: dg.AssetKey) -> Check:
+    """Every recording id is a UUID; ids that the catalog lacks are allowed, and counted."""
+    malformed, id = "malformed_rows", "recording_id"
 
     def unknown(table: Table, sums: Figures) -> Figures:
-        recordings = table.open(catalogue, pa.schema([(id, pa.string())]), None)
+        recordings = table.open(catalog, pa.schema([(id, pa.string())]), None)
         missing = table.rows.select(id).per(id, partial(_absent, key=id), recordings)
-        return sums | {"rows without a catalogue entry": total(missing.map(count))}
+        return sums | {"rows_without_catalog_entry": total(missing.map(count))}
 
     return Check(
-        "referential",
-        "Every recording_id is a UUID. Those without a row in the catalogue are allowed and counted.",
+        "valid_recording_id",
+        "Every recording_id is a UUID. Those without a row in the catalog are allowed and counted.",
         {malformed: _malformed(id)},
         unknown,
         lambda figures: not figures[malformed],
-        [catalogue],
+        [catalog],
     )
 
 
-def accounted(raw: dg.AssetKey, replaced: dg.AssetKey) -> Check:
+def row_count_reconciles(raw: dg.AssetKey, replaced: dg.AssetKey) -> Check:
     """Every raw record of these days is a row of this table, or was replaced by another record: none is lost."""
 
     def lost(table: Table, sums: Figures) -> Figures:
-        tables = (("raw rows", raw), ("replaced rows", replaced))
+        tables = (("raw_rows", raw), ("duplicate_rows", replaced))
         there = {what: add_up(table.open(key, ONLY_DAYS, table.days), [ROWS])[0] for what, key in tables}
-        return there | sums | {"rows lost": there["raw rows"] - there["replaced rows"] - sums["rows here"]}
+        return there | sums | {"rows_lost": there["raw_rows"] - there["duplicate_rows"] - sums["rows_here"]}
 
     return Check(
-        "accounted",
+        "row_count_reconciles",
         f"Rows here and in {'/'.join(replaced.path)} are as many as in {'/'.join(raw.path)}.",
-        {"rows here": ROWS},
+        {"rows_here": ROWS},
         lost,
-        lambda figures: not figures["rows lost"],
+        lambda figures: not figures["rows_lost"],
         [raw, replaced],
     )
 
 
-def one_for_each(upstream: dg.AssetKey, schema: pa.Schema, *key: str) -> Check:
+def keys_match_upstream(upstream: dg.AssetKey, schema: pa.Schema, *key: str) -> Check:
     """Every key of another table on these days is a key of this one: with `unique`, none is lost or counts twice."""
 
     def keys(table: Table, _: Figures) -> Figures:
         there = table.open(upstream, some(schema, key), table.days)
         return {
             where: total(rows.select(*key).per(list(key), partial(distinct, key=key)).map(count))
-            for where, rows in (("keys here", table.rows), ("keys there", there))
+            for where, rows in (("keys_here", table.rows), ("keys_there", there))
         }
 
     return Check(
-        "one_for_each",
+        "keys_match_upstream",
         f"There are as many {', '.join(key)} here as in {'/'.join(upstream.path)}.",
         {},
         keys,
-        lambda figures: figures["keys here"] == figures["keys there"],
+        lambda figures: figures["keys_here"] == figures["keys_there"],
         [upstream],
     )
 
 
-def totals(
+def sums_match_upstream(
     upstream: dg.AssetKey,
     schema: pa.Schema,
     sums: Mapping[str, tuple[Sum, Sum]],
@@ -288,14 +288,14 @@ def totals(
             first, start = table.dates
             days = RangeFilter("day", first, period.following(start) - timedelta(days=1))
         there = add_up(table.open(upstream, schema, days), [theirs for _, theirs in sums.values()])
-        return here | {f"{what} there": n for what, n in zip(sums, there, strict=True)}
+        return here | {f"{what}_there": n for what, n in zip(sums, there, strict=True)}
 
     return Check(
-        "totals",
+        "sums_match_upstream",
         f"The {' and '.join(sums)} here add up to those of {'/'.join(upstream.path)}.",
-        {f"{what} here": ours for what, (ours, _) in sums.items()} | dict(shows or {}),
+        {f"{what}_here": ours for what, (ours, _) in sums.items()} | dict(shows or {}),
         compared,
-        lambda figures: all(figures[f"{what} here"] == figures[f"{what} there"] for what in sums),
+        lambda figures: all(figures[f"{what}_here"] == figures[f"{what}_there"] for what in sums),
         [upstream],
     )
 
@@ -347,12 +347,12 @@ def distinct(rows: nw.LazyFrame, key: Sequence[str]) -> nw.LazyFrame:
 def _complete(schema: pa.Schema) -> Check:
     """No column that is declared without nulls has one."""
     needed = [f.name for f in schema if not f.nullable]
-    return _right("complete", f"No row lacks {', '.join(needed)}.", partial(_lacking, needed), *needed)
+    return _right("not_null", f"No row lacks {', '.join(needed)}.", partial(_lacking, needed), *needed)
 
 
 def _right(name: str, says: str, wrong: Build, *columns: str) -> Check:
     """A check of rows one by one, that counts those that are wrong."""
-    return Check(name, says, {"offending rows": number(wrong, *columns)})
+    return Check(name, says, {"offending_rows": number(wrong, *columns)})
 
 
 def _malformed(*columns: str) -> Sum:

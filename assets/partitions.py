@@ -94,6 +94,6 @@ def with_earlier(days: int) -> dg.TimeWindowPartitionMapping:
     return dg.TimeWindowPartitionMapping(start_offset=-days, allow_nonexistent_upstream_partitions=True)
 
 
-def with_neighbours() -> dg.TimeWindowPartitionMapping:
+def with_neighbors() -> dg.TimeWindowPartitionMapping:
     """From a day to the day before, itself and the day after."""
     return dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=1, allow_nonexistent_upstream_partitions=True)

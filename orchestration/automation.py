@@ -2,7 +2,7 @@
 
 What belongs here is policy for all tables alike, told from how they are partitioned; no table is named. A table by day
 or by longer period follows whenever a partition that it reads has changed, in the past as today. What has no partitions
-(a catalogue, an identity, a chart of all time) neither follows by itself nor makes others follow: one new recording
+(a catalog, an identity, a chart of all time) neither follows by itself nor makes others follow: one new recording
 would ask for twenty years of days. Schedules see to those.
 
 Dagster would start one run for each partition, or a backfill, whose daemon looks only every thirty seconds. Here
@@ -30,7 +30,7 @@ from orchestration.run_tags import AUTOMATIC, PARTITION, PRIORITY, RANGE_END, RA
 from orchestration.stretches import LONG
 from resources.dates import tagged_days
 
-CURSOR = "tutti/follow"  # under which the sensor's cursor is kept beside Dagster's own
+CURSOR = "tutti/automation"  # under which the sensor's cursor is kept beside Dagster's own
 CLOSE = "15 1 * * *"  # UTC, daily: when days that failed are tried once more, and the day before is closed
 HOURLY = "0 * * * *"
 GAPS = (0, 7, 31, 365)  # partitions between two that were asked for which may be made again, to need fewer runs
@@ -106,7 +106,7 @@ def pieces(
 ) -> list[Piece]:
     """Few runs, in order, that make the partitions wanted of each asset; what holds the newest partition is urgent.
 
-    A run makes the same assets of all its partitions, so the neighbours of a day that changed, whose sessions alone are
+    A run makes the same assets of all its partitions, so the neighbors of a day that changed, whose sessions alone are
     wanted, have runs of their own, after it. Where a long range is cut, the next run makes those partitions once more
     that read `ahead` of the cut.
     """
@@ -264,8 +264,8 @@ def _at_work(instance: dg.DagsterInstance) -> bool:
     return instance.get_runs_count(dg.RunsFilter(tags={AUTOMATIC: "yes"}, statuses=NOT_FINISHED_STATUSES)) > 0
 
 
-follow = FollowingSensor(
-    "follow",
+automation = FollowingSensor(
+    "automation",
     target=dg.AssetSelection.all(),
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=5,

@@ -7,8 +7,8 @@ No table is named here, and none has to be: a table lands in the job of the firs
    named as the table: else every import would rebuild all daily tables as far ahead.
 3. Its partitions are longer: the job of their period.
 4. It has no partitions, and is made of dated tables, directly or through others: `all_time`.
-5. It is made of the music folder and of nothing that lands, directly or through others: `analyse_music`.
-6. Anything else is made of what lands: `content`.
+5. It is made of the music folder and of nothing that lands, directly or through others: `analyze_music`.
+6. Anything else is made of what lands: `build_catalog`.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -25,7 +25,7 @@ from assets.partitions import DAY, PERIODS, Period
 from orchestration.instance.failed_checks import failed_checks
 from orchestration.instance.internals import AssetGraph, BaseAssetGraph
 
-IMPORT_LISTENS, ANALYSE_MUSIC, CONTENT, ALL_TIME = "import_listens", "analyse_music", "content", "all_time"
+IMPORT_LISTENS, ANALYZE_MUSIC, BUILD_CATALOG, ALL_TIME = "import_listens", "analyze_music", "build_catalog", "all_time"
 DAILY = DAY.name
 LANDING, MUSIC = "landing", "music"  # the resources by which assets read these folders
 
@@ -200,8 +200,8 @@ class Cadence:
         if any(ancestor in self._reach for ancestor in self.graph.get_ancestor_asset_keys(key)):
             return ALL_TIME
         folders = node.assets_def.required_resource_keys & {LANDING, MUSIC}
-        of_music = any(self.jobs.get(parent) == ANALYSE_MUSIC for parent in node.parent_keys)
-        return ANALYSE_MUSIC if folders == {MUSIC} or (of_music and LANDING not in folders) else CONTENT
+        of_music = any(self.jobs.get(parent) == ANALYZE_MUSIC for parent in node.parent_keys)
+        return ANALYZE_MUSIC if folders == {MUSIC} or (of_music and LANDING not in folders) else BUILD_CATALOG
 
     def _looks_back(self, key: dg.AssetKey) -> bool:
         """Whether a table reads more than a day back."""

@@ -7,22 +7,22 @@ from typing import Any
 import dagster as dg
 
 from assets.tables import ASSETS, LAYERS
-from orchestration.automation import follow, following
-from orchestration.cadence import CONTENT, Cadence
+from orchestration.automation import automation, following
+from orchestration.cadence import BUILD_CATALOG, Cadence
 from orchestration.instance.forked_runs import fork_runs
 from orchestration.instance.partition_ranges import quicken
-from orchestration.jobs.maintenance import upkeep
+from orchestration.jobs.maintenance import maintenance
 from orchestration.jobs.pulls import pull_listens, pull_lyrics, pull_metadata
 from orchestration.jobs.tables import table_jobs
-from orchestration.privacy.erasure import erase_person
-from orchestration.privacy.export import export_person
+from orchestration.privacy.erasure import erase_listener
+from orchestration.privacy.export import export_listener
 from orchestration.schedules import SCHEDULES, freshness
-from orchestration.sensors.catalog_after_pull import catalog_after_pull
-from orchestration.sensors.landing_files import arrivals
-from orchestration.sensors.music_folder import music_changes
+from orchestration.sensors.catalog_after_pull import sensor_after_pull
+from orchestration.sensors.landing_files import landing_files
+from orchestration.sensors.music_folder import music_folder
 from resources.environments import ENVIRONMENTS, environment
 
-JOBS = [pull_listens, pull_metadata, pull_lyrics, upkeep, erase_person, export_person]
+JOBS = [pull_listens, pull_metadata, pull_lyrics, maintenance, erase_listener, export_listener]
 
 
 def build(name: str, assets: Sequence[Any] = ASSETS) -> dg.Definitions:
@@ -36,7 +36,7 @@ def build(name: str, assets: Sequence[Any] = ASSETS) -> dg.Definitions:
         asset_checks=[c for package in LAYERS for c in dg.load_asset_checks_from_package_module(package)],
         jobs=[*JOBS, *jobs.values()],
         schedules=SCHEDULES,
-        sensors=[arrivals, follow, catalog_after_pull(jobs[CONTENT]), music_changes],
+        sensors=[landing_files, automation, sensor_after_pull(jobs[BUILD_CATALOG]), music_folder],
         resources=resources,
         # Steps hand each other nothing but what is in the lake, and starting an engine costs more than most steps.
         executor=dg.in_process_executor,

@@ -10,8 +10,8 @@ from datetime import UTC, date, timedelta
 import dagster as dg
 
 from orchestration.automation import CLOSE
-from orchestration.cadence import CONTENT, DAILY, Cadence, DatedJob, as_line, one_day
-from orchestration.jobs.maintenance import upkeep
+from orchestration.cadence import BUILD_CATALOG, DAILY, Cadence, DatedJob, as_line, one_day
+from orchestration.jobs.maintenance import maintenance
 from orchestration.jobs.pulls import pull_metadata
 from orchestration.jobs.tables import DAILY_CLOSE
 from orchestration.run_tags import over
@@ -75,32 +75,32 @@ def _requested(
 
 # On Sundays, when few listen, and before the month's work. Running: what it removes, nothing reads any more.
 tidy = dg.ScheduleDefinition(
-    name="weekly_upkeep",
-    job=upkeep,
+    name="weekly_maintenance",
+    job=maintenance,
     cron_schedule="30 3 * * 0",
     execution_timezone="UTC",
     default_status=ON,
     description="What no reader needs any more is removed from the lake.",
 )
 
-# Stopped: it makes the catalogue of what lies in the landing folder now. Start it where a dump is put there regularly.
+# Stopped: it makes the catalog of what lies in the landing folder now. Start it where a dump is put there regularly.
 refresh = dg.ScheduleDefinition(
-    name="monthly_catalogue",
-    job_name=CONTENT,
+    name="monthly_catalog",
+    job_name=BUILD_CATALOG,
     cron_schedule="30 4 1 * *",
     execution_timezone="UTC",
     default_status=OFF,
-    description="The catalogue and lyrics, from the files in the landing folder.",
+    description="The catalog and lyrics, from the files in the landing folder.",
 )
 
-# Stopped: it asks a service of others, which wants to know who asks. On Saturdays, before the upkeep.
+# Stopped: it asks a service of others, which wants to know who asks. On Saturdays, before maintenance.
 ask = dg.ScheduleDefinition(
     name="weekly_metadata",
     job=pull_metadata,
     cron_schedule="30 4 * * 6",
     execution_timezone="UTC",
     default_status=OFF,
-    description="What the catalogue lacks of what is listened to, from MusicBrainz.",
+    description="What the catalog lacks of what is listened to, from MusicBrainz.",
 )
 
 SCHEDULES = [close_day, tidy, refresh, ask]
@@ -114,6 +114,8 @@ PULLED = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=35), warn_win
 
 
 def freshness(cadence: Cadence, spec: dg.AssetSpec) -> dg.FreshnessPolicy | None:
-    """Return how fresh a table is kept: by the daily close, or by the pulls that the catalogue is made of."""
+    """Return how fresh a table is kept: by the daily close, or by the pulls that the catalog is made of."""
     closed = spec.key in cadence.closed()
-    return spec.freshness_policy or (CLOSED if closed else PULLED if cadence.jobs.get(spec.key) == CONTENT else None)
+    return spec.freshness_policy or (
+        CLOSED if closed else PULLED if cadence.jobs.get(spec.key) == BUILD_CATALOG else None
+    )

@@ -11,7 +11,7 @@ DAYS = "tutti/days"  # tags a run with the only days of its range that it builds
 def stretches(
     days: Iterable[date], apart: timedelta = A_DAY, most: timedelta = timedelta.max
 ) -> list[tuple[date, date]]:
-    """The first and last day of each stretch of days: no two neighbours are further `apart`, nor is it longer than
+    """The first and last day of each stretch of days: no two neighbors are further `apart`, nor is it longer than
     `most`."""
     found: list[tuple[date, date]] = []
     for day in sorted(days):

@@ -23,8 +23,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 def data_folder() -> Path:
-    """Where everything is kept: TUTTI_DATA, else `data` beside the platform's code."""
-    return Path(os.environ.get("TUTTI_DATA") or PROJECT / "data").expanduser().resolve()
+    """Where everything is kept: TUTTI_DATA_DIR, else `data` beside the platform's code."""
+    return Path(os.environ.get("TUTTI_DATA_DIR") or PROJECT / "data").expanduser().resolve()
 
 
 def open_lake(data: Path | None = None) -> Lake:
@@ -47,8 +47,8 @@ def landing_of(data: Path) -> Landing:
 
 
 def music_folder() -> Path:
-    """Where the person's audio files lie: TUTTI_MUSIC, else `music` in the data folder."""
-    return Path(os.environ.get("TUTTI_MUSIC") or data_folder() / "music").expanduser().resolve()
+    """Where the person's audio files lie: TUTTI_MUSIC_DIR, else `music` in the data folder."""
+    return Path(os.environ.get("TUTTI_MUSIC_DIR") or data_folder() / "music").expanduser().resolve()
 
 
 def resources(engine: EngineResource) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def resources(engine: EngineResource) -> dict[str, Any]:
 
 
 def _engine(name: str, **settings: Any) -> EngineResource:
-    return EngineResource(name=EngineName(name), spill=str(data_folder() / "spill"), **settings)
+    return EngineResource(name=EngineName(name), spill_dir=str(data_folder() / "spill"), **settings)
 
 
 ENVIRONMENTS: Mapping[str, Callable[[], EngineResource]] = {

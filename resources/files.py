@@ -66,13 +66,13 @@ def writing_to(folder: "str | os.PathLike[str]") -> Iterator[None]:
         refused = _number(error, Path(str(folder)))
         if refused in FULL:
             raise TuttiError(
-                f"the disk of {folder} is full: make room (`make upkeep` removes what no reader needs) and run it "
+                f"the disk of {folder} is full: make room (`make maintenance` removes what no reader needs) and run it "
                 "again; what was stored stands as it was"
             ) from error
         if refused in CLOSED:
             raise TuttiError(
-                f"{folder} may not be written to: give yourself the right to, or set TUTTI_DATA to a folder of your "
-                "own; what was stored stands as it was"
+                f"no permission to write to {folder}; stored data is unchanged. Change its permissions, or set "
+                "TUTTI_DATA_DIR to a folder of your own."
             ) from error
         raise
 

@@ -13,7 +13,7 @@ from resources.errors import TuttiError
 from resources.files import sync
 from resources.storage import Storage
 
-FORMAT = 1
+FORMAT = 2
 FILE = "format"  # in the lake's folder
 
 

@@ -1,6 +1,6 @@
 """Columns: how an asset declares the table it makes, and how that declaration is read back.
 
-The declaration is the asset's Dagster metadata, so that the catalogue shows what the lake enforces.
+The declaration is the asset's Dagster metadata, so that the catalog shows what the lake enforces.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

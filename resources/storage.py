@@ -80,7 +80,7 @@ class Storage:
             return cls.at(folder)
         if not re.fullmatch(r"s3://[a-zA-Z0-9._-]+(/.*)?", url):
             shown = re.sub("//.*@", "//...@", url)  # some programs take credentials there
-            raise TuttiError(f"{variable}={shown}: expected s3://bucket/folder. For another folder set TUTTI_DATA")
+            raise TuttiError(f"{variable}={shown}: expected s3://bucket/folder. For another folder set TUTTI_DATA_DIR")
         return cls.at(url)
 
     def __truediv__(self, name: str) -> "Storage":

@@ -123,7 +123,7 @@ def _started(request: pytest.FixtureRequest) -> Engine:
         found: Engine = request.getfixturevalue(request.param)
     except pytest.FixtureLookupError:
         spill = request.getfixturevalue("tmp_path_factory").mktemp("spill")
-        found = EngineResource(name=EngineName(request.param), memory_gb=1, spill=str(spill)).engine
+        found = EngineResource(name=EngineName(request.param), memory_gb=1, spill_dir=str(spill)).engine
     return found
 
 
@@ -150,7 +150,7 @@ def dask() -> Iterator[Engine]:
 
     from resources.engines.dask import DaskEngine
 
-    engine = DaskEngine(workers=2, memory_gb=2, shares=SHARES)
+    engine = DaskEngine(workers=2, memory_gb=2, shuffle_partitions=SHARES)
     dask.config.set({"distributed.worker.profile.enabled": False})  # it looks at each worker every 10 ms
     client = engine.client
     yield engine
@@ -168,7 +168,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         "spark.sql.adaptive.coalescePartitions.enabled": "false",  # small shares are what these tests look at
         "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("spark")),
     }
-    engine = SparkEngine(master="local[2]", memory_gb=2, shares=SHARES, conf=conf)
+    engine = SparkEngine(master="local[2]", memory_gb=2, shuffle_partitions=SHARES, conf=conf)
     # Java compiles as little as it can: thousands of small queries never earn back what more would cost.
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")

@@ -30,7 +30,7 @@ def listen_of(read: Read) -> Listen | None:
 
 def listens(reads: list[Read]) -> list[Listen]:
     """The listens among records, which must all be listens."""
-    assert [r.reason or r.passed_over for r in reads if not listen_of(r)] == []
+    assert [r.reason or r.skipped for r in reads if not listen_of(r)] == []
     return [found for r in reads if (found := listen_of(r))]
 
 

@@ -38,7 +38,7 @@ def assert_same(got: pa.Table, want: Iterable[Row], schema: pa.Schema) -> None:
         assert all(_close(x, y) for x, y in zip(a, b, strict=True)), f"{a} is not {b} in {row}"
 
 
-def identities(raw: Sequence[Row], recordings: Sequence[Row]) -> list[Row]:
+def recording_matches(raw: Sequence[Row], recordings: Sequence[Row]) -> list[Row]:
     """Every name compared with every recording; how text is read is shared with the assets, and tested by tables."""
     names = {(r["day"], *(_told(r))): r for r in raw}
     return [
@@ -133,12 +133,12 @@ def _ends(a: str, b: str) -> bool:
 
 
 TO_THE_MINUTE = ("lastfm_minutes", "spotify_account")
-SOURCES = ("spotify", "listenbrainz", "intake", "maloja", "panoscrobbler", "lastfm", "librefm", *TO_THE_MINUTE)
+SOURCES = ("spotify", "listenbrainz", "scrobble", "maloja", "panoscrobbler", "lastfm", "librefm", *TO_THE_MINUTE)
 
 
-def replaced(raw: Sequence[Row], identities: Sequence[Row], first: date, last: date) -> list[Row]:
+def replaced(raw: Sequence[Row], recording_matches: Sequence[Row], first: date, last: date) -> list[Row]:
     """The records of these days that tell once more of a listen, each with the one it gives way to."""
-    ids = {(r["day"], *_told(r)): (r["recording_id"], r["name_id"]) for r in identities}
+    ids = {(r["day"], *_told(r)): (r["recording_id"], r["name_id"]) for r in recording_matches}
     named = [
         r | {"recording_id": about[0], "about": about, "feed": _feed(r)}
         for r in raw
@@ -157,7 +157,7 @@ def replaced(raw: Sequence[Row], identities: Sequence[Row], first: date, last: d
                     left = [r for r in left if r not in more]
                     same += more
                 once.append(kept)
-                found += [(row, kept, "same instant") for row in same[1:]]
+                found += [(row, kept, "exact_time") for row in same[1:]]
         feeds = sorted({r["feed"] for r in once})
         partners: dict[int, list[tuple[Any, Row, str]]] = defaultdict(list)
         rows: dict[int, Row] = {}
@@ -173,9 +173,9 @@ def replaced(raw: Sequence[Row], identities: Sequence[Row], first: date, last: d
         while id(winner) in winners:
             winner = winners[id(winner)]
         found[n] = loser, winner, rule
-    kept_columns = ("listened_at", "source", "client", "file", "record", "import_id")
+    canonical_columns = ("listened_at", "source", "client", "file", "record", "import_id")
     return [
-        loser | {"rule": rule} | {f"kept_{c}": winner[c] for c in kept_columns}
+        loser | {"rule": rule} | {f"canonical_{c}": winner[c] for c in canonical_columns}
         for loser, winner, rule in found
         if first <= loser["day"] <= last
     ]
@@ -193,7 +193,7 @@ def _feed(row: Row) -> tuple[int, str, str]:
 def _paired(ours: list[Row], theirs: list[Row]) -> list[tuple[Row, Row, str]]:
     """The records of two feeds that are one listen."""
     found: list[tuple[Row, Row, str]] = []
-    for rule, wait in (("same start", _wait_for_start), ("end for start", _wait_for_end)):
+    for rule, wait in (("start_match", _wait_for_start), ("end_start_match", _wait_for_end)):
         for _ in range(3):
             near = {
                 (i, j): (w, a["recording_id"] != b["recording_id"])
@@ -232,10 +232,10 @@ def _wait_for_end(a: Row, b: Row) -> timedelta | None:
     return min((w for w in waits if _close_enough(a, b, w) is not None), default=None)
 
 
-def listens(raw: Sequence[Row], identities: Sequence[Row], replaced: Sequence[Row]) -> list[Row]:
+def listens(raw: Sequence[Row], recording_matches: Sequence[Row], replaced: Sequence[Row]) -> list[Row]:
     """Each listen once: what did not give way, with what was decided of its names."""
     gone = {(r["import_id"], r["file"], r["record"]) for r in replaced}
-    ids = {(r["day"], *_told(r)): r for r in identities}
+    ids = {(r["day"], *_told(r)): r for r in recording_matches}
     return [
         row
         | {c: ids[row["day"], *_told(row)][c] for c in ("recording_id", "artist_ids")}
@@ -276,7 +276,7 @@ def sessions(listens: Sequence[Row], first: date, last: date) -> list[Row]:
     ]
 
 
-def activity(listens: Sequence[Row], recordings: Sequence[Row]) -> list[Row]:
+def daily_listening(listens: Sequence[Row], recordings: Sequence[Row]) -> list[Row]:
     """What each listener did on a day, listen by listen."""
     lengths = {r["recording_id"]: r["length_ms"] for r in recordings}
     found = []
@@ -291,9 +291,9 @@ def activity(listens: Sequence[Row], recordings: Sequence[Row]) -> list[Row]:
                 "listens": len(heard),
                 "recordings": len({r["recording_id"] for r in heard}),
                 "ms_played": sum(r["ms_played"] for r in timed),
-                "timed": len(timed),
+                "with_duration": len(timed),
                 "skips": len([r for r in timed if r["ms_played"] < 30_000]),
-                "measured": len(measured),
+                "with_track_length": len(measured),
                 "completions": len([1 for played, length in measured if Fraction(played, length) >= Fraction(9, 10)]),
                 "first_date": min(dates),
                 "last_date": max(dates),
@@ -302,9 +302,9 @@ def activity(listens: Sequence[Row], recordings: Sequence[Row]) -> list[Row]:
     return found
 
 
-def app_events(raw: Sequence[Row], identities: Sequence[Row]) -> list[Row]:
-    """Each application event once, with its name spelt as all are and the recording it is about."""
-    ids = {(r["day"], *_told(r)): r["recording_id"] for r in identities}
+def app_events(raw: Sequence[Row], recording_matches: Sequence[Row]) -> list[Row]:
+    """Each application event once, with its name spelled as all are and the recording it is about."""
+    ids = {(r["day"], *_told(r)): r["recording_id"] for r in recording_matches}
     found = []
     for (day, *_), told in _grouped(raw, "day", "user_id", "event_id").items():
         row = min(told, key=lambda r: (r["at"], r["import_id"], r["file"], r["record"]))
@@ -327,7 +327,7 @@ def _spelt_alike(event: str) -> str:
     return "_".join([*words, word] if word else words).casefold() or event
 
 
-def app_event_fields(raw: Sequence[Row]) -> list[Row]:
+def app_event_schema(raw: Sequence[Row]) -> list[Row]:
     """How many records of a program have each field."""
     counts: Counter[Any] = Counter()
     for row in raw:
@@ -350,7 +350,7 @@ APP_COUNTS = {
 }
 
 
-def app_activity(events: Sequence[Row], recordings: Sequence[Row], first: date, last: date) -> list[Row]:
+def daily_app_usage(events: Sequence[Row], recordings: Sequence[Row], first: date, last: date) -> list[Row]:
     """What each person did on these days, told by walking through what they pressed."""
     lengths = {r["recording_id"]: r["length_ms"] for r in recordings}
     began: dict[Any, list[Row]] = defaultdict(list)
@@ -367,10 +367,10 @@ def app_activity(events: Sequence[Row], recordings: Sequence[Row], first: date, 
             measured = [(p, length) for p in ended if (length := lengths.get(p["recording"]))]
             row |= {
                 "others": sum(r["event"] not in APP_COUNTS for r in done),
-                "begun": len(plays),
-                "ended": len(ended),
+                "plays_started": len(plays),
+                "plays_ended": len(ended),
                 "skipped": sum(p["skipped"] for p in ended),
-                "measured": len(measured),
+                "with_track_length": len(measured),
                 "completed": sum(Fraction(p["reached"], length) >= Fraction(9, 10) for p, length in measured),
             }
             found.append(row)
@@ -425,7 +425,7 @@ def _milliseconds(at: datetime) -> int:
     return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 
-def actives(activity: Sequence[Row], first: date, last: date) -> list[Row]:
+def active_listeners(activity: Sequence[Row], first: date, last: date) -> list[Row]:
     """The listeners of each day whose month has any, counted again for every window."""
 
     def listeners(day: date, days: int) -> int:
@@ -434,9 +434,9 @@ def actives(activity: Sequence[Row], first: date, last: date) -> list[Row]:
     return [
         {
             "day": day,
-            "daily": listeners(day, 1),
-            "weekly": listeners(day, 7),
-            "monthly": listeners(day, 30),
+            "dau": listeners(day, 1),
+            "wau": listeners(day, 7),
+            "mau": listeners(day, 30),
             "listens": sum(r["listens"] for r in activity if r["day"] == day),
             "ms_played": sum(r["ms_played"] for r in activity if r["day"] == day),
         }
@@ -458,7 +458,9 @@ def retention(activity: Sequence[Row]) -> list[Row]:
         while newest and week < newest:
             there = [user for user in users if (user, week) in weeks]
             since = (week - cohort).days // 7
-            found.append({"cohort_week": cohort, "weeks": since, "listeners": len(there), "cohort": len(users)})
+            found.append(
+                {"cohort_week": cohort, "weeks_since": since, "retained": len(there), "cohort_size": len(users)}
+            )
             week += timedelta(days=7)
     return found
 
@@ -478,7 +480,7 @@ def streaks(activity: Sequence[Row]) -> list[Row]:
         found.append(
             {
                 "user_id": user,
-                "current": len(streaks[-1]),
+                "latest_streak": len(streaks[-1]),
                 "longest": len(longest),
                 "longest_first_day": longest[0],
                 "longest_last_day": longest[-1],
@@ -490,7 +492,7 @@ def streaks(activity: Sequence[Row]) -> list[Row]:
     return found
 
 
-def plays(listens: Sequence[Row]) -> list[Row]:
+def recording_plays(listens: Sequence[Row]) -> list[Row]:
     """How often and how long each listener heard each recording on a day."""
     return _counted(listens, "recording_id")
 
@@ -500,7 +502,7 @@ def artist_plays(listens: Sequence[Row]) -> list[Row]:
     return _counted([r | {"artist_id": a} for r in listens for a in set(r["artist_ids"])], "artist_id")
 
 
-def names(listens: Sequence[Row]) -> list[Row]:
+def display_names(listens: Sequence[Row]) -> list[Row]:
     """The name of each thing heard on a day, the greatest where there are several."""
     called: dict[Any, str] = {}
     for row in listens:
@@ -568,17 +570,17 @@ def begin(day: date, period: str) -> date:
     }[period]
 
 
-def spells(relations: Sequence[Row], retractions: Sequence[Row], relation: str, names: tuple[str, str]) -> list[Row]:
+def spells(relationships: Sequence[Row], deletions: Sequence[Row], relation: str, names: tuple[str, str]) -> list[Row]:
     """From when until when two people were related, told by walking through what was told of them, whoever told it."""
     pairs: dict[Any, list[Any]] = defaultdict(list)
     ends = [
-        r | {"ends": True, "happened_at": max(filter(None, (r["happened_at"], gone["retracted_at"])))}
-        for r in relations
-        for gone in retractions
-        if gone["retracted_id"] == r["told_id"] and gone["user_id"] in (r["user_id"], r["other_id"])
-        if r["happened_at"] or gone["retracted_at"]
+        r | {"ends": True, "happened_at": max(filter(None, (r["happened_at"], gone["deleted_at"])))}
+        for r in relationships
+        for gone in deletions
+        if gone["deleted_id"] == r["submitted_id"] and gone["user_id"] in (r["user_id"], r["other_id"])
+        if r["happened_at"] or gone["deleted_at"]
     ]
-    for r in [*relations, *ends]:
+    for r in [*relationships, *ends]:
         if r["relation"] == relation:
             pair = (r["user_id"], r["other_id"])
             pair = tuple(sorted(pair)) if relation == "friendship" else pair  # type: ignore[assignment]
@@ -603,20 +605,20 @@ def spells(relations: Sequence[Row], retractions: Sequence[Row], relation: str, 
     return found
 
 
-def shares(raw: Sequence[Row], retractions: Sequence[Row]) -> list[Row]:
+def shares(raw: Sequence[Row], deletions: Sequence[Row]) -> list[Row]:
     """Each share once, unless a record takes it back."""
     found = []
-    gone = {(r["user_id"], r["retracted_id"]) for r in retractions}
+    gone = {(r["user_id"], r["deleted_id"]) for r in deletions}
     for (_, user, id), told in _grouped(raw, "day", "user_id", "share_id").items():
         if not any(r["taken_back"] for r in told) and (user, id) not in gone:
             found.append(min(told, key=lambda r: (r["shared_at"], r["entity"], r["entity_id"], *_place(r))))
     return found
 
 
-def posts(raw: Sequence[Row], retractions: Sequence[Row], recordings: Sequence[Row]) -> list[Row]:
+def posts(raw: Sequence[Row], deletions: Sequence[Row], recordings: Sequence[Row]) -> list[Row]:
     """Each post as it was told last, unless a record takes it back, and which recording it says is playing."""
     found = []
-    gone = {(r["user_id"], r["retracted_id"]) for r in retractions}
+    gone = {(r["user_id"], r["deleted_id"]) for r in deletions}
     for (_, user, id), told in _grouped(raw, "day", "user_id", "post_id").items():
         if any(r["taken_back"] for r in told) or (user, id) in gone:
             continue
@@ -629,8 +631,8 @@ def posts(raw: Sequence[Row], retractions: Sequence[Row], recordings: Sequence[R
     return found
 
 
-def taggings(raw: Sequence[Row], recordings: Sequence[Row]) -> list[Row]:
-    """Each tagging once, of the artist by its MBID, else of the one whom the catalogue alone calls so, else of the name
+def tag_assignments(raw: Sequence[Row], recordings: Sequence[Row]) -> list[Row]:
+    """Each tag assignment once: of the artist by MBID, else by a catalog name that only one artist has, else by name
     or the source's number."""
     called: dict[str, set[str]] = defaultdict(set)
     for r in recordings:
@@ -639,10 +641,10 @@ def taggings(raw: Sequence[Row], recordings: Sequence[Row]) -> list[Row]:
     found = []
     for row in raw:
         known = called.get(_normal(row["artist_name"] or ""), set())
-        own = str(uuid.uuid5(NAMESPACE, f"artist\x1f{_normal(row['artist_name'] or row['origin'])}"))
+        own = str(uuid.uuid5(NAMESPACE, f"artist\x1f{_normal(row['artist_name'] or row['source_ref'])}"))
         id = min(known) if len(known) == 1 else own
-        if row["origin"].startswith("musicbrainz:artist:"):
-            id = row["origin"].split(":")[2]
+        if row["source_ref"].startswith("musicbrainz:artist:"):
+            id = row["source_ref"].split(":")[2]
         found.append(row | {"entity": "artist", "entity_id": id, "tag": _normal(row["tag"])})
     return [
         told[0]
@@ -685,7 +687,7 @@ def word_counts(lyrics: Sequence[Row]) -> list[Row]:
     sung: Counter[Any] = Counter()
     works: Counter[Any] = Counter()
     for row in lyrics:
-        if row["chosen"]:
+        if row["is_preferred"]:
             found = [(row["language"], word) for word in words(row["text"] or "", row["language"])]
             sung.update(found)
             works.update(set(found))

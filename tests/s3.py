@@ -162,8 +162,8 @@ def _folder() -> Path:
 
 def _start(folder: Path) -> None:
     identity = {"name": "t", "credentials": [{"accessKey": KEY, "secretKey": SECRET}]}
-    identity["actions"] = ["Admin", "Read", "List", "Tagging", "Write"]
-    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    identity["actions"] = ["Admin", "Read", "List", "TagAssignment", "Write"]
+    (folder / "s3.json").write_text(json.dumps({"recording_matches": [identity]}))
     (folder / "data").mkdir()
     ports = {f"-{kind}.port={_free()}" for kind in ("master", "volume", "filer")}
     grpc = {f"-{kind}.port.grpc={_free()}" for kind in ("master", "volume", "filer", "s3")}

@@ -15,12 +15,12 @@ from assets.content.lyrics import LYRICS
 from assets.content.recordings import RECORDINGS
 from assets.events.imports import RAW_LISTENS
 from assets.imports.app_events import RAW_APP_EVENTS
+from assets.imports.deletions import RAW_DELETIONS
 from assets.imports.name_key import name_keys
 from assets.imports.posts import RAW_POSTS
-from assets.imports.relations import RELATIONS
-from assets.imports.retractions import RETRACTIONS
+from assets.imports.relationships import RAW_RELATIONSHIPS
 from assets.imports.shares import RAW_SHARES
-from assets.imports.taggings import RAW_TAGGINGS
+from assets.imports.tag_assignments import RAW_TAG_ASSIGNMENTS
 from tests.oracle import Row
 
 LEAP = date(2024, 2, 28)  # the 29th follows, then a month's end
@@ -75,7 +75,7 @@ def raw(when: datetime, record: int, user: str = "ada", **changes: Any) -> Row:
         "recording_mbid": None,
         "artist_mbids": [],
         "isrc": None,
-        "origin": None,
+        "source_ref": None,
         "client": None,
         "file": "listens.json",
         "record": record,
@@ -184,10 +184,10 @@ def raw_listens() -> st.SearchStrategy[list[Row]]:
     return rows.map(lambda drawn: [raw(record=i % 12, **d) for i, d in enumerate(drawn)]).map(_recorded_once)
 
 
-UNHEARD_OF = ("a0e8b8e4-7f2b-4d43-9f6c-0d8c3c1f7e25", "f1d4b6c0-3b1a-4c53-8f07-5c2d9e6a7b18")  # by any catalogue
+UNHEARD_OF = ("a0e8b8e4-7f2b-4d43-9f6c-0d8c3c1f7e25", "f1d4b6c0-3b1a-4c53-8f07-5c2d9e6a7b18")  # by any catalog
 FEEDS = (
     *(("spotify", None), ("lastfm", None), ("spotify_account", None)),
-    *(("intake", "a"), ("listenbrainz", "a"), ("listenbrainz", "b")),
+    *(("scrobble", "a"), ("listenbrainz", "a"), ("listenbrainz", "b")),
 )
 
 
@@ -271,7 +271,7 @@ def app_events(
     )
 
 
-CATALOGUE = [
+CATALOG = [
     known("c1", "Artist", "Song", isrcs=["GBAAA0000001"], first_release_date="1999"),
     known("c2", "The Artists & Others", "Another Song, No. 2"),
     known("c3", "The Artists & Others", "Another Song, No. 3", first_release_date="2001-05"),
@@ -283,7 +283,7 @@ CATALOGUE = [
     known("c8", "Björka", "Longer Title of a Songs"),
     known("c9", "愛してる", "!!!"),
 ]
-SPELT = (
+SPELLED = (
     *(("Artist", "Song"), ("ARTIST ", "Song (Live at Wembley 1986)"), ("Artst", "Song")),
     *(("Artist", "Song - 2011 Remaster"), ("Artists", "Another Song 2"), ("Artists & Others", "Another Song 4")),
     *(("The Artists and Others", "Anothr Song, No. 3"), ("Others & the Artists", "Another Song No. 2")),
@@ -300,11 +300,11 @@ SPELT = (
 
 
 def names() -> st.SearchStrategy[list[Row]]:
-    """Raw listens of two days whose names are spelt in many ways."""
+    """Raw listens of two days whose names are spelled in many ways."""
     row = st.fixed_dictionaries(
         {
             "when": instants([LEAP, LEAP + timedelta(days=1)]),
-            "name": st.one_of(st.sampled_from(SPELT), st.tuples(st.sampled_from(TITLES), st.sampled_from(TITLES))),
+            "name": st.one_of(st.sampled_from(SPELLED), st.tuples(st.sampled_from(TITLES), st.sampled_from(TITLES))),
             "recording_mbid": st.sampled_from((None, None, None, "m1", "m2")),
             "isrc": st.sampled_from((None, None, None, "GBAAA0000001", "GBAAA0000002")),
             "artist_mbids": st.sampled_from(([], ["x"], ["y", "x"])),
@@ -328,13 +328,13 @@ def _arrived(told: Row, record: int) -> Row:
 
 
 def relation(record: int, one: str, other: str, when: datetime | None, **changes: Any) -> Row:
-    """A row of `events/relations`."""
+    """A row of `events/raw_relationships`."""
     day = when.date() if when else date(2002, 10, 1)
     told = {"day": day, "user_id": one, "other_id": other, "relation": "follow", "ends": False, "happened_at": when}
-    return _arrived(told | {"told_id": None} | changes, record)
+    return _arrived(told | {"submitted_id": None} | changes, record)
 
 
-def relations() -> st.SearchStrategy[list[Row]]:
+def relationships() -> st.SearchStrategy[list[Row]]:
     """What a few people tell of each other: begun and ended in any order, twice, by either, at one instant."""
     told = st.tuples(
         st.sampled_from([(a, b) for a in USERS[:4] for b in USERS[:4] if a != b]),
@@ -346,16 +346,16 @@ def relations() -> st.SearchStrategy[list[Row]]:
 
     def rows(drawn: list[Any]) -> list[Row]:
         return [
-            relation(n, *pair, when, relation=kind, ends=ends and when is not None, told_id=id)
+            relation(n, *pair, when, relation=kind, ends=ends and when is not None, submitted_id=id)
             for n, (pair, kind, ends, when, id) in enumerate(drawn)
         ]
 
     return st.lists(told, max_size=20).map(rows)
 
 
-def retraction(record: int, by: str, id: str, when: datetime | None = None) -> Row:
-    """A row of `events/retractions`."""
-    return _arrived({"user_id": by, "retracted_id": id, "retracted_at": when}, record)
+def deletion(record: int, by: str, id: str, when: datetime | None = None) -> Row:
+    """A row of `events/raw_deletions`."""
+    return _arrived({"user_id": by, "deleted_id": id, "deleted_at": when}, record)
 
 
 def share(record: int, when: datetime, **changes: Any) -> Row:
@@ -399,11 +399,11 @@ def post(record: int, when: datetime, name: tuple[str, str] | None = None, **cha
 
 
 def posts() -> st.SearchStrategy[list[Row]]:
-    """A few posts, edited, told several times and taken back, of recordings spelt in many ways."""
+    """A few posts, edited, told several times and taken back, of recordings spelled in many ways."""
     row = st.fixed_dictionaries(
         {
             "when": instants([LEAP, LEAP + timedelta(days=1)]),
-            "name": st.one_of(st.none(), st.sampled_from((*SPELT, *pairwise(TITLES)))),
+            "name": st.one_of(st.none(), st.sampled_from((*SPELLED, *pairwise(TITLES)))),
             "recording_mbid": st.sampled_from((None, None, None, "m1", "m2")),
             "told_at": st.sampled_from([at(LEAP, 60 * n) for n in range(2, 5)]),
             "post_id": st.sampled_from(IDS),
@@ -416,13 +416,13 @@ def posts() -> st.SearchStrategy[list[Row]]:
     return st.lists(row, max_size=20).map(lambda drawn: [post(n, **d) for n, d in enumerate(drawn)])
 
 
-def tagging(record: int, artist: str | None, tag: str, on: date | None = LEAP, **changes: Any) -> Row:
-    """A row of `events/raw_taggings`."""
-    told = {"day": on or date(2002, 10, 1), "user_id": "ada", "artist_name": artist, "origin": "hetrec:artist:1"}
+def tag_assignment(record: int, artist: str | None, tag: str, on: date | None = LEAP, **changes: Any) -> Row:
+    """A row of `events/raw_tag_assignments`."""
+    told = {"day": on or date(2002, 10, 1), "user_id": "ada", "artist_name": artist, "source_ref": "hetrec:artist:1"}
     return _arrived(told | {"tag": tag, "tagged_on": on} | changes, record)
 
 
-def taggings() -> st.SearchStrategy[list[Row]]:
+def tag_assignments() -> st.SearchStrategy[list[Row]]:
     """Words put to artists known and unknown, some of them twice."""
     row = st.fixed_dictionaries(
         {
@@ -430,10 +430,12 @@ def taggings() -> st.SearchStrategy[list[Row]]:
             "tag": st.sampled_from(TITLES),
             "on": st.sampled_from((None, LEAP, LEAP + timedelta(days=1))),
             "user_id": st.sampled_from(USERS[:3]),
-            "origin": st.sampled_from(("hetrec:artist:1", "hetrec:artist:2", f"musicbrainz:artist:{uuid.UUID(int=7)}")),
+            "source_ref": st.sampled_from(
+                ("hetrec:artist:1", "hetrec:artist:2", f"musicbrainz:artist:{uuid.UUID(int=7)}")
+            ),
         }
     )
-    return st.lists(row, max_size=20).map(lambda drawn: [tagging(n, **d) for n, d in enumerate(drawn)])
+    return st.lists(row, max_size=20).map(lambda drawn: [tag_assignment(n, **d) for n, d in enumerate(drawn)])
 
 
 def _recorded_once(rows: Sequence[Row]) -> list[Row]:
@@ -566,7 +568,7 @@ def sung(*texts: tuple[str | None, str | None]) -> list[Row]:
             "language": language,
             "language_confidence": None,
             "fetched_at": None,
-            "chosen": i % 5 != 4,
+            "is_preferred": i % 5 != 4,
         }
         for i, (language, text) in enumerate(texts)
     ]
@@ -615,7 +617,7 @@ TRICKY_FEEDS = [
     raw(at(LEAP, 120), 70, "cy", source="listenbrainz", recording_mbid="z"),
     raw(at(LEAP, 120), 71, "cy", source="listenbrainz", recording_name="Unheard Of"),
     raw(at(LEAP, 120), 72, "cy", source="listenbrainz", recording_name="Unheard Of", recording_mbid="z"),
-    # An id and names by two feeds, of what no catalogue knows; names of another recording at the same time.
+    # An id and names by two feeds, of what no catalog knows; names of another recording at the same time.
     raw(at(LEAP, 180), 73, "cy", source="listenbrainz", recording_name="Unheard Of", recording_mbid="y"),
     raw(at(LEAP, 180) + 2 * SECOND, 74, "cy", source="lastfm", recording_name="Unheard Of - 2011 Remaster"),
     raw(at(LEAP, 180) + 2 * SECOND, 75, "cy", source="lastfm", recording_name="Another"),
@@ -649,7 +651,7 @@ TRICKY_APP_EVENTS = [
 ]
 HEARD_NAMES = [
     raw(at(LEAP + timedelta(days=n), 5), n) for n in range(2)
-]  # "Artist", "Song": as `identities` knows them
+]  # "Artist", "Song": as `recording_matches` knows them
 TRICKY_RELATIONS = [
     *[relation(n, *p, at(LEAP, n), relation="friendship") for n, p in enumerate((("ada", "Ada"), ("Ada", "ada")) * 2)],
     relation(10, "é", "é", None, relation="friendship"),  # told without a time, begun, ended, ended again, begun
@@ -662,23 +664,23 @@ TRICKY_RELATIONS = [
     relation(23, "", "ada", at(LEAP, 2)),
     relation(24, "", "ada", at(LEAP, 1), ends=True),
     relation(25, "", "ada", None),
-    *[relation(30 + n, "ada", "Ada", at(LEAP, n), told_id="a") for n in range(3)],  # taken back by its id
-    relation(40, "Ada", "é", None, told_id="B"),
-    relation(41, "é", "Ada", at(LEAP, 3), told_id="B", relation="friendship"),  # by either of the two
-    relation(42, "c", "d", at(LEAP, 3), told_id="a"),  # by neither
-    relation(43, "愛🎧", "ada", None, told_id="a"),
-    relation(44, "ada", "c", at(LEAP, 1), told_id="b", ends=True),
+    *[relation(30 + n, "ada", "Ada", at(LEAP, n), submitted_id="a") for n in range(3)],  # taken back by its id
+    relation(40, "Ada", "é", None, submitted_id="B"),
+    relation(41, "é", "Ada", at(LEAP, 3), submitted_id="B", relation="friendship"),  # by either of the two
+    relation(42, "c", "d", at(LEAP, 3), submitted_id="a"),  # by neither
+    relation(43, "愛🎧", "ada", None, submitted_id="a"),
+    relation(44, "ada", "c", at(LEAP, 1), submitted_id="b", ends=True),
 ]
-RETRACTED = [
-    retraction(0, "ada", "a"),
-    retraction(1, "ada", "a", at(LEAP, 2)),  # told again, and when
-    retraction(2, "Ada", "B", at(LEAP, 1)),
-    retraction(3, "é", "B", at(LEAP, -60)),  # before anything
-    retraction(4, "ada", "b", at(LEAP, 2_000)),
-    retraction(5, "nobody", "s1"),  # what others told
-    retraction(6, "ada", "never told"),
-    retraction(7, "ada", "linked"),
-    retraction(8, "ada", "s2", at(LEAP)),
+DELETED = [
+    deletion(0, "ada", "a"),
+    deletion(1, "ada", "a", at(LEAP, 2)),  # told again, and when
+    deletion(2, "Ada", "B", at(LEAP, 1)),
+    deletion(3, "é", "B", at(LEAP, -60)),  # before anything
+    deletion(4, "ada", "b", at(LEAP, 2_000)),
+    deletion(5, "nobody", "s1"),  # what others told
+    deletion(6, "ada", "never told"),
+    deletion(7, "ada", "linked"),
+    deletion(8, "ada", "s2", at(LEAP)),
 ]
 TRICKY_SHARES = [
     *[share(n, at(LEAP, n)) for n in range(3)],
@@ -689,7 +691,7 @@ TRICKY_SHARES = [
 ]
 TRICKY_POSTS = [
     post(0, at(LEAP)),
-    *[post(10 + n, at(LEAP, n), name, post_id=f"spelt {n}") for n, name in enumerate(SPELT)],
+    *[post(10 + n, at(LEAP, n), name, post_id=f"spelled {n}") for n, name in enumerate(SPELLED)],
     *[post(50 + n, at(LEAP), ("Artist", "Song"), told_at=at(LEAP, n % 3), post_id="edited") for n in range(6)],
     post(60, at(LEAP), ("Artist", "Song"), post_id="edited", user_id="another's", mentions=["ada", "é"]),
     post(61, at(LEAP), ("Artist", "Song"), post_id="gone"),
@@ -698,14 +700,14 @@ TRICKY_POSTS = [
     post(64, at(LEAP), ("Artist", "Song"), post_id="linked too", recording_mbid="m2", user_id=""),
 ]
 TRICKY_TAGGINGS = [
-    tagging(n, name, tag, None if n % 3 else LEAP + timedelta(days=n))
+    tag_assignment(n, name, tag, None if n % 3 else LEAP + timedelta(days=n))
     for n, (name, tag) in enumerate(
         (artist, word)
         for artist in (None, "Artist", "artist ", "Straße", "愛してる", "Nobody")
         for word in ("Pop", " pop", "é")
     )
 ]
-TRICKY_NAMES = [raw(at(LEAP, n), n, artist_name=a, recording_name=t) for n, (a, t) in enumerate(SPELT)]
+TRICKY_NAMES = [raw(at(LEAP, n), n, artist_name=a, recording_name=t) for n, (a, t) in enumerate(SPELLED)]
 TRICKY_LISTENS = distinct(
     [
         *day_and_night("three days", LEAP, 3),
@@ -803,7 +805,7 @@ def many_raw_listens(rows: int, users: int = 500, recordings: int = 2_000, days:
         "recording_mbid": pa.array(mbids[what], mask=what % 3 == 0),
         "artist_mbids": pa.array([[] if n % 3 else [f"artist {n % 300}", f"artist {n % 7}"] for n in what.tolist()]),
         "isrc": pa.nulls(rows, pa.string()),
-        "origin": pa.nulls(rows, pa.string()),
+        "source_ref": pa.nulls(rows, pa.string()),
         "client": pa.nulls(rows, pa.string()),
         "file": pa.array(np.char.add("file ", file.astype(str))),
         "record": pa.array(np.arange(rows)),
@@ -844,7 +846,7 @@ def many_app_events(rows: int, users: int = 500, recordings: int = 2_000, days: 
 
 
 def many_recordings(count: int, seed: int = 1) -> pa.Table:
-    """A part of what the random raw listens name, some of it spelt otherwise, most of it of known length."""
+    """A part of what the random raw listens name, some of it spelled otherwise, most of it of known length."""
     lengths = np.random.default_rng(seed).integers(0, 400_000, count).tolist()
     rows = [
         known(
@@ -866,8 +868,8 @@ def many_lyrics(texts: int, words: int = 3_000, seed: int = 1) -> pa.Table:
     return table(sung(*((languages[i % 3], " ".join(line)) for i, line in enumerate(lines))), LYRICS)
 
 
-def many_relations(count: int, users: int = 3_000, seed: int = 1) -> pa.Table:
-    """Random relations of random people, a third of them ends, some without a time."""
+def many_relationships(count: int, users: int = 3_000, seed: int = 1) -> pa.Table:
+    """Random relationships of random people, a third of them ends, some without a time."""
     chance = np.random.default_rng(seed)
     one, other = chance.integers(0, users, count), chance.integers(1, users, count)
     instants = int(at(LEAP).timestamp()) * 1_000_000 + chance.integers(0, 1_000, count) * 60_000_000
@@ -880,23 +882,23 @@ def many_relations(count: int, users: int = 3_000, seed: int = 1) -> pa.Table:
         "relation": pa.array(np.where(chance.random(count) < 0.5, "follow", "friendship")),
         "ends": pa.array(ends),
         "happened_at": happened_at,
-        "told_id": pa.array(np.arange(count).astype(str), mask=ends | (chance.random(count) < 0.1)),
+        "submitted_id": pa.array(np.arange(count).astype(str), mask=ends | (chance.random(count) < 0.1)),
     }
-    return pa.table(columns | _arrivals(count)).select(RELATIONS.names).cast(RELATIONS)
+    return pa.table(columns | _arrivals(count)).select(RAW_RELATIONSHIPS.names).cast(RAW_RELATIONSHIPS)
 
 
 def many_retractions(count: int, users: int = 3_000, seed: int = 1) -> pa.Table:
-    """Random retractions, some of what their authors told."""
+    """Random deletions, some of what their authors told."""
     chance = np.random.default_rng(seed)
     instants = int(at(LEAP).timestamp()) * 1_000_000 + chance.integers(0, 1_000, count) * 60_000_000
     what = chance.integers(0, count, count)
     by = np.where(chance.random(count) < 0.5, what % 500, chance.integers(0, users, count))
     columns = {
         "user_id": pa.array(np.char.add("user ", by.astype(str))),
-        "retracted_id": pa.array(what.astype(str)),
-        "retracted_at": pa.array(instants, mask=chance.random(count) < 0.3).cast(pa.timestamp("us", "UTC")),
+        "deleted_id": pa.array(what.astype(str)),
+        "deleted_at": pa.array(instants, mask=chance.random(count) < 0.3).cast(pa.timestamp("us", "UTC")),
     }
-    return pa.table(columns | _arrivals(count)).select(RETRACTIONS.names).cast(RETRACTIONS)
+    return pa.table(columns | _arrivals(count)).select(RAW_DELETIONS.names).cast(RAW_DELETIONS)
 
 
 def many_shares(count: int, seed: int = 1) -> pa.Table:
@@ -946,13 +948,13 @@ def many_taggings(count: int, seed: int = 1) -> pa.Table:
         "day": pa.repeat(pa.scalar(LEAP, pa.date32()), count),
         "user_id": pa.array(np.char.add("user ", chance.integers(0, 300, count).astype(str))),
         "artist_name": pa.array(np.char.add("Artist ", artist.astype(str)), mask=artist % 9 == 0),
-        "origin": pa.array(np.char.add("test:artist:", artist.astype(str))),
+        "source_ref": pa.array(np.char.add("test:artist:", artist.astype(str))),
         "tag": pa.array(np.char.add("Wörd ", _skewed(chance, 200, count).astype(str))),
         "tagged_on": pa.array(chance.integers(12_000, 15_000, count).astype(np.int32), mask=artist % 5 == 0).cast(
             pa.date32()
         ),
     }
-    return pa.table(columns | _arrivals(count)).select(RAW_TAGGINGS.names).cast(RAW_TAGGINGS)
+    return pa.table(columns | _arrivals(count)).select(RAW_TAG_ASSIGNMENTS.names).cast(RAW_TAG_ASSIGNMENTS)
 
 
 def _arrivals(count: int) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def test_the_others_add_up_a_month_and_all_days(
 
 def test_the_checks_of_its_assets_are_found_with_them(added: Mapping[str, ModuleType]) -> None:
     checks = [check for name in DERIVED for check in added[f"assets/derived/{name}.py"].checks]
-    assert [{key.name for key in check.check_keys} for check in checks] == [{"unique", "complete"}] * 3
+    assert [{key.name for key in check.check_keys} for check in checks] == [{"unique", "not_null"}] * 3
 
 
 def test_the_format_reads_its_export_and_quarantines_the_rest(
@@ -154,10 +154,10 @@ def test_the_engine_gets_its_settings_and_gives_the_rows_of_the_others(
     monkeypatch.setitem(resource.ENGINES, "frugal", "FrugalEngine")  # type: ignore[arg-type]
     names = Enum("EngineName", {name: name for name in resource.ENGINES})  # type: ignore[misc]
     monkeypatch.setattr(resource, "EngineName", names)
-    engine = EngineResource.model_construct(name="frugal", memory_gb=1, spill=str(tmp_path)).engine
-    assert engine == module.FrugalEngine(memory_gb=1, spill=str(tmp_path))
+    engine = EngineResource.model_construct(name="frugal", memory_gb=1, spill_dir=str(tmp_path)).engine
+    assert engine == module.FrugalEngine(memory_gb=1, spill_dir=str(tmp_path))
     assert engine.db.sql("SELECT current_setting('threads')").fetchall() == [(1,)]
-    made = next(t for t in transformations.TRANSFORMATIONS if t.name == "plays")
+    made = next(t for t in transformations.TRANSFORMATIONS if t.name == "recording_plays")
     *_, (rows, span) = made.hard
     assert_same(made.on(engine, [rows], span), made.oracle(rows, span=span), made.schema)
 

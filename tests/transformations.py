@@ -20,8 +20,8 @@ from assets.content.audio_features import AUDIO_FEATURES
 from assets.content.audio_files import AUDIO_FILES
 from assets.content.recordings import RECORDINGS
 from assets.events.imports import RAW_LISTENS
+from assets.imports.deletions import RAW_DELETIONS
 from assets.imports.posts import RAW_POSTS
-from assets.imports.retractions import RETRACTIONS
 from assets.partitions import FIRST_DAY
 from assets.tables import ASSETS as PLATFORM
 from assets.tables import SCHEMAS
@@ -29,11 +29,11 @@ from resources.frames.frame import Engine, Frame
 from tests import oracle, tables
 from tests.oracle import Row
 from tests.tables import (
-    CATALOGUE,
+    CATALOG,
+    DELETED,
     HEARD_NAMES,
     LEAP,
     LENGTHS,
-    RETRACTED,
     TRICKY_APP_EVENTS,
     TRICKY_AUDIO,
     TRICKY_FEEDS,
@@ -130,9 +130,9 @@ def work_of(asset: dg.AssetsDefinition) -> Callable[..., Frame]:
 
 
 def with_keys(asset: dg.AssetsDefinition) -> Callable[..., Frame]:
-    """What an asset does that looks names up in the catalogue, of rows and, last, of the catalogue."""
+    """What an asset does that looks names up in the catalog, of rows and, last, of the catalog."""
     work = work_of(asset)
-    keys, parts = work_of(ASSETS["events/recording_keys"]), work_of(ASSETS["events/recording_parts"])
+    keys, parts = work_of(ASSETS["content/match_keys"]), work_of(ASSETS["content/blocking_keys"])
 
     def run(*frames: Frame, span: Span) -> Frame:
         *rows, recordings = frames
@@ -166,7 +166,7 @@ def _chart(period: str) -> Transformation:
         """The days that a chart reads: those of its periods and of the one before."""
         before = max(oracle.begin(span[0] - timedelta(days=1), period), FIRST_DAY)
         read = [r for r in rows if before <= r["day"] and oracle.begin(r["day"], period) <= span[1]]
-        return [oracle.plays(read), oracle.artist_plays(read), oracle.names(read)]
+        return [oracle.recording_plays(read), oracle.artist_plays(read), oracle.display_names(read)]
 
     def answer(*rows: list[Row], span: Span) -> list[Row]:
         return oracle.chart(*rows, period=period, first=span[0], last=span[1])
@@ -201,25 +201,25 @@ SESSIONS_OF_LISTENS = Transformation(
 
 def _activity(rows: list[Row], span: Span) -> list[list[Row]]:
     """All activity."""
-    return [oracle.activity(rows, LENGTHS)]
+    return [oracle.daily_listening(rows, LENGTHS)]
 
 
 def _month_of_activity(rows: list[Row], span: Span) -> list[list[Row]]:
-    """The activity that actives read: of their days and of the month before."""
+    """The activity that active_listeners read: of their days and of the month before."""
     before = span[0] - timedelta(days=29)
-    return [oracle.activity([r for r in rows if before <= r["day"] <= span[1]], LENGTHS)]
+    return [oracle.daily_listening([r for r in rows if before <= r["day"] <= span[1]], LENGTHS)]
 
 
 ACTIVITY_OF_LISTENS = Transformation(
-    "events/activity",
-    lambda listens, recordings, span: oracle.activity(listens, recordings),
+    "events/daily_listening",
+    lambda listens, recordings, span: oracle.daily_listening(listens, recordings),
     at_any_time(tables.listens()),
     LISTENED,
     lambda rows, span: [rows, LENGTHS],
 )
 ACTIVES_OF_ACTIVITY = Transformation(
-    "events/actives",
-    lambda rows, span: oracle.actives(rows, *span),
+    "events/active_listeners",
+    lambda rows, span: oracle.active_listeners(rows, *span),
     st.tuples(
         tables.habits(),
         st.tuples(st.integers(-2, 60), st.integers(0, 40)).map(
@@ -244,30 +244,30 @@ STREAKS_OF_ACTIVITY = Transformation(
     _activity,
 )
 IDENTITIES_OF_NAMES = Transformation(
-    "events/identities",
-    lambda raw, recordings, span: oracle.identities(raw, recordings),
+    "events/recording_matches",
+    lambda raw, recordings, span: oracle.recording_matches(raw, recordings),
     at_any_time(tables.names()),
     _hard([raw(at(LEAP), 0)], [*TRICKY_NAMES, *TRICKY_RAW]),
-    lambda rows, span: [rows, CATALOGUE],
+    lambda rows, span: [rows, CATALOG],
     reads={"raw_listens": RAW_LISTENS, "recordings": RECORDINGS},
-    run=with_keys(ASSETS["events/identities"]),
+    run=with_keys(ASSETS["events/recording_matches"]),
 )
 
 
 def identified(rows: list[Row], span: Span) -> list[list[Row]]:
     """Raw listens and what their names are."""
-    return [rows, oracle.identities(rows, CATALOGUE)]
+    return [rows, oracle.recording_matches(rows, CATALOG)]
 
 
 def decided(rows: list[Row], span: Span) -> list[list[Row]]:
     """Raw listens, what their names are, and which of them gave way."""
-    ids = oracle.identities(rows, CATALOGUE)
+    ids = oracle.recording_matches(rows, CATALOG)
     return [rows, ids, oracle.replaced(rows, ids, date.min, date.max)]
 
 
 TOLD = st.tuples(st.one_of(tables.feeds(), tables.raw_listens()), AMONG_DAYS)
 REPLACED = Transformation(
-    "events/replaced_listens",
+    "events/duplicate_listens",
     lambda raw, ids, span: oracle.replaced(raw, ids, *span),
     TOLD,
     _hard([raw(at(LEAP), 0)], [*TRICKY_FEEDS, *(r | {"import_id": "tricky"} for r in TRICKY_RAW)], WEEK),
@@ -284,11 +284,11 @@ ONCE = Transformation(
 
 def told_of_apps(rows: list[Row], span: Span) -> list[list[Row]]:
     """Raw application events, and what the names are under which something was listened to on their days."""
-    return [rows, oracle.identities(HEARD_NAMES, CATALOGUE)]
+    return [rows, oracle.recording_matches(HEARD_NAMES, CATALOG)]
 
 
 def done_in_apps(rows: list[Row], span: Span) -> list[list[Row]]:
-    """Application events, each once, and the catalogue."""
+    """Application events, each once, and the catalog."""
     return [oracle.app_events(*told_of_apps(rows, span)), LENGTHS]
 
 
@@ -302,8 +302,8 @@ APP_EVENTS_ONCE = Transformation(
     told_of_apps,
 )
 APP_ACTIVITY_OF_EVENTS = Transformation(
-    "events/app_activity",
-    lambda events, recordings, span: oracle.app_activity(events, recordings, *span),
+    "events/daily_app_usage",
+    lambda events, recordings, span: oracle.daily_app_usage(events, recordings, *span),
     PRESSED,
     HARD_APP_EVENTS,
     done_in_apps,
@@ -312,42 +312,42 @@ SINGLE_RELATION = [
     tables.relation(0, "ada", "bob", at(LEAP)),
     tables.relation(1, "c", "a", None, relation="friendship"),
 ]
-FOLLOWS_OF_RELATIONS = Transformation(
+FOLLOWS_OF_RELATIONSHIPS = Transformation(
     "events/follows",
     lambda rows, gone, span: oracle.spells(rows, gone, "follow", ("user_id", "followed_id")),
-    at_any_time(tables.relations()),
+    at_any_time(tables.relationships()),
     _hard(SINGLE_RELATION, TRICKY_RELATIONS),
-    lambda rows, span: [rows, RETRACTED],
+    lambda rows, span: [rows, DELETED],
 )
-FRIENDSHIPS_OF_RELATIONS = Transformation(
+FRIENDSHIPS_OF_RELATIONSHIPS = Transformation(
     "events/friendships",
     lambda rows, gone, span: oracle.spells(rows, gone, "friendship", ("user_a", "user_b")),
-    at_any_time(tables.relations()),
+    at_any_time(tables.relationships()),
     _hard(SINGLE_RELATION, TRICKY_RELATIONS),
-    lambda rows, span: [rows, RETRACTED],
+    lambda rows, span: [rows, DELETED],
 )
 SHARES_ONCE = Transformation(
     "events/shares",
     lambda raw, gone, span: oracle.shares(raw, gone),
     at_any_time(tables.shares()),
     _hard([tables.share(0, at(LEAP))], TRICKY_SHARES),
-    lambda rows, span: [rows, RETRACTED],
+    lambda rows, span: [rows, DELETED],
 )
 POSTS_IDENTIFIED = Transformation(
     "events/posts",
     lambda raw, gone, recordings, span: oracle.posts(raw, gone, recordings),
     at_any_time(tables.posts()),
     _hard([tables.post(0, at(LEAP), ("Artist", "Song"))], TRICKY_POSTS),
-    lambda rows, span: [rows, RETRACTED, CATALOGUE],
-    reads={"raw_posts": RAW_POSTS, "retractions": RETRACTIONS, "recordings": RECORDINGS},
+    lambda rows, span: [rows, DELETED, CATALOG],
+    reads={"raw_posts": RAW_POSTS, "raw_deletions": RAW_DELETIONS, "recordings": RECORDINGS},
     run=with_keys(ASSETS["events/posts"]),
 )
 TAGGINGS_IDENTIFIED = Transformation(
-    "events/taggings",
-    lambda raw, recordings, span: oracle.taggings(raw, recordings),
-    at_any_time(tables.taggings()),
-    _hard([tables.tagging(0, "Artist", "Pop")], TRICKY_TAGGINGS),
-    lambda rows, span: [rows, CATALOGUE],
+    "events/tag_assignments",
+    lambda raw, recordings, span: oracle.tag_assignments(raw, recordings),
+    at_any_time(tables.tag_assignments()),
+    _hard([tables.tag_assignment(0, "Artist", "Pop")], TRICKY_TAGGINGS),
+    lambda rows, span: [rows, CATALOG],
 )
 TRANSFORMATIONS = (
     IDENTITIES_OF_NAMES,
@@ -361,19 +361,19 @@ TRANSFORMATIONS = (
     APP_EVENTS_ONCE,
     APP_ACTIVITY_OF_EVENTS,
     Transformation(
-        "events/app_event_fields",
-        _plain(oracle.app_event_fields),
+        "events/app_event_schema",
+        _plain(oracle.app_event_schema),
         PRESSED,
         HARD_APP_EVENTS,
     ),
-    FOLLOWS_OF_RELATIONS,
-    FRIENDSHIPS_OF_RELATIONS,
+    FOLLOWS_OF_RELATIONSHIPS,
+    FRIENDSHIPS_OF_RELATIONSHIPS,
     SHARES_ONCE,
     POSTS_IDENTIFIED,
     TAGGINGS_IDENTIFIED,
     Transformation(
-        "derived/plays",
-        _plain(oracle.plays),
+        "derived/recording_plays",
+        _plain(oracle.recording_plays),
         at_any_time(tables.listens()),
         LISTENED,
     ),
@@ -384,8 +384,8 @@ TRANSFORMATIONS = (
         LISTENED,
     ),
     Transformation(
-        "derived/names",
-        _plain(oracle.names),
+        "derived/display_names",
+        _plain(oracle.display_names),
         at_any_time(tables.listens()),
         LISTENED,
     ),

@@ -7,7 +7,7 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.checks import checks_of, well_formed
-from assets.content.catalogue import MERGED, TAGS, table
+from assets.content.catalog import MERGED, TAGS, table
 from resources.folders.landing import Landing
 from resources.schema import column, declare
 from resources.sources.formats import musicbrainz
@@ -34,7 +34,7 @@ ARTISTS = pa.schema(
 
 @dg.asset(key_prefix="content", metadata=declare(ARTISTS, key=["artist_id"]))
 def artists(context: dg.AssetExecutionContext, landing: Landing) -> pa.Table:
-    """What the catalogue knows of each artist."""
+    """What the catalog knows of each artist."""
     return table(context, landing, musicbrainz.ARTISTS, ARTISTS)
 
 

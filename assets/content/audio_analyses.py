@@ -14,7 +14,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.checks import checks_of, either, few, within
+from assets.checks import checks_of, error_rate, exactly_one_set, in_range
 from assets.content.audio_files import AUDIO_FILES
 from resources.audio.feature_schema import VERSION, Features
 from resources.audio.undecodable import Undecodable
@@ -76,12 +76,12 @@ SHOWN = 12  # reasons
 class Again(dg.Config):
     """Whether to listen once more to files in which nothing could be heard."""
 
-    again: bool = Field(default=False, description="also files that could not be decoded before")
+    retry_failed: bool = Field(default=False, description="analyze files again that could not be decoded before")
 
 
-def analysed(files: pa.Table, root: str) -> pa.Table:
+def analyzed(files: pa.Table, root: str) -> pa.Table:
     """Listen to each file that is as the inventory has it; of others there is no row."""
-    rows = [_analysed(file, root) for file in files.to_pylist()]
+    rows = [_analyzed(file, root) for file in files.to_pylist()]
     return pa.Table.from_pylist([row for row in rows if row], AUDIO_ANALYSES)
 
 
@@ -91,7 +91,7 @@ def lost(files: pa.Table, reason: str) -> pa.Table:
     return pa.Table.from_pylist(rows, AUDIO_ANALYSES)
 
 
-def _analysed(file: dict[str, Any], root: str) -> dict[str, Any] | None:
+def _analyzed(file: dict[str, Any], root: str) -> dict[str, Any] | None:
     from resources.audio.features import features  # what it computes with takes a second to load
 
     path = Path(root, file["path"])
@@ -123,14 +123,14 @@ def _unchanged(path: Path, file: dict[str, Any]) -> bool:
     return told.st_size == file["bytes"] and modified(told) == pa.scalar(file["modified_at"], INSTANT).value
 
 
-def owed(files: pa.Table, done: pa.Table, again: bool = False) -> pa.Table:
+def owed(files: pa.Table, done: pa.Table, retry_failed: bool = False) -> pa.Table:
     """The files to listen to, one of each content that has no analysis of this version."""
     known = {
         content
         for content, version, error in zip(
             *(done[c].to_pylist() for c in ("content_sha256", "version", "error")), strict=True
         )
-        if version == VERSION and not (again and error)
+        if version == VERSION and not (retry_failed and error)
     }
     first: dict[str, int] = {}
     for place, content in enumerate(files["content_sha256"].to_pylist()):
@@ -156,12 +156,12 @@ def audio_analyses(
     before = io_manager.open(KEY, AUDIO_ANALYSES).collect_as(
         some(AUDIO_ANALYSES, ["content_sha256", "version", "error"])
     )
-    todo = owed(files, before, config.again)
+    todo = owed(files, before, config.retry_failed)
     context.log.info("%s contents to listen to, %s were before", f"{len(todo):,}", f"{len(before):,}")
     if not io_manager.lake.exists("content/audio_analyses"):
         with io_manager.lake.writing("content/audio_analyses", AUDIO_ANALYSES):
             pass  # a table without rows, where nothing can be heard
-    listen = partial(analysed, root=music.root)
+    listen = partial(analyzed, root=music.root)
     seconds = heard = 0.0
     wrong: Counter[str] = Counter()
     made = 0
@@ -197,7 +197,7 @@ def distributions(rows: pa.Table) -> dg.MetadataValue:
 def told(made: int, heard: float, seconds: float, wrong: Counter[str]) -> dict[str, Any]:
     """What Dagster is told of a run: how much was listened to, how fast, and what could not be."""
     return {
-        "rows written": made,
+        "rows_written": made,
         "hours heard": round(heard / 3600, 3),
         "files with an error": wrong.total(),
         **({"times real time": round(heard / seconds, 1)} if heard else {}),
@@ -205,4 +205,4 @@ def told(made: int, heard: float, seconds: float, wrong: Counter[str]) -> dict[s
     }
 
 
-checks = [checks_of(audio_analyses, within(RANGES), either("duration_s", "error"), few("error", 0.1))]
+checks = [checks_of(audio_analyses, in_range(RANGES), exactly_one_set("duration_s", "error"), error_rate("error", 0.1))]

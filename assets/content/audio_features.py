@@ -11,7 +11,7 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import checks_of, either, every, within
+from assets.checks import checks_of, covers_upstream, exactly_one_set, in_range
 from assets.content.audio_analyses import DRAWN, FEATURES, RANGES, distributions
 from assets.content.audio_files import AUDIO_FILES
 from resources.frames.frame import Frame
@@ -93,8 +93,8 @@ def among(rows: nw.LazyFrame, paths: list[str]) -> nw.LazyFrame:
 checks = [
     checks_of(
         audio_features,
-        within(RANGES),
-        either("duration_s", "error"),
-        every(dg.AssetKey(["content", "audio_files"]), AUDIO_FILES, "path"),
+        in_range(RANGES),
+        exactly_one_set("duration_s", "error"),
+        covers_upstream(dg.AssetKey(["content", "audio_files"]), AUDIO_FILES, "path"),
     )
 ]

@@ -16,12 +16,12 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import checks_of, few, within
+from assets.checks import checks_of, error_rate, in_range
 from resources.folders.music import LYING, Look, Music
 from resources.frames.frame import Frame
 from resources.lake.incremental import batches
 from resources.lake.io_manager import LakeIO
-from resources.report.plots import colours, histograms, listed
+from resources.report.plots import colors, histograms, listed
 from resources.schema import INSTANT, column, declare, some
 
 AUDIO_FILES = pa.schema(
@@ -52,7 +52,7 @@ AUDIO_FILES = pa.schema(
         column("cover_mime", pa.string(), "kind of picture, as image/jpeg", null=True),
         column("cover_width", pa.int64(), "width of the picture", unit="pixels", null=True),
         column("cover_height", pa.int64(), "height of the picture", unit="pixels", null=True),
-        column("cover_colours", pa.list_(pa.string()), "its dominant colours as #rrggbb, the largest first"),
+        column("cover_colours", pa.list_(pa.string()), "its dominant colors as #rrggbb, the largest first"),
         column("cover_shares", pa.list_(pa.float64()), "which share of the picture each of these has"),
         column("error", pa.string(), "why it, or what it says, cannot be read", null=True),
     ]
@@ -190,7 +190,7 @@ def _compared(look: Look, known: list[dict[str, Any]]) -> tuple[pa.Table, pa.Tab
 
 
 def looks(files: Frame) -> dict[str, Any]:
-    """What one sees of the table at a glance: formats, what is wrong, lengths and the colours of covers."""
+    """What one sees of the table at a glance: formats, what is wrong, lengths and the colors of covers."""
     rows = files.collect_as(some(AUDIO_FILES, SEEN)).to_pylist()
     formats: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     covers: dict[str, tuple[str, list[str], list[float]]] = {}
@@ -213,7 +213,7 @@ def looks(files: Frame) -> dict[str, Any]:
         "formats": listed(("container", "codec", "files", "hours", "MB"), listing),
         **({"errors": listed(("error", "files"), wrong.most_common(SHOWN))} if wrong else {}),
         **({"lengths": histograms({"length (minutes)": lengths})} if lengths else {}),
-        **({"covers": colours(list(covers.values())[:SHOWN])} if covers else {}),
+        **({"covers": colors(list(covers.values())[:SHOWN])} if covers else {}),
     }
 
 
@@ -221,4 +221,4 @@ def _hours(rows: list[dict[str, Any]]) -> float:
     return sum(r["duration_s"] or 0 for r in rows) / 3600
 
 
-checks = [checks_of(audio_files, within(RANGES), few("error", 0.1))]
+checks = [checks_of(audio_files, in_range(RANGES), error_rate("error", 0.1))]

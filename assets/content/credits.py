@@ -60,7 +60,7 @@ def disagreeing(recordings: pa.Table, credits: pa.Table) -> pa.Table:
 
 
 def unknown(credits: nw.LazyFrame, artists: nw.LazyFrame) -> nw.LazyFrame:
-    """The artists of these credits, once each, of whom the catalogue has no more than the credit."""
+    """The artists of these credits, once each, of whom the catalog has no more than the credit."""
     return distinct(credits, ["artist_id"]).join(artists, on="artist_id", how="anti")
 
 
@@ -75,7 +75,7 @@ def credits(recordings: Frame) -> Frame:
 
 
 def agree(table: Table, _: Figures) -> Figures:
-    """Count the recordings whose credits are wrong, the artists credited, and those that the catalogue has."""
+    """Count the recordings whose credits are wrong, the artists credited, and those that the catalog has."""
     recordings = table.open(dg.AssetKey(["content", "recordings"]), some(RECORDINGS, COMPARED), None)
     artists = table.open(dg.AssetKey(["content", "artists"]), some(ARTISTS, ["artist_id"]), None)
     named = table.rows.select("artist_id")
@@ -84,13 +84,13 @@ def agree(table: Table, _: Figures) -> Figures:
     return {
         WRONG: total(recordings.per("recording_id", disagreeing, table.rows, schema=COUNT, kernel="arrow")),
         "artists": credited,
-        "artists in the catalogue": credited - lacking,
+        "artists in the catalog": credited - lacking,
     }
 
 
 WRONG = "offending recordings"
-agreeing = Check(
-    "agreeing",
+credits_match_recordings = Check(
+    "credits_match_recordings",
     "Credits, in order, are those of the recordings: none lacks, none is of another. Shows how many of the artists "
     "have a row in content/artists.",
     {},
@@ -98,4 +98,4 @@ agreeing = Check(
     lambda figures: not figures[WRONG],
     [dg.AssetKey(["content", "recordings"]), dg.AssetKey(["content", "artists"])],
 )
-checks = [checks_of(credits, well_formed("recording_id", "artist_id"), agreeing)]
+checks = [checks_of(credits, well_formed("recording_id", "artist_id"), credits_match_recordings)]

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.checks import checks_of, well_formed
-from assets.content.catalogue import ENTITY, TABLES, of_each
+from assets.content.catalog import ENTITY, TABLES, of_each
 from resources.frames.frame import Frame
 from resources.schema import column, declare
 
@@ -48,7 +48,7 @@ def each(rows: pa.Table, entity: str) -> pa.Table:
     metadata=declare(GENRES, key=["entity", "entity_id", "name"]),
 )
 def genres(recordings: Frame, artists: Frame, releases: Frame, release_groups: Frame) -> Frame:
-    """What people call each entity of the catalogue, and which of that are genres."""
+    """What people call each entity of the catalog, and which of that are genres."""
     tables = {"recordings": recordings, "artists": artists, "releases": releases, "release_groups": release_groups}
     return of_each(tables, ["tags", "tag_counts", "genres"], each, GENRES)
 

@@ -18,7 +18,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.checks import checks_of, right, unique
+from assets.checks import checks_of, expression_is_true, unique
 from resources.errors import TuttiError
 from resources.folders.landing import Landing
 from resources.folders.music import SUFFIXES, Look, Music
@@ -58,7 +58,7 @@ LYRICS = pa.schema(
         column("language", pa.string(), "ISO 639-1 code, told by the source or found in the words", null=True),
         column("language_confidence", pa.float64(), "from 0 to 1, where it was found in the words", null=True),
         column("fetched_at", INSTANT, "when the source was asked; null for files", null=True),
-        column("chosen", pa.bool_(), "whether this is the text that counts for its recording"),
+        column("is_preferred", pa.bool_(), "whether this is the text that counts for its recording"),
     ]
 )
 
@@ -161,7 +161,7 @@ def without_unknown(lyrics: Iterable[Lyrics]) -> list[Lyrics]:
 def chosen(rows: Collection[Lyrics]) -> set[str]:
     """Which text counts for each recording, by what `NEAREST` says.
 
-    Texts are of one recording if they say so, or if they are of one artist and title, however spelt, and not of
+    Texts are of one recording if they say so, or if they are of one artist and title, however spelled, and not of
     several recordings.
     """
     ids: dict[str, set[str]] = defaultdict(set)
@@ -193,7 +193,7 @@ def as_rows(lyrics: Collection[Lyrics]) -> list[dict[str, object]]:
             asdict(row)
             | {"instrumental": row.status == INSTRUMENTAL, "synced": row.lrc is not None}
             | {"language": seen[0] if seen else row.language, "language_confidence": seen[1] if seen else None}
-            | {"chosen": row.lyrics_id in counts}
+            | {"is_preferred": row.lyrics_id in counts}
         )
     return rows
 
@@ -234,8 +234,8 @@ SAYS = "Words have a text, and nothing else has; times, and a language, only a t
 checks = [
     checks_of(
         lyrics,
-        unique("recording_id", among="chosen"),
-        right(SAYS, wrong, "source", "status", "instrumental", "synced", "text", "lrc", "language"),
+        unique("recording_id", among="is_preferred"),
+        expression_is_true(SAYS, wrong, "source", "status", "instrumental", "synced", "text", "lrc", "language"),
     )
 ]
 

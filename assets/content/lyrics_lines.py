@@ -4,7 +4,7 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import checks_of, number, rising, totals
+from assets.checks import checks_of, monotonic, number, sums_match_upstream
 from assets.content.lyrics import LYRICS
 from resources.frames.frame import Frame
 from resources.schema import as_table, column, declare
@@ -54,7 +54,7 @@ TEXTS = {"texts": (number(is_first, "line"), number(has_text, "text"))}
 checks = [
     checks_of(
         lyrics_lines,
-        rising("at_ms", "lyrics_id", "line"),
-        totals(dg.AssetKey(["content", "lyrics"]), LYRICS, TEXTS),
+        monotonic("at_ms", "lyrics_id", "line"),
+        sums_match_upstream(dg.AssetKey(["content", "lyrics"]), LYRICS, TEXTS),
     )
 ]

@@ -1,14 +1,14 @@
-"""Recordings: the catalogue, as MusicBrainz tells of each.
+"""Recordings: the catalog, as MusicBrainz tells of each.
 
 Read from files of MusicBrainz recordings, one JSON object a line, in the landing folder ("recordings"). A platform
-without such files has an empty catalogue: listens count all the same.
+without such files has an empty catalog: listens count all the same.
 """
 
 import dagster as dg
 import pyarrow as pa
 
 from assets.checks import checks_of, well_formed
-from assets.content.catalogue import MERGED, TAGS, table
+from assets.content.catalog import MERGED, TAGS, table
 from resources.folders.landing import Landing
 from resources.schema import column, declare
 from resources.sources.formats import musicbrainz
@@ -34,7 +34,7 @@ RECORDINGS = pa.schema(
 
 @dg.asset(key_prefix="content", metadata=declare(RECORDINGS, key=["recording_id"]))
 def recordings(context: dg.AssetExecutionContext, landing: Landing) -> pa.Table:
-    """What the catalogue knows of each recording."""
+    """What the catalog knows of each recording."""
     return table(context, landing, musicbrainz.RECORDINGS, RECORDINGS)
 
 

@@ -7,7 +7,7 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.checks import checks_of, well_formed
-from assets.content.catalogue import MERGED, TAGS, table
+from assets.content.catalog import MERGED, TAGS, table
 from resources.folders.landing import Landing
 from resources.schema import column, declare
 from resources.sources.formats import musicbrainz
@@ -31,7 +31,7 @@ RELEASE_GROUPS = pa.schema(
 
 @dg.asset(key_prefix="content", metadata=declare(RELEASE_GROUPS, key=["release_group_id"]))
 def release_groups(context: dg.AssetExecutionContext, landing: Landing) -> pa.Table:
-    """What the catalogue knows of each release group."""
+    """What the catalog knows of each release group."""
     return table(context, landing, musicbrainz.RELEASE_GROUPS, RELEASE_GROUPS)
 
 

@@ -7,7 +7,7 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.checks import checks_of, well_formed
-from assets.content.catalogue import MERGED, TAGS, table
+from assets.content.catalog import MERGED, TAGS, table
 from resources.folders.landing import Landing
 from resources.schema import column, declare
 from resources.sources.formats import musicbrainz
@@ -35,7 +35,7 @@ RELEASES = pa.schema(
 
 @dg.asset(key_prefix="content", metadata=declare(RELEASES, key=["release_id"]))
 def releases(context: dg.AssetExecutionContext, landing: Landing) -> pa.Table:
-    """What the catalogue knows of each release."""
+    """What the catalog knows of each release."""
     return table(context, landing, musicbrainz.RELEASES, RELEASES)
 
 

@@ -1,4 +1,4 @@
-"""Wanted: what listens and the catalogue name and the catalogue does not have, for whoever can ask for it.
+"""Wanted: what listens and the catalog name and the catalog does not have, for whoever can ask for it.
 
 Recordings that are listened to most are wanted most. Of what recordings and releases name, all is wanted alike.
 """
@@ -38,7 +38,7 @@ def flat(rows: pa.Table) -> pa.Table:
 
 
 def heard(listens: Frame, recordings: Frame) -> list[str]:
-    """The recordings that raw listens name and the catalogue lacks, the most played first."""
+    """The recordings that raw listens name and the catalog lacks, the most played first."""
     known = recordings.select("recording_id", "merged_ids").map(flat, schema=IDS, kernel="arrow")
     counted = listens.select("recording_mbid").map(named).per("id", add_up)
     found = counted.per("id", without, known).collect(PLAYS).sort_by([("plays", "descending"), ("id", "ascending")])

@@ -13,8 +13,8 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import added, checks_of, totals
-from assets.derived.plays import PLAYS
+from assets.checks import added, checks_of, sums_match_upstream
+from assets.derived.recording_plays import RECORDING_PLAYS
 from assets.partitions import FIRST_DAY, PERIODS, Period, dates, periodic, with_previous
 from resources.frames.frame import Frame
 from resources.frames.windows import windowed
@@ -38,7 +38,7 @@ ENTITIES = ("recording", "artist")
 CALENDAR = ["entity", "day", "period"]
 KEY = ["entity", "entity_id"]
 COUNTS = ("plays", "ms_played", "plays_capped")
-INPUTS = ("plays", "artist_plays", "names")
+INPUTS = {"plays": "recording_plays", "artist_plays": "artist_plays", "names": "display_names"}
 MOST = {"recording": 10, "artist": 50}
 """Plays of one listener and day that count where nobody is to make a chart alone: ten of a recording, as the Official
 Charts Company has it since 2014; of an artist so many as fill an evening."""
@@ -169,7 +169,7 @@ def chart_of(period: Period) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=["derived", f"charts_{period.name}"],
-        ins={n: dg.AssetIn(["derived", n], partition_mapping=with_previous()) for n in INPUTS},
+        ins={n: dg.AssetIn(["derived", t], partition_mapping=with_previous()) for n, t in INPUTS.items()},
         **periodic(period, CHART, key=["period_start", "entity", "entity_id"], order=["entity", "rank"]),
         description=f"Recordings and artists by plays, {period.name}: place, listeners, time and movement.",
     )
@@ -183,7 +183,7 @@ def chart_of(period: Period) -> dg.AssetsDefinition:
 
 @dg.asset(
     key=["derived", "charts_all_time"],
-    ins={n: dg.AssetIn(["derived", n]) for n in INPUTS},
+    ins={n: dg.AssetIn(["derived", t]) for n, t in INPUTS.items()},
     metadata=declare(CHART, key=["period_start", "entity", "entity_id"], order=["period_start", "entity", "rank"]),
 )
 def charts_all_time(plays: Frame, artist_plays: Frame, names: Frame) -> Frame:
@@ -203,6 +203,6 @@ def of_recordings() -> nw.Expr:
 SUMS = {"plays": (added("plays", of_recordings, "entity"), added("plays"))}
 charts = [*map(chart_of, PERIODS), charts_all_time]
 checks = [
-    checks_of(chart, totals(dg.AssetKey(["derived", "plays"]), PLAYS, SUMS, period))
+    checks_of(chart, sums_match_upstream(dg.AssetKey(["derived", "recording_plays"]), RECORDING_PLAYS, SUMS, period))
     for chart, period in zip(charts, [*PERIODS, None], strict=True)
 ]

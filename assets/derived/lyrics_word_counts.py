@@ -29,7 +29,7 @@ WORD_COUNTS = pa.schema(
 def count_in_texts(lyrics: pa.Table) -> pa.Table:
     """Map: count the words of each chosen text."""
     rows: list[tuple[str | None, str, int, int]] = []
-    texts = (lyrics[name].to_pylist() for name in ("language", "text", "chosen"))
+    texts = (lyrics[name].to_pylist() for name in ("language", "text", "is_preferred"))
     for language, text, chosen in zip(*texts, strict=True):
         if text and chosen:
             rows += [(language, word, n, 1) for word, n in Counter(words(text, language)).items()]
@@ -48,7 +48,7 @@ def add_up(counts: nw.LazyFrame) -> nw.LazyFrame:
 )
 def lyrics_word_counts(lyrics: Frame) -> Frame:
     """How often each word is sung, by language."""
-    counts = lyrics.select("language", "text", "chosen").map(count_in_texts, schema=WORD_COUNTS, kernel="arrow")
+    counts = lyrics.select("language", "text", "is_preferred").map(count_in_texts, schema=WORD_COUNTS, kernel="arrow")
     return counts.per("word", add_up, combine=add_up)
 
 

@@ -5,8 +5,8 @@ happened and its id, so that it counts once in whatever files and on whatever da
 earliest by its own time is kept. The rule is local to a day: an id that a program gives to events of two days is two
 events, as one that is set right over midnight is.
 
-Which recording an event is about: the MBID it tells, else what `identities` decided of such names, which it does of all
-names under which something was listened to that day. The others have none here, and keep their names.
+The recording of an event is the MBID it contains, else the match of its names in `recording_matches`, which has every
+name that was listened to that day. Other events have no recording and keep their names.
 
 Events are no listens, and none is made of them: a program that tells of its plays here submits them as listens too, to
 whichever service its listener has chosen, and a play would count twice.
@@ -18,8 +18,8 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import bounded, checks_of, one_for_each
-from assets.events.identities import identify
+from assets.checks import checks_of, keys_match_upstream, timestamp_in_partition
+from assets.events.recording_matches import identify
 from assets.imports.app_events import RAW_APP_EVENTS
 from assets.imports.name_key import NAME_KEY
 from assets.imports.record_type import BY_ARRIVAL
@@ -32,7 +32,7 @@ APP_EVENTS = pa.schema(
         column("day", pa.date32(), "UTC day on which it happened"),
         column("user_id", pa.string(), "who did it", personal=True),
         column("at", INSTANT, "when it happened, by the program's clock", unit="UTC"),
-        column("event", pa.string(), "what was done: play, add_to_playlist, …, or another name, spelt alike"),
+        column("event", pa.string(), "what was done: play, add_to_playlist, …, or another name, spelled alike"),
         column("event_id", pa.string(), "the program's own id of it, else half a SHA-256 of all that it says"),
         column("recording_id", pa.string(), "MusicBrainz recording, else what the names were heard as", null=True),
         column("artist_name", pa.string(), "artist credit as submitted", null=True),
@@ -50,7 +50,7 @@ APP_EVENTS = pa.schema(
 )
 KEY = ["day", "user_id", "event_id"]
 RAW = [n for n in RAW_APP_EVENTS.names if n in APP_EVENTS.names] + ["recording_mbid", NAME_KEY.name]
-SPELT = some(RAW_APP_EVENTS, [*RAW, *BY_ARRIVAL])
+SPELLED = some(RAW_APP_EVENTS, [*RAW, *BY_ARRIVAL])
 HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 BETWEEN = re.compile(r"[\W_]+")
 
@@ -61,7 +61,7 @@ def spelt_alike(event: str) -> str:
 
 
 def with_names_alike(raw: pa.Table) -> pa.Table:
-    """Spell the name of each raw event as all are spelt."""
+    """Spell the name of each raw event as all are spelled."""
     events = raw["event"].combine_chunks().dictionary_encode()
     names = pa.array([spelt_alike(e) for e in events.dictionary.to_pylist()], pa.string()).take(events.indices)
     return raw.set_column(raw.column_names.index("event"), "event", names)
@@ -83,16 +83,20 @@ def about(events: nw.LazyFrame) -> nw.LazyFrame:
     key_prefix="events",
     ins={
         "raw_app_events": dg.AssetIn(["events", "raw_app_events"]),
-        "identities": dg.AssetIn(["events", "identities"]),
+        "recording_matches": dg.AssetIn(["events", "recording_matches"]),
     },
     **daily(APP_EVENTS, key=KEY, order=["user_id", "at"]),
 )
-def app_events(raw_app_events: Frame, identities: Frame) -> Frame:
+def app_events(raw_app_events: Frame, recording_matches: Frame) -> Frame:
     """What people did in their programs, each event once, by the UTC day it happened."""
-    raw = raw_app_events.select(*SPELT.names).map(with_names_alike, schema=SPELT, kernel="arrow")
-    return identify(raw.per(KEY, once), identities, "recording_id").map(about)
+    raw = raw_app_events.select(*SPELLED.names).map(with_names_alike, schema=SPELLED, kernel="arrow")
+    return identify(raw.per(KEY, once), recording_matches, "recording_id").map(about)
 
 
 checks = [
-    checks_of(app_events, bounded("at"), one_for_each(dg.AssetKey(["events", "raw_app_events"]), RAW_APP_EVENTS, *KEY))
+    checks_of(
+        app_events,
+        timestamp_in_partition("at"),
+        keys_match_upstream(dg.AssetKey(["events", "raw_app_events"]), RAW_APP_EVENTS, *KEY),
+    )
 ]

@@ -113,7 +113,7 @@ def told_of(rows: Sequence[dict[str, Any]], lake: Lake) -> Iterator[tuple[dg.Ass
     """What Dagster is told of the tables without days, once files were taken in: their rows of `imports`."""
     told = {n: sum(r[n] or 0 for r in rows) for n in COUNTS}
     days = [day for row in rows for day in (row["first_day"], row["last_day"]) if day]
-    span = {"first day": min(days).isoformat(), "last day": max(days).isoformat()} if days else {}
+    span = {"first_day": min(days).isoformat(), "last_day": max(days).isoformat()} if days else {}
     yield _grown(lake, dg.AssetKey(["events", "imports"]), len(rows), **told, **span)
     yield _grown(lake, dg.AssetKey(["events", "quarantine"]), told["quarantined"])
     for kind in RECORD_TYPES:
@@ -123,7 +123,7 @@ def told_of(rows: Sequence[dict[str, Any]], lake: Lake) -> Iterator[tuple[dg.Ass
 
 def _grown(lake: Lake, key: dg.AssetKey, new: int, **more: Any) -> tuple[dg.AssetKey, dict[str, Any]]:
     """A table to which so many rows were added, and what Dagster is told of it."""
-    return key, {"rows written": new, "dagster/row_count": lake.rows("/".join(key.path)), **more}
+    return key, {"rows_written": new, "dagster/row_count": lake.rows("/".join(key.path)), **more}
 
 
 def _named(
@@ -160,7 +160,7 @@ def _told(context: dg.AssetExecutionContext, name: str, row: dict[str, Any], new
     other = f" as {shown(row['file'])}" if row["file"] not in (name, shown(name)) else ""
     context.log.info(
         "%s: %s, %s quarantined, %s passed over%s",
-        *(shown(name), ", ".join(found), row["quarantined"], row["passed_over"]),
+        *(shown(name), ", ".join(found), row["quarantined"], row["skipped"]),
         "" if new else f" (already imported{other}, nothing changed)",
     )
     return row, new

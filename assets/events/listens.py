@@ -1,16 +1,16 @@
 """Listens: who heard which recording and when, each once.
 
-What is told of one listen by several records (a file exported again, a player and a scrobbler) is one listen, as
-`replaced_listens` decides; which recording it is about, `identities` decides. A recording heard again at another time
-is another listen.
+Several records of one listen (a file exported again, a player and a scrobbler) are one listen: `duplicate_listens` has
+the others. `recording_matches` decides which recording a listen is of. The same recording at another time is another
+listen.
 """
 
 import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import accounted, bounded, checks_of, referential
-from assets.events.identities import identify
+from assets.checks import checks_of, row_count_reconciles, timestamp_in_partition, valid_recording_id
+from assets.events.recording_matches import identify
 from assets.imports.listens import RAW_LISTENS, ended_at
 from assets.imports.name_key import NAME_KEY
 from assets.imports.record_type import BY_ARRIVAL
@@ -53,23 +53,23 @@ def with_ends(listens: pa.Table) -> pa.Table:
     key_prefix="events",
     ins={
         "raw_listens": dg.AssetIn(["events", "raw_listens"]),
-        "identities": dg.AssetIn(["events", "identities"]),
-        "replaced_listens": dg.AssetIn(["events", "replaced_listens"]),
+        "recording_matches": dg.AssetIn(["events", "recording_matches"]),
+        "duplicate_listens": dg.AssetIn(["events", "duplicate_listens"]),
     },
     **daily(LISTENS, key=["user_id", "listened_at", "recording_id"], order=["user_id", "listened_at"]),
 )
-def listens(raw_listens: Frame, identities: Frame, replaced_listens: Frame) -> Frame:
+def listens(raw_listens: Frame, recording_matches: Frame, duplicate_listens: Frame) -> Frame:
     """Who heard which recording and when, by the UTC day it began."""
     raw = raw_listens.select(*SUBMITTED, NAME_KEY.name, *BY_ARRIVAL)
-    unrepeated = raw.per(BY_ARRIVAL, once, replaced_listens.select(*BY_ARRIVAL))
-    return identify(unrepeated, identities, *DECIDED).map(with_ends, schema=LISTENS, kernel="arrow")
+    unrepeated = raw.per(BY_ARRIVAL, once, duplicate_listens.select(*BY_ARRIVAL))
+    return identify(unrepeated, recording_matches, *DECIDED).map(with_ends, schema=LISTENS, kernel="arrow")
 
 
 checks = [
     checks_of(
         listens,
-        bounded("listened_at"),
-        referential(dg.AssetKey(["content", "recordings"])),
-        accounted(dg.AssetKey(["events", "raw_listens"]), dg.AssetKey(["events", "replaced_listens"])),
+        timestamp_in_partition("listened_at"),
+        valid_recording_id(dg.AssetKey(["content", "recordings"])),
+        row_count_reconciles(dg.AssetKey(["events", "raw_listens"]), dg.AssetKey(["events", "duplicate_listens"])),
     )
 ]

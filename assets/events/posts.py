@@ -1,6 +1,6 @@
 """Posts: what people said and when, each as it read last, without those taken back; and which recording was playing.
 
-Which recording "#nowplaying Artist – Title" is, the rules of `identities` decide; what the catalogue does not know
+Which recording "#nowplaying Artist – Title" is, the rules of `recording_matches` decide; what the catalog does not know
 keeps an id made of its names, as a listen of it would.
 """
 
@@ -10,10 +10,10 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import bounded, checks_of
-from assets.events.identities import ON_DAY, decided, identify
+from assets.checks import checks_of, timestamp_in_partition
+from assets.events.recording_matches import ON_DAY, decided, identify
+from assets.imports.deletions import deleted
 from assets.imports.record_type import BY_ARRIVAL
-from assets.imports.retractions import retracted
 from assets.partitions import daily
 from resources.frames.frame import Frame
 from resources.schema import INSTANT, column
@@ -30,7 +30,7 @@ POSTS = pa.schema(
         column("artist_name", pa.string(), "artist credit of what it says is playing", null=True),
         column("recording_name", pa.string(), "title of what it says is playing", null=True),
         column("recording_id", pa.string(), "what is playing: MusicBrainz recording, else a UUID of names", null=True),
-        column("rule", pa.string(), "how that was found, as in identities", null=True),
+        column("rule", pa.string(), "how that was found, as in recording_matches", null=True),
         column("confidence", pa.float64(), "how sure that is, from 0 to 1", null=True),
         column("source", pa.string(), "format it was submitted in"),
     ]
@@ -41,11 +41,11 @@ DECIDED = ["recording_id", "rule", "confidence"]
 GIVEN = ["artist_name", "recording_name", "recording_mbid"]  # of what is playing
 
 
-def standing(told: nw.LazyFrame, retracted: nw.LazyFrame) -> nw.LazyFrame:
+def standing(told: nw.LazyFrame, deleted: nw.LazyFrame) -> nw.LazyFrame:
     """Each post once, as it was told last, unless any record takes it back, or its author did by its id."""
     gone = told.filter(nw.col("taken_back")).select(*KEY)
     rows = told.unique(KEY, keep="last", order_by=["told_at", *BY_ARRIVAL])
-    return rows.join(gone, on=KEY, how="anti").join(retracted, on=OF, how="anti")
+    return rows.join(gone, on=KEY, how="anti").join(deleted, on=OF, how="anti")
 
 
 def playing(posts: nw.LazyFrame) -> nw.LazyFrame:
@@ -58,18 +58,18 @@ def playing(posts: nw.LazyFrame) -> nw.LazyFrame:
     key_prefix="events",
     ins={
         "raw_posts": dg.AssetIn(["events", "raw_posts"]),
-        "retractions": dg.AssetIn(["events", "retractions"]),
-        "recording_keys": dg.AssetIn(["events", "recording_keys"]),
-        "recording_parts": dg.AssetIn(["events", "recording_parts"]),
+        "raw_deletions": dg.AssetIn(["events", "raw_deletions"]),
+        "match_keys": dg.AssetIn(["content", "match_keys"]),
+        "blocking_keys": dg.AssetIn(["content", "blocking_keys"]),
     },
     **daily(POSTS, key=KEY, order=["user_id", "posted_at"]),
 )
-def posts(raw_posts: Frame, retractions: Frame, recording_keys: Frame, recording_parts: Frame) -> Frame:
+def posts(raw_posts: Frame, raw_deletions: Frame, match_keys: Frame, blocking_keys: Frame) -> Frame:
     """What people posted, by the UTC day, and which recording they said was playing."""
-    gone = retractions.map(partial(retracted, id="post_id"))
+    gone = raw_deletions.map(partial(deleted, id="post_id"))
     standing_posts = raw_posts.per(OF, standing, gone).persist()
-    names = decided(standing_posts.map(playing), recording_keys, recording_parts)
+    names = decided(standing_posts.map(playing), match_keys, blocking_keys)
     return identify(standing_posts, names, *DECIDED).select(*POSTS.names)
 
 
-checks = [checks_of(posts, bounded("posted_at"))]
+checks = [checks_of(posts, timestamp_in_partition("posted_at"))]

@@ -18,19 +18,19 @@ from resources.schema import column, declare
 RETENTION = pa.schema(
     [
         column("cohort_week", pa.date32(), "Monday of the week in which these listeners were first active"),
-        column("weeks", pa.int64(), "weeks since then; 0 is that week itself"),
-        column("listeners", pa.int64(), "those of them who were active in that week"),
-        column("cohort", pa.int64(), "how many listeners there are in all"),
+        column("weeks_since", pa.int64(), "weeks since then; 0 is that week itself"),
+        column("retained", pa.int64(), "those of them who were active in that week"),
+        column("cohort_size", pa.int64(), "how many listeners there are in all"),
     ]
 )
 WEEKS = pa.schema([("user_id", pa.string()), ("week", pa.int64())])
 MONDAY = 3  # days from the Monday before to 1970-01-01, from which dates are counted: a Thursday
 
 
-def in_weeks(activity: pa.Table) -> pa.Table:
+def in_weeks(daily_listening: pa.Table) -> pa.Table:
     """Who was active in which week, as a number."""
-    day = np.asarray(activity["day"].cast(pa.int32())).astype(np.int64)
-    return pa.table([activity["user_id"], pa.array((day + MONDAY) // 7)], WEEKS)
+    day = np.asarray(daily_listening["day"].cast(pa.int32())).astype(np.int64)
+    return pa.table([daily_listening["user_id"], pa.array((day + MONDAY) // 7)], WEEKS)
 
 
 def in_cohorts(weeks: nw.LazyFrame) -> nw.LazyFrame:
@@ -57,13 +57,13 @@ def triangle(counts: pa.Table) -> pa.Table:
 
 @dg.asset(
     key_prefix="events",
-    ins={"activity": dg.AssetIn(["events", "activity"])},
-    metadata=declare(RETENTION, key=["cohort_week", "weeks"]),
+    ins={"daily_listening": dg.AssetIn(["events", "daily_listening"])},
+    metadata=declare(RETENTION, key=["cohort_week", "weeks_since"]),
 )
-def retention(activity: Frame) -> Frame:
+def retention(daily_listening: Frame) -> Frame:
     """How many of the listeners who first came in a week were there in each week after."""
-    weeks = activity.select("day", "user_id").map(in_weeks, schema=WEEKS, kernel="arrow")
+    weeks = daily_listening.select("day", "user_id").map(in_weeks, schema=WEEKS, kernel="arrow")
     return weeks.per("user_id", in_cohorts).per([], triangle, schema=RETENTION, kernel="arrow")
 
 
-checks = [checks_of(retention, ascending(("listeners", "cohort")))]
+checks = [checks_of(retention, ascending(("retained", "cohort_size")))]

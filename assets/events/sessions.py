@@ -1,7 +1,7 @@
 """Sessions: what one listener hears without a break.
 
 A session ends where thirty minutes pass without a listen, and belongs to the day of its first listen. A day can be
-computed from itself and its neighbours, in any order, because a session never reaches far: a UTC day that holds no gap
+computed from itself and its neighbors, in any order, because a session never reaches far: a UTC day that holds no gap
 ends its session at its closing midnight.
 """
 
@@ -12,8 +12,8 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import bounded, checks_of
-from assets.partitions import daily, dates, on_days, with_neighbours
+from assets.checks import checks_of, timestamp_in_partition
+from assets.partitions import daily, dates, on_days, with_neighbors
 from resources.frames.frame import Frame
 from resources.frames.windows import windowed
 from resources.schema import INSTANT, column
@@ -75,7 +75,7 @@ def sessionize(listens: nw.LazyFrame) -> nw.LazyFrame:
 
 @dg.asset(
     key_prefix="events",
-    ins={"listens": dg.AssetIn(["events", "listens"], partition_mapping=with_neighbours())},
+    ins={"listens": dg.AssetIn(["events", "listens"], partition_mapping=with_neighbors())},
     **daily(SESSIONS, key=["user_id", "started_at"]),
 )
 def sessions(context: dg.AssetExecutionContext, listens: Frame) -> Frame:
@@ -85,4 +85,4 @@ def sessions(context: dg.AssetExecutionContext, listens: Frame) -> Frame:
     return needed.per("user_id", sessionize).map(partial(on_days, first=first, last=last)).select(*SESSIONS.names)
 
 
-checks = [checks_of(sessions, bounded("started_at"))]
+checks = [checks_of(sessions, timestamp_in_partition("started_at"))]

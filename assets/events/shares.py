@@ -6,9 +6,9 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import bounded, checks_of
+from assets.checks import checks_of, timestamp_in_partition
+from assets.imports.deletions import deleted
 from assets.imports.record_type import BY_ARRIVAL
-from assets.imports.retractions import retracted
 from assets.partitions import daily
 from resources.frames.frame import Frame
 from resources.schema import INSTANT, column
@@ -28,24 +28,24 @@ OF = ["user_id", "share_id"]
 KEY = ["day", *OF]
 
 
-def standing(told: nw.LazyFrame, retracted: nw.LazyFrame) -> nw.LazyFrame:
+def standing(told: nw.LazyFrame, deleted: nw.LazyFrame) -> nw.LazyFrame:
     """Each share once, as its earliest record has it, unless any takes it back, or its author did by its id."""
     gone = told.filter(nw.col("taken_back")).select(*KEY)
     rows = told.unique(KEY, keep="first", order_by=["shared_at", "entity", "entity_id", *BY_ARRIVAL])
-    return rows.join(gone, on=KEY, how="anti").join(retracted, on=OF, how="anti").select(*SHARES.names)
+    return rows.join(gone, on=KEY, how="anti").join(deleted, on=OF, how="anti").select(*SHARES.names)
 
 
 @dg.asset(
     key_prefix="events",
     ins={
         "raw_shares": dg.AssetIn(["events", "raw_shares"]),
-        "retractions": dg.AssetIn(["events", "retractions"]),
+        "raw_deletions": dg.AssetIn(["events", "raw_deletions"]),
     },
     **daily(SHARES, key=KEY, order=["user_id", "shared_at"]),
 )
-def shares(raw_shares: Frame, retractions: Frame) -> Frame:
+def shares(raw_shares: Frame, raw_deletions: Frame) -> Frame:
     """Who passed on which recording, playlist or post, by the UTC day."""
-    return raw_shares.per(OF, standing, retractions.map(partial(retracted, id="share_id")))
+    return raw_shares.per(OF, standing, raw_deletions.map(partial(deleted, id="share_id")))
 
 
-checks = [checks_of(shares, bounded("shared_at"))]
+checks = [checks_of(shares, timestamp_in_partition("shared_at"))]

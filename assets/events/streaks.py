@@ -17,7 +17,7 @@ from resources.schema import column, declare
 STREAKS = pa.schema(
     [
         column("user_id", pa.string(), "who listened", personal=True),
-        column("current", pa.int64(), "days in a row that end with the last active one", unit="days"),
+        column("latest_streak", pa.int64(), "days in a row that end with the last active one", unit="days"),
         column("longest", pa.int64(), "most days in a row", unit="days"),
         column("longest_first_day", pa.date32(), "first of them; of equally long streaks that of the earliest"),
         column("longest_last_day", pa.date32(), "last of them"),
@@ -29,10 +29,10 @@ STREAKS = pa.schema(
 SPANS = pa.schema([("user_id", pa.string()), ("day", pa.int64()), ("first", pa.int64()), ("last", pa.int64())])
 
 
-def numbered(activity: pa.Table) -> pa.Table:
+def numbered(daily_listening: pa.Table) -> pa.Table:
     """Dates as numbers, of which engines agree how far one is from another."""
-    dates = (activity[c].cast(pa.int32()).cast(pa.int64()) for c in ("day", "first_date", "last_date"))
-    return pa.table([activity["user_id"], *dates], SPANS)
+    dates = (daily_listening[c].cast(pa.int32()).cast(pa.int64()) for c in ("day", "first_date", "last_date"))
+    return pa.table([daily_listening["user_id"], *dates], SPANS)
 
 
 def in_a_row(spans: nw.LazyFrame) -> nw.LazyFrame:
@@ -53,10 +53,10 @@ def in_a_row(spans: nw.LazyFrame) -> nw.LazyFrame:
     )
     streaks = streaks.with_columns(
         began=nw.when(nw.col("length") == nw.col("longest")).then(nw.col("first")),
-        current=nw.when(nw.col("last") == nw.col("last_day")).then(nw.col("length")),
+        latest_streak=nw.when(nw.col("last") == nw.col("last_day")).then(nw.col("length")),
     )
     found = streaks.group_by("user_id").agg(
-        nw.col("current").max(),
+        nw.col("latest_streak").max(),
         nw.col("longest").max(),
         nw.col("last_day").max(),
         longest_first_day=nw.col("began").min(),
@@ -75,12 +75,12 @@ def dated(streaks: pa.Table) -> pa.Table:
 
 @dg.asset(
     key_prefix="events",
-    ins={"activity": dg.AssetIn(["events", "activity"])},
+    ins={"daily_listening": dg.AssetIn(["events", "daily_listening"])},
     metadata=declare(STREAKS, key=["user_id"]),
 )
-def streaks(activity: Frame) -> Frame:
+def streaks(daily_listening: Frame) -> Frame:
     """Days in a row on which each listener listened: the longest streak and the last."""
-    dates = activity.select("user_id", "day", "first_date", "last_date")
+    dates = daily_listening.select("user_id", "day", "first_date", "last_date")
     spans = dates.map(numbered, schema=SPANS, kernel="arrow")
     return spans.per("user_id", in_a_row).map(dated, schema=STREAKS, kernel="arrow")
 
@@ -89,7 +89,7 @@ checks = [
     checks_of(
         streaks,
         ascending(
-            ("current", "longest", "active_days"),
+            ("latest_streak", "longest", "active_days"),
             ("first_day", "longest_first_day", "longest_last_day", "last_day"),
         ),
     )

@@ -190,8 +190,8 @@ class Batch:
                 rows.append((same or entered[id][0] | (entry if file.landed else {}), False))
         old = [row for found in entered.values() for row in found]
         if any(row not in old for row, _ in rows):
-            places = {(row["import_id"], row["landed"]) for row, _ in rows}
-            kept = [row for row in old if (row["import_id"], row["landed"]) not in places]
+            places = {(row["import_id"], row["landing_path"]) for row, _ in rows}
+            kept = [row for row in old if (row["import_id"], row["landing_path"]) not in places]
             replace_imports(kept + [row for row, _ in rows], self.lake, slice)
         return rows
 

@@ -6,7 +6,7 @@ from assets.imports.record_type import ARRIVAL, BY_ARRIVAL, RecordType
 from resources.schema import INSTANT, column
 from resources.sources.records.feedback import Feedback
 
-FEEDBACK = pa.schema(
+RAW_FEEDBACK = pa.schema(
     [
         column("user_id", pa.string(), "whose opinion it is", personal=True),
         column("recording_mbid", pa.string(), "MusicBrainz recording, where the source tells", null=True),
@@ -22,11 +22,11 @@ FEEDBACK = pa.schema(
 
 
 FEEDBACK_RECORDS = RecordType(
-    table="events/feedback",
+    table="events/raw_feedback",
     description="Love and hate given to recordings, and taken back, as submitted.",
     counted="feedback",
     record=Feedback,
-    schema=FEEDBACK,
+    schema=RAW_FEEDBACK,
     order=("user_id", "created_at"),
     row_key=tuple(BY_ARRIVAL),
 )

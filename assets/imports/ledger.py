@@ -15,9 +15,9 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
+from assets.imports.deletions import DELETION_RECORDS
 from assets.imports.record_type import ARRIVAL, RecordType
 from assets.imports.record_types import RECORD_TYPES
-from assets.imports.retractions import RETRACTION_RECORDS
 from resources.errors import TuttiError
 from resources.folders.landing import Landed
 from resources.frames.filters import RangeFilter, ValuesFilter
@@ -48,18 +48,18 @@ IMPORTS = pa.schema(
             for k in RECORD_TYPES
         ),
         column("quarantined", pa.int64(), "records that could not be read"),
-        column("passed_over", pa.int64(), "well-formed records that are no music, such as podcast episodes"),
+        column("skipped", pa.int64(), "well-formed records that are no music, such as podcast episodes"),
         column("first_day", pa.date32(), "earliest UTC day that it tells of", null=True),
         column("last_day", pa.date32(), "latest UTC day that it tells of", null=True),
         column("imported_at", INSTANT, "when it was read", unit="UTC"),
-        column("landed", pa.string(), "where it lay in the landing folder, if it did", null=True),
+        column("landing_path", pa.string(), "where it lay in the landing folder, if it did", null=True),
         column("bytes", pa.int64(), "how large it was there", null=True),
         column("modified_at", INSTANT, "when it was last written to there", unit="UTC", null=True),
     ]
 )
 TABLES = (*((k.table, k.schema, k.order) for k in RECORD_TYPES), ("events/quarantine", QUARANTINE, ("file", "record")))
-COUNTS = (*(k.counted for k in RECORD_TYPES), "quarantined", "passed_over")
-LYING = ("landed", "bytes", "modified_at")
+COUNTS = (*(k.counted for k in RECORD_TYPES), "quarantined", "skipped")
+LYING = ("landing_path", "bytes", "modified_at")
 CHUNK = 200_000  # records held in memory: about 200 MB
 WHOLE = -1  # the record that stands for its whole file
 
@@ -112,7 +112,7 @@ def lying(file: Landed) -> dict[str, Any]:
 
 def lay(row: Mapping[str, Any]) -> Landed | None:
     """How a file lay in the landing folder, if it did, as a row of `imports` tells."""
-    return None if row["landed"] is None else Landed.told(*(row[n] for n in LYING))
+    return None if row["landing_path"] is None else Landed.told(*(row[n] for n in LYING))
 
 
 def prepare(lake: Lake) -> None:
@@ -152,17 +152,17 @@ def write(
 def tell_of(
     days: Mapping[str, set[date]], told: Iterable[Mapping[str, Any]], lake: Lake, slice: RangeFilter, tell: Tell
 ) -> None:
-    """Tell of the days of each table that have new rows, or rows that new retractions name."""
-    taken_back = _retracted(lake, slice) if any(row[RETRACTION_RECORDS.counted] for row in told) else {}
+    """Tell of the days of each table that have new rows, or rows that new deletions name."""
+    taken_back = _deleted(lake, slice) if any(row[DELETION_RECORDS.counted] for row in told) else {}
     for kind in RECORD_TYPES:
         if changed := days.get(kind.table, set()) | taken_back.get(kind.table, set()):
             tell(kind, sorted(changed))
 
 
-def _retracted(lake: Lake, slice: RangeFilter) -> dict[str, set[date]]:
-    """The days of what the retractions in a slice take back, as far as that was told before."""
-    retractions = lake.scan(RETRACTION_RECORDS.table, RETRACTION_RECORDS.schema, slice)
-    new = retractions.select(["retracted_id"]).table()["retracted_id"]
+def _deleted(lake: Lake, slice: RangeFilter) -> dict[str, set[date]]:
+    """The days of what the deletions in a slice take back, as far as that was told before."""
+    deletions = lake.scan(DELETION_RECORDS.table, DELETION_RECORDS.schema, slice)
+    new = deletions.select(["deleted_id"]).table()["deleted_id"]
     found: dict[str, set[date]] = {}
     for kind in RECORD_TYPES:
         if kind.id and len(new):
@@ -211,7 +211,7 @@ def tables(
                     row["first_day"] = min(found_on | {row["first_day"] or min(found_on)})
                     row["last_day"] = max(found_on | {row["last_day"] or max(found_on)})
             row["quarantined"] += len(found[-1])
-            row["passed_over"] += len(chunk) - sum(map(len, found))
+            row["skipped"] += len(chunk) - sum(map(len, found))
             yield found
 
 

@@ -22,7 +22,7 @@ RAW_LISTENS = pa.schema(
         column("recording_mbid", pa.string(), "MusicBrainz recording", null=True),
         column("artist_mbids", pa.list_(pa.string()), "MusicBrainz artists; empty where not told"),
         column("isrc", pa.string(), "International Standard Recording Code", null=True),
-        column("origin", pa.string(), "the source's own id of the track", null=True),
+        column("source_ref", pa.string(), "the source's own id of the track", null=True),
         column("client", pa.string(), "program that submitted it: a feed is a source and a client", null=True),
         NAME_KEY,
         *ARRIVAL,

@@ -19,7 +19,7 @@ from assets.imports.ledger import COUNTS, LYING, identify, known, lying, replace
 from resources.folders.landing import Landed, Landing
 from resources.frames.filters import RangeFilter, ValuesFilter
 from resources.lake.lake import Lake
-from resources.scrobble_endpoint.journal import INTAKE  # the only landed files that are ours to move
+from resources.scrobble_endpoint.journal import SCROBBLES  # the only landed files that are ours to move
 
 PACK = re.compile(r"\d{4}-\d{2}-\d{2}(?:-\d+)?\.jsonl\.gz")
 LOCK = "listens/.packing"  # beside it: the folder itself is locked by the intake
@@ -36,7 +36,7 @@ def pack(landing: Landing, lake: Lake, now: datetime) -> Iterator[tuple[Landed, 
     Killed at any point it loses no line, and the next one makes up for it.
     """
     remote = landing.store.remote
-    if not (remote or Path(landing.place(INTAKE)).is_dir()) or not lake.exists("events/imports"):
+    if not (remote or Path(landing.place(SCROBBLES)).is_dir()) or not lake.exists("events/imports"):
         return
 
     def busy() -> None:
@@ -46,7 +46,7 @@ def pack(landing: Landing, lake: Lake, now: datetime) -> Iterator[tuple[Landed, 
     try:
         with landing.store.lock(LOCK, busy):
             taken = seen(lake)
-            handed = (f for f in landing.lying(INTAKE) if f.path.endswith(".jsonl") and now - f.modified_at > YOUNG)
+            handed = (f for f in landing.lying(SCROBBLES) if f.path.endswith(".jsonl") and now - f.modified_at > YOUNG)
             ready = sorted((f for f in handed if f in taken), key=lambda f: (f.modified, f.path))
             for day, files in groupby(ready, key=lambda f: f.modified_at.date()):
                 yield from _pack(landing, lake, now, day, list(files))
@@ -58,7 +58,7 @@ def _pack(
     landing: Landing, lake: Lake, now: datetime, day: date, files: Sequence[Landed]
 ) -> Iterator[tuple[Landed, int]]:
     """Pack some files of a day, enter the pack in the ledger, and remove them. Files that are gone are left out."""
-    name = f"{INTAKE}/{day}.jsonl.gz"
+    name = f"{SCROBBLES}/{day}.jsonl.gz"
     with landing.copies(files, lambda *_: None) as found, landing.draft(name) as hidden:
         if not found:
             return
@@ -88,7 +88,7 @@ def _free(landing: Landing, name: str, id: str) -> bool:
 def is_pack(landed: str) -> bool:
     """Whether a place in the landing folder is one of a pack."""
     folder, _, name = landed.rpartition("/")
-    return folder == INTAKE and PACK.fullmatch(name) is not None
+    return folder == SCROBBLES and PACK.fullmatch(name) is not None
 
 
 def enter_pack(lake: Lake, id: str, landed: Landed, now: datetime) -> None:
@@ -111,12 +111,12 @@ def _write(hidden: Path, files: Sequence[Path]) -> None:
 
 def _names(day: date) -> Iterator[str]:
     """Yield the names that a pack may have: a day can have several, since listens are late."""
-    yield f"{INTAKE}/{day}.jsonl.gz"
-    yield from (f"{INTAKE}/{day}-{n}.jsonl.gz" for n in count(2))
+    yield f"{SCROBBLES}/{day}.jsonl.gz"
+    yield from (f"{SCROBBLES}/{day}-{n}.jsonl.gz" for n in count(2))
 
 
 def _forget(lake: Lake, gone: set[str], ids: set[str]) -> None:
     """The ledger still says what was in some files, but no longer where they lie."""
     slice = ValuesFilter.of("import_id", ids)
     rows = [row for found in known(lake, slice).values() for row in found]
-    replace_imports([row | dict.fromkeys(LYING) if row["landed"] in gone else row for row in rows], lake, slice)
+    replace_imports([row | dict.fromkeys(LYING) if row["landing_path"] in gone else row for row in rows], lake, slice)

@@ -38,7 +38,7 @@ class RecordType:
     order: tuple[str, ...]  # how rows are sorted in files
     row_key: tuple[str, ...] = ()  # the columns that identify a row, if the table promises them
     dated_by: str | None = None  # the field that gives the day, in UTC; FIRST_DAY where it is null
-    id: str | None = None  # the column by which a retraction may name rows
+    id: str | None = None  # the column by which a deletion may name rows
 
     @property
     def dated(self) -> bool:

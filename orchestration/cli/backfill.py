@@ -27,9 +27,9 @@ from resources.locks import one_process
 BACKFILL = "tutti/backfill"  # tags a run with what it is part of: first and last day, days in a run, selection
 PART = "tutti/backfill_part"  # tags it with its place: "3 of 40"
 LOCK = "backfill.lock"  # in Dagster's home
-EXAMPLE = "'key:events/sessions or key:derived/plays' for instance"
+EXAMPLE = "'key:events/sessions or key:derived/recording_plays' for instance"
 DAYS = 30  # in a run: beyond, Dagster's seconds for a run are few beside those for its days
-SIZE = Number("number of days", "make backfill FROM=2024-01-01 TO=2024-12-31 DAYS=30", 1, default=DAYS)
+SIZE = Number("number of days", "make backfill FROM=2024-01-01 TO=2024-12-31 DAYS_PER_RUN=30", 1, default=DAYS)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Part:
 @click.option("--from", "first", default="", help="First day, as 2024-01-01.")
 @click.option("--to", "last", default="", help="Last day, included.")
 @click.option("--select", default="", help="Dagster's asset selection; by default everything that follows from days.")
-@click.option("--days", "size", type=SIZE, default="", help=f"Days in a run, at most. Default: {DAYS}.")
+@click.option("--days-per-run", "size", type=SIZE, default="", help=f"Days in a run, at most. Default: {DAYS}.")
 def backfill(first: str, last: str, select: str, size: int) -> None:
     """Rebuild days and what follows from them.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestration.cadence import ANALYSE_MUSIC, CONTENT, IMPORT_LISTENS
+from orchestration.cadence import ANALYZE_MUSIC, BUILD_CATALOG, IMPORT_LISTENS
 from orchestration.jobs.pulls import LYRICS
 from resources.environments import data_folder
 from resources.errors import TuttiError
@@ -39,13 +39,20 @@ A_SECOND = 1_000  # requests that the sandbox's MusicBrainz allows: nobody waits
 @click.command()
 def demo() -> None:
     """Simulate two weeks of listening and build every table."""
-    for own in ("TUTTI_MUSIC", "TUTTI_LAKE_URL", "TUTTI_ARTIFACTS_URL", "TUTTI_LANDING_URL"):  # the demo has its own
+    for own in (
+        "TUTTI_MUSIC_DIR",
+        "TUTTI_LAKE_URL",
+        "TUTTI_ARTIFACTS_URL",
+        "TUTTI_LANDING_URL",
+    ):  # the demo has its own
         os.environ.pop(own, None)
-    from orchestration.cli.runner import Runner  # its definitions read TUTTI_MUSIC
+    from orchestration.cli.runner import Runner  # its definitions read TUTTI_MUSIC_DIR
 
     data, began = data_folder(), time.monotonic()
     if data.name != "demo":
-        raise TuttiError(f"the demo would overwrite {data}: run it with `make demo`, or with a TUTTI_DATA named demo")
+        raise TuttiError(
+            f"the demo would overwrite {data}: run it with `make demo`, or with a TUTTI_DATA_DIR named demo"
+        )
     runner = Runner(patience=0)
     for folder in ("lake", "landing", "music", "cache"):
         shutil.rmtree(data / folder, ignore_errors=True)
@@ -70,12 +77,12 @@ def materialize(runner: "Runner", recordings: Sequence[Recording]) -> None:
     services = server.application(Accounts([]), Faults(), entities=known, a_second=A_SECOND, lyrics=lyrics)
     with server.served(services) as url:
         os.environ |= {"TUTTI_MUSICBRAINZ_URL": url, "TUTTI_LRCLIB_URL": url}
-        os.environ.pop("TUTTI_MUSICBRAINZ_PACE", None)
-        runner.run(CONTENT)
-        runner.run(ANALYSE_MUSIC)
+        os.environ.pop("TUTTI_MUSICBRAINZ_MIN_INTERVAL_S", None)
+        runner.run(BUILD_CATALOG)
+        runner.run(ANALYZE_MUSIC)
         runner.run(IMPORT_LISTENS)
-        runner.run("pull_metadata", config={MUSICBRAINZ: {"config": {"most": len(recordings)}}})
-        runner.run(CONTENT)
+        runner.run("pull_metadata", config={MUSICBRAINZ: {"config": {"limit": len(recordings)}}})
+        runner.run(BUILD_CATALOG)
         runner.take({})
-        runner.run("pull_lyrics", config={LRCLIB: {"config": {"most": LYRICS_ASKED}}})
-        runner.run(CONTENT, assets=sorted(runner.cadence.made_of(LYRICS)))
+        runner.run("pull_lyrics", config={LRCLIB: {"config": {"limit": LYRICS_ASKED}}})
+        runner.run(BUILD_CATALOG, assets=sorted(runner.cadence.made_of(LYRICS)))

@@ -28,7 +28,7 @@ def erase(listener: str, sure: bool) -> None:
     if not sure and (not sys.stdin.isatty() or input("Type the name again to go on: ") != listener):
         raise TuttiError("nothing was erased: type the name again when asked, or say that you are sure (YES=1)")
     runner = Runner()
-    done = runner.run("erase_person", config={"erase": {"config": {"listener": listener}}})
+    done = runner.run("erase_listener", config={"erase": {"config": {"listener": listener}}})
     for event in done.filter_events(lambda event: event.event_type_value == "STEP_OUTPUT"):
         for what, count in event.step_output_data.metadata.items():
             print(f"  {what}: {count.value:,}")

@@ -17,4 +17,4 @@ def export(listener: str) -> None:
     if not (listener := listener.strip()):
         raise TuttiError("whose data? name the person: make export LISTENER=ada")
     open_lake().filled()
-    Runner().run("export_person", config={"export": {"config": {"listener": listener}}})
+    Runner().run("export_listener", config={"export": {"config": {"listener": listener}}})

@@ -68,7 +68,7 @@ class Progress(logging.Handler):
     def _materialized(self, event: dg.DagsterEvent) -> None:
         told = event.materialization
         name = told.asset_key.to_user_string()
-        new = told.metadata.get("rows written")
+        new = told.metadata.get("rows_written")
         rows = new or told.metadata.get("dagster/row_count")
         self._written[name] = rows.value if rows else None  # type: ignore[assignment]
         if new or told.partition:

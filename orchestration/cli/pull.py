@@ -18,14 +18,14 @@ from resources.services.api import named
 @click.option("--user", default="", help="The user's name there.")
 @click.option("--from", "first", default="", help="First day, as 2024-01-01 (UTC).")
 @click.option("--to", "last", default="", help="Last day, included.")
-@click.option("--again", is_flag=True, help="Ask also for days that were pulled before.")
-def pull(source: str, user: str, first: str, last: str, again: bool) -> None:
+@click.option("--refetch", is_flag=True, help="Pull days again that were pulled before.")
+def pull(source: str, user: str, first: str, last: str, refetch: bool) -> None:
     """Pull a user's days from a service and import them."""
     if source not in SERVICES:
         raise TuttiError(f"from where? name one of {', '.join(SERVICES)}: {EXAMPLE}")
     named(user)
     span(first, last, datetime.now(UTC).date(), EXAMPLE)
     runner = Runner()
-    config = {"source": source, "user": user, "first": first, "last": last, "again": again}
+    config = {"source": source, "user": user, "first": first, "last": last, "refetch": refetch}
     runner.run("pull_listens", config={"asked": {"config": config}})
     import_and_summarize(runner, {})

@@ -2,21 +2,21 @@
 
 import click
 
-from orchestration.cadence import CONTENT
+from orchestration.cadence import BUILD_CATALOG
 from orchestration.cli.number import Number
 from orchestration.cli.runner import Runner
 from orchestration.jobs.pulls import LYRICS
 from resources.pulls.metadata import USUAL
 from resources.services.lrclib import NAME
 
-MOST = Number("number of recordings", "make pull-lyrics MOST=500", 1)
+LIMIT = Number("number of recordings", "make pull-lyrics LIMIT=500", 1)
 
 
 @click.command()
-@click.option("--most", type=MOST, default=USUAL, show_default=True, help="Recordings to ask for, at most.")
-def pull_lyrics(most: int) -> None:
+@click.option("--limit", type=LIMIT, default=USUAL, show_default=True, help="Recordings to ask for, at most.")
+def pull_lyrics(limit: int) -> None:
     """Pull lyrics from LRCLIB, most played recordings first."""
     runner = Runner()
-    runner.run("pull_lyrics", config={NAME: {"config": {"most": most}}})
-    runner.run(CONTENT, assets=sorted(runner.cadence.made_of(LYRICS)))
+    runner.run("pull_lyrics", config={NAME: {"config": {"limit": limit}}})
+    runner.run(BUILD_CATALOG, assets=sorted(runner.cadence.made_of(LYRICS)))
     print(runner.progress.total())

@@ -1,7 +1,7 @@
 """Processes that runs live in: runs of those that were killed are told from runs of those at work.
 
 A killed process cannot say that its run has ended. Dagster would take the run to go on for ever, and count it among
-those that may go on at the same time, until no other is let in. Such a run counts as cancelled, not as failed: what
+those that may go on at the same time, until no other is let in. Such a run counts as canceled, not as failed: what
 failed is left alone until the daily close, while what a kill interrupted is asked for again at once.
 """
 
@@ -29,7 +29,7 @@ def begin(instance: dg.DagsterInstance) -> str:
 
 
 def bury(instance: dg.DagsterInstance) -> None:
-    """Mark the runs of killed processes of the command line as cancelled."""
+    """Mark the runs of killed processes of the command line as canceled."""
     unfinished = dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)
     runs = [run for run in instance.get_runs(unfinished) if PROCESS in run.tags]
     # In this order: a process holds its lease before its first run begins, and after its last has ended.
@@ -41,7 +41,7 @@ def bury(instance: dg.DagsterInstance) -> None:
 
 
 def bury_launched(instance: dg.DagsterInstance) -> None:
-    """Mark the runs as cancelled whose server is gone: a daemon started them, and was killed or lost its power."""
+    """Mark the runs as canceled whose server is gone: a daemon started them, and was killed or lost its power."""
     for run in instance.get_runs(dg.RunsFilter(statuses=ACTIVE_RUN_STATUSES)):
         server = run.tags.get(GRPC_INFO_TAG)  # of runs on this machine only
         if server and not _answers(**json.loads(server)):

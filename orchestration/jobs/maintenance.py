@@ -1,4 +1,4 @@
-"""Upkeep: remove files that no reader of the lake needs and events that newer ones replace; pack an intake's files.
+"""Maintenance: remove unneeded files and events, and pack the files of the scrobble endpoint.
 
 Each of `STEPS` is an op of the job, and the command runs them without Dagster, whose records need room on the disk.
 """
@@ -23,7 +23,7 @@ from resources.lake.lake import Lake
 
 @dataclass(frozen=True)
 class Kept:
-    """What upkeep maintains, and how it reports."""
+    """What maintenance covers, and how it reports."""
 
     lake: Lake
     landing: Landing
@@ -61,8 +61,8 @@ def prune_history(kept: Kept) -> None:
     prune(kept.history, datetime.now(UTC), kept.report)
 
 
-def pack_intake(kept: Kept) -> None:
-    """Pack the small files of an intake into one for each day that is over. Raises `TuttiError` on a full disk."""
+def pack_scrobbles(kept: Kept) -> None:
+    """Pack the small files of the scrobble endpoint, one pack for each past day. Raises `TuttiError` on a full disk."""
     with writing_to(kept.landing.local):
         for packed, files in pack(kept.landing, kept.lake, datetime.now(UTC)):
             kept.report(f"{packed.path}: {files:,} files packed, {packed.bytes / 1e6:,.1f} MB")
@@ -74,7 +74,7 @@ def check_artifacts(kept: Kept) -> None:
         raise TuttiError(f"materialize again: {', '.join(f'{name} ({why})' for name, why in problems.items())}")
 
 
-STEPS: tuple[Callable[[Kept], None], ...] = (vacuum, prune_history, pack_intake, check_artifacts)
+STEPS: tuple[Callable[[Kept], None], ...] = (vacuum, prune_history, pack_scrobbles, check_artifacts)
 
 
 def _removed(files: int, bytes: int) -> str:
@@ -102,9 +102,9 @@ OPS = [_op(step) for step in STEPS]
 
 @dg.job(
     description="Removes what no reader of the lake needs any more and what newer events replace in Dagster's history,"
-    " packs what an intake handed over, and checks artifacts."
+    " packs the files of the scrobble endpoint, and checks artifacts."
 )
-def upkeep() -> None:
+def maintenance() -> None:
     """Maintain the lake, Dagster's history, the landing folder and artifacts."""
     for op in OPS:
         op()

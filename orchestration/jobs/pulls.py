@@ -46,14 +46,14 @@ class ListensConfig(dg.Config):
     user: str = Field(description="the user's name there")
     first: str = Field(description="first day, as 2024-01-01 (UTC)")
     last: str = Field(description="last day, included")
-    again: bool = Field(default=False, description="whether to pull days again that were pulled before")
+    refetch: bool = Field(default=False, description="whether to pull days again that were pulled before")
     feedback: bool = Field(default=True, description="whether to pull what the user loves and hates, too")
 
 
 class LimitConfig(dg.Config):
     """How much to ask for."""
 
-    most: int = Field(default=metadata.USUAL, ge=1, description="the most recordings, or entities of each kind")
+    limit: int = Field(default=metadata.USUAL, ge=1, description="the most recordings, or entities of each kind")
 
 
 @contextmanager
@@ -99,19 +99,19 @@ def _listens(config: ListensConfig, landing: Landing, _: LakeIO, log: Log) -> Co
     days = span(config.first, config.last, now.date(), EXAMPLE)
     api = listens.connect(config.source.value, os.environ, log)
     return listens.pull(
-        api, config.user, *days, landing.store, now, again=config.again, feedback=config.feedback, log=log
+        api, config.user, *days, landing.store, now, refetch=config.refetch, feedback=config.feedback, log=log
     )
 
 
 def _metadata(config: LimitConfig, landing: Landing, io_manager: LakeIO, log: Log) -> Counter[str]:
     api, now = musicbrainz.connect(os.environ, log), datetime.now(UTC)
     wanted = missing.metadata(io_manager)
-    return metadata.pull(api, wanted, landing.store, landing.local, now, most=config.most, log=log)
+    return metadata.pull(api, wanted, landing.store, landing.local, now, limit=config.limit, log=log)
 
 
 def _lyrics(config: LimitConfig, landing: Landing, io_manager: LakeIO, log: Log) -> Counter[str]:
     def choose(settled: Collection[str]) -> list[Track]:
-        chosen = missing.lyrics(io_manager.lake, settled, config.most)
+        chosen = missing.lyrics(io_manager.lake, settled, config.limit)
         log(f"{lrclib.NAME}: asking for {len(chosen):,} recordings; {len(settled):,} have an answer")
         return chosen
 

@@ -5,19 +5,19 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.cadence import ALL_TIME, ANALYSE_MUSIC, CONTENT, DAILY, IMPORT_LISTENS, Cadence
+from orchestration.cadence import ALL_TIME, ANALYZE_MUSIC, BUILD_CATALOG, DAILY, IMPORT_LISTENS, Cadence
 from orchestration.run_tags import AUTOMATIC, CUMULATIVE, PRIORITY
 
 LATER = {PRIORITY: "-1"}  # in the queue all else goes first
 DAILY_CLOSE = "daily_close"
 SAYS = {
     IMPORT_LISTENS: "Files of one listener, or (with none named) what is in the landing folder.",
-    CONTENT: "The catalogue and lyrics, from the landing folder.",
-    ANALYSE_MUSIC: "The files of the music folder, and how each sounds; files analyzed before are skipped.",
+    BUILD_CATALOG: "The catalog and lyrics, from the landing folder.",
+    ANALYZE_MUSIC: "The files of the music folder, and how each sounds; files analyzed before are skipped.",
     DAILY: "Tables by day, but for those that look further back.",
     ALL_TIME: "What is counted over all history.",
 }
-TAGS = {ANALYSE_MUSIC: LATER, ALL_TIME: LATER | {CUMULATIVE: "yes"}}
+TAGS = {ANALYZE_MUSIC: LATER, ALL_TIME: LATER | {CUMULATIVE: "yes"}}
 
 
 def table_jobs(cadence: Cadence) -> Iterator[Any]:

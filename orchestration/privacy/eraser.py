@@ -82,7 +82,7 @@ class Eraser:
         plan, own = Plan.read(self.scanner.data), owned(self.person.name, self.lake, self.schemas)
         ledger = self._ledger()
         plan.gone |= own
-        plan.names |= {str(row[n]) for row in ledger if row[IMPORT] in own for n in ("file", "landed") if row[n]}
+        plan.names |= {str(row[n]) for row in ledger if row[IMPORT] in own for n in ("file", "landing_path") if row[n]}
         for path in self._landed():
             if self._pulled(path) or self._theirs(path, own) or not any(self.scanner.of_file(path)):
                 continue
@@ -90,7 +90,7 @@ class Eraser:
             if name.split("/")[0] not in ARRIVING:  # nobody takes it in again
                 continue
             plan.files.add(name)
-            plan.again |= {str(row[IMPORT]) for row in ledger if row["landed"] == name}
+            plan.again |= {str(row[IMPORT]) for row in ledger if row["landing_path"] == name}
         return plan
 
     def days(self, table: str, plan: Plan) -> list[date]:

@@ -73,7 +73,7 @@ def erase(context: dg.OpExecutionContext, config: ErasureConfig) -> None:
     resource_defs={"no_data": dg.mem_io_manager},
     description="A person is erased from everything the platform keeps, older versions and this history included.",
 )
-def erase_person() -> None:
+def erase_listener() -> None:
     """Alone with the data; then what counted the person is owed, as after an import."""
     erase()
 

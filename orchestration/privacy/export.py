@@ -34,6 +34,6 @@ def export(context: dg.OpExecutionContext, config: ExportConfig, io_manager: dg.
 
 
 @dg.job(description="All that is kept of a person, as a zip that imports again to the same listens.")
-def export_person() -> None:
+def export_listener() -> None:
     """Every table that tells of persons."""
     export()

@@ -1,4 +1,4 @@
-"""The sensor that builds the catalogue and lyrics of what a pull has landed."""
+"""The sensor that builds the catalog and lyrics of what a pull has landed."""
 
 from typing import Any
 
@@ -8,19 +8,19 @@ from orchestration.jobs.pulls import pull_lyrics, pull_metadata
 from orchestration.run_tags import BY_HAND
 
 
-def catalog_after_pull(content: Any) -> dg.SensorDefinition:
-    """Return the sensor, which requests runs of the job `content`."""
+def sensor_after_pull(build_catalog: Any) -> dg.SensorDefinition:
+    """Return the sensor, which requests runs of the job `build_catalog`."""
 
     @dg.run_status_sensor(
         run_status=dg.DagsterRunStatus.SUCCESS,
         monitored_jobs=[pull_metadata, pull_lyrics],
-        request_job=content,
+        request_job=build_catalog,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="What was pulled from MusicBrainz or LRCLIB becomes tables.",
     )
-    def pulled(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
+    def catalog_after_pull(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
         if BY_HAND in context.dagster_run.tags:
-            return dg.SkipReason("the command that pulled builds the catalogue itself")
+            return dg.SkipReason("the command that pulled builds the catalog itself")
         return dg.RunRequest(run_key=context.dagster_run.run_id)
 
-    return pulled
+    return catalog_after_pull

@@ -122,7 +122,7 @@ def taken(lake: Lake) -> set[Landed]:
     minimum_interval_seconds=5,
     description="Files that land are taken in: listens, feedback, playlists, application events, a social network's.",
 )
-def arrivals(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+def landing_files(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Ask for one run at a time, for the files that no run has taken in."""
     landing = landing_of(data_folder())
     now = int(time.time() * 1_000_000)

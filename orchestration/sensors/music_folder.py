@@ -4,9 +4,9 @@ import hashlib
 
 import dagster as dg
 
-from orchestration.cadence import ANALYSE_MUSIC
+from orchestration.cadence import ANALYZE_MUSIC
 from orchestration.instance.internals import NOT_FINISHED_STATUSES
-from resources.environments import music_folder
+from resources.environments import music_folder as folder
 from resources.folders.music import Look, Music
 
 EVERY = 60  # seconds: a look at a hundred thousand files takes one or two
@@ -14,17 +14,17 @@ ASKED = " asked for"
 
 
 @dg.sensor(
-    job_name=ANALYSE_MUSIC,
+    job_name=ANALYZE_MUSIC,
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=EVERY,
     description="The music folder is listened to when files were added, changed, moved or removed.",
 )
-def music_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+def music_folder(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Request one run at a time, once the folder has changed and nothing is written to it any more."""
-    look = Music(root=str(music_folder())).look()
+    look = Music(root=str(folder())).look()
     if look is None or not look.rows:
         return dg.SkipReason("there is no music folder, or nothing in it")
-    if context.instance.get_runs(dg.RunsFilter(job_name=ANALYSE_MUSIC, statuses=NOT_FINISHED_STATUSES), limit=1):
+    if context.instance.get_runs(dg.RunsFilter(job_name=ANALYZE_MUSIC, statuses=NOT_FINISHED_STATUSES), limit=1):
         return dg.SkipReason("it is being listened to")
     seen = fingerprint(look)
     if context.cursor == seen + ASKED:

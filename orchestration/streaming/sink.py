@@ -88,7 +88,7 @@ class Sink:
         batch = Batch(None, self.lake, datetime.now(UTC), self._tell, leave_out=lambda *_: None)
         entered = batch.enter(ids, partial(self._write, rows, read))
         if new := [row for row, is_new in entered if is_new]:
-            places = {row["landed"] for row in new}
+            places = {row["landing_path"] for row in new}
             kept = those_of(rows, [o for o in read.values() if o.file.path in places])
             late = kept.where(kept[HAPPENED] < watermark).count() if watermark else 0
             self._sum_up(new, late, watermark)

@@ -1,10 +1,9 @@
 """The landing folder as a source of Spark's Structured Streaming.
 
-Spark's own source of files would not do. It reads a file once by its name: half of one that is still written to, and
-never the rest; nothing that could not be opened the first time; nothing older than a week beside what is newer; nothing
-whose name begins with an underscore. Here `arrivals` tells which files are next, so that the stream takes in what the
-sensor would, when it would. An offset holds the very files of a micro-batch: one that was broken off is of the same
-files when it is made again.
+Spark's own file source reads a file once by its name, so it would lose records: of a file that is still written to, of
+one that could not be opened the first time, of one a week older than the newest, and of one whose name begins with an
+underscore. Here the rules of the sensor `landing_files` choose the next files, so that the stream imports the same
+files at the same time. An offset holds the exact files of a micro-batch: a repeated micro-batch has the same files.
 """
 
 import time

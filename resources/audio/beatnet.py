@@ -19,7 +19,7 @@ RATE = SAMPLE_RATE / HOP  # frames a second
 BINS = SIZE // 2
 BANDS_PER_OCTAVE, LOWEST, HIGHEST, A4 = 24, 30.0, 17_000.0, 440.0
 CELLS = 150
-LEVEL = 0.9  # of the loudest sample: the network learnt from recordings that reach full scale
+LEVEL = 0.9  # of the loudest sample: the network learned from recordings that reach full scale
 WEIGHTS = Path(__file__).with_name("weights") / "beatnet.npz"
 WINDOW = np.hanning(SIZE).astype(np.float32)
 

@@ -9,15 +9,15 @@ from resources.audio.tags import MOST_TEXT, Picture
 
 KINDS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")  # no other decoder is let near a picture from somewhere
 MOST_PIXELS = 50_000_000  # 150 MB unpacked; the largest scans of sleeves have half of it
-SIDE = 64  # pixels: dominant colours are in the smallest copy of a picture
+SIDE = 64  # pixels: dominant colors are in the smallest copy of a picture
 COLOURS = 5
 
 
 @dataclass(frozen=True)
 class Cover:
-    """A picture: what it is, and its dominant colours, as #rrggbb with their shares, the largest first.
+    """A picture: what it is, and its dominant colors, as #rrggbb with their shares, the largest first.
 
-    Width and height are null, and colours none, where it cannot be read, or not within memory.
+    Width and height are null, and colors none, where it cannot be read, or not within memory.
     """
 
     cover_sha256: str
@@ -48,8 +48,8 @@ def cover(picture: Picture) -> Cover:
         cut = small.quantize(COLOURS)
         places = Counter(cut.tobytes()).most_common()
         palette = bytes(cut.getpalette() or [])
-        colours = [f"#{palette[3 * place : 3 * place + 3].hex()}" for place, _ in places]
+        colors = [f"#{palette[3 * place : 3 * place + 3].hex()}" for place, _ in places]
         shares = [n / (small.width * small.height) for _, n in places]
-        return Cover(*told, mime, width, height, colours, shares)
+        return Cover(*told, mime, width, height, colors, shares)
     except Exception:  # whatever a decoder stumbles over in untrusted bytes, decompression bombs among it
         return Cover(*told, mime, width, height)

@@ -1,7 +1,7 @@
 """What libsndfile does not decode, by the program ffmpeg, if there is one.
 
 A program of its own and no library: PyAV's wheels bundle x264 and x265, which are under the GPL, whatever PyAV's own
-licence says. The program is the system's, or the one that `pip install imageio-ffmpeg` brings.
+license says. The program is the system's, or the one that `pip install imageio-ffmpeg` brings.
 """
 
 import re

@@ -5,7 +5,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 
 class Frames:
-    """Frames of `size` samples, each centred on a multiple of `hop`; silence stands before the stream and after it.
+    """Frames of `size` samples, each centerd on a multiple of `hop`; silence stands before the stream and after it.
 
     A stream of n samples has 1 + n // hop of them.
     """

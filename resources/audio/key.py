@@ -40,7 +40,7 @@ class KeyMeter:
         loudest = parts.max(axis=1, keepdims=True)
         parts = np.log1p(COMPRESSION * parts / np.where(loudest > 0, loudest, 1))
         for notes, heard in zip(np.moveaxis(parts.reshape(len(parts), -1, FINE), 2, 0), self._notes, strict=True):
-            inner = notes[:, 1:-1]  # a note is louder than its neighbours; what lies between is noise
+            inner = notes[:, 1:-1]  # a note is louder than its neighbors; what lies between is noise
             heard[1:-1] += np.where((inner > notes[:, :-2]) & (inner >= notes[:, 2:]), inner, 0).sum(axis=0)
 
     def chroma(self) -> np.ndarray:

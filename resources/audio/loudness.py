@@ -23,7 +23,7 @@ WEIGHTS: dict[int, tuple[float, ...]] = {
     7: (1, 1, 1, 0, 1, SURROUND, SURROUND),
     8: (1, 1, 1, 0, 1, 1, SURROUND, SURROUND),
 }
-# Vorbis and Opus order their channels in a way of their own: left, centre, right, surround, low frequencies last.
+# Vorbis and Opus order their channels in a way of their own: left, center, right, surround, low frequencies last.
 XIPH: dict[int, tuple[float, ...]] = {
     5: (1, 1, 1, SURROUND, SURROUND),
     6: (1, 1, 1, SURROUND, SURROUND, 0),

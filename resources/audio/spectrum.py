@@ -1,7 +1,7 @@
 """Spectrum: the statistics of timbre that most models of genre and mood begin with.
 
 They mean what librosa 0.10 computes by default of mono sound at 22,050 Hz (McFee et al., "librosa: Audio and Music
-Signal Analysis in Python", SciPy 2015), so that models learnt from its features fit, from one Fourier transform and as
+Signal Analysis in Python", SciPy 2015), so that models learned from its features fit, from one Fourier transform and as
 running sums.
 """
 

@@ -206,7 +206,7 @@ def values(tags: Any, names: Names) -> Iterator[list[str]]:
 
 def _of_frame(frame: Any) -> list[str]:
     """The texts of an ID3 frame."""
-    if hasattr(frame, "genres"):  # spelt out, where they are numbers
+    if hasattr(frame, "genres"):  # spelled out, where they are numbers
         return [str(g) for g in frame.genres]
     if hasattr(frame, "owner"):  # UFID
         return [frame.data.decode("ascii", "replace")]

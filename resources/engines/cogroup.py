@@ -43,7 +43,7 @@ def parts(batches: Iterable[pa.RecordBatch], keys: int) -> Iterator[pa.Table]:
 
 
 def untagged(part: pa.Table, schemas: Sequence[pa.Schema]) -> list[pa.Table]:
-    """The tables whose rows travelled together."""
+    """The tables whose rows traveled together."""
     return [_side(part, side, schema) for side, schema in enumerate(schemas)]
 
 

@@ -20,13 +20,13 @@ UNDERWAY = 16  # part of a worker's memory that may be on its way to others; Das
 
 @dataclass(frozen=True)
 class DaskEngine(Engine):
-    """Tables are Dask dataframes with Arrow's types; `shares` is how many parts a shuffle makes at least."""
+    """Tables are Dask dataframes with Arrow's types; a shuffle makes at least `shuffle_partitions` partitions."""
 
     scheduler: str | None = None
     workers: int = 2
     memory_gb: int = 4
-    shares: int = 8
-    spill: str | None = None
+    shuffle_partitions: int = 8
+    spill_dir: str | None = None
     scattered = True
     needs = "distributed"
 
@@ -45,7 +45,7 @@ class DaskEngine(Engine):
             local = {"n_workers": self.workers, "threads_per_worker": 1, "memory_limit": f"{self.memory_gb}GB"}
             underway = f"{1000 * self.memory_gb // UNDERWAY}MB"
             dask.config.set({"distributed.p2p.comm.buffer": underway})  # workers inherit it
-            return _prepared(Client(LocalCluster(**local, dashboard_address=None, local_directory=self.spill)))
+            return _prepared(Client(LocalCluster(**local, dashboard_address=None, local_directory=self.spill_dir)))
         try:
             return _prepared(Client(self.scheduler, timeout=PATIENCE))
         except (OSError, ValueError) as error:
@@ -59,7 +59,7 @@ class DaskEngine(Engine):
         import dask.dataframe as dd
 
         self.client  # noqa: B018 (connects)
-        rows = dd.from_pandas(lend(table), npartitions=max(1, min(self.shares, len(table))), sort=False)
+        rows = dd.from_pandas(lend(table), npartitions=max(1, min(self.shuffle_partitions, len(table))), sort=False)
         return Frame(self, rows.clear_divisions())  # rows have no index that means anything, and keep none
 
     def read(self, scan: Scan) -> Frame:
@@ -74,7 +74,9 @@ class DaskEngine(Engine):
     def per(self, keys: list[str], step: Step, *natives: Any) -> Any:
         if not keys:
             return self._each(step, *(n.repartition(npartitions=1) for n in natives))
-        shares = max(self.shares, *(n.npartitions for n in natives))  # each of bounded size, however long the table
+        shares = max(
+            self.shuffle_partitions, *(n.npartitions for n in natives)
+        )  # each of bounded size, however long the table
         return self._each(step, *(_shuffled(n, keys, shares) for n in natives))
 
     def map(self, step: Step, native: Any, *small: Any) -> Any:
@@ -84,7 +86,7 @@ class DaskEngine(Engine):
         return self._each(step, native, *(s.repartition(npartitions=1) for s in small))
 
     def _each(self, step: Step, *natives: Any) -> Any:
-        """Run a step on every share; its columns are learnt from a share without rows."""
+        """Run a step on every share; its columns are learned from a share without rows."""
         import dask.dataframe as dd
 
         schema = step.schema or run(step, *(borrow(n._meta) for n in natives)).schema
@@ -128,7 +130,7 @@ def _lasting() -> Iterator[None]:
     except KilledWorker as error:
         raise TuttiError(
             "Dask's workers died of the same rows again and again, for want of memory most likely: give each more "
-            "(`memory_gb` of the resource `engine`), or have the rows in more parts (`shares`)"
+            "(`memory_gb` of the resource `engine`), or have the rows in more parts (`shuffle_partitions`)"
         ) from error
 
 

@@ -40,10 +40,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class DuckEngine(Engine):
-    """Tables are relations of one private in-memory database; `memory_gb` bounds it, the rest goes to `spill`."""
+    """Tables are relations of one private in-memory database; `memory_gb` bounds it, the rest goes to `spill_dir`."""
 
     memory_gb: int = 4
-    spill: str | None = None
+    spill_dir: str | None = None
 
     @property
     def db(self) -> Any:
@@ -165,9 +165,9 @@ class _Database:
     def __init__(self, engine: DuckEngine) -> None:
         import duckdb
 
-        if engine.spill:
-            Path(engine.spill).mkdir(parents=True, exist_ok=True)
-        self._held = tempfile.TemporaryDirectory(prefix="duckdb-", dir=engine.spill)
+        if engine.spill_dir:
+            Path(engine.spill_dir).mkdir(parents=True, exist_ok=True)
+        self._held = tempfile.TemporaryDirectory(prefix="duckdb-", dir=engine.spill_dir)
         self.folder = self._held.name
         self.connection = duckdb.connect(":memory:", config={"memory_limit": f"{engine.memory_gb}GB"})
         self.connection.execute("SET TimeZone='UTC'; SET preserve_insertion_order=false")

@@ -32,10 +32,10 @@ class EngineResource(dg.ConfigurableResource):
     name: EngineName = Field(description=f"one of {', '.join(ENGINES)}; change it to send one run elsewhere")
     memory_gb: int = Field(default=4, description="what DuckDB, a Dask worker or Spark may hold before it spills")
     workers: int = Field(default=os.cpu_count() or 1, description="processes of Dask's own local cluster")
-    shares: int = Field(default=8, description="parts into which Dask and Spark shuffle the keys")
+    shuffle_partitions: int = Field(default=8, description="parts into which Dask and Spark shuffle the keys")
     scheduler: str | None = Field(default=None, description="address of a Dask scheduler; none for a local cluster")
     master: str | None = Field(default=None, description="address of a Spark master; none to run locally")
-    spill: str = Field(description="folder for what does not fit in memory")
+    spill_dir: str = Field(description="folder for what does not fit in memory")
 
     @property
     def engine(self) -> Engine:

@@ -25,12 +25,12 @@ FILES = pa.schema([("file", pa.string())])
 
 @dataclass(frozen=True)
 class SparkEngine(Engine):
-    """Tables are Spark dataframes; `shares` is how many parts a shuffle makes, `conf` overrides any setting."""
+    """Tables are Spark dataframes; a shuffle makes `shuffle_partitions` partitions, `conf` overrides any setting."""
 
     master: str | None = None
     memory_gb: int = 4
-    shares: int = 8
-    spill: str | None = None
+    shuffle_partitions: int = 8
+    spill_dir: str | None = None
     conf: dict[str, str] = field(default_factory=dict, hash=False)
     needs = "pyspark"
 
@@ -55,12 +55,12 @@ class SparkEngine(Engine):
     def _settings(self) -> dict[str, str]:
         local = self.master is None or self.master.startswith("local")
         here = {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"} if local else {}
-        spill = {"spark.local.dir": self.spill} if self.spill else {}
+        spill = {"spark.local.dir": self.spill_dir} if self.spill_dir else {}
         return {
             "spark.master": self.master or "local[*]",
             "spark.app.name": "tutti",
             "spark.sql.session.timeZone": "UTC",
-            "spark.sql.shuffle.partitions": str(self.shares),
+            "spark.sql.shuffle.partitions": str(self.shuffle_partitions),
             "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
             "spark.driver.memory": f"{self.memory_gb}g",
             "spark.ui.enabled": "false",
@@ -144,7 +144,11 @@ class SparkEngine(Engine):
         by = [key_column(n) for n in range(len(keys))]
         # By a hash of the keys: a shuffle by keys that an earlier step shuffled by is left out of the plan, and then
         # Spark may read that step's rows where they lie, equal keys in several places.
-        whole = rows.repartition(self.shares, F.xxhash64(*by)).sortWithinPartitions(*by) if by else rows.coalesce(1)
+        whole = (
+            rows.repartition(self.shuffle_partitions, F.xxhash64(*by)).sortWithinPartitions(*by)
+            if by
+            else rows.coalesce(1)
+        )
 
         def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for part in parts(batches, len(keys)):

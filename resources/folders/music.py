@@ -103,7 +103,7 @@ def _new(folder: str, seen: set[tuple[int, int]]) -> bool:
 
 
 def _below(root: str, path: str) -> tuple[str, bool]:
-    """A path below the folder as text, and whether it leads to the file: other bytes than UTF-8 are spelt out."""
+    """A path below the folder as text, and whether it leads to the file: other bytes than UTF-8 are spelled out."""
     below = Path(path).relative_to(root).as_posix()
     text = os.fsencode(below).decode(errors="backslashreplace")
     return text, text == below

@@ -12,7 +12,7 @@ FAN = 10  # more would mean more files to open, fewer more copying
 def crowded(rows: Sequence[int], most: int) -> list[int]:
     """Which of these files to merge into one of up to `most` rows, by their places; none while few are alike.
 
-    Neighbours are merged first, so `rows` comes in the order of what readers look for. A file more than half as long
+    Neighbors are merged first, so `rows` comes in the order of what readers look for. A file more than half as long
     as may be is left alone.
     """
     small = [i for i, n in enumerate(rows) if n <= most // 2]

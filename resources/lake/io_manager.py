@@ -88,7 +88,7 @@ class LakeIO(dg.ConfigurableIOManager):
         files = [self.lake.root / table / f for f in written.files]
         if slice is not None:
             rows_on = _count(files, slice.column)
-            context.add_output_metadata({"rows written": written.rows, DATES.get(slice.column, "dates"): len(rows_on)})
+            context.add_output_metadata({"rows_written": written.rows, DATES.get(slice.column, "dates"): len(rows_on)})
             counts = {key: rows_on.get(date.fromisoformat(key), 0) for key in context.asset_partition_keys}
             add_partition_metadata(context, {key: {"dagster/partition_row_count": n} for key, n in counts.items()})
         context.add_output_metadata(

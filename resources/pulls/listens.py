@@ -77,13 +77,13 @@ def pull(
     landing: Storage,
     now: datetime,
     *,
-    again: bool = False,
+    refetch: bool = False,
     feedback: bool = True,
     log: Log = len,
 ) -> Counter[str]:
     """Pull a user's listens from `first` through `last` and all feedback, and count what was new.
 
-    Days that are done are skipped unless `again`. Feedback has no days: it is pulled after every pull of a day.
+    Days that are done are skipped unless `refetch`. Feedback has no days: it is pulled after every pull of a day.
     Raises `TuttiError` with what to do; files that have landed stay.
     """
     user = named(user)
@@ -92,7 +92,7 @@ def pull(
     folder = service / folder_name(user)
     with one_pull(service, log):
         state = Progress.of(folder)
-        done = set() if again else state.days()
+        done = set() if refetch else state.days()
         for stretch in stretches({*_days(first, min(last, today - A_DAY))} - done):
             _pull_days(api, user, *stretch, _midnight(stretch[1] + A_DAY), folder, state, pulled, log)
         if first <= today <= last:

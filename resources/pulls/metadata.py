@@ -33,10 +33,10 @@ def pull(
     local: Path,
     now: datetime,
     *,
-    most: int = USUAL,
+    limit: int = USUAL,
     log: Log = len,
 ) -> Counter[str]:
-    """Pull up to `most` entities of each kind: recordings, what they name, and what else is wanted. Count them.
+    """Pull up to `limit` entities of each kind: recordings, what they name, and what else is wanted. Count them.
 
     `local` is the landing folder if that is on disk, else a folder for answers that are still to land.
     Raises `TuttiError` with what to do; answers that have arrived land.
@@ -44,11 +44,11 @@ def pull(
     with one_pull(landing / _folder(RECORDINGS), log), ExitStack() as files:
         folders = {kind: (landing / _folder(kind), local / _folder(kind)) for kind in KINDS}
         answers = {kind: files.enter_context(Answers(*places, lambda: now)) for kind, places in folders.items()}
-        work = _Pull(api, landing, answers, now, most, log)
+        work = _Pull(api, landing, answers, now, limit, log)
         recordings = work.missing(wanted.get(RECORDINGS.folder, ()))
         for kind in FOLLOWING:
             work.follow(kind, wanted.get(kind.folder, ()))
-        for portion in portions(recordings[:most]):
+        for portion in portions(recordings[:limit]):
             work.ask(RECORDINGS, portion)
             work.ask_following()
         work.ask_following()
@@ -61,12 +61,12 @@ class _Pull:
     """A pull at work."""
 
     def __init__(
-        self, api: MusicBrainz, landing: Storage, answers: Mapping[Kind, Answers], now: datetime, most: int, log: Log
+        self, api: MusicBrainz, landing: Storage, answers: Mapping[Kind, Answers], now: datetime, limit: int, log: Log
     ) -> None:
         counted = [*(kind.folder for kind in KINDS), "merged", "unknown", "left", "files"]
         self.pulled = Counter[str](dict.fromkeys(counted, 0))
         self.following: dict[Kind, list[str]] = {kind: [] for kind in FOLLOWING}
-        self._room = dict.fromkeys(FOLLOWING, most)
+        self._room = dict.fromkeys(FOLLOWING, limit)
         self._api, self._answers, self._now, self._log = api, answers, now, log
         self._folder = landing / _folder(RECORDINGS)
         self._unknown = _unknown(self._folder, now)

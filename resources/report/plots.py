@@ -53,16 +53,16 @@ def waveforms(files: Mapping[str, Sequence[float]]) -> dg.MetadataValue:
     return _picture("waveforms", plots)
 
 
-def colours(files: Iterable[tuple[str, Sequence[str], Sequence[float]]]) -> dg.MetadataValue:
+def colors(files: Iterable[tuple[str, Sequence[str], Sequence[float]]]) -> dg.MetadataValue:
     """Colours (#rrggbb) of things, each as wide as its share."""
     plots = []
     for name, found, shares in files:
         x, body = 0.0, ""
-        for colour, share in zip(found, shares, strict=True):
-            body += _bar(x, TOP, share * WIDTH, HEIGHT - TOP - BOTTOM, colour)
+        for color, share in zip(found, shares, strict=True):
+            body += _bar(x, TOP, share * WIDTH, HEIGHT - TOP - BOTTOM, color)
             x += share * WIDTH
         plots.append((name, body))
-    return _picture("colours", plots)
+    return _picture("colors", plots)
 
 
 def listed(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> dg.MetadataValue:
@@ -97,8 +97,8 @@ def _bars(counts: Sequence[int], width: float = WIDTH) -> str:
     return "".join(_bar(n * slot, HEIGHT - BOTTOM - h, slot * 0.9, h, INK) for n, h in enumerate(heights) if h)
 
 
-def _bar(x: float, y: float, width: float, height: float, colour: str) -> str:
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{escape(colour)}"/>'
+def _bar(x: float, y: float, width: float, height: float, color: str) -> str:
+    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{escape(color)}"/>'
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", ink: str = FAINT) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from resources.sandbox import catalogue
+from resources.sandbox import catalog
 from resources.sandbox.listeners import Bools, Listens, Population
 from resources.sandbox.performers import Recording
 
@@ -132,7 +132,7 @@ def _line(press: Press, user_name: str, newer: bool) -> str:
     if newer:
         properties = {k: str(v) if k.endswith("_ms") else v for k, v in properties.items()} | {"shuffle": False}
     at = datetime.fromtimestamp(press.at / 1000, UTC)
-    id = uuid.uuid5(catalogue.NAMESPACE, f"app/{user_name}/{press.at}/{press.event}")
+    id = uuid.uuid5(catalog.NAMESPACE, f"app/{user_name}/{press.at}/{press.event}")
     context: dict[str, Any] = {"ip": f"203.0.113.{press.listener % 256}", "userAgent": "SandboxPlayer/2.0 (any)"}
     if newer:
         context["network"] = {"wifi": press.listener % 2 == 0}

@@ -17,7 +17,7 @@ from mutagen.flac import FLAC, Picture
 from mutagen.id3 import PictureType
 
 from resources.files import publish
-from resources.sandbox import catalogue, performers
+from resources.sandbox import catalog, performers
 from resources.sandbox.covers import SIDE, cover
 from resources.sandbox.listeners import population
 from resources.sandbox.performers import INVENTED
@@ -45,7 +45,7 @@ class Summary:
 
 def rendered(seed: int = 7, listeners: int = 240, clips: int = CLIPS) -> list[Take]:
     """What `write` renders of the world that `world.write` makes of the same seed and number of listeners."""
-    recordings = performers.recordings(catalogue.works(), seed)
+    recordings = performers.recordings(catalog.works(), seed)
     people = population(recordings, seed, listeners)
     chances = np.diff(people.tastes, prepend=0.0)  # of each taste group, to play each recording
     shares = np.diff(people.mixture, prepend=0.0).mean(axis=0)  # of each taste group, in all that is played
@@ -156,7 +156,7 @@ def _tags(take: Take, embedded: bool) -> dict[str, str | list[str]]:
         "musicbrainz_artistid": [artist.id for artist, _ in recording.credit],
         "musicbrainz_albumartistid": lead.id,
         "musicbrainz_workid": work.id,
-        "comment": f"{work.provenance} An excerpt, played by a synthesiser; performers, release and date are "
+        "comment": f"{work.provenance} An excerpt, played by a synthesizer; performers, release and date are "
         f"{INVENTED}.",
     }
     if work.form:

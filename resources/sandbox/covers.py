@@ -21,14 +21,14 @@ def cover(release: Release, artist: str) -> bytes:
     draw = ImageDraw.Draw(image)
     kind = rng.choice(("rings", "bars", "hills"))
     for n in range(SHAPES):
-        colour = f"hsl({(hue + rng.choice((25, 150, 180, 210)) + 6 * n) % 360}, 60%, {rng.randint(30, 80)}%)"
+        color = f"hsl({(hue + rng.choice((25, 150, 180, 210)) + 6 * n) % 360}, 60%, {rng.randint(30, 80)}%)"
         x, y, size = rng.randrange(SIDE), rng.randrange(SIDE), rng.randrange(60, 260)
         if kind == "rings":
-            draw.ellipse((x - size, y - size, x + size, y + size), outline=colour, width=rng.randrange(6, 30))
+            draw.ellipse((x - size, y - size, x + size, y + size), outline=color, width=rng.randrange(6, 30))
         elif kind == "bars":
-            draw.rectangle((x, 0, x + size // 3, SIDE), fill=colour)
+            draw.rectangle((x, 0, x + size // 3, SIDE), fill=color)
         else:
-            draw.polygon([(x - 2 * size, SIDE), (x, SIDE - size), (x + 2 * size, SIDE)], fill=colour)
+            draw.polygon([(x - 2 * size, SIDE), (x, SIDE - size), (x + 2 * size, SIDE)], fill=color)
     draw.rectangle((0, MARGIN, SIDE, 4 * MARGIN), fill="#f4efe4")
     title = textwrap.shorten(release.title, 46, placeholder=" …")
     draw.text((MARGIN, MARGIN + 12), title, fill="#222222", font=ImageFont.load_default(20))

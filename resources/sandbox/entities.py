@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid5
 
-from resources.sandbox.catalogue import NAMESPACE
+from resources.sandbox.catalog import NAMESPACE
 from resources.sandbox.performers import INVENTED, Artist, Recording, Release
 
 Record = dict[str, Any]

@@ -64,7 +64,7 @@ class Population:
     friends: Ints  # (pairs, 2): rows of two listeners, the smaller first, each pair once
     sessions_a_day: Floats
     shift: Floats  # seconds by which this listener's day runs later than others'
-    favourites: Ints  # (listeners, FAVOURITES) recordings
+    favorites: Ints  # (listeners, FAVOURITES) recordings
     mixture: Floats  # (listeners, GROUPS + 1): cumulative shares of the tastes
     taste_group: Ints  # ground truth
     bot: Bools  # ground truth
@@ -104,7 +104,7 @@ def population(recordings: Sequence[Recording], seed: int, listeners: int) -> Po
         friends=_friends(group, rng),
         sessions_a_day=SESSIONS * rng.lognormal(-0.125, 0.5, size=listeners),  # mean 1: a few listen much more
         shift=rng.normal(0, 3600, size=listeners),
-        favourites=_draw(tastes, _draw(mixture, owner, rng), rng).reshape(listeners, FAVOURITES),
+        favorites=_draw(tastes, _draw(mixture, owner, rng), rng).reshape(listeners, FAVOURITES),
         mixture=mixture,
         taste_group=group,
         bot=bot,
@@ -128,7 +128,7 @@ def simulate_by_day(
     """The listens of each UTC day in turn, those of a day in no order: memory holds three days, whatever `days` is."""
     length_ms = np.array([recording.length_ms for recording in recordings])
     held: list[Ints] = []
-    for n in range(-1, days + 1):  # a local day reaches into both neighbours of the UTC day
+    for n in range(-1, days + 1):  # a local day reaches into both neighbors of the UTC day
         day = first_day + timedelta(days=n)
         rng = np.random.default_rng([seed, 2, day.toordinal()])
         held += [_people_on(day, people, length_ms, rng), _bots_on(day, people, length_ms, rng)]
@@ -178,7 +178,7 @@ def _people_on(day: date, people: Population, length_ms: Ints, rng: Generator) -
     listener = owner[session]
     mood = _draw(people.mixture, owner, rng)[session]
     taste = np.where(rng.random(len(session)) < SAME_MOOD, mood, _draw(people.mixture, listener, rng))
-    known = people.favourites[listener, rng.integers(FAVOURITES, size=len(session))]
+    known = people.favorites[listener, rng.integers(FAVOURITES, size=len(session))]
     recording = np.where(rng.random(len(session)) < FAVOURITE, known, _draw(people.tastes, taste, rng))
     skip = np.where(taste == people.taste_group[listener], SKIP_OWN, SKIP_OTHER)
     skipped = rng.random(len(session)) < skip
@@ -204,7 +204,7 @@ def _bots_on(day: date, people: Population, length_ms: Ints, rng: Generator) -> 
     recordings = len(length_ms)
     loops = np.arange(len(bots)) % 2 == 0
     track = np.arange(BOUT) % np.where(loops, 1, PLAYLIST)[:, None]
-    recording = (people.favourites[bots, :1] + 97 * track) % recordings  # any fixed list will do
+    recording = (people.favorites[bots, :1] + 97 * track) % recordings  # any fixed list will do
     ms_played = np.where(loops[:, None], LOOP_SECONDS * 1000, length_ms[recording])
     took = -(-ms_played // 1000)
     within = np.cumsum(took, axis=1) - took

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from resources.sandbox.catalogue import NAMESPACE, Work
+from resources.sandbox.catalog import NAMESPACE, Work
 
 INVENTED = "invented for a sandbox"  # the disambiguation of every entity below
 

@@ -17,8 +17,8 @@ from typing import NamedTuple
 from resources.notation import abc_notation, musicxml
 from resources.notation.keys import MAJOR_KEYS
 from resources.notation.scores import Bar, played
-from resources.sandbox import catalogue
-from resources.sandbox.catalogue import Work
+from resources.sandbox import catalog
+from resources.sandbox.catalog import Work
 from resources.sandbox.performers import Recording
 
 SECONDS = 20.0  # of music in an excerpt, at most: whole bars from the beginning
@@ -177,7 +177,7 @@ def _take(recording: Recording, release: Sequence[Recording]) -> Take | None:
 
 @functools.lru_cache(maxsize=64)  # a work may have several recordings, and the largest score takes a while
 def _bars(work: Work) -> list[Bar]:
-    return musicxml.read(catalogue.musicxml(work)) if work.tune is None else abc_notation.read(catalogue.abc(work))
+    return musicxml.read(catalog.musicxml(work)) if work.tune is None else abc_notation.read(catalog.abc(work))
 
 
 def _excerpt(order: Sequence[tuple[Bar, int]], upbeat: Fraction, bar: Fraction, count: int) -> tuple[Heard, ...] | None:

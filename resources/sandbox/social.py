@@ -122,7 +122,7 @@ def _taggings(
         word = form if form and rng.random() < BY_FORM else WORDS[rng.integers(len(WORDS))]
         tag = {"type": "Hashtag", "href": f"{HOST}/tags/{quote(word)}", "name": f"#{word}"}
         target = {"type": "Person", "id": ARTIST_PAGE + artist.id, "name": artist.name}
-        yield at, {**_activity("Add", one, at, f"taggings/{n}", tag), "target": target}
+        yield at, {**_activity("Add", one, at, f"tag_assignments/{n}", tag), "target": target}
 
 
 def _note(name: str, by: str, at: int, recording: Recording, mentioned: str | None, tagged: bool) -> Activity:

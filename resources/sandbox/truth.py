@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from resources.sandbox import audio, catalogue, performers
+from resources.sandbox import audio, catalog, performers
 from resources.sandbox.listeners import population
 
 
@@ -48,7 +48,7 @@ def renderings(seed: int = 7, listeners: int = 240, clips: int = audio.CLIPS) ->
 
 def truth(seed: int = 7, listeners: int = 240) -> Truth:
     """The truth of the world that `world.write` makes of the same seed and number of listeners."""
-    works = catalogue.works()
+    works = catalog.works()
     people = population(performers.recordings(works, seed), seed, listeners)
     name, bot = people.user_name, people.bot.tolist()
     return Truth(

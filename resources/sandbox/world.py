@@ -1,7 +1,7 @@
 """The sandbox's outside world as files: what public sources would hold, in the shapes they hold it.
 
 What belongs here: the file formats, when each listen arrives, and the dirt on the way. What is true comes from the
-catalogue, the performers and the listeners; nothing that only the truth may tell is written.
+catalog, the performers and the listeners; nothing that only the truth may tell is written.
 """
 
 import json
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.random import Generator
 
 from resources.files import publish
-from resources.sandbox import app, catalogue, performers, social
+from resources.sandbox import app, catalog, performers, social
 from resources.sandbox.entities import entities
 from resources.sandbox.listeners import ZONES, Bools, Ints, Listens, Population, epoch, population, simulate
 from resources.sandbox.performers import Recording
@@ -30,7 +30,7 @@ CLIENTS = ("Sandbox Desktop Player", "Sandbox Phone Player", "Sandbox Browser Ex
 DAY = 86_400
 SENT, AGAIN, BROKEN, MISDATED = range(4)  # what a delivered line is: the listen, or one more line made of it
 # Folders of the landing folder, and what lies in them, as MusicBrainz's addresses name it.
-CATALOGUE = (
+CATALOG = (
     ("recordings", "recording"),
     ("artists", "artist"),
     ("releases", "release"),
@@ -78,7 +78,7 @@ def simulated(*, first_day: date, days: int = 14, seed: int = 7, listeners: int 
     """
     if days < 1 or listeners < 1:
         raise ValueError(f"nothing to write for {days} days and {listeners} listeners")
-    recordings = performers.recordings(catalogue.works(), seed)
+    recordings = performers.recordings(catalog.works(), seed)
     people = population(recordings, seed, listeners)
     listens = simulate(people, recordings, first_day=first_day, days=days, seed=seed)
     rng = np.random.default_rng([seed, 3])
@@ -112,14 +112,14 @@ def write(
     world = simulated(first_day=first_day, days=days, seed=seed, listeners=listeners)
     recordings, listens, kind, start = world.recordings, world.listens, world.kind, epoch(first_day)
     known = [recording for recording in recordings if recording.release.date < known_until]
-    catalogued, named = entities(recordings), entities(known).of
+    catalogd, named = entities(recordings), entities(known).of
     files = [
         *(
             _publish(
                 landing / folder / "sandbox.jsonl",
-                (_json(entity) for entity in catalogued.landed(kind) if entity["id"] in named[kind]),
+                (_json(entity) for entity in catalogd.landed(kind) if entity["id"] in named[kind]),
             )
-            for folder, kind in CATALOGUE
+            for folder, kind in CATALOG
         ),
         _publish(landing / "lyrics" / "sandbox.jsonl", map(_json, _lrclib(known))),
     ]
@@ -220,7 +220,7 @@ def track_metadata(
 
 def msid(recording: Recording) -> str:
     """What ListenBrainz calls a recording by: one id for each spelling."""
-    return str(uuid.uuid5(catalogue.NAMESPACE, "msid/" + "/".join(_names(recording))))
+    return str(uuid.uuid5(catalog.NAMESPACE, "msid/" + "/".join(_names(recording))))
 
 
 def _names(recording: Recording) -> tuple[str, str, str]:

@@ -51,7 +51,7 @@ class Refused(Exception):
         self.code, self.error, self.headers = code, error, headers or {}
 
 
-class Intake:
+class ScrobbleEndpoint:
     """What the paths share."""
 
     def __init__(self, tokens: Tokens, journal: Journal, requests: int = REQUESTS) -> None:

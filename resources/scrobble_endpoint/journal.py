@@ -19,7 +19,7 @@ from resources.errors import TuttiError
 from resources.files import sync
 from resources.locks import Busy, begin, end
 
-INTAKE = "listens/intake"  # where the files are, in the landing folder
+SCROBBLES = "listens/scrobbles"  # where the files are, in the landing folder
 SECONDS = 2.0  # a listen should be in the lake within a minute, and the landing sensor needs most of it
 BYTES = 8_000_000  # an import of many years is several files, each read in a moment
 
@@ -53,7 +53,7 @@ class Journal:
             self._lock.acquire(blocking=False)
         except Timeout:
             raise TuttiError(
-                f"an intake serves {folder} already: end that one first, or give this one a TUTTI_DATA of its own"
+                f"an intake serves {folder} already: end that one first, or give this one a TUTTI_DATA_DIR of its own"
             ) from None
         self._shared, self._sharing = shared, False
         self.recovered, self.torn = 0, 0  # files that became visible at the start, and lines dropped from them

@@ -12,14 +12,14 @@ from signal import SIGINT, SIGTERM, signal
 import uvicorn
 
 from resources.errors import TuttiError
-from resources.scrobble_endpoint.app import REQUESTS, Intake
-from resources.scrobble_endpoint.journal import INTAKE, Journal
+from resources.scrobble_endpoint.app import REQUESTS, ScrobbleEndpoint
+from resources.scrobble_endpoint.journal import SCROBBLES, Journal
 from resources.scrobble_endpoint.outbox import Outbox
 from resources.scrobble_endpoint.tokens import configured
 from resources.storage import Storage
 
 PORT = 8765
-FOLDER = Path("landing", INTAKE)  # in the data folder
+FOLDER = Path("landing", SCROBBLES)  # in the data folder
 DRAIN = 10  # seconds that requests under way may take once the server is told to end
 
 
@@ -48,10 +48,10 @@ class _Server(uvicorn.Server):
 def serve(data: Path, landing: Storage) -> None:
     """Accept listens until stopped; they land from the data folder."""
     tokens = configured()
-    requests = _number("TUTTI_INTAKE_LIMIT", REQUESTS, 1, 1_000_000_000)
-    with _listening(_number("TUTTI_INTAKE_PORT", PORT, 0, 65535)) as listening:
+    requests = _number("TUTTI_SCROBBLE_RATE_LIMIT", REQUESTS, 1, 1_000_000_000)
+    with _listening(_number("TUTTI_SCROBBLE_PORT", PORT, 0, 65535)) as listening:
         journal = Journal(data / FOLDER, shared=data)
-        outbox = Outbox(data / FOLDER, landing / INTAKE) if landing.remote else None
+        outbox = Outbox(data / FOLDER, landing / SCROBBLES) if landing.remote else None
         if outbox:
             try:
                 outbox.start()
@@ -63,7 +63,7 @@ def serve(data: Path, landing: Storage) -> None:
             told = f"what a killed intake left is in the landing folder: {journal.recovered} files of whole lines"
             print(told + dropped * bool(journal.torn), flush=True)
         config = uvicorn.Config(
-            Intake(tokens, journal, requests).app,
+            ScrobbleEndpoint(tokens, journal, requests).app,
             log_level="warning",
             access_log=False,  # addresses, and tokens of clients that put them in the query
             server_header=False,
@@ -100,6 +100,6 @@ def _listening(port: int) -> Iterator[socket.socket]:
             listening.listen(1024)
         except OSError as error:
             raise TuttiError(
-                f"port {port} is not to be had ({error.strerror}): end what serves there, or set TUTTI_INTAKE_PORT"
+                f"port {port} is not to be had ({error.strerror}): end what serves there, or set TUTTI_SCROBBLE_PORT"
             ) from None
         yield listening

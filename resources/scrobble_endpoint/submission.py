@@ -18,7 +18,7 @@ from resources.sources.formats.listenbrainz import OURS
 from resources.sources.readers.personal import ADDRESS, AGENT, PERSONAL
 from resources.sources.records.listen import LONGEST_PLAY_MS, Malformed, instant, needed, untimely
 
-DOOR = "intake"  # the source of what comes in here: the same program may be in an export as well, seconds apart
+SOURCE = "scrobble"  # the source of what comes in here: the same program may be in an export as well, seconds apart
 LONGEST_LISTEN = 10_240  # bytes
 MOST_LISTENS = 1_000  # in a request
 LONGEST_BODY = LONGEST_LISTEN * MOST_LISTENS
@@ -49,7 +49,7 @@ class Submission:
 
     def lines(self, user_name: str) -> bytes:
         """The listens of a user as JSON lines, which say by which door they came."""
-        beside = {"user_name": user_name, OURS: {"source": DOOR}}
+        beside = {"user_name": user_name, OURS: {"source": SOURCE}}
         return b"".join(_json(listen | beside) + b"\n" for listen in self.listens)
 
 

@@ -14,7 +14,10 @@ from pathlib import Path
 
 from resources.errors import TuttiError
 
-HOW = "set TUTTI_INTAKE_TOKENS=ada:her-secret (more after commas), or TUTTI_INTAKE_TOKENS_FILE to a file of such lines"
+HOW = (
+    "set TUTTI_SCROBBLE_TOKENS=ada:her-secret (more after commas), "
+    "or TUTTI_SCROBBLE_TOKENS_FILE to a file of such lines"
+)
 
 
 class Tokens:
@@ -60,17 +63,17 @@ class Tokens:
 
 def configured(environ: Mapping[str, str] = os.environ) -> Tokens:
     """The tokens that the environment gives, or the file it names."""
-    named = environ.get("TUTTI_INTAKE_TOKENS_FILE")
-    given = environ.get("TUTTI_INTAKE_TOKENS")
+    named = environ.get("TUTTI_SCROBBLE_TOKENS_FILE")
+    given = environ.get("TUTTI_SCROBBLE_TOKENS")
     if named and given:
-        raise TuttiError("set one of TUTTI_INTAKE_TOKENS and TUTTI_INTAKE_TOKENS_FILE, not both")
+        raise TuttiError("set one of TUTTI_SCROBBLE_TOKENS and TUTTI_SCROBBLE_TOKENS_FILE, not both")
     if not named:
         return Tokens(given or "")
     try:
         return Tokens(Path(named).expanduser().read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise TuttiError(f"TUTTI_INTAKE_TOKENS_FILE={named} cannot be read: {why}") from None
+        raise TuttiError(f"TUTTI_SCROBBLE_TOKENS_FILE={named} cannot be read: {why}") from None
 
 
 def _utf8(token: bytes) -> bytes:

@@ -52,7 +52,7 @@ def connect(environ: Mapping[str, str], log: Callable[[str], object]) -> "MusicB
     """
     url = environ.get("TUTTI_MUSICBRAINZ_URL", "").strip() or URL
     who = agent(url, agent_of(environ), environ.get("TUTTI_MUSICBRAINZ_CONTACT", ""))
-    interval = pace(url, environ.get("TUTTI_MUSICBRAINZ_PACE", ""))
+    interval = pace(url, environ.get("TUTTI_MUSICBRAINZ_MIN_INTERVAL_S", ""))
     return MusicBrainz(Web("MusicBrainz", url, agent=who, pace=interval, log=log))
 
 
@@ -161,7 +161,9 @@ def pace(url: str, wanted: str) -> float:
     except ValueError:
         seconds = -1.0
     if seconds is not None and not 0 <= seconds <= 3600:
-        raise TuttiError("TUTTI_MUSICBRAINZ_PACE is no number of seconds between requests: write it as 1 or 0.2")
+        raise TuttiError(
+            "TUTTI_MUSICBRAINZ_MIN_INTERVAL_S is no number of seconds between requests: write it as 1 or 0.2"
+        )
     if is_real(url):
         return max(PACE, seconds or 0.0)
     if seconds is not None:

@@ -318,7 +318,9 @@ def _host(service: str, url: str) -> str:
 
 def _spellings(secrets: Iterable[str]) -> list[str]:
     """Each secret as it may occur in an address or a text, longest first."""
-    found = {spelt for secret in secrets if secret for spelt in (secret, quote(secret, safe=""), quote_plus(secret))}
+    found = {
+        spelled for secret in secrets if secret for spelled in (secret, quote(secret, safe=""), quote_plus(secret))
+    }
     return sorted(found, key=len, reverse=True)
 
 

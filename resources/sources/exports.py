@@ -1,6 +1,6 @@
 """The door to exports: each record of a file, read in place, whichever format it is in.
 
-A format is a module of `resources.sources.formats` with `NAME`, `EXPORT`, `recognise` and `parse` (see `Format`), and
+A format is a module of `resources.sources.formats` with `NAME`, `EXPORT`, `recognize` and `parse` (see `Format`), and
 its name in `FORMATS`. The first bytes of a file decide how its records are read: as JSON, a table of text, Parquet or
 XML.
 """
@@ -20,7 +20,7 @@ from resources.sources.readers.archive import Member, UnsupportedFile, fingerpri
 from resources.sources.readers.json_records import CUT, UNENDED, Record, records
 from resources.sources.records.app_event import AppEvent
 from resources.sources.records.listen import Listen, Malformed, Nameless, PassedOver, Read, untimely
-from resources.sources.records.social import Post, Relation, Retraction, Share
+from resources.sources.records.social import Deletion, Post, Relationship, Share
 
 __all__ = ["FORMATS", "GIVE", "Format", "Unknown", "UnsupportedFile", "fingerprint", "read", "whole"]
 
@@ -29,10 +29,10 @@ HEAD = 1 << 16  # bytes by which layouts are told apart
 TIMES: Mapping[type, Sequence[tuple[str, str]]] = {
     Listen: [("listened_at", "listened at")],
     AppEvent: [("at", "happened at")],
-    Relation: [("happened_at", "happened at")],
+    Relationship: [("happened_at", "happened at")],
     Post: [("posted_at", "posted at"), ("told_at", "edited at")],
     Share: [("shared_at", "shared at")],
-    Retraction: [("retracted_at", "taken back at")],
+    Deletion: [("deleted_at", "taken back at")],
 }
 """The times of a record that must be possible, and how a reason calls them.
 
@@ -46,7 +46,7 @@ class Format(Protocol):
     NAME: str  # of the source, as in `Listen.source`
     EXPORT: str  # whose export it is, or which
 
-    def recognise(self, record: dict[str, Any], /) -> bool:
+    def recognize(self, record: dict[str, Any], /) -> bool:
         """Whether a record has the shape of this format; it may lack what a listen needs."""
 
     def parse(self, record: dict[str, Any], listener: str | None, /) -> object:
@@ -128,7 +128,7 @@ def _records(member: Member, names: Callable[[], hetrec.Names]) -> Iterator[Reco
         return hetrec.records(member, headings, names())
     if head.startswith(parquet_records.MAGIC):
         return parquet_records.records(member, listenbrainz_spark.COLUMNS)
-    if xspf.recognise(head):
+    if xspf.recognize(head):
         return jspf.held(xspf.records(member))
     if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")) and (table := csv_records.sniff(head)):
         return csv_records.records(member, table)
@@ -148,16 +148,16 @@ def _alone(record: Record) -> Record:
 
 
 def _plausible(value: object) -> bool:
-    return isinstance(value, dict) and (jspf.is_track(value) or any(f.recognise(value) for f in FORMATS))
+    return isinstance(value, dict) and (jspf.is_track(value) or any(f.recognize(value) for f in FORMATS))
 
 
 def _format(record: Record, likely: Format | None = None) -> Format | None:
     """The format of a record, if it has one."""
     if record.value is None:
         return None
-    if likely and likely.recognise(record.value):
+    if likely and likely.recognize(record.value):
         return likely
-    return next((each for each in FORMATS if each.recognise(record.value)), None)
+    return next((each for each in FORMATS if each.recognize(record.value)), None)
 
 
 def _sniff(found: Iterator[Record], listener: str | None, name: str) -> tuple[Iterator[Record], Format | None, str]:
@@ -189,18 +189,18 @@ def _reads(
 ) -> Iterator[Read]:
     number, told = -1, False
     for record in found:
-        number, reason, told_of, passed_over = record.number, record.reason, None, None
+        number, reason, told_of, skipped = record.number, record.reason, None, None
         if record.value is not None:
             format_ = _format(record, format_) or format_
             try:
                 told_of = format_.parse(record.value, listener)
                 reason = _untimely(told_of, now)
             except PassedOver as other:
-                passed_over = str(other)
+                skipped = str(other)
             except Malformed as malformed:
                 reason = str(malformed)
         if reason is None:
-            yield Read(member.name, number, told_of, passed_over=passed_over)
+            yield Read(member.name, number, told_of, skipped=skipped)
             continue
         if member.damage and reason in (CUT, UNENDED):
             reason, told = member.damage, True

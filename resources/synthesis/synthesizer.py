@@ -1,4 +1,4 @@
-"""A small synthesiser: sounds become stereo samples.
+"""A small synthesizer: sounds become stereo samples.
 
 What belongs here: timbres, drums, the place of each on the stage, the room and the level. Additive and wavetable
 synthesis as in Roads, The Computer Music Tutorial (1996); the room is Schroeder's parallel comb filters (Natural

@@ -21,18 +21,18 @@ JOINED = re.compile(r"\s*(?:[,;&+]|\band\b|\bx\b|\bvs\b\.?)\s*")
 SPLIT = re.compile(r"[a-z]+|[0-9]+")
 ROMAN = re.compile(r"(?=[ivx]{2,})x{0,3}(?:ix|iv|v?i{0,3})")
 ROMAN_LIKE = re.compile(r"[ivxlc]+")
-# Letters as artists write them (Ke$ha, P!nk), and numbers as catalogues do; other signs tell no names apart.
+# Letters as artists write them (Ke$ha, P!nk), and numbers as catalogs do; other signs tell no names apart.
 STYLED = str.maketrans({"$": "s", "!": "i", "@": "a"})
 STYLED_WORD = re.compile(r"(?<=[a-z])[$!@](?=[a-z])")
 NUMBERED = {"no", "nr", "num", "number", "numero"}  # "No. 5" and "5" are one number; "Op. 5" is another
-SPELT = {"opus": "op", "volume": "vol", "pt": "part", "vols": "vol", "pts": "part", "featuring": "feat", "ft": "feat"}
+SPELLED = {"opus": "op", "volume": "vol", "pt": "part", "vols": "vol", "pts": "part", "featuring": "feat", "ft": "feat"}
 WEAK = {"the", "and", "feat", "with"}  # what joins a credit says nothing of who is credited
 
 # What may stand after a title without naming another recording: a remaster is the same performance and mix, "Explicit"
 # tells it from a copy with words bleeped out.
 NEUTRAL = {
     *("remaster", "remastered", "remasterd", "remastering", "explicit", "deluxe", "bonus", "anniversary", "hd", "hq"),
-    *("official", "lyric", "lyrics", "audio", "video", "visualizer", "visualiser"),
+    *("official", "lyric", "lyrics", "audio", "video", "visualizer", "visualizer"),
 }
 NEUTRAL_PHRASES = {
     *(("album", "version"), ("lp", "version"), ("original", "version"), ("original", "mix"), ("single", "version")),
@@ -49,8 +49,8 @@ VERSIONS = {
 LEAST_LETTERS = 5  # a name of four letters or fewer is another name when one differs: Muse, Mute
 LONG = 9  # letters of a word that may have two typos
 BESIDE = ((7, 0), (5, 4), (2, 8))  # a word of at least so many letters may have a typo if so many beside it agree
-UMLAUT = re.compile(r"([aou])e(?=[a-z])|(?<=a)a")  # ä, ö, ü and å, as they are spelt where keyboards lack them
-CACHE = 200_000  # names held taken apart: the same ones come day after day, and meet many of the catalogue's
+UMLAUT = re.compile(r"([aou])e(?=[a-z])|(?<=a)a")  # ä, ö, ü and å, as they are spelled where keyboards lack them
+CACHE = 200_000  # names held taken apart: the same ones come day after day, and meet many of the catalog's
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Name:
 
     @property
     def letters(self) -> str:
-        """All that is said, however it is spelt, punctuated and divided into words."""
+        """All that is said, however it is spelled, punctuated and divided into words."""
         credit = [w for w in (*self.lead, *self.guests) if w not in WEAK]
         return _key(credit, (*self.base, *self.version, *self.neutral))
 
@@ -189,7 +189,7 @@ def _words(text: str) -> tuple[str, ...]:
     """The words of a text: letters and numbers apart, numerals and abbreviations in one form."""
     text = STYLED_WORD.sub(lambda m: m[0].translate(STYLED), text.replace("'", "").replace("`", ""))
     text = text.replace("&", " and ").replace("+", " and ").replace("#", " no ")
-    found = [SPELT.get(w, w) for w in SPLIT.findall(text)]
+    found = [SPELLED.get(w, w) for w in SPLIT.findall(text)]
     found = [str(_value(w)) if len(w) > 1 and ROMAN.fullmatch(w) else w.lstrip("0") or "0" for w in found]
     following = [*found[1:], ""][: len(found)]
     return tuple(w for w, after in zip(found, following, strict=True) if not (w in NUMBERED and after.isdigit()))

@@ -59,7 +59,7 @@ class Folder:
 
     def listen(self, again: bool = False, checks: bool = False) -> dg.ExecuteInProcessResult:
         """Make the three tables, and check them if asked to."""
-        engine = EngineResource(name=EngineName(self.engine), memory_gb=1, spill=str(self.root / "spill"))
+        engine = EngineResource(name=EngineName(self.engine), memory_gb=1, spill_dir=str(self.root / "spill"))
         with dg.DagsterInstance.ephemeral() as instance:
             result = dg.materialize(
                 [*ASSETS, *(check for module in MODULES for check in module.checks if checks)],
@@ -67,7 +67,7 @@ class Folder:
                     "io_manager": LakeIO(engine=engine, root=str(self.lake.root)),
                     "music": Music(root=str(self.music)),
                 },
-                run_config={"ops": {"content__audio_analyses": {"config": {"again": again}}}},
+                run_config={"ops": {"content__audio_analyses": {"config": {"retry_failed": again}}}},
                 instance=instance,
             )
             self.said = [log.user_message for log in instance.all_logs(result.run_id) if not log.is_dagster_event]
@@ -292,7 +292,7 @@ def test_files_that_vanish_while_they_are_read_are_passed_over(folder: Folder, m
     assert "1 files were gone before they could be read" in folder.said
     monkeypatch.undo()
     folder.sound("3.wav", 403)
-    monkeypatch.setattr(audio_analyses, "analysed", analysed_too_late)
+    monkeypatch.setattr(audio_analyses, "analyzed", analysed_too_late)
     result = folder.listen(checks=True)
     assert result.success
     assert folder.rows("audio_features")["3.wav"]["error"] == MISSED
@@ -310,7 +310,7 @@ def test_what_is_known_of_a_file_that_vanishes_while_it_is_read_again_stays(
     folder.mark()
     os.utime(folder.music / "1.wav", (1, 1))
     monkeypatch.setattr(audio_files, "described", described_too_late)
-    monkeypatch.setattr(audio_analyses, "analysed", analysed_too_late)
+    monkeypatch.setattr(audio_analyses, "analyzed", analysed_too_late)
     assert folder.listen().success
     assert folder.marked() == {"1.wav", "3.wav"}
     assert not any(row["error"] for row in folder.rows("audio_features").values())
@@ -325,7 +325,7 @@ def test_what_was_heard_of_a_file_that_was_written_to_meanwhile_is_not_taken_for
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.sound("3.wav")
-    monkeypatch.setattr(audio_analyses, "analysed", analysed_while_written)
+    monkeypatch.setattr(audio_analyses, "analyzed", analysed_while_written)
     assert folder.listen().success
     assert folder.rows("audio_features")["3.wav"]["error"] == MISSED
     monkeypatch.undo()
@@ -342,7 +342,7 @@ def described_too_late(files: pa.Table, root: str) -> pa.Table:
 def analysed_too_late(files: pa.Table, root: str) -> pa.Table:
     if files["path"].to_pylist() == ["3.wav"]:
         Path(root, "3.wav").unlink()
-    return audio_analyses.analysed(files, root)
+    return audio_analyses.analyzed(files, root)
 
 
 def analysed_while_written(files: pa.Table, root: str) -> pa.Table:
@@ -355,7 +355,7 @@ def analysed_while_written(files: pa.Table, root: str) -> pa.Table:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(features, "features", written)
-        return audio_analyses.analysed(files, root)
+        return audio_analyses.analyzed(files, root)
 
 
 def test_a_file_that_takes_its_process_down_is_a_row_with_the_reason(
@@ -363,7 +363,7 @@ def test_a_file_that_takes_its_process_down_is_a_row_with_the_reason(
 ) -> None:
     for n in range(4):
         folder.sound(f"{n}.wav", 400 + n)
-    monkeypatch.setattr(audio_analyses, "analysed", analysed_by_a_bad_decoder)
+    monkeypatch.setattr(audio_analyses, "analyzed", analysed_by_a_bad_decoder)
     result = folder.listen(checks=True)
     assert result.success
     errors = {path: row["error"] for path, row in folder.rows("audio_features").items()}
@@ -376,7 +376,7 @@ def test_a_file_that_takes_its_process_down_is_a_row_with_the_reason(
 def analysed_by_a_bad_decoder(files: pa.Table, root: str) -> pa.Table:
     if files["path"].to_pylist() == ["1.wav"]:
         os.kill(os.getpid(), signal.SIGSEGV)
-    return audio_analyses.analysed(files, root)
+    return audio_analyses.analyzed(files, root)
 
 
 def test_a_run_that_is_killed_keeps_what_it_heard(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -411,7 +411,7 @@ def test_features_that_cannot_be_are_no_features(folder: Folder) -> None:
     soundfile.write(file, np.sin(np.arange(16_000) / 3) * 1e6, 8_000, subtype="FLOAT")
     result = folder.listen(checks=True)
     assert result.success
-    assert all(fine for name, fine in passed(result).items() if "few_errors" not in name)
+    assert all(fine for name, fine in passed(result).items() if "error_rate" not in name)
     row = folder.rows("audio_features")["loud.wav"]
     assert row["error"] is None or "no recording sounds like this: loudness_lufs" in row["error"]
 

@@ -16,7 +16,7 @@ MONDAY = date(2024, 2, 26)
 
 def chart(engine: Engine, period: str, rows: list[Row], first: date, last: date | None = None) -> list[Row]:
     """The recordings of a chart, in order."""
-    read = [oracle.plays(rows), oracle.artist_plays(rows), oracle.names(rows)]
+    read = [oracle.recording_plays(rows), oracle.artist_plays(rows), oracle.display_names(rows)]
     found = (
         CHARTS[period]
         .on(engine, read, (first, last or first))
@@ -58,7 +58,7 @@ def test_who_plays_a_song_all_night_makes_no_chart_alone(engine: Engine) -> None
         *(listen(at(MONDAY + timedelta(days=1), 5 * n), "ada", "night") for n in range(12)),
         *(listen(at(MONDAY, 5 * n), f"listener {n}", "day") for n in range(25)),
     ]
-    read = [oracle.plays(rows), oracle.artist_plays(rows), oracle.names(rows)]
+    read = [oracle.recording_plays(rows), oracle.artist_plays(rows), oracle.display_names(rows)]
     found = CHARTS["weekly"].on(engine, read, (MONDAY, MONDAY)).to_pylist()
     assert sorted((r["entity"], r["plays"], r["plays_capped"]) for r in found) == [
         ("artist", 97, 50 + 12 + 25),
@@ -69,7 +69,7 @@ def test_who_plays_a_song_all_night_makes_no_chart_alone(engine: Engine) -> None
 
 def test_a_recording_by_two_artists_counts_once_for_either(local: Engine) -> None:
     rows = [listen(at(MONDAY), artist_ids=["x", "y"]), listen(at(MONDAY, 5), artist_ids=["y"], artist_name="Y")]
-    read = [oracle.plays(rows), oracle.artist_plays(rows), oracle.names(rows)]
+    read = [oracle.recording_plays(rows), oracle.artist_plays(rows), oracle.display_names(rows)]
     found = CHARTS["daily"].on(local, read, (MONDAY, MONDAY)).sort_by("rank").to_pylist()
     artists = [(r["entity_id"], r["plays"], r["name"]) for r in found if r["entity"] == "artist"]
     assert artists == [("y", 2, "Y"), ("x", 1, None)]

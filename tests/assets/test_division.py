@@ -16,7 +16,7 @@ import pytest
 
 import resources.engines.pandas
 from assets.derived.charts import KEY, as_entity, calendar, count_listeners, into_periods
-from assets.events.actives import NUMBERED, add_up, hold, number
+from assets.events.active_listeners import NUMBERED, add_up, hold, number
 from assets.partitions import DAY
 from resources.engines.pandas import PandasEngine
 from resources.frames.frame import Engine, Frame, conform
@@ -33,7 +33,7 @@ from tests.tables import (
     many_posts,
     many_raw_listens,
     many_recordings,
-    many_relations,
+    many_relationships,
     many_retractions,
     many_shares,
     many_taggings,
@@ -78,11 +78,11 @@ def make_world(folder: Path) -> None:
         "raw_app_events": many_app_events(LISTENS // 4, days=DAYS),
         "lyrics": many_lyrics(TEXTS),
         "recordings": many_recordings(400),
-        "relations": many_relations(SOCIAL),
-        "retractions": many_retractions(SOCIAL // 10),
+        "relationships": many_relationships(SOCIAL),
+        "deletions": many_retractions(SOCIAL // 10),
         "raw_shares": many_shares(SOCIAL),
         "raw_posts": many_posts(SOCIAL),
-        "raw_taggings": many_taggings(SOCIAL),
+        "raw_tag_assignments": many_taggings(SOCIAL),
     }
     found = World(Lake(folder / "lake"), {name: rows.schema for name, rows in given.items()})
     with patch.object(write_transaction, "FILE_ROWS", 6_000):  # many files, as of many days

@@ -8,12 +8,12 @@ from resources.frames.frame import Engine
 from tests.oracle import assert_same
 from tests.transformations import ASSETS, TRANSFORMATIONS, Transformation
 
-ELSEWHERE = {  # compared in test_catalogue.py and, for the last two, as a part of what reads them
+ELSEWHERE = {  # compared in test_catalog.py and, for the last two, as a part of what reads them
     "content/credits",
     "content/genres",
-    "content/merged_ids",
-    "events/recording_keys",
-    "events/recording_parts",
+    "content/mbid_redirects",
+    "content/match_keys",
+    "content/blocking_keys",
 }
 every = pytest.mark.parametrize("made", TRANSFORMATIONS, ids=lambda t: t.name)
 

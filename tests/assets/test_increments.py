@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from assets.content.recordings import RECORDINGS
 from assets.derived import charts
 from assets.derived.charts import CHART
-from assets.derived.names import NAMES
-from assets.derived.plays import ARTIST_PLAYS, PLAYS
-from assets.events.actives import ACTIVES
-from assets.events.activity import ACTIVITY
-from assets.events.app_activity import APP_ACTIVITY
+from assets.derived.display_names import DISPLAY_NAMES
+from assets.derived.recording_plays import ARTIST_PLAYS, RECORDING_PLAYS
+from assets.events.active_listeners import ACTIVE_LISTENERS
 from assets.events.app_events import APP_EVENTS
+from assets.events.daily_app_usage import DAILY_APP_USAGE
+from assets.events.daily_listening import DAILY_LISTENING
+from assets.events.duplicate_listens import DUPLICATE_LISTENS
 from assets.events.listens import LISTENS
-from assets.events.replaced_listens import REPLACED_LISTENS
 from assets.events.sessions import SESSIONS
 from assets.partitions import DAILY, PERIODS
 from resources.dates import A_DAY, stretches
@@ -34,16 +34,21 @@ from resources.privacy.tables import Removal
 from tests import oracle, tables
 from tests.examples import examples
 from tests.oracle import Row, assert_same, begin
-from tests.tables import CATALOGUE, LEAP, LENGTHS
+from tests.tables import CATALOG, LEAP, LENGTHS
 from tests.transformations import SESSIONS_OF_LISTENS, TRANSFORMATIONS, Span
 
 BY_NAME = {t.name: t for t in TRANSFORMATIONS}
 SLICED = [t.name for t in TRANSFORMATIONS if t.asset.partitions_def]
-COUNTED = {"plays": PLAYS, "artist_plays": ARTIST_PLAYS, "names": NAMES}
-PERSONAL = {"replaced": REPLACED_LISTENS, "listens": LISTENS, "plays": PLAYS, "activity": ACTIVITY}
+COUNTED = {"recording_plays": RECORDING_PLAYS, "artist_plays": ARTIST_PLAYS, "display_names": DISPLAY_NAMES}
+PERSONAL = {
+    "duplicate": DUPLICATE_LISTENS,
+    "listens": LISTENS,
+    "recording_plays": RECORDING_PLAYS,
+    "daily_listening": DAILY_LISTENING,
+}
 ONE = {"recording": 1, "artist": 1}  # play of a listener and day that counts
 EVER = (date(1970, 1, 1), date(2200, 1, 1))  # beyond every row, with room for a month before
-ROLLUPS = (oracle.plays, oracle.artist_plays, oracle.names)
+ROLLUPS = (oracle.recording_plays, oracle.artist_plays, oracle.display_names)
 Engines: TypeAlias = st.SearchStrategy[Engine]
 LATELY = range(-4, 9)  # days after the newest listen: enough to look at of a table that has rows on quiet days
 
@@ -129,17 +134,21 @@ def test_files_late_days_and_erasures_in_any_order_leave_what_all_at_once_leaves
             weeks = [begin(f(changed), "weekly") + timedelta(weeks=n) for f, n in ((min, 0), (max, 1))]
             with patch.dict(charts.MOST, ONE):
                 make_weeks(lake, data.draw(engines), (weeks[0], weeks[1]))
-    ids = oracle.identities(list(arrived.values()), CATALOGUE)
+    ids = oracle.recording_matches(list(arrived.values()), CATALOG)
     replaced = oracle.replaced(list(arrived.values()), ids, *EVER)
     heard = oracle.listens(list(arrived.values()), ids, replaced)
-    active = oracle.activity(heard, LENGTHS)
-    assert_same(lake.scan("replaced", REPLACED_LISTENS).table(), replaced, REPLACED_LISTENS)
+    active = oracle.daily_listening(heard, LENGTHS)
+    assert_same(lake.scan("duplicate", DUPLICATE_LISTENS).table(), replaced, DUPLICATE_LISTENS)
     assert_same(lake.scan("listens", LISTENS).table(), heard, LISTENS)
-    assert_same(lake.scan("plays", PLAYS).table(), oracle.plays(heard), PLAYS)
-    assert_same(lake.scan("activity", ACTIVITY).table(), active, ACTIVITY)
+    assert_same(lake.scan("recording_plays", RECORDING_PLAYS).table(), oracle.recording_plays(heard), RECORDING_PLAYS)
+    assert_same(lake.scan("daily_listening", DAILY_LISTENING).table(), active, DAILY_LISTENING)
     if days:
         ever = (days[0], days[-1] + timedelta(days=29))
-        assert_same(lake.scan("actives", ACTIVES).table(), oracle.actives(active, *ever), ACTIVES)
+        assert_same(
+            lake.scan("active_listeners", ACTIVE_LISTENERS).table(),
+            oracle.active_listeners(active, *ever),
+            ACTIVE_LISTENERS,
+        )
         weeks = [begin(f(days), "weekly") for f in (min, max)]
         counted = [answer(heard) for answer in ROLLUPS]
         ranked = oracle.chart(*counted, period="weekly", first=weeks[0], last=weeks[1] + timedelta(weeks=1), most=ONE)
@@ -167,11 +176,15 @@ def test_application_events_late_and_sent_twice_leave_what_all_at_once_leaves(
             engine, near = data.draw(engines), RangeFilter("day", span[0] - A_DAY, span[1] + A_DAY)
             lengths = engine.from_arrow(tables.table(LENGTHS, RECORDINGS))
             events = engine.read(lake.scan("events", APP_EVENTS, near))
-            done = BY_NAME["app_activity"].run(events, lengths, span=span)
-            lake.replace("activity", done, APP_ACTIVITY, RangeFilter("day", *span))
-    events, known = BY_NAME["app_activity"].prepare(sent, EVER)
+            done = BY_NAME["daily_app_usage"].run(events, lengths, span=span)
+            lake.replace("daily_app_usage", done, DAILY_APP_USAGE, RangeFilter("day", *span))
+    events, known = BY_NAME["daily_app_usage"].prepare(sent, EVER)
     assert_same(lake.scan("events", APP_EVENTS).table(), events, APP_EVENTS)
-    assert_same(lake.scan("activity", APP_ACTIVITY).table(), oracle.app_activity(events, known, *EVER), APP_ACTIVITY)
+    assert_same(
+        lake.scan("daily_app_usage", DAILY_APP_USAGE).table(),
+        oracle.daily_app_usage(events, known, *EVER),
+        DAILY_APP_USAGE,
+    )
 
 
 def some_runs(days: set[date], data: st.DataObject) -> list[Span]:
@@ -187,16 +200,26 @@ def make_activity(lake: Lake, engine: Engine, span: Span) -> None:
     """Make the activity of days, and count the listeners of the thirty days that each is one of."""
     month = (span[0], span[1] + timedelta(days=29))
     heard = engine.read(lake.scan("listens", LISTENS, RangeFilter("day", *span)))
-    lengths = engine.from_arrow(tables.table(LENGTHS, BY_NAME["activity"].reads["recordings"]))
-    lake.replace("activity", BY_NAME["activity"].run(heard, lengths, span=span), ACTIVITY, RangeFilter("day", *span))
-    active = engine.read(lake.scan("activity", ACTIVITY))
-    lake.replace("actives", BY_NAME["actives"].run(active, span=month), ACTIVES, RangeFilter("day", *month))
+    lengths = engine.from_arrow(tables.table(LENGTHS, BY_NAME["daily_listening"].reads["recordings"]))
+    lake.replace(
+        "daily_listening",
+        BY_NAME["daily_listening"].run(heard, lengths, span=span),
+        DAILY_LISTENING,
+        RangeFilter("day", *span),
+    )
+    active = engine.read(lake.scan("daily_listening", DAILY_LISTENING))
+    lake.replace(
+        "active_listeners",
+        BY_NAME["active_listeners"].run(active, span=month),
+        ACTIVE_LISTENERS,
+        RangeFilter("day", *month),
+    )
 
 
 def make_days(lake: Lake, engine: Engine, raw: list[Row], span: Span) -> None:
     """Make the tables of days, each from the rows in the lake of the one before."""
     slice = RangeFilter("day", *span)
-    for name, schema in (("replaced_listens", REPLACED_LISTENS), ("listens", LISTENS)):
+    for name, schema in (("duplicate_listens", DUPLICATE_LISTENS), ("listens", LISTENS)):
         lake.replace(name.removesuffix("_listens"), run(name, engine, raw, span), schema, slice)
     heard = engine.read(lake.scan("listens", LISTENS, slice))
     for name, schema in COUNTED.items():
@@ -213,7 +236,7 @@ def make_weeks(lake: Lake, engine: Engine, span: Span) -> None:
 
 
 def partitions(name: str, rows: list[Row]) -> list[date]:
-    """Every partition that has a row, and its neighbours."""
+    """Every partition that has a row, and its neighbors."""
     period = next(p for p in PERIODS if p.partitions == BY_NAME[name].asset.partitions_def)
     days = [r["day"] + timedelta(days=d) for r in rows for d in (-1, 0, 1)] or [LEAP]
     starts = sorted({begin(day, period.name) for day in days})

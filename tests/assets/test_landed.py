@@ -72,7 +72,7 @@ def test_each_record_goes_to_the_table_of_its_kind_and_the_ledger_counts_them(tm
         ("Song 0", "Phone"),
         ("Song 1", "Phone"),
     ]
-    assert [(r["user_id"], r["recording_msid"], r["record"]) for r in rows(lake, "events/feedback")] == [
+    assert [(r["user_id"], r["recording_msid"], r["record"]) for r in rows(lake, "events/raw_feedback")] == [
         ("bob", MSID, 2)
     ]
     assert [(r["record"], r["reason"]) for r in rows(lake, "events/quarantine")] == [
@@ -197,7 +197,7 @@ def test_a_file_that_was_imported_by_name_is_known_when_it_lands(tmp_path: Path,
     named, _ = import_file(path, None, lake, NOW)
     landing = Landing(root=str(tmp_path))
     ((landed, new),) = import_landed(landing, landing.lying("listens"), None, lake, NOW, untold, pytest.fail)
-    assert (new, landed["landed"], landed["listens"]) == (False, "listens/a.bin", 2)
+    assert (new, landed["landing_path"], landed["listens"]) == (False, "listens/a.bin", 2)
     assert import_file(path, None, lake, NOW) == (named, False)
     assert len(rows(lake, "events/imports")) == 2  # so that neither is read again
     assert len(rows(lake, "events/raw_listens")) == 2
@@ -263,7 +263,7 @@ def test_a_landed_file_that_changes_while_it_is_read_is_imported_the_next_time(
 
 def run(tmp_path: Path, *files: Path, listener: str | None = "ann") -> dg.ExecuteInProcessResult:
     """An import of these files or folders, else of the landing folder."""
-    engine = EngineResource(name=EngineName.pandas, spill=str(tmp_path / "spill"))
+    engine = EngineResource(name=EngineName.pandas, spill_dir=str(tmp_path / "spill"))
     lake = LakeIO(root=str(tmp_path / "lake"), engine=engine)
     config = {"files": [str(f) for f in files], "listener": listener if files else None}
     return dg.materialize(
@@ -368,7 +368,7 @@ def test_feedback_and_playlists_are_imported_whatever_their_date(tmp_path: Path,
     assert run(tmp_path).success
     assert rows(lake, "events/quarantine") == []
     assert len(rows(lake, "events/imports")) == 2
-    assert len(rows(lake, "events/feedback")) == 1
+    assert len(rows(lake, "events/raw_feedback")) == 1
     assert len(rows(lake, "content/playlists")) == len(PLAYLIST["playlist"]["track"])
 
 
@@ -442,7 +442,7 @@ def test_a_file_on_which_the_import_fails_is_named_and_the_others_are_imported(
     assert {r["file"] for r in rows(lake, "events/imports")} == good
     assert {r["file"] for r in rows(lake, "events/raw_listens")} == good  # nothing of the other stays
     (told,) = [m for m in result.asset_materializations_for_node("imports") if m.asset_key.path[-1] == "imports"]
-    assert told.metadata["rows written"].value == 5
+    assert told.metadata["rows_written"].value == 5
 
     assert run(tmp_path, *named).success
     assert len(rows(lake, "events/imports")) == 6
@@ -480,7 +480,7 @@ def test_a_folder_gives_what_is_in_its_files_and_passes_over_the_rest(tmp_path: 
         ("export/listens/2020/10.jsonl", "Song 1"),
         ("export/listens/2020/9.jsonl", "Song 0"),
     ]
-    assert [r["file"] for r in rows(lake, "events/feedback")] == ["export/feedback.jsonl"]
+    assert [r["file"] for r in rows(lake, "events/raw_feedback")] == ["export/feedback.jsonl"]
     assert len(rows(lake, "events/imports")) == 3
     assert rows(lake, "events/quarantine") == []
 
@@ -494,16 +494,16 @@ def test_a_folder_whose_files_refer_to_one_another_is_one_export(tmp_path: Path,
     (folder / "artists.dat").write_text("id\tname\turl\tpictureURL\n52\tArtist\t\t\n")
     (folder / "tags.dat").write_text("tagID\ttagValue\n13\tpop\n")
     assert run(tmp_path, folder).success
-    assert [(r["artist_name"], r["tag"], r["day"]) for r in rows(lake, "events/raw_taggings")] == [
+    assert [(r["artist_name"], r["tag"], r["day"]) for r in rows(lake, "events/raw_tag_assignments")] == [
         ("Artist", "pop", date(2009, 4, 1))
     ]
-    told = rows(lake, "events/relations")
+    told = rows(lake, "events/raw_relationships")
     assert [(r["user_id"], r["other_id"], r["file"]) for r in told] == [
         ("hetrec:2", "hetrec:275", "hetrec/user_friends.dat"),
         ("hetrec:275", "hetrec:2", "hetrec/user_friends.dat"),
     ]
     (row,) = rows(lake, "events/imports")
-    assert (row["file"], row["relations"], row["taggings"], row["passed_over"]) == ("hetrec", 2, 1, 2)
+    assert (row["file"], row["relationships"], row["tag_assignments"], row["skipped"]) == ("hetrec", 2, 1, 2)
     before = everything(lake)
     assert run(tmp_path, folder).success
     assert everything(lake) == before
@@ -523,7 +523,7 @@ def test_activities_told_twice_in_two_files_are_kept_as_told_and_a_file_counts_o
     written(landing / "c.jsonl", posted, posted)
     assert run(tmp_path).success
     assert len(rows(lake, "events/raw_posts")) == 3
-    (follow,) = rows(lake, "events/relations")
+    (follow,) = rows(lake, "events/raw_relationships")
     assert (follow["day"], follow["happened_at"]) == (date(2002, 10, 1), None)  # told without a time
 
 
@@ -568,7 +568,7 @@ def test_a_file_imported_before_under_another_name_is_told_by_the_name_it_is_giv
     said = "b.json: 1 listen, 0 quarantined, 0 passed over (already imported as a.json, nothing changed)"
     assert said in capfd.readouterr().err
     told = result.asset_materializations_for_node("imports")[0].metadata
-    assert (told["rows written"].value, told["dagster/row_count"].value) == (0, 1)
+    assert (told["rows_written"].value, told["dagster/row_count"].value) == (0, 1)
 
 
 def test_a_file_that_is_wrong_does_not_keep_those_named_beside_it_out(tmp_path: Path, lake: Lake) -> None:

@@ -57,7 +57,7 @@ class Home:
         context.log.addHandler(handler := _Kept(self.told))
         try:
             landing, music = Landing(root=str(self.landing.parent)), Music(root=str(music_folder()))
-            engine = EngineResource(name=EngineName("pandas"), spill=str(self.music.parent / "spill"))
+            engine = EngineResource(name=EngineName("pandas"), spill_dir=str(self.music.parent / "spill"))
             io_manager = LakeIO(engine=engine, root=str(self.music.parent / "lake"))
             made: Any = lyrics(context, landing=landing, music=music, io_manager=io_manager)
             io_manager.lake.replace("content/lyrics", iter([made]), LYRICS, order=["lyrics_id"])
@@ -94,8 +94,8 @@ class _Kept(logging.Handler):
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
-    monkeypatch.delenv("TUTTI_MUSIC", raising=False)
+    monkeypatch.setenv("TUTTI_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("TUTTI_MUSIC_DIR", raising=False)
     return Home(tmp_path)
 
 
@@ -115,7 +115,9 @@ def test_each_source_is_a_row_that_tells_where_it_is_from(home: Home) -> None:
     (home.landing / "hymn.musicxml").write_text(MUSICXML)
     (home.landing / "mine.lrc").write_text(f"[ti:Lied]\n[ar:Wilhelm]\n{GERMAN}")
     rows = home.rows()
-    assert {id: (row["source"], row["recording_id"], row["synced"], row["chosen"]) for id, row in rows.items()} == {
+    assert {
+        id: (row["source"], row["recording_id"], row["synced"], row["is_preferred"]) for id, row in rows.items()
+    } == {
         f"lrclib/1/{RECORDING}": (LRCLIB, RECORDING, True, False),
         "embedded/music/ann/song.flac": (EMBEDDED, RECORDING, False, False),
         "lrc/music/ann/song.lrc": (LRC, RECORDING, True, True),
@@ -241,7 +243,7 @@ def test_a_folder_within_that_cannot_be_looked_into_keeps_its_lyrics(home: Home,
 def test_music_may_lie_elsewhere(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "a.lrc").write_text("la")
-    monkeypatch.setenv("TUTTI_MUSIC", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("TUTTI_MUSIC_DIR", str(tmp_path / "elsewhere"))
     assert set(home.rows()) == {"lrc/music/a.lrc"}
 
 
@@ -296,7 +298,7 @@ TEXTS = st.builds(
 @given(st.lists(TEXTS, max_size=8))
 def test_every_recording_has_one_text_that_counts(texts: list[Lyrics]) -> None:
     rows = without_unknown(texts)
-    ids = [row["recording_id"] for row in as_rows(rows) if row["chosen"]]
+    ids = [row["recording_id"] for row in as_rows(rows) if row["is_preferred"]]
     assert sorted(filter(None, ids)) == sorted({row.recording_id for row in rows if row.recording_id})
     assert bool(ids) == bool(rows)
 

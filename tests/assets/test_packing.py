@@ -17,7 +17,7 @@ from assets.imports.listens import RAW_LISTENS
 from assets.imports.packing import YOUNG, pack
 from resources.folders.landing import Landing
 from resources.lake.lake import Lake
-from resources.scrobble_endpoint.journal import INTAKE
+from resources.scrobble_endpoint.journal import SCROBBLES
 from resources.storage import Storage
 
 NOW = datetime(2026, 1, 10, 12, tzinfo=UTC)
@@ -42,7 +42,7 @@ def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path / "lake")
 
 
-def hand_over(landing: Landing, n: int, at: datetime, folder: str = INTAKE, name: str = "") -> Path:
+def hand_over(landing: Landing, n: int, at: datetime, folder: str = SCROBBLES, name: str = "") -> Path:
     """A file of two listens as an intake hands it over."""
     path = Path(landing.root, folder, name or f"{at:%Y%m%dT%H%M%S}-{n}.jsonl")
     lines = [
@@ -84,14 +84,14 @@ def test_a_day_that_is_over_becomes_one_file_with_every_line(landing: Landing, l
     before = lake.scan("events/raw_listens", RAW_LISTENS).table()
     told = [(file.path, count) for file, count in pack(landing, lake, NOW)]
     day = (NOW - 2 * YOUNG).date()
-    assert told == [(f"{INTAKE}/{day}.jsonl.gz", 3)]
+    assert told == [(f"{SCROBBLES}/{day}.jsonl.gz", 3)]
     assert gzip.decompress(Path(landing.root, told[0][0]).read_bytes()).decode().splitlines() == lines
     assert lying(landing) == [f"{day}.jsonl.gz"]
     assert take_all(landing, lake) == 0
     assert lake.scan("events/raw_listens", RAW_LISTENS).table().equals(before)
     rows = lake.scan("events/imports", IMPORTS).table().to_pylist()
     assert sum(r["listens"] for r in rows) == 6
-    assert [r["landed"] for r in rows if r["landed"]] == [told[0][0]]
+    assert [r["landing_path"] for r in rows if r["landing_path"]] == [told[0][0]]
     assert {r["import_id"] for r in before.to_pylist()} <= {r["import_id"] for r in rows}
     assert list(pack(landing, lake, NOW)) == []
 
@@ -105,7 +105,7 @@ def test_what_is_young_not_taken_in_half_written_or_none_of_an_intakes_stays(lan
     hand_over(landing, 4, long_ago, name=".half.jsonl")
     assert list(pack(landing, lake, NOW)) == []
     assert lying(landing) == ["mine.jsonl", "not taken in.jsonl", "young.jsonl"]
-    assert Path(landing.root, INTAKE, ".half.jsonl").exists()
+    assert Path(landing.root, SCROBBLES, ".half.jsonl").exists()
 
 
 def test_a_lake_made_anew_takes_in_packs_as_any_file(landing: Landing, lake: Lake, tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ MONDAY = date(2024, 2, 26)
 def cohorts(engine: Engine, heard: dict[str, list[int]]) -> dict[int, list[tuple[int, int]]]:
     """Listeners and size of each cohort, from week to week, for listeners who came on certain days from a Monday on."""
     listens = [listen(at(MONDAY + timedelta(days=n)), user) for user, days in heard.items() for n in days]
-    read = [oracle.activity(listens, [])]
+    read = [oracle.daily_listening(listens, [])]
     found: dict[int, list[tuple[int, int]]] = {}
-    order = [("cohort_week", "ascending"), ("weeks", "ascending")]
+    order = [("cohort_week", "ascending"), ("weeks_since", "ascending")]
     for row in RETENTION_OF_ACTIVITY.on(engine, read, (MONDAY, MONDAY)).sort_by(order).to_pylist():
         weeks = found.setdefault((row["cohort_week"] - MONDAY).days, [])
-        assert row["weeks"] == len(weeks)
-        weeks.append((row["listeners"], row["cohort"]))
+        assert row["weeks_since"] == len(weeks)
+        weeks.append((row["retained"], row["cohort_size"]))
     return found
 
 

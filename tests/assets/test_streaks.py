@@ -11,7 +11,7 @@ from tests.transformations import STREAKS_OF_ACTIVITY
 
 def streak(engine: Engine, *listens: Row) -> Row:
     """The streaks of one listener."""
-    (found,) = STREAKS_OF_ACTIVITY.on(engine, [oracle.activity(listens, [])], (LEAP, LEAP)).to_pylist()
+    (found,) = STREAKS_OF_ACTIVITY.on(engine, [oracle.daily_listening(listens, [])], (LEAP, LEAP)).to_pylist()
     return found
 
 
@@ -26,12 +26,17 @@ def on(*days: int, hour: int = 12, zone: str | None = None) -> list[Row]:
 def test_a_day_without_a_listen_ends_a_streak(engine: Engine) -> None:
     found = streak(engine, *on(0, 1, 2, 4, 5))
     assert (found["longest"], found["longest_first_day"], found["longest_last_day"]) == (3, _day(0), _day(2))
-    assert (found["current"], found["first_day"], found["last_day"], found["active_days"]) == (2, _day(0), _day(5), 5)
+    assert (found["latest_streak"], found["first_day"], found["last_day"], found["active_days"]) == (
+        2,
+        _day(0),
+        _day(5),
+        5,
+    )
 
 
 def test_of_equally_long_streaks_the_earliest_is_told(local: Engine) -> None:
     found = streak(local, *on(0, 1, 3, 4, 6))
-    assert (found["longest"], found["longest_first_day"], found["current"]) == (2, _day(0), 1)
+    assert (found["longest"], found["longest_first_day"], found["latest_streak"]) == (2, _day(0), 1)
 
 
 def test_two_evenings_in_a_row_are_a_streak_though_both_are_one_day_by_utc(local: Engine) -> None:

@@ -52,7 +52,11 @@ class Service:
     """A lake and the process that makes its days."""
 
     def __init__(self, engine: str, data: Path) -> None:
-        settings = {"TUTTI_ENV": ENVIRONMENTS[engine], "TUTTI_DATA": str(data), "DAGSTER_HOME": str(data / "dagster")}
+        settings = {
+            "TUTTI_ENV": ENVIRONMENTS[engine],
+            "TUTTI_DATA_DIR": str(data),
+            "DAGSTER_HOME": str(data / "dagster"),
+        }
         self._process = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _settle, (settings,))
 
     def __enter__(self) -> "Service":
@@ -62,7 +66,7 @@ class Service:
         self._process.shutdown()
 
     def take_in(self) -> None:
-        """The catalogue and the year's files."""
+        """The catalog and the year's files."""
         self._process.submit(imported).result()
 
     def make(self, first: int, last: int) -> Cost:
@@ -116,9 +120,9 @@ def _settle(settings: dict[str, str]) -> None:
 
 
 def imported() -> None:
-    """The catalogue and the year's files taken in."""
+    """The catalog and the year's files taken in."""
     runner = _runner()
-    runner.run("content")
+    runner.run("build_catalog")
     runner.run("import_listens", config={"imports": {"config": {}}})
 
 

@@ -65,19 +65,19 @@ def start(name: str, spill: str) -> Engine:
         case EngineName.duckdb:
             from resources.engines.duckdb import DuckEngine
 
-            duckdb = DuckEngine(memory_gb=MEMORY_GB, spill=spill)
+            duckdb = DuckEngine(memory_gb=MEMORY_GB, spill_dir=spill)
             _ = duckdb.db
             return duckdb
         case EngineName.dask:
             from resources.engines.dask import DaskEngine
 
-            dask = DaskEngine(workers=WORKERS, memory_gb=MEMORY_GB, spill=spill)
+            dask = DaskEngine(workers=WORKERS, memory_gb=MEMORY_GB, spill_dir=spill)
             _ = dask.client
             return dask
         case EngineName.spark:
             from resources.engines.spark import SparkEngine
 
-            spark = SparkEngine(spill=spill)
+            spark = SparkEngine(spill_dir=spill)
             _ = spark.session
             return spark
 
@@ -193,13 +193,13 @@ def plot(runs: Sequence[Run], path: Path) -> None:
 
     figure, axes = plt.subplots(1, len(JOBS), figsize=(12, 3.6), layout="constrained")
     for axis, job in zip(axes, JOBS, strict=True):
-        for side, (way, colour) in enumerate(zip(WAYS, ("#3b6ea5", "#c9a227"), strict=True)):
+        for side, (way, color) in enumerate(zip(WAYS, ("#3b6ea5", "#c9a227"), strict=True)):
             seconds = [[r.cpu for r in runs if (r.engine, r.job, r.way) == (e, job, way)] for e in TARGETS]
             places = [i + 0.4 * side for i in range(len(TARGETS))]
             heights = [statistics.median(s) if s else 0 for s in seconds]
             reach = [[h - min(s, default=0) for h, s in zip(heights, seconds, strict=True)]]
             reach += [[max(s, default=0) - h for h, s in zip(heights, seconds, strict=True)]]
-            axis.bar(places, heights, 0.38, yerr=reach, color=colour, label=way, capsize=2)
+            axis.bar(places, heights, 0.38, yerr=reach, color=color, label=way, capsize=2)
         axis.set_xticks([i + 0.2 for i in range(len(TARGETS))], list(TARGETS))
         axis.set_title(job)
         axis.set_ylabel("CPU seconds")

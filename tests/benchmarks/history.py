@@ -105,7 +105,7 @@ class Checkout:
             subprocess.run(
                 [sys.executable, "-m", "orchestration", *arguments],
                 cwd=self.code,
-                env={**own, "TUTTI_DATA": str(data)},
+                env={**own, "TUTTI_DATA_DIR": str(data)},
                 stdout=log,
                 stderr=log,
                 check=True,

@@ -252,7 +252,7 @@ def _measured(kind: str, asked: argparse.Namespace) -> str:
 def _imported(path: Path, data: Path, asked: argparse.Namespace) -> Iterator[float]:
     """Import a file; the most memory in GB while it is read, then between all that is said."""
     command = [sys.executable, "-m", "orchestration", "import", "--listener", "ada", str(path)]
-    own = os.environ | {"TUTTI_ENV": asked.environment, "TUTTI_DATA": str(data), "PYTHONPATH": str(PROJECT)}
+    own = os.environ | {"TUTTI_ENV": asked.environment, "TUTTI_DATA_DIR": str(data), "PYTHONPATH": str(PROJECT)}
     own.pop("DAGSTER_HOME", None)
     reading = True
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=own, cwd=PROJECT) as child:

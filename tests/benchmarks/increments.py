@@ -39,12 +39,18 @@ TEMPLATE, LISTENERS, TIMES = 10, 40, 5
 ENVIRONMENTS = {"pandas": "laptop", "duckdb": "workstation"}
 EXPECTED = 1.2  # what a daily output may cost after the longest history, against the shortest
 DAILY = (
-    *("events/identities", "events/replaced_listens", "events/listens", "events/sessions", "events/activity"),
-    *("derived/plays", "derived/artist_plays", "derived/names"),
+    *(
+        "events/recording_matches",
+        "events/duplicate_listens",
+        "events/listens",
+        "events/sessions",
+        "events/daily_listening",
+    ),
+    *("derived/recording_plays", "derived/artist_plays", "derived/display_names"),
 )
 TABLES = (*DAILY, "derived/charts_daily")
 CUMULATIVE = ("derived/charts_all_time", "events/retention", "events/streaks")
-ASSETS = (*TABLES, "events/actives", *(f"derived/charts_{p.name}" for p in PERIODS[1:]), *CUMULATIVE)
+ASSETS = (*TABLES, "events/active_listeners", *(f"derived/charts_{p.name}" for p in PERIODS[1:]), *CUMULATIVE)
 
 
 class Stopwatch(logging.Handler):
@@ -103,9 +109,9 @@ def _template(data: Path) -> Path:
     for path in coming:
         path.rename(data / path.name)
     keys = dg.PartitionKeyRange((NEW - timedelta(days=TEMPLATE)).isoformat(), (NEW - timedelta(days=1)).isoformat())
-    os.environ["TUTTI_DATA"] = str(data)
+    os.environ["TUTTI_DATA_DIR"] = str(data)
     with dg.DagsterInstance.ephemeral() as instance:
-        for job, days in (("content", None), ("import_listens", None), ("daily", keys)):
+        for job, days in (("build_catalog", None), ("import_listens", None), ("daily", keys)):
             _run("laptop", job, instance, days)
     return data
 
@@ -143,7 +149,7 @@ def _moved(rows: pa.Table, by: timedelta) -> pa.Table:
 
 def _one_more_day(engine: str, data: Path, file: Path) -> dict[str, float]:
     """CPU seconds of each asset for one more day, and of the import of a day's file."""
-    os.environ["TUTTI_DATA"] = str(data)
+    os.environ["TUTTI_DATA_DIR"] = str(data)
     began = time.process_time()
     import_file(file, None, Lake(data / "lake"), datetime.now(UTC))
     found = {"import": time.process_time() - began}

@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from assets.derived.charts import CHART, charts
-from assets.derived.names import NAMES, names
-from assets.derived.plays import ARTIST_PLAYS, PLAYS, artist_plays, plays
+from assets.derived.display_names import DISPLAY_NAMES, display_names
+from assets.derived.recording_plays import ARTIST_PLAYS, RECORDING_PLAYS, artist_plays, recording_plays
 from assets.events.listens import LISTENS
 from assets.events.sessions import SESSIONS, sessions
 from resources.frames.filters import RangeFilter
@@ -43,9 +43,15 @@ class Job:
 
 
 JOBS = {
-    "plays": Job({"events/listens": LISTENS}, PLAYS, ("day", "user_id", "recording_id"), work_of(plays)),
+    "plays": Job(
+        {"events/listens": LISTENS}, RECORDING_PLAYS, ("day", "user_id", "recording_id"), work_of(recording_plays)
+    ),
     "charts": Job(
-        {"derived/plays": PLAYS, "derived/artist_plays": ARTIST_PLAYS, "derived/names": NAMES},
+        {
+            "derived/recording_plays": RECORDING_PLAYS,
+            "derived/artist_plays": ARTIST_PLAYS,
+            "derived/display_names": DISPLAY_NAMES,
+        },
         CHART,
         ("period_start", "entity", "rank"),
         work_of(charts[1]),
@@ -55,11 +61,13 @@ JOBS = {
     "sessions": Job({"events/listens": LISTENS}, SESSIONS, ("day", "user_id", "started_at"), work_of(sessions)),
 }
 ROLLUPS = {
-    "derived/plays": JOBS["plays"],
+    "derived/recording_plays": JOBS["plays"],
     "derived/artist_plays": Job(
         {"events/listens": LISTENS}, ARTIST_PLAYS, ("day", "user_id", "artist_id"), work_of(artist_plays)
     ),
-    "derived/names": Job({"events/listens": LISTENS}, NAMES, ("day", "entity", "entity_id"), work_of(names)),
+    "derived/display_names": Job(
+        {"events/listens": LISTENS}, DISPLAY_NAMES, ("day", "entity", "entity_id"), work_of(display_names)
+    ),
 }
 """What charts are counted from, made before they are measured."""
 

@@ -16,17 +16,17 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from assets.derived.charts import CHART
-from assets.derived.plays import PLAYS
-from assets.events.activity import ACTIVITY
+from assets.derived.recording_plays import RECORDING_PLAYS
+from assets.events.daily_listening import DAILY_LISTENING
 from resources.lake.lake import Lake
-from tests.benchmarks.intake import TOKEN, Server
+from tests.benchmarks.scrobble_endpoint import TOKEN, Server
 from tests.orchestration.support import TUTTI, free_port, running
 
 WANTED = 60  # seconds
 PATIENCE = 600
 COUNTS = {  # of today, in each table: the listens that it tells of
-    "derived/plays": (PLAYS, "day", "plays"),
-    "events/activity": (ACTIVITY, "day", "listens"),
+    "derived/recording_plays": (RECORDING_PLAYS, "day", "plays"),
+    "events/daily_listening": (DAILY_LISTENING, "day", "listens"),
     "derived/charts_daily": (CHART, "period_start", "plays"),
 }
 

@@ -23,8 +23,8 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
 
 from assets.derived.charts import CHART, charts_all_time
-from assets.derived.names import NAMES
-from assets.derived.plays import ARTIST_PLAYS, PLAYS
+from assets.derived.display_names import DISPLAY_NAMES
+from assets.derived.recording_plays import ARTIST_PLAYS, RECORDING_PLAYS
 from resources.engines.pandas import PandasEngine
 from resources.frames.filters import RangeFilter
 from resources.lake import write_transaction
@@ -37,7 +37,7 @@ FIRST, DAYS, LISTENS = date(2010, 1, 1), 5_475, 150_000
 RECORDINGS, ARTISTS = 8_000, 1_500
 ROUNDS = 5
 SAMPLE = 20  # commits from which those of a whole history are estimated
-SCHEMAS = {"plays": PLAYS, "artist_plays": ARTIST_PLAYS, "names": NAMES}
+SCHEMAS = {"plays": RECORDING_PLAYS, "artist_plays": ARTIST_PLAYS, "names": DISPLAY_NAMES}
 ORDERS = {
     "plays": ("day", "user_id", "recording_id"),
     "artist_plays": ("day", "user_id", "artist_id"),
@@ -219,7 +219,7 @@ def history(days: int, listens: int, seed: int = 7) -> History:
             size, keys = len(these), ids[entity].take(pa.array(these))
             columns = [_all(day, size), _all("ada", size), keys, pa.array(plays), pa.array(plays * 200_000)]
             found[table].append(pa.table(columns, schema=SCHEMAS[table]))
-            named.append(pa.table([_all(day, size), _all(entity, size), keys, keys], schema=NAMES))
+            named.append(pa.table([_all(day, size), _all(entity, size), keys, keys], schema=DISPLAY_NAMES))
         found["names"].append(pa.concat_tables(named))
     return found
 

@@ -50,7 +50,7 @@ def imported(path: Path) -> Iterator[object]:
 
     def noted(reads: Iterable[Read]) -> Iterator[Read]:
         for each in reads:
-            assert sum(told is not None for told in (each.found, each.reason, each.passed_over)) == 1, each
+            assert sum(told is not None for told in (each.found, each.reason, each.skipped)) == 1, each
             assert each.reason is None or "\n" not in each.reason, each.reason
             found.append(each.found if each.reason is None else None)
             yield each
@@ -64,8 +64,8 @@ def imported(path: Path) -> Iterator[object]:
     yield from found
 
 
-def catalogued(kind: Kind, schema: pa.Schema, path: Path) -> Iterator[object]:
-    """The records of a file of the catalogue, each of which must fit its table."""
+def catalogd(kind: Kind, schema: pa.Schema, path: Path) -> Iterator[object]:
+    """The records of a file of the catalog, each of which must fit its table."""
     for each in musicbrainz.read(path, kind):
         yield _fitting(each.found, schema) if isinstance(each, musicbrainz.Read) else None
 
@@ -118,10 +118,10 @@ def scored(path: Path) -> Iterator[object]:
 PARSERS: Mapping[str, Parser] = {
     "exports": Parser({**samples.EXPORTS, **samples.MORE}, imported, UnsupportedFile),
     "recordings": Parser(
-        {"recordings": samples.lines(samples.RECORDINGS)}, partial(catalogued, musicbrainz.RECORDINGS, RECORDINGS)
+        {"recordings": samples.lines(samples.RECORDINGS)}, partial(catalogd, musicbrainz.RECORDINGS, RECORDINGS)
     ),
     "lyrics": Parser({"lyrics": samples.lines(samples.LYRICS)}, sung),
-    "intake": Parser(samples.SUBMISSIONS, submitted, Malformed),
+    "scrobbles": Parser(samples.SUBMISSIONS, submitted, Malformed),
     "tags": Parser(sounds.tagged(), described),
     "sounds": Parser({name: sounds.tagged()[name] for name in ("wav", "flac", "ogg", "mp3")}, heard, Undecodable),
     "lrc": Parser(

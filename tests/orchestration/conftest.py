@@ -28,8 +28,8 @@ from orchestration.instance.home import dagster_home
 dagster_home()
 from orchestration.cli.runner import Runner
 runner = Runner()
-runner.run("content")
-runner.run("analyse_music")
+runner.run("build_catalog")
+runner.run("analyze_music")
 runner.take({})
 """
 

@@ -33,7 +33,7 @@ def environ(data: Path, **more: str) -> dict[str, str]:
     """The variables of a person at a shell whose data lies in `data`; those of the person testing are left out."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("TUTTI_", "DAGSTER_"))}
     path = os.pathsep.join([str(BIN), os.environ.get("PATH", "")])
-    return kept | {"TUTTI_DATA": str(data), "DAGSTER_HOME": str(data / "dagster"), "PATH": path} | more
+    return kept | {"TUTTI_DATA_DIR": str(data), "DAGSTER_HOME": str(data / "dagster"), "PATH": path} | more
 
 
 @cache

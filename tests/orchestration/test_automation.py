@@ -29,7 +29,7 @@ FIRST, TODAY = date(2002, 10, 1), datetime.now(UTC).date()
 
 # The conditions, on events that Dagster was told of.
 
-PLAYS = ("events/listens", "derived/plays", "derived/artist_plays", "derived/names")
+PLAYS = ("events/listens", "derived/recording_plays", "derived/artist_plays", "derived/display_names")
 LISTENS = dg.AssetKey(["events", "listens"])
 NOON = datetime(2024, 5, 15, 12, 20, tzinfo=UTC)  # a Wednesday
 
@@ -109,17 +109,17 @@ def days() -> Days:
     return Days()
 
 
-def test_an_imported_day_is_asked_for_with_all_that_is_made_of_it_and_its_neighbours_where_they_read_it(
+def test_an_imported_day_is_asked_for_with_all_that_is_made_of_it_and_its_neighbors_where_they_read_it(
     days: Days,
 ) -> None:
     first = {
-        "events/identities": ["2011-03-05"],
-        "events/replaced_listens": around("2011-03-05", 1, 1),
+        "events/recording_matches": ["2011-03-05"],
+        "events/duplicate_listens": around("2011-03-05", 1, 1),
         **{name: around("2011-03-05", 1, 1) for name in PLAYS},
-        "events/activity": around("2011-03-05", 1, 1),
+        "events/daily_listening": around("2011-03-05", 1, 1),
         "events/app_events": ["2011-03-05"],  # whose names may be known now
-        "events/app_activity": around("2011-03-05", 1, 1),
-        "events/actives": around("2011-03-05", 1, 30),
+        "events/daily_app_usage": around("2011-03-05", 1, 1),
+        "events/active_listeners": around("2011-03-05", 1, 30),
         "events/sessions": around("2011-03-05", 2, 2),
         "derived/charts_daily": around("2011-03-05", 1, 2),
     }
@@ -141,8 +141,8 @@ def test_a_day_of_application_events_is_asked_for_with_what_is_made_of_them_and_
     days.made("events/raw_app_events", "2011-03-05")
     expected = {
         "events/app_events": ["2011-03-05"],
-        "events/app_event_fields": ["2011-03-05"],
-        "events/app_activity": around("2011-03-05", 1, 1),
+        "events/app_event_schema": ["2011-03-05"],
+        "events/daily_app_usage": around("2011-03-05", 1, 1),
     }
     asked = days.look()
     assert asked | expected == asked
@@ -228,8 +228,8 @@ def test_what_a_killed_run_was_to_make_is_asked_for_at_once_and_what_failed_at_t
         told = days.instance.get_run_by_id(run)
         assert told
         assert told.is_finished
-    assert days.look()["events/identities"] == ["2011-03-05"]
-    assert days.look(timedelta(days=1))["events/identities"] == ["2011-03-05", "2012-03-05"]
+    assert days.look()["events/recording_matches"] == ["2011-03-05"]
+    assert days.look(timedelta(days=1))["events/recording_matches"] == ["2011-03-05", "2012-03-05"]
 
 
 def test_a_day_made_by_hand_is_followed(days: Days) -> None:
@@ -239,7 +239,7 @@ def test_a_day_made_by_hand_is_followed(days: Days) -> None:
     days.made("events/listens", "2011-03-05")
     asked = days.look()
     assert "events/listens" not in asked
-    assert asked["derived/plays"] == ["2011-03-05"]
+    assert asked["derived/recording_plays"] == ["2011-03-05"]
     assert asked["events/sessions"] == ["2011-03-04", "2011-03-05", "2011-03-06"]
 
 
@@ -275,7 +275,7 @@ def test_a_killed_daemon_that_forgot_its_cursor_follows_what_was_imported_meanwh
     def look(cursor: str | None) -> tuple[list[str], str | None]:
         """The days of listens that are asked for, which are made at once, and the cursor."""
         with dg.build_sensor_context(instance, cursor, definitions=defs) as context:
-            told = defs.resolve_sensor_def("follow").evaluate_tick(context)
+            told = defs.resolve_sensor_def("automation").evaluate_tick(context)
         found = [day for run in told.run_requests or () if LISTENS in (run.asset_selection or ()) for day in of(run)]
         for run in told.run_requests or ():
             for asset in run.asset_selection or ():
@@ -312,7 +312,7 @@ class Ticks:
     def evaluates(self) -> bool:
         """Whether the next tick evaluates the conditions."""
         with dg.build_sensor_context(self.instance, self.cursor, definitions=platform()) as context:
-            result: SensorExecutionData = platform().resolve_sensor_def("follow").evaluate_tick(context)
+            result: SensorExecutionData = platform().resolve_sensor_def("automation").evaluate_tick(context)
         before, self.cursor = self.cursor, result.cursor
         return self.cursor != before
 
@@ -370,7 +370,7 @@ def made(found: list[Piece]) -> dict[dg.AssetKey, set[int]]:
     return {a: {n for p in found if a in p.assets for n in range(p.first, p.last + 1)} for a in LEVEL}
 
 
-def test_a_day_goes_with_all_its_tables_and_its_neighbours_after_it() -> None:
+def test_a_day_goes_with_all_its_tables_and_its_neighbors_after_it() -> None:
     found = pieces({A: {7}, B: {6, 7, 8}, C: {7, 8}}, LEVEL, newest=8)
     assert found == [
         Piece(frozenset({A, B, C}), 7, 7),

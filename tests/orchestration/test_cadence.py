@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from assets.partitions import DAILY, PERIODS, WEEKLY, Period, with_earlier, with_neighbours, with_previous
+from assets.partitions import DAILY, PERIODS, WEEKLY, Period, with_earlier, with_neighbors, with_previous
 from assets.tables import ASSETS
 from orchestration.cadence import ALL_TIME, Cadence, DatedJob, Reach
 from orchestration.definitions import build
@@ -22,7 +22,7 @@ from tests.orchestration.support import platform
 
 FIRST, TODAY = date(2002, 10, 1), datetime.now(UTC).date()
 CADENCE = Cadence(platform().resolve_asset_graph())
-COUNTED = ("daily", "actives", "weekly", "monthly", "yearly")  # whose reach is worked out here, by hand
+COUNTED = ("daily", "active_listeners", "weekly", "monthly", "yearly")  # whose reach is worked out here, by hand
 
 
 # The job of a table, from nothing but its declaration.
@@ -47,21 +47,21 @@ def cadence(*new: Any) -> Cadence:
     ("new", "job"),
     [
         (planted("new", {"events/listens": None}, DAILY), "daily"),
-        (planted("new", {"events/listens": with_neighbours()}, DAILY), "daily"),
+        (planted("new", {"events/listens": with_neighbors()}, DAILY), "daily"),
         (planted("new", {"events/posts": with_previous()}, DAILY), "daily"),
         (planted("new", {"events/listens": with_earlier(6)}, DAILY), "new"),
-        (planted("new", {"events/actives": None}, DAILY), "new"),  # after the job of what it reads
-        (planted("new", {"derived/plays": with_previous()}, WEEKLY), "weekly"),
+        (planted("new", {"events/active_listeners": None}, DAILY), "new"),  # after the job of what it reads
+        (planted("new", {"derived/recording_plays": with_previous()}, WEEKLY), "weekly"),
         (planted("new", {"derived/charts_weekly": with_previous()}, WEEKLY), "weekly"),
-        (planted("new", {"derived/plays": None}), "all_time"),
+        (planted("new", {"derived/recording_plays": None}), "all_time"),
         (planted("new", {"events/raw_shares": None}), "all_time"),
         (planted("new", {"derived/charts_all_time": None}), "all_time"),
-        (planted("new", {"content/recordings": None}), "content"),
-        (planted("new", {"content/lyrics": None}, folders=("landing", "music")), "content"),
-        (planted("new", {"content/playlists": None}), "content"),
-        (planted("new", {}), "content"),
-        (planted("new", {}, folders=("music",)), "analyse_music"),
-        (planted("new", {"content/audio_features": None, "content/recordings": None}), "analyse_music"),
+        (planted("new", {"content/recordings": None}), "build_catalog"),
+        (planted("new", {"content/lyrics": None}, folders=("landing", "music")), "build_catalog"),
+        (planted("new", {"content/playlists": None}), "build_catalog"),
+        (planted("new", {}), "build_catalog"),
+        (planted("new", {}, folders=("music",)), "analyze_music"),
+        (planted("new", {"content/audio_features": None, "content/recordings": None}), "analyze_music"),
     ],
 )
 def test_a_new_asset_lands_in_the_job_of_its_partitions_and_parents(new: Any, job: str) -> None:
@@ -71,7 +71,7 @@ def test_a_new_asset_lands_in_the_job_of_its_partitions_and_parents(new: Any, jo
 
 
 def test_a_new_kind_of_record_that_imports_write_lands_in_the_import_job() -> None:
-    assert CADENCE.jobs[dg.AssetKey(["events", "retractions"])] == "import_listens"
+    assert CADENCE.jobs[dg.AssetKey(["events", "raw_deletions"])] == "import_listens"
     assert dg.AssetKey(["events", "raw_listens"]) not in CADENCE.jobs  # no run materializes it: imports report its days
 
 
@@ -122,7 +122,7 @@ def test_reach_follows_from_partition_mappings() -> None:
         jobs
         | {
             "daily": (Reach(2, 2), Reach()),  # sessions read listens a day either way
-            "actives": (Reach(1, 1 + 29), Reach()),
+            "active_listeners": (Reach(1, 1 + 29), Reach()),
             **dict.fromkeys(("weekly", "monthly", "yearly"), compared),
         }
         == jobs
@@ -142,7 +142,7 @@ def changed(job: DatedJob, first: date, last: date, today: date) -> list[date]:
     starts = sorted({period.first(first + timedelta(days=n)) for n in reach})
     a_day = timedelta(days=1)  # as far as a record decides which listens there are
     found = {s for s in starts if any(first - a_day <= d <= last + a_day for d in _days(period, s))}
-    if job.name == "actives":  # each day counts who was active in the thirty that end with it
+    if job.name == "active_listeners":  # each day counts who was active in the thirty that end with it
         found |= {d + timedelta(days=n) for d in found for n in range(30)}
     else:
         found |= {s for s in starts if before(s) in found}  # a chart shows the places of the period before
@@ -235,11 +235,11 @@ def days_of(keys: dg.PartitionKeyRange) -> list[date]:
 @pytest.mark.parametrize(
     ("imported", "jobs"),
     [
-        ("events/raw_listens", {"daily", "actives", "weekly", "monthly", "yearly", "all_time"}),
+        ("events/raw_listens", {"daily", "active_listeners", "weekly", "monthly", "yearly", "all_time"}),
         ("events/raw_posts", {"daily"}),
         ("events/raw_shares", {"daily"}),
-        ("events/relations", {"all_time"}),
-        ("events/raw_taggings", {"all_time"}),
+        ("events/raw_relationships", {"all_time"}),
+        ("events/raw_tag_assignments", {"all_time"}),
     ],
 )
 def test_a_job_is_owed_what_was_imported_into_the_tables_its_own_are_made_of(imported: str, jobs: set[str]) -> None:
@@ -258,8 +258,8 @@ def test_only_tables_made_of_what_was_imported_are_owed() -> None:
         owed = {key.to_user_string(): days for key, days in CADENCE.owed(instance, "daily").items()}
     of_events, of_posts = {date(2019, 5, 1)}, {date(2019, 5, 2)}
     assert owed == {
-        "events/app_activity": of_events,
-        "events/app_event_fields": of_events,
+        "events/daily_app_usage": of_events,
+        "events/app_event_schema": of_events,
         "events/app_events": of_events,
         "events/posts": of_posts,
     }

@@ -27,7 +27,7 @@ def charted(data: Path, table: str, *names: str, year: int = 2002) -> None:
 def test_where_no_day_was_closed_yet_the_newest_years_chart_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
+    monkeypatch.setenv("TUTTI_DATA_DIR", str(tmp_path))
     with pytest.raises(TuttiError, match="there is no chart"):
         chart.callback()
     charted(tmp_path, "derived/charts_yearly", "Song", "Other", year=2025)

@@ -12,7 +12,7 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from assets.events.taggings import TAGGINGS
+from assets.events.tag_assignments import TAG_ASSIGNMENTS
 from assets.imports.feedback import FEEDBACK_RECORDS
 from assets.imports.playlists import TRACK_RECORDS
 from assets.partitions import PERIODS
@@ -29,7 +29,7 @@ from tests.orchestration.conftest import World
 from tests.orchestration.support import platform as tutti
 from tests.orchestration.support import rows, table, versions
 
-STRANGER = "00000000-0000-5000-8000-000000000000"  # an id that no catalogue has
+STRANGER = "00000000-0000-5000-8000-000000000000"  # an id that no catalog has
 DAY, WEEK, MONTH, YEAR = "2025-03-01", "2025-02-24", "2025-03-01", "2025-01-01"
 PARTITION = {"daily": DAY, "weekly": WEEK, "monthly": MONTH, "yearly": YEAR}
 SPECS = {spec.key.to_user_string(): spec for spec in sorted(tutti().resolve_all_asset_specs(), key=lambda s: s.key)}
@@ -97,7 +97,7 @@ def fewer(good: pa.Table, schema: pa.Schema, metadata: Mapping[str, Any]) -> pa.
 
 def chosen_twice(good: pa.Table, schema: pa.Schema, metadata: Mapping[str, Any]) -> pa.Table:
     """The last row once more, under another id."""
-    last = good.slice(len(good) - 1).to_pylist()[0] | {"lyrics_id": "another", "chosen": True}
+    last = good.slice(len(good) - 1).to_pylist()[0] | {"lyrics_id": "another", "is_preferred": True}
     return pa.concat_tables([good, pa.Table.from_pylist([last], good.schema)])
 
 
@@ -114,17 +114,17 @@ def without_a_text(good: pa.Table, schema: pa.Schema, metadata: Mapping[str, Any
 
 
 NEXT_DAY = datetime(2025, 3, 2, 0, 0, tzinfo=UTC)
-ANYWHERE = [("a row twice", "unique", repeated), ("columns left empty", "complete", lacking)]
-TOTALS = [("a play too many", "totals", more("plays")), ("a row lost", "totals", fewer)]
+ANYWHERE = [("a row twice", "unique", repeated), ("columns left empty", "not_null", lacking)]
+TOTALS = [("a play too many", "sums_match_upstream", more("plays")), ("a row lost", "sums_match_upstream", fewer)]
 ENDED_EARLY = (
     "an end before the beginning",
     "ascending",
     changed(since=NEXT_DAY, until=NEXT_DAY - timedelta(seconds=1)),
 )
-BELOW_ZERO = ("a length below zero", "within", changed(duration_s=-1.0))
-TOO_FAST = ("a tempo nobody can follow", "within", changed(tempo_bpm=500.0))
-NEITHER = ("neither a feature nor a reason", "either", changed(duration_s=None, error=None))
-MANY_ERRORS = ("an error in a third of the rows", "few_errors", changed(error="broken", duration_s=None))
+BELOW_ZERO = ("a length below zero", "in_range", changed(duration_s=-1.0))
+TOO_FAST = ("a tempo nobody can follow", "in_range", changed(tempo_bpm=500.0))
+NEITHER = ("neither a feature nor a reason", "exactly_one_set", changed(duration_s=None, error=None))
+MANY_ERRORS = ("an error in a third of the rows", "error_rate", changed(error="broken", duration_s=None))
 OWN: Mapping[str, list[tuple[str, str, Spoil]]] = {
     "content/recordings": [
         ("an id that is no UUID", "well_formed", changed(recording_id="no-uuid")),
@@ -137,79 +137,87 @@ OWN: Mapping[str, list[tuple[str, str, Spoil]]] = {
     ],
     "content/credits": [
         ("an id that is no UUID", "well_formed", changed(artist_id="no-uuid")),
-        ("a credit lost", "agreeing", fewer),
-        ("a credit of another", "agreeing", changed(artist_id=STRANGER)),
-        ("a credit of no recording", "agreeing", changed(recording_id=STRANGER)),
-        ("another name", "agreeing", changed(credited_name="Somebody")),
-        ("another place", "agreeing", more("position")),
+        ("a credit lost", "credits_match_recordings", fewer),
+        ("a credit of another", "credits_match_recordings", changed(artist_id=STRANGER)),
+        ("a credit of no recording", "credits_match_recordings", changed(recording_id=STRANGER)),
+        ("another name", "credits_match_recordings", changed(credited_name="Somebody")),
+        ("another place", "credits_match_recordings", more("position")),
     ],
     "content/genres": [("an id that is no UUID", "well_formed", changed(entity_id="no-uuid"))],
-    "content/merged_ids": [
+    "content/mbid_redirects": [
         ("an id that is no UUID", "well_formed", changed(merged_id="no-uuid")),
     ],
     "content/lyrics": [
-        ("a second text that counts", "unique_chosen", chosen_twice),
-        ("words without text", "right", changed(text=None)),
-        ("an instrumental in a language", "right", changed(status="instrumental", instrumental=True, text=None)),
-        ("a status there is not", "right", changed(status="unknown", text=None, language=None)),
-        ("a source there is not", "right", changed(source="hearsay")),
-        ("an instrumental that says it is none", "right", changed(instrumental=True)),
-        ("times that are not there", "right", changed(synced=True)),
+        ("a second text that counts", "unique_is_preferred", chosen_twice),
+        ("words without text", "expression_is_true", changed(text=None)),
+        (
+            "an instrumental in a language",
+            "expression_is_true",
+            changed(status="instrumental", instrumental=True, text=None),
+        ),
+        ("a status there is not", "expression_is_true", changed(status="unknown", text=None, language=None)),
+        ("a source there is not", "expression_is_true", changed(source="hearsay")),
+        ("an instrumental that says it is none", "expression_is_true", changed(instrumental=True)),
+        ("times that are not there", "expression_is_true", changed(synced=True)),
     ],
     "content/lyrics_lines": [
-        ("a line sung before the one above", "rising", timed_backwards),
-        ("a text lost", "totals", without_a_text),
+        ("a line sung before the one above", "monotonic", timed_backwards),
+        ("a text lost", "sums_match_upstream", without_a_text),
     ],
     "content/audio_files": [BELOW_ZERO, MANY_ERRORS],
     "content/audio_analyses": [BELOW_ZERO, TOO_FAST, NEITHER, MANY_ERRORS],
-    "content/audio_features": [BELOW_ZERO, TOO_FAST, NEITHER, ("a file lost", "every", fewer)],
-    "events/feedback": [("a score there is not", "one_of", more("score"))],
+    "content/audio_features": [BELOW_ZERO, TOO_FAST, NEITHER, ("a file lost", "covers_upstream", fewer)],
+    "events/raw_feedback": [("a score there is not", "accepted_values", more("score"))],
     "events/follows": [ENDED_EARLY],
     "events/friendships": [
         ENDED_EARLY,
         ("the two the wrong way", "ascending", changed(user_b="")),
     ],
-    "events/taggings": [("an id that is no UUID", "well_formed", changed(entity_id="no-uuid"))],
-    "events/posts": [("an instant of the next day", "bounded", changed(posted_at=NEXT_DAY))],
-    "events/shares": [("an instant of the next day", "bounded", changed(shared_at=NEXT_DAY))],
+    "events/tag_assignments": [("an id that is no UUID", "well_formed", changed(entity_id="no-uuid"))],
+    "events/posts": [("an instant of the next day", "timestamp_in_partition", changed(posted_at=NEXT_DAY))],
+    "events/shares": [("an instant of the next day", "timestamp_in_partition", changed(shared_at=NEXT_DAY))],
     "events/listens": [
-        ("an instant of the next day", "bounded", changed(listened_at=NEXT_DAY)),
-        ("an instant of the day before", "bounded", changed(listened_at=NEXT_DAY - timedelta(days=1, seconds=1))),
-        ("an id that is no UUID", "referential", changed(recording_id="no-uuid")),
-        ("a row lost", "accounted", fewer),
-        ("a row twice", "accounted", repeated),
+        ("an instant of the next day", "timestamp_in_partition", changed(listened_at=NEXT_DAY)),
+        (
+            "an instant of the day before",
+            "timestamp_in_partition",
+            changed(listened_at=NEXT_DAY - timedelta(days=1, seconds=1)),
+        ),
+        ("an id that is no UUID", "valid_recording_id", changed(recording_id="no-uuid")),
+        ("a row lost", "row_count_reconciles", fewer),
+        ("a row twice", "row_count_reconciles", repeated),
     ],
-    "events/identities": [
+    "events/recording_matches": [
         ("an id that is no UUID", "well_formed", changed(recording_id="no-uuid")),
     ],
     "events/sessions": [
-        ("an instant of the next day", "bounded", changed(started_at=NEXT_DAY)),
+        ("an instant of the next day", "timestamp_in_partition", changed(started_at=NEXT_DAY)),
     ],
-    "events/activity": [
-        ("a listen too many", "totals", more("listens")),
-        ("time made up", "totals", more("ms_played")),
-        ("a row lost", "totals", fewer),
-        ("more completed than measured", "ascending", changed(measured=0, completions=1)),
-        ("more skipped than timed", "ascending", changed(timed=0, skips=1, measured=0, completions=0)),
+    "events/daily_listening": [
+        ("a listen too many", "sums_match_upstream", more("listens")),
+        ("time made up", "sums_match_upstream", more("ms_played")),
+        ("a row lost", "sums_match_upstream", fewer),
+        ("more completed than measured", "ascending", changed(with_track_length=0, completions=1)),
+        ("more skipped than timed", "ascending", changed(with_duration=0, skips=1, with_track_length=0, completions=0)),
         ("more recordings than listens", "ascending", changed(recordings=1_000_000)),
         ("a last date before the first", "ascending", changed(last_date=date(2025, 2, 27))),
     ],
     "events/app_events": [
-        ("an instant of the next day", "bounded", changed(at=NEXT_DAY)),
-        ("a row lost", "one_for_each", fewer),
+        ("an instant of the next day", "timestamp_in_partition", changed(at=NEXT_DAY)),
+        ("a row lost", "keys_match_upstream", fewer),
     ],
-    "events/app_event_fields": [
-        ("records made up", "totals", changed(field="timestamp")),
+    "events/app_event_schema": [
+        ("records made up", "sums_match_upstream", changed(field="timestamp")),
     ],
-    "events/app_activity": [
-        ("an event too many", "totals", more("events")),
-        ("a row lost", "totals", fewer),
+    "events/daily_app_usage": [
+        ("an event too many", "sums_match_upstream", more("events")),
+        ("a row lost", "sums_match_upstream", fewer),
         ("more completed than measured", "ascending", changed(completed=1_000_000)),
         ("more skipped than ended", "ascending", changed(skipped=1_000_000)),
     ],
-    "events/actives": [
-        ("a listener too many", "totals", more("daily")),
-        ("a listen too many", "totals", more("listens")),
+    "events/active_listeners": [
+        ("a listener too many", "sums_match_upstream", more("dau")),
+        ("a listen too many", "sums_match_upstream", more("listens")),
         ("fewer in the month than in the week", "ascending", changed(monthly=0)),
         ("fewer in the week than on the day", "ascending", changed(weekly=0)),
     ],
@@ -217,11 +225,11 @@ OWN: Mapping[str, list[tuple[str, str, Spoil]]] = {
         ("more retained than there are", "ascending", changed(listeners=1_000_000)),
     ],
     "events/streaks": [
-        ("longer now than ever", "ascending", changed(current=1_000_000)),
+        ("longer now than ever", "ascending", changed(latest_streak=1_000_000)),
         ("more in a row than in all", "ascending", changed(active_days=0)),
         ("the longest after the last", "ascending", changed(longest_last_day=date(2099, 1, 1))),
     ],
-    "derived/plays": [*TOTALS, ("time made up", "totals", more("ms_played"))],
+    "derived/recording_plays": [*TOTALS, ("time made up", "sums_match_upstream", more("ms_played"))],
     **{f"derived/charts_{period}": TOTALS for period in ("daily", "weekly", "monthly", "yearly", "all_time")},
 }
 """For each check of an asset that others do not have, errors that it must see."""
@@ -237,7 +245,7 @@ TAGGED = {"user_id": "ada", "entity": "artist", "entity_id": STRANGER, "source":
 ABSENT = (
     (FEEDBACK_RECORDS.table, FEEDBACK_RECORDS.schema, [LOVED, LOVED | {"user_id": "bob"}]),
     (TRACK_RECORDS.table, TRACK_RECORDS.schema, [TRACK | {"position": n} for n in (1, 2)]),
-    ("events/taggings", TAGGINGS, [TAGGED | {"tag": tag} for tag in ("jig", "reel")]),
+    ("events/tag_assignments", TAG_ASSIGNMENTS, [TAGGED | {"tag": tag} for tag in ("jig", "reel")]),
 )
 """Rows of what nobody in the small world hands in."""
 
@@ -339,7 +347,9 @@ def test_good_rows_pass_every_check(platform: Platform, asset: str, pandas: Engi
 
 def test_a_check_can_run_alone(platform: Platform, pandas: Engine) -> None:
     good = platform.good("events/listens", DAY)
-    assert platform.check("events/listens", good, DAY, pandas, "bounded").keys() == {"bounded"}
+    assert platform.check("events/listens", good, DAY, pandas, "timestamp_in_partition").keys() == {
+        "timestamp_in_partition"
+    }
 
 
 def test_each_column_left_empty_is_counted(platform: Platform, pandas: Engine) -> None:
@@ -347,8 +357,8 @@ def test_each_column_left_empty_is_counted(platform: Platform, pandas: Engine) -
     schema = declared(metadata)
     bad = lacking(platform.good("events/listens", DAY), schema, metadata)
     needed = [f.name for f in schema if not f.nullable and f.name != "day"]
-    found = platform.check("events/listens", bad, DAY, pandas)["complete"]
-    assert figures(found) == {"offending rows": len(needed)}
+    found = platform.check("events/listens", bad, DAY, pandas)["not_null"]
+    assert figures(found) == {"offending_rows": len(needed)}
     assert {"user_id", "recording_id", "listened_at", "source"} <= set(needed)
 
 
@@ -358,27 +368,27 @@ def test_listens_yet_to_come_are_seen(platform: Platform, local: Engine) -> None
         pytest.skip("tomorrow has no partition, so that today holds no listen yet to come after 22:50 UTC")
     today, good = soon.date().isoformat(), platform.good("events/listens", DAY)
     bad = _last(good.slice(0, 1), day=soon.date(), listened_at=soon)
-    alone = {"accounted"}  # no raw listen is there that these could be
-    assert failed(platform.check("events/listens", bad, today, local)) - alone == {"bounded"}
+    alone = {"row_count_reconciles"}  # no raw listen is there that these could be
+    assert failed(platform.check("events/listens", bad, today, local)) - alone == {"timestamp_in_partition"}
     clock_ahead = _last(bad, listened_at=soon - timedelta(minutes=30))
     assert failed(platform.check("events/listens", clock_ahead, today, local)) == alone
 
 
-def test_a_recording_without_a_catalogue_entry_is_allowed_and_counted(platform: Platform, local: Engine) -> None:
+def test_a_recording_without_a_catalog_entry_is_allowed_and_counted(platform: Platform, local: Engine) -> None:
     known = {r["recording_id"] for r in rows(platform.data, "content/recordings")}
     stranger = _last(platform.good("events/listens", DAY), recording_id=STRANGER)
     results = platform.check("events/listens", stranger, DAY, local)
     assert failed(results) == set()
     unknown = sum(i not in known for i in stranger["recording_id"].to_pylist())
     assert unknown > 0
-    assert figures(results["referential"]) == {"malformed rows": 0, "rows without a catalogue entry": unknown}
+    assert figures(results["valid_recording_id"]) == {"malformed_rows": 0, "rows_without_catalog_entry": unknown}
 
 
 @pytest.fixture
 def data(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the lake to write to, where runs read it."""
     shutil.copytree(platform.data / "lake", tmp_path / "lake")
-    monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
+    monkeypatch.setenv("TUTTI_DATA_DIR", str(tmp_path))
     return tmp_path
 
 
@@ -419,12 +429,12 @@ def begun(result: dg.ExecuteInProcessResult) -> set[str]:
 
 
 RUNS = {
-    "a day": ("events/posts", "bounded", DAY, None),
-    "days": ("events/posts", "bounded", "2025-02-28", DAY),
-    "a month": ("derived/charts_monthly", "totals", MONTH, None),
-    "a table without partitions": ("content/audio_analyses", "either", None, None),
-    "a table that imports write": ("events/feedback", "one_of", None, None),
-    "a warning": ("content/audio_analyses", "few_errors", None, None),
+    "a day": ("events/posts", "timestamp_in_partition", DAY, None),
+    "days": ("events/posts", "timestamp_in_partition", "2025-02-28", DAY),
+    "a month": ("derived/charts_monthly", "sums_match_upstream", MONTH, None),
+    "a table without partitions": ("content/audio_analyses", "exactly_one_set", None, None),
+    "a table that imports write": ("events/raw_feedback", "accepted_values", None, None),
+    "a warning": ("content/audio_analyses", "error_rate", None, None),
 }
 
 
@@ -470,6 +480,6 @@ def test_bad_listens_leave_everything_made_of_them_as_it_was(platform: Platform,
     assert not result.success
     assert [e.check_name for e in result.get_asset_check_evaluations() if not e.passed] == ["well_formed"]
     after = versions(data)
-    others = {"events/app_event_fields", "events/posts", "events/shares"}  # which no listen is part of
-    assert {n for n in after if after[n] != before[n]} == {"events/identities", *others}
-    assert "no-uuid" in table(data, "events/identities")["recording_id"].to_pylist()
+    others = {"events/app_event_schema", "events/posts", "events/shares"}  # which no listen is part of
+    assert {n for n in after if after[n] != before[n]} == {"events/recording_matches", *others}
+    assert "no-uuid" in table(data, "events/recording_matches")["recording_id"].to_pylist()

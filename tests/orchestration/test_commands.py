@@ -27,10 +27,10 @@ PERSONAL = ("203.0.113.77", "2001:db8::7e57", "PlantedAgent", "planted_account")
 EACH_DAY = (
     "events/listens",
     "events/sessions",
-    "events/activity",
-    "derived/plays",
+    "events/daily_listening",
+    "derived/recording_plays",
     "derived/artist_plays",
-    "derived/names",
+    "derived/display_names",
 )
 DAILY = (*EACH_DAY, "derived/charts_daily")
 
@@ -114,7 +114,7 @@ def test_listens_plays_sessions_and_charts_are_hers_and_by_utc_day(ada: Import) 
         ("2024-03-02", "10:00", "Gigue"),
         ("2024-03-02", "12:00", "Gigue"),
     ]
-    plays = rows(ada.data, "derived/plays")
+    plays = rows(ada.data, "derived/recording_plays")
     assert sorted((str(r["day"]), r["user_id"], r["plays"]) for r in plays) == [
         ("2024-02-20", "ada", 1),
         ("2024-03-01", "ada", 1),
@@ -284,12 +284,12 @@ def test_what_follows_from_the_other_files_is_made_though_one_is_no_export(tmp_p
     process = Process((*TUTTI, "import", "--listener", "ada", "--", *files), tmp_path / "data")
     assert process.code == 1
     assert "in no format that is known" in process.err
-    assert sum(r["plays"] for r in rows(process.data, "derived/plays")) == 7
+    assert sum(r["plays"] for r in rows(process.data, "derived/recording_plays")) == 7
 
 
 DAYS = ("--from", "2024-01-01", "--to", "2024-01-02")
 EMPTY = "there is nothing in {data} yet: import first, or name the folder (DATA=)"
-NO_MUSIC = "there is no folder {data}/Music: name that of your music, make analyse MUSIC=/home/ada/Music"
+NO_MUSIC = "there is no folder {data}/Music: name that of your music, make analyze MUSIC=/home/ada/Music"
 
 
 @pytest.mark.parametrize(
@@ -297,11 +297,14 @@ NO_MUSIC = "there is no folder {data}/Music: name that of your music, make analy
     [
         (("ui", "--port", "abc"), "invalid port 'abc': expected 1 to 65535, for example `make ui PORT=3001`"),
         (("ui", "--port", "70000"), "invalid port '70000'"),
-        (("sandbox", "--port", ""), "invalid port ''"),
-        (("sandbox", "--rate", "abc"), "invalid rate 'abc': expected 0 to 1, for example `make sandbox RATE=0.2`"),
-        (("sandbox", "--rate", "7"), "invalid rate '7'"),
-        (("load", "--listens", "1e6"), "invalid number of listens '1e6'"),
-        (("pull-metadata", "--most", "0"), "invalid number of recordings '0': expected at least 1"),
+        (("mock-services", "--port", ""), "invalid port ''"),
+        (
+            ("mock-services", "--fault-rate", "abc"),
+            "invalid fault rate 'abc': expected 0 to 1, for example `make mock-services FAULT_RATE=0.2`",
+        ),
+        (("mock-services", "--fault-rate", "7"), "invalid fault rate '7'"),
+        (("generate-listens", "--listens", "1e6"), "invalid number of listens '1e6'"),
+        (("pull-metadata", "--limit", "0"), "invalid number of recordings '0': expected at least 1"),
         (("import", "--listener", ""), "name the person: make import LISTENER=ada FILES="),
         (("import", "--listener", "ada"), "name them: make import LISTENER=ada FILES="),
         (("import", "--listener", "ada", "/no where"), "/no where cannot be read: check the name"),
@@ -309,14 +312,14 @@ NO_MUSIC = "there is no folder {data}/Music: name that of your music, make analy
         (("pull", "--source", "listenbrainz", *DAYS), "LISTENER=rob"),
         (("pull", "--source", "lastfm", "--user", "rob", *DAYS[:3], "2999-01-01"), "is yet to come"),
         (("pull", "--source", "listenbrainz", "--user", "rob"), "make pull SOURCE=listenbrainz LISTENER=rob FROM="),
-        (("analyse", "--music", "{data}/Music"), f"{NO_MUSIC} (or set TUTTI_MUSIC)"),
+        (("analyze", "--music", "{data}/Music"), f"{NO_MUSIC} (or set TUTTI_MUSIC_DIR)"),
         (("export",), "make export LISTENER=ada"),
         (("export", "--listener", "ada"), EMPTY),
         (("erase",), "make erase LISTENER=ada"),
         (("erase", "--listener", "ada", "--yes"), "nothing is kept of a person of this name"),
         (("backfill",), "make backfill FROM=2024-01-01 TO=2024-12-31"),
         (("backfill", *DAYS), EMPTY),
-        (("upkeep",), EMPTY),
+        (("maintenance",), EMPTY),
         (("stream",), "TUTTI_ENV=spark make stream"),
     ],
 )
@@ -328,9 +331,9 @@ def test_a_command_that_cannot_begin_says_what_to_give_and_leaves_no_folder_behi
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     data = tmp_path / "data"
-    monkeypatch.setenv("TUTTI_DATA", str(data))
+    monkeypatch.setenv("TUTTI_DATA_DIR", str(data))
     monkeypatch.setenv("DAGSTER_HOME", "")
-    monkeypatch.setenv("TUTTI_MUSIC", "")  # which a command may set
+    monkeypatch.setenv("TUTTI_MUSIC_DIR", "")  # which a command may set
     monkeypatch.setattr(sys, "argv", ["tutti", *(word.format(data=data) for word in typed)])
     assert main() == 1
     out, err = capsys.readouterr()
@@ -353,7 +356,7 @@ def _backfilling(ada: Import, folder: Path, *command: str) -> Process:
     return Process(command, data)
 
 
-SELECTED = " or ".join(f'key:"{n}"' for n in ("events/identities", "events/replaced_listens", *DAILY))
+SELECTED = " or ".join(f'key:"{n}"' for n in ("events/recording_matches", "events/duplicate_listens", *DAILY))
 SPAN = ("--partition-range", "2024-02-20...2024-03-03")
 ON_DUCKDB = ("--config-json", json.dumps({"resources": {"engine": {"config": {"name": "duckdb"}}}}))
 MATERIALIZE = (*DAGSTER, "asset", "materialize", "-m", "orchestration.definitions", "--select")
@@ -536,7 +539,7 @@ def test_a_day_whose_check_failed_holds_back_what_reads_it_until_the_check_passe
     def catalog(copies: int) -> None:
         """Enter each recording so many times."""
         ids = sorted(
-            {r["recording_id"] for r in rows(data, "derived/plays")}
+            {r["recording_id"] for r in rows(data, "derived/recording_plays")}
             | {r["recording_id"] for r in rows(data, "events/listens")}
         )
         entries = [{"recording_id": i} for i in ids for _ in range(copies)]
@@ -550,22 +553,22 @@ def test_a_day_whose_check_failed_holds_back_what_reads_it_until_the_check_passe
     for _ in range(2):
         process = Process((*TUTTI, *command), data)
         assert process.code == 1
-        assert process.err.startswith("tutti: events/activity failed its check 'totals'")
+        assert process.err.startswith("tutti: events/daily_listening failed its check 'sums_match_upstream'")
         assert process.err.count("\n") == 1
         after = versions(data)
-        waiting = {"events/actives", "events/streaks", "events/retention", "derived/charts_all_time"}
+        waiting = {"events/active_listeners", "events/streaks", "events/retention", "derived/charts_all_time"}
         assert {name for name in waiting if after.get(name) != before.get(name)} == set()
     failed = failed_days(data)
-    selected = ("backfill", "--from", "2024-03-05", "--to", "2024-03-05", "--select", "events/actives")
+    selected = ("backfill", "--from", "2024-03-05", "--to", "2024-03-05", "--select", "events/active_listeners")
     backfill = Process((*TUTTI, *selected), data)
     assert backfill.code == 1
-    assert "events/activity of 2024-03-0" in backfill.err
+    assert "events/daily_listening of 2024-03-0" in backfill.err
     assert backfill.err.count("\n") == 1
     assert failed_days(data) == failed  # no retry fails on more days than the one before
     catalog(1)
     Process((*TUTTI, *command), data).fine()
     assert failed_days(data) == {}
-    assert "2024-03-05" in heard(data, "events/actives")
+    assert "2024-03-05" in heard(data, "events/active_listeners")
     assert "No new listens" in Process((*TUTTI, *command), data).fine().out
 
 
@@ -582,8 +585,8 @@ def test_days_that_fail_hold_back_no_others_and_are_made_up_for(ada: Import, tmp
     data, command = copied(ada, tmp_path, EARLIER)
     process = Process((sys.executable, "-c", FAILING, *command), data)
     assert (process.code, process.err) == (1, "tutti: planted\n")
-    assert "2024-03-05" in heard(data, "derived/plays")
-    assert "2011-05-01" not in heard(data, "derived/plays")
+    assert "2024-03-05" in heard(data, "derived/recording_plays")
+    assert "2011-05-01" not in heard(data, "derived/recording_plays")
     Process((*TUTTI, *command), data).fine()
     for name in EACH_DAY:
         assert {"2011-05-01", "2024-03-05"} <= heard(data, name), name

@@ -26,7 +26,14 @@ ENGINES = {name: engine().name.value for name, engine in ENVIRONMENTS.items()}
 HEAVY = ("pandas", "polars", "duckdb", "dask", "distributed", "pyspark", "dagster_pyspark", "deltalake")
 MOST_SECONDS = 2.0  # of CPU time to load the platform, beyond loading Dagster itself
 
-JOBS_WITHOUT_TABLES = {"erase_person", "export_person", "pull_listens", "pull_lyrics", "pull_metadata", "upkeep"}
+JOBS_WITHOUT_TABLES = {
+    "erase_listener",
+    "export_listener",
+    "pull_listens",
+    "pull_lyrics",
+    "pull_metadata",
+    "maintenance",
+}
 
 # What a process does that loads the platform: seconds it takes, once Dagster is loaded, and modules that came along.
 LOADING = f"""
@@ -92,11 +99,11 @@ def test_sensors_and_schedules_are_these() -> None:
     repository = platform().get_repository_def()
     running = dg.DefaultSensorStatus.RUNNING
     sensors = {s.name: s.default_status for s in repository.sensor_defs}
-    assert sensors == dict.fromkeys(("arrivals", "follow", "music_changes", "pulled"), running)
+    assert sensors == dict.fromkeys(("automation", "catalog_after_pull", "landing_files", "music_folder"), running)
     assert {s.name: (s.job_name, s.cron_schedule, s.default_status.value) for s in repository.schedule_defs} == {
         "close_day": ("daily_close", "15 1 * * *", "RUNNING"),
-        "weekly_upkeep": ("upkeep", "30 3 * * 0", "RUNNING"),
-        "monthly_catalogue": ("content", "30 4 1 * *", "STOPPED"),
+        "weekly_maintenance": ("maintenance", "30 3 * * 0", "RUNNING"),
+        "monthly_catalog": ("build_catalog", "30 4 1 * *", "STOPPED"),
         "weekly_metadata": ("pull_metadata", "30 4 * * 6", "STOPPED"),
     }
 
@@ -113,7 +120,7 @@ def test_the_daily_close_also_asks_for_days_that_a_killed_daemon_forgot() -> Non
         for day in ("2019-05-01", "2019-05-03"):
             instance.report_runless_asset_event(dg.AssetMaterialization(["events", "raw_listens"], partition=day))
         _, forgotten = closing(instance, datetime(2024, 3, 1, 1, 15, tzinfo=UTC))
-    others = {"events/app_event_fields", "events/posts", "events/shares"}  # of which no listen tells
+    others = {"events/app_event_schema", "events/posts", "events/shares"}  # of which no listen tells
     assert {*keys(forgotten.asset_selection or ())} == {*made_by("daily")} - others
     assert (forgotten.tags[RANGE_START], forgotten.tags[RANGE_END]) == ("2019-04-29", "2019-05-05")
 
@@ -142,18 +149,20 @@ def test_the_daily_close_asks_for_scattered_days_whose_run_failed_in_two_runs() 
 
 
 def test_the_daily_close_builds_a_day_again_whose_check_failed_and_nothing_that_reads_it() -> None:
-    activity, actives = dg.AssetKey(["events", "activity"]), dg.AssetKey(["events", "actives"])
+    activity, active_listeners = dg.AssetKey(["events", "daily_listening"]), dg.AssetKey(["events", "active_listeners"])
     with dg.instance_for_test() as instance:
-        instance.report_runless_asset_event(dg.AssetCheckEvaluation(activity, "totals", False, partition="2024-02-20"))
+        instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(activity, "sums_match_upstream", False, partition="2024-02-20")
+        )
         close, again = closing(instance, datetime(2024, 3, 1, 1, 15, tzinfo=UTC))
         later, _ = closing(instance, datetime(2026, 3, 1, 1, 15, tzinfo=UTC))
     assert again.asset_selection == [activity]
     assert (again.tags[RANGE_START], again.tags[RANGE_END]) == ("2024-02-20", "2024-02-20")
     built = set(close.asset_selection or ())
     assert activity in built
-    assert actives not in built
+    assert active_listeners not in built
     assert not {table.to_user_string() for table in built} & set(made_by("all_time"))
-    assert actives in (later.asset_selection or ())  # which reads no day so far back
+    assert active_listeners in (later.asset_selection or ())  # which reads no day so far back
 
 
 def closing(instance: dg.DagsterInstance, tick: datetime) -> list[dg.RunRequest]:
@@ -163,14 +172,14 @@ def closing(instance: dg.DagsterInstance, tick: datetime) -> list[dg.RunRequest]
     return list(close_day(context))
 
 
-def test_the_daily_close_keeps_its_tables_fresh_and_pulls_the_catalogue() -> None:
+def test_the_daily_close_keeps_its_tables_fresh_and_pulls_the_catalog() -> None:
     fresh: dict[str, list[str]] = {}
     for spec in platform().resolve_all_asset_specs():
         if spec.freshness_policy:
             fresh.setdefault(type(spec.freshness_policy).__name__, []).append(spec.key.to_user_string())
     assert {kind: sorted(names) for kind, names in fresh.items()} == {
         "CronFreshnessPolicy": made_by("daily_close"),
-        "TimeWindowFreshnessPolicy": made_by("content"),
+        "TimeWindowFreshnessPolicy": made_by("build_catalog"),
     }
 
 

@@ -11,7 +11,7 @@ import pytest
 from assets.derived.charts import CHART
 from orchestration.cli.main import main
 from orchestration.definitions import build
-from orchestration.sensors.landing_files import arrivals
+from orchestration.sensors.landing_files import landing_files
 from resources.errors import TuttiError
 from resources.lake.lake import Lake
 from resources.lake_format import FILE
@@ -26,8 +26,8 @@ COMMANDS = (
     ("export", "--listener", "ada"),
     ("pull", "--source", "listenbrainz", "--user", "ada"),
     ("pull-metadata",),
-    ("upkeep",),
-    ("intake",),
+    ("maintenance",),
+    ("serve-scrobbles",),
     ("stream", "--once"),
 )
 
@@ -35,7 +35,7 @@ COMMANDS = (
 @pytest.fixture
 def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder with a table, from before folders had a number, and a file that landed."""
-    monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
+    monkeypatch.setenv("TUTTI_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("DAGSTER_HOME", "")
     Lake(tmp_path / "lake").replace("derived/charts_all_time", iter([CHART.empty_table()]), CHART)
     (tmp_path / "lake" / FILE).unlink()
@@ -60,10 +60,10 @@ def test_a_command_refuses_it_in_one_line_and_leaves_it_as_it_is(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("job", ["import_listens", "content", "daily", "erase_person"])
+@pytest.mark.parametrize("job", ["import_listens", "content", "daily", "erase_listener"])
 def test_a_run_refuses_it(job: str, old: Path) -> None:
     before, defs = contents(old), build("laptop")
-    config = {"erase": {"config": {"listener": "ada"}}} if job == "erase_person" else {}
+    config = {"erase": {"config": {"listener": "ada"}}} if job == "erase_listener" else {}
     with dg.DagsterInstance.ephemeral() as instance:
         result = defs.resolve_job_def(job).execute_in_process(
             run_config={"ops": config},
@@ -81,7 +81,7 @@ def test_the_sensor_of_landed_files_refuses_it(old: Path) -> None:
         dg.build_sensor_context(instance) as context,
         pytest.raises(TuttiError, match="no format number"),
     ):
-        arrivals(context)
+        landing_files(context)
 
 
 def test_a_new_folder_gets_the_number(tmp_path: Path) -> None:

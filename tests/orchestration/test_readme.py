@@ -107,7 +107,7 @@ def test_its_commands_for_dagster_work(typed: dict[str, Process], line: str) -> 
 
 def test_its_commands_for_dagster_are_both_ways_there_are() -> None:
     assert {line.split()[0] for line in COMMANDS} == {"dagster", "dg"}
-    assert "export TUTTI_DATA=$PWD/data/demo DAGSTER_HOME=$PWD/data/demo/dagster" in SHELL
+    assert "export TUTTI_DATA_DIR=$PWD/data/demo DAGSTER_HOME=$PWD/data/demo/dagster" in SHELL
 
 
 @pytest.mark.parametrize(

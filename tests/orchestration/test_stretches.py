@@ -22,10 +22,10 @@ from tests.tables import LEAP, at, raw, table
 RAW = dg.AssetKey(["events", "raw_listens"])
 QUIETLY = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 TODAY = date(2030, 1, 1)
-JOBS = ("daily", "actives", "weekly")  # monthly and yearly build as weekly does
+JOBS = ("daily", "active_listeners", "weekly")  # monthly and yearly build as weekly does
 OF_LISTENS = {
-    "events": ("identities", "replaced_listens", "listens", "sessions", "activity", "actives"),
-    "derived": ("plays", "artist_plays", "names", "charts_daily", "charts_weekly"),
+    "events": ("recording_matches", "duplicate_listens", "listens", "sessions", "daily_listening", "active_listeners"),
+    "derived": ("recording_plays", "artist_plays", "display_names", "charts_daily", "charts_weekly"),
 }
 TABLES = [dg.AssetKey([layer, name]) for layer, names in OF_LISTENS.items() for name in names]
 BEFORE = {0: "ada bo", 3: "ada", 45: "bo", 60: "ada bo", 90: "ada"}  # who listens on which day
@@ -41,7 +41,7 @@ def test_days_filled_changed_and_emptied_in_one_run_have_the_rows_of_a_full_back
     jobs = [(job, sorted(job.assets & set(TABLES))) for job in cadence.dated if job.name in JOBS]
 
     def build(folder: Path, heard: Mapping[int, str], days: range | tuple[int, ...]) -> Lake:
-        monkeypatch.setenv("TUTTI_DATA", str(folder))
+        monkeypatch.setenv("TUTTI_DATA_DIR", str(folder))
         monkeypatch.setenv("DAGSTER_HOME", str(folder / "dagster"))
         lake = Lake(folder / "lake")
         lake.replace("/".join(RAW.path), iter([table(evenings(heard), RAW_LISTENS)]), RAW_LISTENS)

@@ -108,7 +108,7 @@ def browser(data: Path) -> Iterator[Browser]:
 
 
 IMPORT = {"repositoryLocationName": "tutti", "repositoryName": "__repository__", "jobName": "import_listens"}
-BACKFILLED = ["events/listens", "derived/plays", "derived/names"]
+BACKFILLED = ["events/listens", "derived/recording_plays", "derived/display_names"]
 
 
 def launched(browser: Browser, path: Path, listener: str) -> None:
@@ -153,7 +153,9 @@ def charted(data: Path, period: str, start: str) -> list[tuple[int, int, str]]:
 def test_a_listen_that_landed_shows_today(now: datetime, data: Path) -> None:
     today = now.date().isoformat()
     wait(lambda: charted(data, "daily", today) == [(1, 1, "Clara Example – Nocturne")], "today's chart")
-    assert [(r["user_id"], r["plays"]) for r in rows(data, "derived/plays") if r["day"] == now.date()] == [("ada", 1)]
+    assert [(r["user_id"], r["plays"]) for r in rows(data, "derived/recording_plays") if r["day"] == now.date()] == [
+        ("ada", 1)
+    ]
 
 
 def test_an_import_from_the_browser_makes_the_charts_of_then_follow(

@@ -77,7 +77,7 @@ def test_many_share_and_one_process_may_do_so_twice(tmp_path: Path) -> None:
         pass
 
 
-def test_the_intake_keeps_the_lock_only_while_lines_are_hidden(tmp_path: Path) -> None:
+def test_the_scrobble_endpoint_keeps_the_lock_only_while_lines_are_hidden(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "intake", shared=tmp_path)
     with alone(tmp_path, print), pytest.raises(Busy):
         journal.append(b"{}\n")

@@ -46,8 +46,8 @@ def application(
         exception_handlers={HTTPException: listenbrainz.refusal},
     )
     slow = Middleware(Limited, requests=a_second, seconds=1, over=musicbrainz.OVER)
-    catalogue = Starlette(routes=musicbrainz.routes(entities), middleware=[slow]) if entities else Starlette()
-    routes = [*lastfm.routes(accounts), *lrclib.routes(lyrics), Mount("/ws/2", catalogue), Mount("/", limited)]
+    catalog = Starlette(routes=musicbrainz.routes(entities), middleware=[slow]) if entities else Starlette()
+    routes = [*lastfm.routes(accounts), *lrclib.routes(lyrics), Mount("/ws/2", catalog), Mount("/", limited)]
     faces = Starlette(routes=routes)
 
     async def told(_: Request) -> JSONResponse:

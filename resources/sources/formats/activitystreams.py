@@ -4,7 +4,7 @@ Source: https://www.w3.org/TR/activitystreams-core, https://www.w3.org/TR/activi
 line, or an outbox with `orderedItems`, as Mastodon's archive has one. Of the vocabulary are read: Follow, Relationship
 (friendOf), Note and its kin, Announce, Like and Dislike of recordings, Add of a Hashtag to an artist of MusicBrainz,
 and Undo, Update and Delete of these; other activities are passed over. An Undo or a Delete may tell what it takes back
-by its id alone, as Mastodon's Tombstones do: it is a retraction then, wherever and whenever that was told.
+by its id alone, as Mastodon's Tombstones do: it is a deletion then, wherever and whenever that was told.
 
 A person is known by the account (`ada@music.example`) that the usual addresses of profiles hold, else by the address,
 or by the name alone where there is no address. The personal fields of an actor or a server are not read.
@@ -25,11 +25,11 @@ from resources.sources.records.social import (
     PLAYLIST,
     POST,
     RECORDING,
+    Deletion,
     Post,
-    Relation,
-    Retraction,
+    Relationship,
     Share,
-    Tagging,
+    TagAssignment,
     between,
     id_of,
 )
@@ -58,10 +58,10 @@ MOST_TAGS = 1_000  # of a post
 LONGEST_NAME = 2_048  # characters of an address or a name
 
 
-Told: TypeAlias = Relation | Post | Share | Feedback | Tagging | Retraction
+Told: TypeAlias = Relationship | Post | Share | Feedback | TagAssignment | Deletion
 
 
-def recognise(record: dict[str, Any]) -> bool:
+def recognize(record: dict[str, Any]) -> bool:
     """Whether a record has the shape of an activity."""
     return "type" in record and "actor" in record and ("object" in record or "@context" in record)
 
@@ -125,7 +125,7 @@ class _Activity:
         if kind == "Delete" and about in {"Tombstone", *POSTS}:
             return self._taken_back()
         if kind == "Delete" and not about:
-            return self._retraction()
+            return self._deletion()
         if kind == "Create" and not self.about:
             raise Malformed("it tells what it is about by its id alone")
         raise PassedOver("an activity that tells of no follow, friendship, post, share or recording")
@@ -133,7 +133,7 @@ class _Activity:
     def _undone(self, kind: str) -> Told:
         """What is told by taking an activity back."""
         if not kind:
-            return self._retraction()
+            return self._deletion()
         if self.about.get("actor") is not None and account(self.about["actor"]) != self.doer:
             raise Malformed("it takes back what another did")
         if kind == "Follow":
@@ -155,18 +155,18 @@ class _Activity:
             raise Malformed(f"it does not say who {what}")
         return self.user_id if found == self.doer else found
 
-    def _follow(self, follow: dict[str, Any], ends: bool, at: datetime | None) -> Relation:
+    def _follow(self, follow: dict[str, Any], ends: bool, at: datetime | None) -> Relationship:
         whom = self._who(follow.get("object"), "is followed")
         return between(self.user_id, whom, FOLLOW, ends, at, NAME, None if ends else _id(follow))
 
-    def _friendship(self, relationship: dict[str, Any], ends: bool) -> Relation:
+    def _friendship(self, relationship: dict[str, Any], ends: bool) -> Relationship:
         name = relationship.get("relationship")
         if not (isinstance(name, str) and name.strip().lower().endswith(FRIEND_OF)):
             raise PassedOver("a relationship that is no friendship")
         own = _time(relationship, "endTime" if ends else "startTime")
         one, other = (self._who(relationship.get(key), "is a friend") for key in ("subject", "object"))
-        told_id = None if ends else _id(relationship) or _id(self.record)
-        return between(one, other, FRIENDSHIP, ends, own or _time(self.record, "published"), NAME, told_id)
+        submitted_id = None if ends else _id(relationship) or _id(self.record)
+        return between(one, other, FRIENDSHIP, ends, own or _time(self.record, "published"), NAME, submitted_id)
 
     def _post(self, edited: bool) -> Post:
         post, record = self.about, self.record
@@ -212,18 +212,18 @@ class _Activity:
         names = (_text(tag.get("name"), "a hashtag") or "" for tag in tags if _type(tag) == "Hashtag")
         return post_text.once(people), post_text.once(map(post_text.hashtag, names))
 
-    def _retraction(self) -> Retraction:
+    def _deletion(self) -> Deletion:
         address = _address(self.object)
         if address is None:
             raise Malformed("it does not say what it takes back")
         if account(address) == self.doer:
             raise Malformed("it deletes an account: `make erase` forgets a person")
-        return Retraction(self.user_id, id_of(address), _time(self.record, "published"), NAME)
+        return Deletion(self.user_id, id_of(address), _time(self.record, "published"), NAME)
 
-    def _taken_back(self) -> Post | Retraction:
+    def _taken_back(self) -> Post | Deletion:
         posted_at, post_id = _time(self.about, "published"), _id(self.about)
         if posted_at is None or post_id is None:
-            return self._retraction()
+            return self._deletion()
         told_at = max(posted_at, _time(self.record, "published") or posted_at)
         return Post(post_id, self.user_id, posted_at, told_at, "", (), (), None, None, None, True, NAME)
 
@@ -237,7 +237,7 @@ class _Activity:
         share_id = _id(announce) or id_of(self.user_id, shared_at.isoformat(), entity, entity_id)
         return Share(share_id, self.user_id, shared_at, entity, entity_id, taken_back, NAME)
 
-    def _tagging(self, taken_off: bool) -> Tagging:
+    def _tagging(self, taken_off: bool) -> TagAssignment:
         """Mastodon adds hashtags to profiles by the same activity: what is tagged tells them apart."""
         whom = self.record.get("target")
         page = ARTIST_PAGE.fullmatch(_address(whom) or "")
@@ -251,7 +251,7 @@ class _Activity:
         name = _text(whom.get("name"), "the artist's name") if isinstance(whom, dict) else None
         tag = needed(_text(self.about.get("name"), "a hashtag"), "name of the hashtag").removeprefix("#")
         at = _time(self.record, "published")
-        return Tagging(self.user_id, name, f"{OF_ARTIST}{artist}", needed(tag, "hashtag"), at and at.date(), NAME)
+        return TagAssignment(self.user_id, name, f"{OF_ARTIST}{artist}", needed(tag, "hashtag"), at and at.date(), NAME)
 
     def _opinion(self, of: object, score: int) -> Feedback:
         entity, entity_id = _entity(of)

@@ -52,7 +52,7 @@ Path: TypeAlias = tuple[str, ...]
 Read: TypeAlias = Callable[[Any], Any]
 
 
-def recognise(record: Fields) -> bool:
+def recognize(record: Fields) -> bool:
     """Whether a record has the shape of this format."""
     named = "event" in record or record.get("type") in VIEWS
     return named and "timestamp" in record and not HALLMARKS.isdisjoint(record)

@@ -1,11 +1,11 @@
-"""HetRec 2011's Last.fm data: who is whose friend, and the tags that people put to artists.
+"""HetRec 2011's Last.fm data: friendships, and the tags that listeners assigned to artists.
 
-Source: https://grouplens.org/datasets/hetrec-2011, `hetrec2011-lastfm-2k.zip` and its readme. Six tables of text that
-refer to one another by number, so that the zip or folder is read as one thing: what artists and tags are called is
-looked up in all of it before a tagging is told. People are numbers; here they are `hetrec:2`, whoever hands the data
-in. Friendships have no time. Taggings have a date (in Madrid, mostly the first of its month), once as day, month and
-year and once as that midnight in milliseconds; one that cannot be, such as 1956, counts as absent. How often a person
-listened to an artist, without any time, is no listen.
+Source: https://grouplens.org/datasets/hetrec-2011, `hetrec2011-lastfm-2k.zip` and its readme. Six text tables refer to
+one another by number, so the zip or folder is read as one file: the names of artists and tags are read first.
+Listeners are numbers; here they are `hetrec:2`, whoever imports the file. Friendships have no time. Tag assignments
+have a date (in Madrid, mostly the first of its month), once as day, month and year and once as that midnight in
+milliseconds. An impossible date, such as one in 1956, counts as absent. The number of times that a listener played an
+artist has no time and is not imported.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,7 @@ from resources.sources.readers.archive import Member
 from resources.sources.readers.csv_records import Lines
 from resources.sources.readers.json_records import LONGEST, NOT_UTF8, TOO_LONG, Record
 from resources.sources.records.listen import DIGITS, EARLIEST, Malformed, PassedOver, instant, needed, text
-from resources.sources.records.social import FRIENDSHIP, Relation, Tagging, between
+from resources.sources.records.social import FRIENDSHIP, Relationship, TagAssignment, between
 
 NAME = "hetrec"
 EXPORT = "HetRec 2011"
@@ -77,13 +77,13 @@ def records(member: Member, table: tuple[str, ...], names: Names) -> Iterator[Re
             yield Record(lines.number, line, value)
 
 
-def recognise(record: dict[str, Any]) -> bool:
+def recognize(record: dict[str, Any]) -> bool:
     """Whether a record is a row of one of the tables."""
     keys = tuple(key for key in record if key not in ("artist", "tag"))
     return keys in TABLES
 
 
-def parse(record: dict[str, Any], listener: str | None) -> Relation | Tagging:
+def parse(record: dict[str, Any], listener: str | None) -> Relationship | TagAssignment:
     """What a row tells of; they are of many people, so that no listener is meant."""
     if "friendID" in record:
         return between(_person(record["userID"]), _person(record["friendID"]), FRIENDSHIP, False, None, NAME)
@@ -91,10 +91,10 @@ def parse(record: dict[str, Any], listener: str | None) -> Relation | Tagging:
         raise PassedOver("how often an artist was listened to, without any time")
     if "tagID" not in record or "artistID" not in record:
         raise PassedOver("the name of what other records tell of")
-    return Tagging(
+    return TagAssignment(
         user_id=_person(record["userID"]),
         artist_name=text(record.get("artist"), "the artist's name"),
-        origin=f"hetrec:artist:{_number(record['artistID'])}",
+        source_ref=f"hetrec:artist:{_number(record['artistID'])}",
         tag=needed(record.get("tag"), "tag of this number: give the data whole"),
         tagged_on=_date(record),
         source=NAME,

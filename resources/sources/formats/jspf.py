@@ -75,7 +75,7 @@ def is_track(record: dict[str, Any]) -> bool:
     return "title" in record and ("creator" in record or "identifier" in record)
 
 
-def recognise(record: dict[str, Any]) -> bool:
+def recognize(record: dict[str, Any]) -> bool:
     """Whether a record is a track with its playlist, as `held` has placed it."""
     kinds = {"playlist": dict, "playlist_id": str, "source": str, "position": int, "track": dict}
     return all(isinstance(record.get(name), kind) for name, kind in kinds.items())
@@ -83,7 +83,7 @@ def recognise(record: dict[str, Any]) -> bool:
 
 def parse(record: dict[str, Any], listener: str | None) -> Track:
     """The track of a record that `held` has placed."""
-    if not recognise(record):
+    if not recognize(record):
         raise Malformed("it is no track of a playlist")
     header, track = record["playlist"], record["track"]
     found = Track(

@@ -44,7 +44,7 @@ PAGES: Mapping[tuple[str, ...], Callable[[dict[str, Any], dict[str, Any]], dict[
 """What makes a record of a track in a document, by where the track is."""
 
 
-def recognise(record: dict[str, Any]) -> bool:
+def recognize(record: dict[str, Any]) -> bool:
     """Whether a record has the shape of this format; it may lack what a listen needs."""
     artist = record.get("artist")
     named = isinstance(artist, dict) and ("#text" in artist or "name" in artist) and "name" in record
@@ -86,7 +86,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen | Feedback:
         recording_mbid=None,
         artist_mbids=(),
         isrc=None,
-        origin=None,
+        source_ref=None,
         client=None,
     )
 

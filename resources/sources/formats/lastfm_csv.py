@@ -25,7 +25,7 @@ ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}.*")
 MILLISECONDS = 100_000_000_000  # from here on: in seconds it is the year 5138
 
 
-def recognise(record: dict[str, Any]) -> bool:
+def recognize(record: dict[str, Any]) -> bool:
     """Whether a record has the shape of this format; it may lack what a listen needs.
 
     In JSON, much that has artist, title and date is no listen: only what lastfmstats.com writes is taken.
@@ -53,7 +53,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
         recording_mbid=None,
         artist_mbids=(),
         isrc=None,
-        origin=None,
+        source_ref=None,
         client=None,
     )
 

@@ -36,7 +36,7 @@ EXPORT = "ListenBrainz"
 SPOTIFY_TRACK = re.compile(r"(?:https?://open\.spotify\.com/(?:intl-\w+/)?track/|spotify:track:)([0-9A-Za-z]{22})\b.*")
 
 
-def recognise(record: dict[str, Any]) -> bool:
+def recognize(record: dict[str, Any]) -> bool:
     """Whether a record has the shape of this format: pins and feedback have `track_metadata` but no such time."""
     telling = ("listened_at", "timestamp", "playing_now")
     return isinstance(record.get("track_metadata"), dict) and any(name in record for name in telling)
@@ -70,7 +70,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
         recording_mbid=mbid(info.get("recording_mbid")) or mbid(match.get("recording_mbid")),
         artist_mbids=mbids(info.get("artist_mbids")) or mbids(match.get("artist_mbids")),
         isrc=isrc(info.get("isrc")),
-        origin=free_text(ours.get("origin")) or _origin(info.get("spotify_id")),
+        source_ref=free_text(ours.get("source_ref")) or _origin(info.get("spotify_id")),
         client=_client(info),
     )
 
@@ -84,8 +84,8 @@ def record(listen: Mapping[str, Any]) -> dict[str, Any]:
         "duration_played": None if listen["ms_played"] is None else _plain(listen["ms_played"] / 1000),
         "time_zone": listen["time_zone"],
         "submission_client": listen["client"],
-        "spotify_id": listen["origin"] if SPOTIFY_TRACK.fullmatch(listen["origin"] or "") else None,
-        OURS: {"source": listen["source"], "origin": listen["origin"]},
+        "spotify_id": listen["source_ref"] if SPOTIFY_TRACK.fullmatch(listen["source_ref"] or "") else None,
+        OURS: {"source": listen["source"], "source_ref": listen["source_ref"]},
     }
     names = {"artist_name": listen["artist_name"], "track_name": listen["recording_name"]}
     release = {"release_name": listen["release_name"]} if listen["release_name"] is not None else {}

@@ -18,7 +18,7 @@ NAME = "listenbrainz"
 EXPORT = "ListenBrainz"
 
 
-def recognise(record: dict[str, Any]) -> bool:
+def recognize(record: dict[str, Any]) -> bool:
     """Whether a record has the shape of this format."""
     return "score" in record and ("recording_msid" in record or "recording_mbid" in record)
 

@@ -26,7 +26,7 @@ COLUMNS = frozenset(
 )
 
 
-def recognise(record: dict[str, Any]) -> bool:
+def recognize(record: dict[str, Any]) -> bool:
     """Whether a record has the shape of this format."""
     return {"listened_at", "user_id", "artist_name", "recording_name"} <= record.keys()
 
@@ -51,6 +51,6 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
         recording_mbid=mbid(record.get("recording_mbid")),
         artist_mbids=mbids(record.get("artist_credit_mbids")),
         isrc=None,
-        origin=None,
+        source_ref=None,
         client=None,
     )

@@ -13,7 +13,7 @@ NAME = "maloja"
 EXPORT = "Maloja"
 
 
-def recognise(record: dict[str, Any]) -> bool:
+def recognize(record: dict[str, Any]) -> bool:
     """Whether a record has the shape of this format; it may lack what a listen needs."""
     track = record.get("track", record)
     return "time" in record and isinstance(track, dict) and "artists" in track and "title" in track
@@ -37,7 +37,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
         recording_mbid=None,
         artist_mbids=(),
         isrc=None,
-        origin=None,
+        source_ref=None,
         client=_client(record.get("origin")),
     )
 

@@ -15,7 +15,7 @@ EXPORT = "Pano Scrobbler"
 SCORES = {"love": LOVE, "unlove": NEITHER}
 
 
-def recognise(record: dict[str, Any]) -> bool:
+def recognize(record: dict[str, Any]) -> bool:
     """Whether a record has the shape of this format; it may lack what a listen needs."""
     return _of(record, "timeMs") is not None and "event" in record and "track" in record
 
@@ -54,7 +54,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen | Feedback:
         recording_mbid=None,
         artist_mbids=(),
         isrc=None,
-        origin=None,
+        source_ref=None,
         client=text(_of(record, "mediaPlayerName"), "mediaPlayerName"),
     )
 

@@ -20,7 +20,7 @@ RELEASE = "master_metadata_album_album_name"
 TS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:Z|\+00:00)")
 
 
-def recognise(record: dict[str, Any]) -> bool:
+def recognize(record: dict[str, Any]) -> bool:
     """Whether a record has the shape of this format; it may lack what a listen needs."""
     return TRACK in record and ("ts" in record or "ms_played" in record)
 
@@ -47,7 +47,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
         recording_mbid=None,
         artist_mbids=(),
         isrc=None,
-        origin=text(record.get("spotify_track_uri"), "spotify_track_uri"),
+        source_ref=text(record.get("spotify_track_uri"), "spotify_track_uri"),
         client=None,
     )
 

@@ -18,7 +18,7 @@ END = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}(?::[0-9]{2})?")
 SPOKEN = ("podcastName", "episodeName", "audiobookName", "bookName", "chapterName")
 
 
-def recognise(record: dict[str, Any]) -> bool:
+def recognize(record: dict[str, Any]) -> bool:
     """Whether a record has the shape of this format; it may lack what a listen needs."""
     named = "trackName" in record or any(name in record for name in SPOKEN)
     return named and ("endTime" in record or "msPlayed" in record)
@@ -44,7 +44,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
         recording_mbid=None,
         artist_mbids=(),
         isrc=None,
-        origin=None,
+        source_ref=None,
         client=None,
     )
 

@@ -35,7 +35,7 @@ class _Stream:
         return block
 
 
-def recognise(head: bytes) -> bool:
+def recognize(head: bytes) -> bool:
     """Whether a file that begins so is XML, and names a playlist."""
     return head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") and b"playlist" in head and b"xspf" in head.lower()
 

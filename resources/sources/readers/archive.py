@@ -1,4 +1,4 @@
-"""Opens an export in place: a plain or packed file, or each file of a zip or tar; recognised by content, not by name.
+"""Opens an export in place: a plain or packed file, or each file of a zip or tar; recognized by content, not by name.
 
 A tar is read as it streams, packed or not: the public dumps come so and are larger than any disk should have to hold
 twice. An archive comes from outside, so its directory is checked before anything is read: names that climb out, links,

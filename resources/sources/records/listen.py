@@ -54,7 +54,7 @@ class Listen:
     recording_mbid: str | None
     artist_mbids: tuple[str, ...]
     isrc: str | None
-    origin: str | None  # the source's own id of the track: spotify:track:…
+    source_ref: str | None  # the source's own id of the track: spotify:track:…
     client: str | None  # the program that submitted it: with `source`, the feed it came by
 
 
@@ -67,7 +67,7 @@ class Read:
     found: object = None  # a `Listen`, or what other kinds of records tell
     reason: str | None = None
     raw: str | None = None  # the record's text, personal fields cut, at most 10,000 characters
-    passed_over: str | None = None  # "a podcast episode": counted, not quarantined
+    skipped: str | None = None  # "a podcast episode": counted, not quarantined
 
 
 def untimely(instant: datetime, now: datetime, did: str = "listened at") -> str | None:

@@ -6,13 +6,13 @@ from datetime import date, datetime
 
 from resources.sources.records.listen import Malformed
 
-FOLLOW, FRIENDSHIP = RELATIONS = ("follow", "friendship")  # one has a direction, the other has none
+FOLLOW, FRIENDSHIP = RELATIONSHIPS = ("follow", "friendship")  # one has a direction, the other has none
 RECORDING, PLAYLIST, POST = SHARED = ("recording", "playlist", "post")
-OF_ARTIST = "musicbrainz:artist:"  # begins the origin of a tagging whose source knows the artist's MBID
+OF_ARTIST = "musicbrainz:artist:"  # begins the source_ref of a tag_assignment whose source knows the artist's MBID
 
 
 @dataclass(frozen=True, slots=True)
-class Relation:
+class Relationship:
     """That one person follows or befriends another, or no longer does."""
 
     user_id: str
@@ -21,18 +21,18 @@ class Relation:
     ends: bool
     happened_at: datetime | None  # aware, UTC; an end always has a time
     source: str
-    told_id: str | None = None  # by which it may be taken back
+    submitted_id: str | None = None  # by which it may be taken back
 
 
 def between(
-    one: str, other: str, relation: str, ends: bool, at: datetime | None, source: str, told_id: str | None = None
-) -> Relation:
+    one: str, other: str, relation: str, ends: bool, at: datetime | None, source: str, submitted_id: str | None = None
+) -> Relationship:
     """What is told of two people; Malformed where it is of one, or an end without a time."""
     if one == other:
         raise Malformed("it tells of one person where there must be two")
     if ends and at is None:
         raise Malformed("it does not say when it ended")
-    return Relation(one, other, relation, ends, at, source, told_id)
+    return Relationship(one, other, relation, ends, at, source, submitted_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +67,24 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Tagging:
+class TagAssignment:
     """A word that a person put to an artist."""
 
     user_id: str
     artist_name: str | None
-    origin: str  # the source's own id of the artist, or OF_ARTIST and its MBID
+    source_ref: str  # the source's own id of the artist, or OF_ARTIST and its MBID
     tag: str
     tagged_on: date | None
     source: str
 
 
 @dataclass(frozen=True, slots=True)
-class Retraction:
+class Deletion:
     """That a person took back what was told under an id, whatever that was: known by its id alone."""
 
     user_id: str
-    retracted_id: str  # of a post, a share or a relation
-    retracted_at: datetime | None  # aware, UTC
+    deleted_id: str  # of a post, a share or a relation
+    deleted_at: datetime | None  # aware, UTC
     source: str
 
 

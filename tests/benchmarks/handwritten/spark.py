@@ -9,7 +9,7 @@ from tests.benchmarks.jobs import WEEKS
 
 def begin(spill: str) -> Any:
     """A session with the settings that the platform's has."""
-    return SparkEngine(spill=spill).session
+    return SparkEngine(spill_dir=spill).session
 
 
 def plays(spark: Any, out: str, listens: Sequence[str]) -> None:

@@ -50,7 +50,7 @@ IMPORTED = [
     name for name in SCHEMAS if CADENCE.jobs.get(dg.AssetKey(name.split("/"))) not in {*JOBS, ALL_TIME}
 ]  # what is neither made by day nor of all days
 SPAN = ("--from", FIRST_DAY.isoformat(), "--to", (FIRST_DAY + timedelta(days=WORLD_DAYS - 1)).isoformat())
-PLAYS = ("--select", "derived/plays")
+PLAYS = ("--select", "derived/recording_plays")
 
 
 # The plan of its runs.
@@ -106,7 +106,7 @@ def _days(part: Part) -> list[date]:
 
 
 def test_days_are_made_twice_only_where_something_reads_ahead() -> None:
-    selected = "key:derived/plays or key:derived/charts_daily"
+    selected = "key:derived/recording_plays or key:derived/charts_daily"
     parts = plan(CADENCE, date(2023, 1, 1), date(2023, 3, 31), 10, selected, TODAY)
     days = [day for part in parts for day in periods(part)]
     assert len(days) == len(set(days)) == 94
@@ -119,7 +119,7 @@ def test_names_what_is_built_beyond_the_days_asked_for_with_the_reason() -> None
     expected = [
         "daily is built from 2023-12-30 through 2024-01-05: "
         "a record can change tables 2 days before its own and 2 days after it",
-        "actives is built from 2023-12-31 through 2024-02-02: "
+        "active_listeners is built from 2023-12-31 through 2024-02-02: "
         "a record can change tables 1 day before its own and 30 days after it",
         f"weekly is built from 2023-12-25 through 2024-01-08: {longer}",
         f"monthly is built from 2023-12-01 through 2024-02-01: {longer}",
@@ -143,8 +143,8 @@ def test_names_what_is_built_beyond_the_days_asked_for_with_the_reason() -> None
         (["--from", "2024-01-02", "--to", "2024-01-01"], "2024-01-02 comes after 2024-01-01"),
         (["--from", "2002-09-30", "--to", "2024-01-01"], "2002-10-01"),
         (["--from", "2024-01-01", "--to", "2999-01-01"], datetime.now(UTC).date().isoformat()),
-        (["--from", "2024-01-01", "--to", "2024-01-01", "--days", "0"], "'0'"),
-        (["--from", "2024-01-01", "--to", "2024-01-01", "--days", "many"], "'many'"),
+        (["--from", "2024-01-01", "--to", "2024-01-01", "--days-per-run", "0"], "'0'"),
+        (["--from", "2024-01-01", "--to", "2024-01-01", "--days-per-run", "many"], "'many'"),
         (["--from", "2024-01-01", "--to", "2024-01-01", "--select", "((("], "((("),
         (["--from", "2024-01-01", "--to", "2024-01-01", "--select", "derived/nothing"], "derived/nothing"),
         (["--from", "2024-01-01", "--to", "2024-01-01", "--select", "group:content"], "group:content"),
@@ -153,7 +153,7 @@ def test_names_what_is_built_beyond_the_days_asked_for_with_the_reason() -> None
 def test_a_mistake_is_told_in_one_line_and_nothing_is_run(
     typed: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
+    monkeypatch.setenv("TUTTI_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
     furnish(tmp_path)
     _with_a_table(tmp_path)
@@ -242,7 +242,7 @@ def running(data: Path) -> bool:
 def killed(laptop: World, tmp_path_factory: pytest.TempPathFactory) -> Future[Killed]:
     """A backfill, killed and resumed while other tests run; those that wait for it come last."""
     data = emptied(laptop, tmp_path_factory.mktemp("killed"))
-    return ThreadPoolExecutor().submit(killed_twice, data, "workstation", *SPAN, "--days", "6")
+    return ThreadPoolExecutor().submit(killed_twice, data, "workstation", *SPAN, "--days-per-run", "6")
 
 
 def test_sessions_that_reach_into_the_first_day_of_the_next_run_are_whole(tmp_path: Path) -> None:
@@ -254,9 +254,9 @@ def test_sessions_that_reach_into_the_first_day_of_the_next_run_are_whole(tmp_pa
     raw = [{"day": t.date(), "listened_at": t, "record": n, **names, **arrival} for n, t in enumerate(instants)]
     Lake(tmp_path / "lake").replace("events/raw_listens", iter([table(raw, RAW_LISTENS)]), RAW_LISTENS)
     span = ("--from", days[0].isoformat(), "--to", days[-1].isoformat())
-    made = ("events/identities", "events/replaced_listens", "events/listens", "events/sessions")
+    made = ("events/recording_matches", "events/duplicate_listens", "events/listens", "events/sessions")
     selected = ("--select", " or ".join(f"key:{name}" for name in made))
-    Process((*TUTTI, "backfill", *span, *selected, "--days", "2"), tmp_path).fine()
+    Process((*TUTTI, "backfill", *span, *selected, "--days-per-run", "2"), tmp_path).fine()
     sessions = rows(tmp_path, "events/sessions")
     assert [r["started_at"] for r in sessions if r["listens"] == 2] == [m - timedelta(minutes=10) for m in midnights]
     assert len(sessions) == 2 * len(midnights)
@@ -266,12 +266,12 @@ def test_sessions_that_reach_into_the_first_day_of_the_next_run_are_whole(tmp_pa
 def test_a_backfill_that_came_to_its_end_begins_anew(laptop: World, tmp_path: Path) -> None:
     data = emptied(laptop, tmp_path)
     shutil.copytree(laptop.data / "lake" / "events" / "listens", data / "lake" / "events" / "listens")
-    command = (*TUTTI, "backfill", *SPAN, *PLAYS, "--days", "4")
+    command = (*TUTTI, "backfill", *SPAN, *PLAYS, "--days-per-run", "4")
     for _ in range(2):
         assert "Going on" not in Process(command, data).fine().out
     assert parts_of(data) == [("1 of 2", "SUCCESS"), ("2 of 2", "SUCCESS")] * 2
-    assert rows(data, "derived/plays") == rows(laptop.data, "derived/plays")
-    assert "derived/names" not in tables(data)  # only what was selected
+    assert rows(data, "derived/recording_plays") == rows(laptop.data, "derived/recording_plays")
+    assert "derived/display_names" not in tables(data)  # only what was selected
 
 
 def test_a_backfill_stops_at_a_run_that_fails_and_goes_on_there_once_that_is_mended(
@@ -283,7 +283,7 @@ def test_a_backfill_stops_at_a_run_that_fails_and_goes_on_there_once_that_is_men
     files = {p: p.read_bytes() for p in (data / "lake").glob("events/listens/*.parquet")}
     for path in files:
         path.write_bytes(b"not Parquet")
-    command = (*TUTTI, "backfill", *SPAN, *PLAYS, "--days", "4")
+    command = (*TUTTI, "backfill", *SPAN, *PLAYS, "--days-per-run", "4")
     process = Process(command, data)
     assert process.code == 1
     assert process.err.count("\n") == 1, process.err

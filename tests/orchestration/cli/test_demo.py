@@ -63,25 +63,25 @@ def test_every_application_event_of_the_world_is_there_once_in_two_versions(lapt
     assert len(found) == summary.app_events - summary.app_events_again
     assert {r["schema_version"] for r in found} == {"1", "2"}
     assert all(r["recording_id"] for r in found if r["event"] == "play")
-    assert sum(r["events"] for r in rows(laptop.data, "events/app_activity")) == len(found)
-    fields = {(r["field"], r["type"], r["outcome"]) for r in rows(laptop.data, "events/app_event_fields")}
+    assert sum(r["events"] for r in rows(laptop.data, "events/daily_app_usage")) == len(found)
+    fields = {(r["field"], r["type"], r["outcome"]) for r in rows(laptop.data, "events/app_event_schema")}
     versions = {("properties.position_ms", type_, "read") for type_ in ("integer", "string")}
     assert fields >= versions | {("properties.shuffle", "boolean", "extra"), ("context.ip", "string", "personal")}
 
 
 def test_plays_that_programs_tell_of_end_as_the_listens_do(laptop: World) -> None:
     """They are two accounts of one evening, by way of different tables."""
-    done = rows(laptop.data, "events/app_activity")
+    done = rows(laptop.data, "events/daily_app_usage")
     users = {r["user_id"] for r in done}
-    begun = sum(r["begun"] for r in done)
+    begun = sum(r["plays_started"] for r in done)
     heard = [r for r in rows(laptop.data, "events/listens") if r["user_id"] in users]
     assert begun == len(heard)
     assert 0 < sum(r["skipped"] for r in done) < sum(r["ended"] for r in done) <= begun
-    assert 0 < sum(r["completed"] for r in done) < sum(r["measured"] for r in done)
+    assert 0 < sum(r["completed"] for r in done) < sum(r["with_track_length"] for r in done)
 
 
 def test_friends_and_follows_of_the_world_are_there_once(laptop: World) -> None:
-    told = rows(laptop.data, "events/relations")
+    told = rows(laptop.data, "events/raw_relationships")
     pairs = {tuple(sorted((r["user_id"], r["other_id"]))) for r in told if r["relation"] == "friendship"}
     found = rows(laptop.data, "events/friendships")
     assert len(pairs) > 20
@@ -98,7 +98,7 @@ def test_what_is_posted_as_playing_is_what_its_listener_was_hearing(laptop: Worl
     posts = rows(laptop.data, "events/posts")
     assert len(posts) == laptop.summary.posts > 5
     assert all(p["hashtags"] == ["nowplaying"] for p in posts)
-    # The catalogue may have a name twice: then its earliest recording is taken, which may be another than was heard.
+    # The catalog may have a name twice: then its earliest recording is taken, which may be another than was heard.
     sure = [p for p in posts if p["confidence"] > 0.9]
     assert len(sure) > len(posts) // 2
     assert all((p["user_id"], p["recording_id"]) in heard for p in sure)
@@ -109,17 +109,17 @@ def test_what_is_posted_as_playing_is_what_its_listener_was_hearing(laptop: Worl
 
 def test_artists_are_tagged_by_those_who_heard_them_each_tag_once(laptop: World) -> None:
     heard = {(r["user_id"], artist) for r in rows(laptop.data, "events/listens") for artist in r["artist_ids"]}
-    raw, found = (rows(laptop.data, f"events/{name}") for name in ("raw_taggings", "taggings"))
+    raw, found = (rows(laptop.data, f"events/{name}") for name in ("raw_tag_assignments", "tag_assignments"))
     assert len(raw) >= len(found) > 1
     assert {r["artist_name"] for r in found} == {r["artist_name"] for r in raw}
     assert sum((r["user_id"], r["entity_id"]) in heard for r in found) > 0.8 * len(found)  # else heard by name alone
 
 
-def test_the_catalogue_and_the_lyrics_are_whole(laptop: World) -> None:
+def test_the_catalog_and_the_lyrics_are_whole(laptop: World) -> None:
     assert len(table(laptop.data, "content/recordings")) == laptop.summary.recordings
     lyrics = rows(laptop.data, "content/lyrics")
     assert len(lyrics) == laptop.summary.lyrics
-    assert all(row["chosen"] and row["recording_id"] and row["language"] for row in lyrics)
+    assert all(row["is_preferred"] and row["recording_id"] and row["language"] for row in lyrics)
     assert {row["language"] for row in lyrics} >= {"en", "it"}
     assert len({row["lyrics_id"] for row in rows(laptop.data, "content/lyrics_lines")}) == len(lyrics)
     assert len(table(laptop.data, "derived/lyrics_word_counts")) > 0
@@ -133,8 +133,8 @@ def test_the_music_folder_was_listened_to(laptop: World) -> None:
 
 def test_what_is_derived_adds_up_to_the_listens(laptop: World) -> None:
     listens = laptop.summary.listens
-    assert sum(r["plays"] for r in rows(laptop.data, "derived/plays")) == listens
-    for name in ("sessions", "activity", "actives"):
+    assert sum(r["plays"] for r in rows(laptop.data, "derived/recording_plays")) == listens
+    for name in ("sessions", "daily_listening", "active_listeners"):
         assert sum(r["listens"] for r in rows(laptop.data, f"events/{name}")) == listens, name
     for period in ("daily", "weekly", "monthly", "yearly", "all_time"):
         chart = rows(laptop.data, f"derived/charts_{period}")
@@ -172,7 +172,7 @@ def test_a_materialization_tells_columns_rows_bytes_version_and_a_preview(laptop
     assert (metadata["bytes"].value > 0) == (len(stored) > 0)  # nobody in the small world tags artists
     assert Path(str(metadata["folder"].value)) == laptop.made / "lake" / asset
     assert metadata["dagster/row_count"].value == len(stored)
-    assert not spec.partitions_def or metadata["rows written"].value == len(stored)
+    assert not spec.partitions_def or metadata["rows_written"].value == len(stored)
     personal = any("personal" in c.tags for c in spec.metadata["dagster/column_schema"].columns)
     preview = str(metadata["preview"].value)
     assert (preview == "not shown: each row is about a person") == personal
@@ -181,7 +181,13 @@ def test_a_materialization_tells_columns_rows_bytes_version_and_a_preview(laptop
 
 
 def test_each_partition_tells_its_own_rows(laptop: World) -> None:
-    for asset in ("events/listens", "events/sessions", "events/activity", "derived/plays", "derived/names"):
+    for asset in (
+        "events/listens",
+        "events/sessions",
+        "events/daily_listening",
+        "derived/recording_plays",
+        "derived/display_names",
+    ):
         by_day = Counter(r["day"] for r in rows(laptop.data, asset))
         days = [FIRST_DAY + timedelta(days=n) for n in range(-1, DAYS)]
         assert by_day.keys() <= set(days)
@@ -221,4 +227,4 @@ def test_the_same_files_again_change_nothing(laptop: World) -> None:
     assert " quarantined, " not in process.out  # nobody asked for files that were taken in before
     after = versions(laptop.data)
     # Read from the landing folder, and from the music folder, each time it is asked.
-    assert {JOBS.get(n) for n in MADE if after[n] != before[n]} <= {"content", "analyse_music"}
+    assert {JOBS.get(n) for n in MADE if after[n] != before[n]} <= {"content", "analyze_music"}

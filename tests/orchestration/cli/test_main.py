@@ -45,7 +45,7 @@ def test_each_command_says_what_its_options_are(
     assert capsys.readouterr().out.startswith(f"Usage: tutti {name} ")
 
 
-@pytest.mark.parametrize("words", [("chrat",), ("chart", "--color"), ("load",), ("backfill", "now")])
+@pytest.mark.parametrize("words", [("chrat",), ("chart", "--color"), ("generate-listens",), ("backfill", "now")])
 def test_refuses_what_it_does_not_know_in_one_line(
     words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,14 +20,14 @@ from tests.orchestration.support import TUTTI, Process, tables, told
 # A process that writes the rows of two tables once more and is killed before it publishes them.
 KILLED = """
 import os, signal
-from assets.derived.names import NAMES
-from assets.derived.plays import PLAYS
+from assets.derived.display_names import DISPLAY_NAMES
+from assets.derived.recording_plays import RECORDING_PLAYS
 from resources.environments import data_folder
 from resources.lake.lake import Lake
 from resources.storage import Storage
 
 lake, drafts = Lake(data_folder() / "lake"), []
-for table, schema in (("derived/names", NAMES), ("derived/plays", PLAYS)):
+for table, schema in (("derived/display_names", DISPLAY_NAMES), ("derived/recording_plays", RECORDING_PLAYS)):
     drafts.append(lake.writing(table, schema))
     drafts[-1].__enter__().write(iter([lake.scan(table, schema).table()]))
 os.kill(os.getpid(), signal.SIGKILL)
@@ -50,8 +50,8 @@ def files(data: Path) -> set[str]:
     return {p.relative_to(data / "lake").as_posix() for p in (data / "lake").rglob("*.parquet")}
 
 
-def test_upkeep_removes_what_killed_runs_left_and_tells_of_the_tables_it_was_in(laptop: World, left: Path) -> None:
-    process = Process((*TUTTI, "upkeep"), left).fine()
+def test_maintenance_removes_what_killed_runs_left_and_tells_of_the_tables_it_was_in(laptop: World, left: Path) -> None:
+    process = Process((*TUTTI, "maintenance"), left).fine()
     *each, total = process.out.splitlines()
     assert [line.split(", ")[0] for line in each] == [f"derived/{n}: 1 file removed" for n in ("names", "plays")]
     assert total.startswith("2 files removed, ") and total.endswith(f" in all, of {len(tables(left))} tables")
@@ -63,30 +63,30 @@ def test_a_table_that_cannot_be_seen_to_keeps_no_other_from_it(left: Path) -> No
     newer = {"protocol": {"minReaderVersion": 99, "minWriterVersion": 99}}
     log = left / "lake" / "content" / "lyrics" / "_delta_log"
     (log / f"{len(list(log.glob('*.json'))):020d}.json").write_text(json.dumps(newer))
-    process = Process((*TUTTI, "upkeep"), left)
+    process = Process((*TUTTI, "maintenance"), left)
     assert process.code == 1
     assert process.err.startswith("tutti: ")
     assert "content/lyrics" in process.err
     assert process.err.count("\n") == 1
-    assert "derived/plays: 1 file removed" in process.out
+    assert "derived/recording_plays: 1 file removed" in process.out
 
 
-def test_upkeep_is_a_job_for_the_browser_too(left: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TUTTI_DATA", str(left))
+def test_maintenance_is_a_job_for_the_browser_too(left: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUTTI_DATA_DIR", str(left))
     before = files(left)
-    job = build("laptop").resolve_job_def("upkeep")
+    job = build("laptop").resolve_job_def("maintenance")
     assert job.execute_in_process(instance=dg.DagsterInstance.ephemeral()).success
     assert len(before - files(left)) == 2
 
 
-def test_upkeep_fails_with_the_artifacts_that_are_damaged_by_job_and_by_command(
+def test_maintenance_fails_with_the_artifacts_that_are_damaged_by_job_and_by_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
+    monkeypatch.setenv("TUTTI_DATA_DIR", str(tmp_path))
     artifacts = Artifacts(Storage.at(tmp_path / "artifacts"))
     for name in ("derived/whole", "derived/broken"):
         id = artifacts.publish(name, Artifact({"index": b"1"}), personal=False).id
-    job = build("laptop").resolve_job_def("upkeep")
+    job = build("laptop").resolve_job_def("maintenance")
     assert job.execute_in_process(instance=dg.DagsterInstance.ephemeral()).success
     (tmp_path / "artifacts" / "derived" / "broken" / "versions" / id / "index").unlink()
     result = job.execute_in_process(instance=dg.DagsterInstance.ephemeral(), raise_on_error=False)
@@ -95,7 +95,7 @@ def test_upkeep_fails_with_the_artifacts_that_are_damaged_by_job_and_by_command(
     problem = "materialize again: derived/broken (index is missing)"
     assert problem in str(failed.step_failure_data.error)
     Lake(tmp_path / "lake").replace("derived/any", iter([pa.table({"n": [1]})]), pa.schema([("n", pa.int64())]))
-    monkeypatch.setattr(sys, "argv", ["tutti", "upkeep"])
+    monkeypatch.setattr(sys, "argv", ["tutti", "maintenance"])
     capsys.readouterr()
     assert main() == 1
     assert capsys.readouterr().err == f"tutti: {problem}\n"

@@ -1,4 +1,4 @@
-"""Lyrics from LRCLIB to tables, by the command and as Dagster runs it: the catalogue's, what is played most first."""
+"""Lyrics from LRCLIB to tables, by the command and as Dagster runs it: the catalog's, what is played most first."""
 
 import shutil
 from collections import Counter
@@ -13,7 +13,7 @@ from orchestration.jobs import missing
 from orchestration.jobs.pulls import OPS
 from resources.errors import TuttiError
 from resources.lake.lake import Lake
-from resources.sandbox import catalogue, performers
+from resources.sandbox import catalog, performers
 from resources.sandbox.http import lrclib
 from resources.sandbox.http.accounts import Accounts, Record
 from resources.sandbox.http.faults import KINDS, Faults
@@ -27,7 +27,7 @@ MOST = 12
 
 @pytest.fixture(scope="module")
 def records() -> list[Record]:
-    return lrclib.of_world(performers.recordings(catalogue.works(), seed=7))
+    return lrclib.of_world(performers.recordings(catalog.works(), seed=7))
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +50,13 @@ def data(laptop: World, tmp_path: Path) -> Path:
 
 
 def command(data: Path, url: str, most: str = str(MOST)) -> Process:
-    return Process((*TUTTI, "pull-lyrics", "--most", most), data, {"TUTTI_LRCLIB_URL": url})
+    return Process((*TUTTI, "pull-lyrics", "--limit", most), data, {"TUTTI_LRCLIB_URL": url})
 
 
 def most_played(data: Path) -> list[str]:
-    """The recordings of the catalogue by plays, then by id."""
+    """The recordings of the catalog by plays, then by id."""
     plays = Counter[str]()
-    for row in rows(data, "derived/plays"):
+    for row in rows(data, "derived/recording_plays"):
         plays[row["recording_id"]] += row["plays"]
     ids = (row["recording_id"] for row in rows(data, "content/recordings"))
     return sorted(ids, key=lambda id: (-plays[id], id))
@@ -98,17 +98,17 @@ def test_a_pull_that_fails_is_told_in_one_line_and_empties_no_table(laptop: Worl
 
 def test_lyrics_of_the_sandbox_come_with_words_times_and_neither(records: list[Record]) -> None:
     """By its own face: about each third recording is not known, and songs have words."""
-    works = {work.title for work in catalogue.works() if work.lyrics}
+    works = {work.title for work in catalog.works() if work.lyrics}
     words = [r for r in records if r["plainLyrics"]]
     assert {r["trackName"] for r in words} == works
     assert any(r["syncedLyrics"] for r in words) and not all(r["syncedLyrics"] for r in words)
     assert all(r["instrumental"] != bool(r["plainLyrics"]) for r in records)
-    everything = len(performers.recordings(catalogue.works(), seed=7))
+    everything = len(performers.recordings(catalog.works(), seed=7))
     assert 0.6 < len(records) / everything < 0.73
-    assert records == lrclib.of_world(performers.recordings(catalogue.works(), seed=7))
+    assert records == lrclib.of_world(performers.recordings(catalog.works(), seed=7))
 
 
-def test_what_has_an_answer_is_left_out_and_without_a_catalogue_there_is_nothing_to_ask(
+def test_what_has_an_answer_is_left_out_and_without_a_catalog_there_is_nothing_to_ask(
     laptop: World, tmp_path: Path
 ) -> None:
     lake, ranked = Lake(laptop.data / "lake"), most_played(laptop.data)
@@ -129,7 +129,7 @@ def test_a_service_that_gives_no_answer_is_asked_again_later_and_a_wrong_address
 ) -> None:
     from resources.services import web
 
-    monkeypatch.setenv("TUTTI_DATA", str(data))
+    monkeypatch.setenv("TUTTI_DATA_DIR", str(data))
     monkeypatch.setattr(web, "LONGEST", -1.0)  # any wait is too long
     monkeypatch.setattr(OPS[NAME], "_retry_policy", dg.RetryPolicy(max_retries=1, delay=0))  # its own waits for minutes
 
@@ -138,7 +138,7 @@ def test_a_service_that_gives_no_answer_is_asked_again_later_and_a_wrong_address
         with dg.DagsterInstance.ephemeral() as instance:
             job = build("laptop").resolve_job_def("pull_lyrics")
             result = job.execute_in_process(
-                {"ops": {NAME: {"config": {"most": 1}}}}, instance=instance, raise_on_error=False
+                {"ops": {NAME: {"config": {"limit": 1}}}}, instance=instance, raise_on_error=False
             )
         assert not result.success
         return len([event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"])

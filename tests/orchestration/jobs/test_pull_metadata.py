@@ -13,9 +13,9 @@ from assets.events.imports import RAW_LISTENS
 from orchestration.definitions import build
 from orchestration.jobs.pulls import OPS
 from orchestration.run_tags import BY_HAND
-from orchestration.sensors.catalog_after_pull import catalog_after_pull
+from orchestration.sensors.catalog_after_pull import sensor_after_pull
 from resources.lake.lake import Lake
-from resources.sandbox import catalogue, performers
+from resources.sandbox import catalog, performers
 from resources.sandbox.entities import Entities, entities
 from resources.sandbox.http.accounts import Accounts
 from resources.sandbox.http.faults import KINDS, Faults
@@ -30,7 +30,7 @@ NAMES = ("recordings", "artists", "releases", "release_groups", "credits", "genr
 
 @pytest.fixture(scope="module")
 def world() -> Entities:
-    return entities(performers.recordings(catalogue.works()[:120], 7))
+    return entities(performers.recordings(catalog.works()[:120], 7))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def url(world: Entities, faults: Faults) -> Iterator[str]:
 @pytest.fixture
 def data(tmp_path: Path, url: str, faults: Faults, world: Entities, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A lake in which somebody listened to a few recordings, to one of them under an id that was merged into it."""
-    monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
+    monkeypatch.setenv("TUTTI_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("TUTTI_MUSICBRAINZ_URL", url)
     faults.tell(0, KINDS)
     heard = [*heard_ids(world), *heard_ids(world)[:2], None]
@@ -86,7 +86,7 @@ def test_what_is_listened_to_becomes_tables_and_listens_find_it_also_under_merge
 ) -> None:
     faults.script = ["unavailable", "cut", "broken", "busy"]
     assert run("pull_metadata").success
-    assert run("content").success
+    assert run("build_catalog").success
     wanted = set(heard_ids(world)[1:])
     assert {row["recording_id"] for row in rows(data, "content/recordings")} == wanted
     credited = {row["artist_id"] for row in rows(data, "content/credits")}
@@ -97,7 +97,7 @@ def test_what_is_listened_to_becomes_tables_and_listens_find_it_also_under_merge
     assert {r["release_group_id"] for r in rows(data, "content/releases")} == {
         r["release_group_id"] for r in rows(data, "content/release_groups")
     }
-    assert [row["merged_id"] for row in rows(data, "content/merged_ids")] == heard_ids(world)[:1]
+    assert [row["merged_id"] for row in rows(data, "content/mbid_redirects")] == heard_ids(world)[:1]
     assert {row["entity"] for row in rows(data, "content/genres")} >= {"artist"}
     requests = faults.requests
     assert run("pull_metadata").success
@@ -109,18 +109,18 @@ def counts_with_the_others(data: Path, world: Entities) -> None:
     """A listen that was submitted under an id that was merged since."""
     old, new, *_ = heard_ids(world)
     assert run("daily", LEAP).success
-    plays = {row["recording_id"]: row["plays"] for row in rows(data, "derived/plays")}
+    plays = {row["recording_id"]: row["plays"] for row in rows(data, "derived/recording_plays")}
     assert old not in plays
     assert plays[new] == 4
-    named = {row["recording_mbid"]: row for row in rows(data, "events/identities")}
+    named = {row["recording_mbid"]: row for row in rows(data, "events/recording_matches")}
     assert (named[old]["rule"], named[old]["confidence"], named[old]["title"]) == ("mbid", 1.0, named[new]["title"])
 
 
 def test_a_pull_that_fails_leaves_tables_and_files_as_they_were_and_is_tried_again_later(
     data: Path, world: Entities, faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run("pull_metadata", musicbrainz={"config": {"most": 1}})
-    run("content")
+    run("pull_metadata", musicbrainz={"config": {"limit": 1}})
+    run("build_catalog")
     known = [row["recording_id"] for row in rows(data, "content/recordings")]
     assert known == [heard_ids(world)[1]]  # the most played
     before, files = versions(data), {p: p.read_bytes() for p in (data / "landing").rglob("*.jsonl")}
@@ -134,7 +134,7 @@ def test_a_pull_that_fails_leaves_tables_and_files_as_they_were_and_is_tried_aga
     assert len(events(result, "STEP_UP_FOR_RETRY")) == 1
     assert versions(data) == before
     assert {p: p.read_bytes() for p in (data / "landing").rglob("*.jsonl")} == files
-    assert run("content").success  # the tables are made of what lies there, the service being away
+    assert run("build_catalog").success  # the tables are made of what lies there, the service being away
     assert [row["recording_id"] for row in rows(data, "content/recordings")] == known
 
 
@@ -149,7 +149,7 @@ def test_the_real_service_is_not_asked_where_nobody_says_who_asks(data: Path, mo
 
 
 def test_an_empty_lake_wants_nothing(tmp_path: Path, url: str, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
+    monkeypatch.setenv("TUTTI_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("TUTTI_MUSICBRAINZ_URL", url)
     faults.tell(0, KINDS)
     assert run("pull_metadata").success
@@ -158,17 +158,17 @@ def test_an_empty_lake_wants_nothing(tmp_path: Path, url: str, faults: Faults, m
 
 def test_what_was_pulled_becomes_tables_unless_the_command_sees_to_it(data: Path) -> None:
     job = build("laptop").resolve_job_def("pull_metadata")
-    sensor = catalog_after_pull(dg.define_asset_job("content"))
+    sensor = sensor_after_pull(dg.define_asset_job("build_catalog"))
     with dg.DagsterInstance.ephemeral() as instance:
-        done = job.execute_in_process({"ops": {"musicbrainz": {"config": {"most": 1}}}}, instance=instance)
+        done = job.execute_in_process({"ops": {"musicbrainz": {"config": {"limit": 1}}}}, instance=instance)
         asked = [
-            sensor(dg.build_run_status_sensor_context("pulled", done.all_events[-1], instance, run))
+            sensor(dg.build_run_status_sensor_context("catalog_after_pull", done.all_events[-1], instance, run))
             for run in (done.dagster_run, done.dagster_run.with_tags({BY_HAND: "yes"}))
         ]
     assert [type(answer) for answer in asked] == [dg.RunRequest, dg.SkipReason]
 
 
-def test_the_command_pulls_and_makes_the_catalogue(tmp_path: Path, url: str, world: Entities, faults: Faults) -> None:
+def test_the_command_pulls_and_makes_the_catalog(tmp_path: Path, url: str, world: Entities, faults: Faults) -> None:
     faults.tell(0, KINDS)
     ids = heard_ids(world)
     lines = [
@@ -188,18 +188,18 @@ def test_the_command_pulls_and_makes_the_catalogue(tmp_path: Path, url: str, wor
     data = tmp_path / "data"
     settings = {"TUTTI_MUSICBRAINZ_URL": url}
     Process((*TUTTI, "import", "--listener", "ada", "--", str(file)), data).fine()
-    first = Process((*TUTTI, "pull-metadata", "--most", "100"), data, settings).fine()
+    first = Process((*TUTTI, "pull-metadata", "--limit", "100"), data, settings).fine()
     assert "tables made: " in first.out and ", 0 left, " in first.out
     assert {row["recording_id"] for row in rows(data, "content/recordings")} == set(ids[1:])
     made = {name: versions(data)[f"content/{name}"] for name in NAMES}
     again = Process((*TUTTI, "pull-metadata"), data, settings)
     refused = {
         "contact": Process((*TUTTI, "pull-metadata"), data, {}),
-        "number": Process((*TUTTI, "pull-metadata", "--most", "many"), data, settings),
-        "pace": Process((*TUTTI, "pull-metadata"), data, settings | {"TUTTI_MUSICBRAINZ_PACE": "fast"}),
+        "number": Process((*TUTTI, "pull-metadata", "--limit", "many"), data, settings),
+        "pace": Process((*TUTTI, "pull-metadata"), data, settings | {"TUTTI_MUSICBRAINZ_MIN_INTERVAL_S": "fast"}),
     }
     assert "stays as it is" in again.fine().out
-    words = {"contact": "TUTTI_MUSICBRAINZ_CONTACT", "number": "MOST=500", "pace": "TUTTI_MUSICBRAINZ_PACE"}
+    words = {"contact": "TUTTI_MUSICBRAINZ_CONTACT", "number": "MOST=500", "pace": "TUTTI_MUSICBRAINZ_MIN_INTERVAL_S"}
     for what, process in refused.items():
         assert process.code == 1, what
         (line,) = process.err.splitlines()

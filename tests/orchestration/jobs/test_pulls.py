@@ -79,7 +79,7 @@ def test_a_pull_through_faults_ends_in_the_lake_with_exactly_the_worlds_listens(
     assert sorted(found) == wanted
     assert {r["user_id"] for r in rows(tmp_path, "events/listens")} == {user}
     assert rows(tmp_path, "events/quarantine") == []
-    assert sum(r["plays"] for r in rows(tmp_path, "derived/plays")) == len(wanted)
+    assert sum(r["plays"] for r in rows(tmp_path, "derived/recording_plays")) == len(wanted)
     assert f"{len(wanted)} listens" in first.out and "asked again in" in first.out
     assert f"\nlistens: {len(wanted)} new, 0 known" in first.out
     before, tables = versions(tmp_path), told(tmp_path)
@@ -135,7 +135,7 @@ def run(job: dg.JobDefinition, source: str, instance: dg.DagsterInstance) -> dg.
 
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dg.JobDefinition:
-    monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
+    monkeypatch.setenv("TUTTI_DATA_DIR", str(tmp_path))
     return build("laptop").resolve_job_def("pull_listens")
 
 
@@ -174,7 +174,7 @@ def test_a_service_that_gives_no_answer_is_asked_again_later(
 
 def test_the_launchpad_takes_what_the_readme_of_the_job_says() -> None:
     config = ListensConfig(source=Service("lastfm"), user="ann", first="2025-03-01", last="2025-03-02")
-    assert config.feedback and not config.again
+    assert config.feedback and not config.refetch
     assert pull_listens.description
 
 
@@ -188,7 +188,7 @@ def test_the_sandbox_command_serves_both_services() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    flags = ("sandbox", "--port", str(port), "--rate", "1", "--faults", "unavailable")
+    flags = ("mock-services", "--port", str(port), "--fault-rate", "1", "--faults", "unavailable")
     process = subprocess.Popen(
         (sys.executable, "-m", "orchestration", *flags), cwd=PROJECT, stdout=subprocess.PIPE, text=True
     )

@@ -30,7 +30,7 @@ from tests.orchestration.support import TUTTI, Process, Row, rows, table, tables
 
 ADA, BOB, OTHERS = "ada", "bob", ("ada2", "Adagio for Strings")
 RENEE = 'Renée "R" O\'Neil ♫'
-MADE_NEW = ("imported_at", "seen_at", "modified_at", "bytes", "import_id", "kept_import_id")
+MADE_NEW = ("imported_at", "seen_at", "modified_at", "bytes", "import_id", "canonical_import_id")
 START = 1_709_280_000  # 2024-03-01
 
 PREPARE = """
@@ -61,7 +61,7 @@ def cut(*args, **kwargs):
     return whole(*args, **kwargs)
 setattr(owner, what, cut)
 from orchestration.cli.runner import Runner
-Runner().run("erase_person", config={"erase": {"config": {"listener": "ada"}}})
+Runner().run("erase_listener", config={"erase": {"config": {"listener": "ada"}}})
 """
 
 
@@ -87,7 +87,7 @@ def hand_in(folder: Path, data: Path, without: str | None = None) -> list[tuple[
 
     folder.mkdir()
     landing = data / "landing" / "listens"
-    (landing / "intake").mkdir(parents=True)
+    (landing / "scrobbles").mkdir(parents=True)
     own = {}
     for who in (ADA, BOB, RENEE):
         own[who] = folder / f"history_of_{'r' if who == RENEE else who}.jsonl"
@@ -98,10 +98,10 @@ def hand_in(folder: Path, data: Path, without: str | None = None) -> list[tuple[
         )
     people = (ADA, BOB, *OTHERS)
     shared = [listen(n * 3 + 1, people[n % 4]) for n in range(60)]
-    (landing / "intake" / "20240301T000000.000000Z-0a.jsonl").write_text(lines(of(shared)))
+    (landing / "scrobbles" / "20240301T000000.000000Z-0a.jsonl").write_text(lines(of(shared)))
     alone = of([listen(n * 11 + 2, ADA) for n in range(10)])
     if alone:
-        (landing / "intake" / "20240301T000001.000000Z-0b.jsonl").write_text(lines(alone))
+        (landing / "scrobbles" / "20240301T000001.000000Z-0b.jsonl").write_text(lines(alone))
         pulled = landing / "listenbrainz" / ADA / "2024-03-01...2024-03-02"
         pulled.mkdir(parents=True)
         (pulled / "20240301T000000Z-00.jsonl").write_text(lines([listen(n * 13 + 5, ADA) for n in range(9)]))
@@ -110,7 +110,7 @@ def hand_in(folder: Path, data: Path, without: str | None = None) -> list[tuple[
         dump.writestr("listens/1.jsonl", lines(of([listen(n * 17 + 3, people[n % 2], "ada") for n in range(20)])))
         if alone:
             dump.writestr("listens/2.jsonl", lines([listen(n * 19 + 4, ADA) for n in range(5)]))
-    for path in (landing / "intake").iterdir():
+    for path in (landing / "scrobbles").iterdir():
         os.utime(path, (START, START))  # long ago: it is packed
     done = [
         {"event": event, "event_id": f"{n}", "user_id": people[n % 2], "timestamp": START + n * 60, "properties": {}}
@@ -189,7 +189,7 @@ def test_the_scanner_finds_them_in_every_kind_of_place_before_and_nowhere_after(
     both: Both, erased: tuple[Path, Process]
 ) -> None:
     before = {str(trace.path.relative_to(both.with_ada)): trace.where for trace in traces(both.with_ada, ADA)}
-    for place in ("lake/events/raw_listens/", "lake/derived/plays/", "dagster/history/runs.db"):
+    for place in ("lake/events/raw_listens/", "lake/derived/recording_plays/", "dagster/history/runs.db"):
         assert any(path.startswith(place) for path in before), place
     assert any("_delta_log" in path for path in before)
     assert {"landing/listens/dump.zip", "landing/listens/listenbrainz/ada"} <= before.keys()
@@ -279,7 +279,7 @@ def test_without_an_answer_nothing_is_erased(both: Both) -> None:
 def copied(both: Both, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the world with ada in it, which the jobs of this process work on."""
     shutil.copytree(both.with_ada, tmp_path / "data")
-    monkeypatch.setenv("TUTTI_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("TUTTI_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "data" / "dagster"))
     return tmp_path / "data"
 
@@ -297,7 +297,7 @@ def job(name: str, op: str, who: str = ADA) -> dg.ExecuteInProcessResult:
 
 
 def test_the_job_leaves_no_name_in_its_own_record_either_and_says_which_days_are_owed(both: Both, copied: Path) -> None:
-    done = job("erase_person", "erase")
+    done = job("erase_listener", "erase")
     assert done.success
     assert traces(copied, ADA) == []
     with dg.DagsterInstance.get() as instance:
@@ -317,7 +317,7 @@ def test_the_job_leaves_no_name_in_its_own_record_either_and_says_which_days_are
 
 def test_a_name_with_quotes_and_letters_of_all_kinds_goes_too(both: Both, copied: Path) -> None:
     assert len(traces(copied, RENEE)) > 10
-    assert job("erase_person", "erase", RENEE).success
+    assert job("erase_listener", "erase", RENEE).success
     assert traces(copied, RENEE) == []
     assert ADA in table(copied, "events/raw_listens")["user_id"].to_pylist()
 
@@ -330,9 +330,9 @@ def test_artifacts_that_hold_their_data_go_with_all_versions_and_others_stay(bot
             "derived/page", Artifact({"page.json": b'{"user_id": "ada"}', "n": b"%d" % n}), personal=False
         )
         artifacts.publish("content/sounds", Artifact({"index": b"%d" % n}), personal=False)
-    assert not job("erase_person", "erase", "nobody").success  # a name that is not known removes nothing
+    assert not job("erase_listener", "erase", "nobody").success  # a name that is not known removes nothing
     assert artifacts.all() == ["content/sounds", "derived/page", "derived/taste"]
-    assert job("erase_person", "erase").success
+    assert job("erase_listener", "erase").success
     assert artifacts.all() == ["content/sounds"]
     assert artifacts.read("content/sounds").files == {"index": b"1"}
     assert traces(copied, ADA) == []
@@ -341,9 +341,9 @@ def test_artifacts_that_hold_their_data_go_with_all_versions_and_others_stay(bot
 def test_packs_are_written_anew_and_what_they_hold_of_others_is_not_taken_in_twice(both: Both, copied: Path) -> None:
     lake, landing = Lake(copied / "lake"), Landing(root=str(copied / "landing"))
     assert len(list(packing.pack(landing, lake, datetime.now(UTC)))) == 1
-    (pack,) = (copied / "landing" / "listens" / "intake").glob("*.gz")
+    (pack,) = (copied / "landing" / "listens" / "scrobbles").glob("*.gz")
     assert pack in {trace.path for trace in traces(copied, ADA)}
-    assert job("erase_person", "erase").success
+    assert job("erase_listener", "erase").success
     assert traces(copied, ADA) == []
     assert placeless(rows(copied, "events/raw_listens")) == placeless(rows(both.without, "events/raw_listens"))
     assert {f for f in landing.lying("listens") if f.path.endswith(pack.name)} <= seen(lake)
@@ -360,12 +360,12 @@ def test_what_still_names_them_fails_the_job_and_is_told(both: Both, copied: Pat
     with sqlite3.connect(copied / "notes.db") as notes:  # what no part of the platform wrote, nor may write to
         notes.execute("CREATE TABLE notes (user_name TEXT)")
         notes.execute("INSERT INTO notes VALUES ('ada')")
-    done = job("erase_person", "erase")
+    done = job("erase_listener", "erase")
     assert not done.success
     told = str(done.failure_data_for_node("erase"))
     assert "notes.db (notes.user_name)" in told
     (copied / "notes.db").unlink()
-    assert job("erase_person", "erase").success
+    assert job("erase_listener", "erase").success
 
 
 def test_it_waits_for_runs_at_work_and_others_wait_for_it(copied: Path, both: Both) -> None:
@@ -393,7 +393,7 @@ def waited_for(data: Path) -> bool:
 
 
 def test_an_export_holds_all_that_is_theirs_and_nobody_else_may_read_it(both: Both, copied: Path) -> None:
-    assert job("export_person", "export").success
+    assert job("export_listener", "export").success
     (path,) = (copied / "exports").iterdir()
     assert path.stat().st_mode & 0o777 == 0o600
     raw = table(copied, "events/raw_listens")
@@ -404,5 +404,5 @@ def test_an_export_holds_all_that_is_theirs_and_nobody_else_may_read_it(both: Bo
     assert count == raw["user_id"].to_pylist().count(ADA)
     assert BOB.encode() not in b"".join(line for line in whole.splitlines() if b"follow" not in line)
     assert path in {trace.path for trace in traces(copied, ADA)}
-    assert job("erase_person", "erase").success
+    assert job("erase_listener", "erase").success
     assert list((copied / "exports").iterdir()) == []

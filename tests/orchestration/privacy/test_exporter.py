@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 
 from assets.events.listens import LISTENS as HEARD
 from assets.imports.batch import import_file
-from assets.imports.feedback import FEEDBACK, FEEDBACK_RECORDS
+from assets.imports.feedback import FEEDBACK_RECORDS, RAW_FEEDBACK
 from assets.imports.listens import LISTEN_RECORDS, RAW_LISTENS
 from orchestration.privacy.exporter import Exporter
 from resources.lake.lake import Lake
 from tests import oracle, tables
 from tests.oracle import Row, assert_same
-from tests.tables import CATALOGUE, raw
+from tests.tables import CATALOG, raw
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-SCHEMAS = {LISTEN_RECORDS.table: RAW_LISTENS, FEEDBACK_RECORDS.table: FEEDBACK}
+SCHEMAS = {LISTEN_RECORDS.table: RAW_LISTENS, FEEDBACK_RECORDS.table: RAW_FEEDBACK}
 ARRIVAL = ("import_id", "file", "record")
 MBID, MSID = "20ddea3a-1ad2-4036-9ca7-5f3383ad31c1", "9cb0b6f0-8a5e-4e2d-9c6a-1d4f1f2a5b6c"
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1, max_size=8)
@@ -44,7 +44,7 @@ def told(draw: st.DrawFn) -> list[Row]:
             "recording_mbid": st.sampled_from((None, MBID)),
             "artist_mbids": st.sampled_from(([], [MBID, MSID])),
             "isrc": st.sampled_from((None, "GBAAA0000001")),
-            "origin": st.sampled_from((None, "spotify:track:6RjKVXi31fui9m4dbiGRrL", "an origin of another kind")),
+            "source_ref": st.sampled_from((None, "spotify:track:6RjKVXi31fui9m4dbiGRrL", "an origin of another kind")),
             "client": st.one_of(st.none(), TEXT),
             "import_id": st.sampled_from("01"),
         }
@@ -100,7 +100,7 @@ def test_and_gives_the_same_listens_once_repeats_are_told_apart(
 
 def heard(rows: list[Row]) -> list[Row]:
     """The listens that raw ones are."""
-    ids = oracle.identities(rows, CATALOGUE)
+    ids = oracle.recording_matches(rows, CATALOG)
     ever = (min(r["day"] for r in rows) - timedelta(days=1), max(r["day"] for r in rows) + timedelta(days=1))
     return oracle.listens(rows, ids, oracle.replaced(rows, ids, *ever))
 
@@ -111,7 +111,7 @@ def test_feedback_comes_back_and_what_no_format_has_a_place_for_lies_beside(tmp_
     known = common | {"recording_mbid": MBID, "recording_msid": None, "artist_name": "A", "recording_name": "S"}
     unknown = known | {"recording_mbid": None, "record": 2, "source": "lastfm"}
     rows = [r | {"created_at": NOW} for r in (known, unknown, known | {"user_id": "bob", "record": 3})]
-    lake.replace(FEEDBACK_RECORDS.table, iter([pa.Table.from_pylist(rows, FEEDBACK)]), FEEDBACK)
+    lake.replace(FEEDBACK_RECORDS.table, iter([pa.Table.from_pylist(rows, RAW_FEEDBACK)]), RAW_FEEDBACK)
     path, counts = Exporter("ada", lake, SCHEMAS).write(tmp_path, NOW)
     assert counts == {FEEDBACK_RECORDS.table: 2, LISTEN_RECORDS.table: 1}
     with zipfile.ZipFile(path) as archive:
@@ -120,7 +120,7 @@ def test_feedback_comes_back_and_what_no_format_has_a_place_for_lies_beside(tmp_
     assert [r["row"]["source"] for r in beside] == ["listenbrainz", "lastfm"]
     other = Lake(tmp_path / "again")
     import_file(path, "ada", other, NOW)
-    found = other.scan(FEEDBACK_RECORDS.table, FEEDBACK).table().to_pylist()
+    found = other.scan(FEEDBACK_RECORDS.table, RAW_FEEDBACK).table().to_pylist()
     assert without_arrival(found) == without_arrival(rows[:2])
 
 

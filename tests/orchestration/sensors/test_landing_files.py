@@ -22,8 +22,8 @@ from orchestration.sensors.landing_files import (
     SETTLED,
     Cursor,
     Tried,
-    arrivals,
     collect,
+    landing_files,
     taken,
 )
 from resources.folders.landing import Landed, Landing
@@ -192,7 +192,7 @@ def test_whatever_happens_all_that_lies_there_is_taken_in_in_the_end(events: lis
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty platform."""
-    monkeypatch.setenv("TUTTI_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("TUTTI_DATA_DIR", str(tmp_path / "data"))
     return tmp_path / "data"
 
 
@@ -222,7 +222,7 @@ class Platform:
     def requested(self) -> list[dg.RunRequest]:
         """What the sensor asks for now."""
         context = dg.build_sensor_context(self.instance, cursor=self.cursor, definitions=self.defs)
-        told = arrivals(context)
+        told = landing_files(context)
         assert isinstance(told, dg.SensorResult)
         self.cursor = told.cursor
         return list(told.run_requests or [])
@@ -315,7 +315,7 @@ def test_what_a_social_network_tells_is_taken_in_as_listens_are(data: Path, plat
     land(data, "b.jsonl", listen("bob", 1))
     (request,) = platform.requested()
     platform.granted(request)
-    assert [(r["user_id"], r["other_id"]) for r in rows(data, "events/relations")] == [("ada", "bob")]
+    assert [(r["user_id"], r["other_id"]) for r in rows(data, "events/raw_relationships")] == [("ada", "bob")]
     assert heard(data) == [("bob", "Fugue")]
     assert platform.requested() == []
 
@@ -331,7 +331,7 @@ def test_one_bad_file_holds_up_no_other_and_is_told_of_once(data: Path, platform
     assert platform.requested() == []
 
 
-def test_a_file_that_vanishes_is_passed_over_and_its_neighbours_are_taken_in(data: Path, platform: Platform) -> None:
+def test_a_file_that_vanishes_is_passed_over_and_its_neighbors_are_taken_in(data: Path, platform: Platform) -> None:
     gone = land(data, "0.jsonl", listen("ada", 1), age=300)
     land(data, "1.jsonl", listen("bob", 1), age=200)
     (request,) = platform.requested()
@@ -359,7 +359,7 @@ def test_the_same_content_in_another_place_changes_nothing_and_is_not_asked_for_
     land(data, "later.jsonl", listen("ada", 1), age=100)
     platform.granted(platform.requested()[0])
     assert heard(data) == [("ada", "Fugue")]
-    landed = sorted(r["landed"] for r in rows(data, "events/imports"))
+    landed = sorted(r["landing_path"] for r in rows(data, "events/imports"))
     assert landed == ["listens/0.jsonl", "listens/copy.jsonl", "listens/later.jsonl"]
     assert platform.requested() == []
 

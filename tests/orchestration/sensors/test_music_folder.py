@@ -7,8 +7,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from orchestration.cadence import ANALYSE_MUSIC
-from orchestration.sensors.music_folder import music_changes
+from orchestration.cadence import ANALYZE_MUSIC
+from orchestration.sensors.music_folder import music_folder
 
 
 @pytest.fixture
@@ -19,8 +19,8 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 @pytest.fixture
 def music(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
-    monkeypatch.delenv("TUTTI_MUSIC", raising=False)
+    monkeypatch.setenv("TUTTI_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("TUTTI_MUSIC_DIR", raising=False)
     (tmp_path / "music").mkdir()
     return tmp_path / "music"
 
@@ -34,7 +34,7 @@ class Looks:
     def asked(self) -> bool:
         """Whether a look asks for a run."""
         context = dg.build_sensor_context(self.instance, cursor=self.cursor)
-        told = music_changes(context)
+        told = music_folder(context)
         if isinstance(told, dg.SkipReason):
             return False
         self.cursor = told.cursor or self.cursor
@@ -69,7 +69,7 @@ def test_a_folder_that_is_being_listened_to_waits(instance: dg.DagsterInstance, 
     (music / "a.flac").write_bytes(b"1")
     assert not looks.asked()
     run = instance.create_run_for_job(
-        dg.Definitions(assets=[a_table], jobs=[dg.define_asset_job(ANALYSE_MUSIC)]).resolve_job_def(ANALYSE_MUSIC),
+        dg.Definitions(assets=[a_table], jobs=[dg.define_asset_job(ANALYZE_MUSIC)]).resolve_job_def(ANALYZE_MUSIC),
         status=dg.DagsterRunStatus.STARTED,
     )
     assert not looks.asked()

@@ -67,7 +67,7 @@ def land(data: Path, name: str, *records: Any, age: int = 60) -> Path:
 def land_everything(data: Path) -> None:
     """Every kind of record, packed and not, whole and broken, twice and of no use, old and new."""
     land(data, "a.jsonl", listen(0), LOVED, listen(1), listen(2, at="soon"), age=900)
-    land(data, "intake/b.jsonl.gz", gzip.compress("\n".join(json.dumps(listen(n)) for n in range(3, 90)).encode()))
+    land(data, "scrobbles/b.jsonl.gz", gzip.compress("\n".join(json.dumps(listen(n)) for n in range(3, 90)).encode()))
     land(data, "copy of a.jsonl", listen(0), LOVED, listen(1), listen(2, at="soon"), age=800)
     land(data, "_years_ago.jsonl", listen(90, at=1_100_000_000), listen(91), age=300_000_000)
     land(data, "postcard.json", {"title": "a postcard"}, age=700)
@@ -202,7 +202,7 @@ def test_what_breaks_off_at_any_commit_is_made_good_from_the_checkpoint(
 # Without Spark: what its workers read, which files it is given, and whom it tells.
 
 
-def travelled(landing: Landing, files: Sequence[Landed]) -> tuple[list[list[Any]], list[Outcome]]:
+def traveled(landing: Landing, files: Sequence[Landed]) -> tuple[list[list[Any]], list[Outcome]]:
     """What comes of files: the rows that count for each table, and what became of each file."""
     found = pa.Table.from_batches(list(travelling(landing, files, NOW)), TRAVELLING)
     last = [pickle.loads(o) for o in found[OUTCOME].to_pylist() if o]
@@ -224,7 +224,7 @@ def test_workers_read_what_the_ledger_reads(contents: list[list[Any]]) -> None:
             land(Path(folder), f"{n}.jsonl", *records or [b""])
         landing = Landing(root=f"{folder}/landing")
         files = landing.lying("listens")
-        found, last = travelled(landing, files)
+        found, last = traveled(landing, files)
         expected: list[list[Any]] = [[] for _ in TABLES]
         for file, outcome in zip(files, last, strict=True):
             path, counted = Path(landing.root, file.path), dict[str, Any]()
@@ -245,7 +245,7 @@ def test_of_a_file_that_is_refused_after_some_records_none_counts(tmp_path: Path
         packed.writestr("b.jsonl", json.dumps({k: v for k, v in listen(9).items() if k != "user_name"}))
     landing = Landing(root=str(tmp_path / "landing"))
     with patch.object(ledger, "CHUNK", 4):
-        found, (outcome,) = travelled(landing, landing.lying("listens"))
+        found, (outcome,) = traveled(landing, landing.lying("listens"))
     assert [len(rows) for rows in found] == [*(0 for _ in RECORD_TYPES), 1]
     assert "does not say whose" in found[-1][0]["reason"]
     assert outcome.refused
@@ -259,7 +259,7 @@ def test_a_file_that_vanishes_or_is_written_to_meanwhile_is_left_and_holds_up_no
     files = landing.lying("listens")
     gone.unlink()
     grown.write_text(grown.read_text() + "\n" + json.dumps(listen(3)))
-    _, last = travelled(landing, files)
+    _, last = traveled(landing, files)
     later = {o.file.path.removeprefix("listens/"): o.later for o in last}
     assert later["there.jsonl"] is None
     assert later["gone.jsonl"]
@@ -291,7 +291,7 @@ def test_a_micro_batch_is_of_the_files_that_the_sensor_would_ask_for_and_offsets
 def test_days_that_are_reported_are_owed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from resources.materializations import report_outside_runs
 
-    monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
+    monkeypatch.setenv("TUTTI_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("DAGSTER_HOME", "")
     dagster_home()
     defs, days = platform(), [date(2004, 11, 9) + timedelta(days=n) for n in range(600)]

@@ -70,7 +70,7 @@ def artifacts(tmp_path: Path) -> Artifacts:
 
 
 def build(folder: Path, assets: Sequence[Any] = (numbers, model, judge, page)) -> dg.ExecuteInProcessResult:
-    engine = EngineResource(name=EngineName.pandas, spill=str(folder / "spill"))
+    engine = EngineResource(name=EngineName.pandas, spill_dir=str(folder / "spill"))
     resources = {
         "engine": engine,
         "io_manager": LakeIO(engine=engine, root=str(folder / "lake")),

@@ -1,4 +1,4 @@
-"""Covers: colours are those one sees, and no picture is strange or large enough to fail."""
+"""Covers: colors are those one sees, and no picture is strange or large enough to fail."""
 
 import struct
 import zlib
@@ -38,8 +38,8 @@ def test_colours_are_those_one_sees(kind: str) -> None:
     assert any(near(c, (0, 0, 255)) for c in found.cover_colours)
 
 
-def near(colour: str, rgb: tuple[int, int, int]) -> bool:
-    found = bytes.fromhex(colour.removeprefix("#"))
+def near(color: str, rgb: tuple[int, int, int]) -> bool:
+    found = bytes.fromhex(color.removeprefix("#"))
     return all(abs(a - b) < 30 for a, b in zip(found, rgb, strict=True))
 
 

@@ -54,7 +54,7 @@ def test_the_signals_of_ebu_tech_3342_have_their_range(parts: PARTS, range_lu: f
 
 @pytest.mark.parametrize("codec", ["pcm_16", "vorbis"])
 def test_surround_counts_by_where_it_comes_from(codec: str) -> None:
-    """Case 6 of EBU Tech 3341: -28 dBFS left and right, -24 centre, -30 surround."""
+    """Case 6 of EBU Tech 3341: -28 dBFS left and right, -24 center, -30 surround."""
     levels = {"pcm_16": [-28, -28, -24, -10, -30, -30], "vorbis": [-28, -24, -28, -30, -30, -10]}[codec]
     samples = np.concatenate([sine([(db, 20)], channels=1) for db in levels], axis=1)
     assert meter(samples, 48_000, codec=codec).integrated() == pytest.approx(-23, abs=0.1)

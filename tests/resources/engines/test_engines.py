@@ -171,7 +171,7 @@ def test_duckdb_lends_an_opaque_function_and_the_writer_a_batch_at_a_time() -> N
 
 
 def test_duckdb_spills_to_its_folder_and_keeps_databases_of_other_settings_apart(tmp_path: Path) -> None:
-    engine = DuckEngine(memory_gb=1, spill=str(tmp_path / "spill"))
+    engine = DuckEngine(memory_gb=1, spill_dir=str(tmp_path / "spill"))
     rows = engine.from_arrow(pa.table({"n": range(10)}, NUMBERS)).map(same, schema=NUMBERS, kernel="arrow")
     assert len(rows.collect()) == 10
     assert list((tmp_path / "spill").glob("duckdb-*/*.parquet"))

@@ -183,8 +183,8 @@ def count_days(sales: nw.LazyFrame) -> nw.LazyFrame:
 
 def counted_by_day(sales: Frame, fruits: Frame) -> Frame:
     """Divided by a date, after two tables came together by another key."""
-    labelled = sales.per("fruit", label, fruits).map(on_days, schema=ON_DAYS, kernel="arrow")
-    return labelled.per(["day", "called"], count_days)
+    labeled = sales.per("fruit", label, fruits).map(on_days, schema=ON_DAYS, kernel="arrow")
+    return labeled.per(["day", "called"], count_days)
 
 
 def all_counted_by_day(sales: list[Row], fruits: list[Row]) -> list[Row]:
@@ -281,8 +281,8 @@ def check(way: Way, engine: Engine, sales: list[Row], fruits: list[Row]) -> None
 def test_dask_shuffles_each_table_once_also_by_dates_and_with_lists(dask: Engine) -> None:
     baskets = SALES.append(pa.field("fruits", pa.list_(pa.int64())))
     rows = dask.from_arrow(table([r | {"fruits": [1, 2]} for r in HARD], baskets))
-    labelled = rows.per("fruit", label_all, dask.from_arrow(table(HARD_FRUITS, FRUITS)))
-    found = labelled.map(on_day, schema=LISTED, kernel="arrow").per("day", count_day)
+    labeled = rows.per("fruit", label_all, dask.from_arrow(table(HARD_FRUITS, FRUITS)))
+    found = labeled.map(on_day, schema=LISTED, kernel="arrow").per("day", count_day)
     shuffles = [step for step in found.native.optimize(fuse=False).expr.walk() if "Shuffle" in type(step).__name__]
     assert len({step._name for step in shuffles}) == 3
     assert sum(found.collect(COUNTED)["n"].to_pylist()) == len(HARD)

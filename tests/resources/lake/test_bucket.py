@@ -199,7 +199,7 @@ def things() -> pa.Table:
 
 
 def test_no_repr_pickle_log_or_history_has_a_secret(lake: Lake, tmp_path: Path) -> None:
-    io_manager = LakeIO(engine=EngineResource(name=EngineName.pandas, spill=str(tmp_path)), root=str(lake.root))
+    io_manager = LakeIO(engine=EngineResource(name=EngineName.pandas, spill_dir=str(tmp_path)), root=str(lake.root))
     artifacts = ArtifactIO(root=f"{lake.root}/artifacts")
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         dg.materialize([things], instance=instance, resources={"io_manager": io_manager, "artifacts": artifacts})
@@ -259,7 +259,7 @@ def test_ending_time_travel_of_a_bucket_is_refused_whole(lake: Lake) -> None:
 
 @pytest.mark.parametrize("variable", ["TUTTI_LAKE_URL", "TUTTI_ARTIFACTS_URL", "TUTTI_LANDING_URL"])
 def test_nobody_is_erased_from_a_bucket(variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TUTTI_DATA", str(tmp_path))
+    monkeypatch.setenv("TUTTI_DATA_DIR", str(tmp_path))
     monkeypatch.setenv(variable, "s3://a-bucket/folder")
     with pytest.raises(TuttiError, match="nobody can be erased from s3://a-bucket/folder"):
         refuse_bucket()

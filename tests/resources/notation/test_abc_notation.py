@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from resources.notation import abc_notation
 from resources.notation.scores import Bar, played
-from resources.sandbox import catalogue
-from resources.sandbox.catalogue import Work, works
+from resources.sandbox import catalog
+from resources.sandbox.catalog import Work, works
 
 NOTES = {"C": 60, "D": 62, "E": 64, "F": 65, "G": 67, "A": 69, "B": 71, "c": 72, "d": 74}
 
@@ -127,14 +127,14 @@ def test_music21_reads_the_same_notes(sample: list[Work]) -> None:
     agreed = total = 0
     for work in sample:
         # before 2.1 music21 lets an accidental hold for one note, where musicians hold it until the bar ends
-        score = converter.parse(f"%abc-2.1\nX:1\n{catalogue.abc(work)}", format="abc")
+        score = converter.parse(f"%abc-2.1\nX:1\n{catalog.abc(work)}", format="abc")
         theirs = [
             (pitch.midi, F(chord.duration.quarterLength) / 4)
             for chord in score.stripTies().flatten().notes
             if not chord.duration.isGrace and not isinstance(chord, harmony.ChordSymbol)
             for pitch in chord.pitches
         ]
-        ours = [(note.pitch, note.duration) for bar in abc_notation.read(catalogue.abc(work)) for note in bar.notes]
+        ours = [(note.pitch, note.duration) for bar in abc_notation.read(catalog.abc(work)) for note in bar.notes]
         total += max(len(ours), len(theirs))
         agreed += sum(match.size for match in SequenceMatcher(None, theirs, ours, False).get_matching_blocks())
     assert len(sample) >= 12 and agreed / total > 0.98

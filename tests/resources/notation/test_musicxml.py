@@ -9,8 +9,8 @@ import pytest
 
 from resources.notation import musicxml
 from resources.notation.scores import Bar, played
-from resources.sandbox import catalogue
-from resources.sandbox.catalogue import works
+from resources.sandbox import catalog
+from resources.sandbox.catalog import works
 
 ATTRIBUTES = "<attributes><divisions>2</divisions><key><fifths>-1</fifths></key></attributes>"
 
@@ -92,14 +92,14 @@ def test_music21_reads_the_same_notes(file: str) -> None:
 
     work = next(work for work in works() if work.file == file)
     theirs: Counter[Any] = Counter()
-    for part in converter.parse(catalogue._corpus() / file).parts:
+    for part in converter.parse(catalog._corpus() / file).parts:
         for chord in part.stripTies().flatten().notes:
             if not chord.duration.isGrace and not isinstance(chord, harmony.ChordSymbol):
                 timed = F(chord.offset) / 4, F(chord.duration.quarterLength) / 4
                 theirs.update((pitch.midi, *timed) for pitch in chord.pitches)
     ours: Counter[Any] = Counter()
     at = F(0)
-    for bar in musicxml.read(catalogue.musicxml(work)):
+    for bar in musicxml.read(catalog.musicxml(work)):
         ours.update((n.pitch, at + n.onset, n.duration) for n in bar.notes)
         at += bar.length
     assert sum(ours.values()) > 90 and ours == theirs

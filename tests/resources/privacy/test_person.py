@@ -116,7 +116,11 @@ def test_in_logs_every_word_of_their_name_is_struck(text: str, left: str) -> Non
 
 def test_dagster_knows_its_own_things_still_and_previews_of_music_stay() -> None:
     plays = Person("plays")
-    event = {"asset_key": {"path": ["derived", "plays"]}, "step_key": "plays", "config": {"listener": "plays"}}
+    event = {
+        "asset_key": {"path": ["derived", "recording_plays"]},
+        "step_key": "plays",
+        "config": {"listener": "plays"},
+    }
     assert plays.unwritten(event) == event | {"config": {"listener": ERASED}}
     shown = {"metadata": {"preview": {"md_str": "| ada |"}, "note": {"text": "ada"}}}
     assert ADA.unwritten(shown) == {"metadata": {"preview": {"md_str": "| ada |"}, "note": {"text": ERASED}}}

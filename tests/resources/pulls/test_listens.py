@@ -87,7 +87,7 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
-    """Four days with a neighbour on either side, listens at both ends of each and many in one second."""
+    """Four days with a neighbor on either side, listens at both ends of each and many in one second."""
     days = [FIRST + timedelta(days=n) for n in range(-1, 5)]
     times = [at(day, s) for day in days for s in (0, 1, 1, 1, 40_000, 40_000, 40_001, 86_398, 86_399, 86_399)]
     heard = [song(n, t) for n, t in enumerate(sorted(times, reverse=True))]
@@ -153,7 +153,7 @@ def test_days_that_are_done_are_not_asked_for_again(place: Place, name: str) -> 
 def test_pulled_once_more_on_purpose_the_same_listens_are_the_same_files(place: Place, name: str) -> None:
     place.pull(name)
     before = place.files()
-    told = place.pull(name, again=True)
+    told = place.pull(name, refetch=True)
     assert (told["days"], told["listens"], told["files"]) == (4, 40, 0)
     assert place.files() == before
 
@@ -164,7 +164,7 @@ def test_pulled_once_more_on_purpose_what_came_late_lands(place: Place, name: st
     place.account.heard = sorted([*place.account.heard, song(999, at(LAST, 7))], key=lambda h: -h.listened_at)
     place.pull(name)
     assert "Song 999" not in place.titles()
-    place.pull(name, again=True)
+    place.pull(name, refetch=True)
     assert "Song 999" in place.titles()
 
 

@@ -17,7 +17,7 @@ from resources.errors import TuttiError
 from resources.pulls import landing_files
 from resources.pulls.landing_files import PROGRESS, one_pull
 from resources.pulls.metadata import UNKNOWN, pull
-from resources.sandbox import catalogue, performers
+from resources.sandbox import catalog, performers
 from resources.sandbox.entities import Entities, entities
 from resources.sandbox.http.accounts import Accounts
 from resources.sandbox.http.faults import KINDS as FAULTS
@@ -90,7 +90,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def told() -> Entities:
-    return entities(performers.recordings(catalogue.works()[:200], 7))
+    return entities(performers.recordings(catalog.works()[:200], 7))
 
 
 @pytest.fixture(scope="module")
@@ -129,10 +129,10 @@ def test_the_same_pull_again_asks_for_nothing_and_changes_nothing(place: Place) 
 
 
 def test_those_wanted_most_come_first_and_the_rest_in_the_next_pull(place: Place) -> None:
-    first = place.pull(most=2)
+    first = place.pull(limit=2)
     assert set(place.ids()["recordings"]) == set(place.recordings[:2])
     assert first["left"] >= FEW - 2
-    while place.pull(most=2)["left"]:
+    while place.pull(limit=2)["left"]:
         pass
     assert place.whole()
 

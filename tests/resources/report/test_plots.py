@@ -8,7 +8,7 @@ import dagster as dg
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.report.plots import bars, colours, histograms, listed, waveforms
+from resources.report.plots import bars, colors, histograms, listed, waveforms
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -40,7 +40,7 @@ def test_few_things_are_bars_in_their_order() -> None:
 
 
 def test_colours_are_as_wide_as_their_shares() -> None:
-    picture = drawn(colours([("cover", ["#ff0000", "#0000ff"], [0.75, 0.25])]))
+    picture = drawn(colors([("cover", ["#ff0000", "#0000ff"], [0.75, 0.25])]))
     found = {r.attrib["fill"]: float(r.attrib["width"]) for r in picture.iter(f"{SVG}rect")}
     assert found["#ff0000"] == 3 * found["#0000ff"]
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from resources.sandbox import listeners
-from resources.sandbox.catalogue import works
+from resources.sandbox.catalog import works
 from resources.sandbox.listeners import ZONES, Listens, Population, population, simulate
 from resources.sandbox.performers import Recording, recordings
 
@@ -62,9 +62,9 @@ def test_most_of_what_a_listener_hears_is_heard_once(
     plays = counts(people, listens, played, ~people.bot[listens.listener])[~people.bot]
     distinct = (plays > 0).sum(axis=1) / np.maximum(plays.sum(axis=1), 1)
     assert np.median(distinct) > 0.7
-    assert np.median(distinct) < 0.95  # and yet there are favourites
+    assert np.median(distinct) < 0.95  # and yet there are favorites
     assert (plays > 0).mean() < 0.03
-    assert ((plays > 0).any(axis=0)).mean() > 0.5  # the catalogue is not left to a few hits
+    assert ((plays > 0).any(axis=0)).mean() > 0.5  # the catalog is not left to a few hits
 
 
 def test_listeners_of_one_taste_group_share_far_more_than_others(
@@ -78,7 +78,7 @@ def test_listeners_of_one_taste_group_share_far_more_than_others(
     assert jaccard[alike & ~self_].mean() > 3 * jaccard[~alike].mean()
 
 
-def test_neighbours_in_taste_foretell_unheard_recordings_better_than_popularity(
+def test_neighbors_in_taste_foretell_unheard_recordings_better_than_popularity(
     people: Population, listens: Listens, played: list[Recording]
 ) -> None:
     human = ~people.bot[listens.listener]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from resources.sandbox import catalogue, performers
+from resources.sandbox import catalog, performers
 from resources.sandbox.entities import Entities, entities
 from resources.sandbox.http.accounts import Accounts
 from tests.serving import sandbox
@@ -17,7 +17,7 @@ NOBODY = "00000000-0000-4000-8000-000000000000"
 
 @pytest.fixture(scope="module")
 def told() -> Entities:
-    return entities(performers.recordings(catalogue.works()[:200], 7))
+    return entities(performers.recordings(catalog.works()[:200], 7))
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +123,6 @@ def test_the_limit_is_one_request_a_second_and_over_it_the_answer_is_503(told: E
     assert "exceeding the allowable rate limit" in refused[0].json()["error"]
 
 
-def test_a_world_without_a_catalogue_has_no_musicbrainz() -> None:
+def test_a_world_without_a_catalog_has_no_musicbrainz() -> None:
     with sandbox(Accounts([])) as url:
         assert requests.get(f"{url}/ws/2/artist/{NOBODY}", timeout=10).status_code == 404

@@ -2,7 +2,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from resources.sandbox.catalogue import Work, works
+from resources.sandbox.catalog import Work, works
 from resources.sandbox.performers import Recording, recordings
 
 

@@ -11,7 +11,7 @@ import pytest
 import requests
 import uvicorn
 
-from resources.scrobble_endpoint.app import Intake
+from resources.scrobble_endpoint.app import ScrobbleEndpoint
 from resources.scrobble_endpoint.journal import Journal
 from resources.scrobble_endpoint.tokens import Tokens
 from tests.resources.scrobble_endpoint.support import TOKEN, authorized, lines
@@ -39,8 +39,8 @@ class Door:
 
 @pytest.fixture
 def door(tmp_path: Path) -> Iterator[Door]:
-    journal = Journal(tmp_path / "landing" / "listens" / "intake")
-    app = Intake(Tokens(f"ada:{TOKEN}, bob:another:one"), journal, requests=200).app
+    journal = Journal(tmp_path / "landing" / "listens" / "scrobbles")
+    app = ScrobbleEndpoint(Tokens(f"ada:{TOKEN}, bob:another:one"), journal, requests=200).app
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()

@@ -35,7 +35,7 @@ def test_single_and_import_are_on_disk_under_the_tokens_user_before_the_answer(d
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
     many = [listen(1_700_000_001 + n) for n in range(MOST_LISTENS)]
     assert door.post(single(*many, listen_type="import"), "another:one").status_code == 200
-    by = {user: {"user_name": user, "tutti": {"source": "intake"}} for user in ("ada", "bob")}
+    by = {user: {"user_name": user, "tutti": {"source": "scrobble"}} for user in ("ada", "bob")}
     assert door.landed() == [listen(info={"duration_played": 95}) | by["ada"], *(m | by["bob"] for m in many)]
 
 

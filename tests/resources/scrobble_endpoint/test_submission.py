@@ -168,7 +168,7 @@ def test_it_is_accepted_exactly_where_every_rule_holds_and_then_kept_and_read_as
     assert landed == {
         "listened_at": sent["listened_at"],
         "user_name": "ada",
-        "tutti": {"source": "intake"},
+        "tutti": {"source": "scrobble"},
         "track_metadata": names | {"additional_info": info},
     }
     heard = listenbrainz.parse(DECODER.decode(line.decode()), None)
@@ -178,7 +178,7 @@ def test_it_is_accepted_exactly_where_every_rule_holds_and_then_kept_and_read_as
         names["release_name"],
     )
     assert (heard.listened_at.timestamp(), heard.recording_mbid) == (sent["listened_at"], sent["recording_mbid"])
-    assert heard.source == "intake"
+    assert heard.source == "scrobble"
 
 
 @given(JSON | st.builds(single, JSON) | st.builds(lambda info: single(listen(info=info)), JSON), st.binary(max_size=99))

@@ -34,7 +34,7 @@ def test_a_token_beyond_ascii_counts_in_both_encodings_that_clients_give_headers
 @pytest.mark.parametrize(
     ("pairs", "why"),
     [
-        ("", "nobody may send listens yet: set TUTTI_INTAKE_TOKENS=ada:her-secret"),
+        ("", "nobody may send listens yet: set TUTTI_SCROBBLE_TOKENS=ada:her-secret"),
         (" ,\n, ", "nobody may send listens yet"),
         ("hush", "token 1 is not of the form user:token"),
         ("ada:x,:hush", "token 2 is not of the form user:token"),
@@ -53,13 +53,13 @@ def test_what_is_unsound_is_refused_in_one_line_that_quotes_no_token(pairs: str,
 
 def test_tokens_come_from_the_environment_or_the_file_it_names(tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text("\ufeffada:one\r\nbob:two:three\r\n")
-    found = configured({"TUTTI_INTAKE_TOKENS_FILE": str(tmp_path / "tokens")})
+    found = configured({"TUTTI_SCROBBLE_TOKENS_FILE": str(tmp_path / "tokens")})
     assert (found.user(b"one"), found.user(b"two:three"), found.user(b"two")) == ("ada", "bob", None)
-    assert configured({"TUTTI_INTAKE_TOKENS": "ada:one"}).user(b"one") == "ada"
+    assert configured({"TUTTI_SCROBBLE_TOKENS": "ada:one"}).user(b"one") == "ada"
     with pytest.raises(TuttiError, match="not both"):
-        configured({"TUTTI_INTAKE_TOKENS": "ada:one", "TUTTI_INTAKE_TOKENS_FILE": "x"})
+        configured({"TUTTI_SCROBBLE_TOKENS": "ada:one", "TUTTI_SCROBBLE_TOKENS_FILE": "x"})
     with pytest.raises(TuttiError, match="cannot be read: No such file"):
-        configured({"TUTTI_INTAKE_TOKENS_FILE": str(tmp_path / "none")})
+        configured({"TUTTI_SCROBBLE_TOKENS_FILE": str(tmp_path / "none")})
     with pytest.raises(TuttiError, match="nobody may send listens yet"):
         configured({})
 

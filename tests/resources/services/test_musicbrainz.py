@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount
 
 from resources.errors import TuttiError
-from resources.sandbox import catalogue, performers
+from resources.sandbox import catalog, performers
 from resources.sandbox.entities import Entities, entities
 from resources.sandbox.http import musicbrainz
 from resources.sandbox.http.accounts import Accounts
@@ -32,7 +32,7 @@ MOST = 7  # entities on a page
 
 @pytest.fixture(scope="module")
 def told() -> Entities:
-    return entities(performers.recordings(catalogue.works()[:120], 7))
+    return entities(performers.recordings(catalog.works()[:120], 7))
 
 
 @dataclass
@@ -252,7 +252,7 @@ def test_the_rule_of_the_real_service_holds_whatever_is_wanted_of_a_mirror(
 
 @pytest.mark.parametrize("wanted", ["fast", "-1", "nan", "1e9", "inf"])
 def test_what_is_no_number_of_seconds_is_told(wanted: str) -> None:
-    with pytest.raises(TuttiError, match="TUTTI_MUSICBRAINZ_PACE"):
+    with pytest.raises(TuttiError, match="TUTTI_MUSICBRAINZ_MIN_INTERVAL_S"):
         pace("http://127.0.0.1", wanted)
 
 

@@ -132,7 +132,7 @@ def test_half_characters_go_to_quarantine_as_text_that_utf8_can_hold(tmp_path: P
 
 def test_episodes_are_passed_over_not_quarantined(tmp_path: Path) -> None:
     reads = read(write(tmp_path, json.dumps([play(0), play(1, master_metadata_track_name=None, episode_name="News")])))
-    assert reads[1] == Read("anything.bin", 1, passed_over="an episode of a podcast or show")
+    assert reads[1] == Read("anything.bin", 1, skipped="an episode of a podcast or show")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_what_is_no_export_is_refused_in_one_line_that_says_what_to_give(tmp_pat
 
 def test_what_plays_now_is_passed_over_with_the_reason(tmp_path: Path) -> None:
     playing = {"listen_type": "playing_now", "payload": [{k: v for k, v in listen(0).items() if k != "listened_at"}]}
-    assert [r.passed_over for r in read(write(tmp_path, json.dumps(playing)))] == [
+    assert [r.skipped for r in read(write(tmp_path, json.dumps(playing)))] == [
         "a track playing now, not yet listened to"
     ]
 

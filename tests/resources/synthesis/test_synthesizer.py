@@ -1,4 +1,4 @@
-"""The synthesiser: what is asked for is heard, and nothing is cut."""
+"""The synthesizer: what is asked for is heard, and nothing is cut."""
 
 import numpy as np
 import pytest

@@ -9,7 +9,7 @@ import pytest
 
 from resources.sources.readers.archive import UnsupportedFile
 from resources.sources.records.listen import Read
-from resources.sources.records.social import Post, Relation, Retraction, Share, Tagging, id_of
+from resources.sources.records.social import Deletion, Post, Relationship, Share, TagAssignment, id_of
 from tests.exporting import feedback, read, reasons
 
 CONTEXT = "https://www.w3.org/ns/activitystreams"
@@ -36,7 +36,7 @@ def told(folder: Path, *records: Any, listener: str | None = None) -> list[Read]
 
 def found(folder: Path, *records: Any, listener: str | None = None) -> list[Any]:
     reads = told(folder, *records, listener=listener)
-    assert [r.reason or r.passed_over for r in reads if not r.found] == []
+    assert [r.reason or r.skipped for r in reads if not r.found] == []
     return [r.found for r in reads]
 
 
@@ -50,9 +50,9 @@ def test_a_follow_has_a_direction_and_undoing_it_an_end(tmp_path: Path) -> None:
     follow = {"type": "Follow", "actor": ADA, "object": BOB}  # Mastodon tells no time of it
     undo = activity("Undo", follow, published=LATER)
     assert found(tmp_path, {"@context": CONTEXT, **follow}, activity("Follow", {"id": BOB}), undo) == [
-        Relation("ada@music.example", "bob@music.example", "follow", False, None, "activitystreams"),
-        Relation("ada@music.example", "bob@music.example", "follow", False, NOON, "activitystreams"),
-        Relation("ada@music.example", "bob@music.example", "follow", True, NEXT_NOON, "activitystreams"),
+        Relationship("ada@music.example", "bob@music.example", "follow", False, None, "activitystreams"),
+        Relationship("ada@music.example", "bob@music.example", "follow", False, NOON, "activitystreams"),
+        Relationship("ada@music.example", "bob@music.example", "follow", True, NEXT_NOON, "activitystreams"),
     ]
 
 
@@ -66,7 +66,7 @@ def test_a_relationship_makes_friends_whoever_of_them_tells_of_it(tmp_path: Path
         activity("Undo", activity("Create", friends), published=LATER),
         activity("Delete", friends, published=LATER),
     )
-    assert begun == Relation("ada@music.example", "bob@music.example", "friendship", False, NOON, "activitystreams")
+    assert begun == Relationship("ada@music.example", "bob@music.example", "friendship", False, NOON, "activitystreams")
     assert told_by_bob.happened_at == NEXT_NOON
     assert undone == removed
     assert (undone.ends, undone.happened_at) == (True, NEXT_NOON)
@@ -129,7 +129,7 @@ def test_what_not_everybody_may_read_is_passed_over(tmp_path: Path) -> None:
     private = activity("Create", note("c"), to=[BOB])
     within = activity("Create", note("d", to=[f"{ADA}/followers"]), to=[PUBLIC])
     reads = told(tmp_path, public, unlisted, private, within)
-    assert [r.passed_over for r in reads] == [None, None, "a post that is not public", "a post that is not public"]
+    assert [r.skipped for r in reads] == [None, None, "a post that is not public", "a post that is not public"]
 
 
 @pytest.mark.parametrize(
@@ -164,12 +164,12 @@ def test_a_share_is_of_a_recording_a_playlist_or_a_post(
     ],
 )
 @pytest.mark.parametrize(("when", "at"), [(LATER, NEXT_NOON), (None, None)])
-def test_what_is_taken_back_by_its_id_alone_is_a_retraction(
+def test_what_is_taken_back_by_its_id_alone_is_a_deletion(
     tmp_path: Path, kind: str, what: Any, when: str | None, at: datetime | None
 ) -> None:
     id = post(tmp_path, "hi").post_id
     assert found(tmp_path, activity(kind, what, published=when)) == [
-        Retraction("ada@music.example", id, at, "activitystreams")
+        Deletion("ada@music.example", id, at, "activitystreams")
     ]
 
 
@@ -181,7 +181,7 @@ def test_a_relation_is_known_by_the_address_it_was_told_under(tmp_path: Path) ->
         activity("Create", friends | {"id": f"{ADA}/1"}, id=f"{ADA}/2"),
         activity("Undo", activity("Follow", BOB, id=f"{ADA}/1")),
     ]
-    assert [r.told_id for r in found(tmp_path, *told)] == [id_of(f"{ADA}/1")] * 3 + [None]
+    assert [r.submitted_id for r in found(tmp_path, *told)] == [id_of(f"{ADA}/1")] * 3 + [None]
 
 
 def test_liking_a_recording_is_feedback_and_liking_a_post_is_passed_over(tmp_path: Path) -> None:
@@ -190,24 +190,24 @@ def test_liking_a_recording_is_feedback_and_liking_a_post_is_passed_over(tmp_pat
         tmp_path, like, activity("Dislike", PAGE), activity("Undo", like), activity("Like", f"{BOB}/statuses/7")
     )
     assert [(f.recording_mbid, f.score) for f in feedback(reads)] == [(MBID, 1), (MBID, -1), (MBID, 0)]
-    assert reads[3].passed_over == "an opinion on something else than a recording"
+    assert reads[3].skipped == "an opinion on something else than a recording"
 
 
 ARTIST = f"https://musicbrainz.org/artist/{MBID}"
 
 
 @pytest.mark.parametrize(("target", "name"), [(ARTIST, None), ({"type": "Person", "id": ARTIST, "name": "A"}, "A")])
-def test_a_hashtag_added_to_an_artist_is_a_tagging(tmp_path: Path, target: Any, name: str | None) -> None:
+def test_a_hashtag_added_to_an_artist_is_a_tag_assignment(tmp_path: Path, target: Any, name: str | None) -> None:
     add = activity("Add", {"type": "Hashtag", "name": "#Trip-Hop"}, target=target)
     origin = f"musicbrainz:artist:{MBID}"
     assert found(tmp_path, add) == [
-        Tagging("ada@music.example", name, origin, "Trip-Hop", NOON.date(), "activitystreams")
+        TagAssignment("ada@music.example", name, origin, "Trip-Hop", NOON.date(), "activitystreams")
     ]
 
 
 def test_a_hashtag_of_ones_own_profile_is_passed_over(tmp_path: Path) -> None:
     featured = activity("Add", {"type": "Hashtag", "name": "#a"}, target=f"{ADA}/collections/featured")
-    assert told(tmp_path, activity("Follow", BOB), featured)[1].passed_over
+    assert told(tmp_path, activity("Follow", BOB), featured)[1].skipped
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_whoever_hands_in_their_own_outbox_is_its_actor(tmp_path: Path) -> None:
         "orderedItems": [activity("Create", note("hi @ada")), activity("Follow", BOB)],
     }
     hi, follow = (r.found for r in read(tmp_path, json.dumps(outbox, indent=2), "countess"))
-    assert isinstance(hi, Post) and isinstance(follow, Relation)
+    assert isinstance(hi, Post) and isinstance(follow, Relationship)
     assert (hi.user_id, hi.mentions) == ("countess", ("countess",))
     assert (follow.user_id, follow.other_id) == ("countess", "bob@music.example")
 
@@ -285,7 +285,7 @@ def test_what_is_malformed_goes_to_quarantine_with_its_reason_and_holds_up_nothi
 @pytest.mark.parametrize("kind", ["Accept", "Listen", "Block", "Move"])
 def test_other_activities_are_passed_over(tmp_path: Path, kind: str) -> None:
     reads = told(tmp_path, activity("Follow", BOB), activity(kind, BOB))
-    assert reads[1].passed_over and not reads[1].reason
+    assert reads[1].skipped and not reads[1].reason
 
 
 def test_personal_fields_reach_neither_what_is_found_nor_quarantine(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from resources.sources import exports
 from resources.sources.readers.archive import UnsupportedFile
 from resources.sources.records.listen import Read
-from resources.sources.records.social import Relation, Tagging
+from resources.sources.records.social import Relationship, TagAssignment
 from tests.exporting import NOW, reasons
 
 TABLES = {
@@ -50,22 +50,24 @@ def found(reads: list[Read]) -> Counter[object]:
     return Counter(r.found for r in reads if r.found)
 
 
-def friends(one: str, other: str) -> Relation:
-    return Relation(one, other, "friendship", False, None, "hetrec")
+def friends(one: str, other: str) -> Relationship:
+    return Relationship(one, other, "friendship", False, None, "hetrec")
 
 
-def tagging(user: str, artist: str | None, number: int, tag: str, on: date | None) -> Tagging:
-    return Tagging(user, artist, f"hetrec:artist:{number}", tag, on, "hetrec")
+def tag_assignment(user: str, artist: str | None, number: int, tag: str, on: date | None) -> TagAssignment:
+    return TagAssignment(user, artist, f"hetrec:artist:{number}", tag, on, "hetrec")
 
 
 WANTED = Counter[object](
     [
         friends("hetrec:2", "hetrec:275"),
         friends("hetrec:275", "hetrec:2"),
-        tagging("hetrec:2", 'Ar"tist & Sön', 52, "chillout", date(2009, 4, 1)),  # as a date, and as Madrid's midnight
-        tagging("hetrec:2", 'Ar"tist & Sön', 52, "chillout", date(2009, 4, 1)),
-        tagging("hetrec:2", "Duran Duran", 51, 'Älectro "pop', None),  # in 1956
-        tagging("hetrec:275", None, 99, 'Älectro "pop', date(2010, 12, 31)),
+        tag_assignment(
+            "hetrec:2", 'Ar"tist & Sön', 52, "chillout", date(2009, 4, 1)
+        ),  # as a date, and as Madrid's midnight
+        tag_assignment("hetrec:2", 'Ar"tist & Sön', 52, "chillout", date(2009, 4, 1)),
+        tag_assignment("hetrec:2", "Duran Duran", 51, 'Älectro "pop', None),  # in 1956
+        tag_assignment("hetrec:275", None, 99, 'Älectro "pop', date(2010, 12, 31)),
     ]
 )
 
@@ -78,7 +80,7 @@ def test_friends_and_tags_come_with_the_names_that_other_tables_have(tmp_path: P
         "it tells of one person where there must be two",
         "no tag of this number: give the data whole",
     ]
-    assert Counter(r.passed_over for r in reads if r.passed_over) == {
+    assert Counter(r.skipped for r in reads if r.skipped) == {
         "the name of what other records tell of": 4,
         "how often an artist was listened to, without any time": 1,
     }
@@ -127,20 +129,20 @@ def test_the_real_data_give_what_was_published(capsys: pytest.CaptureFixture[str
     if not path.exists():
         pytest.skip("no hetrec_lastfm2k among the samples")
     reads = list(exports.read(path, None, datetime(2026, 1, 1, tzinfo=UTC)))
-    relations = [r.found for r in reads if isinstance(r.found, Relation)]
-    taggings = [r.found for r in reads if isinstance(r.found, Tagging) and "timestamps" not in r.file]
+    relationships = [r.found for r in reads if isinstance(r.found, Relationship)]
+    tag_assignments = [r.found for r in reads if isinstance(r.found, TagAssignment) and "timestamps" not in r.file]
     counts = {
-        "users": len({r.user_id for r in relations} | {t.user_id for t in taggings}),
-        "friend relations": len({frozenset((r.user_id, r.other_id)) for r in relations}),
+        "users": len({r.user_id for r in relationships} | {t.user_id for t in tag_assignments}),
+        "friend relationships": len({frozenset((r.user_id, r.other_id)) for r in relationships}),
         "tags": sum(r.file.endswith("/tags.dat") for r in reads),
-        "tag assignments": len(taggings),
-        "without a possible date": sum(t.tagged_on is None for t in taggings),
-        "without an artist's name": sum(t.artist_name is None for t in taggings),
+        "tag assignments": len(tag_assignments),
+        "without a possible date": sum(t.tagged_on is None for t in tag_assignments),
+        "without an artist's name": sum(t.artist_name is None for t in tag_assignments),
     }
     with capsys.disabled():
         print(f"\n{counts}")
     assert reasons(reads) == []
     assert counts["users"] == 1_892
-    assert counts["friend relations"] == 12_717
+    assert counts["friend relationships"] == 12_717
     assert counts["tags"] == 11_946
     assert counts["tag assignments"] in (186_478, 186_479)  # a copy without the last line is about

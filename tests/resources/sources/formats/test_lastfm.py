@@ -49,7 +49,7 @@ def test_a_page_gives_its_listens_and_passes_over_what_plays_now(
     tmp_path: Path, first: bool, indent: int | None
 ) -> None:
     reads = read(tmp_path, json.dumps(page([PLAYING, track(0), track(1)], first=first), indent=indent))
-    assert [r.passed_over for r in reads] == ["a track playing now, not yet listened to", None, None]
+    assert [r.skipped for r in reads] == ["a track playing now, not yet listened to", None, None]
     (one, _) = listens(reads[1:])
     assert (one.user_id, one.listened_at, one.source, one.ms_played) == ("ann", AT, "lastfm", None)
     assert (one.artist_name, one.recording_name, one.release_name) == ("Clara Example", "Prelude 0", "Études")

@@ -33,7 +33,7 @@ def test_a_listen_of_the_user_export_starts_at_listened_at_to_the_microsecond() 
 def test_the_public_dump_names_time_and_user_in_its_own_way() -> None:
     record = listen(timestamp=1_700_000_000, user_name=" bob ", user_id=7)
     del record["listened_at"]
-    assert listenbrainz.recognise(record)
+    assert listenbrainz.recognize(record)
     read = listenbrainz.parse(record, None)
     assert (read.user_id, read.listened_at) == ("bob", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC))
 
@@ -90,7 +90,7 @@ def test_only_iana_time_zones_are_kept(zone: object, kept: str | None) -> None:
     ],
 )
 def test_a_spotify_track_is_named_as_spotify_names_it(url: str) -> None:
-    assert parse({"spotify_id": url}).origin == "spotify:track:2AX5E86cn9n2dgioZEjirI"
+    assert parse({"spotify_id": url}).source_ref == "spotify:track:2AX5E86cn9n2dgioZEjirI"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_the_program_that_submitted_a_listen_is_told_else_the_player(info: Any, 
 
 
 def test_an_address_in_the_home_of_the_listener_is_not_kept() -> None:
-    assert parse({"origin_url": "http://192.168.0.4/song"}).origin is None
+    assert parse({"origin_url": "http://192.168.0.4/song"}).source_ref is None
 
 
 def test_isrcs_are_kept_in_their_compact_form_and_placeholders_are_not() -> None:
@@ -143,8 +143,8 @@ def test_what_plays_now_is_not_a_listen_yet() -> None:
 
 
 def test_pins_and_feedback_are_not_listens() -> None:
-    assert not listenbrainz.recognise({"recording_msid": SUBMITTED, "score": 1, "created": 1})
-    assert not listenbrainz.recognise({"track_metadata": {}, "blurb_content": "", "pinned_until": 1, "created": 1})
+    assert not listenbrainz.recognize({"recording_msid": SUBMITTED, "score": 1, "created": 1})
+    assert not listenbrainz.recognize({"track_metadata": {}, "blurb_content": "", "pinned_until": 1, "created": 1})
 
 
 def test_time_is_bounded_by_the_first_logged_listen_and_by_a_clock_an_hour_fast() -> None:

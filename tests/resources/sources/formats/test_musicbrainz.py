@@ -16,7 +16,7 @@ from assets.content.artists import ARTISTS
 from assets.content.recordings import RECORDINGS
 from assets.content.release_groups import RELEASE_GROUPS
 from assets.content.releases import RELEASES
-from resources.sandbox import catalogue, performers
+from resources.sandbox import catalog, performers
 from resources.sandbox.entities import entities
 from resources.sources.formats import musicbrainz
 from resources.sources.formats.musicbrainz import KINDS, Kind, Read, read
@@ -149,7 +149,7 @@ def test_a_record_that_is_none_gives_its_reason_and_the_next_one_comes(tmp_path:
 
 @BY_ENTITY
 def test_all_that_the_sandbox_tells_is_read_and_fits_its_table(kind: Kind) -> None:
-    works = catalogue.works()[:200]
+    works = catalog.works()[:200]
     records = entities(performers.recordings(works, 7)).of[kind.path].values()
     found = [kind.parse(record) for record in records]
     assert found

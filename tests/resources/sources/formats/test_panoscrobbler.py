@@ -58,7 +58,7 @@ def test_scrobbles_are_listens_love_is_feedback_and_other_events_are_passed_over
         (1, AT, "Prelude"),
         (0, AT, "Prelude"),
     ]
-    assert [r.passed_over for r in reads if r.passed_over] == ["an event that is no listen"]
+    assert [r.skipped for r in reads if r.skipped] == ["an event that is no listen"]
 
 
 @pytest.mark.parametrize(

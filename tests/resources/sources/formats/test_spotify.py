@@ -34,7 +34,7 @@ def test_a_play_starts_where_ts_less_the_time_played_says_even_across_midnight_a
     assert listen.listened_at.tzinfo is UTC
     assert (listen.user_id, listen.ms_played, listen.source) == ("ann", 200_500, "spotify")
     assert (listen.artist_name, listen.recording_name, listen.release_name) == ("Artist", "Song", "Album")
-    assert listen.origin == "spotify:track:6RjKVXi31fui9m4dbiGRrL"
+    assert listen.source_ref == "spotify:track:6RjKVXi31fui9m4dbiGRrL"
 
 
 def test_nothing_personal_is_part_of_a_listen() -> None:

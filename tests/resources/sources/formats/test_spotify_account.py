@@ -31,7 +31,7 @@ def test_a_play_starts_where_its_minute_less_the_time_played_says(tmp_path: Path
 def test_podcasts_kept_apart_are_passed_over(tmp_path: Path) -> None:
     spoken = {"endTime": "2024-03-01 00:03", "podcastName": "News", "episodeName": "Today", "msPlayed": 1}
     (one,) = read(tmp_path, json.dumps([spoken]))
-    assert "podcast" in str(one.passed_over)
+    assert "podcast" in str(one.skipped)
 
 
 @pytest.mark.parametrize(

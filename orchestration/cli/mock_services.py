@@ -1,0 +1,45 @@
+"""The command that serves the sandbox's services over HTTP."""
+
+from datetime import timedelta
+
+import click
+
+from orchestration.cli.demo import DAYS, FIRST_DAY
+from orchestration.cli.number import Number
+from orchestration.cli.port import listen, port
+from resources.errors import TuttiError
+from resources.sandbox import world
+from resources.sandbox.entities import entities
+from resources.sandbox.http import accounts, lrclib, server
+from resources.sandbox.http.faults import KINDS, Faults
+
+EXAMPLE = "make mock-services MOCK_PORT=8761"
+RATE = Number("fault rate", "make mock-services FAULT_RATE=0.2", 0, 1, kind=float)
+
+
+@click.command()
+@click.option("--port", "number", type=port(EXAMPLE), default=8760, show_default=True, help="Port of this machine.")
+@click.option(
+    "--fault-rate", "rate", type=RATE, default=0.0, show_default=True, help="Share of requests that go wrong, 0 to 1."
+)
+@click.option("--faults", "kinds", multiple=True, help=f"A way to go wrong ({', '.join(KINDS)}), all by default.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the faults.")
+def mock_services(number: int, rate: float, kinds: tuple[str, ...], seed: int) -> None:
+    """Serve the sandbox's services over HTTP until stopped."""
+    try:
+        faults = Faults(rate=rate, kinds=kinds or KINDS, seed=seed)
+    except ValueError as error:
+        raise TuttiError(str(error)) from None
+    listening = listen(number, EXAMPLE)
+    simulated = world.simulated(first_day=FIRST_DAY, days=DAYS)
+    found, lyrics = accounts.of_world(simulated), lrclib.of_world(simulated.recordings)
+    last = FIRST_DAY + timedelta(days=DAYS - 1)
+    names = found.names()[len(found.names()) // 4 :]  # who listens most is a machine that repeats itself
+    print(f"{len(found.names()):,} listeners from {FIRST_DAY} through {last}: {', '.join(names[:5])} ...")
+    url = f"http://{server.HOST}:{number}"
+    print(f"export TUTTI_LISTENBRAINZ_URL={url} TUTTI_LASTFM_URL={url}/2.0/")
+    print(f"export TUTTI_MUSICBRAINZ_URL={url} TUTTI_MUSICBRAINZ_MIN_INTERVAL_S=1")
+    print(f"export TUTTI_LRCLIB_URL={url}")
+    print("export TUTTI_LASTFM_API_KEY=sandbox    # any will do; Ctrl-C ends it", flush=True)
+    faces = server.application(found, faults, entities=entities(simulated.recordings), lyrics=lyrics)
+    server.server(faces, number).run(sockets=[listening])

@@ -1,0 +1,170 @@
+"""`make intake`: scrobblers send listens, and they come out of the lake as they went in, through kills and restarts."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import liblistenbrainz
+import pytest
+import requests
+from liblistenbrainz import errors
+
+from resources.folders.landing import Landing
+from resources.scrobble_endpoint.server import FOLDER
+from tests.benchmarks.scrobble_endpoint import FIRST, TOKEN, Load, Server, faults, killed
+from tests.orchestration.support import TUTTI, Process, rows
+
+RECORDING, ARTIST = "c7d0bf6e-b2aa-4ffa-bded-2448415b39b0", "20ddea3a-1ad2-4036-9ca7-5f3383ad31c1"
+IMPORT = """
+from orchestration.instance.home import dagster_home
+dagster_home()
+from orchestration.cli.runner import Runner
+Runner().run("import_listens", config={"imports": {"config": {}}})
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path]]:
+    data = tmp_path_factory.mktemp("scrobble") / "data"
+    found = Server(data)
+    yield found, data
+    found.process.kill()
+    found.process.communicate()
+
+
+def client(server: Server, token: str = TOKEN) -> liblistenbrainz.ListenBrainz:
+    """The real client, at our address."""
+    found = liblistenbrainz.ListenBrainz(server.url)
+    found.set_auth_token(token)
+    return found
+
+
+def listen(number: int, **more: object) -> liblistenbrainz.Listen:
+    return liblistenbrainz.Listen(f"Song {number}", "Ärtist", FIRST + number, **more)
+
+
+def test_the_real_client_sends_listens_and_they_come_out_of_the_lake_as_they_went_in(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    ada = client(server)
+    info = {"duration_played": 95, "submission_client": "liblistenbrainz", "time_zone": "Europe/Vienna"}
+    whole = {"release_name": "Album", "recording_mbid": RECORDING, "artist_mbids": [ARTIST], "isrc": "GBAYE0601498"}
+    assert ada.submit_single_listen(listen(1, **whole, additional_info=info)) == {"status": "ok"}
+    assert ada.submit_multiple_listens([listen(n) for n in range(2, 52)]) == {"status": "ok"}
+    assert ada.submit_playing_now(liblistenbrainz.Listen("Now", "Ärtist")) == {"status": "ok"}
+    assert ada.get_playing_now("ada").track_name == "Now"
+    assert ada.remaining_requests and ada.remaining_requests > 0
+    assert server.end() == 0
+    Process((sys.executable, "-c", IMPORT), tmp_path).fine()
+    found = sorted(rows(tmp_path, "events/raw_listens"), key=lambda row: row["listened_at"])
+    assert [row["recording_name"] for row in found] == [f"Song {n}" for n in range(1, 52)]
+    assert {(row["user_id"], row["artist_name"], row["source"]) for row in found} == {("ada", "Ärtist", "scrobble")}
+    expected = whole | {"listened_at": datetime.fromtimestamp(FIRST + 1, UTC), "ms_played": 95_000}
+    assert expected.items() <= found[0].items()
+    assert found[0]["time_zone"] == "Europe/Vienna"
+
+
+def test_the_real_client_is_told_what_is_wrong(server: tuple[Server, Path]) -> None:
+    with pytest.raises(errors.InvalidAuthTokenException):
+        client(server[0], "wrong")
+    stranger = liblistenbrainz.ListenBrainz(server[0].url)
+    stranger.set_auth_token("wrong", check_validity=False)
+    with pytest.raises(errors.ListenBrainzAPIException) as refused:
+        stranger.submit_single_listen(listen(1))
+    assert (refused.value.status_code, refused.value.message) == (401, "Invalid authorization token.")
+    with pytest.raises(errors.ListenBrainzAPIException) as refused:
+        client(server[0]).submit_single_listen(listen(1, tags=["t" * 65]))
+    assert refused.value.status_code == 400
+
+
+def test_a_listen_is_visible_within_seconds_and_no_address_agent_or_token_anywhere(
+    server: tuple[Server, Path],
+) -> None:
+    serving, data = server
+    headers = {"Authorization": f"Token {TOKEN}", "User-Agent": "PlantedAgent/1.0", "X-Forwarded-For": "203.0.113.77"}
+    info = {"ip_addr": "203.0.113.77", "user_agent": "PlantedAgent/1.0", "submission_client": "mpd"}
+    metadata = {"artist_name": "A", "track_name": "Seen", "additional_info": info}
+    body = {"listen_type": "single", "payload": [{"listened_at": FIRST, "track_metadata": metadata}]}
+    assert requests.post(f"{serving.url}/1/submit-listens", json=body, headers=headers, timeout=60).status_code == 200
+    requests.get(f"{serving.url}/1/validate-token?token={TOKEN}", headers=headers, timeout=60)
+    until = time.monotonic() + 30
+    while not any("Seen" in p.read_text() for p in (data / FOLDER).glob("[!.]*.jsonl")):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    everything = b"".join(p.read_bytes() + str(p).encode() for p in data.rglob("*") if p.is_file())
+    assert b"Seen" in everything and b"mpd" in everything
+    assert [word for word in (b"203.0.113.77", b"PlantedAgent", TOKEN.encode()) if word in everything] == []
+
+
+@pytest.mark.parametrize("signalled", ["SIGTERM", "SIGINT"])
+def test_a_server_that_is_told_to_end_finishes_what_it_is_at_and_says_nothing_of_anybody(
+    tmp_path: Path, signalled: str
+) -> None:
+    server, load = Server(tmp_path), Load()
+
+    async def play() -> None:
+        running = asyncio.create_task(load.run(server.port, 30, connections=5))
+        while len(load.acknowledged) < 20:
+            await asyncio.sleep(0.01)
+        server.process.send_signal(getattr(signal, signalled))
+        await running
+
+    asyncio.run(play())
+    out, err = server.process.communicate(timeout=60)
+    assert server.process.returncode == 0
+    assert (out, err) == ("", "")
+    assert faults(load, tmp_path) == []
+
+
+def test_kill_9_in_the_middle_of_load_loses_doubles_and_tears_nothing_acknowledged(tmp_path: Path) -> None:
+    load, told = Load(), []
+    for _ in range(3):
+        server = Server(tmp_path)
+        told += server.told
+        asyncio.run(killed(server, load, random.uniform(0, 1)))
+    server = Server(tmp_path)
+    told += server.told
+    assert len(load.acknowledged) >= 3
+    assert faults(load, tmp_path) == []
+    assert any("what a killed intake left is in the landing folder" in line for line in told)
+    assert server.end() == 0
+
+
+def test_acknowledged_listens_arrive_in_a_bucket_once_through_kills(tmp_path: Path, bucket: str) -> None:
+    load, landing = Load(), Landing(root=bucket)
+    for endpoint in (os.environ["AWS_ENDPOINT_URL"], "http://127.0.0.1:1"):  # the second does not answer
+        server = Server(tmp_path, TUTTI_LANDING_URL=bucket, AWS_ENDPOINT_URL=endpoint)
+        asyncio.run(killed(server, load, random.uniform(1, 4)))
+    assert list((tmp_path / FOLDER).glob("*.jsonl"))
+    server = Server(tmp_path, TUTTI_LANDING_URL=bucket)
+    assert server.end() == 0
+    assert list((tmp_path / FOLDER).glob("*.jsonl")) == []
+    lines = [line for _, path in landing.files("listens/scrobbles") for line in path.read_text().splitlines()]
+    found = Counter(json.loads(line)["listened_at"] - FIRST for line in lines)
+    assert not set(load.acknowledged) - set(found)
+    assert max(found.values()) == 1
+
+
+def test_mistakes_are_told_in_one_line(server: tuple[Server, Path], tmp_path: Path) -> None:
+    serving, data = server
+
+    def told(where: Path, **variables: str) -> str:
+        done = Process((*TUTTI, "scrobble"), where, {"TUTTI_SCROBBLE_PORT": "0"} | variables)
+        assert (done.code, done.out) == (1, "")
+        (line,) = done.err.splitlines()
+        return line
+
+    ada = {"TUTTI_SCROBBLE_TOKENS": "ada:secret"}
+    assert "nobody may send listens yet: set TUTTI_SCROBBLE_TOKENS=" in told(tmp_path)
+    assert "already: end that one first" in told(data, **ada)
+    assert f"port {serving.port} is not to be had" in told(tmp_path, TUTTI_SCROBBLE_PORT=str(serving.port), **ada)
+    assert "TUTTI_SCROBBLE_PORT=http is not a number" in told(tmp_path, TUTTI_SCROBBLE_PORT="http", **ada)
+    assert "expected s3://bucket/folder" in told(tmp_path, TUTTI_LANDING_URL="/somewhere", **ada)
+    assert "needs credentials" in told(tmp_path, TUTTI_LANDING_URL="s3://b/landing", AWS_ACCESS_KEY_ID="", **ada)
