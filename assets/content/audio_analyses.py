@@ -198,9 +198,9 @@ def told(made: int, heard: float, seconds: float, wrong: Counter[str]) -> dict[s
     """What Dagster is told of a run: how much was listened to, how fast, and what could not be."""
     return {
         "rows_written": made,
-        "hours heard": round(heard / 3600, 3),
-        "files with an error": wrong.total(),
-        **({"times real time": round(heard / seconds, 1)} if heard else {}),
+        "hours_analyzed": round(heard / 3600, 3),
+        "files_with_error": wrong.total(),
+        **({"times_real_time": round(heard / seconds, 1)} if heard else {}),
         **({"errors": listed(("error", "files"), wrong.most_common(SHOWN))} if wrong else {}),
     }
 

@@ -82,7 +82,7 @@ def looks(rows: Frame) -> dict[str, Any]:
             "files in each key", {k.replace(" major", "").replace(" minor", "m"): n for k, n in found.items()}
         ),
     }
-    return {"files with an error": len(told) - len(heard), **(shown if heard else {})}
+    return {"files_with_error": len(told) - len(heard), **(shown if heard else {})}
 
 
 def among(rows: nw.LazyFrame, paths: list[str]) -> nw.LazyFrame:

@@ -52,7 +52,7 @@ AUDIO_FILES = pa.schema(
         column("cover_mime", pa.string(), "kind of picture, as image/jpeg", null=True),
         column("cover_width", pa.int64(), "width of the picture", unit="pixels", null=True),
         column("cover_height", pa.int64(), "height of the picture", unit="pixels", null=True),
-        column("cover_colours", pa.list_(pa.string()), "its dominant colors as #rrggbb, the largest first"),
+        column("cover_colors", pa.list_(pa.string()), "its dominant colors as #rrggbb, the largest first"),
         column("cover_shares", pa.list_(pa.float64()), "which share of the picture each of these has"),
         column("error", pa.string(), "why it, or what it says, cannot be read", null=True),
     ]
@@ -61,7 +61,7 @@ NOTHING: dict[str, Any] = dict.fromkeys(AUDIO_FILES.names) | {
     "genres": [],
     "artist_ids": [],
     "has_lyrics": False,
-    "cover_colours": [],
+    "cover_colors": [],
     "cover_shares": [],
 }
 RANGES: dict[str, tuple[float, float]] = {
@@ -74,7 +74,7 @@ RANGES: dict[str, tuple[float, float]] = {
 HEADER = ("container", "codec", "duration_s", "sample_rate", "channels")
 KNOWN_BY = ["path", "content_sha256", "bytes", "modified_at"]
 SEEN = ["path", "container", "codec", "duration_s", "bytes", "album", "recording_id", "error"]
-SEEN += ["cover_sha256", "cover_colours", "cover_shares"]
+SEEN += ["cover_sha256", "cover_colors", "cover_shares"]
 KEY = dg.AssetKey(["content", "audio_files"])
 SHOWN = 12  # covers, and reasons
 
@@ -196,8 +196,8 @@ def looks(files: Frame) -> dict[str, Any]:
     covers: dict[str, tuple[str, list[str], list[float]]] = {}
     for row in sorted(rows, key=lambda r: r["path"]):
         formats[row["container"] or "?", row["codec"] or "?"].append(row)
-        if row["cover_colours"]:  # an album has one on each of its files
-            told = row["album"] or row["path"], row["cover_colours"], row["cover_shares"]
+        if row["cover_colors"]:  # an album has one on each of its files
+            told = row["album"] or row["path"], row["cover_colors"], row["cover_shares"]
             covers.setdefault(row["cover_sha256"], told)
     listing = [
         (*form, len(found), f"{_hours(found):,.1f}", f"{sum(r['bytes'] for r in found) / 1e6:,.1f}")
@@ -207,9 +207,9 @@ def looks(files: Frame) -> dict[str, Any]:
     lengths = [r["duration_s"] / 60 for r in rows if r["duration_s"]]
     return {
         "hours": round(_hours(rows), 3),
-        "files with a MusicBrainz recording": sum(r["recording_id"] is not None for r in rows),
-        "files with a cover": sum(r["cover_sha256"] is not None for r in rows),
-        "files with an error": wrong.total(),
+        "files_with_recording_id": sum(r["recording_id"] is not None for r in rows),
+        "files_with_cover": sum(r["cover_sha256"] is not None for r in rows),
+        "files_with_error": wrong.total(),
         "formats": listed(("container", "codec", "files", "hours", "MB"), listing),
         **({"errors": listed(("error", "files"), wrong.most_common(SHOWN))} if wrong else {}),
         **({"lengths": histograms({"length (minutes)": lengths})} if lengths else {}),

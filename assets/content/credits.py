@@ -84,11 +84,11 @@ def agree(table: Table, _: Figures) -> Figures:
     return {
         WRONG: total(recordings.per("recording_id", disagreeing, table.rows, schema=COUNT, kernel="arrow")),
         "artists": credited,
-        "artists in the catalog": credited - lacking,
+        "artists_in_catalog": credited - lacking,
     }
 
 
-WRONG = "offending recordings"
+WRONG = "offending_recordings"
 credits_match_recordings = Check(
     "credits_match_recordings",
     "Credits, in order, are those of the recordings: none lacks, none is of another. Shows how many of the artists "

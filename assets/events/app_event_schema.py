@@ -85,7 +85,7 @@ checks = [
             ONLY_DAYS,
             {"records": (added("events", is_timestamp, "field"), ROWS)},
             DAY,
-            shows={"unreadable values kept in extra": added("events", is_unreadable, "outcome")},
+            shows={"unreadable_values": added("events", is_unreadable, "outcome")},
         ),
     )
 ]

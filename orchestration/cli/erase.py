@@ -31,7 +31,7 @@ def erase(listener: str, sure: bool) -> None:
     done = runner.run("erase_listener", config={"erase": {"config": {"listener": listener}}})
     for event in done.filter_events(lambda event: event.event_type_value == "STEP_OUTPUT"):
         for what, count in event.step_output_data.metadata.items():
-            print(f"  {what}: {count.value:,}")
+            print(f"  {what.replace('_', ' ')}: {count.value:,}")
     runner.take({})
     forget(data_folder())
     print(f"\nNothing here names {listener} any more; what counted them was made again. Not reached: backups, copies")

@@ -133,13 +133,13 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
     if not (known or others):  # a command that failed is no trace of a person: every table keeps its older versions
         raise TuttiError(f"{UNKNOWN} (in Dagster's history {struck:,} rows were struck)" if struck else UNKNOWN)
     return {
-        "rows removed": sum(rows.values()),
-        "tables they were in": len(rows),
-        "landed files removed": sum(what == "removed" for what in landed.values()),
-        "landed files written anew": sum(what == "rewritten" for what in landed.values()),
-        "files taken in again": again,
-        "other files removed or written anew": others,
-        "rows of Dagster's history struck": struck,
+        "rows_removed": sum(rows.values()),
+        "tables_changed": len(rows),
+        "landed_files_removed": sum(what == "removed" for what in landed.values()),
+        "landed_files_rewritten": sum(what == "rewritten" for what in landed.values()),
+        "files_reimported": again,
+        "other_files_changed": others,
+        "history_rows_redacted": struck,
     }
 
 

@@ -10,7 +10,7 @@ from resources.audio.tags import MOST_TEXT, Picture
 KINDS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")  # no other decoder is let near a picture from somewhere
 MOST_PIXELS = 50_000_000  # 150 MB unpacked; the largest scans of sleeves have half of it
 SIDE = 64  # pixels: dominant colors are in the smallest copy of a picture
-COLOURS = 5
+COLORS = 5
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Cover:
     cover_mime: str | None
     cover_width: int | None = None
     cover_height: int | None = None
-    cover_colours: list[str] = field(default_factory=list)
+    cover_colors: list[str] = field(default_factory=list)
     cover_shares: list[float] = field(default_factory=list)
 
 
 def cover(picture: Picture) -> Cover:
-    """Look at a picture. Colours are those of Pillow's median cut."""
+    """Look at a picture. Colors are those of Pillow's median cut."""
     from PIL import Image
 
     told = (hashlib.sha256(picture.data).hexdigest(), len(picture.data))
@@ -45,7 +45,7 @@ def cover(picture: Picture) -> Cover:
             image.draft("RGB", (SIDE, SIDE))  # JPEG is unpacked no larger than needed
             small = image.convert("RGB")
         small.thumbnail((SIDE, SIDE))
-        cut = small.quantize(COLOURS)
+        cut = small.quantize(COLORS)
         places = Counter(cut.tobytes()).most_common()
         palette = bytes(cut.getpalette() or [])
         colors = [f"#{palette[3 * place : 3 * place + 3].hex()}" for place, _ in places]

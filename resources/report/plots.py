@@ -54,7 +54,7 @@ def waveforms(files: Mapping[str, Sequence[float]]) -> dg.MetadataValue:
 
 
 def colors(files: Iterable[tuple[str, Sequence[str], Sequence[float]]]) -> dg.MetadataValue:
-    """Colours (#rrggbb) of things, each as wide as its share."""
+    """Colors (#rrggbb) of things, each as wide as its share."""
     plots = []
     for name, found, shares in files:
         x, body = 0.0, ""

@@ -135,7 +135,7 @@ def test_a_folder_becomes_tables(folder: Folder) -> None:
     song = files["Ann/Song.flac"]
     assert (song["title"], song["artist"], song["recording_id"], song["error"]) == ("Song", "Ann", RECORDING, None)
     assert (song["container"], song["sample_rate"], song["duration_s"]) == ("flac", 8_000, 3)
-    assert (song["cover_width"], song["cover_colours"], song["cover_shares"]) == (40, ["#ff0000"], [1.0])
+    assert (song["cover_width"], song["cover_colors"], song["cover_shares"]) == (40, ["#ff0000"], [1.0])
     features = folder.rows("audio_features")
     assert sorted(features) == sorted(files)
     assert features["Ann/Song.flac"]["duration_s"] == pytest.approx(3)
@@ -151,7 +151,7 @@ def test_a_folder_becomes_tables(folder: Folder) -> None:
     shown = {m: set(folder_metadata(result, m)) for m in ("audio_files", "audio_features", "audio_analyses")}
     assert {"formats", "errors", "lengths", "covers", "preview"} <= shown["audio_files"]
     assert {"waveforms", "features", "preview"} <= shown["audio_features"]
-    assert {"features", "errors", "times real time"} <= shown["audio_analyses"]
+    assert {"features", "errors", "times_real_time"} <= shown["audio_analyses"]
     assert any(s.startswith("listened to 4 of 4 files") and "times real time" in s for s in folder.said)
 
 

@@ -232,7 +232,7 @@ def test_what_went_is_told_and_what_is_out_of_reach(erased: tuple[Path, Process]
     out = erased[1].out
     assert "Nothing here names ada any more" in out
     assert "backups" in out
-    assert "landed files written anew: 4" in out  # the intake's, the dump, application events, a network's
+    assert "landed files rewritten: 4" in out  # the intake's, the dump, application events, a network's
 
 
 def test_an_erasure_that_was_killed_twice_goes_on_when_it_is_run_again(both: Both, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_few_things_are_bars_in_their_order() -> None:
     assert [t.text for t in picture.iter(f"{SVG}text")] == ["keys", "C", "D", "E"]
 
 
-def test_colours_are_as_wide_as_their_shares() -> None:
+def test_colors_are_as_wide_as_their_shares() -> None:
     picture = drawn(colors([("cover", ["#ff0000", "#0000ff"], [0.75, 0.25])]))
     found = {r.attrib["fill"]: float(r.attrib["width"]) for r in picture.iter(f"{SVG}rect")}
     assert found["#ff0000"] == 3 * found["#0000ff"]
