@@ -33,6 +33,7 @@ from resources.lake.lake import Lake
 from resources.sandbox import load
 from tests.benchmarks.jobs import JOBS, MEMORY_GB, ROLLUPS, WORKERS, files
 from tests.benchmarks.meter import metered
+from tests.benchmarks.plot import Spread, plot
 
 WAYS = ("contract", "by hand")
 TARGETS = {"duckdb": 1.2, "spark": 1.2, "dask": 1.4, "pandas": 2.0}
@@ -152,14 +153,16 @@ def missing(
 def table(runs: Sequence[Run]) -> str:
     """The results as Markdown: medians, and the spread of CPU seconds from least to most."""
     lines = [
-        "| job | engine | contract / by hand | CPU s, contract | CPU s, by hand | wall s | peak memory GB | wanted |",
+        "| job | engine | contract / by hand | CPU s, contract | CPU s, by hand | wall s | peak memory GB | limit |",
         "|---|---|---|---|---|---|---|---|",
     ]
+    spreads = figures(runs)
     for job, engine in product(JOBS, TARGETS):
         ours, theirs = ([r for r in runs if (r.engine, r.job, r.way) == (engine, job, way)] for way in WAYS)
         if ours and theirs:
             cells = [
-                *(job, engine, f"**{ratio(ours, theirs):.2f}**", spread(ours), spread(theirs)),
+                *(job, engine, f"**{ratio(ours, theirs):.2f}**"),
+                *(str(spreads[job, engine, way]) for way in WAYS),
                 f"{median(ours, 'wall'):.1f} / {median(theirs, 'wall'):.1f}",
                 f"{median(ours, 'memory') / 1e9:.1f} / {median(theirs, 'memory') / 1e9:.1f}",
                 f"≤ {TARGETS[engine]}",
@@ -178,33 +181,13 @@ def median(runs: Sequence[Run], what: str) -> float:
     return statistics.median(getattr(r, what) for r in runs)
 
 
-def spread(runs: Sequence[Run]) -> str:
-    """Median, least and most CPU seconds."""
-    seconds = [r.cpu for r in runs]
-    return f"{statistics.median(seconds):.1f} ({min(seconds):.1f}–{max(seconds):.1f})"
-
-
-def plot(runs: Sequence[Run], path: Path) -> None:
-    """CPU seconds of both ways, engine by engine, a picture for each job."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, len(JOBS), figsize=(12, 3.6), layout="constrained")
-    for axis, job in zip(axes, JOBS, strict=True):
-        for side, (way, color) in enumerate(zip(WAYS, ("#3b6ea5", "#c9a227"), strict=True)):
-            seconds = [[r.cpu for r in runs if (r.engine, r.job, r.way) == (e, job, way)] for e in TARGETS]
-            places = [i + 0.4 * side for i in range(len(TARGETS))]
-            heights = [statistics.median(s) if s else 0 for s in seconds]
-            reach = [[h - min(s, default=0) for h, s in zip(heights, seconds, strict=True)]]
-            reach += [[max(s, default=0) - h for h, s in zip(heights, seconds, strict=True)]]
-            axis.bar(places, heights, 0.38, yerr=reach, color=color, label=way, capsize=2)
-        axis.set_xticks([i + 0.2 for i in range(len(TARGETS))], list(TARGETS))
-        axis.set_title(job)
-        axis.set_ylabel("CPU seconds")
-    axes[0].legend(frameon=False)
-    figure.savefig(path)
+def figures(runs: Sequence[Run]) -> dict[tuple[str, str, str], Spread]:
+    """Return the CPU seconds of each job, engine and way that was measured."""
+    found = {}
+    for job, engine, way in product(JOBS, TARGETS, WAYS):
+        if seconds := [r.cpu for r in runs if (r.engine, r.job, r.way) == (engine, job, way)]:
+            found[job, engine, way] = Spread(statistics.median(seconds), min(seconds), max(seconds))
+    return found
 
 
 def main() -> None:
@@ -232,7 +215,7 @@ def main() -> None:
     runs = kept(results)
     if wrong := [job for job in JOBS if len({json.dumps([r.rows, r.sums]) for r in runs if r.job == job}) > 1]:
         sys.exit(f"not all ways made the same rows: {', '.join(wrong)}")
-    plot(runs, folder / "engines.svg")
+    plot(figures(runs), folder / "engines.svg")
     (folder / "engines.md").write_text(table(runs) + "\n")
     print(f"\n{table(runs)}\n\nkept in {folder}: engines.md, engines.svg")
 
