@@ -1,6 +1,6 @@
-"""The snapshot of the asset graph: every table with its key, job, parents and checks, as the page `docs/tables.md`.
+"""The snapshot of the asset graph: every table with its columns, key, job, inputs and checks, as `docs/assets.md`.
 
-`python -m tests.snapshot` renews the page. What changed in it is for people to review.
+`python -m tests.snapshot` (`make docs`) writes the page. What changed in it is for people to review.
 """
 
 from collections.abc import Iterable, Iterator
@@ -8,17 +8,20 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.partitions import PERIODS
+from assets.tables import SCHEMAS
 from orchestration.cadence import Cadence
 from orchestration.definitions import build
 from resources.schema import key
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "tables.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "assets.md"
 RENEW = "python -m tests.snapshot"
-HEAD = f"""# Tables
+HEAD = """# Assets
 
-What each table declares. `{RENEW}` writes this page, and a test compares the two.
-A table without a job is written by each import, on the days of its records."""
-COLUMNS = ("table", "description", "key", "job", "made of", "checks")
+Every asset is one table. `make docs` writes this page from the declarations, and a test compares the two.
+
+- The key identifies a row. A column is never null unless its type ends with `?`. 👤 marks columns about a person.
+- A table without a job is written by each import, on the days of its records."""
 
 
 def page(platform: dg.Definitions) -> str:
@@ -27,24 +30,53 @@ def page(platform: dg.Definitions) -> str:
 
 
 def _lines(platform: dg.Definitions) -> Iterator[str]:
-    graph, layer = platform.resolve_asset_graph(), ""
+    graph = platform.resolve_asset_graph()
     jobs = Cadence(graph).jobs
+    specs = sorted(platform.resolve_all_asset_specs(), key=lambda spec: spec.key)
     yield HEAD
-    for spec in sorted(platform.resolve_all_asset_specs(), key=lambda spec: spec.key):
-        if spec.group_name != layer:
-            yield f"\n## {spec.group_name}\n\n| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|"
-            layer = spec.group_name or ""
+    yield from ("\n## Overview\n", "| table | description |", "|---|---|")
+    for spec in specs:
+        name = spec.key.to_user_string()
+        yield f"| [`{name}`](#{_anchor(name)}) | {spec.description or ''} |"
+    for spec in specs:
+        name = spec.key.to_user_string()
         checks = (check.name for check in graph.asset_check_keys if check.asset_key == spec.key)
         parents = (parent.to_user_string() for parent in graph.get(spec.key).parent_keys)
-        cells = (
-            f"`{spec.key.to_user_string()}`",
-            spec.description or "",
-            _code(key(spec.metadata)),
-            _code(filter(None, [jobs.get(spec.key)])),
-            _code(sorted(parents)),
-            _code(sorted(checks)),
-        )
-        yield f"| {' | '.join(cells)} |"
+        period = next((p.name for p in PERIODS if p.partitions == spec.partitions_def), None)
+        yield f"\n## {name}\n\n{spec.description or ''}\n"
+        facts = {
+            "key": _code(key(spec.metadata)),
+            "partitions": period,
+            "job": _code(filter(None, [jobs.get(spec.key)])),
+            "inputs": _code(sorted(parents)),
+            "checks": _code(sorted(checks)),
+        }
+        yield from (f"- {title}: {fact}" for title, fact in facts.items() if fact)
+        yield "\n| column | type | description |\n|---|---|---|"
+        for field in SCHEMAS[name]:
+            notes = {k.decode(): v.decode() for k, v in (field.metadata or {}).items()}
+            personal = " 👤" if "personal" in notes else ""
+            says = notes.get("comment", "").replace("|", "\\|")
+            yield f"| `{field.name}`{personal} | {_type(str(field.type))}{'?' * field.nullable} | {says} |"
+
+
+def _anchor(heading: str) -> str:
+    return heading.replace("/", "")
+
+
+def _type(name: str) -> str:
+    """Shorten the name of an Arrow type."""
+    for arrow, short in TYPES.items():
+        name = name.replace(arrow, short)
+    return name
+
+
+TYPES = {
+    "timestamp[us, tz=UTC]": "timestamp",
+    "date32[day]": "date",
+    "list<item: ": "list<",
+    "list<element: ": "list<",
+}
 
 
 def _code(names: Iterable[str]) -> str:
