@@ -14,7 +14,7 @@ RUN := $(if $(DATA),TUTTI_DATA_DIR=$(DATA) )$(VENV)/bin/python -m orchestration
 PYTEST := PYTHONDONTWRITEBYTECODE= $(VENV)/bin/pytest --numprocesses 3 --no-loadscope-reorder
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo import pull pull-metadata pull-lyrics analyze serve-scrobbles stream mock-services chart backfill maintenance export erase generate-listens ui test test-fast lint install-dask install-s3 install-spark clean bench chaos
+.PHONY: help demo import pull pull-metadata pull-lyrics analyze serve-scrobbles stream mock-services chart backfill maintenance export erase generate-listens ui test test-fast lint install-dask install-s3 install-spark clean bench chaos docs screenshots
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -85,6 +85,14 @@ lint: $(VENV)/test  ## format the code and report what is left to fix
 	$(VENV)/bin/ruff format
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/mypy
+
+docs: $(VENV)/test  ## write docs/assets.md and the plots of docs/benchmarks.md
+	@$(VENV)/bin/python -m tests.snapshot
+	@$(VENV)/bin/python -m tests.benchmarks.plot
+
+screenshots: $(VENV)/test  ## take the README's pictures from `make ui` after `make demo`, with a headless Chromium
+	@$(PIP) -e '.[screenshots]'
+	@TUTTI_DATA_DIR=data/demo $(VENV)/bin/python -m tests.docs.screenshots
 
 install-dask: $(VENV)/base  ## install what TUTTI_ENV=dask needs
 	$(PIP) -e '.[dask]'

@@ -22,7 +22,8 @@ SHARES = 2  # into which clusters divide rows: each further one costs every test
 MEMORY, ROOM = Path("/dev/shm"), 8 << 30
 # Names in tests that start processes.
 STARTING = {"Process", "subprocess", "running", "FRONTS", "laptop", "workstation", "bucket"}
-WHOLE = ("tests/test_storm.py", "tests/orchestration/")  # they start processes and wait for them
+# They start processes and wait for them.
+WHOLE = ("tests/test_chaos.py", "tests/orchestration/", "tests/docs/test_commands.py")
 
 settings.register_profile(
     "tutti",

@@ -22,7 +22,7 @@ from tests.fork_server import FORKS, PROJECT, Fork
 BIN = Path(sys.executable).parent
 PATIENCE = 240  # seconds, many times what a command takes on a busy machine
 TUTTI = (sys.executable, "-m", "orchestration")
-# The commands of Dagster as forks; tests/orchestration/test_readme.py types the scripts of these names.
+# The commands of Dagster as forks; tests/docs/test_commands.py types the scripts of these names.
 DAGSTER = (sys.executable, "-m", "dagster")
 DG = (sys.executable, "-c", "from dagster_dg_cli.cli import main; main()")
 

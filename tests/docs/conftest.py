@@ -1,0 +1,30 @@
+"""The small world, as the demo leaves it, beside a Makefile that installs nothing."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import PROJECT
+from tests.orchestration.conftest import World, handed_in, laptop
+from tests.orchestration.support import BIN
+
+__all__ = ["handed_in", "laptop"]  # fixtures
+
+
+@pytest.fixture(scope="session")
+def folder(laptop: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder to type commands in, with the small world in `data/demo`."""
+    place = tmp_path_factory.mktemp("docs")
+    shutil.copytree(laptop.data, place / "data" / "demo")
+    for name in ("pyproject.toml", "constraints.txt"):
+        shutil.copy(PROJECT / name, place)
+    for name in ("Makefile", "assets", "orchestration", "resources", "workspace.yaml"):
+        (place / name).symlink_to(PROJECT / name)
+    (place / ".venv").mkdir()
+    for each in BIN.parent.iterdir():
+        (place / ".venv" / each.name).symlink_to(each)
+    for stamp in ("base", "test"):
+        (place / ".venv" / stamp).unlink(missing_ok=True)
+        (place / ".venv" / stamp).touch()  # newer than what it is installed from
+    return place
