@@ -507,7 +507,7 @@ CONTENTS = ("", "ab", "é", "\U0001f3b5", None)  # by which files are known; nul
 
 def audio_file(path: str, content: str | None, recording_id: str | None = None) -> Row:
     """A row of `content/audio_files`, as far as features are made of it."""
-    error = "cannot be read: Permission denied" if content is None else "its tags are broken"  # and yet it is heard
+    error = "cannot be read: Permission denied" if content is None else "broken tags"  # and yet it is heard
     return {"path": path, "content_sha256": content, "recording_id": recording_id, "error": error}
 
 

@@ -35,8 +35,12 @@ def columns() -> list[pa.Field]:
     found = []
     for feature in fields(Features):
         kind = next(t for k, t in KINDS.items() if hints[feature.name] in (k, k | None))
-        says = feature.metadata["says"]
-        found.append(column(feature.name, kind, says[0].lower() + says[1:], unit=feature.metadata["unit"], null=True))
+        description = feature.metadata["description"]
+        found.append(
+            column(
+                feature.name, kind, description[0].lower() + description[1:], unit=feature.metadata["unit"], null=True
+            )
+        )
     return found
 
 

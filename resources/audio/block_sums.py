@@ -1,12 +1,12 @@
-"""Stretches: a stream of values, cut into lengths that need be no whole number of them, each summed up in one."""
+"""Block sums: a stream of values, reduced to one value per block. A block's length may be fractional."""
 
 import numpy as np
 
 
-class Stretches:
-    """Each stretch of `length` values as one: its sum, or whatever else `reduce` makes of two.
+class BlockSums:
+    """Reduce each block of `length` values to one: their sum, or the result of another `reduce`.
 
-    Stretch k begins at value round(k * length). The last one counts once it is whole.
+    Block k begins at value round(k * length).
     """
 
     def __init__(self, length: float, reduce: np.ufunc = np.add) -> None:
@@ -17,7 +17,7 @@ class Stretches:
         self._closed: list[np.ndarray] = []
 
     def feed(self, values: np.ndarray) -> None:
-        """Take in the next values, of shape [n] or [n, k]."""
+        """Process the next values, of shape [n] or [n, k]."""
         if not len(values):
             return
         ends = self._fed + len(values)
@@ -27,15 +27,15 @@ class Stretches:
         parts = self._reduce.reduceat(values, np.concatenate([[0], cuts]), axis=0)
         if self._open is not None:
             parts[0] = self._reduce(self._open, parts[0])
-        whole = bool((edges == ends).any())
-        self._open = None if whole else parts[-1]
-        self._closed.append(parts if whole else parts[:-1])
+        at_edge = bool((edges == ends).any())
+        self._open = None if at_edge else parts[-1]
+        self._closed.append(parts if at_edge else parts[:-1])
         self._fed = ends
 
-    def rest(self) -> np.ndarray | None:
-        """The last stretch, as far as it goes; None where it is whole."""
+    def partial(self) -> np.ndarray | None:
+        """Return the value of the unfinished last block, or None if there is none."""
         return self._open
 
-    def whole(self) -> np.ndarray:
-        """The stretches that are whole, of shape [stretches] or [stretches, k]."""
+    def complete(self) -> np.ndarray:
+        """Return the values of the complete blocks, of shape [blocks] or [blocks, k]."""
         return np.concatenate(self._closed) if self._closed else np.zeros(0)

@@ -1,23 +1,23 @@
-"""Covers: what can be told of the picture in an audio file, without keeping it."""
+"""Covers: size, format and dominant colors of the picture in an audio file. The picture itself is not stored."""
 
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 from io import BytesIO
 
-from resources.audio.tags import MOST_TEXT, Picture
+from resources.audio.tags import MAX_VALUE_CHARS, Picture
 
-KINDS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")  # no other decoder is let near a picture from somewhere
-MOST_PIXELS = 50_000_000  # 150 MB unpacked; the largest scans of sleeves have half of it
-SIDE = 64  # pixels: dominant colors are in the smallest copy of a picture
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")  # untrusted bytes reach no other decoder
+MAX_PIXELS = 50_000_000  # 150 MB decoded; the largest scans of covers have half of it
+THUMBNAIL_PIXELS = 64  # a small copy is enough to find dominant colors
 COLORS = 5
 
 
 @dataclass(frozen=True)
 class Cover:
-    """A picture: what it is, and its dominant colors, as #rrggbb with their shares, the largest first.
+    """A picture's format, size in pixels and dominant colors (#rrggbb, largest share first).
 
-    Width and height are null, and colors none, where it cannot be read, or not within memory.
+    If the picture cannot be decoded or is too large, it has no colors, and width and height may be None.
     """
 
     cover_sha256: str
@@ -30,26 +30,26 @@ class Cover:
 
 
 def cover(picture: Picture) -> Cover:
-    """Look at a picture. Colors are those of Pillow's median cut."""
+    """Analyze a picture. Its dominant colors come from Pillow's median cut."""
     from PIL import Image
 
-    told = (hashlib.sha256(picture.data).hexdigest(), len(picture.data))
-    mime = picture.mime[:MOST_TEXT] if picture.mime and picture.mime.isprintable() else None
+    digest_and_size = (hashlib.sha256(picture.data).hexdigest(), len(picture.data))
+    mime = picture.mime[:MAX_VALUE_CHARS] if picture.mime and picture.mime.isprintable() else None
     width = height = None
     try:
-        with Image.open(BytesIO(picture.data), formats=KINDS) as image:
+        with Image.open(BytesIO(picture.data), formats=FORMATS) as image:
             mime = image.get_format_mimetype() or mime
             width, height = image.size
-            if width * height > MOST_PIXELS:
-                return Cover(*told, mime, width, height)
-            image.draft("RGB", (SIDE, SIDE))  # JPEG is unpacked no larger than needed
+            if width * height > MAX_PIXELS:
+                return Cover(*digest_and_size, mime, width, height)
+            image.draft("RGB", (THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))  # decodes a JPEG no larger than needed
             small = image.convert("RGB")
-        small.thumbnail((SIDE, SIDE))
+        small.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
         cut = small.quantize(COLORS)
         places = Counter(cut.tobytes()).most_common()
         palette = bytes(cut.getpalette() or [])
         colors = [f"#{palette[3 * place : 3 * place + 3].hex()}" for place, _ in places]
         shares = [n / (small.width * small.height) for _, n in places]
-        return Cover(*told, mime, width, height, colors, shares)
-    except Exception:  # whatever a decoder stumbles over in untrusted bytes, decompression bombs among it
-        return Cover(*told, mime, width, height)
+        return Cover(*digest_and_size, mime, width, height, colors, shares)
+    except Exception:  # decoders of untrusted bytes raise many kinds, decompression bombs among them
+        return Cover(*digest_and_size, mime, width, height)

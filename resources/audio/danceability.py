@@ -1,34 +1,34 @@
-"""Danceability: how regular the level of a recording is over the lengths of beats and bars.
+"""Danceability: how regular the level of a recording is at the time scale of beats and bars.
 
-Detrended fluctuation analysis of Streich & Herrera, "Detrended Fluctuation Analysis of Music Signals: Danceability
+Detrended fluctuation analysis by Streich & Herrera, "Detrended Fluctuation Analysis of Music Signals: Danceability
 Estimation and further Semantic Characterization", AES 118, 2005, on the scale that Essentia and AcousticBrainz use.
 """
 
 import numpy as np
 
-from resources.audio.block_sums import Stretches
+from resources.audio.block_sums import BlockSums
 
 BLOCK_S = 0.01
-SHORTEST, LONGEST, STEP = 310.0, 8800.0, 1.1  # ms, ms, ratio: windows from a beat to a few bars
-FEWEST = 13  # windows: a second
-PART = 8192  # blocks at a time
+MIN_WINDOW_MS, MAX_WINDOW_MS, WINDOW_RATIO = 310.0, 8800.0, 1.1  # from a beat to a few bars
+MIN_WINDOWS = 13  # about a second of sound
+PART_BLOCKS = 8192  # processed at a time: sums over hours would lose digits
 
 
 class DanceabilityMeter:
-    """Danceability of a stream."""
+    """Measure the danceability of a stream of mono samples."""
 
     def __init__(self, sample_rate: int) -> None:
-        self._length = int(sample_rate * BLOCK_S)  # whole samples, as Essentia's
-        self._sums = Stretches(self._length)
+        self._length = int(sample_rate * BLOCK_S)  # rounded down, as in Essentia
+        self._sums = BlockSums(self._length)
 
     def feed(self, mono: np.ndarray) -> None:
-        """Take in the next samples, of shape [frames]."""
+        """Process the next samples, of shape [frames]."""
         wide = mono.astype(np.float64)
         self._sums.feed(np.stack([wide, wide * wide], axis=1))
 
     def danceability(self) -> float | None:
-        """From 0 to about 3; None where it is too short or does not fluctuate."""
-        sums = self._sums.whole()
+        """Return a value from 0 to about 3, or None if the stream is too short or its level is constant."""
+        sums = self._sums.complete()
         if not len(sums):
             return None
         mean, square = (sums / self._length).T
@@ -36,19 +36,19 @@ class DanceabilityMeter:
 
 
 def danceability(levels: np.ndarray) -> float | None:
-    """Danceability of the standard deviations of consecutive blocks of 10 ms."""
+    """Compute danceability from the standard deviations of consecutive blocks of 10 ms."""
     walk = np.cumsum(levels - levels.mean())
     lengths, fluctuations = [], []
-    tau = SHORTEST
-    while tau <= LONGEST:
+    tau = MIN_WINDOW_MS
+    while tau <= MAX_WINDOW_MS:
         length = int(tau / (1000 * BLOCK_S))
         if length >= len(walk):
             break
         lengths.append(length)
         fluctuations.append(_fluctuation(walk, length))
-        tau *= STEP
-    found = np.array(fluctuations) > 0
-    if found.sum() < FEWEST or not found.all():
+        tau *= WINDOW_RATIO
+    positive = np.array(fluctuations) > 0
+    if positive.sum() < MIN_WINDOWS or not positive.all():
         return None
     slopes = np.diff(np.log10(fluctuations)) / np.diff(np.log10(np.array(lengths) + 3.0))
     mean = float(slopes.mean())
@@ -56,12 +56,12 @@ def danceability(levels: np.ndarray) -> float | None:
 
 
 def _fluctuation(walk: np.ndarray, length: int) -> float:
-    """Root mean square of what is left of all windows of a length once a straight line is taken away from each."""
+    """Return the root mean square of all windows of a length, after removing the linear trend of each."""
     jump = max(length // 50, 1)
     starts = np.arange(0, len(walk) - length, jump)
-    at = np.arange(PART + length, dtype=float)
-    left = 0.0
-    for part in np.split(starts, np.arange(PART // jump, len(starts), PART // jump)):  # sums of hours would lose digits
+    at = np.arange(PART_BLOCKS + length, dtype=float)
+    total = 0.0
+    for part in np.split(starts, np.arange(PART_BLOCKS // jump, len(starts), PART_BLOCKS // jump)):
         within = walk[part[0] : part[-1] + length]
         within = within - within.mean()
         values = (within, within * within, within * at[: len(within)])
@@ -71,7 +71,6 @@ def _fluctuation(walk: np.ndarray, length: int) -> float:
         )
         covariance = moments - (part - part[0] + (length - 1) / 2) * sums
         rest = squares - sums * sums / length - covariance**2 / (length * (length * length - 1) / 12)
-        left += float(np.maximum(rest, 0.0).sum())
-    return float(
-        np.sqrt(left / ((len(walk) - length) / jump) / length)
-    )  # as Essentia counts: not how many, but how many fit
+        total += float(np.maximum(rest, 0.0).sum())
+    windows = (len(walk) - length) / jump  # fractional, as in Essentia
+    return float(np.sqrt(total / windows / length))

@@ -1,7 +1,7 @@
-"""What libsndfile does not decode, by the program ffmpeg, if there is one.
+"""Decode formats that libsndfile does not support, with the program ffmpeg if it is installed.
 
-A program of its own and no library: PyAV's wheels bundle x264 and x265, which are under the GPL, whatever PyAV's own
-license says. The program is the system's, or the one that `pip install imageio-ffmpeg` brings.
+This uses a program instead of a library because PyAV's wheels bundle x264 and x265, which are under the GPL. The
+program is the system's or the one from `pip install imageio-ffmpeg`.
 """
 
 import re
@@ -17,7 +17,8 @@ import numpy as np
 
 from resources.audio.undecodable import Undecodable
 
-# What may go to ffmpeg, by its first bytes: ffmpeg alone would also follow playlists to other files and addresses.
+# First bytes of the files that may go to ffmpeg. Without this, ffmpeg would follow playlists to other files and URLs.
+# Offset, bytes at that offset, container.
 MAGIC = (
     (4, b"ftyp", "mp4"),
     (0, bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"), "asf"),
@@ -29,28 +30,29 @@ MAGIC = (
     (0, b"TTA1", "tta"),
     (0, b"DSD ", "dsf"),
     (0, b"ADIF", "aac"),
-    (28, b"\x7fFLAC", "ogg"),  # libsndfile knows Ogg with Vorbis and Opus in it alone
+    (28, b"\x7fFLAC", "ogg"),  # libsndfile decodes only Vorbis and Opus in Ogg
     (28, b"Speex   ", "ogg"),
 )
 DEMUXERS = {"mp4": "mov", "musepack": "mpc8", "wavpack": "wv"}
-USUAL = {"mp4": "AAC or ALAC", "asf": "WMA", "aac": "AAC", "ogg": "FLAC or Speex"}
-AU = struct.Struct(">4s5I")  # magic, where samples begin, their size, encoding (6: float32), Hz, channels
-READ = 1 << 16
+USUAL_CODECS = {"mp4": "AAC or ALAC", "asf": "WMA", "aac": "AAC", "ogg": "FLAC or Speex"}
+# Magic number, offset of the samples, their size, encoding (6 is float32), sample rate in Hz, channels.
+AU_HEADER = struct.Struct(">4s5I")
+MAX_LOG_BYTES = 1 << 16
 COMPLAINTS = re.compile(rb"error|invalid|truncat|corrupt", re.IGNORECASE)
 
 
 def container(head: bytes) -> str | None:
-    """The container that the first bytes of a file tell, if it is one for ffmpeg."""
+    """Return the container that the first bytes of a file identify, or None if it is not one for ffmpeg."""
     if len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:  # ADTS: an MPEG sync word of layer 0
         return "aac"
     return next((name for at, magic, name in MAGIC if head.startswith(magic, at)), None)
 
 
 def program() -> str | None:
-    """Where ffmpeg is, if anywhere."""
-    found = shutil.which("ffmpeg")
-    if found:
-        return found
+    """Return the path of ffmpeg, or None if it is not installed."""
+    path = shutil.which("ffmpeg")
+    if path:
+        return path
     try:
         return import_module("imageio_ffmpeg").get_ffmpeg_exe()
     except (ImportError, RuntimeError):
@@ -58,17 +60,20 @@ def program() -> str | None:
 
 
 class Pipe:
-    """A file that ffmpeg decodes, as floats in an AU stream: its header tells what the first stream of sound is."""
+    """A file decoded by ffmpeg into an AU stream of floats, whose header has the sample rate and channels.
+
+    Raise Undecodable if ffmpeg is missing or cannot decode the file.
+    """
 
     def __init__(self, path: Path, container: str) -> None:
-        where = program()
-        if where is None:
+        executable = program()
+        if executable is None:
             raise Undecodable(
-                f"{container} ({USUAL.get(container, 'its codec')}) needs ffmpeg:"
-                ' install it (apt install ffmpeg), or `pip install -e ".[ffmpeg]"`'
+                f"{container} ({USUAL_CODECS.get(container, 'its codec')}) needs ffmpeg."
+                ' Install it with `apt install ffmpeg` or `pip install -e ".[ffmpeg]"`.'
             )
         demuxer = DEMUXERS.get(container, container)
-        self._command = [where, "-hide_banner", "-nostdin", "-nostats", "-protocol_whitelist", "file,pipe"]
+        self._command = [executable, "-hide_banner", "-nostdin", "-nostats", "-protocol_whitelist", "file,pipe"]
         self._command += ["-f", demuxer, "-i", f"file:{path.absolute()}", "-map", "0:a:0"]
         self._command += ["-f", "au", "-c:a", "pcm_f32be", "pipe:1"]
         self.complaint: str | None = None
@@ -80,23 +85,23 @@ class Pipe:
         self._process = subprocess.Popen(  # noqa: S603  the path is one argument and begins with file:
             self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log
         )
-        header = self._read(AU.size)
-        if len(header) < AU.size:
+        header = self._read(AU_HEADER.size)
+        if len(header) < AU_HEADER.size:
             reason = self._reason()
             self.close()
-            raise Undecodable(f"not audio that can be decoded: {reason}")
-        _, offset, _, _, self.sample_rate, self.channels = AU.unpack(header)
-        self._read(offset - AU.size)
-        said = self._said()
-        codec = re.search(rb"Stream #0:\d+.*?: Audio: (\w+)", said)
+            raise Undecodable(f"cannot be decoded: {reason}")
+        _, offset, _, _, self.sample_rate, self.channels = AU_HEADER.unpack(header)
+        self._read(offset - AU_HEADER.size)
+        log = self._logged()
+        codec = re.search(rb"Stream #0:\d+.*?: Audio: (\w+)", log)
         self.codec = codec[1].decode() if codec else "unknown"
-        length = re.search(rb"Duration: (\d+):(\d\d):(\d\d\.\d+)", said)
+        length = re.search(rb"Duration: (\d+):(\d\d):(\d\d\.\d+)", log)
         hours, minutes, seconds = (float(n) for n in length.groups()) if length else (0.0, 0.0, 0.0)
         self.duration_s = hours * 3600 + minutes * 60 + seconds if length else None
         self._fresh = True
 
     def blocks(self, size: int) -> Iterator[np.ndarray]:
-        """The samples, float32 of shape [frames, channels]."""
+        """Yield the samples in blocks of `size` frames, float32 of shape [frames, channels]."""
         if not self._fresh:
             self.close()
             self._start()
@@ -112,15 +117,15 @@ class Pipe:
         assert self._process.stdout
         return self._process.stdout.read(size)
 
-    def _said(self) -> bytes:
+    def _logged(self) -> bytes:
         self._log.flush()
         self._log.seek(0)
-        return self._log.read(READ)
+        return self._log.read(MAX_LOG_BYTES)
 
     def _reason(self) -> str:
         self._process.wait()
-        lines = [line for line in self._said().splitlines() if COMPLAINTS.search(line)]
-        text = lines[-1].decode(errors="replace") if lines else "ffmpeg gives no sound"
+        lines = [line for line in self._logged().splitlines() if COMPLAINTS.search(line)]
+        text = lines[-1].decode(errors="replace") if lines else "ffmpeg returned no sound"
         return re.sub(r"\[[^\]]*\] |file:\S*/", "", text).strip()[:200]
 
     def close(self) -> None:

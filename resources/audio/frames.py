@@ -1,25 +1,25 @@
-"""Frames: a stream of samples, cut into pieces that overlap."""
+"""Frames: a stream of samples, cut into overlapping windows."""
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 
 class Frames:
-    """Frames of `size` samples, each centerd on a multiple of `hop`; silence stands before the stream and after it.
+    """Cut a stream into frames of `size` samples, each centered on a multiple of `hop`.
 
-    A stream of n samples has 1 + n // hop of them.
+    The stream is padded with silence on both sides. A stream of n samples has 1 + n // hop frames.
     """
 
     def __init__(self, size: int, hop: int) -> None:
         self._size, self._hop = size, hop
-        self._kept = np.zeros(size // 2, np.float32)
+        self._pending = np.zeros(size // 2, np.float32)
 
     def feed(self, samples: np.ndarray, last: bool = False) -> np.ndarray:
-        """The frames that are whole with these samples, of shape [frames, size]; a view."""
-        after = [np.zeros(self._size - self._size // 2, np.float32)] if last else []
-        samples = np.concatenate([self._kept, samples, *after])
+        """Return the frames that these samples complete, as a view of shape [frames, size]."""
+        padding = [np.zeros(self._size - self._size // 2, np.float32)] if last else []
+        samples = np.concatenate([self._pending, samples, *padding])
         count = max(0, 1 + (len(samples) - self._size) // self._hop)
-        self._kept = samples[count * self._hop :]
+        self._pending = samples[count * self._hop :]
         if not count:
             return np.zeros((0, self._size), np.float32)
         return sliding_window_view(samples, self._size)[:: self._hop][:count]

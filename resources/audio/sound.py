@@ -1,7 +1,7 @@
-"""Sound: what an audio file holds, as a stream of samples. The content tells what it is, never the name.
+"""Sound: decode an audio file to a stream of samples. Its content determines the format, never its name.
 
-libsndfile decodes WAV, AIFF, FLAC, Ogg (Vorbis, Opus), MP3, CAF, AU and a dozen older ones. What it does not
-know, AAC, ALAC, WMA and such, goes through the program ffmpeg where that is installed.
+libsndfile decodes WAV, AIFF, FLAC, Ogg (Vorbis, Opus), MP3, CAF, AU and a dozen older formats. If the program ffmpeg is
+installed, it decodes AAC, ALAC, WMA and others.
 """
 
 import io
@@ -22,20 +22,20 @@ from resources.audio.undecodable import Undecodable
 
 __all__ = ["Sound", "Undecodable"]
 
-FEWEST_HZ, MOST_HZ = 1_000, 1_000_000  # beyond these a header is broken, not a recording unusual
-MOST_CHANNELS = 64
-AT_ONCE = 8192  # frames that libsndfile is asked for: what it decoded before an error is lost with them
-SIZES = re.compile(r"(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)")
-UNKNOWN = 0x7FFF0000  # bytes: who writes into a pipe claims about as much as can be, not knowing what will follow
+MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 1_000_000  # outside this range the header is broken
+MAX_CHANNELS = 64
+READ_FRAMES = 8192  # requested from libsndfile at a time: an error loses all frames of the request
+WRONG_SIZE = re.compile(r"(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)")
+UNKNOWN_SIZE_BYTES = 0x7FFF0000  # a writer into a pipe does not know the size and claims at least this
 CODECS = {"mpeg_layer_iii": "mp3", "mpeg_layer_ii": "mp2", "mpeg_layer_i": "mp1"}
 CONTAINERS = {"wavex": "wav", "mpeg": "mp3"}
 
 
 class Sound:
-    """An audio file, open to be read as a stream.
+    """An audio file, opened as a stream.
 
-    `frames` and `duration_s` are what the file says about itself, None where it does not; `complaint` tells, once it
-    was read, what was wrong with a file that could be read all the same.
+    `frames` and `duration_s` come from the header, None if it does not have them. After reading, `complaint` is the
+    problem of a file that could be decoded only in part, else None.
     """
 
     sample_rate: int  # Hz
@@ -47,43 +47,45 @@ class Sound:
     complaint: str | None
 
     def __init__(self, path: Path) -> None:
-        """Open a file, or raise Undecodable."""
+        """Open a file. Raise Undecodable if its format is not supported or it cannot be read."""
         self.complaint = None
         self._file: soundfile.SoundFile | None = None
         self._pipe: ffmpeg.Pipe | None = None
         head = _head(path)
-        foreign = ffmpeg.container(head)
-        if foreign:
-            self._pipe = pipe = ffmpeg.Pipe(path, foreign)
+        container = ffmpeg.container(head)
+        if container:
+            self._pipe = pipe = ffmpeg.Pipe(path, container)
             self.sample_rate, self.channels, self.duration_s = pipe.sample_rate, pipe.channels, pipe.duration_s
-            self.frames, self.container, self.codec = None, foreign, pipe.codec
+            self.frames, self.container, self.codec = None, container, pipe.codec
         else:
             self._file = file = _opened(path, head)
             self.sample_rate, self.channels = file.samplerate, file.channels
-            self.frames = file.frames if 0 <= file.frames < 2**62 else None  # libsndfile's "as many as there are"
-            self.duration_s = None if self.frames is None else self.frames / self.sample_rate * _more(file.extra_info)
+            self.frames = file.frames if 0 <= file.frames < 2**62 else None  # libsndfile's value for unknown
+            self.duration_s = (
+                None if self.frames is None else self.frames / self.sample_rate * _claimed_ratio(file.extra_info)
+            )
             kind, coding = file.format.lower(), file.subtype.lower()
             self.container = CONTAINERS.get(kind, kind)
             self.codec = "flac" if kind == "flac" else CODECS.get(coding, coding)
-        if not FEWEST_HZ <= self.sample_rate <= MOST_HZ or not 1 <= self.channels <= MOST_CHANNELS:
+        if not MIN_RATE_HZ <= self.sample_rate <= MAX_RATE_HZ or not 1 <= self.channels <= MAX_CHANNELS:
             self.close()
-            raise Undecodable(f"broken: it claims {self.channels} channels at {self.sample_rate} Hz")
+            raise Undecodable(f"broken header: {self.channels} channels at {self.sample_rate} Hz")
 
     def blocks(self, size: int) -> Iterator[np.ndarray]:
-        """The samples from the beginning, float32 of shape [frames, channels], `size` frames at a time.
+        """Yield the samples from the beginning, float32 of shape [frames, channels], `size` frames at a time.
 
-        A file that breaks off gives what comes before, and `complaint` says so; one that gives nothing at all is
-        Undecodable. Full scale is 1; files of floats may exceed it, and hold what is not a number.
+        Full scale is 1. Files of floats may exceed it or contain NaN. A truncated file yields what can be decoded and
+        sets `complaint`. Raise Undecodable if nothing can be decoded.
         """
-        heard = 0
+        frames = 0
         for block in self._blocks(size):
-            heard += len(block)
+            frames += len(block)
             yield block
-        if not heard:
-            raise Undecodable(self.complaint or "empty: it holds no sound")
-        seconds = heard / self.sample_rate
+        if not frames:
+            raise Undecodable(self.complaint or "empty: no sound in the file")
+        seconds = frames / self.sample_rate
         if self.duration_s and seconds < self.duration_s - max(0.1, self.duration_s / 1000):
-            self.complaint = f"cut off: {seconds:.1f} s of {self.duration_s:.1f} s can be decoded"
+            self.complaint = f"truncated: {seconds:.1f} s of {self.duration_s:.1f} s can be decoded"
 
     def _blocks(self, size: int) -> Iterator[np.ndarray]:
         if self._pipe:
@@ -97,17 +99,17 @@ class Sound:
         try:
             file.seek(0)
         except soundfile.LibsndfileError as error:
-            self.complaint, more = f"corrupt: {_said(error)}", False
+            self.complaint, more = f"corrupt: {_reason(error)}", False
         while more:
             block = np.empty((size, self.channels), np.float32)
             filled = 0
             try:
                 while filled < size and more:
-                    wanted = block[filled : filled + AT_ONCE]
+                    wanted = block[filled : filled + READ_FRAMES]
                     got = len(file.read(out=wanted))
                     filled, more = filled + got, got == len(wanted)
             except soundfile.LibsndfileError as error:
-                self.complaint, more = f"corrupt: {_said(error)}", False
+                self.complaint, more = f"corrupt: {_reason(error)}", False
             if filled:
                 yield block[:filled]
 
@@ -126,57 +128,58 @@ class Sound:
 
 def _head(path: Path) -> bytes:
     try:
-        if not path.is_file():  # a pipe or a device could be waited for without end
-            raise Undecodable("not a file" if path.exists() else "no such file")
+        if not path.is_file():  # reading a pipe or a device could block forever
+            raise Undecodable("not a regular file" if path.exists() else "no such file")
         with path.open("rb") as file:
             head = file.read(64)
     except OSError as error:
         raise Undecodable(f"cannot be read: {error.strerror}") from error
     if not head:
-        raise Undecodable("empty: it has no bytes")
+        raise Undecodable("empty: the file has 0 bytes")
     return head
 
 
 def _opened(path: Path, head: bytes) -> soundfile.SoundFile:
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # so that no name can mislead
+        # A descriptor hides the name from libsndfile, which would otherwise derive the format from it.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         return soundfile.SoundFile(descriptor, closefd=True)
     except soundfile.LibsndfileError as error:
-        if late := _late(path):
-            return late
-        raise Undecodable(f"not audio that can be decoded: {_said(error)}{_looks(head)}") from error
+        if mp3 := _opened_late_mp3(path):
+            return mp3
+        raise Undecodable(f"not audio, or a format that is not supported: {_reason(error)}{_hint(head)}") from error
     except OSError as error:
         raise Undecodable(f"cannot be read: {error.strerror}") from error
 
 
-def _late(path: Path) -> soundfile.SoundFile | None:
-    """An MP3 that begins after something else, zeros or half a tag: libsndfile looks at the first bytes alone."""
+def _opened_late_mp3(path: Path) -> soundfile.SoundFile | None:
+    """Open an MP3 that has zeros or half a tag before its first frame: libsndfile checks only the first bytes."""
     try:
         stream = path.open("rb")
     except OSError:
         return None
     try:
-        found = MPEGInfo(stream)
-        if not found.sketchy:
-            return soundfile.SoundFile(_Rest(stream, found.frame_offset))
+        info = MPEGInfo(stream)
+        if not info.sketchy:
+            return soundfile.SoundFile(_FileFromOffset(stream, info.frame_offset))
     except (MutagenError, soundfile.LibsndfileError, OSError):
         pass
     stream.close()
     return None
 
 
-class _Rest(io.RawIOBase):
-    """A file from some byte on."""
+class _FileFromOffset(io.RawIOBase):
+    """A file whose first `offset` bytes are hidden."""
 
-    def __init__(self, stream: BinaryIO, begins: int) -> None:
-        self._stream, self._begins = stream, begins
+    def __init__(self, stream: BinaryIO, offset: int) -> None:
+        self._stream, self._offset = stream, offset
         self.seek(0)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._stream.seek(offset + self._begins * (whence == os.SEEK_SET), whence) - self._begins
+        return self._stream.seek(offset + self._offset * (whence == os.SEEK_SET), whence) - self._offset
 
     def tell(self) -> int:
-        return self._stream.tell() - self._begins
+        return self._stream.tell() - self._offset
 
     def readinto(self, buffer: Any) -> int:
         return self._stream.readinto(buffer)  # type: ignore[attr-defined]
@@ -186,18 +189,18 @@ class _Rest(io.RawIOBase):
         super().close()
 
 
-def _more(log: str) -> float:
-    """How many times as long a file without compression claims to be as libsndfile finds it to be."""
-    found = SIZES.search(log)
-    claimed, there = map(int, found.groups()) if found else (0, 0)
-    return claimed / there if 0 < there < claimed < UNKNOWN else 1.0
+def _claimed_ratio(log: str) -> float:
+    """Return the ratio of the size in an uncompressed file's header to the actual size, from libsndfile's log."""
+    match = WRONG_SIZE.search(log)
+    claimed, actual = map(int, match.groups()) if match else (0, 0)
+    return claimed / actual if 0 < actual < claimed < UNKNOWN_SIZE_BYTES else 1.0
 
 
-def _said(error: soundfile.LibsndfileError) -> str:
+def _reason(error: soundfile.LibsndfileError) -> str:
     return " ".join(error.error_string.split()).rstrip(".") or "no reason given"
 
 
-def _looks(head: bytes) -> str:
+def _hint(head: bytes) -> str:
     if all(byte >= 32 or byte in b"\t\r\n" for byte in head):
         return " (it looks like text)"
     return ""

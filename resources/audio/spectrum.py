@@ -1,7 +1,7 @@
-"""Spectrum: the statistics of timbre that most models of genre and mood begin with.
+"""Spectrum: statistics of timbre, the usual input of genre and mood models.
 
-They mean what librosa 0.10 computes by default of mono sound at 22,050 Hz (McFee et al., "librosa: Audio and Music
-Signal Analysis in Python", SciPy 2015), so that models learned from its features fit, from one Fourier transform and as
+The definitions are librosa 0.10's defaults for mono sound at 22,050 Hz (McFee et al., "librosa: Audio and Music Signal
+Analysis in Python", SciPy 2015), so that models trained on its features work. All come from one Fourier transform, as
 running sums.
 """
 
@@ -12,21 +12,21 @@ import numpy as np
 from scipy.fft import dct, rfft
 
 from resources.audio.frames import Frames
-from resources.audio.running_stats import Moments
+from resources.audio.running_stats import RunningStats
 
 SAMPLE_RATE = 22_050  # Hz
-SIZE, HOP = 2048, 512
-ROLLOFF = 0.85
+SIZE, HOP = 2048, 512  # samples
+ROLLOFF_SHARE = 0.85
 MELS, MFCCS = 128, 20
-DYNAMIC_RANGE = 80.0  # dB: what is quieter than this beside the loudest counts as this
-LEAST_POWER = 1e-10
-CONTRAST_FROM, CONTRAST_OCTAVES, CONTRAST_QUANTILE = 200.0, 6, 0.02
+DYNAMIC_RANGE_DB = 80.0  # levels further below the loudest are raised to this
+MIN_POWER = 1e-10
+CONTRAST_MIN_HZ, CONTRAST_OCTAVES, CONTRAST_QUANTILE = 200.0, 6, 0.02
 FREQUENCIES = np.fft.rfftfreq(SIZE, 1 / SAMPLE_RATE)
 WINDOW = np.hanning(SIZE + 1)[:-1].astype(np.float32)
 
 
 class Spectrum:
-    """Statistics of a stream of mono samples at SAMPLE_RATE. Pairs are mean and deviation over frames."""
+    """Compute statistics of a stream of mono samples at SAMPLE_RATE, over frames."""
 
     def __init__(self) -> None:
         self._frames = Frames(SIZE, HOP)
@@ -34,12 +34,24 @@ class Spectrum:
         self._chroma: np.ndarray | None = None
         self._loudest = -np.inf  # dB in any mel band
         self._highest = np.full((2, 1, 1), -np.inf)  # dB of peaks and of valleys in any octave
-        self.rms, self.zero_crossing_rate = Moments(1), Moments(1)
-        self.centroid, self.bandwidth, self.rolloff, self.flatness = Moments(1), Moments(1), Moments(1), Moments(1)
-        self.contrast, self.mfcc, self.chroma = Moments(CONTRAST_OCTAVES + 1), Moments(MFCCS), Moments(12)
+        self.rms, self.zero_crossing_rate = RunningStats(1), RunningStats(1)
+        self.centroid, self.bandwidth, self.rolloff, self.flatness = (
+            RunningStats(1),
+            RunningStats(1),
+            RunningStats(1),
+            RunningStats(1),
+        )
+        self.contrast, self.mfcc, self.chroma = (
+            RunningStats(CONTRAST_OCTAVES + 1),
+            RunningStats(MFCCS),
+            RunningStats(12),
+        )
 
     def feed(self, samples: np.ndarray, last: bool = False) -> None:
-        """Take in the next samples, of shape [n]: half a minute at a time, as the first tell the tuning."""
+        """Process the next samples, of shape [n]. `last` ends the stream.
+
+        Feed about half a minute at a time: the first samples determine the tuning.
+        """
         frames = self._frames.feed(samples, last)
         if not len(frames):
             return
@@ -63,31 +75,31 @@ class Spectrum:
         nyquist = SAMPLE_RATE / 2
         self.centroid.feed(first[:, None] * nyquist)
         self.bandwidth.feed(np.sqrt(np.maximum(second - first * first, 0))[:, None] * nyquist)
-        below = np.cumsum(magnitude, axis=1) < ROLLOFF * total[:, None]
-        self.rolloff.feed(FREQUENCIES[below.sum(axis=1).clip(max=len(FREQUENCIES) - 1)][:, None])
-        floored = np.maximum(power, LEAST_POWER)
+        below_rolloff = np.cumsum(magnitude, axis=1) < ROLLOFF_SHARE * total[:, None]
+        self.rolloff.feed(FREQUENCIES[below_rolloff.sum(axis=1).clip(max=len(FREQUENCIES) - 1)][:, None])
+        floored = np.maximum(power, MIN_POWER)
         self.flatness.feed((np.exp(np.log(floored).mean(axis=1)) / floored.mean(axis=1))[:, None])
-        ends = 10 * np.log10(np.maximum(_extremes(magnitude), LEAST_POWER))
+        ends = 10 * np.log10(np.maximum(_extremes(magnitude), MIN_POWER))
         self._highest = np.maximum(self._highest, ends.max(axis=(1, 2), keepdims=True))
-        peaks, valleys = np.maximum(ends, self._highest - DYNAMIC_RANGE)
+        peaks, valleys = np.maximum(ends, self._highest - DYNAMIC_RANGE_DB)
         self.contrast.feed(peaks - valleys)
 
     def _timbre(self, power: np.ndarray) -> None:
-        level = 10 * np.log10(np.maximum(power @ self._mel, LEAST_POWER))
+        level = 10 * np.log10(np.maximum(power @ self._mel, MIN_POWER))
         self._loudest = max(self._loudest, float(level.max()))
-        level = np.maximum(level, self._loudest - DYNAMIC_RANGE)
+        level = np.maximum(level, self._loudest - DYNAMIC_RANGE_DB)
         self.mfcc.feed(dct(level, axis=1, norm="ortho")[:, :MFCCS])
 
 
 def _zero_crossings(frames: np.ndarray) -> np.ndarray:
-    """Share of samples in each frame whose sign is not that of the sample before."""
+    """Return the share of samples in each frame whose sign differs from the previous sample's, of shape [frames]."""
     signs = np.signbit(frames)
     return (signs[:, 1:] != signs[:, :-1]).mean(axis=1, dtype=np.float32)
 
 
 def _extremes(magnitude: np.ndarray) -> np.ndarray:
-    """Of each frame and octave, the strongest bins and the weakest: [2, frames, octaves + 1]."""
-    edges = [0.0, *(CONTRAST_FROM * 2.0**octave for octave in range(CONTRAST_OCTAVES + 1))]
+    """Return the mean of the strongest and of the weakest bins, of shape [2, frames, octaves + 1]."""
+    edges = [0.0, *(CONTRAST_MIN_HZ * 2.0**octave for octave in range(CONTRAST_OCTAVES + 1))]
     columns = []
     for number, (low, high) in enumerate(pairwise(edges)):
         inside = np.flatnonzero((low <= FREQUENCIES) & (high >= FREQUENCIES))
@@ -101,7 +113,7 @@ def _extremes(magnitude: np.ndarray) -> np.ndarray:
 
 
 def mel_filters() -> np.ndarray:
-    """Triangles of equal area on Slaney's mel scale, from 0 Hz up: [mels, bins]."""
+    """Compute triangles of equal area on Slaney's mel scale, from 0 Hz up, of shape [mels, bins]."""
     top = _mel(SAMPLE_RATE / 2)
     edges = _hertz(np.linspace(0, top, MELS + 2))
     rise = (FREQUENCIES - edges[:-2, None]) / np.diff(edges)[:-1, None]
@@ -119,20 +131,23 @@ def _hertz(mel: np.ndarray) -> np.ndarray:
 
 
 def chroma_filters(tuning: float) -> np.ndarray:
-    """How much each bin belongs to each pitch class, C first, by Ellis's Gaussian bumps: [12, bins]."""
+    """Compute the weight of each bin in each pitch class from C to B, by Ellis's Gaussian bumps, of shape [12, bins].
+
+    `tuning` is in semitones.
+    """
     hertz = SAMPLE_RATE / SIZE * np.arange(1, SIZE)
     classes = 12 * np.log2(hertz / (440 * 2 ** (tuning / 12) / 16))
     classes = np.concatenate([[classes[0] - 18], classes])
     widths = np.concatenate([np.maximum(np.diff(classes), 1), [1]])
-    away = np.remainder(classes - np.arange(12)[:, None] + 66, 12) - 6
-    bumps = np.exp(-0.5 * (2 * away / widths) ** 2)
+    distance = np.remainder(classes - np.arange(12)[:, None] + 66, 12) - 6
+    bumps = np.exp(-0.5 * (2 * distance / widths) ** 2)
     bumps /= np.linalg.norm(bumps, axis=0)
     bumps *= np.exp(-0.5 * ((classes / 12 - 5) / 2) ** 2)
     return np.roll(bumps, -3, axis=0)[:, : SIZE // 2 + 1]
 
 
 def tuning(magnitude: np.ndarray) -> float:
-    """How far, in semitones from -0.5 to 0.5, the notes of a spectrum [frames, bins] lie beside those of A = 440 Hz."""
+    """Estimate the deviation from A = 440 Hz in semitones, -0.5 to 0.5, from a spectrum of shape [frames, bins]."""
     low, high = np.searchsorted(FREQUENCIES, [150, 4000])
     before, here, after = magnitude[:, low - 1 : high - 1], magnitude[:, low:high], magnitude[:, low + 1 : high + 1]
     peak = (here > before) & (here >= after) & (here > 0.1 * here.max(axis=1, keepdims=True))
@@ -142,6 +157,6 @@ def tuning(magnitude: np.ndarray) -> float:
     strong = here >= np.median(here)
     shift = 0.5 * (before - after) / np.minimum(before - 2 * here + after, -1e-12)
     bins = np.broadcast_to(np.arange(low, high), peak.shape)[peak] + np.where(np.abs(shift) <= 1, shift, 0)
-    beside = np.remainder(12 * np.log2(bins[strong] * SAMPLE_RATE / SIZE / 440) + 0.5, 1) - 0.5
-    counts, edges = np.histogram(beside, 100, (-0.5, 0.5))
+    deviations = np.remainder(12 * np.log2(bins[strong] * SAMPLE_RATE / SIZE / 440) + 0.5, 1) - 0.5
+    counts, edges = np.histogram(deviations, 100, (-0.5, 0.5))
     return float(edges[counts.argmax()])

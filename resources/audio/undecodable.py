@@ -1,5 +1,5 @@
-"""Undecodable: the one error of this folder."""
+"""Undecodable: the error for audio files that cannot be read."""
 
 
 class Undecodable(Exception):
-    """Why no sound, or nothing about it, can be had from a file: one line that a person can act on."""
+    """An audio file or its tags cannot be read. The message is one line with the reason."""

@@ -205,7 +205,7 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_there(home: Home) -> None:
         ("landing/lyrics/broken.mxl", "not XML"),
         ("landing/lyrics/empty.lrc", "no words"),
         ("landing/lyrics/huge.lrc", "longer than 1 MB"),
-        ("music/broken.mp3", "tags are broken"),
+        ("music/broken.mp3", "broken tags"),
     ):
         assert [line for line in home.told if f"{name} is passed over" in line and reason in line], (name, home.told)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resources.audio.tags import NAMES, read, told, values
+from resources.audio.tags import TAG_NAMES, from_mutagen, read, values
 from resources.audio.undecodable import Undecodable
 from resources.errors import TuttiError
 from resources.sources.formats import lrc
@@ -38,7 +38,7 @@ def tags(path: Path) -> Tags:
 
 
 def _tags(file: Any) -> Tags:
-    said = told(file)
+    said = from_mutagen(file)
     words = max(_texts(file.tags), key=lambda t: (not t.instrumental, t.synced, len(t.text)), default=None)
     return Tags(said.recording_id, said.title, said.artist, words)
 
@@ -49,7 +49,7 @@ def _texts(tags: Any) -> Iterator[Lrc]:
         found = [lrc.parse(frame.text[:MOST_BYTES]) for frame in tags.getall("USLT")]
         found += [_synced(frame.text) for frame in tags.getall("SYLT") if _is_sung(frame)]
     else:
-        found = [lrc.parse(text[:MOST_BYTES]) for held in values(tags, NAMES["lyrics"]) for text in held]
+        found = [lrc.parse(text[:MOST_BYTES]) for held in values(tags, TAG_NAMES["lyrics"]) for text in held]
     return (text for text in found if text.text or text.instrumental)
 
 

@@ -1,4 +1,4 @@
-"""A band of a few lines: strokes and chords whose tempo, beats and key are known."""
+"""Synthetic music: drums and chords whose tempo, beats and key are known."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import soundfile
 
 RATE = 22_050
 MAJOR, MINOR = (0, 4, 7), (0, 3, 7)
-CADENCES = {  # degrees of the tonic, and their chords
+CADENCES = {  # semitones above the tonic, and the chord there
     "major": ((0, MAJOR), (5, MAJOR), (7, MAJOR), (0, MAJOR), (9, MINOR), (5, MAJOR), (7, MAJOR), (0, MAJOR)),
     "minor": ((0, MINOR), (5, MINOR), (7, MAJOR), (0, MINOR), (8, MAJOR), (5, MINOR), (7, MAJOR), (0, MINOR)),
 }
@@ -18,7 +18,7 @@ def tone(hertz: float, seconds: float, rate: int = RATE, level: float = 0.5) -> 
 
 
 def note(midi: float, seconds: float, rate: int = RATE) -> np.ndarray:
-    """A plucked string of six overtones."""
+    """Synthesize a plucked string with six partials."""
     at = np.arange(int(seconds * rate)) / rate
     hertz = 440 * 2 ** ((midi - 69) / 12)
     parts = [np.sin(2 * np.pi * n * hertz * at) / n for n in range(1, 7) if n * hertz < rate / 2]
@@ -42,7 +42,7 @@ def hat(rate: int = RATE) -> np.ndarray:
 
 
 def place(events: list[tuple[float, np.ndarray]], seconds: float, rate: int = RATE) -> np.ndarray:
-    """Sounds, each at its second."""
+    """Mix sounds, each starting at its time in seconds."""
     samples = np.zeros(int(seconds * rate))
     for at, sound in events:
         start = round(at * rate)
@@ -56,17 +56,17 @@ def beats(bpm: float, seconds: float, first: float = 0.3) -> np.ndarray:
     return np.arange(first, seconds - 0.05, 60 / bpm)
 
 
-def drums(bpm: float, seconds: float, metre: int = 4, swing: float = 0.5, first: float = 0.3) -> np.ndarray:
-    """Kick on the first of a bar (and the third of four), snare between, hats on the halves, which swing may delay."""
+def drums(bpm: float, seconds: float, beats_per_bar: int = 4, swing: float = 0.5, first: float = 0.3) -> np.ndarray:
+    """Play kick on beat one (and three of four), snare on the others, and hi-hats on quavers, delayed by swing."""
     events = []
     for number, at in enumerate(beats(bpm, seconds, first)):
-        low = number % metre in ((0, 2) if metre == 4 else (0,))
+        low = number % beats_per_bar in ((0, 2) if beats_per_bar == 4 else (0,))
         events += [(at, kick() if low else snare()), (at, hat()), (at + swing * 60 / bpm, hat())]
     return place(events, seconds)
 
 
 def song(tonic: int, mode: str, bpm: float, seconds: float) -> np.ndarray:
-    """A cadence, two beats a chord, with a bass and an arpeggio in quavers."""
+    """Play a cadence with two beats per chord, a bass and an arpeggio in quavers."""
     beat = 60 / bpm
     events = []
     for number, at in enumerate(beats(bpm, seconds, 0.1)):
@@ -74,24 +74,24 @@ def song(tonic: int, mode: str, bpm: float, seconds: float) -> np.ndarray:
         root = 48 + (tonic + degree) % 12
         if number % 2 == 0:
             events.append((at, 1.5 * note(root - 12, 2 * beat)))
-            events += [(at, 0.7 * note(root + each, 2 * beat)) for each in chord]
+            events += [(at, 0.7 * note(root + interval, 2 * beat)) for interval in chord]
         events += [
             (at + half * beat, 0.6 * note(root + 12 + chord[(number + i) % 3], beat)) for i, half in ((0, 0), (1, 0.5))
         ]
     return place(events, seconds)
 
 
-def written(path: Path, samples: np.ndarray, rate: int = RATE, **how: str) -> Path:
-    soundfile.write(path, samples, rate, **how)
+def written(path: Path, samples: np.ndarray, rate: int = RATE, **options: str) -> Path:
+    soundfile.write(path, samples, rate, **options)
     return path
 
 
-def hit_rate(found: list[float], true: np.ndarray, within: float = 0.07) -> float:
-    """F-measure of beats, each found at most once (Davies, Degara & Plumbley 2009)."""
-    hits, left = 0, list(true)
-    for beat in found:
-        near = [t for t in left if abs(t - beat) <= within]
+def f_measure(detected: list[float], true: np.ndarray, tolerance: float = 0.07) -> float:
+    """Compute the F-measure of beats, each matched at most once (Davies, Degara & Plumbley 2009)."""
+    hits, unmatched = 0, list(true)
+    for beat in detected:
+        near = [t for t in unmatched if abs(t - beat) <= tolerance]
         if near:
-            left.remove(near[0])
+            unmatched.remove(near[0])
             hits += 1
-    return 2 * hits / max(len(found) + len(true), 1)
+    return 2 * hits / max(len(detected) + len(true), 1)

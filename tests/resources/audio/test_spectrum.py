@@ -1,4 +1,4 @@
-"""Spectrum: what librosa 0.11 gives of the same samples, and the same in whatever pieces they come."""
+"""Spectrum: equal to librosa 0.11 on the same samples, however they are split into pieces."""
 
 from itertools import pairwise
 
@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.audio.block_sums import Stretches
+from resources.audio.block_sums import BlockSums
 from resources.audio.frames import Frames
-from resources.audio.running_stats import Moments
+from resources.audio.running_stats import RunningStats
 from resources.audio.spectrum import Spectrum
 from tests.resources.audio.support import song
 
@@ -23,9 +23,9 @@ CONTRAST_MEAN = [33.0, 23.89, 32.66, 35.94, 47.64, 29.17, 8.061]
 
 @pytest.fixture(scope="module")
 def spectrum() -> Spectrum:
-    heard = Spectrum()
-    heard.feed(song(9, "minor", 100, 6), last=True)
-    return heard
+    statistics = Spectrum()
+    statistics.feed(song(9, "minor", 100, 6), last=True)
+    return statistics
 
 
 @pytest.mark.parametrize(
@@ -38,13 +38,13 @@ def spectrum() -> Spectrum:
         ("rolloff", 1269.0, 462.1),
     ],
 )
-def test_a_statistic_is_what_librosa_gives(spectrum: Spectrum, name: str, mean: float, std: float) -> None:
-    moments: Moments = getattr(spectrum, name)
-    assert moments.mean()[0] == pytest.approx(mean, rel=0.01)
-    assert moments.std()[0] == pytest.approx(std, rel=0.01)
+def test_a_statistic_equals_librosa(spectrum: Spectrum, name: str, mean: float, std: float) -> None:
+    stats: RunningStats = getattr(spectrum, name)
+    assert stats.mean()[0] == pytest.approx(mean, rel=0.01)
+    assert stats.std()[0] == pytest.approx(std, rel=0.01)
 
 
-def test_cepstrum_chroma_and_contrast_are_what_librosa_gives(spectrum: Spectrum) -> None:
+def test_cepstrum_chroma_and_contrast_equal_librosa(spectrum: Spectrum) -> None:
     assert spectrum.mfcc.mean() == pytest.approx(MFCC_MEAN, abs=0.3)
     assert spectrum.mfcc.std() == pytest.approx(MFCC_STD, abs=0.3)
     assert spectrum.chroma.mean() == pytest.approx(CHROMA_MEAN, abs=0.03)
@@ -52,16 +52,14 @@ def test_cepstrum_chroma_and_contrast_are_what_librosa_gives(spectrum: Spectrum)
 
 
 @given(st.integers(0, 3000), st.integers(1, 64), st.floats(0, 1), st.lists(st.integers(0, 900), max_size=8))
-def test_frames_are_the_same_in_whatever_pieces_samples_come(
-    count: int, size: int, overlap: float, cuts: list[int]
-) -> None:
+def test_frames_do_not_depend_on_how_samples_are_split(count: int, size: int, overlap: float, cuts: list[int]) -> None:
     hop = max(1, round(size * (1 - overlap)))
     samples = np.arange(count, dtype=np.float32)
-    whole = Frames(size, hop).feed(samples, last=True)
+    at_once = Frames(size, hop).feed(samples, last=True)
     frames = Frames(size, hop)
-    pieces = [frames.feed(each) for each in np.split(samples, sorted(cuts))]
-    assert np.array_equal(np.concatenate([*pieces, frames.feed(samples[:0], last=True)]), whole)
-    assert len(whole) == 1 + count // hop
+    pieces = [frames.feed(piece) for piece in np.split(samples, sorted(cuts))]
+    assert np.array_equal(np.concatenate([*pieces, frames.feed(samples[:0], last=True)]), at_once)
+    assert len(at_once) == 1 + count // hop
 
 
 @given(
@@ -70,23 +68,23 @@ def test_frames_are_the_same_in_whatever_pieces_samples_come(
     st.lists(st.integers(0, 2000), max_size=8),
     st.sampled_from(["add", "maximum"]),
 )
-def test_stretches_are_the_same_in_whatever_pieces_values_come(
+def test_block_sums_do_not_depend_on_how_values_are_split(
     count: int, length: float, cuts: list[int], name: str
 ) -> None:
     values, reduce = np.random.default_rng(count).integers(0, 99, (count, 2)), getattr(np, name)
-    stretches = Stretches(length, reduce)
+    sums = BlockSums(length, reduce)
     for piece in np.split(values, sorted(cuts)):
-        stretches.feed(piece)
+        sums.feed(piece)
     edges = [round(n * length) for n in range(count + 2)]
     expected = [reduce.reduce(values[a:b]) for a, b in pairwise(edges) if b <= count]
-    assert np.array_equal(stretches.whole().reshape(-1, 2), np.reshape(expected, (-1, 2)))
+    assert np.array_equal(sums.complete().reshape(-1, 2), np.reshape(expected, (-1, 2)))
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=50), st.integers(0, 50))
-def test_moments_are_those_of_all_rows(values: list[float], cut: int) -> None:
+def test_running_stats_equal_those_of_all_rows(values: list[float], cut: int) -> None:
     rows = np.array(values)[:, None]
-    moments = Moments(1)
+    stats = RunningStats(1)
     for part in np.split(rows, [cut]):
-        moments.feed(part)
-    assert moments.mean()[0] == pytest.approx(rows.mean(), abs=1e-6)
-    assert moments.std()[0] == pytest.approx(rows.std(), abs=1e-2)
+        stats.feed(part)
+    assert stats.mean()[0] == pytest.approx(rows.mean(), abs=1e-6)
+    assert stats.std()[0] == pytest.approx(rows.std(), abs=1e-2)
