@@ -16,6 +16,8 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from resources.notation.keys import MAJOR_KEYS, MODES
+from resources.sandbox.songs import key as song_key
+from resources.sandbox.songs import songs
 from resources.sources.formats.musicxml import score, verses
 
 NAMESPACE = uuid.UUID("6a0d0ac4-6fc5-5d0e-9a5c-0b1f6f3c8e21")  # the sandbox's own; ids change if it does
@@ -100,8 +102,13 @@ class Work:
     region: str | None
     year: int | None  # in print no later than
     transcriber: str | None
-    lyrics: str | None  # one verse a line
-    provenance: str  # one sentence: package, file, tune, collection, rights
+    lyrics: str | None  # one verse a line if they are in the score, else in lines with an empty one between verses
+    provenance: str  # one sentence: package, file, tune, collection, rights; another one for words from elsewhere
+
+    @property
+    def has_sung_score(self) -> bool:
+        """Whether the words are in the score, syllable by syllable."""
+        return self.tune is None and self.lyrics is not None
 
 
 def works() -> list[Work]:
@@ -161,11 +168,13 @@ def _work(
     title: str,
     transcriber: str | None,
     tempo_bpm: str | None,
+    words_by: str | None = None,
     **told: str | None,
 ) -> Work:
     where = file if tune is None else f"{file}, tune {tune}"
     when = f"in print by {collection.year}" if collection.year else "year unknown"
     hand = f", transcribed by {transcriber}" if transcriber else ""
+    words = f" Words: {words_by}; in the public domain by age." if words_by else ""
     return Work(
         id=str(uuid.uuid5(NAMESPACE, f"work/{file}/{tune}")),
         title=title,
@@ -177,7 +186,7 @@ def _work(
         year=collection.year,
         transcriber=transcriber,
         provenance=f"Read from music21 {_version()}, corpus/{where}: {collection.title} ({when}){hand}; "
-        f"rights: {collection.rights}.",
+        f"rights: {collection.rights}.{words}",
         **told,
     )
 
@@ -193,6 +202,7 @@ def _tunes(path: Path, file: str, collection: Collection) -> Iterator[Work]:
             if field == "K":
                 break
         title = _title(header.get("T", ""))
+        song = songs().get(song_key(title))
         key = re.match(r"([A-G][#b]?)\s*([A-Za-z]{0,3})", header.get("K", ""))
         tempo = re.match(r"(\d+/\d+)\s*=\s*(\d+)", header.get("Q", ""))  # a bare number names no beat: unknown
         yield _work(
@@ -207,7 +217,8 @@ def _tunes(path: Path, file: str, collection: Collection) -> Iterator[Work]:
             metre={"C": "4/4", "C|": "2/2", "": None}.get(header.get("M", ""), header.get("M")),
             tempo_bpm=tempo[2] if tempo else None,
             tempo_beat=tempo[1] if tempo else None,
-            lyrics=None,
+            lyrics=song.words if song else None,
+            words_by=song.words_by if song else None,
         )
 
 
@@ -229,6 +240,7 @@ def _title(raw: str) -> str:
     text = unicodedata.normalize("NFC", text).replace("=", "-")  # Aird's printer joins words by `=`
     text = re.sub(r"^(.+?)\.?, (the|an?)\.?(?=$| -)", r"\2 \1", text, flags=re.IGNORECASE)
     text = re.sub(r"\s+(-+\s+)?", " ", text).strip()
+    text = re.sub(r'^"([^"]+)"$', r"\1", text)
     if not text.endswith("Regt."):
         text = text.rstrip(" .,;")
     if sum(map(str.isupper, text)) > sum(map(str.islower, text)):

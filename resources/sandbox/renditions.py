@@ -117,7 +117,7 @@ def takes(recordings: Sequence[Recording], popularity: Iterable[float], clips: i
         groups[recording.work.form or ""][recording.release.id].append(recording)
         if recording.work.mode in MODES:
             groups[recording.work.mode][recording.release.id].append(recording)
-        if recording.work.lyrics:
+        if recording.work.has_sung_score:
             songs[recording.work.id].append(recording)
 
     def weight(tracks: list[Recording]) -> float:
@@ -158,7 +158,7 @@ def _take(recording: Recording, release: Sequence[Recording]) -> Take | None:
     rng = random.Random(f"take/{recording.id}")
     bars = _bars(work)
     order = played(bars)
-    if work.lyrics:  # the players before a song begins tell no words
+    if work.has_sung_score:  # the players before a song begins tell no words
         order = order[next(n for n, (bar, _) in enumerate(order) if any(note.syllables for note in bar.notes)) :]
     paced = _tempo(work, rng)
     if not order or paced is None or not _ends_on(order, work.key) or len({bar.fifths for bar in bars}) > 1:

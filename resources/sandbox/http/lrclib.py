@@ -19,7 +19,8 @@ from resources.sandbox.performers import Recording
 
 NEAR = 2.0  # seconds by which a length may differ
 UNKNOWN = {"message": "Failed to find specified track", "name": "TrackNotFound", "statusCode": 404}
-VERSE = re.compile(r"(?<=[,;:.!?])\s+|\n")  # where singers take breath
+BREATH = re.compile(r"(?<=[,;:.!?])\s+")  # where singers take one
+LINE_LENGTH = 80  # characters: scores have their verses in one line each, which are longer
 
 
 def of_world(recordings: Iterable[Recording]) -> list[Record]:
@@ -29,7 +30,7 @@ def of_world(recordings: Iterable[Recording]) -> list[Record]:
         chance = UUID(recording.id).int
         record = world.lrclib(number, recording)
         if recording.work.lyrics:
-            lines = VERSE.split(recording.work.lyrics)
+            lines = [line for long in recording.work.lyrics.split("\n") for line in _sung(long)]
             timed = _timed(lines, recording.length_ms) if chance % 2 else None
             found.append(record | {"plainLyrics": "\n".join(lines), "syncedLyrics": timed})
         elif chance % 3:
@@ -60,6 +61,11 @@ def routes(records: Sequence[Record]) -> list[Route]:
         return JSONResponse(UNKNOWN, 404)
 
     return [Route("/api/get", get)]
+
+
+def _sung(line: str) -> list[str]:
+    """Divide a verse into the lines in which it is sung; a line stays as it is."""
+    return BREATH.split(line) if len(line) > LINE_LENGTH else [line]
 
 
 def _timed(lines: Sequence[str], length_ms: int) -> str:

@@ -87,8 +87,14 @@ def _named(text: str) -> tuple[str, str] | None:
     for noise in (ADDRESS, HASHTAG, MENTION):
         text = noise.sub(" ", text)
     artist, dash, title = _divided(f" {' '.join(text.split())} ")
-    artist, title = artist.strip(ORNAMENT), title.strip(ORNAMENT)
+    artist, title = _bare(artist), _bare(title)
     return (artist, title) if dash and artist and title else None
+
+
+def _bare(name: str) -> str:
+    """A name without what posts put around it; a quotation mark whose other one is inside the name stays."""
+    bare = name.strip(ORNAMENT)
+    return name.strip(ORNAMENT.replace('"', "")) if bare.count('"') % 2 else bare
 
 
 def _divided(text: str) -> tuple[str, bool, str]:

@@ -8,6 +8,7 @@ import pytest
 
 from resources.sandbox import catalog
 from resources.sandbox.catalog import Work, works
+from resources.sandbox.songs import key, songs
 
 
 @pytest.fixture(scope="module")
@@ -95,14 +96,22 @@ def test_a_work_counts_once_though_several_files_hold_it(all_works: list[Work]) 
     assert sum(work.title == "The Kerry Cobbler" and work.metre == "6/8" for work in all_works) == 1
 
 
-def test_the_songs_have_their_words_each_verse_once(all_works: list[Work]) -> None:
-    words = {work.title: work.lyrics for work in all_works if work.lyrics}
+def test_a_score_with_words_has_each_verse_once(all_works: list[Work]) -> None:
+    words = {work.title: work.lyrics for work in all_works if work.has_sung_score}
     assert len(words) == 4
     hymn = words["Lift Every Voice and Sing"]
     assert hymn is not None and len(hymn.splitlines()) == 3
     assert hymn.startswith("Lift ev'ry voice and sing, till earth and heaven ring, Ring with the harmonies of liberty;")
     madrigal = words["Allor che ignuda d'herb et fior la terra"]
     assert madrigal is not None and "\n" not in madrigal
+
+
+def test_every_song_is_a_tune_and_says_who_wrote_its_words(all_works: list[Work]) -> None:
+    sung = [work for work in all_works if work.lyrics and not work.has_sung_score]
+    assert {song.words for song in songs().values()} == {work.lyrics for work in sung}
+    assert all(songs()[key(work.title)].words_by in work.provenance for work in sung)
+    (afton,) = (work for work in sung if work.title == "Afton Water")
+    assert afton.provenance.endswith("Words: Robert Burns, 1791; in the public domain by age.")
 
 
 def test_a_score_that_lost_its_notice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
