@@ -57,8 +57,9 @@ def delivered(
     What happens on those days arrives on them.
     """
     rng = np.random.default_rng([seed, 5])
-    number, end = len(people.user_name), (first + days * DAY) * 1000
-    users = np.sort(rng.choice(number, size=max(1, round(SHARE * number)), replace=False))
+    there, end = np.unique(listens.listener), (first + days * DAY) * 1000
+    size = min(len(there), max(1, round(SHARE * len(people.user_name))))
+    users = np.sort(rng.choice(there, size=size, replace=False))
     lines: list[tuple[int, str]] = []
     for user in users.tolist():
         upgraded = first + days // 2 * DAY + int(rng.integers(3)) * DAY // 2

@@ -6,7 +6,7 @@ marked as ground truth serve the simulation; outside the sandbox nothing may kno
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -24,12 +24,16 @@ GROUPS = 8  # taste groups; row GROUPS of every taste table is plain popularity
 # How strongly a group leans to what a recording is. Performers and forms weigh most, as they do with real listeners.
 LEANINGS = {"collection": 1.0, "form": 1.0, "performer": 1.0, "key": 0.5, "mode": 0.5}
 REPERTOIRE, DEVOTION = 0.05, 100.0  # share of the recordings that a group leans to, and how much likelier it plays them
+SONGS_AHEAD = 20  # how much nearer to the top of the hits a recording is whose words everybody knows
 POPULARITY, HEAD = 0.8, 50  # exponent and offset of the Zipf-Mandelbrot law: many hits, none of them everybody's
 OWN_GROUP, POPULAR = 0.75, 0.10  # shares of a listener's plays; the rest is spread over the other groups
 SAME_MOOD = 0.8  # of the plays in a session follow the group it began with
 FAVOURITES, FAVOURITE = 12, 0.12  # recordings a listener returns to, and the share of plays that do
 FRIENDS, ALIKE = 4, 0.65  # friends each listener picks, and the share picked from the own group
 BOTS = 0.03  # of the population
+JOIN, LEAVE = 0.08, 0.02  # of the listeners, in each week of a world with turnover
+CASUAL, SKIPPED = 0.4, 0.4  # of the listeners, and of the weeks in which these do not listen
+ALWAYS = 10**6  # a day, as dates number them, that is after all others
 BOUTS, BOUT = 6, 10  # a bot's day: bouts spread round the clock, plays in each
 LOOP_SECONDS = 31  # just past the 30 seconds from which services pay for a play
 PLAYLIST = 24  # recordings in a playlist bot's cycle
@@ -67,6 +71,9 @@ class Population:
     favorites: Ints  # (listeners, FAVOURITES) recordings
     mixture: Floats  # (listeners, GROUPS + 1): cumulative shares of the tastes
     taste_group: Ints  # ground truth
+    joined: Ints  # the first day, as dates number them; 0 is since always
+    left: Ints  # the day after the last
+    skips: Floats  # share of weeks in which they do not listen
     bot: Bools  # ground truth
     tastes: Floats  # (GROUPS + 1, recordings): cumulative chances; ground truth
 
@@ -107,8 +114,30 @@ def population(recordings: Sequence[Recording], seed: int, listeners: int) -> Po
         favorites=_draw(tastes, _draw(mixture, owner, rng), rng).reshape(listeners, FAVOURITES),
         mixture=mixture,
         taste_group=group,
+        joined=np.zeros(listeners, dtype=np.int64),
+        left=np.full(listeners, ALWAYS),
+        skips=np.zeros(listeners),
         bot=bot,
         tastes=tastes,
+    )
+
+
+def with_turnover(people: Population, *, first_day: date, days: int, seed: int) -> Population:
+    """Return the population as that of a service which grows: some join, some stop for good, some skip weeks.
+
+    Bots stay, and skip nothing. `days` is the length of the window in which others join.
+    """
+    rng = np.random.default_rng([seed, 6])
+    size, start = len(people.user_name), first_day.toordinal()
+    wait = (rng.random(size) / JOIN * 7).astype(np.int64)
+    joined = np.where((wait < days) & ~people.bot, start + wait, 0)
+    stays = 1 + rng.exponential(7 / LEAVE, size=size).astype(np.int64)
+    casual = (rng.random(size) < CASUAL) & ~people.bot
+    return replace(
+        people,
+        joined=joined,
+        left=np.where(people.bot, ALWAYS, np.maximum(joined, start) + stays),
+        skips=np.where(casual, SKIPPED, 0.0),
     )
 
 
@@ -131,7 +160,8 @@ def simulate_by_day(
     for n in range(-1, days + 1):  # a local day reaches into both neighbors of the UTC day
         day = first_day + timedelta(days=n)
         rng = np.random.default_rng([seed, 2, day.toordinal()])
-        held += [_people_on(day, people, length_ms, rng), _bots_on(day, people, length_ms, rng)]
+        there = _there(day, people, seed)
+        held += [_people_on(day, people, there, length_ms, rng), _bots_on(day, people, length_ms, rng)]
         if n > 0:  # tomorrow's listens are never as early as yesterday
             ended = (part[:, part[2] < epoch(day)] for part in held)
             yield day - timedelta(days=1), Listens(*np.concatenate(list(ended), axis=1))
@@ -145,7 +175,9 @@ def _tastes(recordings: Sequence[Recording], rng: Generator) -> Floats:
         told = [r.credit[0][0].name if feature == "performer" else str(getattr(r.work, feature)) for r in recordings]
         kinds, kind = np.unique(told, return_inverse=True)
         leaning += rng.normal(0, strength, size=(GROUPS, len(kinds)))[:, kind]
-    chance = np.tile((HEAD + rng.permutation(len(recordings))) ** -POPULARITY, (GROUPS + 1, 1))
+    place = rng.permutation(len(recordings))
+    place[[r.work.lyrics is not None for r in recordings]] //= SONGS_AHEAD
+    chance = np.tile((HEAD + place) ** -POPULARITY, (GROUPS + 1, 1))
     chance[:GROUPS][leaning >= np.quantile(leaning, 1 - REPERTOIRE, axis=1, keepdims=True)] *= DEVOTION
     return _cumulative(chance)
 
@@ -163,10 +195,18 @@ def _friends(group: Ints, rng: Generator) -> Ints:
     return np.unique(pairs[pairs[:, 0] < pairs[:, 1]], axis=0)
 
 
-def _people_on(day: date, people: Population, length_ms: Ints, rng: Generator) -> Ints:
+def _there(day: date, people: Population, seed: int) -> Bools:
+    """Return which listeners use the service on a day."""
+    number = day.toordinal()
+    monday = number - day.weekday()
+    skipped = np.random.default_rng([seed, 7, monday]).random(len(people.skips)) < people.skips
+    return (people.joined <= number) & (number < people.left) & ~skipped
+
+
+def _people_on(day: date, people: Population, there: Bools, length_ms: Ints, rng: Generator) -> Ints:
     """What humans play from dawn to dawn by their own clocks, as rows (listener, recording, listened_at, ms_played)."""
     hours = WEEKEND if day.weekday() >= 5 else WORKDAY
-    count = rng.poisson(people.sessions_a_day * WEEK[day.weekday()] * ~people.bot)
+    count = rng.poisson(people.sessions_a_day * WEEK[day.weekday()] * (there & ~people.bot))
     owner = np.repeat(np.arange(len(count)), count)
     hour = _draw(_cumulative(np.array([hours], dtype=float)), np.zeros_like(owner), rng)
     clock = np.clip((hour + rng.random(len(owner))) * 3600 + people.shift[owner], 0, 86_399)

@@ -4,6 +4,7 @@ What belongs here: artists, releases and recordings in MusicBrainz's sense. The 
 are elsewhere.
 """
 
+import functools
 import random
 import uuid
 from collections.abc import Sequence
@@ -54,7 +55,7 @@ class Recording:
     release: Release
     length_ms: int
 
-    @property
+    @functools.cached_property
     def credited(self) -> str:
         """The artist credit as printed: "Orla Larkin feat. The Kelp Trio"."""
         return "".join(artist.name + phrase for artist, phrase in self.credit)

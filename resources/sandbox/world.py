@@ -4,6 +4,7 @@ What belongs here: the file formats, when each listen arrives, and the dirt on t
 catalog, the performers and the listeners; nothing that only the truth may tell is written.
 """
 
+import functools
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +19,17 @@ from numpy.random import Generator
 from resources.files import publish
 from resources.sandbox import app, catalog, performers, social
 from resources.sandbox.entities import entities
-from resources.sandbox.listeners import ZONES, Bools, Ints, Listens, Population, epoch, population, simulate
+from resources.sandbox.listeners import (
+    ZONES,
+    Bools,
+    Ints,
+    Listens,
+    Population,
+    epoch,
+    population,
+    simulate,
+    with_turnover,
+)
 from resources.sandbox.performers import Recording
 
 # Shares of all listens. Each is rare enough to be noise and frequent enough that a demo shows it hundreds of times,
@@ -71,7 +82,7 @@ class World:
     late: int
 
 
-def simulated(*, first_day: date, days: int = 14, seed: int = 7, listeners: int = 240) -> World:
+def simulated(*, first_day: date, days: int = 14, seed: int = 7, listeners: int = 240, turnover: bool = False) -> World:
     """The world that `write` writes: the same for the same arguments.
 
     Raises `ValueError` for an empty window or population.
@@ -80,6 +91,8 @@ def simulated(*, first_day: date, days: int = 14, seed: int = 7, listeners: int 
         raise ValueError(f"nothing to write for {days} days and {listeners} listeners")
     recordings = performers.recordings(catalog.works(), seed)
     people = population(recordings, seed, listeners)
+    if turnover:
+        people = with_turnover(people, first_day=first_day, days=days, seed=seed)
     listens = simulate(people, recordings, first_day=first_day, days=days, seed=seed)
     rng = np.random.default_rng([seed, 3])
     row, kind, arrived, late = _deliveries(listens, epoch(first_day) + days * DAY - 1, rng)
@@ -95,34 +108,38 @@ def write(
     seed: int = 7,
     listeners: int = 240,
     known_until: str = "9999",
+    lyrics: bool = True,
+    turnover: bool = False,
 ) -> Summary:
     """Write the world's files under `landing`; the same arguments write the same bytes.
 
     - `recordings/sandbox.jsonl`, and so `artists`, `releases`, `release_groups`: MusicBrainz's entities, one a line.
-    - `lyrics/sandbox.jsonl`: LRCLIB records, one for each recording of a work with open lyrics.
+    - `lyrics/sandbox.jsonl`: LRCLIB records, one for each recording of a work with open lyrics, if `lyrics` is set.
     - `listens/sandbox-<day>.listens`: ListenBrainz's public dump lines, by the UTC day and in the order of arrival.
     - `app_events/sandbox-<day>.jsonl`: what the listeners who use the sandbox's own program do in it, likewise.
     - `social/sandbox-<day>.jsonl`: ActivityStreams activities, by the UTC day.
 
     Listens begin in the UTC days from `first_day`, `days` of them; what arrives later than that is in the last file.
-    Of releases since `known_until`, a year or a date, there is neither metadata nor lyrics: services must be asked. A
-    day without app events or activities has no file of them. Each file appears whole or not at all; files of other
-    days are left alone. Raises `ValueError` for an empty window or population.
+    Of releases since `known_until`, a year or a date, there is neither metadata nor lyrics: services must be asked.
+    With `turnover`, listeners join, stop and skip weeks. A day without app events or activities has no file of them.
+    Each file appears whole or not at all; files of other days are left alone. Raises `ValueError` for an empty window
+    or population.
     """
-    world = simulated(first_day=first_day, days=days, seed=seed, listeners=listeners)
+    world = simulated(first_day=first_day, days=days, seed=seed, listeners=listeners, turnover=turnover)
     recordings, listens, kind, start = world.recordings, world.listens, world.kind, epoch(first_day)
     known = [recording for recording in recordings if recording.release.date < known_until]
-    catalogd, named = entities(recordings), entities(known).of
+    cataloged, named = entities(recordings), entities(known).of
     files = [
         *(
             _publish(
                 landing / folder / "sandbox.jsonl",
-                (_json(entity) for entity in catalogd.landed(kind) if entity["id"] in named[kind]),
+                (_json(entity) for entity in cataloged.landed(kind) if entity["id"] in named[kind]),
             )
             for folder, kind in CATALOG
         ),
-        _publish(landing / "lyrics" / "sandbox.jsonl", map(_json, _lrclib(known))),
     ]
+    if lyrics:
+        files.append(_publish(landing / "lyrics" / "sandbox.jsonl", map(_json, _lrclib(known))))
     midnights = start + DAY * np.arange(days + 1)
     bounds = np.searchsorted(world.arrived, midnights)
     app_events = app.delivered(world.people, recordings, listens, world.unmapped, seed=seed, first=start, days=days)
@@ -220,7 +237,12 @@ def track_metadata(
 
 def msid(recording: Recording) -> str:
     """What ListenBrainz calls a recording by: one id for each spelling."""
-    return str(uuid.uuid5(catalog.NAMESPACE, "msid/" + "/".join(_names(recording))))
+    return _msid(_names(recording))
+
+
+@functools.cache  # each is played many times
+def _msid(names: tuple[str, str, str]) -> str:
+    return str(uuid.uuid5(catalog.NAMESPACE, "msid/" + "/".join(names)))
 
 
 def _names(recording: Recording) -> tuple[str, str, str]:
