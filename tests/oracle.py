@@ -9,7 +9,7 @@ import struct
 import unicodedata
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction
 from itertools import combinations, groupby, pairwise
@@ -515,7 +515,7 @@ def display_names(listens: Sequence[Row]) -> list[Row]:
     return [{"day": d, "entity": e, "entity_id": i, "name": n} for (d, e, i), n in called.items()]
 
 
-COUNTED = {"recording": 10, "artist": 50}  # plays of a listener and day that count where they are bounded
+CAP = 3  # plays of a listener and day that count where they are bounded
 
 
 def chart(
@@ -525,7 +525,7 @@ def chart(
     period: str,
     first: date,
     last: date,
-    most: Mapping[str, int] = COUNTED,
+    most: int = CAP,
 ) -> list[Row]:
     """The charts of the periods that begin from `first` to `last`, with at most so many plays of a listener a day."""
     heard = [r | {"entity": "recording", "entity_id": r["recording_id"]} for r in plays]
@@ -546,7 +546,7 @@ def chart(
                     "plays": sum(r["plays"] for r in things[id]),
                     "ms_played": sum(r["ms_played"] or 0 for r in things[id]),
                     "listeners": len({r["user_id"] for r in things[id]}),
-                    "plays_capped": sum(min(r["plays"], most[entity]) for r in things[id]),
+                    "plays_capped": sum(min(r["plays"], most) for r in things[id]),
                 }
             )
     charted = [r for r in found if first <= r["period_start"] <= last]

@@ -20,6 +20,13 @@ from resources.frames.frame import Frame
 from resources.frames.windows import windowed
 from resources.schema import column, declare
 
+DAILY_CAP = 3
+"""Plays of a recording or artist by one listener and day that `plays_capped` counts: nobody is to decide a chart.
+
+A listener who loves a song plays it a few times a day. A program that loops one plays it round the clock, every day: so
+the cap is what it counts for, in listeners who play once a day. At ten, the Official Charts Company's cap on streams
+of one user and day since 2014, a few programs lead the charts of some hundred listeners. At one, no favorite is seen.
+"""
 CHART = pa.schema(
     [
         column("period_start", pa.date32(), "first UTC day of the period"),
@@ -29,7 +36,7 @@ CHART = pa.schema(
         column("plays", pa.int64(), "listens"),
         column("ms_played", pa.int64(), "time listened, as far as sources tell", unit="ms"),
         column("listeners", pa.int64(), "distinct listeners"),
-        column("plays_capped", pa.int64(), "listens, of a listener and day at most 10 of a recording, 50 of an artist"),
+        column("plays_capped", pa.int64(), f"listens, at most {DAILY_CAP} of a listener and day"),
         column("previous_rank", pa.int64(), "place in the period before; null if not heard then", null=True),
         column("name", pa.string(), "what it was called last", null=True),
     ]
@@ -39,9 +46,6 @@ CALENDAR = ["entity", "day", "period"]
 KEY = ["entity", "entity_id"]
 COUNTS = ("plays", "ms_played", "plays_capped")
 INPUTS = {"plays": "recording_plays", "artist_plays": "artist_plays", "names": "display_names"}
-MOST = {"recording": 10, "artist": 50}
-"""Plays of one listener and day that count where nobody is to make a chart alone: ten of a recording, as the Official
-Charts Company has it since 2014; of an artist so many as fill an evening."""
 LONG = 300  # days: of a year and more, rows are counted for each listener where they lie before they come together
 
 
@@ -78,7 +82,6 @@ def starts(period: Period, first: date, last: date) -> pa.Table:
 
 def as_entity(plays: nw.LazyFrame, entity: str, id: str) -> nw.LazyFrame:
     """Plays of recordings or artists in the columns both share."""
-    most = MOST[entity]
     return plays.select(
         "day",
         "user_id",
@@ -86,7 +89,7 @@ def as_entity(plays: nw.LazyFrame, entity: str, id: str) -> nw.LazyFrame:
         nw.col(id).alias("entity_id"),
         "plays",
         "ms_played",
-        plays_capped=nw.when(nw.col("plays") > most).then(most).otherwise("plays"),
+        plays_capped=nw.when(nw.col("plays") > DAILY_CAP).then(DAILY_CAP).otherwise("plays"),
     )
 
 

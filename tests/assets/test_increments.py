@@ -46,7 +46,6 @@ PERSONAL = {
     "recording_plays": RECORDING_PLAYS,
     "daily_listening": DAILY_LISTENING,
 }
-ONE = {"recording": 1, "artist": 1}  # play of a listener and day that counts
 EVER = (date(1970, 1, 1), date(2200, 1, 1))  # beyond every row, with room for a month before
 ROLLUPS = (oracle.recording_plays, oracle.artist_plays, oracle.display_names)
 Engines: TypeAlias = st.SearchStrategy[Engine]
@@ -132,7 +131,7 @@ def test_files_late_days_and_erasures_in_any_order_leave_what_all_at_once_leaves
             make_activity(lake, engine, span)
         if changed:
             weeks = [begin(f(changed), "weekly") + timedelta(weeks=n) for f, n in ((min, 0), (max, 1))]
-            with patch.dict(charts.MOST, ONE):
+            with patch.object(charts, "DAILY_CAP", 1):
                 make_weeks(lake, data.draw(engines), (weeks[0], weeks[1]))
     ids = oracle.recording_matches(list(arrived.values()), CATALOG)
     replaced = oracle.replaced(list(arrived.values()), ids, *EVER)
@@ -151,7 +150,7 @@ def test_files_late_days_and_erasures_in_any_order_leave_what_all_at_once_leaves
         )
         weeks = [begin(f(days), "weekly") for f in (min, max)]
         counted = [answer(heard) for answer in ROLLUPS]
-        ranked = oracle.chart(*counted, period="weekly", first=weeks[0], last=weeks[1] + timedelta(weeks=1), most=ONE)
+        ranked = oracle.chart(*counted, period="weekly", first=weeks[0], last=weeks[1] + timedelta(weeks=1), most=1)
         assert_same(lake.scan("charts_weekly", CHART).table(), ranked, CHART)
 
 

@@ -36,10 +36,10 @@ def charts(database: Any, out: str, plays: Sequence[str], artist_plays: Sequence
         f"""
         WITH heard AS (
             SELECT date_trunc('week', day)::DATE AS period_start, 'recording' AS entity, recording_id AS entity_id,
-                   user_id, plays, ms_played, least(plays, 10) AS capped
+                   user_id, plays, ms_played, least(plays, 3) AS capped
             FROM {_table(plays)} WHERE {span}
             UNION ALL
-            SELECT date_trunc('week', day)::DATE, 'artist', artist_id, user_id, plays, ms_played, least(plays, 50)
+            SELECT date_trunc('week', day)::DATE, 'artist', artist_id, user_id, plays, ms_played, least(plays, 3)
             FROM {_table(artist_plays)} WHERE {span}
         ), totals AS (
             SELECT period_start, entity, entity_id, sum(plays)::BIGINT AS plays, sum(ms_played)::BIGINT AS ms_played,

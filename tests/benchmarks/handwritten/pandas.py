@@ -41,7 +41,7 @@ def charts(started: None, out: str, plays: Sequence[str], artist_plays: Sequence
 def of_each(plays: pd.DataFrame, id: str, entity: str) -> pd.DataFrame:
     """Plays, time and listeners of each week and recording (or artist)."""
     plays = _in_weeks(plays)
-    plays["plays_capped"] = plays["plays"].clip(upper=10 if entity == "recording" else 50)
+    plays["plays_capped"] = plays["plays"].clip(upper=3)
     counts = ["plays", "ms_played", "plays_capped"]
     of_each = plays.groupby(["period_start", id, "user_id"], sort=False)[counts].sum()
     totals = of_each.groupby(level=["period_start", id], sort=False).agg(

@@ -31,10 +31,10 @@ def charts(spark: Any, out: str, plays: Sequence[str], artist_plays: Sequence[st
     query = f"""
         WITH heard AS (
             SELECT date(date_trunc('WEEK', day)) AS period_start, 'recording' AS entity, recording_id AS entity_id,
-                   user_id, plays, ms_played, least(plays, 10) AS capped
+                   user_id, plays, ms_played, least(plays, 3) AS capped
             FROM plays WHERE {span}
             UNION ALL
-            SELECT date(date_trunc('WEEK', day)), 'artist', artist_id, user_id, plays, ms_played, least(plays, 50)
+            SELECT date(date_trunc('WEEK', day)), 'artist', artist_id, user_id, plays, ms_played, least(plays, 3)
             FROM artist_plays WHERE {span}
         ), listened AS (
             SELECT period_start, entity, entity_id, user_id, sum(plays) AS plays, sum(ms_played) AS ms_played,
