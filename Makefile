@@ -19,8 +19,8 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-demo: $(VENV)/base  ## simulate listening to real music and build every asset
-	@TUTTI_DATA_DIR=data/demo $(VENV)/bin/python -m orchestration demo
+demo: $(VENV)/base  ## simulate six weeks of listening to real music and build every asset (TODAY=2025-04-07)
+	@TUTTI_DATA_DIR=data/demo $(VENV)/bin/python -m orchestration demo --today "$(TODAY)"
 
 import: $(VENV)/base  ## import your history: make import LISTENER=ada FILES="my_spotify_data.zip"
 	@$(RUN) import --listener "$$LISTENER" -- $(FILES)
@@ -40,8 +40,8 @@ analyze: $(VENV)/base  ## analyze your audio files: make analyze MUSIC=/home/ada
 mock-services: $(VENV)/base  ## serve ListenBrainz, Last.fm, MusicBrainz and LRCLIB from simulated data (MOCK_PORT=8760 FAULT_RATE=0.2)
 	@$(RUN) mock-services --port "$(or $(MOCK_PORT),8760)" --fault-rate "$(or $(FAULT_RATE),0)"
 
-chart: $(VENV)/base  ## print the most played recordings of all time
-	@$(RUN) chart
+chart: $(VENV)/base  ## print the most played recordings and artists (LIMIT=10, PERIOD=all_time or weekly ...)
+	@$(RUN) chart --limit "$(LIMIT)" $(if $(PERIOD),--period "$(PERIOD)")
 
 backfill: $(VENV)/base  ## rebuild days; resumes if killed: make backfill FROM=2024-01-01 TO=2024-12-31 (SELECT=... DAYS_PER_RUN=30)
 	@$(RUN) backfill --from "$(FROM)" --to "$(TO)" --select "$$SELECT" --days-per-run "$(DAYS_PER_RUN)"

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from orchestration.cli.hints import make
 from orchestration.cli.import_summary import brought, heard
 from orchestration.cli.runner import Runner
 from resources.environments import data_folder
@@ -42,4 +43,4 @@ def import_and_summarize(runner: Runner, config: dict[str, Any]) -> None:
         print(runner.progress.total())
     if failed:
         raise failed
-    print("Look at it with `make ui` or `make chart`." if new else "No new listens: all stays as it is.")
+    print(f"Next: {make('chart')} or {make('ui')}" if new else "No new listens: all stays as it is.")
