@@ -1,23 +1,26 @@
-"""The demo: the sandbox writes two weeks of the outside world, and everything is materialized from it.
+"""The demo: the sandbox simulates six weeks of the outside world, and Dagster builds every table from it.
 
-What is handed in knows nothing of the newest releases: MusicBrainz is asked for these and LRCLIB for lyrics, both as
-the sandbox serves them on this machine, by the clients that ask the real ones.
+The landed files lack the newest releases and all lyrics. The demo pulls them from MusicBrainz and LRCLIB, as the
+sandbox serves these on this machine, by the clients that ask the real services.
 """
 
 import os
 import shutil
 import time
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
 
+from assets.partitions import FIRST_DAY as EARLIEST_DAY
 from orchestration.cadence import ANALYZE_MUSIC, BUILD_CATALOG, IMPORT_LISTENS
+from orchestration.cli.findings import findings
+from orchestration.cli.hints import make
 from orchestration.jobs.pulls import LYRICS
-from resources.environments import data_folder
+from resources.environments import data_folder, open_lake
 from resources.errors import TuttiError
-from resources.sandbox import audio, world
+from resources.sandbox import audio, catalog, performers, world
 from resources.sandbox.entities import entities
 from resources.sandbox.http import lrclib, server
 from resources.sandbox.http.accounts import Accounts
@@ -29,22 +32,22 @@ from resources.services.musicbrainz import NAME as MUSICBRAINZ
 if TYPE_CHECKING:
     from orchestration.cli.runner import Runner
 
-FIRST_DAY = date(2025, 2, 24)  # two ISO weeks that cross a month and end where the USA's clocks change
-DAYS = 14
-KNOWN_UNTIL = "2024"  # of some hundred recordings released since then services must be asked
-LYRICS_ASKED = 100  # recordings, the most played
+TODAY = date(2025, 4, 7)  # the Monday after six ISO weeks in which clocks change in the USA, then in Europe
+DAYS = 42
+FIRST_DAY = TODAY - timedelta(days=DAYS)
+SEED = 7
+KNOWN_UNTIL = "2024"  # some hundred recordings released since then are pulled
+LYRICS_ASKED = 300  # recordings, the most played
+OWN = ("TUTTI_MUSIC_DIR", "TUTTI_LAKE_URL", "TUTTI_ARTIFACTS_URL", "TUTTI_LANDING_URL")
 A_SECOND = 1_000  # requests that the sandbox's MusicBrainz allows: nobody waits for a demo
 
 
 @click.command()
-def demo() -> None:
-    """Simulate two weeks of listening and build every table."""
-    for own in (
-        "TUTTI_MUSIC_DIR",
-        "TUTTI_LAKE_URL",
-        "TUTTI_ARTIFACTS_URL",
-        "TUTTI_LANDING_URL",
-    ):  # the demo has its own
+@click.option("--today", default="", help=f"The day after the last one simulated. Default: {TODAY}.")
+def demo(today: str) -> None:
+    """Simulate six weeks of listening and build every table."""
+    first_day = day_of(today) - timedelta(days=DAYS) if today else FIRST_DAY
+    for own in OWN:  # the demo has its own
         os.environ.pop(own, None)
     from orchestration.cli.runner import Runner  # its definitions read TUTTI_MUSIC_DIR
 
@@ -56,19 +59,44 @@ def demo() -> None:
     runner = Runner(patience=0)
     for folder in ("lake", "landing", "music", "cache"):
         shutil.rmtree(data / folder, ignore_errors=True)
-    print("The sandbox writes two weeks of listening to public-domain tunes ...", flush=True)
-    told = world.write(data / "landing", first_day=FIRST_DAY, days=DAYS, known_until=KNOWN_UNTIL)
+    last_day = first_day + timedelta(days=DAYS - 1)
+    print(f"Simulating six weeks of listening, {first_day} through {last_day} ...", flush=True)
+    written = world.write(
+        data / "landing",
+        first_day=first_day,
+        days=DAYS,
+        seed=SEED,
+        known_until=KNOWN_UNTIL,
+        lyrics=False,
+        turnover=True,
+    )
     print(
-        f"  {told.works:,} works, {told.recordings:,} recordings, {told.listens:,} listens, {told.posts:,} posts",
+        f"  {written.works:,} public-domain works, {written.recordings:,} recordings, {written.listens:,} listens, "
+        f"{written.posts:,} posts",
         flush=True,
     )
-    heard = audio.write(data / "music")
-    print(f"  {heard.clips} recordings rendered, {heard.seconds / 60:.0f} minutes of sound", flush=True)
-    materialize(runner, world.simulated(first_day=FIRST_DAY, days=DAYS).recordings)
-    print(f"\n{runner.progress.table()}\n\nAll of it took {time.monotonic() - began:.0f} s. Where to look next:")
-    print("  make ui DATA=data/demo           the assets, their checks and previews in the browser")
-    print("  make chart DATA=data/demo        what was played most")
-    print('  make import LISTENER=ada FILES="my_spotify_data.zip"    the same on your own history')
+    rendered = audio.write(data / "music", seed=SEED)
+    print(f"  {rendered.clips} recordings rendered, {rendered.seconds / 60:.0f} minutes of sound", flush=True)
+    materialize(runner, performers.recordings(catalog.works(), SEED))
+    print(f"\n{runner.progress.total()}\n\nWhat {first_day} through {last_day} show:")
+    for line in findings(open_lake()):
+        print(line)
+    print(f"\nDone in {time.monotonic() - began:.0f} s. Next:")
+    print(f"  {make('chart')}    # the charts, with PERIOD=weekly those of a week")
+    print(f"  {make('ui')}       # assets, checks, previews and runs in a browser")
+    print('  make import LISTENER=ada FILES="my_spotify_data.zip"    # your own history')
+
+
+def day_of(today: str) -> date:
+    """Read the demo's today. Raises `TuttiError` for a day that is invalid, too early or in the future."""
+    first, last = EARLIEST_DAY + timedelta(days=DAYS), datetime.now(UTC).date()
+    try:
+        day = date.fromisoformat(today)
+    except ValueError:
+        raise TuttiError(f"invalid day {today!r}: expected a date such as {TODAY}") from None
+    if not first <= day <= last:
+        raise TuttiError(f"invalid day {today}: expected {first} to {last}")
+    return day
 
 
 def materialize(runner: "Runner", recordings: Sequence[Recording]) -> None:

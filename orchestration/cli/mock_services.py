@@ -31,7 +31,7 @@ def mock_services(number: int, rate: float, kinds: tuple[str, ...], seed: int) -
     except ValueError as error:
         raise TuttiError(str(error)) from None
     listening = listen(number, EXAMPLE)
-    simulated = world.simulated(first_day=FIRST_DAY, days=DAYS)
+    simulated = world.simulated(first_day=FIRST_DAY, days=DAYS, turnover=True)
     found, lyrics = accounts.of_world(simulated), lrclib.of_world(simulated.recordings)
     last = FIRST_DAY + timedelta(days=DAYS - 1)
     names = found.names()[len(found.names()) // 4 :]  # who listens most is a machine that repeats itself

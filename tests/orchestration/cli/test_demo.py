@@ -12,6 +12,11 @@ import pytest
 
 from assets.imports.record_types import RECORD_TYPES
 from orchestration.cadence import Cadence
+from orchestration.cli import demo
+from orchestration.cli.demo import TODAY, day_of
+from resources.errors import TuttiError
+from resources.sandbox import world as sandbox
+from resources.sandbox.http import lrclib
 from tests.orchestration.conftest import DAYS, FIRST_DAY, MUSIC, World, again
 from tests.orchestration.support import platform, rows, table, tables, told, versions
 
@@ -31,6 +36,22 @@ def latest(world: World, asset: str, partition: str | None = None) -> dg.AssetMa
         (record,) = instance.fetch_materializations(asked, limit=1).records
     assert record.asset_materialization
     return record.asset_materialization
+
+
+def test_today_is_a_past_day_with_room_for_six_weeks() -> None:
+    assert day_of(TODAY.isoformat()) == TODAY
+    for wrong in ("tomorrow", "2999-01-01", "2002-10-31"):
+        with pytest.raises(TuttiError, match=wrong):
+            day_of(wrong)
+
+
+@pytest.mark.slow
+def test_the_demo_asks_for_the_lyrics_of_songs_that_have_words() -> None:
+    made = sandbox.simulated(first_day=TODAY - timedelta(days=demo.DAYS), days=demo.DAYS, turnover=True)
+    most_played = Counter(made.listens.recording.tolist()).most_common(demo.LYRICS_ASKED)
+    asked = [made.recordings[n] for n, _ in most_played]
+    known = {r["trackName"]: r["plainLyrics"] for r in lrclib.of_world(asked)}
+    assert sum(words is not None for words in known.values()) > 10
 
 
 def test_every_asset_is_there(laptop: World) -> None:
