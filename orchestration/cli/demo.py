@@ -37,7 +37,7 @@ DAYS = 42
 FIRST_DAY = TODAY - timedelta(days=DAYS)
 SEED = 7
 KNOWN_UNTIL = "2024"  # some hundred recordings released since then are pulled
-LYRICS_ASKED = 300  # recordings, the most played
+LYRICS_ASKED = 500  # recordings, the most played
 OWN = ("TUTTI_MUSIC_DIR", "TUTTI_LAKE_URL", "TUTTI_ARTIFACTS_URL", "TUTTI_LANDING_URL")
 A_SECOND = 1_000  # requests that the sandbox's MusicBrainz allows: nobody waits for a demo
 

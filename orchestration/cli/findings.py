@@ -104,7 +104,7 @@ def streak(lake: Lake) -> Findings:
     longest = pc.max(rows["longest"]).as_py()
     if longest:
         names = sorted(rows.filter(pc.equal(rows["longest"], longest))["user_id"].to_pylist())
-        others = f" and {len(names) - 1:,} more listeners" if names[1:] else ""
+        others = f", first of {len(names):,} listeners" if names[1:] else ""
         yield "Longest streak", f"{longest:,} days in a row, by {escaped(names[0])}{others}"
 
 
@@ -125,8 +125,8 @@ def lyrics(lake: Lake) -> Findings:
         counts = lake.scan("derived/lyrics_word_counts", WORD_COUNTS).table()
         long = counts.filter(pc.greater_equal(pc.utf8_length(counts["word"]), LONG))
         top = long.sort_by([("works", "descending"), ("occurrences", "descending"), ("word", "ascending")])
-        words = ", ".join(escaped(word) for word in top["word"].slice(0, SUNG).to_pylist())
-        yield "Lyrics", f"{len(sung):,} recordings have words. The long words in most of them: {words}"
+        words = ", ".join(f"{escaped(row['word'])} ({row['works']:,})" for row in top.slice(0, SUNG).to_pylist())
+        yield "Lyrics", f"{len(sung):,} recordings have words. Long words by the number of texts: {words}"
 
 
 def sound(lake: Lake) -> Findings:

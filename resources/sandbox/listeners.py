@@ -24,7 +24,7 @@ GROUPS = 8  # taste groups; row GROUPS of every taste table is plain popularity
 # How strongly a group leans to what a recording is. Performers and forms weigh most, as they do with real listeners.
 LEANINGS = {"collection": 1.0, "form": 1.0, "performer": 1.0, "key": 0.5, "mode": 0.5}
 REPERTOIRE, DEVOTION = 0.05, 100.0  # share of the recordings that a group leans to, and how much likelier it plays them
-SONGS_AHEAD = 20  # how much nearer to the top of the hits a recording is whose words everybody knows
+SONGS_AHEAD = 100  # how much nearer to the top of the hits a recording is whose words everybody knows
 POPULARITY, HEAD = 0.8, 50  # exponent and offset of the Zipf-Mandelbrot law: many hits, none of them everybody's
 OWN_GROUP, POPULAR = 0.75, 0.10  # shares of a listener's plays; the rest is spread over the other groups
 SAME_MOOD = 0.8  # of the plays in a session follow the group it began with

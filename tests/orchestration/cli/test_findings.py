@@ -58,7 +58,7 @@ def test_the_longest_streak_names_one_listener_and_escapes_them(tmp_path: Path) 
     people = [("b", 9), ("a\x1b[1m", 9), ("c", 4)]
     rows = [days | {"user_id": user, "longest": longest} for user, longest in people]
     lake = filled(tmp_path, "events/streaks", STREAKS, *rows)
-    assert list(findings.streak(lake)) == [("Longest streak", "9 days in a row, by a\\x1b[1m and 1 more listeners")]
+    assert list(findings.streak(lake)) == [("Longest streak", "9 days in a row, by a\\x1b[1m, first of 2 listeners")]
 
 
 def test_a_recording_that_one_listener_looped_is_named_as_such(tmp_path: Path) -> None:
@@ -78,4 +78,4 @@ def test_lyrics_are_counted_if_they_have_words(tmp_path: Path) -> None:
     words = [{"word": word, "occurrences": n, "works": works, "language": "en"} for word, n, works in counts]
     lake = filled(tmp_path, "derived/lyrics_word_counts", WORD_COUNTS, *words)
     ((_, said),) = findings.lyrics(lake)
-    assert said.startswith("2 recordings") and said.endswith("river, bonny")
+    assert said.startswith("2 recordings") and said.endswith("river (2), bonny (1)")
