@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
+import dagster as dg
 
 from assets.partitions import FIRST_DAY as EARLIEST_DAY
 from orchestration.cadence import ANALYZE_MUSIC, BUILD_CATALOG, IMPORT_LISTENS
@@ -106,7 +107,8 @@ def materialize(runner: "Runner", recordings: Sequence[Recording]) -> None:
     with server.served(services) as url:
         os.environ |= {"TUTTI_MUSICBRAINZ_URL": url, "TUTTI_LRCLIB_URL": url}
         os.environ.pop("TUTTI_MUSICBRAINZ_MIN_INTERVAL_S", None)
-        runner.run(BUILD_CATALOG)
+        entities_known = [dg.AssetKey(["content", folder]) for folder, _ in world.CATALOG]
+        runner.run(BUILD_CATALOG, assets=entities_known)  # so that the pull knows what the catalog lacks
         runner.run(ANALYZE_MUSIC)
         runner.run(IMPORT_LISTENS)
         runner.run("pull_metadata", config={MUSICBRAINZ: {"config": {"limit": len(recordings)}}})
