@@ -1,38 +1,39 @@
-"""The command that erases a person from everything the platform keeps."""
+"""The command `erase`: it removes a listener from all data."""
 
 import sys
 
 import click
 
 from orchestration.cli.runner import Runner
-from orchestration.privacy.erasure import UNKNOWN, forget, refuse_bucket
+from orchestration.privacy.erasure import end_all_time_travel, no_data, refuse_bucket, traced
 from resources.environments import data_folder
 from resources.errors import TuttiError
 
 
 @click.command()
-@click.option("--listener", default="", help="The person's name, exactly as tables have it.")
-@click.option("--yes", "sure", is_flag=True, help="Erase without a question.")
-def erase(listener: str, sure: bool) -> None:
-    """Erase a person from everything kept.
+@click.option("--listener", metavar="NAME", default="", help="Listener to erase, exactly as in `user_id` columns.")
+@click.option("--yes", "confirmed", is_flag=True, help="Skip the confirmation.")
+def erase(listener: str, confirmed: bool) -> None:
+    """Erase a listener from all data, permanently.
 
-    Then what counted them is rebuilt.
+    Then the tables that counted the listener are rebuilt. If it is interrupted, run the same command again to resume.
     """
     if not (listener := listener.strip()):
-        raise TuttiError("whom? name the person: make erase LISTENER=ada")
+        raise TuttiError("no listener given. Name one: `make erase LISTENER=ada`")
     refuse_bucket()
-    if not data_folder().exists():
-        raise TuttiError(UNKNOWN)
-    print(f"This removes {listener} from every table and every version before now, from files handed in, from")
-    print("exports and from Dagster's history. Time travel of all tables ends today. It cannot be taken back.")
-    if not sure and (not sys.stdin.isatty() or input("Type the name again to go on: ") != listener):
-        raise TuttiError("nothing was erased: type the name again when asked, or say that you are sure (YES=1)")
+    if not data_folder().exists() or not traced(listener, data_folder()):
+        raise TuttiError(no_data(repr(listener)))
+    print(f"This removes {listener} from every table, landed file and export, and from Dagster's history.")
+    print("Older versions of all tables become unreadable. This cannot be undone.")
+    if not confirmed and (not sys.stdin.isatty() or input("Type the name again to confirm: ") != listener):
+        raise TuttiError("nothing was erased. Type the name when asked, or skip the question with YES=1")
     runner = Runner()
-    done = runner.run("erase_listener", config={"erase": {"config": {"listener": listener}}})
-    for event in done.filter_events(lambda event: event.event_type_value == "STEP_OUTPUT"):
-        for what, count in event.step_output_data.metadata.items():
-            print(f"  {what.replace('_', ' ')}: {count.value:,}")
+    result = runner.run("erase_listener", config={"erase": {"config": {"listener": listener}}})
+    for event in result.filter_events(lambda event: event.event_type_value == "STEP_OUTPUT"):
+        for name, count in event.step_output_data.metadata.items():
+            if count.value:
+                print(f"  {name.replace('_', ' ')}: {count.value:,}")
     runner.take({})
-    forget(data_folder())
-    print(f"\nNothing here names {listener} any more; what counted them was made again. Not reached: backups, copies")
-    print("outside this folder, what a browser remembers of the launchpad, and a token, which still lets listens in.")
+    end_all_time_travel(data_folder())
+    print(f"\nErased {listener} and rebuilt the tables that counted them. Tutti cannot reach these, so remove them:")
+    print("backups, copies outside this folder, launchpad forms in your browser, and the listener's scrobble token.")

@@ -1,4 +1,4 @@
-"""The command that exports everything the platform keeps of a person."""
+"""The command `export`: it exports all data of a listener."""
 
 import click
 
@@ -8,13 +8,13 @@ from resources.errors import TuttiError
 
 
 @click.command()
-@click.option("--listener", default="", help="The person's name, exactly as tables have it.")
+@click.option("--listener", metavar="NAME", default="", help="Listener to export, exactly as in `user_id` columns.")
 def export(listener: str) -> None:
-    """Export everything kept of a person as a zip.
+    """Export all data of a listener as a zip.
 
-    It imports to the same listens.
+    Importing the zip again gives the same listens.
     """
     if not (listener := listener.strip()):
-        raise TuttiError("whose data? name the person: make export LISTENER=ada")
+        raise TuttiError("no listener given. Name one: `make export LISTENER=ada`")
     open_lake().filled()
     Runner().run("export_listener", config={"export": {"config": {"listener": listener}}})

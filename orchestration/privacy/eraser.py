@@ -1,9 +1,9 @@
-"""Erasing: a person is taken out of the lake and the landing folder, and what others handed in with them is kept.
+"""The eraser: it removes a listener from the lake and the landing folder, and keeps the records of others.
 
-An import is the person's if it was made for them, or if its records are theirs and nobody else's: it goes, and so does
-its file where that lies in the landing folder. A file with records of others is written anew without the person's and
-taken in again, so that the ledger knows it. Which imports these are is written down before anything is changed: whoever
-is killed finds it when started again, and it goes at the end.
+An import belongs to the listener if it was made for them, or if all its records are theirs. Such an import is removed,
+and so is its landed file. A landed file that also has records of others is rewritten without the listener's records and
+imported again, so that the ledger knows it. Before anything changes, the eraser stores a plan of these imports. A
+killed erasure resumes from the plan, which is removed at the end.
 """
 
 import json
@@ -34,88 +34,88 @@ PLAN = ".erasing.json"  # in the data folder
 
 @dataclass
 class Plan:
-    """The imports that go, and those that are taken in again of these files, written anew."""
+    """The imports to remove, and the files to rewrite and import again."""
 
-    gone: set[str] = field(default_factory=set)
-    again: set[str] = field(default_factory=set)
-    files: set[str] = field(default_factory=set)  # below the landing folder
-    names: set[str] = field(default_factory=set)  # of files imported for the person: logs tell of them by that
+    removed: set[str] = field(default_factory=set)  # ids of imports that belong to the listener
+    replaced: set[str] = field(default_factory=set)  # ids of imports of `files`, which are imported again
+    files: set[str] = field(default_factory=set)  # paths below the landing folder
+    names: set[str] = field(default_factory=set)  # file names of the listener's imports, which logs contain
 
     @classmethod
     def read(cls, data: Path) -> "Plan":
-        """What one that was killed had planned."""
+        """Return the plan of a killed erasure, or an empty one."""
         try:
-            return cls(**{name: set(told) for name, told in json.loads((data / PLAN).read_bytes()).items()})
+            return cls(**{name: set(values) for name, values in json.loads((data / PLAN).read_bytes()).items()})
         except FileNotFoundError:
             return cls()
 
     def keep(self, data: Path) -> None:
-        """Write it down."""
+        """Store the plan in the data folder."""
         with whole(data / PLAN) as file:
-            file.write(json.dumps({name: sorted(told) for name, told in asdict(self).items()}).encode())
+            file.write(json.dumps({name: sorted(values) for name, values in asdict(self).items()}).encode())
 
     @staticmethod
     def forget(data: Path) -> None:
-        """It is done."""
+        """Remove the stored plan, since the erasure is done."""
         (data / PLAN).unlink(missing_ok=True)
         (data / f"{PLAN}.draft").unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class Eraser:
-    """Who is erased, and from where."""
+    """Erases one listener from a lake and a landing folder."""
 
     scanner: Scanner
     lake: Lake
     landing: Landing
-    schemas: Mapping[str, pa.Schema]  # by table, as declared
-    orders: Mapping[str, Sequence[str]]
-    tell: Callable[[str], object]
+    schemas: Mapping[str, pa.Schema]  # declared schema of each table
+    sort_keys: Mapping[str, Sequence[str]]
+    log: Callable[[str], object]
 
     @property
     def person(self) -> Person:
-        """Who is erased."""
+        """The listener to erase."""
         return self.scanner.person
 
     def plan(self) -> Plan:
-        """What goes and what is taken in again; of one that was killed, too."""
+        """Return what to remove and what to import again, including the plan of a killed erasure."""
         plan, own = Plan.read(self.scanner.data), owned(self.person.name, self.lake, self.schemas)
         ledger = self._ledger()
-        plan.gone |= own
+        plan.removed |= own
         plan.names |= {str(row[n]) for row in ledger if row[IMPORT] in own for n in ("file", "landing_path") if row[n]}
         for path in self._landed():
             if self._pulled(path) or self._theirs(path, own) or not any(self.scanner.of_file(path)):
                 continue
             name = path.relative_to(self.landing.root).as_posix()
-            if name.split("/")[0] not in ARRIVING:  # nobody takes it in again
+            if name.split("/")[0] not in ARRIVING:  # such files are not imported
                 continue
             plan.files.add(name)
-            plan.again |= {str(row[IMPORT]) for row in ledger if row["landing_path"] == name}
+            plan.replaced |= {str(row[IMPORT]) for row in ledger if row["landing_path"] == name}
         return plan
 
     def days(self, table: str, plan: Plan) -> list[date]:
-        """The days of a dated table on which something goes."""
-        found: set[date] = set()
+        """Return the days on which rows of a dated table are removed."""
+        days: set[date] = set()
         schema, removal = self.schemas[table], self._removal(table, plan)
-        wanted = [n for n in schema.names if n in {"day", IMPORT, *removal.columns}]
-        for share in self.lake.scan(table, schema).select(wanted).split():
+        columns = [n for n in schema.names if n in {"day", IMPORT, *removal.columns}]
+        for share in self.lake.scan(table, schema).select(columns).split():
             rows = share.table()
-            found |= set(rows["day"].filter(pa.array(removal.going(rows))).unique().to_pylist())
-        return sorted(found)
+            days |= set(rows["day"].filter(pa.array(removal.going(rows))).unique().to_pylist())
+        return sorted(days)
 
     def landed_files(self, plan: Plan) -> dict[str, str]:
-        """Take the person out of the landing folder; what became of which file."""
+        """Remove the listener from the landing folder. Return what was done to each file: "removed" or "rewritten"."""
         done: dict[str, str] = {}
         root = Path(self.landing.root)
         for path in self._landed():
             name = path.relative_to(root).as_posix()
-            if files.is_draft(path):  # of one that was killed
+            if files.is_draft(path):  # left by a killed erasure
                 path.unlink()
-            elif self._pulled(path) or self._theirs(path, plan.gone):
+            elif self._pulled(path) or self._theirs(path, plan.removed):
                 path.unlink()
                 done[name] = "removed"
-            elif any(self.scanner.of_file(path)) and (what := files.take_out(path, self.person)):
-                done[name] = what
+            elif any(self.scanner.of_file(path)) and (outcome := files.take_out(path, self.person)):
+                done[name] = outcome
         for service in SERVICES:
             folder = root / "listens" / service / self.person.folder
             for place, _, _ in os.walk(folder, topdown=False):
@@ -123,27 +123,27 @@ class Eraser:
         return done
 
     def tables(self, plan: Plan) -> dict[str, int]:
-        """Take the person out of every table; how many rows went of each."""
+        """Remove the listener from every table. Return the number of removed rows by table."""
         done = {}
         for table in self.lake.tables():
             schema = self.schemas.get(table)
             stored = schema if schema is not None else self._undeclared(table)
             removal = self._removal(table, plan, stored)
-            if not (removal.columns or removal.imports):  # it names nobody, and need not be read
+            if not (removal.columns or removal.imports):  # the table has no personal columns
                 continue
-            if gone := self.lake.rewrite(table, stored, removal, self.orders.get(table, ())):
-                done[table] = gone
-                self.tell(f"{table}: {gone:,} rows removed")
+            if removed := self.lake.rewrite(table, stored, removal, self.sort_keys.get(table, ())):
+                done[table] = removed
+                self.log(f"{table}: {removed:,} rows removed")
         return done
 
-    def take_again(self, plan: Plan, now: datetime, tell: Tell) -> int:
-        """Take in what was written anew; how many files."""
-        found = [self.landing.look(name) for name in sorted(plan.files)]
-        visible = [file for file in found if file and not Path(file.path).name.startswith(".")]
-        for file in filter(lambda f: is_pack(f.path), visible):  # the records of which came by other files
+    def reimport(self, plan: Plan, now: datetime, report: Tell) -> int:
+        """Import the rewritten files again. Return the number of files."""
+        landed = [self.landing.look(name) for name in sorted(plan.files)]
+        visible = [file for file in landed if file and not Path(file.path).name.startswith(".")]
+        for file in filter(lambda f: is_pack(f.path), visible):  # its records were imported from other files
             enter_pack(self.lake, identify(Path(self.landing.root, file.path), None), file, now)
         visible = [file for file in visible if not is_pack(file.path)]
-        return sum(new for _, new in import_landed(self.landing, visible, None, self.lake, now, tell, self.tell))
+        return sum(new for _, new in import_landed(self.landing, visible, None, self.lake, now, report, self.log))
 
     def _ledger(self) -> list[dict[str, object]]:
         columns = [IMPORT, "file", "listener", *LYING]
@@ -151,27 +151,27 @@ class Eraser:
         return rows
 
     def _removal(self, table: str, plan: Plan, schema: pa.Schema | None = None) -> Removal:
-        imports = plan.gone | plan.again if IMPORT in (schema or self.schemas[table]).names else set[str]()
+        imports = plan.removed | plan.replaced if IMPORT in (schema or self.schemas[table]).names else set[str]()
         return Removal.of(schema or self.schemas[table], self.person, imports)
 
     def _undeclared(self, table: str) -> pa.Schema:
-        """A table that no definition declares: columns count as personal whose names say who somebody is."""
+        """Return the schema of an undeclared table. Columns with names such as `user_id` count as personal."""
         stored = self.lake.stored(table)
         marked = [f.with_metadata({"personal": "yes"}) if self.person.meant(f.name) else f for f in stored]
         return pa.schema([f.with_nullable(not self.person.meant(f.name)) for f in marked])
 
     def _landed(self) -> list[Path]:
-        """Every file of the landing folder, hidden ones too."""
-        found = (Path(place, name) for place, _, names in os.walk(self.landing.root) for name in names)
-        return sorted(path for path in found if path.is_file())
+        """Return every file of the landing folder, including hidden ones."""
+        paths = (Path(place, name) for place, _, names in os.walk(self.landing.root) for name in names)
+        return sorted(path for path in paths if path.is_file())
 
     def _pulled(self, path: Path) -> bool:
-        """Whether a file was pulled from a service as the person's."""
+        """Return whether a file was pulled from the listener's account at a service."""
         parts = path.relative_to(self.landing.root).parts
         return len(parts) > 3 and parts[0] == "listens" and parts[1] in SERVICES and parts[2] == self.person.folder
 
     def _theirs(self, path: Path, own: Collection[str]) -> bool:
-        """Whether a file is one that was imported for the person, whatever it says."""
+        """Return whether a file is one of the imports in `own`, by its content."""
         try:
             return bool(own) and any(identify(path, listener) in own for listener in (self.person.name, None))
         except (Unreadable, OSError):
@@ -179,13 +179,13 @@ class Eraser:
 
 
 def end_time_travel(lake: Lake) -> None:
-    """Make the newest version of every table its oldest. Nobody else may be at work on the lake meanwhile."""
+    """Remove all versions of every table but the newest. The caller must hold the exclusive lock of the lake."""
     for table in lake.tables():
         lake.forget(table)
 
 
 def owned(name: str, lake: Lake, schemas: Mapping[str, pa.Schema]) -> set[str]:
-    """The imports that are a person's alone."""
+    """Return the ids of imports that were made for a listener or whose records are all theirs."""
     import numpy as np
     import pyarrow.compute as pc
 
@@ -203,5 +203,5 @@ def owned(name: str, lake: Lake, schemas: Mapping[str, pa.Schema]) -> set[str]:
                 others |= ~hits & pc.is_valid(rows[column]).to_numpy(zero_copy_only=False)
             own |= set(rows[IMPORT].filter(pa.array(named)).unique().to_pylist())
             shared |= set(rows[IMPORT].filter(pa.array(others & ~named)).unique().to_pylist())
-    told = lake.scan(LEDGER, IMPORTS).select([IMPORT, "listener"]).table().to_pylist()
-    return (own - shared) | {row[IMPORT] for row in told if row["listener"] == name}
+    imports = lake.scan(LEDGER, IMPORTS).select([IMPORT, "listener"]).table().to_pylist()
+    return (own - shared) | {row[IMPORT] for row in imports if row["listener"] == name}

@@ -1,7 +1,8 @@
-"""Erasure of a person: one job that takes them out of everything the platform keeps, and proves it.
+"""Erasure: the job that removes a listener from all data, and verifies that no file names them.
 
-It is alone with the data meanwhile. Tables that name nobody but count the person are made again afterwards, like those
-that follow an import: the days are told to Dagster before anything goes. What is killed goes on when it is run again.
+The job holds an exclusive lock on the data. Before it removes anything, it reports the days it will change to Dagster.
+So the tables that counted the listener become stale and are rebuilt, as after an import. A killed job resumes when it
+is run again.
 """
 
 import os
@@ -19,80 +20,93 @@ from pydantic import Field
 from assets.events.imports import tell_days
 from assets.imports.record_types import RECORD_TYPES
 from assets.tables import SCHEMAS, SORT_KEYS
+from orchestration.instance.home import home_folder
 from orchestration.instance.internals import NOT_FINISHED_STATUSES
 from orchestration.privacy.eraser import PLAN, Eraser, Plan, end_time_travel
 from resources.artifacts.artifacts import Artifacts
 from resources.environments import PROJECT, artifacts_of, data_folder, landing_of, open_lake
 from resources.errors import TuttiError
-from resources.locks import alone
+from resources.locks import alone, sharing
 from resources.privacy import database, files
 from resources.privacy.person import Person
 from resources.privacy.scanner import Scanner
 from resources.privacy.tables import personal
 
-UNKNOWN = "nothing is kept of a person of this name: spell it as tables have it, capitals included"
-SHOWN = 10  # places named where something is left
+MAX_TRACES = 10  # in the error message
 WAITING = {dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED}
 
 
 class ErasureConfig(dg.Config):
-    """Who is erased."""
+    """The listener to erase."""
 
-    listener: str = Field(description="the person's name, exactly as tables have it")
+    listener: str = Field(description="listener to erase, exactly as in `user_id` columns")
+
+
+def no_data(listener: str) -> str:
+    """Return the message for an unknown listener."""
+    return f"no data found for {listener}. Check the spelling, including capitals"
 
 
 def refuse_bucket() -> None:
-    """Raise `TuttiError` if data are in a bucket, where other machines may be reading and writing meanwhile."""
+    """Raise `TuttiError` if data are in a bucket, since other machines may read and write there at the same time."""
     data = data_folder()
     for place in (open_lake(data).root, artifacts_of(data), landing_of(data).store):
         if place.remote:
             raise TuttiError(
-                f"nobody can be erased from {place}: Tutti cannot keep other machines from using the bucket meanwhile, "
-                "nor see old versions that the object store keeps. Erasure needs tables, artifacts and landed files on "
-                "disk"
+                f"cannot erase a listener from {place}: Tutti cannot lock a bucket against other machines, nor remove "
+                "older versions that the object store keeps. Move tables, artifacts and landed files to a local disk"
             )
 
 
 @dg.op(
-    description="A person goes from tables and their older versions, files and Dagster's history; nothing is left.",
-    out=dg.Out(dg.Nothing, io_manager_key="no_data"),  # the lake's own would be at work beside it
+    description="Remove the listener from tables, older versions, files and Dagster's history, and verify that.",
+    out=dg.Out(dg.Nothing, io_manager_key="no_data"),  # the lake's IO manager would need the lock that the op holds
 )
 def erase(context: dg.OpExecutionContext, config: ErasureConfig) -> None:
-    """Erase the person, and tell in numbers what went: nothing that this run says or leaves names them."""
+    """Erase the listener and report what was removed as counts. Logs and events of this run do not name the listener.
+
+    Raises `TuttiError` if the listener is unknown, or if a file still names them.
+    """
     name = config.listener.strip()
     if not name:
-        raise TuttiError("whom? name the person: make erase LISTENER=ada")
+        raise TuttiError("no listener given. Name one: `make erase LISTENER=ada`")
     data, history = data_folder(), Path(context.instance.root_directory)
     refuse_bucket()
     with alone(data, context.log.info):
-        told = _erase(context, name, data, history)
-    context.add_output_metadata(told)
+        counts = _erase(context, name, data, history)
+    context.add_output_metadata(counts)
 
 
 @dg.job(
     resource_defs={"no_data": dg.mem_io_manager},
-    description="A person is erased from everything the platform keeps, older versions and this history included.",
+    description="Erase a listener permanently: tables, older versions, files, exports and Dagster's history.",
 )
 def erase_listener() -> None:
-    """Alone with the data; then what counted the person is owed, as after an import."""
+    """Erase under an exclusive lock. Then the tables that counted the listener are stale, as after an import."""
     erase()
 
 
-def forget(data: Path) -> None:
-    """End the time travel of every table, once what counted the person was made again."""
+def traced(name: str, data: Path) -> bool:
+    """Return whether any file names a listener, or a killed erasure is to be resumed."""
+    with sharing(data):
+        return (data / PLAN).exists() or any(True for _ in scanner(name, data, home_folder()).traces())
+
+
+def end_all_time_travel(data: Path) -> None:
+    """Remove the older versions of every table, once the tables that counted the listener are rebuilt."""
     with alone(data, print):
         end_time_travel(open_lake(data))
 
 
 def scanner(name: str, data: Path, history: Path, names: frozenset[str] = frozenset()) -> Scanner:
-    """What looks for a person."""
+    """Return a scanner for a listener and the `names` of files imported for them."""
     tables = {table: personal(schema) for table, schema in SCHEMAS.items()}
     keys = frozenset[str]().union(*tables.values())
     return Scanner(Person(name, names, keys, platform(data)), data, history, tables)
 
 
 def platform(data: Path) -> list[Path]:
-    """The folders in which the platform itself lies: one of them may be called like the person."""
+    """Return the folders of the platform itself. One of them may have the same name as the listener."""
     return list(dict.fromkeys([data, data.resolve(), PROJECT, Path(sys.prefix), Path.home()]))
 
 
@@ -100,18 +114,18 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
     lake, landing = open_lake(data), landing_of(data)
     say, tell = context.log.info, partial(tell_days, context)
     eraser = Eraser(scanner(name, data, history), lake, landing, SCHEMAS, SORT_KEYS, say)
-    known = (data / PLAN).exists()  # of one that was killed, or left something
-    say("looks through the landing folder for what is the person's")
+    known = (data / PLAN).exists()  # an earlier erasure was killed, or left traces
+    say("searching the landing folder")
     plan = eraser.plan()
-    plan.names |= handed_in(context.instance, name)
+    plan.names |= imported_files(context.instance, name)
     plan.keep(data)
     for kind in RECORD_TYPES:
         if kind.dated:
             tell(kind, eraser.days(kind.table, plan))
     landed = eraser.landed_files(plan)
     rows = eraser.tables(plan)
-    again = eraser.take_again(plan, datetime.now(UTC), tell)
-    known = known or bool(plan.gone or plan.again or plan.files or landed or rows)
+    reimported = eraser.reimport(plan, datetime.now(UTC), tell)
+    known = known or bool(plan.removed or plan.replaced or plan.files or landed or rows)
     if known or any(trace.path.is_relative_to(lake.root) for trace in eraser.scanner.traces()):
         known = True
         end_time_travel(lake)
@@ -119,49 +133,52 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
     artifacts = Artifacts(artifacts_of(data))
     rebuilt = artifacts.erase(known, lambda file: any(found.of_file(data / "artifacts" / file)))
     if rebuilt:
-        say(f"removed with all versions, to be materialized again: {', '.join(rebuilt)}")
+        say(f"removed all versions of {', '.join(rebuilt)}. Materialize again.")
     others = len(rebuilt) + sum(1 for _ in _elsewhere(found))
-    lying = "struck from" if known or others else "nothing of the person is in"
-    say(f"{lying} the lake and the landing folder; Dagster's history is next")
-    struck = _history(context, found)
-    say("looks for the person once more, in every file")
-    Plan().keep(data)  # all of it is done
+    done = "removed the listener from" if known or others else "no data found in"
+    say(f"{done} the lake and the landing folder. Searching Dagster's history")
+    redacted = _redact_history(context, found)
+    say("verifying: searching every file again")
+    Plan().keep(data)  # an empty plan: every step is done
     if left := list(found.traces()):
-        shown = "; ".join(found.person.struck(str(trace)) for trace in left[:SHOWN])
-        raise TuttiError(f"{len(left)} places still name the person: {shown}. Remove them and run it again")
+        listed = "; ".join(found.person.struck(str(trace)) for trace in left[:MAX_TRACES])
+        raise TuttiError(f"{len(left)} places still name the listener: {listed}. Remove them and run it again")
     Plan.forget(data)
-    if not (known or others):  # a command that failed is no trace of a person: every table keeps its older versions
-        raise TuttiError(f"{UNKNOWN} (in Dagster's history {struck:,} rows were struck)" if struck else UNKNOWN)
+    if not (known or others):  # only failed commands name the listener, so every table keeps its older versions
+        message = no_data("this listener")
+        raise TuttiError(f"{message} ({redacted:,} rows of Dagster's history were redacted)" if redacted else message)
     return {
         "rows_removed": sum(rows.values()),
         "tables_changed": len(rows),
         "landed_files_removed": sum(what == "removed" for what in landed.values()),
         "landed_files_rewritten": sum(what == "rewritten" for what in landed.values()),
-        "files_reimported": again,
+        "files_reimported": reimported,
         "other_files_changed": others,
-        "history_rows_redacted": struck,
+        "history_rows_redacted": redacted,
     }
 
 
-def handed_in(instance: dg.DagsterInstance, name: str) -> set[str]:
-    """Names of the files that runs were to import for a person; the ledger forgets those that were there already."""
+def imported_files(instance: dg.DagsterInstance, name: str) -> set[str]:
+    """Return the names of files that runs imported for a listener. The ledger does not store repeated imports."""
     ops: list[Any] = [run.run_config.get("ops", {}) for run in instance.get_runs()]
-    asked = (told.get("imports", {}).get("config", {}) for told in ops)
-    return {Path(file).name for told in asked if told.get("listener") == name for file in told.get("files", ())}
+    configs = (run_ops.get("imports", {}).get("config", {}) for run_ops in ops)
+    return {Path(file).name for config in configs if config.get("listener") == name for file in config.get("files", ())}
 
 
 def _elsewhere(found: Scanner) -> Iterator[Path]:
-    """Take the person out of what lies in the data folder beside lake, landing folder and history."""
-    apart = [found.data / "lake", found.data / "landing", found.history]
-    shutil.rmtree(found.data / "spill", ignore_errors=True)  # of killed runs: those at work are none
-    noted = (
-        found.data / "stream"
-    )  # how far a stream is: a checkpoint is whole or of no use, and the ledger knows it too
-    if any(any(found.of_file(path)) for path in noted.rglob("*") if path.is_file()):
-        shutil.rmtree(noted)
-        yield noted
+    """Remove the listener from the rest of the data folder, and yield each changed path.
+
+    The lake, the landing folder and Dagster's history are handled elsewhere.
+    """
+    excluded = [found.data / "lake", found.data / "landing", found.history]
+    shutil.rmtree(found.data / "spill", ignore_errors=True)  # left by killed runs; no run is active under the lock
+    # A changed checkpoint of a stream is useless, and the ledger also knows which files are imported.
+    checkpoints = found.data / "stream"
+    if any(any(found.of_file(path)) for path in checkpoints.rglob("*") if path.is_file()):
+        shutil.rmtree(checkpoints)
+        yield checkpoints
     for place, folders, names in os.walk(found.data):
-        folders[:] = sorted(f for f in folders if Path(place, f) not in apart)
+        folders[:] = sorted(f for f in folders if Path(place, f) not in excluded)
         for path in (Path(place, name) for name in sorted(names)):
             if files.is_draft(path):
                 path.unlink()
@@ -169,21 +186,21 @@ def _elsewhere(found: Scanner) -> Iterator[Path]:
                 if any(trace.where == "its name" for trace in traces):
                     path.unlink()
                     yield path
-                elif path != found.data / PLAN and files.take_out(path, found.person):  # that goes at the end
+                elif path != found.data / PLAN and files.take_out(path, found.person):  # the plan is removed at the end
                     yield path
 
 
-def _history(context: dg.OpExecutionContext, found: Scanner) -> int:
-    """Strike the person from what Dagster keeps; in how many rows they were, but for this run's own."""
+def _redact_history(context: dg.OpExecutionContext, found: Scanner) -> int:
+    """Redact the listener in Dagster's history. Return the number of redacted rows, without those of this run."""
     instance = context.instance
     for run in instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)):
         waits = run.status in WAITING and run.run_id != context.run_id
         if waits and found.person.unwritten(dict(run.run_config)) != dict(run.run_config):
-            instance.report_run_canceled(run, "It was about a person who has been erased.")
-    kept = {type(s).__name__ for s in (instance.run_storage, instance.event_log_storage, instance.schedule_storage)}
-    if elsewhere := sorted(k for k in kept if not k.startswith(("Sqlite", "InMemory", "Batching", "NoneType"))):
-        context.log.warning("Dagster keeps its history in %s, which no job reaches: strike it there", elsewhere)
-    struck = 0
+            instance.report_run_canceled(run, "The listener of this run was erased.")
+    storages = {type(s).__name__ for s in (instance.run_storage, instance.event_log_storage, instance.schedule_storage)}
+    if elsewhere := sorted(k for k in storages if not k.startswith(("Sqlite", "InMemory", "Batching", "NoneType"))):
+        context.log.warning("Dagster's history is in %s, which Tutti cannot redact. Redact it there.", elsewhere)
+    redacted = 0
     for place, _, names in os.walk(found.history):
         for path in (Path(place, name) for name in sorted(names)):
             if path.name.endswith(database.BESIDE):
@@ -191,19 +208,19 @@ def _history(context: dg.OpExecutionContext, found: Scanner) -> int:
             with path.open("rb") as stream:
                 magic = stream.read(len(database.MAGIC)) == database.MAGIC
                 stream.seek(0)
-                told = not magic and files.mentioned(stream, found.person.needles)
+                mentioned = not magic and files.mentioned(stream, found.person.needles)
             if magic:
-                struck += database.strike(path, found.person, context.run_id)
-            elif told:
-                struck += _log(path, found.person)
-    return struck
+                redacted += database.strike(path, found.person, context.run_id)
+            elif mentioned:
+                redacted += _redact_text(path, found.person)
+    return redacted
 
 
-def _log(path: Path, person: Person) -> bool:
-    """Strike a person from a file of text."""
+def _redact_text(path: Path, person: Person) -> bool:
+    """Redact a listener in a text file. Return whether the file changed."""
     text = path.read_bytes().decode(errors="surrogateescape")
-    kept = "".join(person.unwritten(line) for line in text.splitlines(keepends=True))
-    if "\0" in text or kept == text:
+    redacted = "".join(person.unwritten(line) for line in text.splitlines(keepends=True))
+    if "\0" in text or redacted == text:
         return False
-    path.write_bytes(kept.encode(errors="surrogateescape"))
+    path.write_bytes(redacted.encode(errors="surrogateescape"))
     return True

@@ -1,8 +1,8 @@
-"""Exporting: all that the platform keeps of a person, as a zip that ListenBrainz's own export looks like.
+"""The exporter: it writes all data of a listener to a zip in the format of ListenBrainz's own export.
 
-Listens are those submitted, repeats included: nothing is lost, the file can be taken in again here, and what is made of
-them is the same, since each says from which source and program it came. What the format has no place for (every table
-that tells of persons, with every column) lies beside it as JSON lines.
+The listens are the raw records, duplicates included. Each has its source and client, so importing the zip again gives
+the same listens. Every table with personal data is added with all its columns as JSON lines, since the format has no
+place for them.
 """
 
 import json
@@ -28,20 +28,20 @@ from resources.privacy.person import Person
 from resources.privacy.tables import Removal, personal
 from resources.sources.formats import listenbrainz, listenbrainz_feedback
 
-FOLDER = "exports"  # in the data folder; nobody but its owner may look into it
-ORDER = [(n, "ascending") for n in ("listened_at", *BY_ARRIVAL)]  # as repeats are told apart
+FOLDER = "exports"  # in the data folder, readable only by its owner
+ORDER = [(n, "ascending") for n in ("listened_at", *BY_ARRIVAL)]  # the order that detects duplicates
 
 
 @dataclass(frozen=True)
 class Exporter:
-    """Whose data, and where they lie."""
+    """Exports one listener from a lake."""
 
     name: str
     lake: Lake
-    schemas: Mapping[str, pa.Schema]  # by table, as declared
+    schemas: Mapping[str, pa.Schema]  # declared schema of each table
 
     def write(self, data: Path, now: datetime) -> tuple[Path, dict[str, int]]:
-        """Write the export, whole or not at all; its file, and how many rows of which table it holds."""
+        """Write the export atomically. Return its path and the number of rows by table."""
         folder = data / FOLDER
         folder.mkdir(mode=0o700, exist_ok=True)
         path = folder / f"{Person(self.name).folder}.{now:%Y%m%dT%H%M%SZ}.zip"
@@ -49,14 +49,14 @@ class Exporter:
         try:
             with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o600), "w+b") as file:
                 with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-                    told = self._members(partial(_member, archive, now))
+                    counts = self._members(partial(_member, archive, now))
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(draft, path)
         finally:
             draft.unlink(missing_ok=True)
         sync(folder)
-        return path, told
+        return path, counts
 
     def _members(self, new_member: Callable[[str], IO[bytes]]) -> dict[str, int]:
         with new_member("user.json") as member:
@@ -68,21 +68,21 @@ class Exporter:
         with new_member("feedback.jsonl") as member:
             for row in self._rows(FEEDBACK_RECORDS.table, set()):
                 _line(member, listenbrainz_feedback.record(row))
-        imports, told = owned(self.name, self.lake, self.schemas), {}
-        there = set(self.lake.tables())
+        imports, counts = owned(self.name, self.lake, self.schemas), {}
+        existing = set(self.lake.tables())
         for table, schema in sorted(self.schemas.items()):
-            if not personal(schema) or table not in there:  # no file: a table that was never made
+            if not personal(schema) or table not in existing:
                 continue
             with new_member(f"tutti/{table}.jsonl") as member:
                 rows = 0
                 for row in self._rows(table, imports):
-                    _line(member, {"table": table, "row": row})  # which no importer takes for a record of its own
+                    _line(member, {"table": table, "row": row})  # no reader mistakes this for a record of its format
                     rows += 1
-                told[table] = rows
-        return {table: rows for table, rows in told.items() if rows}
+                counts[table] = rows
+        return {table: rows for table, rows in counts.items() if rows}
 
     def _rows(self, table: str, imports: set[str]) -> Iterator[dict[str, Any]]:
-        """The rows of a table that are the person's."""
+        """Yield the listener's rows of a table."""
         schema = self.schemas[table]
         removal = Removal.of(schema, Person(self.name), imports)
         for batch in self.lake.scan(table, schema).dataset().to_batches():
@@ -90,25 +90,26 @@ class Exporter:
             yield from rows.filter(pa.array(removal.going(rows))).to_pylist()
 
     def _months(self) -> list[tuple[date, date]]:
-        """The months in which they listened: the first day of each, and of the one after."""
-        theirs = RangeFilter("user_id", self.name, self.name)
-        days = self.lake.scan(LISTEN_RECORDS.table, RAW_LISTENS, theirs).select(["day"]).table()["day"].unique()
+        """Return the months with listens, each as its first day and the first day of the next month."""
+        of_listener = RangeFilter("user_id", self.name, self.name)
+        days = self.lake.scan(LISTEN_RECORDS.table, RAW_LISTENS, of_listener).select(["day"]).table()["day"].unique()
         firsts = sorted({day.replace(day=1) for day in days.to_pylist()})
         return [(day, date(day.year + day.month // 12, day.month % 12 + 1, 1)) for day in firsts]
 
     def _month(self, first: date, following: date) -> pa.Table:
-        """What they listened to in a month, in order."""
+        """Return the listens of a month, in order."""
         days = RangeFilter("day", first, following - timedelta(days=1))
-        theirs = RangeFilter("user_id", self.name, self.name).arrow
-        return self.lake.scan(LISTEN_RECORDS.table, RAW_LISTENS, days).dataset().to_table(filter=theirs).sort_by(ORDER)
+        of_listener = RangeFilter("user_id", self.name, self.name).arrow
+        listens = self.lake.scan(LISTEN_RECORDS.table, RAW_LISTENS, days).dataset()
+        return listens.to_table(filter=of_listener).sort_by(ORDER)
 
 
 def _member(archive: zipfile.ZipFile, now: datetime, name: str) -> IO[bytes]:
-    """A new member of a zip, written at that time (UTC): one that is not told it would be of 1980."""
+    """Open a new member of a zip with the modification time `now` (UTC)."""
     member = zipfile.ZipInfo(name, now.timetuple()[:6])
     member.compress_type = archive.compression
     return archive.open(member, "w")
 
 
 def _line(file: IO[bytes], value: Any) -> None:
-    file.write(json.dumps(value, ensure_ascii=False, default=lambda told: told.isoformat()).encode() + b"\n")
+    file.write(json.dumps(value, ensure_ascii=False, default=lambda value: value.isoformat()).encode() + b"\n")
