@@ -1,4 +1,4 @@
-"""The command that analyzes the music folder, and its summary."""
+"""The command `analyze`: it analyzes the audio files of the music folder and prints a summary."""
 
 import os
 from collections import Counter
@@ -13,22 +13,25 @@ from resources.environments import music_folder, open_lake
 from resources.errors import TuttiError
 from resources.lake.lake import Lake
 
-SHOWN = 10  # keys
+MAX_KEYS = 10  # in the summary
 BLOCKS = " ▁▂▃▄▅▆▇█"
-TEMPOS = range(40, 221, 10)  # beats per minute, each the beginning of a column
+TEMPOS_BPM = range(40, 221, 10)  # the lower bound of each column of the tempo histogram
 
 
 @click.command()
-@click.option("--music", default="", help="The folder, by default that of TUTTI_MUSIC_DIR.")
+@click.option("--music", metavar="FOLDER", default="", help="Folder to analyze. Default: TUTTI_MUSIC_DIR.")
 def analyze(music: str) -> None:
-    """Analyze your audio files: tags, tempo, key, loudness."""
+    """Analyze your audio files: tags, tempo, key, loudness.
+
+    Files that have not changed since the last analysis are skipped.
+    """
     if music:
         os.environ["TUTTI_MUSIC_DIR"] = music
     from orchestration.cli.runner import Runner  # its definitions read TUTTI_MUSIC_DIR
 
     if not music_folder().is_dir():
-        example = "make analyze MUSIC=/home/ada/Music (or set TUTTI_MUSIC_DIR)"
-        raise TuttiError(f"there is no folder {music_folder()}: name that of your music, {example}")
+        example = "`make analyze MUSIC=/home/ada/Music`"
+        raise TuttiError(f"no such folder: {music_folder()}. Name your music folder: {example}, or set TUTTI_MUSIC_DIR")
     runner = Runner()
     config = {"content__audio_analyses": {"config": {"retry_failed": True}}}  # a decoder may have been installed since
     runner.run(ANALYZE_MUSIC, config=config)
@@ -36,33 +39,35 @@ def analyze(music: str) -> None:
 
 
 def summary(lake: Lake) -> list[str]:
-    """Summarize the music folder's tables in a few lines: files, errors, tempos and keys."""
+    """Return the lines of the summary: files, errors, tempos and keys."""
     files = lake.scan("content/audio_files", AUDIO_FILES).select(["bytes"]).table()
     wanted = ["path", "duration_s", "tempo_bpm", "key", "mode", "error"]
     rows = lake.scan("content/audio_features", AUDIO_FEATURES).select(wanted).table().to_pylist()
     analyzed = [r for r in rows if r["error"] is None]
-    wrong = [(r["error"], r["path"]) for r in rows if r["error"]]
+    unreadable = [(r["error"], r["path"]) for r in rows if r["error"]]
     size, seconds = sum(files["bytes"].to_pylist()), sum(r["duration_s"] for r in analyzed)
-    found = f"{len(files):,} files, {_measured(size / 1e6, 1e3, 'MB', 'GB')}"
-    lines = [f"{found}: {len(analyzed):,} analyzed, {_measured(seconds / 60, 60, 'minutes', 'hours')}"]
-    lines[0] += f"; {len(wrong):,} unreadable"
-    lines += reasons(wrong)
+    lines = [f"{len(files):,} files ({_amount(size / 1e6, 1e3, 'MB', 'GB')})"]
+    lines[0] += f", {len(analyzed):,} analyzed ({_amount(seconds / 60, 60, 'minutes', 'hours')})"
+    lines[0] += f", {len(unreadable):,} unreadable" * bool(unreadable)
+    lines += reasons(unreadable)
     lines += _tempos([r["tempo_bpm"] for r in analyzed if r["tempo_bpm"]])
     keys = Counter(f"{r['key']} {r['mode']}" for r in analyzed if r["key"])
-    shown = ", ".join(f"{k} {n:,}" for k, n in keys.most_common(SHOWN)) + " …" * (len(keys) > SHOWN)
-    return [*lines, *([f"keys: {shown}"] if keys else [])]
+    listed = ", ".join(f"{k} {n:,}" for k, n in keys.most_common(MAX_KEYS)) + " …" * (len(keys) > MAX_KEYS)
+    return [*lines, *([f"keys: {listed}"] if keys else [])]
 
 
-def _measured(amount: float, large: float, unit: str, larger: str) -> str:
+def _amount(amount: float, large: float, unit: str, larger: str) -> str:
     """Format an amount with its unit, in the larger unit from `large` on."""
     return f"{amount:,.1f} {unit}" if amount < large else f"{amount / large:,.1f} {larger}"
 
 
-def _tempos(found: list[float]) -> list[str]:
-    """Draw tempos as blocks, a column for each ten beats per minute."""
-    if not found:
+def _tempos(tempos_bpm: list[float]) -> list[str]:
+    """Draw a histogram of tempos as one line of blocks. Each column covers ten beats per minute."""
+    if not tempos_bpm:
         return []
-    counts = Counter(min(max(round(t) // 10 * 10, TEMPOS[0]), TEMPOS[-1]) for t in found)
-    most = max(counts.values())
-    blocks = "".join(BLOCKS[-(-counts[t] * (len(BLOCKS) - 1) // most)] for t in TEMPOS)
-    return [f"tempo: {TEMPOS[0]} {blocks} {TEMPOS[-1]}, most often {counts.most_common(1)[0][0]} beats per minute"]
+    counts = Counter(min(max(round(t) // 10 * 10, TEMPOS_BPM[0]), TEMPOS_BPM[-1]) for t in tempos_bpm)
+    highest = max(counts.values())
+    blocks = "".join(BLOCKS[-(-counts[t] * (len(BLOCKS) - 1) // highest)] for t in TEMPOS_BPM)
+    return [
+        f"tempo: {TEMPOS_BPM[0]} {blocks} {TEMPOS_BPM[-1]}, most often {counts.most_common(1)[0][0]} beats per minute"
+    ]

@@ -1,4 +1,4 @@
-"""The command that fills an empty lake with listens of simulated listeners, for benchmarks."""
+"""The command `generate-listens`: it fills an empty lake with simulated listens, for benchmarks."""
 
 import os
 
@@ -11,20 +11,28 @@ from resources.environments import PROJECT, data_folder, open_lake
 from resources.locks import sharing
 from resources.sandbox.listen_generator import write
 
-MANY = Number("number of listens", "make generate-listens LISTENS=20000000", 1)
+LISTENS_COUNT = Number("number of listens", "make generate-listens LISTENS=20000000", 1)
 
 
 @click.command()
-@click.option("--listens", type=MANY, required=True, help="About how many, as 20_000_000.")
+@click.option(
+    "--listens",
+    type=LISTENS_COUNT,
+    required=True,
+    help="Approximate number to generate, for example 20_000_000.",
+)
 def generate_listens(listens: int) -> None:
-    """Fill an empty lake with simulated listens."""
-    # Never among a person's own listens, unless that is where somebody says.
+    """Generate simulated listens in an empty lake, for benchmarks.
+
+    Default folder: data/generated, unless TUTTI_DATA_DIR is set.
+    """
+    # The default is a folder of its own, so that generated listens never mix with real ones by accident.
     os.environ["TUTTI_DATA_DIR"] = os.environ.get("TUTTI_DATA_DIR") or str(PROJECT / "data" / "generated")
     lake = open_lake()
     with sharing(data_folder()):
         written = write(lake, "events/listens", LISTENS, _ids, listens=listens)
-    print(f"{written.rows:,} listens are in {lake.root / 'events' / 'listens'}. No file tells of them:")
-    print("materialize what follows from events/listens, not events/listens itself.")
+    print(f"Generated {written.rows:,} listens in {lake.root / 'events' / 'listens'}.")
+    print("Materialize its downstream assets. Do not rebuild events/listens itself: that deletes these rows.")
 
 
 def _ids(artist: str, title: str) -> tuple[str, str]:

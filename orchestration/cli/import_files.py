@@ -1,4 +1,4 @@
-"""The command that imports a person's own history, and builds everything that follows from it."""
+"""The command `import`: it imports listening history and builds all tables downstream."""
 
 import os
 from datetime import UTC, datetime
@@ -8,39 +8,43 @@ from typing import Any
 import click
 
 from orchestration.cli.hints import make
-from orchestration.cli.import_summary import brought, heard
+from orchestration.cli.import_summary import count_listens, summarize
 from orchestration.cli.runner import Runner
 from resources.environments import data_folder
 from resources.errors import TuttiError
 
 
 @click.command("import")
-@click.option("--listener", default="", help="The person whose history this is.")
+@click.option("--listener", metavar="NAME", default="", help="Listener whose history the files contain.")
 @click.argument("files", nargs=-1)
 def import_files(listener: str, files: tuple[str, ...]) -> None:
-    """Import your own history and build what follows."""
+    """Import listening history and build all tables.
+
+    FILES are exports as you downloaded them: zip files, single files or folders. If it is interrupted, run the same
+    command again to resume.
+    """
     if not listener:
-        raise TuttiError('whose listens are these? name the person: make import LISTENER=ada FILES="..."')
+        raise TuttiError('no listener given. Name one: `make import LISTENER=ada FILES="my_spotify_data.zip"`')
     if not files:
-        raise TuttiError('which files? name them: make import LISTENER=ada FILES="my_spotify_data.zip"')
+        raise TuttiError('no files given. Name some: `make import LISTENER=ada FILES="my_spotify_data.zip"`')
     paths = [str(Path(f).expanduser().resolve()) for f in files]
     if missing := [path for path in paths if not os.path.exists(path)]:
-        raise TuttiError(f"{', '.join(missing)} cannot be read: check the name, and that you may read it")
+        raise TuttiError(f"no such file: {', '.join(missing)}. Check the path and its permissions.")
     import_and_summarize(Runner(), {"listener": listener, "files": paths})
 
 
 def import_and_summarize(runner: Runner, config: dict[str, Any]) -> None:
-    """Import, build what follows, and print a summary, also if something failed."""
+    """Import, build the tables downstream, and print a summary, even if a run failed."""
     data, listener, began = data_folder(), config.get("listener"), datetime.now(UTC)
-    before, failed = heard(data, listener), None
+    before, failed = count_listens(data, listener), None
     try:
         new = runner.take(config)
     except TuttiError as error:
         new, failed = bool(runner.progress.seconds), error
-    for line in brought(data, listener, began, before):
+    for line in summarize(data, listener, began, before):
         print(line)
     if new:
         print(runner.progress.total())
     if failed:
         raise failed
-    print(f"Next: {make('chart')} or {make('ui')}" if new else "No new listens: all stays as it is.")
+    print(f"Next: {make('chart')} or {make('ui')}" if new else "No new listens. Nothing changed.")

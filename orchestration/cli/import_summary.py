@@ -1,4 +1,4 @@
-"""What an import brought, told in a few lines: listens that are new, and what is in quarantine, with the reasons."""
+"""The summary of an import: new listens, duplicates, and quarantined records with their reasons."""
 
 from datetime import datetime
 from pathlib import Path
@@ -11,28 +11,33 @@ from resources.frames.filters import RangeFilter, ValuesFilter
 from resources.locks import sharing
 
 
-def heard(data: Path, listener: str | None) -> int:
-    """How many listens there are; of one listener, if one is named."""
-    theirs = None if listener is None else RangeFilter("user_id", listener, listener)
+def count_listens(data: Path, listener: str | None) -> int:
+    """Return the number of listens of one listener, or of all listeners."""
+    of_listener = None if listener is None else RangeFilter("user_id", listener, listener)
     with sharing(data):
-        return int(open_lake(data).scan("events/listens", LISTENS, theirs).dataset().count_rows())
+        return int(open_lake(data).scan("events/listens", LISTENS, of_listener).dataset().count_rows())
 
 
-def brought(data: Path, listener: str | None, since: datetime, before: int) -> list[str]:
-    """What was imported since then for a listener, or from the landing folder; `before`, so many listens were there."""
+def summarize(data: Path, listener: str | None, since: datetime, before: int) -> list[str]:
+    """Return the lines of the summary of imports since `since`, of a listener or (if None) of landed files.
+
+    `before` is the number of listens before the import.
+    """
     with sharing(data):
         lake = open_lake(data)
         rows = lake.scan("events/imports", IMPORTS).table().to_pylist()
-        new = [row for row in rows if row["listener"] == listener and row["imported_at"] >= since]
-        told, quarantined = (sum(row[n] or 0 for row in new) for n in ("listens", "quarantined"))
+        imports = [row for row in rows if row["listener"] == listener and row["imported_at"] >= since]
+        submitted, quarantined = (sum(row[n] or 0 for row in imports) for n in ("listens", "quarantined"))
         lines = []
-        if told:
-            first = min(told, max(0, heard(data, listener) - before))  # others may import meanwhile
-            lines.append(f"listens: {first:,} new, {told - first:,} known from elsewhere or told twice")
+        if submitted:
+            # Other processes may import at the same time.
+            new = min(submitted, max(0, count_listens(data, listener) - before))
+            counts = {"new": new, "duplicates": submitted - new}
+            lines.append(f"listens: {', '.join(f'{n:,} {label}' for label, n in counts.items() if n)}")
         if quarantined:
-            ids = ValuesFilter.of("import_id", [row["import_id"] for row in new])
-            held = lake.scan("events/quarantine", QUARANTINE, ids).table().to_pylist()
+            ids = ValuesFilter.of("import_id", [row["import_id"] for row in imports])
+            records = lake.scan("events/quarantine", QUARANTINE, ids).table().to_pylist()
             where = lake.root / "events" / "quarantine"
-            lines.append(f"quarantined: {quarantined:,}, each with its text in {where} (README: Asking the lake)")
-            lines += reasons((row["reason"], f"{row['file']} record {row['record']}") for row in held)
+            lines.append(f"quarantined: {quarantined:,} records that could not be read. Their text is in {where}:")
+            lines += reasons((row["reason"], f"{row['file']} record {row['record']}") for row in records)
     return lines

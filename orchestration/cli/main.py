@@ -1,6 +1,6 @@
-"""The command line: `tutti COMMAND`, which `make` calls. One command a file, named in `COMMANDS`.
+"""The command line `tutti COMMAND`, which `make` calls. Each command is in a file of its own, listed in `COMMANDS`.
 
-Runs are Dagster runs, stored where the web UI finds them. A mistake of the person at the keyboard is one line.
+Commands start Dagster runs and store them for the web UI. An error is printed as one line.
 """
 
 import os
@@ -32,18 +32,18 @@ COMMANDS = {
     "stream": "stream:stream",
     "ui": "ui:ui",
 }
-STOPPED = 130  # the exit code by which shells know an interrupt
+INTERRUPTED = 130  # exit code; shells use it for SIGINT
 
 
 class Commands(click.Group):
-    """The commands, each imported once it is asked for: importing all of them takes seconds."""
+    """All commands. Each is imported only when it is used, since importing all of them takes seconds."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command."""
+        """Import a command and return it. Returns None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
         module, name = COMMANDS[cmd_name].split(":")
@@ -54,13 +54,16 @@ class Commands(click.Group):
 @click.command(cls=Commands)
 @click.pass_context
 def tutti(context: click.Context) -> None:
-    """A data platform for music."""
-    if context.invoked_subcommand != "demo":  # which replaces the lake
+    """A data platform for music: listening history, catalogs, audio and lyrics become queryable tables.
+
+    Set TUTTI_DATA_DIR to choose the data folder (default: data).
+    """
+    if context.invoked_subcommand != "demo":  # the demo replaces the lake
         lake_format.check_local(data_folder())
 
 
 def main() -> int:
-    """Run the command that was typed. Return 0 if all went well, else the exit code."""
+    """Run the command in `sys.argv` and return its exit code."""
     try:
         with writing_to(data_folder()), tutti.make_context("tutti", sys.argv[1:]) as context:
             tutti.invoke(context)
@@ -71,14 +74,14 @@ def main() -> int:
         return error.exit_code
     except click.ClickException as error:
         line = " ".join(error.format_message().split())
-        print(f"tutti: {line} See `tutti --help`, and `--help` after a command.", file=sys.stderr)
+        print(f"tutti: {line} See `tutti --help` or `tutti COMMAND --help`.", file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:  # the reader has read enough
+    except BrokenPipeError:  # the reader, such as `head`, closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except TuttiError as error:
         print(f"tutti: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("tutti: stopped", file=sys.stderr)
-        return STOPPED
+        print("tutti: stopped. To resume, run the same command again", file=sys.stderr)
+        return INTERRUPTED
     return 0

@@ -1,4 +1,4 @@
-"""The command that removes unneeded files and events, and packs the files of the scrobble endpoint."""
+"""The command `maintenance`: it removes unneeded files and events, and packs the files of the scrobble endpoint."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""The command that serves the sandbox's services over HTTP."""
+"""The command `mock-services`: it serves simulated music services over HTTP."""
 
 from datetime import timedelta
 
@@ -14,32 +14,45 @@ from resources.sandbox.http import accounts, lrclib, server
 from resources.sandbox.http.faults import KINDS, Faults
 
 EXAMPLE = "make mock-services MOCK_PORT=8761"
-RATE = Number("fault rate", "make mock-services FAULT_RATE=0.2", 0, 1, kind=float)
+FAULT_RATE = Number("fault rate", "make mock-services FAULT_RATE=0.2", 0, 1, kind=float)
 
 
 @click.command()
-@click.option("--port", "number", type=port(EXAMPLE), default=8760, show_default=True, help="Port of this machine.")
+@click.option("--port", "number", type=port(EXAMPLE), default=8760, show_default=True, help="Local port to listen on.")
 @click.option(
-    "--fault-rate", "rate", type=RATE, default=0.0, show_default=True, help="Share of requests that go wrong, 0 to 1."
+    "--fault-rate",
+    "rate",
+    type=FAULT_RATE,
+    default=0.0,
+    show_default=True,
+    help="Fraction of failing requests, 0 to 1.",
 )
-@click.option("--faults", "kinds", multiple=True, help=f"A way to go wrong ({', '.join(KINDS)}), all by default.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the faults.")
+@click.option(
+    "--faults",
+    "kinds",
+    multiple=True,
+    help=f"Kind of fault, repeatable: {', '.join(KINDS)}. Default: all.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random faults.")
 def mock_services(number: int, rate: float, kinds: tuple[str, ...], seed: int) -> None:
-    """Serve the sandbox's services over HTTP until stopped."""
+    """Serve simulated ListenBrainz, Last.fm, MusicBrainz and LRCLIB.
+
+    Runs until stopped, and prints the variables that make `pull` use it.
+    """
     try:
         faults = Faults(rate=rate, kinds=kinds or KINDS, seed=seed)
     except ValueError as error:
         raise TuttiError(str(error)) from None
     listening = listen(number, EXAMPLE)
     simulated = world.simulated(first_day=FIRST_DAY, days=DAYS, turnover=True)
-    found, lyrics = accounts.of_world(simulated), lrclib.of_world(simulated.recordings)
+    users, lyrics = accounts.of_world(simulated), lrclib.of_world(simulated.recordings)
     last = FIRST_DAY + timedelta(days=DAYS - 1)
-    names = found.names()[len(found.names()) // 4 :]  # who listens most is a machine that repeats itself
-    print(f"{len(found.names()):,} listeners from {FIRST_DAY} through {last}: {', '.join(names[:5])} ...")
+    names = users.names()[len(users.names()) // 4 :]  # without the most active listeners: these are bots
+    print(f"{len(users.names()):,} listeners from {FIRST_DAY} through {last}: {', '.join(names[:5])} ...")
     url = f"http://{server.HOST}:{number}"
     print(f"export TUTTI_LISTENBRAINZ_URL={url} TUTTI_LASTFM_URL={url}/2.0/")
     print(f"export TUTTI_MUSICBRAINZ_URL={url} TUTTI_MUSICBRAINZ_MIN_INTERVAL_S=1")
     print(f"export TUTTI_LRCLIB_URL={url}")
-    print("export TUTTI_LASTFM_API_KEY=sandbox    # any will do; Ctrl-C ends it", flush=True)
-    faces = server.application(found, faults, entities=entities(simulated.recordings), lyrics=lyrics)
+    print("export TUTTI_LASTFM_API_KEY=sandbox    # any value works; Ctrl-C stops the server", flush=True)
+    faces = server.application(users, faults, entities=entities(simulated.recordings), lyrics=lyrics)
     server.server(faces, number).run(sockets=[listening])

@@ -1,4 +1,4 @@
-"""Numbers that a person types, with an example in the message when one is invalid."""
+"""Option types of the command line for numbers in a range."""
 
 import sys
 from contextlib import suppress
@@ -10,32 +10,32 @@ from resources.errors import TuttiError
 
 
 class Number(click.ParamType):
-    """A number from `least` to `most`; `default` if nothing was typed. Raises `TuttiError` for anything else.
+    """A number from `lowest` to `highest`, both included. An empty value gives `default`.
 
-    The message calls the number `what` and gives an example.
+    Raises `TuttiError` for any other value. The message contains `label`, the value and `example`.
     """
 
     name = "number"
 
     def __init__(
         self,
-        what: str,
+        label: str,
         example: str,
-        least: float,
-        most: float = sys.maxsize,
+        lowest: float,
+        highest: float = sys.maxsize,
         *,
         kind: type = int,
         default: int | None = None,
     ) -> None:
-        self._what, self._example, self._least, self._most = what, example, least, most
+        self._label, self._example, self._lowest, self._highest = label, example, lowest, highest
         self._kind, self._default = kind, default
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read the number."""
-        if value == "" and self._default is not None:  # as `make` passes a variable that is not set
+        """Return `value` as a number."""
+        if value == "" and self._default is not None:  # `make` passes an unset variable as an empty value
             return self._default
         with suppress(ValueError):
-            if self._least <= (number := self._kind(value)) <= self._most:
+            if self._lowest <= (number := self._kind(value)) <= self._highest:
                 return number
-        bounds = f"at least {self._least}" if self._most == sys.maxsize else f"{self._least} to {self._most}"
-        raise TuttiError(f"invalid {self._what} {value!r}: expected {bounds}, for example `{self._example}`")
+        bounds = f"at least {self._lowest}" if self._highest == sys.maxsize else f"{self._lowest} to {self._highest}"
+        raise TuttiError(f"invalid {self._label} {value!r}: expected {bounds}, for example `{self._example}`")

@@ -1,4 +1,4 @@
-"""The command that pulls a user's days from a service and imports them."""
+"""The command `pull`: it pulls a user's listens from a service and imports them."""
 
 from datetime import UTC, datetime
 
@@ -14,15 +14,18 @@ from resources.services.api import named
 
 
 @click.command()
-@click.option("--source", default="", help=f"The service: {' or '.join(SERVICES)}.")
-@click.option("--user", default="", help="The user's name there.")
-@click.option("--from", "first", default="", help="First day, as 2024-01-01 (UTC).")
-@click.option("--to", "last", default="", help="Last day, included.")
-@click.option("--refetch", is_flag=True, help="Pull days again that were pulled before.")
+@click.option("--source", metavar="SERVICE", default="", help=f"Service to pull from: {' or '.join(SERVICES)}.")
+@click.option("--user", metavar="NAME", default="", help="User name at the service.")
+@click.option("--from", "first", metavar="DATE", default="", help="First day to pull (UTC), for example 2024-01-01.")
+@click.option("--to", "last", metavar="DATE", default="", help="Last day to pull (UTC), included.")
+@click.option("--refetch", is_flag=True, help="Also pull days that were pulled before.")
 def pull(source: str, user: str, first: str, last: str, refetch: bool) -> None:
-    """Pull a user's days from a service and import them."""
+    """Pull a user's listens from a service and import them.
+
+    If it is interrupted, run the same command again to resume.
+    """
     if source not in SERVICES:
-        raise TuttiError(f"from where? name one of {', '.join(SERVICES)}: {EXAMPLE}")
+        raise TuttiError(f"invalid source {source!r}: expected one of {', '.join(SERVICES)}, for example `{EXAMPLE}`")
     named(user)
     span(first, last, datetime.now(UTC).date(), EXAMPLE)
     runner = Runner()

@@ -1,4 +1,4 @@
-"""The command that pulls lyrics, and builds the tables made of them."""
+"""The command `pull-lyrics`: it pulls lyrics from LRCLIB and builds the lyrics tables."""
 
 import click
 
@@ -13,9 +13,12 @@ LIMIT = Number("number of recordings", "make pull-lyrics LIMIT=500", 1)
 
 
 @click.command()
-@click.option("--limit", type=LIMIT, default=USUAL, show_default=True, help="Recordings to ask for, at most.")
+@click.option("--limit", type=LIMIT, default=USUAL, show_default=True, help="Maximum number of recordings to request.")
 def pull_lyrics(limit: int) -> None:
-    """Pull lyrics from LRCLIB, most played recordings first."""
+    """Pull lyrics that the catalog lacks from LRCLIB.
+
+    The most played recordings come first.
+    """
     runner = Runner()
     runner.run("pull_lyrics", config={NAME: {"config": {"limit": limit}}})
     runner.run(BUILD_CATALOG, assets=sorted(runner.cadence.made_of(LYRICS)))

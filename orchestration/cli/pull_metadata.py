@@ -1,4 +1,4 @@
-"""The command that pulls metadata which the catalog lacks, and builds the catalog of it."""
+"""The command `pull-metadata`: it pulls metadata from MusicBrainz and builds the catalog."""
 
 import click
 
@@ -12,19 +12,30 @@ LIMIT = Number("number of recordings", "make pull-metadata LIMIT=500", 1)
 
 
 @click.command()
-@click.option("--limit", type=LIMIT, default=USUAL, show_default=True, help="Entities of each kind, at most.")
+@click.option(
+    "--limit",
+    type=LIMIT,
+    default=USUAL,
+    show_default=True,
+    help="Maximum entries of each kind to request.",
+)
 def pull_metadata(limit: int) -> None:
-    """Pull what the catalog lacks from MusicBrainz."""
+    """Pull metadata that the catalog lacks from MusicBrainz.
+
+    The most played recordings come first.
+    """
     runner = Runner()
-    done = runner.run("pull_metadata", config={NAME: {"config": {"limit": limit}}})
-    counts = {key: value.value for key, value in done.filter_events(_is_output)[0].step_output_data.metadata.items()}
+    result = runner.run("pull_metadata", config={NAME: {"config": {"limit": limit}}})
+    counts = {key: value.value for key, value in result.filter_events(_is_output)[0].step_output_data.metadata.items()}
     if not counts["files"]:
-        print("The catalog has all of it that MusicBrainz knows: it stays as it is.")
+        print("MusicBrainz has no metadata that the catalog lacks. Nothing changed.")
         return
     runner.run(BUILD_CATALOG)
-    left = f"{counts['left']:,} are left for the next pull. " if counts["left"] else ""
-    print(f"{runner.progress.total()}\n{left}Listens known by their names alone find the new recordings")
-    print("when their days are made again: make backfill FROM=first day TO=last day")
+    print(runner.progress.total())
+    if counts["left"]:
+        print(f"{counts['left']:,} missing entries are left. Run the same command again to pull more.")
+    print("Listens without an MBID are matched to the new recordings when you rebuild their days, for example:")
+    print("make backfill FROM=2024-01-01 TO=2024-12-31")
 
 
 def _is_output(event: object) -> bool:

@@ -1,4 +1,4 @@
-"""The command that serves the scrobble endpoint."""
+"""The command `serve-scrobbles`: it serves the scrobble endpoint."""
 
 import click
 
@@ -8,5 +8,8 @@ from resources.scrobble_endpoint.server import serve
 
 @click.command()
 def serve_scrobbles() -> None:
-    """Serve the scrobble endpoint until stopped."""
+    """Serve the scrobble endpoint until stopped.
+
+    Set TUTTI_SCROBBLE_TOKENS=LISTENER:TOKEN and, to change the port (8765), TUTTI_SCROBBLE_PORT.
+    """
     serve(data_folder(), landing_of(data_folder()).store)

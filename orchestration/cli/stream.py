@@ -1,4 +1,4 @@
-"""The command that imports what lands by Spark's Structured Streaming."""
+"""The command `stream`: it imports landed files by Spark's Structured Streaming."""
 
 import click
 
@@ -6,7 +6,7 @@ from orchestration.streaming import query
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="Import what has landed, then end.")
+@click.option("--once", is_flag=True, help="Import the files that have landed, then exit.")
 def stream(once: bool) -> None:
-    """Import what lands by Spark until stopped."""
+    """Import landed files by Spark until stopped."""
     query.stream(once)

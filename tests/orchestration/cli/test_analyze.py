@@ -10,7 +10,7 @@ from orchestration.cli.analyze import summary
 from resources.lake.lake import Lake
 
 
-def test_the_summary_shows_files_reasons_tempos_and_keys(tmp_path: Path) -> None:
+def test_summary_shows_files_reasons_tempos_and_keys(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     files = [{"path": n, "content_sha256": n, "bytes": 10**9} for n in "abcdefgh"]
     analyzed = [
@@ -22,10 +22,10 @@ def test_the_summary_shows_files_reasons_tempos_and_keys(tmp_path: Path) -> None
     lake.replace("content/audio_files", iter([pa.Table.from_pylist(files, AUDIO_FILES)]), AUDIO_FILES)
     lake.replace("content/audio_features", iter([pa.Table.from_pylist(analyzed, AUDIO_FEATURES)]), AUDIO_FEATURES)
     assert summary(lake) == [
-        "8 files, 8.0 GB: 3 analyzed, 1.5 hours; 5 unreadable",
+        "8 files (8.0 GB), 3 analyzed (1.5 hours), 5 unreadable",
         "  4 × not audio: e, f, g …",
         "  1 × cannot be read: Permission denied: d",
         "tempo: 40 ▄       █           220, most often 120 beats per minute",
         "keys: C major 3",
     ]
-    assert summary(Lake(tmp_path / "new")) == ["0 files, 0.0 MB: 0 analyzed, 0.0 minutes; 0 unreadable"]
+    assert summary(Lake(tmp_path / "new")) == ["0 files (0.0 MB), 0 analyzed (0.0 minutes)"]

@@ -24,7 +24,7 @@ from assets.events.imports import RAW_LISTENS
 from assets.tables import SCHEMAS
 from orchestration.__main__ import main
 from orchestration.cadence import ALL_TIME, Cadence
-from orchestration.cli.backfill import BACKFILL, DAYS, LOCK, PART, Part, beyond, plan
+from orchestration.cli.backfill import BACKFILL, LOCK, MAX_DAYS, PART, Part, beyond, plan
 from resources.lake.lake import Lake
 from resources.lake_format import FILE
 from tests.orchestration.conftest import DAYS as WORLD_DAYS
@@ -66,7 +66,7 @@ def periods(part: Part) -> list[date]:
 @given(st.dates(date(2002, 10, 1), TODAY), st.integers(0, 800), st.integers(1, 400))
 @example(TODAY, 0, 1)
 @example(date(2002, 10, 1), 800, 1)
-@example(date(2023, 1, 1), 364, DAYS)
+@example(date(2023, 1, 1), 364, MAX_DAYS)
 def test_its_runs_make_everything_that_follows_oldest_first(first: date, days: int, size: int) -> None:
     last = min(first + timedelta(days=days), TODAY)
     parts = plan(CADENCE, first, last, size, "", TODAY)
@@ -115,15 +115,15 @@ def test_days_are_made_twice_only_where_something_reads_ahead() -> None:
 
 def test_names_what_is_built_beyond_the_days_asked_for_with_the_reason() -> None:
     first, last = date(2024, 1, 1), date(2024, 1, 3)
-    longer = "a period is built whole, and later ones compare themselves with it"
+    longer = "a period is rebuilt as a whole, and the next period reads it"
     expected = [
-        "daily is built from 2023-12-30 through 2024-01-05: "
-        "a record can change tables 2 days before its own and 2 days after it",
-        "active_listeners is built from 2023-12-31 through 2024-02-02: "
-        "a record can change tables 1 day before its own and 30 days after it",
-        f"weekly is built from 2023-12-25 through 2024-01-08: {longer}",
-        f"monthly is built from 2023-12-01 through 2024-02-01: {longer}",
-        f"yearly is built from 2023-01-01 through 2024-01-01: {longer}",
+        "daily is rebuilt from 2023-12-30 through 2024-01-05: "
+        "a record can change rows up to 2 days before and 2 days after its own day",
+        "active_listeners is rebuilt from 2023-12-31 through 2024-02-02: "
+        "a record can change rows up to 1 day before and 30 days after its own day",
+        f"weekly is rebuilt from 2023-12-25 through 2024-01-08: {longer}",
+        f"monthly is rebuilt from 2023-12-01 through 2024-02-01: {longer}",
+        f"yearly is rebuilt from 2023-01-01 through 2024-01-01: {longer}",
     ]
     names = [line.split()[0] for line in expected]
     found = beyond(plan(CADENCE, first, last, 2, "", TODAY), CADENCE, first, last)
@@ -268,7 +268,7 @@ def test_a_backfill_that_came_to_its_end_begins_anew(laptop: World, tmp_path: Pa
     shutil.copytree(laptop.data / "lake" / "events" / "listens", data / "lake" / "events" / "listens")
     command = (*TUTTI, "backfill", *SPAN, *PLAYS, "--days-per-run", "4")
     for _ in range(2):
-        assert "Going on" not in Process(command, data).fine().out
+        assert "Resuming" not in Process(command, data).fine().out
     assert parts_of(data) == [("1 of 2", "SUCCESS"), ("2 of 2", "SUCCESS")] * 2
     assert rows(data, "derived/recording_plays") == rows(laptop.data, "derived/recording_plays")
     assert "derived/display_names" not in tables(data)  # only what was selected
@@ -288,8 +288,8 @@ def test_a_backfill_stops_at_a_run_that_fails_and_goes_on_there_once_that_is_men
     assert process.code == 1
     assert process.err.count("\n") == 1, process.err
     assert process.err.startswith("tutti: daily from 2025-02-26 through 2025-03-01: ")
-    assert "the same command goes on from here" in process.err
-    assert process.out.splitlines()[-1].startswith("0 of 2 runs are done, one failed; tables made: 0")
+    assert "run the same command again" in process.err
+    assert process.out.splitlines()[-1].startswith("0 of 2 runs are done")
     for path, content in files.items():
         path.write_bytes(content)
     Process(command, data).fine()
@@ -304,7 +304,7 @@ def test_a_second_backfill_waits_its_turn(tmp_path: Path) -> None:
     with FileLock(home / LOCK):  # as the process of another backfill does
         process = Process((*TUTTI, "backfill", *SPAN, *PLAYS), tmp_path)
         assert (process.code, process.out) == (1, "")
-    assert process.err.startswith("tutti: another backfill is at work")
+    assert process.err.startswith("tutti: another backfill is running")
     assert versions(tmp_path) == before
 
 
@@ -344,10 +344,10 @@ def test_a_backfill_tells_how_far_it_is_and_what_was_done_before(killed: Future[
     found = killed.result()
     count = len(_places(found.data))
     assert " ".join(found.said[0][-1].split()).startswith("daily from 2025-02-26 through 2025-03-01 4 of 8 days ")
-    assert found.said[1][0] == f"Going on where it stopped: 1 of {count} runs were done before.\n"
+    assert found.said[1][0].startswith(f"Resuming: 1 of {count} runs ")
     assert " ".join(found.said[1][1].split()).startswith("daily from 2025-02-28 through 2025-03-05 8 of 8 days ")
     last = found.process.out.splitlines()
-    assert last[0] == f"Going on where it stopped: 4 of {count} runs were done before."
+    assert last[0].startswith(f"Resuming: 4 of {count} runs ")
     assert len(last) == 1 + (count - 4) + 1  # a line for each run
     assert all(line.endswith(" left") for line in last[1:-1])
-    assert last[-1].startswith(f"all {count} runs are done; days asked for: {WORLD_DAYS}; tables made: ")
+    assert last[-1].startswith(f"Rebuilt {WORLD_DAYS} days in {count} runs. ")
