@@ -1,6 +1,7 @@
-"""Stretches: how days become runs. A run costs seconds and a day in it milliseconds, so one run builds many stretches.
+"""Stretches: how days are divided into runs.
 
-What lies between two stretches is not built: there a day would cost as much history as a day with listens.
+A stretch is a range of days without long gaps. A run has seconds of overhead and a day only milliseconds, so one run
+builds many stretches. Days between two stretches are not built, since each would be stored in Dagster's history.
 """
 
 from collections.abc import Collection, Iterable
@@ -13,39 +14,39 @@ from orchestration.cadence import DAILY, DatedJob
 from resources.dates import A_DAY, as_tag
 from resources.dates import stretches as days_together
 
-LONG = 366  # days in a run: memory holds what happens in a year, and today waits for one such run at most
-FAR = 10 * LONG  # days in a run of other jobs: these read counts by day, of which `all_time` reads all there are
-QUIET = timedelta(days=7)  # days without listens that are built all the same: a longer gap ends a stretch
+LONG = 366  # days in a run: a year fits into memory, and today's run waits for one such run at most
+FAR = 10 * LONG  # days in a run of other jobs, which read only counts per day
+QUIET = timedelta(days=7)  # a longer gap without listens ends a stretch
 
 
 @dataclass
 class Portion:
-    """What one run builds: for days that changed, ranges of days, ends included, that are whole partitions."""
+    """What one run builds: the days that changed, and the ranges of days (ends included) to build for them."""
 
     changed: set[date] = field(default_factory=set)
     ranges: list[tuple[date, date]] = field(default_factory=list)
 
     @property
     def days(self) -> int:
-        """How many days the run builds."""
+        """The number of days that the run builds."""
         return sum((last - first).days + 1 for first, last in self.ranges)
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags that make a run build these days of its range; none if it builds all of them."""
+        """The tags that limit a run to these days of its range. Empty if the range has no gaps."""
         return as_tag(self.ranges) if len(self.ranges) > 1 else {}
 
     def halves(self, changed: Collection[date], failed: Collection[date]) -> list[tuple[list[date], list[date]]]:
-        """Return its days that changed and those that failed, in two parts, for when a run of several ranges fails.
+        """Return two halves, each as the days that changed and the days that failed.
 
-        Most of them are not to blame.
+        If a run of several ranges fails, building each half finds the days that cause the failure.
         """
         days = sorted(self.changed)
         parts = days[: len(days) // 2], days[len(days) // 2 :]
         return [([day for day in part if day in changed], [day for day in part if day in failed]) for part in parts]
 
     def add(self, changed: tuple[date, date], first: date, last: date) -> None:
-        """Build a range, too, for days that changed."""
+        """Add a range to build for days that changed."""
         self.changed |= {changed[0] + A_DAY * n for n in range((changed[1] - changed[0]).days + 1)}
         if self.ranges and first <= self.ranges[-1][1] + A_DAY:
             first, last = self.ranges[-1][0], max(last, self.ranges.pop()[1])
@@ -63,22 +64,22 @@ def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
 def portions(
     job: DatedJob, changed: Iterable[date], today: date, failed: Collection[date] = ()
 ) -> list[tuple[Portion, dg.PartitionKeyRange]]:
-    """Return few runs of a job, oldest first, each with its range.
+    """Return few runs of a job, oldest first, each with its partition range.
 
-    They build what the days that changed can change, and the partitions that failed. Around these they build nothing:
-    a range fails as a whole, so each retry would fail on more days than the last.
+    They build the partitions that the changed days reach, and the failed partitions. They build no days around failed
+    partitions: a range fails as a whole, so each retry would fail on more days than the last.
     """
-    size, found = (LONG if job.name == DAILY else FAR), list[Portion]()
+    size, runs = (LONG if job.name == DAILY else FAR), list[Portion]()
     reached = [(stretch, job.reached(*stretch, today)) for stretch in stretches(changed)]
     for stretch in days_together(failed, A_DAY, timedelta(days=LONG)):
         start, end = (job.period.first(day).isoformat() for day in stretch)
         reached.append((stretch, dg.PartitionKeyRange(start, end)))
-    for stretch, keys in sorted(reached, key=lambda each: each[1].start):
+    for stretch, keys in sorted(reached, key=lambda reach: reach[1].start):
         first, last = date.fromisoformat(keys.start), job.period.following(date.fromisoformat(keys.end)) - A_DAY
-        if not found or found[-1].days + (last - first).days >= size:
-            found.append(Portion())
-        found[-1].add(stretch, first, last)
-    return [(portion, _keys(job, portion)) for portion in found]
+        if not runs or runs[-1].days + (last - first).days >= size:
+            runs.append(Portion())
+        runs[-1].add(stretch, first, last)
+    return [(portion, _keys(job, portion)) for portion in runs]
 
 
 def _keys(job: DatedJob, portion: Portion) -> dg.PartitionKeyRange:

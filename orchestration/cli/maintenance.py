@@ -3,7 +3,7 @@
 import click
 
 from orchestration.instance.home import home_folder
-from orchestration.jobs.maintenance import STEPS, Kept
+from orchestration.jobs.maintenance import STEPS, Targets
 from resources.artifacts.artifacts import Artifacts
 from resources.environments import artifacts_of, data_folder, landing_of, open_lake
 from resources.errors import TuttiError
@@ -12,18 +12,19 @@ from resources.locks import sharing
 
 @click.command()
 def maintenance() -> None:
-    """Remove files and events that nothing needs.
+    """Remove unneeded files and events, and check artifacts.
 
-    It also packs the scrobble endpoint's small files and checks artifacts.
+    It removes files of old table versions and superseded events of Dagster's history, and packs the small files of the
+    scrobble endpoint.
     """
     data, failed = data_folder(), list[TuttiError]()
     lake, artifacts = open_lake().filled(), Artifacts(artifacts_of(data))
-    kept = Kept(lake, landing_of(data), artifacts, home_folder(), print, print)
+    targets = Targets(lake, landing_of(data), artifacts, home_folder(), print, print)
     with sharing(data):
         for step in STEPS:
             try:
-                step(kept)
-            except TuttiError as error:  # the other steps are not to blame
+                step(targets)
+            except TuttiError as error:  # run the other steps all the same
                 failed.append(error)
     if failed:
         raise failed[0]

@@ -1,6 +1,6 @@
 """Maintenance: remove unneeded files and events, and pack the files of the scrobble endpoint.
 
-Each of `STEPS` is an op of the job, and the command runs them without Dagster, whose records need room on the disk.
+Each of `STEPS` is an op of the job. The command runs the steps without Dagster, so that it works on a full disk.
 """
 
 from collections.abc import Callable
@@ -22,8 +22,8 @@ from resources.lake.lake import Lake
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What maintenance covers, and how it reports."""
+class Targets:
+    """The places that maintenance works on, and callbacks for its log lines."""
 
     lake: Lake
     landing: Landing
@@ -33,56 +33,57 @@ class Kept:
     warn: Callable[[str], object]
 
 
-def vacuum(kept: Kept) -> None:
-    """Remove files that no kept version of a table has, and what killed runs left behind.
+def vacuum(targets: Targets) -> None:
+    """Remove files that no retained table version uses, and files that killed runs left.
 
-    It reports how many files it removed of each table and how large they were; a running job loses nothing. It writes
-    nothing, so that it works on a full disk. Raises `TuttiError` if it failed on a table, once it tried all of them.
+    Running jobs lose no file. The step writes nothing, so it works on a full disk. If a table fails, the others are
+    still vacuumed, and then `TuttiError` is raised.
     """
     failed: list[str] = []
-    tables, files, bytes = kept.lake.tables(), 0, 0
+    tables, files, size_bytes = targets.lake.tables(), 0, 0
     for table in tables:
         try:
-            gone = kept.lake.vacuum(table)
+            removed = targets.lake.vacuum(table)
         except TuttiError as error:
             failed.append(str(error))
-            kept.warn(f"{table}: {error}")
+            targets.warn(f"{table}: {error}")
             continue
-        files, bytes = files + gone.files, bytes + gone.bytes
-        if gone.files:
-            kept.report(f"{table}: {_removed(gone.files, gone.bytes)}")
-    kept.report(f"{_removed(files, bytes)} in all, of {len(tables):,} tables")
+        files, size_bytes = files + removed.files, size_bytes + removed.bytes
+        if removed.files:
+            targets.report(f"{table}: {_removed(removed.files, removed.bytes)}")
+    targets.report(f"{_removed(files, size_bytes)} in {len(tables):,} tables")
     if failed:
         raise TuttiError(failed[0])
 
 
-def prune_history(kept: Kept) -> None:
-    """Remove replaced events and logs of runs from Dagster's history after 30 days."""
-    prune(kept.history, datetime.now(UTC), kept.report)
+def prune_history(targets: Targets) -> None:
+    """Remove superseded events and run logs older than 30 days from Dagster's history."""
+    prune(targets.history, datetime.now(UTC), targets.report)
 
 
-def pack_scrobbles(kept: Kept) -> None:
-    """Pack the small files of the scrobble endpoint, one pack for each past day. Raises `TuttiError` on a full disk."""
-    with writing_to(kept.landing.local):
-        for packed, files in pack(kept.landing, kept.lake, datetime.now(UTC)):
-            kept.report(f"{packed.path}: {files:,} files packed, {packed.bytes / 1e6:,.1f} MB")
+def pack_scrobbles(targets: Targets) -> None:
+    """Pack the scrobble endpoint's small files into one file per past day. Raises `TuttiError` on a full disk."""
+    with writing_to(targets.landing.local):
+        for packed, files in pack(targets.landing, targets.lake, datetime.now(UTC)):
+            targets.report(f"packed {files:,} files into {packed.path} ({packed.bytes / 1e6:,.1f} MB)")
 
 
-def check_artifacts(kept: Kept) -> None:
-    """Read every artifact that serves. Raises `TuttiError` with the damaged ones, which to materialize again."""
-    if problems := kept.artifacts.problems():
-        raise TuttiError(f"materialize again: {', '.join(f'{name} ({why})' for name, why in problems.items())}")
+def check_artifacts(targets: Targets) -> None:
+    """Read every current artifact and verify its hash. Raises `TuttiError` with the damaged artifacts."""
+    if problems := targets.artifacts.problems():
+        damaged = ", ".join(f"{name} ({problem})" for name, problem in problems.items())
+        raise TuttiError(f"damaged artifacts: {damaged}. Materialize them again")
 
 
-STEPS: tuple[Callable[[Kept], None], ...] = (vacuum, prune_history, pack_scrobbles, check_artifacts)
+STEPS: tuple[Callable[[Targets], None], ...] = (vacuum, prune_history, pack_scrobbles, check_artifacts)
 
 
-def _removed(files: int, bytes: int) -> str:
-    return f"{'1 file' if files == 1 else f'{files:,} files'} removed, {bytes / 1e6:,.1f} MB"
+def _removed(files: int, size_bytes: int) -> str:
+    return f"{'1 file' if files == 1 else f'{files:,} files'} removed, {size_bytes / 1e6:,.1f} MB"
 
 
-def _op(step: Callable[[Kept], None]) -> dg.OpDefinition:
-    """Build the op of a step."""
+def _op(step: Callable[[Targets], None]) -> dg.OpDefinition:
+    """Return the op of a step, described by the first line of its docstring."""
 
     @dg.op(name=step.__name__, description=(step.__doc__ or "").splitlines()[0])
     def maintain(
@@ -92,7 +93,7 @@ def _op(step: Callable[[Kept], None]) -> dg.OpDefinition:
         artifacts: dg.ResourceParam[ArtifactIO],
     ) -> None:
         history, log = Path(context.instance.root_directory), context.log
-        step(Kept(io_manager.lake, landing, artifacts.artifacts, history, log.info, log.warning))
+        step(Targets(io_manager.lake, landing, artifacts.artifacts, history, log.info, log.warning))
 
     return maintain
 
@@ -101,8 +102,8 @@ OPS = [_op(step) for step in STEPS]
 
 
 @dg.job(
-    description="Removes what no reader of the lake needs any more and what newer events replace in Dagster's history,"
-    " packs the files of the scrobble endpoint, and checks artifacts."
+    description="Remove unneeded files of tables and superseded events of Dagster's history, pack the files of the "
+    "scrobble endpoint, and check artifacts."
 )
 def maintenance() -> None:
     """Maintain the lake, Dagster's history, the landing folder and artifacts."""

@@ -1,4 +1,4 @@
-"""What pulls ask for: the metadata and lyrics that the lake names or lists and does not have, most played first."""
+"""Missing entries: the metadata and lyrics that the lake refers to but does not have. Pulls request these."""
 
 from collections.abc import Collection
 
@@ -17,7 +17,10 @@ from resources.pulls.metadata import Wanted
 
 
 def metadata(io_manager: LakeIO) -> Wanted:
-    """Return the ids that listens or the catalog name and the catalog lacks, by the folder in which answers land."""
+    """Return the ids that listens or the catalog refer to and the catalog lacks, by landing folder.
+
+    Recordings are ordered by plays, the most played first.
+    """
 
     def table(name: str, schema: pa.Schema | None = None) -> Frame:
         return io_manager.open(dg.AssetKey(name.split("/")), schema or SCHEMAS[name])
@@ -33,19 +36,21 @@ def metadata(io_manager: LakeIO) -> Wanted:
     }
 
 
-def lyrics(lake: Lake, settled: Collection[str], most: int) -> list[Track]:
-    """Return the recordings of the catalog that are not settled, the most played first, then by id.
+def lyrics(lake: Lake, answered: Collection[str], limit: int) -> list[Track]:
+    """Return at most `limit` recordings of the catalog without an answer, by plays (descending), then by id.
 
-    Raises `TuttiError` if there is no catalog.
+    Raises `TuttiError` if the catalog is empty.
     """
     names = ["recording_id", "title", "artist_credit", "length_ms"]
     catalog = lake.scan("content/recordings", SCHEMAS["content/recordings"]).select(names).table()
     if not len(catalog):
-        raise TuttiError("there is no catalog to ask for: put recordings into the landing folder, or see the demo's")
-    left = catalog.filter(pc.invert(pc.is_in(catalog["recording_id"], pa.array(list(settled), pa.string()))))
+        raise TuttiError(
+            "the catalog is empty, so there are no lyrics to pull. Run `make pull-metadata` first, or `make demo`"
+        )
+    unanswered = catalog.filter(pc.invert(pc.is_in(catalog["recording_id"], pa.array(list(answered), pa.string()))))
     chart = lake.scan("derived/charts_all_time", SCHEMAS["derived/charts_all_time"])
     plays = chart.select(["entity", "entity_id", "plays"]).table().filter(pc.field("entity") == "recording")
-    ranked = left.join(plays.select(["entity_id", "plays"]), "recording_id", "entity_id").sort_by(
+    ranked = unanswered.join(plays.select(["entity_id", "plays"]), "recording_id", "entity_id").sort_by(
         [("plays", "descending"), ("recording_id", "ascending")]
     )
-    return [Track(*row.values()) for row in ranked.select(names).slice(0, most).to_pylist()]
+    return [Track(*row.values()) for row in ranked.select(names).slice(0, limit).to_pylist()]

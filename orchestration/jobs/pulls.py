@@ -1,7 +1,8 @@
-"""Pulls as Dagster runs them: an op for each service, in a pool of its own, so that none is asked twice at once.
+"""Pulls as Dagster jobs: one op per service, each in a concurrency pool of its own.
 
-What lands is imported like any other file of the landing folder. A service that keeps listens is a line in
-`resources.pulls.listens.SERVICES`; any other pull is a `pull_op` and its job here.
+The pool prevents two pulls of one service at the same time. Pulled files land and are imported like all others. To add
+a service of listens, add a line to `resources.pulls.listens.SERVICES`. To add another pull, add a `pull_op` and its job
+here.
 """
 
 import os
@@ -29,38 +30,38 @@ from resources.services import lrclib, musicbrainz
 from resources.services.web import Unanswered
 
 EXAMPLE = "make pull SOURCE=listenbrainz LISTENER=rob FROM=2024-01-01 TO=2024-01-31"
-# The client has retried for minutes before a run fails: an outage that is still there may take an hour.
+# The client retries for minutes before a run fails. An outage that lasts longer may take an hour.
 RETRIES = dg.RetryPolicy(max_retries=3, delay=300, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
-LYRICS = dg.AssetKey(["content", "lyrics"])  # the table of the lyrics that land
-ASKED = "asked"  # the op that has the configuration of the job `pull_listens`
+LYRICS = dg.AssetKey(["content", "lyrics"])
+ASKED = "asked"  # the op with the configuration of the job `pull_listens`
 
 Pull: TypeAlias = Callable[[Any, Landing, LakeIO, Log], Counter[str]]
-"""Pull what a configuration says into the landing folder, and count what was new."""
+"""Pulls into the landing folder as a configuration says. Returns the counts of new records by name."""
 Service = Enum("Service", {name: name for name in listens.SERVICES}, type=str)  # type: ignore[misc]
 
 
 class ListensConfig(dg.Config):
-    """Whose days to pull from which service."""
+    """The user and days to pull, and the service to pull from."""
 
-    source: Service = Field(description="the service that keeps the listens")
-    user: str = Field(description="the user's name there")
-    first: str = Field(description="first day, as 2024-01-01 (UTC)")
-    last: str = Field(description="last day, included")
-    refetch: bool = Field(default=False, description="whether to pull days again that were pulled before")
-    feedback: bool = Field(default=True, description="whether to pull what the user loves and hates, too")
+    source: Service = Field(description="service to pull from")
+    user: str = Field(description="user name at the service")
+    first: str = Field(description="first day to pull (UTC), for example 2024-01-01")
+    last: str = Field(description="last day to pull (UTC), included")
+    refetch: bool = Field(default=False, description="also pull days that were pulled before")
+    feedback: bool = Field(default=True, description="also pull the user's loved and hated recordings")
 
 
 class LimitConfig(dg.Config):
-    """How much to ask for."""
+    """How many entries to request."""
 
-    limit: int = Field(default=metadata.USUAL, ge=1, description="the most recordings, or entities of each kind")
+    limit: int = Field(default=metadata.USUAL, ge=1, description="maximum entries of each kind to request")
 
 
 @contextmanager
-def asking(context: dg.OpExecutionContext, landing: Landing) -> Iterator[None]:
-    """Retry the op if the service gives no answer; any other error ends the run, since no retry mends it.
+def retrying(context: dg.OpExecutionContext, landing: Landing) -> Iterator[None]:
+    """Retry the op if the service does not answer. Any other error fails the run without a retry.
 
-    A run from the command line is not retried: a person waits for it.
+    Runs of commands are not retried, since a person waits for them.
     """
     try:
         with writing_to(landing.local):
@@ -72,7 +73,7 @@ def asking(context: dg.OpExecutionContext, landing: Landing) -> Iterator[None]:
 
 
 def pull_op(service: str, pull: Pull, config: type[dg.Config], after: str | None = None) -> dg.OpDefinition:
-    """Build the op that asks a service; `after` names the op that has its configuration, if it is not this one."""
+    """Return the op that pulls from a service. `after` names the op with its configuration, if that is another op."""
 
     @dg.op(
         name=service,
@@ -83,15 +84,18 @@ def pull_op(service: str, pull: Pull, config: type[dg.Config], after: str | None
         ins={after: dg.In(dg.Nothing)} if after else {},
         out=dg.Out(dg.Nothing),
     )
-    def ask(context: dg.OpExecutionContext, landing: Landing, io_manager: dg.ResourceParam[LakeIO]) -> None:
+    def pull_from_service(
+        context: dg.OpExecutionContext, landing: Landing, io_manager: dg.ResourceParam[LakeIO]
+    ) -> None:
         ops: Any = context.run_config["ops"] if after else {}
-        given = ops[after]["config"] if after else context.op_config
-        with asking(context, landing):
-            counts = pull(config(**given), landing, io_manager, context.log.info)
-        context.log.info(f"{service}: {', '.join(f'{n:,} {what}' for what, n in counts.items())}".replace("_", " "))
+        values = ops[after]["config"] if after else context.op_config
+        with retrying(context, landing):
+            counts = pull(config(**values), landing, io_manager, context.log.info)
+        new = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items() if n) or "nothing new"
+        context.log.info(f"{service}: {new}")
         context.add_output_metadata(counts)
 
-    return ask
+    return pull_from_service
 
 
 def _listens(config: ListensConfig, landing: Landing, _: LakeIO, log: Log) -> Counter[str]:
@@ -110,9 +114,9 @@ def _metadata(config: LimitConfig, landing: Landing, io_manager: LakeIO, log: Lo
 
 
 def _lyrics(config: LimitConfig, landing: Landing, io_manager: LakeIO, log: Log) -> Counter[str]:
-    def choose(settled: Collection[str]) -> list[Track]:
-        chosen = missing.lyrics(io_manager.lake, settled, config.limit)
-        log(f"{lrclib.NAME}: asking for {len(chosen):,} recordings; {len(settled):,} have an answer")
+    def choose(answered: Collection[str]) -> list[Track]:
+        chosen = missing.lyrics(io_manager.lake, answered, config.limit)
+        log(f"{lrclib.NAME}: requesting {len(chosen):,} recordings ({len(answered):,} already have an answer)")
         return chosen
 
     return lyrics.pull(lrclib.connect(os.environ, log), choose, landing, log=log)
@@ -124,7 +128,7 @@ def _lyrics(config: LimitConfig, landing: Landing, io_manager: LakeIO, log: Log)
     out={name: dg.Out(dg.Nothing, is_required=False) for name in listens.SERVICES},
 )
 def asked(config: ListensConfig) -> Iterator[dg.Output[None]]:
-    """Start the op of the service: the pool of an op is fixed before its configuration is known."""
+    """Start the op of the service. There is one op per service, since an op's pool cannot depend on its config."""
     yield dg.Output(None, config.source.value)
 
 
@@ -133,23 +137,23 @@ OPS = {
     musicbrainz.NAME: pull_op(musicbrainz.NAME, _metadata, LimitConfig),
     lrclib.NAME: pull_op(lrclib.NAME, _lyrics, LimitConfig),
 }
-"""The op that asks each service."""
+"""The op of each service."""
 
 
-@dg.job(description="A user's days, from a service that keeps listens into the landing folder.")
+@dg.job(description="Pull a user's listens from ListenBrainz or Last.fm into the landing folder.")
 def pull_listens() -> None:
-    """Ask the chosen service; the others are skipped."""
+    """Run the op of the chosen service. The others are skipped."""
     for name, chosen in asked()._asdict().items():
         OPS[name](chosen)
 
 
-@dg.job(description="Metadata of the recordings listened to that the catalog lacks, from MusicBrainz.")
+@dg.job(description="Pull metadata that the catalog lacks from MusicBrainz into the landing folder.")
 def pull_metadata() -> None:
-    """Ask for the most played first, with the artists and releases they name."""
+    """Request the most played recordings first, with their artists and releases."""
     OPS[musicbrainz.NAME]()
 
 
-@dg.job(description="Lyrics of the catalog's recordings, from LRCLIB into the landing folder.")
+@dg.job(description="Pull lyrics that the catalog lacks from LRCLIB into the landing folder.")
 def pull_lyrics() -> None:
-    """Ask for the most played first."""
+    """Request the most played recordings first."""
     OPS[lrclib.NAME]()

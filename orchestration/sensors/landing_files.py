@@ -1,8 +1,8 @@
-"""Arrivals: files of the landing folder are taken in soon after they land, oldest first.
+"""The sensor that imports landed files soon after they land, oldest first.
 
-The ledger of imports says which files were taken in, as they lay there then; so nothing is forgotten where the sensor's
-cursor is, and a lake that is made anew takes in everything again. The cursor holds only what the ledger cannot know:
-how a young file lay there a moment ago, and how often one was asked for in vain.
+The ledger of imports has the path, size and modification time of every imported file. So no file is forgotten if the
+sensor's cursor is lost, and a new lake imports everything again. The cursor stores only what the ledger cannot know:
+the young files of the last tick, and how often a file was requested without success.
 """
 
 import hashlib
@@ -24,80 +24,79 @@ from resources.folders.landing import ARRIVING, Landed, Landing
 from resources.lake.lake import Lake
 from resources.storage import Storage
 
-SETTLED = 2_000_000  # microseconds: who writes a file in place pauses for less; one that goes on is taken in again
-FILES, BYTES = 2_000, 256_000_000  # in a run, at most: about a minute's work, and what lands next waits for it
-PAUSE = 30_000_000  # microseconds until a file is asked for again that no run took in; four times as long each time
-LONGEST = 3_600_000_000
+SETTLED_US = 2_000_000  # without a write; a file that is written to later is imported again
+MAX_FILES, MAX_BYTES = 2_000, 256_000_000  # per run: about a minute's work, for which later files wait
+RETRY_US = 30_000_000  # until a file that no run imported is requested again; four times as long each time
+MAX_RETRY_US = 3_600_000_000
 
 
-class Tried(NamedTuple):
-    """How often a file was asked for, and when last, in microseconds since 1970."""
+class Attempts(NamedTuple):
+    """How often a file was requested, and when last, in microseconds since 1970."""
 
     times: int
     last: int
 
     @property
-    def again(self) -> int:
-        """When it may be asked for again."""
-        return self.last + min(PAUSE * 4 ** min(self.times - 1, 10), LONGEST)
+    def next(self) -> int:
+        """When the file may be requested again, in microseconds since 1970."""
+        return self.last + min(RETRY_US * 4 ** min(self.times - 1, 10), MAX_RETRY_US)
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """What the sensor remembers from one look to the next."""
+    """What the sensor stores from one tick to the next."""
 
     young: Collection[Landed] = ()
-    tried: Mapping[Landed, Tried] = field(default_factory=dict)
+    attempts: Mapping[Landed, Attempts] = field(default_factory=dict)
 
     @classmethod
     def read(cls, text: str | None) -> "Cursor":
-        """The cursor as it was written; an empty one where it was reset, or is none of ours."""
+        """Read a cursor. An empty or invalid text gives an empty cursor."""
         try:
-            told = json.loads(text or "{}")
-            young = {Landed(*file) for file in told["young"]}
-            return cls(young, {Landed(*file): Tried(*tried) for file, tried in told["tried"]})
+            stored = json.loads(text or "{}")
+            young = {Landed(*file) for file in stored["young"]}
+            return cls(young, {Landed(*file): Attempts(*attempts) for file, attempts in stored["tried"]})
         except (ValueError, KeyError, TypeError):
             return cls()
 
     def written(self) -> str:
-        """The cursor as text."""
+        """Return the cursor as text."""
         young = [[f.path, f.bytes, f.modified] for f in sorted(self.young, key=_age)]
-        tried = [
-            [[f.path, f.bytes, f.modified], list(t)] for f, t in sorted(self.tried.items(), key=lambda i: _age(i[0]))
-        ]
-        return json.dumps({"young": young, "tried": tried})
+        oldest_first = sorted(self.attempts.items(), key=lambda item: _age(item[0]))
+        attempts = [[[f.path, f.bytes, f.modified], list(a)] for f, a in oldest_first]
+        return json.dumps({"young": young, "tried": attempts})
 
 
 def collect(
-    lying: Iterable[Landed],
-    taken: Collection[Landed],
+    landed: Iterable[Landed],
+    imported: Collection[Landed],
     cursor: Cursor,
     now: int,
     busy: bool = False,
-    most: int = FILES,
+    max_files: int = MAX_FILES,
 ) -> tuple[list[Landed], Cursor]:
-    """The files to take in next, oldest first and `most` at once, and what to remember.
+    """Return the files to import next, oldest first, and the next cursor.
 
-    A file is left alone until it has not been written to for a moment; whether its clock is right is told by a second
-    look. One that was asked for in vain waits ever longer, so that it holds up no other. While an import is at work
-    (`busy`) there are none.
+    A file is imported once it has not changed for `SETTLED_US` by its modification time, or since the last tick. A file
+    that was requested without success waits longer each time, so that it does not hold up others. While an import runs
+    (`busy`), there are no files.
     """
-    new = sorted((file for file in lying if file not in taken), key=_age)
-    still = [file for file in new if file in cursor.young or 0 <= now - file.modified >= SETTLED]
+    new = sorted((file for file in landed if file not in imported), key=_age)
+    still = [file for file in new if file in cursor.young or 0 <= now - file.modified >= SETTLED_US]
     young = set(new) - set(still)
-    tried = {file: cursor.tried[file] for file in new if file in cursor.tried}
+    attempts = {file: cursor.attempts[file] for file in new if file in cursor.attempts}
     if busy:
-        return [], Cursor(young | (set(cursor.young) & set(new)), tried)
+        return [], Cursor(young | (set(cursor.young) & set(new)), attempts)
     batch: list[Landed] = []
     for file in still:
-        if file in tried and now < tried[file].again:
+        if file in attempts and now < attempts[file].next:
             continue
-        if batch and (len(batch) == most or sum(f.bytes for f in batch) + file.bytes > BYTES):
+        if batch and (len(batch) == max_files or sum(f.bytes for f in batch) + file.bytes > MAX_BYTES):
             break
         batch.append(file)
-        tried[file] = Tried(tried[file].times + 1 if file in tried else 1, now)
-    # Whoever settled stays settled: else a file from the future would be young again each time it is looked at.
-    return batch, Cursor(young | (set(cursor.young) & set(still)), tried)
+        attempts[file] = Attempts(attempts[file].times + 1 if file in attempts else 1, now)
+    # A settled file stays settled. Otherwise a file with a modification time in the future would stay young.
+    return batch, Cursor(young | (set(cursor.young) & set(still)), attempts)
 
 
 def _age(file: Landed) -> tuple[int, str]:
@@ -105,53 +104,53 @@ def _age(file: Landed) -> tuple[int, str]:
 
 
 @lru_cache(maxsize=1)
-def _taken(root: Storage, version: int) -> set[Landed]:
-    """What the ledger says at a version of it, read once."""
+def _imported_files(root: Storage, version: int) -> set[Landed]:
+    """Return the imported files at a version of the ledger. Each version is read once."""
     return seen(Lake(root))
 
 
-def taken(lake: Lake) -> set[Landed]:
-    """The files that were taken in. Raises `TuttiError` for a lake of another format."""
+def imported_files(lake: Lake) -> set[Landed]:
+    """Return the landed files that were imported. Raises `TuttiError` for a lake of another format."""
     lake.check()
-    return _taken(lake.root, lake.version("events/imports")) if lake.exists("events/imports") else set()
+    return _imported_files(lake.root, lake.version("events/imports")) if lake.exists("events/imports") else set()
 
 
 @dg.sensor(
     job_name=IMPORT_LISTENS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=5,
-    description="Files that land are taken in: listens, feedback, playlists, application events, a social network's.",
+    description="Import landed files: listens, feedback, playlists, application events and social activities.",
 )
 def landing_files(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """Ask for one run at a time, for the files that no run has taken in."""
+    """Request one run at a time, for the files that no run has imported."""
     landing = landing_of(data_folder())
     now = int(time.time() * 1_000_000)
-    left_out: list[str] = []
+    skipped: list[str] = []
     batch, cursor = collect(
-        landing.lying(*ARRIVING, warn=left_out.append),
-        taken(open_lake()),
+        landing.lying(*ARRIVING, warn=skipped.append),
+        imported_files(open_lake()),
         Cursor.read(context.cursor),
         now,
-        busy=_at_work(context.instance),
+        busy=_importing(context.instance),
     )
     if not batch:
-        reason = "; ".join(["nothing new has landed, or it is being taken in", *left_out[:10]])
+        reason = ". ".join(["No new files have landed, or an import is running", *skipped[:10]])
         return dg.SensorResult(skip_reason=reason, cursor=cursor.written())
     return dg.SensorResult([_request(landing, batch, cursor)], cursor=cursor.written())
 
 
-def _at_work(instance: dg.DagsterInstance) -> bool:
-    """Whether an import is at work or waits for its turn; those of the command line are its own business."""
+def _importing(instance: dg.DagsterInstance) -> bool:
+    """Return whether an import is running or queued. Imports of commands do not count."""
     runs = instance.get_runs(dg.RunsFilter(job_name=IMPORT_LISTENS, statuses=NOT_FINISHED_STATUSES))
     return any(BY_HAND not in run.tags for run in runs)
 
 
 def _request(landing: Landing, batch: list[Landed], cursor: Cursor) -> dg.RunRequest:
-    """A run that takes in these files as they lie there, never asked for twice."""
-    told = [[f.path, f.bytes, f.modified, cursor.tried[f].times] for f in batch]
+    """Return the request of a run that imports these files. Its key prevents a second run for the same attempt."""
+    attempt = [[f.path, f.bytes, f.modified, cursor.attempts[f].times] for f in batch]
     config = {"files": [landing.place(f.path) for f in batch]}
     return dg.RunRequest(
-        run_key=hashlib.sha256(json.dumps(told).encode()).hexdigest(),
+        run_key=hashlib.sha256(json.dumps(attempt).encode()).hexdigest(),
         run_config={"ops": {"imports": {"config": config}}},
         tags={PRIORITY: "1"},
     )

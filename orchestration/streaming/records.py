@@ -1,7 +1,7 @@
-"""Landed files read where an engine's workers are: the records of all kinds travel as rows of one table.
+"""Records of landed files, read by Spark tasks: records of all types as rows of one table.
 
-What becomes of a record is told by the ledger's own `tables`, so that it is the same as where one process reads. After
-the records of a file comes what became of it as a whole; whether they count is decided by whoever enters it.
+The ledger's own `tables` converts the records, so the result is the same as in an import by one process. The last row
+of each file is its outcome. The sink decides whether the file's records count.
 """
 
 import pickle
@@ -24,82 +24,84 @@ from resources.sources.readers.archive import UnsupportedFile
 from resources.sources.records.listen import Read
 
 LANDED, REFUSED, HAPPENED, OUTCOME = "landed", "refused", "happened_at", "outcome"
-TRAVELLING = pa.schema(
+SCHEMA = pa.schema(
     [
-        pa.field(LANDED, pa.string()),  # the file's place in the landing folder
-        pa.field(REFUSED, pa.bool_()),  # whether the row stands for the file as a whole, which is none of our formats
-        pa.field(HAPPENED, INSTANT),  # when what the record is about happened, where its kind tells
-        pa.field(OUTCOME, pa.binary()),  # of the last row of a file, a pickled `Outcome`
-        pa.field(SIDE, pa.int64()),  # in which of `TABLES` the record belongs; none for an outcome
+        pa.field(LANDED, pa.string()),  # the file's path in the landing folder
+        pa.field(
+            REFUSED, pa.bool_()
+        ),  # whether the file has an unsupported format, so that this row quarantines the whole file
+        pa.field(HAPPENED, INSTANT),  # time of the event, if the record type has one
+        pa.field(OUTCOME, pa.binary()),  # a pickled `Outcome` in the last row of a file
+        pa.field(SIDE, pa.int64()),  # index of the record's table in `TABLES`; null for an outcome
         *(
             pa.field(side_column(n), pa.struct([pa.field(f.name, f.type) for f in schema]))
             for n, (_, schema, _) in enumerate(TABLES)
         ),
     ]
 )
-INSTANTS = (*(kind.happened for kind in RECORD_TYPES), None)  # by the places of `TABLES`
+TIME_COLUMNS = (*(kind.happened for kind in RECORD_TYPES), None)  # by index in `TABLES`
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a file: what its row of `imports` says, and which days of which tables it has rows of."""
+    """The result of reading a file: its row of `imports`, and the days of each table that it has rows of."""
 
     file: Landed
     import_id: str = ""
-    told: dict[str, Any] = field(default_factory=dict)
+    row: dict[str, Any] = field(default_factory=dict)
     days: dict[str, set[date]] = field(default_factory=dict)
     refused: bool = False
-    later: str | None = None  # why nothing is known yet, if so
+    postponed: str | None = None  # the reason why the file could not be read yet
 
 
-def travelling(landing: Landing, files: Iterable[Landed], now: datetime) -> Iterator[pa.RecordBatch]:
-    """The records of files, and after those of each what became of it; what cannot be read now holds up no other."""
+def read_files(landing: Landing, files: Iterable[Landed], now: datetime) -> Iterator[pa.RecordBatch]:
+    """Yield the records of each file, then its outcome. An unreadable file does not hold up the others."""
     for file in files:
         name, outcome = Path(file.path).name, Outcome(file)
         try:
             with landing.opened(file) as path:
-                id = identify(path, None)
+                import_id = identify(path, None)
                 try:
-                    outcome = yield from _rows(file, id, exports.read(path, None, now, name), now)
+                    outcome = yield from _rows(file, import_id, exports.read(path, None, now, name), now)
                 except UnsupportedFile as error:
-                    outcome = yield from _rows(file, id, refusal(name, error), now, refused=True)
+                    outcome = yield from _rows(file, import_id, refusal(name, error), now, refused=True)
             if landing.look(file.path) != file:
-                outcome = Outcome(file, later="it was written to while it was read")
-        except (TuttiError, FileNotFoundError) as error:  # unreadable, gone, or the object store does not answer
-            outcome = Outcome(file, later=str(error))
-        except Exception as error:  # a stream would end by it, and again each time it is begun
-            outcome = Outcome(file, later=f"reading it failed with {type(error).__name__}: please report this")
+                outcome = Outcome(file, postponed="it changed while Tutti read it")
+        except (TuttiError, FileNotFoundError) as error:  # unreadable, removed, or the object store does not answer
+            outcome = Outcome(file, postponed=str(error))
+        except Exception as error:  # it would end the stream, and every stream that is started again
+            outcome = Outcome(file, postponed=f"reading it failed with {type(error).__name__}. Please report this")
         yield _batch(file, 1, {OUTCOME: pa.array([pickle.dumps(outcome)], pa.binary())})
 
 
 def _rows(
-    file: Landed, id: str, reads: Iterable[Read], now: datetime, refused: bool = False
+    file: Landed, import_id: str, reads: Iterable[Read], now: datetime, refused: bool = False
 ) -> Generator[pa.RecordBatch, None, Outcome]:
-    """The records of a file; returned is what became of it."""
-    told: dict[str, dict[str, Any]] = {}
+    """Yield the records of a file, and return its outcome."""
+    imports: dict[str, dict[str, Any]] = {}
     days = {k.table: set[date]() for k in RECORD_TYPES if k.dated}
-    for found in tables([(id, reads)], now, told, days):
-        for side, rows in enumerate(found):
+    for batch in tables([(import_id, reads)], now, imports, days):
+        for side, rows in enumerate(batch):
             if len(rows):
                 yield _tagged(file, side, rows, refused)
-    return Outcome(file, id, told[id], days, refused)
+    return Outcome(file, import_id, imports[import_id], days, refused)
 
 
 def _tagged(file: Landed, side: int, rows: pa.Table, refused: bool) -> pa.RecordBatch:
-    """Rows of one of `TABLES`, as they travel."""
-    fields = list(TRAVELLING.field(side_column(side)).type)
+    """Return rows of one of `TABLES` in the columns of `SCHEMA`."""
+    fields = list(SCHEMA.field(side_column(side)).type)
     columns = {
         REFUSED: pa.repeat(refused, len(rows)),
         SIDE: pa.repeat(pa.scalar(side, pa.int64()), len(rows)),
         side_column(side): pa.StructArray.from_arrays([c.combine_chunks() for c in rows.columns], fields=fields),
     }
-    if happened := INSTANTS[side]:
+    if happened := TIME_COLUMNS[side]:
         columns[HAPPENED] = rows[happened].combine_chunks()
     return _batch(file, len(rows), columns)
 
 
 def _batch(file: Landed, size: int, columns: Mapping[str, pa.Array]) -> pa.RecordBatch:
-    """Rows of a file with these columns, and nothing in the others."""
-    whole = {LANDED: pa.repeat(file.path, size), **columns}
-    arrays = [whole[f.name] if f.name in whole else pa.nulls(size, f.type) for f in TRAVELLING]
-    return pa.RecordBatch.from_arrays(arrays, schema=TRAVELLING)
+    """Return rows of a file in the columns of `SCHEMA`. Missing columns are null."""
+    present = {LANDED: pa.repeat(file.path, size), **columns}
+    arrays = [present[f.name] if f.name in present else pa.nulls(size, f.type) for f in SCHEMA]
+    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)

@@ -17,26 +17,29 @@ from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPart
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.streaming.datasource import ReadLimit, ReadMaxFiles, SupportsTriggerAvailableNow
 
-from orchestration.sensors.landing_files import Cursor, collect, taken
-from orchestration.streaming.records import TRAVELLING, travelling
+from orchestration.sensors.landing_files import Cursor, collect, imported_files
+from orchestration.streaming.records import SCHEMA, read_files
 from resources.dates import EPOCH
 from resources.environments import open_lake
 from resources.folders.landing import ARRIVING, Landed, Landing
 
-Offset = dict[str, Any]  # "at": when it was made, in microseconds since 1970; "files": path, bytes, modified of each
+Offset = dict[str, Any]  # "at": creation time, microseconds since 1970; "files": path, bytes, modified of each
 
 
 class LandedSource(DataSource):
-    """Records of landed files, as they travel. Options: `data`, the data folder; `landing`, the landing folder;
-    `files`, the most in a micro-batch; `shares`, the tasks that read them."""
+    """The records of landed files.
+
+    Options: `data` (data folder), `landing` (landing folder), `files` (most files in a micro-batch) and `shares`
+    (number of tasks that read them).
+    """
 
     @classmethod
     def name(cls) -> str:
-        """As `readStream.format` has it."""
+        """Return the name for `readStream.format`."""
         return "landed"
 
     def schema(self) -> Any:
-        return from_arrow_schema(TRAVELLING)
+        return from_arrow_schema(SCHEMA)
 
     def streamReader(self, schema: Any) -> DataSourceStreamReader:
         files, shares = int(self.options["files"]), int(self.options["shares"])
@@ -44,11 +47,11 @@ class LandedSource(DataSource):
 
 
 class LandedReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
-    """Plans micro-batches, in a process of its own, and reads them, in tasks."""
+    """Plans micro-batches in a process of its own, and reads their files in tasks."""
 
-    def __init__(self, data: Path, landing: str, most: int, shares: int) -> None:
+    def __init__(self, data: Path, landing: str, max_files: int, shares: int) -> None:
         self._data, self._root = data, landing
-        self._most, self._shares = most, shares
+        self._max_files, self._shares = max_files, shares
         self._cursor = Cursor()
         self._only: set[Landed] | None = None
 
@@ -56,22 +59,22 @@ class LandedReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         return {"at": 0, "files": []}
 
     def getDefaultReadLimit(self) -> ReadLimit:
-        return ReadMaxFiles(self._most)
+        return ReadMaxFiles(self._max_files)
 
     def prepareForTriggerAvailableNow(self) -> None:
-        """What lies there now is all there is, and has settled."""
-        self._only = set(self._lying())
+        """Limit the stream to the files that have landed. They count as completely written."""
+        self._only = set(self._landed())
         self._cursor = Cursor(young=self._only)
 
     def latestOffset(self, start: Offset, limit: ReadLimit) -> Offset:
-        """The files to take in next; the same as before, if there are none."""
-        lying = (f for f in self._lying() if self._only is None or f in self._only)
-        now, known = int(time.time() * 1_000_000), taken(open_lake(self._data))
-        files, self._cursor = collect(lying, known, self._cursor, now, most=self._most)
+        """Return the offset with the next files, or `start` if there are none."""
+        landed = (f for f in self._landed() if self._only is None or f in self._only)
+        now, imported = int(time.time() * 1_000_000), imported_files(open_lake(self._data))
+        files, self._cursor = collect(landed, imported, self._cursor, now, max_files=self._max_files)
         return {"at": now, "files": [[f.path, f.bytes, f.modified] for f in files]} if files else start
 
     def partitions(self, start: Offset, end: Offset) -> list[InputPartition]:
-        """The files, dealt out to tasks."""
+        """Divide the files among tasks."""
         if start == end:
             return []
         shares = (end["files"][n :: self._shares] for n in range(self._shares))
@@ -79,10 +82,11 @@ class LandedReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         files = [Landed(*file) for file in partition.value["files"]]
-        return travelling(self._landing(), files, EPOCH + timedelta(microseconds=partition.value["at"]))
+        return read_files(self._landing(), files, EPOCH + timedelta(microseconds=partition.value["at"]))
 
-    def _landing(self) -> Landing:  # made anew: this reader travels, and Dagster's resources do not
+    def _landing(self) -> Landing:
+        # Created when needed: Spark pickles this reader, and Dagster resources cannot be pickled.
         return Landing(root=self._root)
 
-    def _lying(self) -> list[Landed]:
+    def _landed(self) -> list[Landed]:
         return self._landing().lying(*ARRIVING)

@@ -65,7 +65,7 @@ def stream_landed(engine: Engine, data: str) -> None:
     from orchestration.streaming.query import start, wait
     from orchestration.streaming.sink import Sink
 
-    sink = Sink(engine, Path(data), report=len, say=len)
+    sink = Sink(engine, Path(data), report=len, log=len)
     wait(start(sink, once=True, files=STREAMED), sink, threading.Event())
 
 
