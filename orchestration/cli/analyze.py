@@ -19,7 +19,12 @@ TEMPOS_BPM = range(40, 221, 10)  # the lower bound of each column of the tempo h
 
 
 @click.command()
-@click.option("--music", metavar="FOLDER", default="", help="Folder to analyze. Default: TUTTI_MUSIC_DIR.")
+@click.option(
+    "--music",
+    metavar="FOLDER",
+    default="",
+    help="Folder to analyze. Default: TUTTI_MUSIC_DIR, else `music` in the data folder.",
+)
 def analyze(music: str) -> None:
     """Analyze your audio files: tags, tempo, key, loudness.
 

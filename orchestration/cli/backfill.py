@@ -75,6 +75,8 @@ def backfill(first: str, last: str, select: str, size: int) -> None:
     """Rebuild days and everything downstream.
 
     If it is interrupted, run the same command again to resume.
+
+    Example: tutti backfill --from 2024-01-01 --to 2024-12-31 --select events/sessions
     """
     today = datetime.now(UTC).date()
     span = days_of(first, last, today, COMMAND)

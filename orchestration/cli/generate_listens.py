@@ -22,9 +22,9 @@ LISTENS_COUNT = Number("number of listens", "make generate-listens LISTENS=20000
     help="Approximate number to generate, for example 20_000_000.",
 )
 def generate_listens(listens: int) -> None:
-    """Generate simulated listens in an empty lake, for benchmarks.
+    """Fill an empty lake with simulated listens.
 
-    Default folder: data/generated, unless TUTTI_DATA_DIR is set.
+    Use it for benchmarks. Default folder: data/generated, unless TUTTI_DATA_DIR is set.
     """
     # The default is a folder of its own, so that generated listens never mix with real ones by accident.
     os.environ["TUTTI_DATA_DIR"] = os.environ.get("TUTTI_DATA_DIR") or str(PROJECT / "data" / "generated")

@@ -15,13 +15,15 @@ from resources.errors import TuttiError
 
 
 @click.command("import")
-@click.option("--listener", metavar="NAME", default="", help="Listener whose history the files contain.")
+@click.option("--listener", metavar="NAME", default="", help="Listener whose history the files contain. Required.")
 @click.argument("files", nargs=-1)
 def import_files(listener: str, files: tuple[str, ...]) -> None:
     """Import listening history and build all tables.
 
     FILES are exports as you downloaded them: zip files, single files or folders. If it is interrupted, run the same
     command again to resume.
+
+    Example: tutti import --listener ada my_spotify_data.zip
     """
     if not listener:
         raise TuttiError('no listener given. Name one: `make import LISTENER=ada FILES="my_spotify_data.zip"`')

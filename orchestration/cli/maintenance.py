@@ -12,7 +12,7 @@ from resources.locks import sharing
 
 @click.command()
 def maintenance() -> None:
-    """Remove unneeded files and events, and check artifacts.
+    """Remove unneeded files and check artifacts.
 
     It removes files of old table versions and superseded events of Dagster's history, and packs the small files of the
     scrobble endpoint.

@@ -35,9 +35,10 @@ FAULT_RATE = Number("fault rate", "make mock-services FAULT_RATE=0.2", 0, 1, kin
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random faults.")
 def mock_services(number: int, rate: float, kinds: tuple[str, ...], seed: int) -> None:
-    """Serve simulated ListenBrainz, Last.fm, MusicBrainz and LRCLIB.
+    """Serve simulated music services over HTTP.
 
-    Runs until stopped, and prints the variables that make `pull` use it.
+    The services are ListenBrainz, Last.fm, MusicBrainz and LRCLIB. The command prints the variables that make pulls use
+    them, and runs until you press Ctrl-C.
     """
     try:
         faults = Faults(rate=rate, kinds=kinds or KINDS, seed=seed)

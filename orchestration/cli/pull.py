@@ -23,6 +23,8 @@ def pull(source: str, user: str, first: str, last: str, refetch: bool) -> None:
     """Pull a user's listens from a service and import them.
 
     If it is interrupted, run the same command again to resume.
+
+    Example: tutti pull --source listenbrainz --user rob --from 2024-01-01 --to 2024-01-31
     """
     if source not in SERVICES:
         raise TuttiError(f"invalid source {source!r}: expected one of {', '.join(SERVICES)}, for example `{EXAMPLE}`")

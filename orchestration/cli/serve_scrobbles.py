@@ -10,6 +10,6 @@ from resources.scrobble_endpoint.server import serve
 def serve_scrobbles() -> None:
     """Serve the scrobble endpoint until stopped.
 
-    Set TUTTI_SCROBBLE_TOKENS=LISTENER:TOKEN and, to change the port (8765), TUTTI_SCROBBLE_PORT.
+    Set TUTTI_SCROBBLE_TOKENS to LISTENER:TOKEN pairs. Set TUTTI_SCROBBLE_PORT to change the port (8765).
     """
     serve(data_folder(), landing_of(data_folder()).store)
