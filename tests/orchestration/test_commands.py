@@ -1,4 +1,4 @@
-"""The command line: a person's own history goes in, backfills, and what is told when something is wrong."""
+"""The command line: imports of a listener's history, backfills, and error messages."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ from orchestration.cadence import ALL_TIME, Cadence
 from resources.lake.lake import Lake
 from tests.orchestration.support import DAGSTER, DG, TUTTI, Process, Row, platform, rows, table, tables, told, versions
 
-# None of these may come to rest in Tutti's folder: addresses from the ranges for documentation, and made-up names.
+# None of these may be stored: addresses from the ranges for documentation, and invented names.
 PERSONAL = ("203.0.113.77", "2001:db8::7e57", "PlantedAgent", "planted_account")
 EACH_DAY = (
     "events/listens",
@@ -36,7 +36,7 @@ DAILY = (*EACH_DAY, "derived/charts_daily")
 
 
 def play(ended: str, track: str | None, artist: str | None = "Clara Example", **other: Any) -> Row:
-    """A record as Spotify's extended streaming history has it."""
+    """Return a record of Spotify's extended streaming history."""
     return {
         "ts": ended,
         "username": "planted_account",
@@ -55,32 +55,32 @@ def play(ended: str, track: str | None, artist: str | None = "Clara Example", **
     } | other
 
 
-WHOLE = [
+RECORDS = [
     play("2024-02-20T10:03:00Z", "Overture"),  # far from the other days
     play("2024-03-01T10:03:00Z", "Prelude"),
     play("2024-03-01T10:06:00Z", "Fugue"),
     play("2024-03-01T18:03:00Z", "Prelude"),
-    play("2024-03-02T00:01:00Z", "Prelude"),  # began the day before
+    play("2024-03-02T00:01:00Z", "Prelude"),  # started the day before
     play("2024-03-02T10:03:00Z", "Gigue", "Ensemble Example"),
     play("2024-03-02T10:06:00Z", None, None, episode_name="An episode"),
     play("yesterday from 203.0.113.77", "Prelude", conn_country="2001:db8::7e57"),
 ]
-CUT = [play("2024-03-02T12:03:00Z", "Gigue", "Ensemble Example"), play("2024-03-02T12:06:00Z", "Lost")]
+TRUNCATED = [play("2024-03-02T12:03:00Z", "Gigue", "Ensemble Example"), play("2024-03-02T12:06:00Z", "Lost")]
 
 
 def exported(folder: Path) -> list[str]:
-    """Two files of one person: one whole, one of which the end is lost in the middle of a record."""
+    """Write two files of one listener. The second is truncated in the middle of a record."""
     folder.mkdir()
-    whole, cut = folder / "Streaming_History_Audio_2024_0.json", folder / "Streaming_History_Audio_2024_1.json"
-    whole.write_text(json.dumps(WHOLE))
-    text = json.dumps(CUT)
-    cut.write_text(text[: text.index("Lost")])  # after the address, the agent and the account
-    return [str(whole), str(cut)]
+    complete, truncated = folder / "Streaming_History_Audio_2024_0.json", folder / "Streaming_History_Audio_2024_1.json"
+    complete.write_text(json.dumps(RECORDS))
+    text = json.dumps(TRUNCATED)
+    truncated.write_text(text[: text.index("Lost")])  # after the address, the agent and the account
+    return [str(complete), str(truncated)]
 
 
 @dataclass
 class Import:
-    """A person's import, and what it left."""
+    """An import: its process, data folder and files."""
 
     process: Process
     data: Path
@@ -89,19 +89,19 @@ class Import:
 
 @pytest.fixture(scope="module")
 def ada(tmp_path_factory: pytest.TempPathFactory) -> Import:
-    """Ada's history, imported once; tests read it, and copy it to change it."""
+    """Ada's history, imported once. Tests copy it to change it."""
     folder = tmp_path_factory.mktemp("ada")
     data, files = folder / "data", exported(folder / "exports")
     return Import(Process((*TUTTI, "import", "--listener", "ada", "--", *files), data).fine(), data, files)
 
 
-def test_an_import_tells_what_became_of_each_record(ada: Import) -> None:
+def test_import_reports_listens_and_quarantined_records(ada: Import) -> None:
     assert "Streaming_History_Audio_2024_0.json: 6 listens, 1 quarantined, 1 passed over" in ada.process.out
     assert "Streaming_History_Audio_2024_1.json: 1 listen, 1 quarantined, 0 passed over" in ada.process.out
     assert "\nlistens: 7 new\nquarantined: 2 records" in ada.process.out
 
 
-def test_listens_plays_sessions_and_charts_are_hers_and_by_utc_day(ada: Import) -> None:
+def test_listens_plays_and_sessions_are_by_listener_and_utc_day(ada: Import) -> None:
     listens = rows(ada.data, "events/listens")
     assert {r["user_id"] for r in listens} == {"ada"}
     found = sorted((str(r["day"]), f"{r['listened_at']:%H:%M}", r["recording_name"]) for r in listens)
@@ -136,7 +136,7 @@ def test_listens_plays_sessions_and_charts_are_hers_and_by_utc_day(ada: Import) 
     ("chart", "starts"),
     [("weekly", "2024-02-26"), ("monthly", "2024-03-01")],
 )
-def test_the_longer_charts_follow(ada: Import, chart: str, starts: str) -> None:
+def test_longer_charts_are_built(ada: Import, chart: str, starts: str) -> None:
     found = [r for r in rows(ada.data, f"derived/charts_{chart}") if r["entity"] == "recording"]
     top = sorted((str(r["period_start"]), r["rank"], r["plays"], r["name"], r["listeners"]) for r in found)
     assert top[1:] == [
@@ -149,7 +149,7 @@ def test_the_longer_charts_follow(ada: Import, chart: str, starts: str) -> None:
 
 
 @pytest.mark.parametrize(("chart", "starts"), [("yearly", "2024-01-01"), ("all_time", "2002-10-01")])
-def test_the_longest_charts_hold_all_she_heard(ada: Import, chart: str, starts: str) -> None:
+def test_yearly_and_all_time_charts_have_all_listens(ada: Import, chart: str, starts: str) -> None:
     found = [r for r in rows(ada.data, f"derived/charts_{chart}") if r["entity"] == "recording"]
     assert {str(r["period_start"]) for r in found} == {starts}
     assert sorted((r["plays"], r["name"].split(" – ")[1]) for r in found) == [
@@ -160,7 +160,7 @@ def test_the_longest_charts_hold_all_she_heard(ada: Import, chart: str, starts: 
     ]
 
 
-def test_the_daily_charts_hold_what_was_heard_on_each_day(ada: Import) -> None:
+def test_daily_charts_have_the_listens_of_each_day(ada: Import) -> None:
     found = {(str(r["period_start"]), r["name"]): r for r in rows(ada.data, "derived/charts_daily")}
     assert sorted(found) == [
         ("2024-02-20", "Clara Example"),
@@ -174,27 +174,27 @@ def test_the_daily_charts_hold_what_was_heard_on_each_day(ada: Import) -> None:
     assert all(r["previous_rank"] is None for r in found.values())
 
 
-def test_a_file_that_was_cut_gives_what_precedes_and_quarantine_says_so(ada: Import) -> None:
-    held = {r["file"]: r for r in rows(ada.data, "events/quarantine")}
-    assert held.keys() == {Path(f).name for f in ada.files}
-    cut, malformed = held["Streaming_History_Audio_2024_1.json"], held["Streaming_History_Audio_2024_0.json"]
-    assert "cut" in cut["reason"] or "end" in cut["reason"]
-    assert cut["record"] == 1
+def test_a_truncated_file_is_imported_up_to_the_cut(ada: Import) -> None:
+    quarantined = {r["file"]: r for r in rows(ada.data, "events/quarantine")}
+    assert quarantined.keys() == {Path(f).name for f in ada.files}
+    malformed, truncated = (quarantined[f"Streaming_History_Audio_2024_{n}.json"] for n in (0, 1))
+    assert "cut" in truncated["reason"] or "end" in truncated["reason"]
+    assert truncated["record"] == 1
     assert malformed["record"] == 7
     assert malformed["reason"].startswith("ts is not a UTC time")
 
 
-def test_no_address_agent_or_account_comes_to_rest_anywhere(ada: Import) -> None:
-    places = list(_texts(ada.data))
-    kinds = {Path(place).suffix for place, _ in places}
-    assert {".parquet", ".db", ".json"} <= kinds  # tables, runs and their logs have been looked at
-    assert not [(place, word) for place, text in places for word in PERSONAL if word in text]
-    said = ada.process.out + ada.process.err
-    assert not [word for word in PERSONAL if word in said]
+def test_no_ip_address_user_agent_or_account_is_stored(ada: Import) -> None:
+    texts = list(_texts(ada.data))
+    suffixes = {Path(path).suffix for path, _ in texts}
+    assert {".parquet", ".db", ".json"} <= suffixes  # tables, runs and their logs are among them
+    assert not [(path, word) for path, text in texts for word in PERSONAL if word in text]
+    printed = ada.process.out + ada.process.err
+    assert not [word for word in PERSONAL if word in printed]
 
 
 def _texts(folder: Path) -> Iterator[tuple[str, str]]:
-    """All there is to read under a folder: each file's bytes and, where they are packed, what they hold."""
+    """Yield every file's path with its bytes as text and, for Parquet and SQLite, its rows."""
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         yield str(path), path.read_bytes().decode("utf-8", "replace")
         if path.suffix == ".parquet":
@@ -206,7 +206,7 @@ def _texts(folder: Path) -> Iterator[tuple[str, str]]:
                     yield str(path), repr(base.execute(f'SELECT * FROM "{name}"').fetchall())
 
 
-def test_importing_again_says_that_nothing_changed_and_changes_no_table(ada: Import) -> None:
+def test_importing_again_changes_no_table_and_says_so(ada: Import) -> None:
     before, versions_before = told(ada.data, ()), versions(ada.data)
     again = Process((*TUTTI, "import", "--listener", "ada", "--", *ada.files), ada.data).fine()
     assert "already imported, nothing changed" in again.out
@@ -216,10 +216,10 @@ def test_importing_again_says_that_nothing_changed_and_changes_no_table(ada: Imp
     assert told(ada.data, ()) == before
 
 
-# What a person may get wrong.
+# Mistakes of the user.
 
 
-def _no_export(folder: Path) -> str:
+def _unsupported(folder: Path) -> str:
     path = folder / "holiday.json"
     path.write_text('[{"title": "a postcard"}]')
     return str(path)
@@ -233,54 +233,54 @@ def _folder(folder: Path) -> str:
 def _bomb(folder: Path) -> str:
     path = folder / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("endsong_0.json", "w") as file:
-        file.write(b"[" + json.dumps(WHOLE[0]).encode() + b",")
+        file.write(b"[" + json.dumps(RECORDS[0]).encode() + b",")
         for _ in range(300):
             file.write(b" " * (1 << 20))
-        file.write(json.dumps(WHOLE[1]).encode() + b"]")
+        file.write(json.dumps(RECORDS[1]).encode() + b"]")
     return str(path)
 
 
-def _climbing(folder: Path) -> str:
-    path = folder / "climbing.zip"
+def _outside(folder: Path) -> str:
+    path = folder / "outside.zip"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("endsong_0.json", json.dumps(WHOLE))
-        archive.writestr("../../endsong_1.json", json.dumps(WHOLE))
+        archive.writestr("endsong_0.json", json.dumps(RECORDS))
+        archive.writestr("../../endsong_1.json", json.dumps(RECORDS))
     return str(path)
 
 
 MISTAKES = {
-    "a file that is no export": (_no_export, "in no format that is known"),
+    "an unsupported file": (_unsupported, "in no format that is known"),
     "a folder": (_folder, "a folder without an export in it"),
     "a zip bomb": (_bomb, "unpacks to far more"),
-    "a zip that climbs out": (_climbing, "leads out of it"),
+    "a zip with a path outside it": (_outside, "leads out of it"),
 }
 
 
 @pytest.fixture(scope="module")
 def mistaken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Process]:
-    """Each mistake made, all at once."""
-    found = {}
+    """Run every mistake at the same time."""
+    processes = {}
     for name, (make, _) in MISTAKES.items():
         folder = tmp_path_factory.mktemp("mistake")
         command = (*TUTTI, "import", "--listener", "ada", "--", make(folder))
-        found[name] = Process(command, folder / "data")
-    return found
+        processes[name] = Process(command, folder / "data")
+    return processes
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_told_in_one_line_and_nothing_goes_in(mistaken: dict[str, Process], mistake: str) -> None:
-    process, says = mistaken[mistake], MISTAKES[mistake][1]
+def test_a_mistake_prints_one_line_and_imports_nothing(mistaken: dict[str, Process], mistake: str) -> None:
+    process, expected = mistaken[mistake], MISTAKES[mistake][1]
     assert process.code == 1
     assert process.err.count("\n") == 1, process.err
     assert process.err.startswith("tutti: ")
-    assert "resources." not in process.err  # a person needs no name of a class
-    assert says in process.err
+    assert "resources." not in process.err  # class names mean nothing to a user
+    assert expected in process.err
     assert not [n for n in tables(process.data) if len(table(process.data, n))]
 
 
-def test_what_follows_from_the_other_files_is_made_though_one_is_no_export(tmp_path: Path) -> None:
+def test_an_unsupported_file_does_not_hold_up_the_others(tmp_path: Path) -> None:
     files = exported(tmp_path / "exports")
-    files.insert(1, _no_export(tmp_path))
+    files.insert(1, _unsupported(tmp_path))
     process = Process((*TUTTI, "import", "--listener", "ada", "--", *files), tmp_path / "data")
     assert process.code == 1
     assert "in no format that is known" in process.err
@@ -292,7 +292,7 @@ EMPTY = "there is nothing in {data} yet: import first, or name the folder (DATA=
 
 
 @pytest.mark.parametrize(
-    ("typed", "says"),
+    ("typed", "expected"),
     [
         (("ui", "--port", "abc"), "invalid port 'abc': expected 1 to 65535, for example `make ui PORT=3001`"),
         (("ui", "--port", "70000"), "invalid port '70000'"),
@@ -325,9 +325,9 @@ EMPTY = "there is nothing in {data} yet: import first, or name the folder (DATA=
         (("stream",), "TUTTI_ENV=spark make stream"),
     ],
 )
-def test_a_command_that_cannot_begin_says_what_to_give_and_leaves_no_folder_behind(
+def test_a_refused_command_says_what_to_give_and_creates_no_folder(
     typed: tuple[str, ...],
-    says: str,
+    expected: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -335,13 +335,13 @@ def test_a_command_that_cannot_begin_says_what_to_give_and_leaves_no_folder_behi
     data = tmp_path / "data"
     monkeypatch.setenv("TUTTI_DATA_DIR", str(data))
     monkeypatch.setenv("DAGSTER_HOME", "")
-    monkeypatch.setenv("TUTTI_MUSIC_DIR", "")  # which a command may set
+    monkeypatch.setenv("TUTTI_MUSIC_DIR", "")  # a command may set it
     monkeypatch.setattr(sys, "argv", ["tutti", *(word.format(data=data) for word in typed)])
     assert main() == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("tutti: ") and err.count("\n") == 1
-    assert says.format(data=data) in err
+    assert expected.format(data=data) in err
     assert not data.exists()
 
 
@@ -349,7 +349,7 @@ def test_a_command_that_cannot_begin_says_what_to_give_and_leaves_no_folder_behi
 
 
 def _backfilling(ada: Import, folder: Path, *command: str) -> Process:
-    """A command on a copy of Ada's data of which only what was imported is left."""
+    """Run a command on a copy of Ada's data with only the imported tables."""
     data = folder / "data"
     shutil.copytree(ada.data / "lake", data / "lake")
     for name in tables(data):
@@ -362,7 +362,7 @@ SELECTED = " or ".join(f'key:"{n}"' for n in ("events/recording_matches", "event
 SPAN = ("--partition-range", "2024-02-20...2024-03-03")
 ON_DUCKDB = ("--config-json", json.dumps({"resources": {"engine": {"config": {"name": "duckdb"}}}}))
 MATERIALIZE = (*DAGSTER, "asset", "materialize", "-m", "orchestration.definitions", "--select")
-# Dagster's command line, which says at the end which engines computed anything.
+# Dagster's command line, which finally prints the engines that computed anything.
 WATCHED = """
 import atexit, sys
 from functools import wraps
@@ -374,10 +374,10 @@ computing = set()
 
 def watched(per):
     @wraps(per)
-    def noted(engine, *given, **named):
+    def recorded(engine, *args, **kwargs):
         computing.add(type(engine).__name__)
-        return per(engine, *given, **named)
-    return noted
+        return per(engine, *args, **kwargs)
+    return recorded
 
 for engine in (DuckEngine, PandasEngine):
     engine.per = watched(engine.per)
@@ -389,7 +389,7 @@ WATCHED_MATERIALIZE = (sys.executable, "-c", WATCHED, *MATERIALIZE[len(DAGSTER) 
 
 @pytest.fixture(scope="module")
 def backfills(ada: Import, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Process]:
-    """Backfills of every kind, all at once, each on data of its own."""
+    """Run every kind of backfill at the same time, each on a copy of the data."""
 
     def begin(*command: str) -> Process:
         return _backfilling(ada, tmp_path_factory.mktemp("backfill"), *command)
@@ -405,9 +405,7 @@ def backfills(ada: Import, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 
 @pytest.mark.parametrize("by", ["dagster", "dg", "duckdb"])
-def test_a_backfill_of_a_range_gives_the_tables_of_the_import(
-    ada: Import, backfills: dict[str, Process], by: str
-) -> None:
+def test_a_backfill_gives_the_tables_of_the_import(ada: Import, backfills: dict[str, Process], by: str) -> None:
     process = backfills[by].fine()
     for name in DAILY:
         assert rows(process.data, name) == rows(ada.data, name), name
@@ -419,7 +417,7 @@ def test_a_backfill_of_a_range_is_one_run(backfills: dict[str, Process], by: str
         assert base.execute("SELECT status FROM runs").fetchall() == [("SUCCESS",)]
 
 
-def test_a_run_may_ask_for_another_engine(backfills: dict[str, Process]) -> None:
+def test_a_run_can_choose_another_engine(backfills: dict[str, Process]) -> None:
     last = [backfills[by].fine().err.splitlines()[-1] for by in ("dagster", "duckdb")]
     assert last == ["computed by PandasEngine", "computed by DuckEngine"]
 
@@ -427,7 +425,7 @@ def test_a_run_may_ask_for_another_engine(backfills: dict[str, Process]) -> None
 @pytest.mark.parametrize(
     ("which", "names"), [("too early", "1999-01-01"), ("too early, many", "1999-01-01"), ("too late", "2999-01-01")]
 )
-def test_a_partition_that_does_not_exist_is_refused_by_name_and_nothing_is_lost(
+def test_a_missing_partition_is_named_and_nothing_is_lost(
     ada: Import, backfills: dict[str, Process], which: str, names: str
 ) -> None:
     process = backfills[which]
@@ -438,7 +436,7 @@ def test_a_partition_that_does_not_exist_is_refused_by_name_and_nothing_is_lost(
 
 # A process that is killed.
 
-# The import as the command line runs it, in a process that the system kills after so many commits to the lake.
+# The import command, in a process that is killed after a number of commits to the lake.
 KILLED = """
 import os, signal, sys
 from orchestration.__main__ import main
@@ -446,21 +444,21 @@ from resources.lake.write_transaction import WriteTransaction
 
 left, commit = int(sys.argv.pop(1)), WriteTransaction._commit
 
-def last(self, *given):
+def commit_or_die(self, *args):
     global left
     if left == 0:
         os.kill(os.getpid(), signal.SIGKILL)
     left -= 1
-    return commit(self, *given)
+    return commit(self, *args)
 
-WriteTransaction._commit = last
+WriteTransaction._commit = commit_or_die
 sys.exit(main())
 """
 # Two files, with three commits each: raw listens, quarantine, the row of imports. Then listens, plays and so on.
 AFTER_RAW_LISTENS, BETWEEN_TWO_FILES, AFTER_LISTENS = 1, 3, 3 + 1  # commits of one run after the other
 
 
-def test_an_import_killed_three_times_ends_as_a_calm_one(ada: Import, tmp_path: Path) -> None:
+def test_an_import_killed_three_times_equals_an_undisturbed_one(ada: Import, tmp_path: Path) -> None:
     command = ("import", "--listener", "ada", "--", *exported(tmp_path / "exports"))
     data, listens = tmp_path / "data", []
     for commits in (AFTER_RAW_LISTENS, BETWEEN_TWO_FILES, AFTER_LISTENS):
@@ -475,7 +473,7 @@ def test_an_import_killed_three_times_ends_as_a_calm_one(ada: Import, tmp_path: 
 
 LATER = [play("2024-03-05T10:03:00Z", "Encore")]
 EARLIER = [*LATER, play("2011-05-01T10:03:00Z", "Nocturne")]
-# The command line, with the run of some days failing as if a check had.
+# The command line, in which runs of some days fail.
 FAILING = """
 import sys
 from orchestration.__main__ import main
@@ -495,51 +493,51 @@ sys.exit(main())
 
 
 def copied(ada: Import, folder: Path, more: list[Row]) -> tuple[Path, tuple[str, ...]]:
-    """Ada's data, and the command that imports more of hers."""
+    """Copy Ada's data, and return the copy with a command that imports more records."""
     shutil.copytree(ada.data, folder / "data")
     export = folder / "endsong_9.json"
     export.write_text(json.dumps(more))
     return folder / "data", ("import", "--listener", "ada", "--", str(export))
 
 
-def heard(data: Path, name: str) -> set[str]:
-    """The days of a table."""
+def days(data: Path, name: str) -> set[str]:
+    """Return the days of a table."""
     return {str(r["day"]) for r in rows(data, name)}
 
 
-def test_charts_of_all_time_that_fail_neither_hold_back_nor_hide_fresh_days(ada: Import, tmp_path: Path) -> None:
+def test_failing_all_time_charts_do_not_hold_up_new_days(ada: Import, tmp_path: Path) -> None:
     data, command = copied(ada, tmp_path, LATER)
     charts = data / "lake" / "derived" / "charts_all_time"
     shutil.rmtree(charts)
-    spoilt = pa.schema([("rank", pa.string())])
-    Lake(data / "lake").replace("derived/charts_all_time", iter([pa.table({"rank": ["first"]}, spoilt)]), spoilt)
+    wrong = pa.schema([("rank", pa.string())])
+    Lake(data / "lake").replace("derived/charts_all_time", iter([pa.table({"rank": ["first"]}, wrong)]), wrong)
     process = Process((*TUTTI, *command), data)
     assert process.code == 1
     assert "derived/charts_all_time was written with rank as string" in process.err
     assert process.err.count("\n") == 1
     for name in EACH_DAY:
-        assert "2024-03-05" in heard(data, name), name
+        assert "2024-03-05" in days(data, name), name
     assert "2024-03-05" in {str(r["period_start"]) for r in rows(data, "derived/charts_daily")}
     assert {str(r["period_start"]) for r in rows(data, "derived/charts_yearly")} == {"2024-01-01"}
-    assert "listens: 1 new" in process.out and "tables made: " in process.out  # what was done is told all the same
+    assert "listens: 1 new" in process.out and "tables made: " in process.out  # the summary is printed all the same
     before = versions(data)
     shutil.rmtree(charts)
     Process((*TUTTI, *command), data).fine()
     after = versions(data)
     jobs = Cadence(platform().resolve_asset_graph()).jobs
     again = {jobs.get(dg.AssetKey(name.split("/"))) for name in after if after[name] != before[name]}
-    assert again <= {ALL_TIME}  # no day was made again
+    assert again <= {ALL_TIME}  # no day was rebuilt
     names = {r["name"] for r in rows(data, "derived/charts_all_time")}
     assert "Clara Example – Encore" in names
 
 
-def test_a_day_whose_check_failed_holds_back_what_reads_it_until_the_check_passes(ada: Import, tmp_path: Path) -> None:
+def test_a_failed_check_blocks_downstream_tables_until_it_passes(ada: Import, tmp_path: Path) -> None:
     data, command = copied(ada, tmp_path, LATER)
     recordings = SCHEMAS["content/recordings"]
     lake = Lake(data / "lake")
 
     def catalog(copies: int) -> None:
-        """Enter each recording so many times."""
+        """Store a catalog with `copies` entries of each recording."""
         ids = sorted(
             {r["recording_id"] for r in rows(data, "derived/recording_plays")}
             | {r["recording_id"] for r in rows(data, "events/listens")}
@@ -570,12 +568,12 @@ def test_a_day_whose_check_failed_holds_back_what_reads_it_until_the_check_passe
     catalog(1)
     Process((*TUTTI, *command), data).fine()
     assert failed_days(data) == {}
-    assert "2024-03-05" in heard(data, "events/active_listeners")
+    assert "2024-03-05" in days(data, "events/active_listeners")
     assert "No new listens" in Process((*TUTTI, *command), data).fine().out
 
 
 def failed_days(data: Path) -> dict[dg.AssetKey, set[date]]:
-    """The tables of which a check failed, with these days."""
+    """Return the tables whose check failed, with these days."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGSTER_HOME", str(data / "dagster"))
         with dg.DagsterInstance.get() as instance:
@@ -583,15 +581,15 @@ def failed_days(data: Path) -> dict[dg.AssetKey, set[date]]:
             return cadence.failed(instance, cadence.jobs)
 
 
-def test_days_that_fail_hold_back_no_others_and_are_made_up_for(ada: Import, tmp_path: Path) -> None:
+def test_failed_days_block_no_others_and_are_built_later(ada: Import, tmp_path: Path) -> None:
     data, command = copied(ada, tmp_path, EARLIER)
     process = Process((sys.executable, "-c", FAILING, *command), data)
     assert (process.code, process.err) == (1, "tutti: planted\n")
-    assert "2024-03-05" in heard(data, "derived/recording_plays")
-    assert "2011-05-01" not in heard(data, "derived/recording_plays")
+    assert "2024-03-05" in days(data, "derived/recording_plays")
+    assert "2011-05-01" not in days(data, "derived/recording_plays")
     Process((*TUTTI, *command), data).fine()
     for name in EACH_DAY:
-        assert {"2011-05-01", "2024-03-05"} <= heard(data, name), name
+        assert {"2011-05-01", "2024-03-05"} <= days(data, name), name
     names = {r["name"] for r in rows(data, "derived/charts_all_time")}
     assert {"Clara Example – Encore", "Clara Example – Nocturne"} <= names
     assert "No new listens" in Process((*TUTTI, *command), data).fine().out

@@ -1,4 +1,4 @@
-"""Upkeep: what killed runs left is removed from every table, by command and by job, and rows stay as they are."""
+"""Maintenance removes the files of killed runs, by command and by job, and keeps every row."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from resources.storage import Storage
 from tests.orchestration.conftest import World
 from tests.orchestration.support import TUTTI, Process, tables, told
 
-# A process that writes the rows of two tables once more and is killed before it publishes them.
+# A process that writes the rows of two tables again and is killed before it commits them.
 KILLED = """
 import os, signal
 from assets.derived.display_names import DISPLAY_NAMES
@@ -36,12 +36,12 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 @pytest.fixture
 def left(laptop: World, tmp_path: Path) -> Path:
-    """A copy of the small world in which two tables have files that nobody will ever publish."""
+    """A copy of the small world in which two tables have files that no version uses."""
     shutil.copytree(laptop.data / "lake", tmp_path / "lake")
     (tmp_path / "dagster").mkdir()  # without a history to prune
     before = files(tmp_path)
     assert Process((sys.executable, "-c", KILLED), tmp_path).code == -9
-    assert {f.split("/")[1] for f in files(tmp_path) - before} == {"names", "plays"}
+    assert {f.split("/")[1] for f in files(tmp_path) - before} == {"display_names", "recording_plays"}
     return tmp_path
 
 
@@ -50,16 +50,17 @@ def files(data: Path) -> set[str]:
     return {p.relative_to(data / "lake").as_posix() for p in (data / "lake").rglob("*.parquet")}
 
 
-def test_maintenance_removes_what_killed_runs_left_and_tells_of_the_tables_it_was_in(laptop: World, left: Path) -> None:
+def test_command_removes_files_of_killed_runs_and_names_their_tables(laptop: World, left: Path) -> None:
     process = Process((*TUTTI, "maintenance"), left).fine()
-    *each, total = process.out.splitlines()
-    assert [line.split(", ")[0] for line in each] == [f"derived/{n}: 1 file removed" for n in ("names", "plays")]
-    assert total.startswith("2 files removed, ") and total.endswith(f" in all, of {len(tables(left))} tables")
+    *by_table, total = process.out.splitlines()
+    names = ("display_names", "recording_plays")
+    assert [line.split(", ")[0] for line in by_table] == [f"derived/{name}: 1 file removed" for name in names]
+    assert total.startswith("2 files removed, ") and total.endswith(f" in {len(tables(left))} tables")
     assert told(left) == told(laptop.data)
     assert not [f for f in files(left) - files(laptop.data) if "_delta_log" not in f]
 
 
-def test_a_table_that_cannot_be_seen_to_keeps_no_other_from_it(left: Path) -> None:
+def test_a_table_that_fails_does_not_hold_up_the_others(left: Path) -> None:
     newer = {"protocol": {"minReaderVersion": 99, "minWriterVersion": 99}}
     log = left / "lake" / "content" / "lyrics" / "_delta_log"
     (log / f"{len(list(log.glob('*.json'))):020d}.json").write_text(json.dumps(newer))
@@ -71,7 +72,7 @@ def test_a_table_that_cannot_be_seen_to_keeps_no_other_from_it(left: Path) -> No
     assert "derived/recording_plays: 1 file removed" in process.out
 
 
-def test_maintenance_is_a_job_for_the_browser_too(left: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_maintenance_is_also_a_job(left: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TUTTI_DATA_DIR", str(left))
     before = files(left)
     job = build("laptop").resolve_job_def("maintenance")
@@ -79,23 +80,24 @@ def test_maintenance_is_a_job_for_the_browser_too(left: Path, monkeypatch: pytes
     assert len(before - files(left)) == 2
 
 
-def test_maintenance_fails_with_the_artifacts_that_are_damaged_by_job_and_by_command(
+def test_job_and_command_fail_with_the_damaged_artifacts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TUTTI_DATA_DIR", str(tmp_path))
     artifacts = Artifacts(Storage.at(tmp_path / "artifacts"))
     for name in ("derived/whole", "derived/broken"):
-        id = artifacts.publish(name, Artifact({"index": b"1"}), personal=False).id
+        version = artifacts.publish(name, Artifact({"index": b"1"}), personal=False).id
     job = build("laptop").resolve_job_def("maintenance")
     assert job.execute_in_process(instance=dg.DagsterInstance.ephemeral()).success
-    (tmp_path / "artifacts" / "derived" / "broken" / "versions" / id / "index").unlink()
+    (tmp_path / "artifacts" / "derived" / "broken" / "versions" / version / "index").unlink()
     result = job.execute_in_process(instance=dg.DagsterInstance.ephemeral(), raise_on_error=False)
     (failed,) = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
     assert failed.step_key == "check_artifacts"
-    problem = "materialize again: derived/broken (index is missing)"
+    problem = "derived/broken (index is missing)"
     assert problem in str(failed.step_failure_data.error)
     Lake(tmp_path / "lake").replace("derived/any", iter([pa.table({"n": [1]})]), pa.schema([("n", pa.int64())]))
     monkeypatch.setattr(sys, "argv", ["tutti", "maintenance"])
     capsys.readouterr()
     assert main() == 1
-    assert capsys.readouterr().err == f"tutti: {problem}\n"
+    err = capsys.readouterr().err
+    assert err.startswith("tutti: ") and problem in err and err.count("\n") == 1

@@ -1,4 +1,4 @@
-"""Lyrics from LRCLIB to tables, by the command and as Dagster runs it: the catalog's, what is played most first."""
+"""Pulls of lyrics from LRCLIB, by command and by job: the most played recordings of the catalog first."""
 
 import shutil
 from collections import Counter
@@ -22,7 +22,7 @@ from tests.orchestration.conftest import World
 from tests.orchestration.support import TUTTI, Process, rows, versions
 from tests.serving import sandbox
 
-MOST = 12
+LIMIT = 12
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +43,14 @@ def url(records: list[Record], faults: Faults) -> Iterator[str]:
 
 @pytest.fixture
 def data(laptop: World, tmp_path: Path) -> Path:
-    """A copy of the small world, whose lyrics nobody has put there."""
+    """A copy of the small world without landed lyrics."""
     shutil.copytree(laptop.data, tmp_path / "data")
     shutil.rmtree(tmp_path / "data" / "landing" / "lyrics")
     return tmp_path / "data"
 
 
-def command(data: Path, url: str, most: str = str(MOST)) -> Process:
-    return Process((*TUTTI, "pull-lyrics", "--limit", most), data, {"TUTTI_LRCLIB_URL": url})
+def command(data: Path, url: str, limit: str = str(LIMIT)) -> Process:
+    return Process((*TUTTI, "pull-lyrics", "--limit", limit), data, {"TUTTI_LRCLIB_URL": url})
 
 
 def most_played(data: Path) -> list[str]:
@@ -59,25 +59,25 @@ def most_played(data: Path) -> list[str]:
     for row in rows(data, "derived/recording_plays"):
         plays[row["recording_id"]] += row["plays"]
     ids = (row["recording_id"] for row in rows(data, "content/recordings"))
-    return sorted(ids, key=lambda id: (-plays[id], id))
+    return sorted(ids, key=lambda recording_id: (-plays[recording_id], recording_id))
 
 
-def test_the_command_asks_for_what_is_played_most_and_makes_tables_of_it(data: Path, url: str, faults: Faults) -> None:
+def test_command_pulls_the_most_played_and_builds_tables(data: Path, url: str, faults: Faults) -> None:
     faults.script = [None, "broken", "unavailable", None, "empty"]
     first = command(data, url).fine()
     assert faults.happened.keys() == {"broken", "unavailable", "empty"}
     faults.tell(0, KINDS)
     ranked = most_played(data)
-    assert {row["recording_id"] for row in rows(data, "content/lyrics")} == set(ranked[:MOST])
+    assert {row["recording_id"] for row in rows(data, "content/lyrics")} == set(ranked[:LIMIT])
     assert "asked again in" in first.out and "tables made: " in first.out
     second = command(data, url).fine()
-    assert {row["recording_id"] for row in rows(data, "content/lyrics")} == set(ranked[: 2 * MOST])
-    assert faults.requests == MOST, second.out  # nothing twice
+    assert {row["recording_id"] for row in rows(data, "content/lyrics")} == set(ranked[: 2 * LIMIT])
+    assert faults.requests == LIMIT, second.out  # no recording twice
     found = Counter(row["status"] for row in rows(data, "content/lyrics"))
     assert found["instrumental"] > 0 and found["not found"] > 0
 
 
-def test_a_pull_that_fails_is_told_in_one_line_and_empties_no_table(laptop: World, tmp_path: Path, url: str) -> None:
+def test_a_failed_pull_prints_one_line_and_empties_no_table(laptop: World, tmp_path: Path, url: str) -> None:
     shutil.copytree(laptop.data, tmp_path / "data")
     before = versions(tmp_path / "data")
     wrong = command(tmp_path / "data", f"{url}/elsewhere", "1")
@@ -85,19 +85,19 @@ def test_a_pull_that_fails_is_told_in_one_line_and_empties_no_table(laptop: Worl
     number = command(tmp_path / "number", url, "many")
     lines = {
         "check TUTTI_LRCLIB_URL": wrong,
-        "there is no catalog": elsewhere,
+        "the catalog is empty": elsewhere,
         "invalid number of recordings 'many'": number,
     }
     for line, process in lines.items():
         assert process.code == 1
-        (told,) = process.err.splitlines()
-        assert told.startswith("tutti: ") and line in told
+        (message,) = process.err.splitlines()
+        assert message.startswith("tutti: ") and line in message
     assert versions(tmp_path / "data") == before
     assert rows(tmp_path / "data", "content/lyrics")
 
 
-def test_lyrics_of_the_sandbox_come_with_words_times_and_neither(records: list[Record]) -> None:
-    """By its own face: about each third recording is not known, and songs have words."""
+def test_sandbox_has_plain_synced_and_instrumental_lyrics(records: list[Record]) -> None:
+    """LRCLIB lacks about a third of the recordings, and songs have words."""
     works = {work.title for work in catalog.works() if work.lyrics}
     words = [r for r in records if r["plainLyrics"]]
     assert {r["trackName"] for r in words} == works
@@ -108,9 +108,7 @@ def test_lyrics_of_the_sandbox_come_with_words_times_and_neither(records: list[R
     assert records == lrclib.of_world(performers.recordings(catalog.works(), seed=7))
 
 
-def test_what_has_an_answer_is_left_out_and_without_a_catalog_there_is_nothing_to_ask(
-    laptop: World, tmp_path: Path
-) -> None:
+def test_skips_answered_recordings_and_needs_a_catalog(laptop: World, tmp_path: Path) -> None:
     lake, ranked = Lake(laptop.data / "lake"), most_played(laptop.data)
     chosen = missing.lyrics(lake, ranked[:5], 10)
     assert [track.recording_id for track in chosen] == ranked[5:15]
@@ -120,11 +118,11 @@ def test_what_has_an_answer_is_left_out_and_without_a_catalog_there_is_nothing_t
         assert (track.title, track.artist_credit, track.length_ms) == tuple(
             row[c] for c in ("title", "artist_credit", "length_ms")
         )
-    with pytest.raises(TuttiError, match="no catalog"):
+    with pytest.raises(TuttiError, match="the catalog is empty"):
         missing.lyrics(Lake(tmp_path / "lake"), [], 10)
 
 
-def test_a_service_that_gives_no_answer_is_asked_again_later_and_a_wrong_address_is_not(
+def test_a_silent_service_is_retried_and_a_wrong_address_is_not(
     data: Path, url: str, faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from resources.services import web

@@ -1,4 +1,4 @@
-"""Metadata pulls as Dagster runs them: from what is listened to, by way of the sandbox's MusicBrainz, to tables."""
+"""Pulls of metadata by command and by job: from submitted ids, through the sandbox's MusicBrainz, to tables."""
 
 import json
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from tests.serving import sandbox
 from tests.tables import LEAP, at, raw
 from tests.tables import table as told
 
-NAMES = ("recordings", "artists", "releases", "release_groups", "credits", "genres", "merged_ids")
+NAMES = ("recordings", "artists", "releases", "release_groups", "credits", "genres", "mbid_redirects")
 
 
 @pytest.fixture(scope="module")
@@ -46,20 +46,20 @@ def url(world: Entities, faults: Faults) -> Iterator[str]:
 
 @pytest.fixture
 def data(tmp_path: Path, url: str, faults: Faults, world: Entities, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A lake in which somebody listened to a few recordings, to one of them under an id that was merged into it."""
+    """A lake with listens of a few recordings, one of them under an id that was merged into it."""
     monkeypatch.setenv("TUTTI_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("TUTTI_MUSICBRAINZ_URL", url)
     faults.tell(0, KINDS)
-    heard = [*heard_ids(world), *heard_ids(world)[:2], None]
-    listens = [raw(at(LEAP, n), n, recording_mbid=id, recording_name=f"Song {n}") for n, id in enumerate(heard)]
+    ids = [*submitted_ids(world), *submitted_ids(world)[:2], None]
+    listens = [raw(at(LEAP, n), n, recording_mbid=mbid, recording_name=f"Song {n}") for n, mbid in enumerate(ids)]
     Lake(tmp_path / "lake").replace("events/raw_listens", iter([told(listens, RAW_LISTENS)]), RAW_LISTENS)
     return tmp_path
 
 
-def heard_ids(world: Entities) -> list[str]:
-    """Four recordings: two ids are of one."""
+def submitted_ids(world: Entities) -> list[str]:
+    """Return the ids of four recordings. Two ids are of the same recording."""
     old, new = next(iter(world.merged["recording"].items()))
-    others = [id for id in world.of["recording"] if id != new]
+    others = [mbid for mbid in world.of["recording"] if mbid != new]
     return [old, new, *others[:3]]
 
 
@@ -81,13 +81,11 @@ def events(result: dg.ExecuteInProcessResult, kind: str) -> list[dg.DagsterEvent
     return [event for event in result.all_events if event.event_type_value == kind]
 
 
-def test_what_is_listened_to_becomes_tables_and_listens_find_it_also_under_merged_ids(
-    data: Path, world: Entities, faults: Faults
-) -> None:
+def test_pulled_recordings_become_tables_and_match_merged_ids(data: Path, world: Entities, faults: Faults) -> None:
     faults.script = ["unavailable", "cut", "broken", "busy"]
     assert run("pull_metadata").success
     assert run("build_catalog").success
-    wanted = set(heard_ids(world)[1:])
+    wanted = set(submitted_ids(world)[1:])
     assert {row["recording_id"] for row in rows(data, "content/recordings")} == wanted
     credited = {row["artist_id"] for row in rows(data, "content/credits")}
     assert credited <= {row["artist_id"] for row in rows(data, "content/artists")}
@@ -97,17 +95,17 @@ def test_what_is_listened_to_becomes_tables_and_listens_find_it_also_under_merge
     assert {r["release_group_id"] for r in rows(data, "content/releases")} == {
         r["release_group_id"] for r in rows(data, "content/release_groups")
     }
-    assert [row["merged_id"] for row in rows(data, "content/mbid_redirects")] == heard_ids(world)[:1]
+    assert [row["merged_id"] for row in rows(data, "content/mbid_redirects")] == submitted_ids(world)[:1]
     assert {row["entity"] for row in rows(data, "content/genres")} >= {"artist"}
     requests = faults.requests
     assert run("pull_metadata").success
     assert faults.requests == requests
-    counts_with_the_others(data, world)
+    merged_listens_count_together(data, world)
 
 
-def counts_with_the_others(data: Path, world: Entities) -> None:
-    """A listen that was submitted under an id that was merged since."""
-    old, new, *_ = heard_ids(world)
+def merged_listens_count_together(data: Path, world: Entities) -> None:
+    """Check that a listen under a merged id counts for the recording it was merged into."""
+    old, new, *_ = submitted_ids(world)
     assert run("daily", LEAP).success
     plays = {row["recording_id"]: row["plays"] for row in rows(data, "derived/recording_plays")}
     assert old not in plays
@@ -116,17 +114,17 @@ def counts_with_the_others(data: Path, world: Entities) -> None:
     assert (named[old]["rule"], named[old]["confidence"], named[old]["title"]) == ("mbid", 1.0, named[new]["title"])
 
 
-def test_a_pull_that_fails_leaves_tables_and_files_as_they_were_and_is_tried_again_later(
+def test_a_failed_pull_changes_nothing_and_is_retried(
     data: Path, world: Entities, faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run("pull_metadata", musicbrainz={"config": {"limit": 1}})
     run("build_catalog")
     known = [row["recording_id"] for row in rows(data, "content/recordings")]
-    assert known == [heard_ids(world)[1]]  # the most played
+    assert known == [submitted_ids(world)[1]]  # the most played
     before, files = versions(data), {p: p.read_bytes() for p in (data / "landing").rglob("*.jsonl")}
     assert files
     monkeypatch.setattr(web, "LONGEST", -1.0)  # any wait is too long
-    soon = dg.RetryPolicy(max_retries=1, delay=0)  # its own policy waits for minutes
+    soon = dg.RetryPolicy(max_retries=1, delay=0)  # the default policy waits for minutes
     monkeypatch.setattr(OPS["musicbrainz"], "_retry_policy", soon)
     faults.tell(1, ["busy"], seed=1)
     result = run("pull_metadata")
@@ -134,11 +132,11 @@ def test_a_pull_that_fails_leaves_tables_and_files_as_they_were_and_is_tried_aga
     assert len(events(result, "STEP_UP_FOR_RETRY")) == 1
     assert versions(data) == before
     assert {p: p.read_bytes() for p in (data / "landing").rglob("*.jsonl")} == files
-    assert run("build_catalog").success  # the tables are made of what lies there, the service being away
+    assert run("build_catalog").success  # from the landed files, although the service is unavailable
     assert [row["recording_id"] for row in rows(data, "content/recordings")] == known
 
 
-def test_the_real_service_is_not_asked_where_nobody_says_who_asks(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_real_service_is_not_asked_without_a_contact(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TUTTI_MUSICBRAINZ_URL")
     for name in ("TUTTI_MUSICBRAINZ_CONTACT", "TUTTI_USER_AGENT"):
         monkeypatch.delenv(name, raising=False)
@@ -148,7 +146,9 @@ def test_the_real_service_is_not_asked_where_nobody_says_who_asks(data: Path, mo
     assert events(result, "STEP_UP_FOR_RETRY") == []
 
 
-def test_an_empty_lake_wants_nothing(tmp_path: Path, url: str, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_lake_requests_nothing(
+    tmp_path: Path, url: str, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TUTTI_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("TUTTI_MUSICBRAINZ_URL", url)
     faults.tell(0, KINDS)
@@ -156,21 +156,21 @@ def test_an_empty_lake_wants_nothing(tmp_path: Path, url: str, faults: Faults, m
     assert faults.requests == 0
 
 
-def test_what_was_pulled_becomes_tables_unless_the_command_sees_to_it(data: Path) -> None:
+def test_sensor_builds_the_catalog_unless_the_command_does(data: Path) -> None:
     job = build("laptop").resolve_job_def("pull_metadata")
     sensor = sensor_after_pull(dg.define_asset_job("build_catalog"))
     with dg.DagsterInstance.ephemeral() as instance:
         done = job.execute_in_process({"ops": {"musicbrainz": {"config": {"limit": 1}}}}, instance=instance)
-        asked = [
+        answers = [
             sensor(dg.build_run_status_sensor_context("catalog_after_pull", done.all_events[-1], instance, run))
             for run in (done.dagster_run, done.dagster_run.with_tags({BY_HAND: "yes"}))
         ]
-    assert [type(answer) for answer in asked] == [dg.RunRequest, dg.SkipReason]
+    assert [type(answer) for answer in answers] == [dg.RunRequest, dg.SkipReason]
 
 
-def test_the_command_pulls_and_makes_the_catalog(tmp_path: Path, url: str, world: Entities, faults: Faults) -> None:
+def test_command_pulls_and_builds_the_catalog(tmp_path: Path, url: str, world: Entities, faults: Faults) -> None:
     faults.tell(0, KINDS)
-    ids = heard_ids(world)
+    ids = submitted_ids(world)
     lines = [
         {
             "user_name": "ada",
@@ -178,10 +178,10 @@ def test_the_command_pulls_and_makes_the_catalog(tmp_path: Path, url: str, world
             "track_metadata": {
                 "artist_name": "Somebody",
                 "track_name": f"Song {n}",
-                "additional_info": {"recording_mbid": id},
+                "additional_info": {"recording_mbid": mbid},
             },
         }
-        for n, id in enumerate(ids)
+        for n, mbid in enumerate(ids)
     ]
     file = tmp_path / "own.listens"
     file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
@@ -189,19 +189,23 @@ def test_the_command_pulls_and_makes_the_catalog(tmp_path: Path, url: str, world
     settings = {"TUTTI_MUSICBRAINZ_URL": url}
     Process((*TUTTI, "import", "--listener", "ada", "--", str(file)), data).fine()
     first = Process((*TUTTI, "pull-metadata", "--limit", "100"), data, settings).fine()
-    assert "tables made: " in first.out and ", 0 left, " in first.out
+    assert "tables made: " in first.out and " left" not in first.out
     assert {row["recording_id"] for row in rows(data, "content/recordings")} == set(ids[1:])
-    made = {name: versions(data)[f"content/{name}"] for name in NAMES}
+    before = {name: versions(data)[f"content/{name}"] for name in NAMES}
     again = Process((*TUTTI, "pull-metadata"), data, settings)
     refused = {
         "contact": Process((*TUTTI, "pull-metadata"), data, {}),
         "number": Process((*TUTTI, "pull-metadata", "--limit", "many"), data, settings),
         "pace": Process((*TUTTI, "pull-metadata"), data, settings | {"TUTTI_MUSICBRAINZ_MIN_INTERVAL_S": "fast"}),
     }
-    assert "stays as it is" in again.fine().out
-    words = {"contact": "TUTTI_MUSICBRAINZ_CONTACT", "number": "MOST=500", "pace": "TUTTI_MUSICBRAINZ_MIN_INTERVAL_S"}
+    assert "Nothing changed" in again.fine().out
+    variables = {
+        "contact": "TUTTI_MUSICBRAINZ_CONTACT",
+        "number": "LIMIT=500",
+        "pace": "TUTTI_MUSICBRAINZ_MIN_INTERVAL_S",
+    }
     for what, process in refused.items():
         assert process.code == 1, what
         (line,) = process.err.splitlines()
-        assert line.startswith("tutti: ") and words[what] in line
-    assert {name: versions(data)[f"content/{name}"] for name in NAMES} == made
+        assert line.startswith("tutti: ") and variables[what] in line
+    assert {name: versions(data)[f"content/{name}"] for name in NAMES} == before

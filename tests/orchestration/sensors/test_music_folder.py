@@ -1,4 +1,4 @@
-"""The music folder's sensor."""
+"""The sensor of the music folder."""
 
 import os
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from orchestration.sensors.music_folder import music_folder
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as found:
-        yield found
+    with dg.instance_for_test() as instance:
+        yield instance
 
 
 @pytest.fixture
@@ -25,58 +25,56 @@ def music(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "music"
 
 
-class Looks:
-    """The sensor, look after look."""
+class Sensor:
+    """The sensor, tick by tick."""
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self.instance, self.cursor = instance, ""
 
-    def asked(self) -> bool:
-        """Whether a look asks for a run."""
+    def requests_run(self) -> bool:
+        """Return whether a tick requests a run."""
         context = dg.build_sensor_context(self.instance, cursor=self.cursor)
-        told = music_folder(context)
-        if isinstance(told, dg.SkipReason):
+        result = music_folder(context)
+        if isinstance(result, dg.SkipReason):
             return False
-        self.cursor = told.cursor or self.cursor
-        return bool(told.run_requests)
+        self.cursor = result.cursor or self.cursor
+        return bool(result.run_requests)
 
 
-def test_a_folder_is_listened_to_once_it_rests_and_again_when_it_changed(
-    instance: dg.DagsterInstance, music: Path
-) -> None:
-    looks = Looks(instance)
-    assert not looks.asked()  # nothing in it
+def test_requests_an_analysis_once_a_changed_folder_is_stable(instance: dg.DagsterInstance, music: Path) -> None:
+    sensor = Sensor(instance)
+    assert not sensor.requests_run()  # nothing in it
     (music / "a.flac").write_bytes(b"1")
-    assert [looks.asked() for _ in range(3)] == [False, True, False]
+    assert [sensor.requests_run() for _ in range(3)] == [False, True, False]
     (music / "cover.jpg").write_bytes(b"1")
-    assert not looks.asked()
+    assert not sensor.requests_run()
     (music / "b.flac").write_bytes(b"1")
-    assert not looks.asked()
+    assert not sensor.requests_run()
     (music / "b.flac").write_bytes(b"12")  # still being written
-    assert [looks.asked() for _ in range(3)] == [False, True, False]
+    assert [sensor.requests_run() for _ in range(3)] == [False, True, False]
     (music / "b.flac").unlink()  # as it was before
-    assert [looks.asked() for _ in range(3)] == [False, True, False]
+    assert [sensor.requests_run() for _ in range(3)] == [False, True, False]
     os.utime(music / "a.flac", (1, 1))
-    assert [looks.asked() for _ in range(3)] == [False, True, False]
+    assert [sensor.requests_run() for _ in range(3)] == [False, True, False]
     music.rename(music.parent / "away")
-    assert not looks.asked()
+    assert not sensor.requests_run()
     (music.parent / "away").rename(music)
-    assert not looks.asked()
+    assert not sensor.requests_run()
 
 
-def test_a_folder_that_is_being_listened_to_waits(instance: dg.DagsterInstance, music: Path) -> None:
-    looks = Looks(instance)
+def test_requests_nothing_during_an_analysis(instance: dg.DagsterInstance, music: Path) -> None:
+    sensor = Sensor(instance)
     (music / "a.flac").write_bytes(b"1")
-    assert not looks.asked()
+    assert not sensor.requests_run()
     run = instance.create_run_for_job(
         dg.Definitions(assets=[a_table], jobs=[dg.define_asset_job(ANALYZE_MUSIC)]).resolve_job_def(ANALYZE_MUSIC),
         status=dg.DagsterRunStatus.STARTED,
     )
-    assert not looks.asked()
+    assert not sensor.requests_run()
     instance.report_run_canceled(run)
-    assert looks.asked()
+    assert sensor.requests_run()
 
 
 @dg.asset
 def a_table() -> None:
-    """Something for a job to make."""
+    """An asset for a job to build."""

@@ -1,4 +1,4 @@
-"""The stream of landed files: it gives what the import of files gives, row for row, however often it is broken off."""
+"""The stream of landed files gives the same rows as an import, however often it is interrupted."""
 
 import gzip
 import json
@@ -26,7 +26,7 @@ from assets.imports.record_types import RECORD_TYPES
 from orchestration.cadence import DAILY, Cadence
 from orchestration.instance.home import dagster_home
 from orchestration.sensors.landing_files import Cursor, collect
-from orchestration.streaming.records import LANDED, OUTCOME, REFUSED, TRAVELLING, Outcome, travelling
+from orchestration.streaming.records import LANDED, OUTCOME, REFUSED, SCHEMA, Outcome, read_files
 from resources.engines.cogroup import untagged
 from resources.errors import TuttiError
 from resources.folders.landing import Landed, Landing
@@ -54,18 +54,18 @@ PLAYLIST = {"user_name": "bob", "playlist": {"title": "Morning", "creator": "bob
 
 
 def land(data: Path, name: str, *records: Any, age: int = 60) -> Path:
-    """A file lands: these records, or these bytes."""
+    """Write a landed file of records or bytes."""
     path = data / "landing" / "listens" / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    whole = records[0] if isinstance(records[0], bytes) else "\n".join(map(json.dumps, records)).encode()
-    path.write_bytes(whole)
+    content = records[0] if isinstance(records[0], bytes) else "\n".join(map(json.dumps, records)).encode()
+    path.write_bytes(content)
     at = datetime.now(UTC).timestamp() - age
     os.utime(path, (at, at))
     return path
 
 
 def land_everything(data: Path) -> None:
-    """Every kind of record, packed and not, whole and broken, twice and of no use, old and new."""
+    """Land every kind of record: packed and plain, valid and broken, duplicate and unsupported, old and new."""
     land(data, "a.jsonl", listen(0), LOVED, listen(1), listen(2, at="soon"), age=900)
     land(data, "scrobbles/b.jsonl.gz", gzip.compress("\n".join(json.dumps(listen(n)) for n in range(3, 90)).encode()))
     land(data, "copy of a.jsonl", listen(0), LOVED, listen(1), listen(2, at="soon"), age=800)
@@ -78,13 +78,13 @@ def land_everything(data: Path) -> None:
     land(data, "cut.zip", b"PK\x03\x04 and no more", age=650)
     land(data, "empty", b"", age=600)
     land(data, ".half.jsonl", listen(99))
-    whole = json.dumps([listen(95), listen(96)])
-    land(data, "torn.json", whole[: len(whole) - 30].encode(), age=550)
+    complete = json.dumps([listen(95), listen(96)])
+    land(data, "torn.json", complete[: len(complete) - 30].encode(), age=550)
     land(data, "playlist.jspf", PLAYLIST, age=500)
 
 
-def batched(data: Path) -> None:
-    """What lies in the landing folder is taken in as the sensor's runs do."""
+def import_in_batches(data: Path) -> None:
+    """Import the landed files as the sensor's runs do."""
     landing, lake = Landing(root=str(data / "landing")), Lake(data / "lake")
     files, _ = collect(landing.lying("listens"), seen(lake), Cursor(young=landing.lying("listens")), 2**60)
     assert files
@@ -93,17 +93,17 @@ def batched(data: Path) -> None:
 
 
 class Stream:
-    """The stream on Spark, and all that it says and reports."""
+    """The stream on Spark, with its log lines and reported events."""
 
     def __init__(self, engine: Engine, data: Path) -> None:
         from orchestration.streaming.sink import Sink
 
-        self.said: list[str] = []
+        self.logged: list[str] = []
         self.reported: list[dg.AssetMaterialization] = []
-        self.sink = Sink(engine, data, self.reported.extend, self.said.append)
+        self.sink = Sink(engine, data, self.reported.extend, self.logged.append)
 
     def run(self, files: int = 1_000) -> Any:
-        """Take in what lies there, so many files in a micro-batch, from where the checkpoint says."""
+        """Import the landed files from the checkpoint on, with `files` files in a micro-batch."""
         from orchestration.streaming.query import start, wait
 
         query = start(self.sink, once=True, files=files)
@@ -112,31 +112,31 @@ class Stream:
 
     @property
     def lateness(self) -> list[tuple[Any, datetime]]:
-        """How many rows of each micro-batch came late, and the watermark."""
-        found: list[Any] = [m.metadata for m in self.reported if m.asset_key == dg.AssetKey(["events", "imports"])]
-        return [(m["late"].value, datetime.fromtimestamp(m["watermark"].value, UTC)) for m in found]
+        """The number of late rows and the watermark of each micro-batch."""
+        metadata: list[Any] = [m.metadata for m in self.reported if m.asset_key == dg.AssetKey(["events", "imports"])]
+        return [(m["late"].value, datetime.fromtimestamp(m["watermark"].value, UTC)) for m in metadata]
 
 
 @on_spark
-def test_it_gives_what_the_import_gives_row_for_row_once_and_loses_nothing_late(engine: Engine, tmp_path: Path) -> None:
-    stream, calm = Stream(engine, tmp_path / "stream"), tmp_path / "calm"
-    for data in (stream.sink.data, calm):
+def test_stream_gives_the_rows_of_an_import_once_and_loses_none(engine: Engine, tmp_path: Path) -> None:
+    stream, undisturbed = Stream(engine, tmp_path / "stream"), tmp_path / "undisturbed"
+    for data in (stream.sink.data, undisturbed):
         land_everything(data)
     stream.run(files=4)
-    batched(calm)
-    assert len(rows(calm, "events/raw_listens")) > 90
+    import_in_batches(undisturbed)
+    assert len(rows(undisturbed, "events/raw_listens")) > 90
     same = ("imported_at", "seen_at", "modified_at")
-    assert told(stream.sink.data, same) == told(calm, same)
+    assert told(stream.sink.data, same) == told(undisturbed, same)
     (late,) = [r for r in rows(stream.sink.data, "events/raw_listens") if r["recording_name"] == "Song 90"]
     assert late["day"] == date(2004, 11, 9)
     days = [m.partition for m in stream.reported if m.asset_key == RAW]
-    assert set(days) == {str(r["day"]) for r in rows(calm, "events/raw_listens")}
+    assert set(days) == {str(r["day"]) for r in rows(undisturbed, "events/raw_listens")}
 
     before = versions(stream.sink.data)
     stream.run()  # from the checkpoint
     assert versions(stream.sink.data) == before
     land(stream.sink.data, "live.jsonl", listen(1000), listen(2))
-    batched(stream.sink.data)  # the sensor takes it in, then the stream, then the sensor would
+    import_in_batches(stream.sink.data)  # the sensor imports it, then the stream sees it
     Stream(engine, stream.sink.data).run()
     landing = Landing(root=str(stream.sink.data / "landing"))
     assert seen(Lake(stream.sink.data / "lake")) >= set(landing.lying("listens"))
@@ -155,8 +155,8 @@ def test_it_gives_what_the_import_gives_row_for_row_once_and_loses_nothing_late(
 
 
 @on_spark
-def test_a_query_killed_before_it_noted_anything_begins_anew(engine: Engine, tmp_path: Path) -> None:
-    """Regression: Spark refused, for ever, the draft that such a query left of its first note."""
+def test_a_query_killed_before_its_first_offset_starts_over(engine: Engine, tmp_path: Path) -> None:
+    """Regression: Spark refused the draft of the first offset that such a query left, and never started again."""
     stream = Stream(engine, tmp_path)
     land(tmp_path, "a.jsonl", listen(0))
     offsets = stream.sink.checkpoint / "offsets"
@@ -169,47 +169,52 @@ def test_a_query_killed_before_it_noted_anything_begins_anew(engine: Engine, tmp
 
 
 @on_spark
-def test_what_breaks_off_at_any_commit_is_made_good_from_the_checkpoint(
+def test_resumes_from_the_checkpoint_after_a_failure_at_any_commit(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stream, calm, commit = Stream(engine, tmp_path / "stream"), tmp_path / "calm", WriteTransaction._commit
-    for data in (stream.sink.data, calm):
+    stream, undisturbed, commit = (
+        Stream(engine, tmp_path / "stream"),
+        tmp_path / "undisturbed",
+        WriteTransaction._commit,
+    )
+    for data in (stream.sink.data, undisturbed):
         land_everything(data)
-    batched(calm)
+    import_in_batches(undisturbed)
 
-    def breaking(self: WriteTransaction, *given: Any) -> int:
+    def breaking(self: WriteTransaction, *args: Any) -> int:
         nonlocal left
         left -= 1
         if left < 0:
-            raise TuttiError("broken off")
-        return commit(self, *given)
+            raise TuttiError("planted failure")
+        return commit(self, *args)
 
     for commits in (0, 2, 4):  # before the first, in the middle, and before the ledger's
         left = commits
-        with monkeypatch.context() as broken:
-            broken.setattr(WriteTransaction, "_commit", breaking)
-            with pytest.raises(TuttiError, match="broken off"):
+        with monkeypatch.context() as patched:
+            patched.setattr(WriteTransaction, "_commit", breaking)
+            with pytest.raises(TuttiError, match="planted failure"):
                 stream.run()
         assert rows(stream.sink.data, "events/imports") == []
-    land(stream.sink.data, "new.jsonl", listen(500))  # no part of what is made again
-    land(calm, "new.jsonl", listen(500))
-    batched(calm)
+    land(stream.sink.data, "new.jsonl", listen(500))  # not part of the repeated micro-batch
+    land(undisturbed, "new.jsonl", listen(500))
+    import_in_batches(undisturbed)
     stream.run()
     same = ("imported_at", "seen_at", "modified_at")
-    assert told(stream.sink.data, same) == told(calm, same)
+    assert told(stream.sink.data, same) == told(undisturbed, same)
 
 
-# Without Spark: what its workers read, which files it is given, and whom it tells.
+# Without Spark: what workers read, which files a micro-batch has, and what is reported.
 
 
-def traveled(landing: Landing, files: Sequence[Landed]) -> tuple[list[list[Any]], list[Outcome]]:
-    """What comes of files: the rows that count for each table, and what became of each file."""
-    found = pa.Table.from_batches(list(travelling(landing, files, NOW)), TRAVELLING)
-    last = [pickle.loads(o) for o in found[OUTCOME].to_pylist() if o]
-    counting = {(o.file.path, o.refused) for o in last if not o.later}
-    kept = [pair in counting for pair in zip(found[LANDED].to_pylist(), found[REFUSED].to_pylist(), strict=True)]
-    tables = untagged(found.filter(pa.array(kept)), [schema for _, schema, _ in TABLES])
-    return [table.to_pylist() for table in tables], last
+def read(landing: Landing, files: Sequence[Landed]) -> tuple[list[list[Any]], list[Outcome]]:
+    """Return the rows of files that count for each table, and the outcome of each file."""
+    batches = pa.Table.from_batches(list(read_files(landing, files, NOW)), SCHEMA)
+    outcomes = [pickle.loads(o) for o in batches[OUTCOME].to_pylist() if o]
+    counting = {(o.file.path, o.refused) for o in outcomes if not o.postponed}
+    rows = zip(batches[LANDED].to_pylist(), batches[REFUSED].to_pylist(), strict=True)
+    kept = [row in counting for row in rows]
+    tables = untagged(batches.filter(pa.array(kept)), [schema for _, schema, _ in TABLES])
+    return [table.to_pylist() for table in tables], outcomes
 
 
 RECORDS = st.sampled_from(
@@ -224,9 +229,9 @@ def test_workers_read_what_the_ledger_reads(contents: list[list[Any]]) -> None:
             land(Path(folder), f"{n}.jsonl", *records or [b""])
         landing = Landing(root=f"{folder}/landing")
         files = landing.lying("listens")
-        found, last = traveled(landing, files)
+        found, outcomes = read(landing, files)
         expected: list[list[Any]] = [[] for _ in TABLES]
-        for file, outcome in zip(files, last, strict=True):
+        for file, outcome in zip(files, outcomes, strict=True):
             path, counted = Path(landing.root, file.path), dict[str, Any]()
             days = {k.table: set[date]() for k in RECORD_TYPES if k.dated}
             try:
@@ -235,39 +240,39 @@ def test_workers_read_what_the_ledger_reads(contents: list[list[Any]]) -> None:
                 reads = refusal(path.name, error)
             for part in tables([(identify(path, None), reads)], NOW, counted, days):
                 expected = [rows + new.to_pylist() for rows, new in zip(expected, part, strict=True)]
-            assert (outcome.file, {outcome.import_id: outcome.told}, outcome.days) == (file, counted, days)
+            assert (outcome.file, {outcome.import_id: outcome.row}, outcome.days) == (file, counted, days)
     assert found == expected
 
 
-def test_of_a_file_that_is_refused_after_some_records_none_counts(tmp_path: Path) -> None:
+def test_no_record_of_a_refused_file_counts(tmp_path: Path) -> None:
     with zipfile.ZipFile(land(tmp_path, "two.zip", b""), "w") as packed:
         packed.writestr("a.jsonl", "\n".join(json.dumps(listen(n)) for n in range(9)))
         packed.writestr("b.jsonl", json.dumps({k: v for k, v in listen(9).items() if k != "user_name"}))
     landing = Landing(root=str(tmp_path / "landing"))
     with patch.object(ledger, "CHUNK", 4):
-        found, (outcome,) = traveled(landing, landing.lying("listens"))
+        found, (outcome,) = read(landing, landing.lying("listens"))
     assert [len(rows) for rows in found] == [*(0 for _ in RECORD_TYPES), 1]
     assert "does not say whose" in found[-1][0]["reason"]
     assert outcome.refused
-    assert (outcome.told["listens"], outcome.told["quarantined"], any(outcome.days.values())) == (0, 1, False)
+    assert (outcome.row["listens"], outcome.row["quarantined"], any(outcome.days.values())) == (0, 1, False)
 
 
-def test_a_file_that_vanishes_or_is_written_to_meanwhile_is_left_and_holds_up_no_other(tmp_path: Path) -> None:
-    gone, grown = land(tmp_path, "gone.jsonl", listen(0)), land(tmp_path, "grown.jsonl", listen(1))
+def test_a_removed_or_changing_file_is_postponed_and_blocks_no_other(tmp_path: Path) -> None:
+    removed, grown = land(tmp_path, "removed.jsonl", listen(0)), land(tmp_path, "grown.jsonl", listen(1))
     land(tmp_path, "there.jsonl", listen(2))
     landing = Landing(root=str(tmp_path / "landing"))
     files = landing.lying("listens")
-    gone.unlink()
+    removed.unlink()
     grown.write_text(grown.read_text() + "\n" + json.dumps(listen(3)))
-    _, last = traveled(landing, files)
-    later = {o.file.path.removeprefix("listens/"): o.later for o in last}
-    assert later["there.jsonl"] is None
-    assert later["gone.jsonl"]
-    assert later["grown.jsonl"] == "it was written to while it was read"
+    _, outcomes = read(landing, files)
+    postponed = {o.file.path.removeprefix("listens/"): o.postponed for o in outcomes}
+    assert postponed["there.jsonl"] is None
+    assert postponed["removed.jsonl"]
+    assert postponed["grown.jsonl"]
 
 
 @pytest.mark.spark
-def test_a_micro_batch_is_of_the_files_that_the_sensor_would_ask_for_and_offsets_hold_them(tmp_path: Path) -> None:
+def test_micro_batches_have_the_files_that_the_sensor_would_request(tmp_path: Path) -> None:
     from pyspark.sql.streaming.datasource import ReadMaxFiles
 
     from orchestration.streaming.source import LandedReader
@@ -278,17 +283,17 @@ def test_a_micro_batch_is_of_the_files_that_the_sensor_would_ask_for_and_offsets
     reader, begin = LandedReader(tmp_path, f"{tmp_path}/landing", 2, 4), {"at": 0, "files": []}
     first = reader.latestOffset(begin, ReadMaxFiles(2))
     assert [path for path, _, _ in first["files"]] == ["listens/1.jsonl", "listens/2.jsonl"]  # the oldest
-    again = LandedReader(tmp_path, f"{tmp_path}/landing", 2, 4)  # after a restart, of what was noted
+    again = LandedReader(tmp_path, f"{tmp_path}/landing", 2, 4)  # after a restart, from the stored offset
     planned = [file for part in again.partitions(begin, json.loads(json.dumps(first))) for file in part.value["files"]]
     assert sorted(planned) == sorted(first["files"])
-    batched(tmp_path)
+    import_in_batches(tmp_path)
     assert reader.partitions(first, first) == []
-    assert reader.latestOffset(first, ReadMaxFiles(2)) == first  # all is in, by whomever
+    assert reader.latestOffset(first, ReadMaxFiles(2)) == first  # everything is imported
     os.utime(young, (1, 1))
     assert [path for path, _, _ in reader.latestOffset(first, ReadMaxFiles(2))["files"]] == ["listens/young.jsonl"]
 
 
-def test_days_that_are_reported_are_owed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reported_days_become_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from resources.materializations import report_outside_runs
 
     monkeypatch.setenv("TUTTI_DATA_DIR", str(tmp_path))
@@ -301,6 +306,6 @@ def test_days_that_are_reported_are_owed(tmp_path: Path, monkeypatch: pytest.Mon
     assert set().union(*owed.values()) == set(days)
 
 
-def test_it_says_which_environment_it_needs(tmp_path: Path) -> None:
+def test_names_the_environment_that_it_needs(tmp_path: Path) -> None:
     process = Process((*TUTTI, "stream", "--once"), tmp_path, {"TUTTI_ENV": "laptop"})
-    assert (process.code, process.err) == (1, "tutti: a stream needs Spark: TUTTI_ENV=spark make stream\n")
+    assert process.code == 1 and "TUTTI_ENV=spark make stream" in process.err and process.err.count("\n") == 1
