@@ -1,14 +1,14 @@
-"""Cadence: which job builds a table, and which of its partitions new records can change. The graph says both.
+"""Cadence: which job builds a table, and which of its partitions new records can change.
 
-No table is named here, and none has to be: a table lands in the job of the first rule that fits it.
+Both follow from the asset graph, so no table is named here. The first rule that fits a table gives its job:
 
 1. An import writes it: `import_listens`.
-2. Its partitions are days: `daily`. If it reads more than a day back, or a table that does, it has a job of its own,
-   named as the table: else every import would rebuild all daily tables as far ahead.
+2. Its partitions are days: `daily`. A table that reads more than a day back, or reads such a table, has a job of its
+   own, named like the table. Otherwise every import would rebuild all daily tables that far ahead.
 3. Its partitions are longer: the job of their period.
-4. It has no partitions, and is made of dated tables, directly or through others: `all_time`.
-5. It is made of the music folder and of nothing that lands, directly or through others: `analyze_music`.
-6. Anything else is made of what lands: `build_catalog`.
+4. It has no partitions and reads dated tables, directly or through others: `all_time`.
+5. It reads the music folder and no landed files, directly or through others: `analyze_music`.
+6. Any other table reads landed files: `build_catalog`.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -27,22 +27,22 @@ from orchestration.instance.internals import AssetGraph, BaseAssetGraph
 
 IMPORT_LISTENS, ANALYZE_MUSIC, BUILD_CATALOG, ALL_TIME = "import_listens", "analyze_music", "build_catalog", "all_time"
 DAILY = DAY.name
-LANDING, MUSIC = "landing", "music"  # the resources by which assets read these folders
+LANDING, MUSIC = "landing", "music"  # the resources through which assets read these folders
 
 
 @dataclass(frozen=True)
 class Reach:
-    """How many partitions before and after its own a change can reach."""
+    """The number of partitions before and after its own that a change can reach."""
 
     back: int = 0
     ahead: int = 0
 
     def __add__(self, other: "Reach") -> "Reach":
-        """Reach on from where this ends."""
+        """Return the reach of a change through one table and then another."""
         return Reach(self.back + other.back, self.ahead + other.ahead)
 
     def __or__(self, other: "Reach") -> "Reach":
-        """Cover both."""
+        """Return the smallest reach that covers both."""
         return Reach(max(self.back, other.back), max(self.ahead, other.ahead))
 
 
@@ -50,7 +50,7 @@ class Reach:
 class DatedJob:
     """A job whose tables have partitions of one period.
 
-    A record of a day can change these tables on `days` around that day and, beyond these, in `periods` around theirs.
+    A record can change these tables on the `days` around its own day, and in the `periods` around those days.
     """
 
     name: str
@@ -85,19 +85,22 @@ class DatedJob:
     def unsound(
         self, keys: dg.PartitionKeyRange, failed: Mapping[dg.AssetKey, Collection[date]]
     ) -> dict[dg.AssetKey, set[date]]:
-        """Return of the tables and days that failed those that these partitions read."""
+        """Return the tables and days in `failed` that these partitions read."""
         first, last = self.read(keys)
         read = {table: {day for day in days if first <= day <= last} for table, days in failed.items()}
         return {table: days for table, days in read.items() if days}
 
 
 class Cadence:
-    """The jobs that build the tables of a graph. Raises `DagsterInvalidDefinitionError` for a table that none can."""
+    """The jobs that build the tables of a graph.
+
+    Raises `DagsterInvalidDefinitionError` for a table that no job can build.
+    """
 
     def __init__(self, graph: AssetGraph) -> None:
         self.graph = graph
-        self._reach: dict[dg.AssetKey, tuple[Reach, Reach]] = {}  # of dated tables: in days, and beyond in own periods
-        self.jobs: dict[dg.AssetKey, str] = {}  # of every table that a run materializes
+        self._reach: dict[dg.AssetKey, tuple[Reach, Reach]] = {}  # of dated tables: in days, then in their periods
+        self.jobs: dict[dg.AssetKey, str] = {}  # by table, for every table that a run materializes
         for key in graph.toposorted_asset_keys:
             if graph.get(key).partitions_def:
                 self._reach[key] = self._reach_of(key)
@@ -106,7 +109,7 @@ class Cadence:
 
     @cached_property
     def dated(self) -> tuple[DatedJob, ...]:
-        """The jobs of dated tables, in an order in which each reads what those before it wrote."""
+        """The jobs of dated tables, upstream jobs first."""
         by_name = {job: _period(self.graph, key) for key, job in self.jobs.items() if key in self._reach}
         ordered = sorted(by_name, key=lambda name: (PERIODS.index(by_name[name]), name != DAILY))
         return tuple(self._dated_job(name, by_name[name]) for name in ordered)
@@ -121,25 +124,25 @@ class Cadence:
         return frozenset(key for key, name in self.jobs.items() if name == job)
 
     def closed(self) -> frozenset[dg.AssetKey]:
-        """Return the tables that the daily close builds: those by day, and what is counted over all history."""
+        """Return the tables that the daily close builds: daily tables, and tables that cover all history."""
         by_day = {job.name for job in self.dated if job.period == DAY}
         return frozenset(key for key, job in self.jobs.items() if job in by_day or job == ALL_TIME)
 
     def upstream(self, job: str) -> set[str]:
-        """Return the other jobs that build tables which this job's are made of."""
+        """Return the other jobs that build tables upstream of this job's tables."""
         parents = {p for key in self.assets(job) for p in self.graph.get_ancestor_asset_keys(key)}
         return {self.jobs[p] for p in parents if p in self.jobs} - {job}
 
     def made_of(self, table: dg.AssetKey) -> frozenset[dg.AssetKey]:
-        """Return a table and those that its own job makes of it."""
+        """Return a table and the tables downstream of it in the same job."""
         job = self.assets(self.jobs[table])
         return frozenset(key for key in job if key == table or table in self.graph.get_ancestor_asset_keys(key))
 
     def owed(self, instance: dg.DagsterInstance, job: str) -> dict[dg.AssetKey, set[date]]:
-        """Return the tables of a job that are stale, each with the days imported since it was built of them.
+        """Return the stale tables of a job, each with the days that were imported since it was built.
 
-        Dagster's storage knows, so a crash loses nothing. Each job answers for itself, so that one that keeps failing
-        costs the others nothing. A table counts only imports into the tables that it is made of, up to today.
+        The state is in Dagster's storage, so a crash loses nothing. Each job has its own state, so a job that keeps
+        failing does not affect the others. A table counts only imports into its upstream tables, up to today.
         """
         dated, today = self.by_name.get(job), datetime.now(UTC).date()
         keys = self.assets(job)
@@ -160,16 +163,16 @@ class Cadence:
         return {key: days for key, days in found.items() if days}
 
     def failed(self, instance: dg.DagsterInstance, tables: Collection[dg.AssetKey]) -> dict[dg.AssetKey, set[date]]:
-        """Return the tables of which a blocking check failed last, each with the first days of these partitions.
+        """Return the tables whose blocking check failed last, each with the first days of the failed partitions.
 
-        A partition stays among them until the check passes. A table without partitions has no days.
+        A partition counts as failed until its check passes. A table without partitions has no days.
         """
         blocking = {check for check in self.graph.asset_check_keys if self.graph.get(check).blocking}
         found: dict[dg.AssetKey, set[date]] = {}
         with instance.event_log_storage.index_connection() as index:  # type: ignore[attr-defined]
             checks = failed_checks(index, tables)
         for check in blocking & checks.keys():
-            # A range has a row of its own beside those of its partitions.
+            # A range has a row of its own in addition to those of its partitions.
             days = {date.fromisoformat(partition) for partition in checks[check] if partition}
             if days or check.asset_key not in self._reach:
                 found[check.asset_key] = found.get(check.asset_key, set()) | days
@@ -178,14 +181,14 @@ class Cadence:
     def unsound(
         self, instance: dg.DagsterInstance, tables: Iterable[dg.AssetKey], without: Collection[date] = ()
     ) -> dict[dg.AssetKey, set[date]]:
-        """Return the dated tables upstream of others of which a blocking check failed last, each with these days."""
+        """Return the dated tables upstream of `tables` whose blocking check failed last, each with the failed days."""
         chosen = set(tables)
         upstream = {a for key in chosen for a in self.graph.get_ancestor_asset_keys(key)} - chosen
         failed = self.failed(instance, {key for key in upstream if key in self._reach and key in self.jobs})
         return {key: left for key, days in failed.items() if (left := days.difference(without))}
 
     def _imported(self, key: dg.AssetKey) -> set[dg.AssetKey]:
-        """Return the dated tables that imports write, as far as a table is made of them."""
+        """Return the dated tables upstream of a table that imports write."""
         ancestors = self.graph.get_ancestor_asset_keys(key)
         return {a for a in ancestors if a in self._reach and not self.graph.get(a).is_materializable}
 
@@ -195,8 +198,8 @@ class Cadence:
         node = self.graph.get(key)
         if key in self._reach:
             period = _period(self.graph, key)
-            apart = period == DAY and (self._looks_back(key) or self._reads_own_job(key))
-            return key.path[-1] if apart else period.name
+            has_own_job = period == DAY and (self._looks_back(key) or self._reads_own_job(key))
+            return key.path[-1] if has_own_job else period.name
         if any(ancestor in self._reach for ancestor in self.graph.get_ancestor_asset_keys(key)):
             return ALL_TIME
         folders = node.assets_def.required_resource_keys & {LANDING, MUSIC}
@@ -204,32 +207,33 @@ class Cadence:
         return ANALYZE_MUSIC if folders == {MUSIC} or (of_music and LANDING not in folders) else BUILD_CATALOG
 
     def _looks_back(self, key: dg.AssetKey) -> bool:
-        """Whether a table reads more than a day back."""
-        return any(own.ahead > 1 for _, own in self._read(key))
+        """Return whether a table reads more than a day back."""
+        return any(reach.ahead > 1 for _, reach in self._read(key))
 
     def _reads_own_job(self, key: dg.AssetKey) -> bool:
+        """Return whether a table reads a daily table that has a job of its own."""
         return any(_period(self.graph, p) == DAY and self.jobs.get(p, DAILY) != DAILY for p, _ in self._read(key))
 
     def _read(self, key: dg.AssetKey) -> list[tuple[dg.AssetKey, Reach]]:
-        """Return the dated tables that a dated table reads, and how far a change of each reaches into it."""
+        """Return the dated tables that a dated table reads, each with the reach of its changes."""
         parents = [p for p in self.graph.get(key).parent_keys if self.graph.get(p).partitions_def]
-        found = []
+        reaches = []
         for parent in parents:
             mapping = self.graph.get_partition_mapping(key, parent)
             if not isinstance(mapping, dg.TimeWindowPartitionMapping):
                 raise _unbuildable(key, f"{type(mapping).__name__} to {parent.to_user_string()} has no reach in time")
-            found.append((parent, Reach(mapping.end_offset, -mapping.start_offset)))
-        return found
+            reaches.append((parent, Reach(mapping.end_offset, -mapping.start_offset)))
+        return reaches
 
     def _reach_of(self, key: dg.AssetKey) -> tuple[Reach, Reach]:
-        """Return how far a record of a day reaches into a dated table: in days, and beyond them in its own periods."""
+        """Return how far a record reaches into a dated table: in days, then in the table's periods."""
         period, days, periods = _period(self.graph, key), Reach(), Reach()
-        for parent, own in self._read(key):
+        for parent, reach in self._read(key):
             before, beyond = self._reach[parent]
             if _period(self.graph, parent) not in (DAY, period):
-                raise _unbuildable(key, f"{parent.to_user_string()} has partitions of another length")
-            days |= before + own if period == DAY else before
-            periods |= beyond if period == DAY else beyond + own
+                raise _unbuildable(key, f"{parent.to_user_string()} has partitions of another period")
+            days |= before + reach if period == DAY else before
+            periods |= beyond if period == DAY else beyond + reach
         return days, periods
 
     def _dated_job(self, name: str, period: Period) -> DatedJob:
@@ -241,10 +245,10 @@ class Cadence:
 def _period(graph: AssetGraph, key: dg.AssetKey) -> Period:
     """Return the period of a table's partitions."""
     partitions = graph.get(key).partitions_def
-    found = next((p for p in PERIODS if p.partitions == partitions), None)
-    if found is None:
+    period = next((p for p in PERIODS if p.partitions == partitions), None)
+    if period is None:
         raise _unbuildable(key, f"no period has its partitions, {partitions}")
-    return found
+    return period
 
 
 def one_day(day: date) -> dg.PartitionKeyRange:
@@ -253,9 +257,9 @@ def one_day(day: date) -> dg.PartitionKeyRange:
 
 
 def as_line(failed: Mapping[dg.AssetKey, Collection[date]]) -> str:
-    """Say of which days the checks of tables failed."""
-    spans = (f"{key.to_user_string()} of {min(days)} through {max(days)}" for key, days in sorted(failed.items()))
-    return f"since a check failed: {', '.join(spans)}"
+    """Return a reason for messages: the tables and days whose checks failed."""
+    spans = (f"{key.to_user_string()} from {min(days)} through {max(days)}" for key, days in sorted(failed.items()))
+    return f"because a check failed upstream: {', '.join(spans)}"
 
 
 def _unbuildable(key: dg.AssetKey, why: str) -> dg.DagsterInvalidDefinitionError:
@@ -263,13 +267,13 @@ def _unbuildable(key: dg.AssetKey, why: str) -> dg.DagsterInvalidDefinitionError
 
 
 def _newest(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[date, int]:
-    """Return the newest event of each partition of a table, by its number."""
+    """Return the storage id of the newest materialization of each partition of a table."""
     newest = instance.get_latest_storage_id_by_partition(key, dg.DagsterEventType.ASSET_MATERIALIZATION)
     return {date.fromisoformat(partition): at for partition, at in newest.items()}
 
 
 def read_ahead(graph: BaseAssetGraph[Any], assets: Collection[dg.AssetKey]) -> int:
-    """Return how many partitions after its own one of these assets reads of others, directly or through others."""
+    """Return the most partitions after its own that one of `assets` reads of another, directly or through others."""
     ahead: dict[dg.AssetKey, int] = {}
     for key in graph.toposorted_asset_keys:
         if key in assets:

@@ -1,4 +1,4 @@
-"""The platform as Dagster loads it. What belongs here is assembly; assets and resources have packages of their own."""
+"""The definitions that Dagster loads. Only assembly belongs here: assets and resources have packages of their own."""
 
 import os
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ def build(name: str, assets: Sequence[Any] = ASSETS) -> dg.Definitions:
         schedules=SCHEDULES,
         sensors=[landing_files, automation, sensor_after_pull(jobs[BUILD_CATALOG]), music_folder],
         resources=resources,
-        # Steps hand each other nothing but what is in the lake, and starting an engine costs more than most steps.
+        # Steps pass data only through the lake, and starting an engine costs more than most steps.
         executor=dg.in_process_executor,
     ).map_resolved_asset_specs(
         func=lambda spec: spec.replace_attributes(

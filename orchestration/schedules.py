@@ -1,7 +1,6 @@
-"""Schedules: what happens by the clock while the daemon runs, and how fresh that keeps tables.
+"""Schedules: the runs that the daemon starts by the clock, and the freshness policies that follow from them.
 
-Each may be run again, or missed: a run makes the same of the same, and Dagster catches up on days the daemon slept
-through.
+A repeated run gives the same result, and Dagster catches up on ticks that the daemon missed.
 """
 
 from collections.abc import Collection, Iterator
@@ -22,10 +21,10 @@ ON, OFF = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
 
 @dg.schedule(job_name=DAILY_CLOSE, cron_schedule=CLOSE, execution_timezone="UTC", default_status=ON)
 def close_day(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-    """Close the day before, and build the days that a killed daemon forgot or of which a check failed.
+    """Close the previous day, and rebuild stale days and days whose check failed.
 
-    An hour and a quarter after midnight: a listener's clock may be an hour behind, and the last listens of a day are
-    sent when they end. Automation still picks up what comes later; only cumulative tables wait for the next close.
+    It runs 75 minutes after midnight: a listener's clock may be an hour behind, and the last listens of a day are sent
+    when they end. Automation handles later records. Only cumulative tables wait for the next close.
     """
     day = context.scheduled_execution_time.astimezone(UTC).date() - timedelta(days=1)
     assert context.repository_def
@@ -47,7 +46,7 @@ def close_day(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
 
 
 def _closed(context: dg.ScheduleEvaluationContext, cadence: Cadence, day: date) -> list[dg.AssetKey] | None:
-    """Return the only tables that the close of a day builds, if some would read days of which a check failed."""
+    """Return the tables to build if some tables of the close would read days whose check failed, else None."""
     tables, waiting = cadence.closed(), set[dg.AssetKey]()
     for name in sorted({cadence.jobs[table] for table in tables}):
         assets, job = cadence.assets(name), cadence.by_name.get(name)
@@ -56,14 +55,14 @@ def _closed(context: dg.ScheduleEvaluationContext, cadence: Cadence, day: date) 
             unsound = job.unsound(one_day(day), unsound)
         if unsound:
             waiting |= assets
-            context.log.warning("%s: not built, %s", name, as_line(unsound))
+            context.log.warning("%s was not built, %s", name, as_line(unsound))
     return sorted(tables - waiting) if waiting else None
 
 
 def _requested(
     instance: dg.DagsterInstance, job: DatedJob, changed: Collection[date], failed: Collection[date], today: date
 ) -> Iterator[tuple[Portion, dg.PartitionKeyRange]]:
-    """Yield what each run builds of the days that changed or failed: half as much as a run that failed on the same."""
+    """Yield the runs that build changed or failed days. If a run of the same days failed before, it is halved."""
     for portion, keys in portions(job, changed, today, failed):
         before = dg.RunsFilter(tags=portion.tags, statuses=[dg.DagsterRunStatus.FAILURE])
         if portion.tags and instance.get_runs_count(before):
@@ -73,48 +72,50 @@ def _requested(
             yield portion, keys
 
 
-# On Sundays, when few listen, and before the month's work. Running: what it removes, nothing reads any more.
+# On Sundays, when few people listen, and before the monthly catalog. On by default: nothing reads what it removes.
 tidy = dg.ScheduleDefinition(
     name="weekly_maintenance",
     job=maintenance,
     cron_schedule="30 3 * * 0",
     execution_timezone="UTC",
     default_status=ON,
-    description="What no reader needs any more is removed from the lake.",
+    description="Remove unneeded files and events, and check artifacts.",
 )
 
-# Stopped: it makes the catalog of what lies in the landing folder now. Start it where a dump is put there regularly.
+# Off by default: turn it on if a dump lands regularly.
 refresh = dg.ScheduleDefinition(
     name="monthly_catalog",
     job_name=BUILD_CATALOG,
     cron_schedule="30 4 1 * *",
     execution_timezone="UTC",
     default_status=OFF,
-    description="The catalog and lyrics, from the files in the landing folder.",
+    description="Build the catalog and lyrics tables from the landing folder.",
 )
 
-# Stopped: it asks a service of others, which wants to know who asks. On Saturdays, before maintenance.
+# Off by default: it needs a contact address for MusicBrainz. On Saturdays, before maintenance.
 ask = dg.ScheduleDefinition(
     name="weekly_metadata",
     job=pull_metadata,
     cron_schedule="30 4 * * 6",
     execution_timezone="UTC",
     default_status=OFF,
-    description="What the catalog lacks of what is listened to, from MusicBrainz.",
+    description="Pull metadata that the catalog lacks from MusicBrainz.",
 )
 
 SCHEDULES = [close_day, tidy, refresh, ask]
 
 CLOSED = dg.FreshnessPolicy.cron(deadline_cron="0 4 * * *", lower_bound_delta=timedelta(hours=2, minutes=45))
-"""Made since the daily close began. Dagster's freshness knows no partitions: it tells that the close was, not that a
-day has listens; a quiet day is as fresh as any."""
+"""Fresh if built since the daily close started.
+
+Dagster's freshness ignores partitions: it shows that the close ran, not that a day has listens.
+"""
 
 PULLED = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=35), warn_window=timedelta(days=10))
-"""Made since the last weekly pull, or the last monthly one: a pull that fails makes nothing, and this tells of it."""
+"""Fresh if built since the last weekly or monthly pull. A failed pull builds nothing, so the table becomes overdue."""
 
 
 def freshness(cadence: Cadence, spec: dg.AssetSpec) -> dg.FreshnessPolicy | None:
-    """Return how fresh a table is kept: by the daily close, or by the pulls that the catalog is made of."""
+    """Return a table's freshness policy: by the daily close, or by pulls for the catalog."""
     closed = spec.key in cadence.closed()
     return spec.freshness_policy or (
         CLOSED if closed else PULLED if cadence.jobs.get(spec.key) == BUILD_CATALOG else None

@@ -24,13 +24,13 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
-from orchestration.instance.forked_runs import IMPORTED as IMPORTED_BY_RUNS
+from orchestration.instance.forked_runs import PRELOADED
 
 PROJECT = Path(__file__).resolve().parents[1]
 FORKS = hasattr(os, "pidfd_open") and hasattr(socket, "send_fds")  # Linux
 REQUEST_BYTES = 100_000
 IMPORTED = (
-    *IMPORTED_BY_RUNS,
+    *PRELOADED,
     "dagster._cli.asset",
     "dagster_dg_cli.cli",
     "orchestration.automation",

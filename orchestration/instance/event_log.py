@@ -1,17 +1,18 @@
 """Dagster's event log in SQLite, with the events of a range of partitions stored together and once.
 
-Dagster stores two events for each partition of a range, planned and materialized, each one twice: in the file of its
-run and in the index of all assets. Each repeats the metadata of the whole range. The history of ten years of days would
-be twenty times as large as their tables. Here a range takes one transaction, and
+Dagster stores two events (planned and materialized) for each partition of a range. It stores each twice: in the file of
+the run, and in the index of all assets. Each repeats the metadata of the whole range. So the history of ten years of
+days would be twenty times as large as their tables. This storage writes a range in one transaction:
 
-- the file of the run has one event for each asset and range;
-- in the index, the newest partition has the metadata and tags of the range, each other one its row count, packed;
-- a planned event lasts until its partition is materialized. Dagster reads only those without a materialization, which
-  are of partitions in progress or failed;
-- a check of a range has one row. Dagster stores one for each partition, none of which ever says how the check ended.
-  A check that fails has a row for each partition, too, since automation holds back what is made of these.
+- The file of the run has one event for each asset and range.
+- In the index, the newest partition has the metadata and tags of the range. Each other partition has a packed event
+  with its row count.
+- A planned event is removed once its partition is materialized. Dagster reads only planned events without a
+  materialization, which mean that a partition is in progress or failed.
+- A check of a range has one row. Dagster stores one for each partition, none of which gets the result of the check.
+  A failed check also has a row for each partition, since automation blocks their downstream partitions.
 
-If Dagster has PostgreSQL, name that in `dagster.yaml` instead.
+To use PostgreSQL instead, configure it in `dagster.yaml`.
 """
 
 import json
@@ -44,31 +45,31 @@ from orchestration.instance.failed_checks import failed_checks
 from orchestration.instance.packed_event import pack, unpacked
 from resources.dates import tagged_days
 
-ENGINES = 16  # shards to which a process keeps a connection; a server sees a new one with each run
-BATCH = "10000"  # events, all days there are; Dagster reads it from DAGSTER_EVENT_BATCH_SIZE, else stores one at a time
-OF_A_PARTITION = "dagster/partition_"  # begins the names of metadata that differ from partition to partition
+MAX_ENGINES = 16  # shards with an open connection per process; each run adds a shard
+BATCH_SIZE = "10000"  # events, more than there are days; without it, Dagster stores events one by one
+PARTITION_PREFIX = "dagster/partition_"  # of metadata that differs between partitions
 PLANNED, MATERIALIZED = DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_MATERIALIZATION
 PLANNED_CHECK = DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
 RETURNING = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
-# Failed checks are few among all: by this index a command finds them without reading the others.
+# Few checks fail: with this index, a command finds them without reading the others.
 FAILED_CHECKS = """CREATE INDEX IF NOT EXISTS tutti_failed_checks ON asset_check_executions (asset_key, check_name)
     WHERE execution_status = 'FAILED'"""
-EMPTY = f"empty-run.{dagster.__version__}"  # a shard without events
+EMPTY_SHARD = f"empty-run.{dagster.__version__}"  # file name of a shard without events
 
 
 class BatchingEventLog(SqliteEventLogStorage):
-    """Dagster's own storage but for batches; its folder is in DAGSTER_HOME, which may move."""
+    """Dagster's SQLite storage with batches. Its folder is relative to DAGSTER_HOME, so the home can move."""
 
     supports_partition_subset_in_asset_materialization_planned_events = True
-    supports_asset_checks = True  # Dagster looks for the table of checks with each event of a check
+    supports_asset_checks = True  # otherwise Dagster looks for the checks table with each check event
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        self._engines: dict[str, Engine] = {}  # by shard, the one used last at the end
+        self._engines: dict[str, Engine] = {}  # by shard, most recently used last
         weakref.finalize(self, _close, self._engines)
         super().__init__(base_dir, inst_data)
 
     def dispose(self) -> None:
-        """Close all connections. What SQLite wrote beside a database goes into it then."""
+        """Close all connections, which merges SQLite's write-ahead logs into the databases."""
         super().dispose()
         with self._db_lock:
             _close(self._engines)
@@ -76,19 +77,19 @@ class BatchingEventLog(SqliteEventLogStorage):
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> "BatchingEventLog":
         """Open the storage in a folder of DAGSTER_HOME."""
-        os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", BATCH)
+        os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", BATCH_SIZE)
         return cls(os.path.join(os.environ["DAGSTER_HOME"], config_value["base_dir"]), inst_data)
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
         """Yield the connection to a shard, in a transaction.
 
-        Dagster opens a connection for each event, which takes ten times as long as to store it.
+        Dagster would open a connection for each event, which takes ten times as long as storing it.
         """
         path = self.path_for_shard(shard)
         with self._db_lock:
             engine = self._engine(shard)
-            if shard not in self._initialized_dbs or not os.path.exists(path):  # if it was pruned
+            if shard not in self._initialized_dbs or not os.path.exists(path):  # it may have been pruned
                 self._prepare(shard, engine)
                 self._initialized_dbs.add(shard)
             with engine.connect() as connection:
@@ -97,18 +98,18 @@ class BatchingEventLog(SqliteEventLogStorage):
                 with connection.begin():
                     yield connection
                 if driver.total_changes > changes:
-                    os.utime(path)  # the UI watches this file, beside which SQLite writes
+                    os.utime(path)  # the UI watches this file, but SQLite writes to the write-ahead log
 
     def _engine(self, shard: str) -> Engine:
-        """Return the engine of a shard, and close the connection that was not used for longest if there are many."""
+        """Return the engine of a shard. If there are too many, close the least recently used one."""
         self._engines[shard] = engine = self._engines.pop(shard, None) or self._opened(shard)
-        if len(self._engines) > ENGINES:
+        if len(self._engines) > MAX_ENGINES:
             self._engines.pop(next(iter(self._engines))).dispose()
         return engine
 
     def _prepare(self, shard: str, engine: Engine) -> None:
-        """Make the tables of a new shard: as a copy of an empty one, which Dagster takes 0.2 CPU seconds to make."""
-        path, empty = Path(self.path_for_shard(shard)), Path(self._base_dir, EMPTY)
+        """Create the tables of a new shard by copying an empty one. Creating them takes Dagster 0.2 CPU seconds."""
+        path, empty = Path(self.path_for_shard(shard)), Path(self._base_dir, EMPTY_SHARD)
         if shard == INDEX_SHARD_NAME or path.exists():
             self._initdb(engine)
             if shard == INDEX_SHARD_NAME:
@@ -116,21 +117,21 @@ class BatchingEventLog(SqliteEventLogStorage):
                     index.execute(text(FAILED_CHECKS))
             return
         if not empty.exists():
-            made = Path(self.path_for_shard(f"{uuid4()}-empty"))
-            first = self._opened(made.stem)
-            self._initdb(first)
-            first.dispose()
-            made.rename(empty)
+            new = Path(self.path_for_shard(f"{uuid4()}-empty"))
+            new_engine = self._opened(new.stem)
+            self._initdb(new_engine)
+            new_engine.dispose()
+            new.rename(empty)
         draft = path.with_suffix(f".{uuid4()}")
         shutil.copyfile(empty, draft)
-        with suppress(FileExistsError):  # another process made it meanwhile
+        with suppress(FileExistsError):  # another process created it in the meantime
             os.link(draft, path)
         draft.unlink()
 
     def _opened(self, shard: str) -> Engine:
-        """Return a new engine, which keeps one connection."""
-        waits = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
-        engine = create_engine(self.conn_string_for_shard(shard), pool_size=1, connect_args=waits)
+        """Return a new engine with a pool of one connection."""
+        connect_args = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
+        engine = create_engine(self.conn_string_for_shard(shard), pool_size=1, connect_args=connect_args)
         event.listen(engine, "connect", _connected)
         event.listen(engine, "checkout", partial(_is_current, self.path_for_shard(shard)))
         return engine
@@ -143,9 +144,9 @@ class BatchingEventLog(SqliteEventLogStorage):
             super().store_event(event)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store events of assets in one transaction of the run's shard and one of the index, planned checks as well.
+        """Store asset events and planned checks in one transaction of the run's shard and one of the index.
 
-        Others are stored one by one.
+        Other events are stored one by one.
         """
         by_run: dict[str, list[EventLogEntry]] = {}
         checks: dict[str, list[EventLogEntry]] = {}
@@ -162,13 +163,13 @@ class BatchingEventLog(SqliteEventLogStorage):
             newest = {(entry.dagster_event_type, entry.get_dagster_event().asset_key): entry for entry in batch}
             with self.run_connection(run_id) as shard:
                 shard.execute(SqlEventLogStorageTable.insert(), [self._event_to_row(e) for e in newest.values()])
-            shown = {id(entry) for entry in newest.values()}
-            rows = [row for entry in batch for row in self._rows(entry, id(entry) in shown)]
+            complete = {id(entry) for entry in newest.values()}
+            rows = [row for entry in batch for row in self._rows(entry, id(entry) in complete)]
             with self.index_transaction() as index:
                 self._index(index, rows)
 
     def _plan_checks(self, run_id: str, batch: Sequence[EventLogEntry]) -> None:
-        """Store that checks of a run are planned, each once, of a partition or of a range."""
+        """Store the planned checks of a run, each as one row for its partition or range."""
         rows = [self._event_to_row(entry) for entry in batch]
         with self.run_connection(run_id) as shard:
             shard.execute(SqlEventLogStorageTable.insert(), rows)
@@ -178,7 +179,7 @@ class BatchingEventLog(SqliteEventLogStorage):
             index.execute(AssetCheckExecutionsTable.insert(), plans)
 
     def _planned(self, entry: EventLogEntry, event_id: int) -> dict[str, Any]:
-        """Return the row of a planned check, as Dagster stores it."""
+        """Return the row of a planned check in Dagster's format."""
         event = entry.get_dagster_event()
         data: Any = event.event_specific_data
         days = list(data.partitions_subset.get_partition_keys()) if data.partitions_subset else []
@@ -196,42 +197,45 @@ class BatchingEventLog(SqliteEventLogStorage):
         }
 
     def _index(self, index: Connection, rows: Sequence[tuple[EventLogEntry, Mapping[str, Any]]]) -> None:
-        """Store events of a run, and their rows, in the index of all assets."""
+        """Store the rows of a run's events in the index of all assets."""
         ids = list(index.execute(RETURNING, [row for _, row in rows]).scalars())
         self._store_asset_event_tags(index, [entry for entry, _ in rows], ids)
         newest = {entry.get_dagster_event().asset_key: (entry, i) for (entry, _), i in zip(rows, ids, strict=True)}
         for entry, i in newest.values():
             self._store_asset_event(index, entry, i)
-        done = [row for _, row in rows if row["dagster_event_type"] == MATERIALIZED.value and row["partition"]]
-        if done:
+        materialized = [row for _, row in rows if row["dagster_event_type"] == MATERIALIZED.value and row["partition"]]
+        if materialized:
             columns = SqlEventLogStorageTable.c
-            replaced = SqlEventLogStorageTable.delete().where(
+            delete_plans = SqlEventLogStorageTable.delete().where(
                 columns.asset_key == bindparam("of_asset"),
                 columns.dagster_event_type == PLANNED.value,
                 columns.partition == bindparam("of_partition"),
                 columns.run_id == bindparam("of_run"),
             )
             index.execute(
-                replaced,
-                [{"of_asset": r["asset_key"], "of_partition": r["partition"], "of_run": r["run_id"]} for r in done],
+                delete_plans,
+                [
+                    {"of_asset": r["asset_key"], "of_partition": r["partition"], "of_run": r["run_id"]}
+                    for r in materialized
+                ],
             )
 
-    def _rows(self, entry: EventLogEntry, shown: bool) -> Iterator[tuple[EventLogEntry, Mapping[str, Any]]]:
-        """Yield an event and its row in the index: packed and brief, unless it is `shown`.
+    def _rows(self, entry: EventLogEntry, complete: bool) -> Iterator[tuple[EventLogEntry, Mapping[str, Any]]]:
+        """Yield an event and its row in the index: packed and brief, unless it is to be `complete`.
 
-        A plan has a row for each partition that the run builds, by which Dagster looks for it.
+        A plan has a row for each partition that the run builds, since Dagster searches by partition.
         """
         data: Any = entry.get_dagster_event().event_specific_data
         if entry.dagster_event_type == PLANNED and data.partitions_subset:
             row, days = self._event_to_row(entry), self._days(entry.run_id)
             plan = json.loads(row["event"])
-            own = plan["dagster_event"]["event_specific_data"]
-            own["partitions_subset"] = None
+            plan_data = plan["dagster_event"]["event_specific_data"]
+            plan_data["partitions_subset"] = None
             for partition in data.partitions_subset.get_partition_keys():
                 if not days or date.fromisoformat(partition) in days:
-                    own["partition"] = partition
+                    plan_data["partition"] = partition
                     yield entry, {**row, "event": pack(json.dumps(plan)), "partition": partition}
-        elif shown:
+        elif complete:
             yield entry, self._event_to_row(entry)
         else:
             brief = _brief(entry)
@@ -240,92 +244,93 @@ class BatchingEventLog(SqliteEventLogStorage):
 
     @lru_cache(maxsize=1)  # noqa: B019 (the storage lives as long as the process)
     def _days(self, run_id: str) -> frozenset[date]:
-        """The only days of its range that a run builds, if any."""
+        """Return the days of its range that a run builds, or an empty set if it builds all of them."""
         run = self._instance.get_run_by_id(run_id) if self.has_instance else None
         return tagged_days(run.tags if run else {})
 
     def store_asset_check_event(self, event: EventLogEntry, event_id: int | None) -> None:
-        """Store how a check ended: of a range of partitions once, and of each that failed."""
-        ended = event.get_dagster_event()
-        data: Any = ended.event_specific_data
+        """Store the result of a check: once for a range of partitions, and for each failed partition."""
+        result = event.get_dagster_event()
+        data: Any = result.event_specific_data
         rows = [data]
         if data.partition is None:
             partition = self._planned_for(event.run_id, data)
             rows = [copy(data, partition=partition)]
             rows += () if partition else self._of_each_partition(event.run_id, data)
         for row in rows:
-            found = event._replace(dagster_event=ended._replace(event_specific_data=row))
-            super().store_asset_check_event(found, event_id)
+            entry = event._replace(dagster_event=result._replace(event_specific_data=row))
+            super().store_asset_check_event(entry, event_id)
 
-    def _of_each_partition(self, run_id: str, done: Any) -> Iterator[Any]:
-        """How a check of a range ended, for each partition where it failed, now or when it was last stored."""
-        failed = self._failed(done) if done.passed else None
-        if done.passed and not failed:
+    def _of_each_partition(self, run_id: str, result: Any) -> Iterator[Any]:
+        """Yield the result of a check of a range for each partition where it fails now or failed last."""
+        failed = self._failed(result) if result.passed else None
+        if result.passed and not failed:
             return
         planned = (entry.get_dagster_event() for entry in self.get_logs_for_run(run_id, of_type=PLANNED_CHECK))
         plans: Any = (event.event_specific_data for event in planned)
-        subset = next((p.partitions_subset for p in plans if p.asset_check_key == done.asset_check_key), None)
+        subset = next((p.partitions_subset for p in plans if p.asset_check_key == result.asset_check_key), None)
         days = self._days(run_id)
         checked = {
             key
             for key in (subset.get_partition_keys() if subset else ())
             if (failed is None or key in failed) and (not days or date.fromisoformat(key) in days)
         }
-        newest = self.get_latest_storage_id_by_partition(done.asset_key, MATERIALIZED, checked)
+        newest = self.get_latest_storage_id_by_partition(result.asset_key, MATERIALIZED, checked)
         for partition in sorted(checked):
-            target = done.target_materialization_data
+            target = result.target_materialization_data
             target = target and copy(target, storage_id=newest.get(partition, target.storage_id))
-            yield copy(done, partition=partition, target_materialization_data=target)
+            yield copy(result, partition=partition, target_materialization_data=target)
 
-    def _failed(self, done: Any) -> set[str]:
-        """Return the partitions for which a check ended with a failure last."""
+    def _failed(self, result: Any) -> set[str]:
+        """Return the partitions whose last result of a check is a failure."""
         with self.index_connection() as index:
-            failed = failed_checks(index, [done.asset_key]).get(AssetCheckKey(done.asset_key, done.check_name), set())
+            checks = failed_checks(index, [result.asset_key])
+        failed = checks.get(AssetCheckKey(result.asset_key, result.check_name), set())
         return {partition for partition in failed if partition is not None}
 
-    def _planned_for(self, run_id: str, done: Any) -> str | None:
-        """The partition that a check was planned for; Dagster forgets it where a range is of one."""
-        planned, name = AssetCheckExecutionsTable.c, done.asset_key.to_string()
-        found = select(planned.partition).where(
-            planned.run_id == run_id, planned.asset_key == name, planned.check_name == done.check_name
+    def _planned_for(self, run_id: str, result: Any) -> str | None:
+        """Return the partition that a check was planned for. Dagster omits it if a range has only one partition."""
+        planned, name = AssetCheckExecutionsTable.c, result.asset_key.to_string()
+        query = select(planned.partition).where(
+            planned.run_id == run_id, planned.asset_key == name, planned.check_name == result.check_name
         )
         with self.index_connection() as index:
-            partition: str | None = index.execute(found).scalar()
+            partition: str | None = index.execute(query).scalar()
         return partition
 
 
 def _brief(entry: EventLogEntry) -> EventLogEntry:
-    """An event of one partition of many, without what is said of all of them in that of the newest."""
-    whole = entry.get_dagster_event()
-    data: Any = whole.event_specific_data
-    if whole.event_type == MATERIALIZED:
-        made = data.materialization
-        own = {name: value for name, value in made.metadata.items() if name.startswith(OF_A_PARTITION)}
+    """Return an event of one partition of a range without the metadata that the newest partition's event has."""
+    complete = entry.get_dagster_event()
+    data: Any = complete.event_specific_data
+    if complete.event_type == MATERIALIZED:
+        full = data.materialization
+        metadata = {name: value for name, value in full.metadata.items() if name.startswith(PARTITION_PREFIX)}
         data = data._replace(
-            materialization=AssetMaterialization(made.asset_key, metadata=own, partition=made.partition)
+            materialization=AssetMaterialization(full.asset_key, metadata=metadata, partition=full.partition)
         )
     return entry._replace(
         user_message="",
-        dagster_event=whole._replace(
+        dagster_event=complete._replace(
             event_specific_data=data, message=None, logging_tags={}, pid=None, node_handle=None, step_handle=None
         ),
     )
 
 
 def _is_numbers(brief: EventLogEntry) -> bool:
-    """Return whether a brief event is of a materialization, and has no metadata but numbers."""
-    made = brief.asset_materialization
-    return made is not None and all(isinstance(each.value, int) for each in made.metadata.values())
+    """Return whether a brief event is a materialization whose metadata are all numbers."""
+    materialization = brief.asset_materialization
+    return materialization is not None and all(isinstance(v.value, int) for v in materialization.metadata.values())
 
 
 def _connected(connection: sqlite3.Connection, _: Any) -> None:
-    """Unpack what is read, and let each transaction wait for the disk, however SQLite was built."""
+    """Unpack events when reading, and let each transaction wait for the disk, whatever SQLite's default is."""
     connection.row_factory = unpacked
     connection.execute("PRAGMA synchronous = FULL")
 
 
 def _is_current(path: str, _: Any, record: Any, __: Any) -> None:
-    """Let SQLAlchemy connect again if the file that it has open was removed, or another has taken its place."""
+    """Raise `DisconnectionError`, so that SQLAlchemy reconnects, if the open file was removed or replaced."""
     inode = os.stat(path).st_ino if os.path.exists(path) else None
     if record.info.setdefault("inode", inode) != inode:
         raise DisconnectionError(f"{path} is another file now")

@@ -1,11 +1,11 @@
-"""Runs that the code server starts, as forks of a process that has imported the platform.
+"""Forked runs: the code server starts runs as forks of a process that has imported the platform.
 
-Dagster starts a new interpreter for each run. It takes 4 CPU seconds to import Dagster, the platform and its engine,
-more than most runs take for their work, and one listen that lands is followed by half a dozen runs.
+Dagster would start a new interpreter for each run. It takes 4 CPU seconds to import Dagster, the platform and its
+engine. That is more than the work of most runs, and one landed listen leads to half a dozen runs.
 
-Python's own fork server serves here, as in Dagster's executor for steps. It only imports: Arrow, DuckDB, gRPC and
-Delta's runtime start threads at first use, and threads do not survive a fork. So it is not used outside of Linux,
-where importing starts some.
+This uses Python's fork server, as Dagster's step executor does. The fork server only imports modules: Arrow, DuckDB,
+gRPC and Delta's runtime start threads at first use, and threads do not survive a fork. It is used only on Linux, since
+imports start threads on other systems.
 """
 
 import atexit
@@ -18,7 +18,7 @@ from typing import Any
 
 from resources.environments import PROJECT
 
-IMPORTED = (
+PRELOADED = (
     "alembic.command",
     "dagster._core.execution.execute_in_process",
     "dagster._core.executor.in_process",
@@ -35,27 +35,27 @@ IMPORTED = (
     "resources.report.plots",
     "resources.text.language",
 )
-"""What runs import late, beside what the definitions import."""
-ORPHANED = 255  # the exit code that multiprocessing gives a fork whose server is gone
+"""Modules that runs import late, in addition to the modules that the definitions import."""
+ORPHANED = 255  # exit code that multiprocessing reports for a fork if the fork server has ended
 
 
 class ForkedRun(ForkServerProcess):
-    """The process of a run, which ends as an interpreter does and may outlive the fork server."""
+    """The process of a run. It runs exit handlers and may outlive the fork server."""
 
     def is_alive(self) -> bool:
-        """Return whether the process runs. If the fork server was killed, multiprocessing takes its forks for dead."""
+        """Return whether the process runs, even if the fork server was killed. Then multiprocessing reports an exit."""
         return super().is_alive() or (self.exitcode == ORPHANED and _runs(self.pid))
 
     def run(self) -> None:
-        """Run what the process was started for."""
+        """Run the target of the process, then the exit handlers."""
         try:
             super().run()
         finally:
-            atexit._run_exitfuncs()  # clusters are closed by these, which forks leave out
+            atexit._run_exitfuncs()  # they close clusters; forks do not run them by default
 
 
 def _runs(pid: int | None) -> bool:
-    """Return whether a process has not ended."""
+    """Return whether a process is running."""
     try:
         process = os.pidfd_open(pid or 0)
     except OSError:
@@ -71,18 +71,18 @@ class _Forks(multiprocessing.context.ForkServerContext):
 
 
 def fork_runs() -> None:
-    """Let the code server fork its runs, if this process is one."""
+    """If this process is a code server, let it fork its runs."""
     if "dagster._grpc.server" not in sys.modules or sys.platform != "linux":
         return
     from dagster._grpc.server import DagsterApiServer
 
     forks = _Forks()
-    if os.getcwd() == str(PROJECT):  # where the fork server looks for modules
-        forks.set_forkserver_preload(["dagster._grpc.server", "orchestration.definitions", *IMPORTED])
+    if os.getcwd() == str(PROJECT):  # the fork server imports from the working directory
+        forks.set_forkserver_preload(["dagster._grpc.server", "orchestration.definitions", *PRELOADED])
     start_run = DagsterApiServer.StartRun
 
     def start_forked(server: Any, request: Any, context: Any) -> Any:
-        server._mp_ctx = forks  # Dagster asks it for each run's process
+        server._mp_ctx = forks  # Dagster creates each run's process with this context
         return start_run(server, request, context)
 
     DagsterApiServer.StartRun = start_forked  # type: ignore[assignment,method-assign]

@@ -1,4 +1,4 @@
-"""Dagster's home: the folder in which it keeps runs, schedules and events, beside the data they are about."""
+"""Dagster's home: the folder with its runs, schedules and events, in the data folder."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
 
 SETTINGS = "dagster.yaml"
-LOCK = ".home.lock"  # held while the folder is made
+LOCK = ".home.lock"  # held while the folder is created
 
 
 def home_folder() -> Path:
@@ -21,7 +21,7 @@ def home_folder() -> Path:
 
 
 def dagster_home() -> Path:
-    """Return the folder, made if it is new. Sets DAGSTER_HOME."""
+    """Create the folder if needed, set DAGSTER_HOME, and return it."""
     home = home_folder()
     home.mkdir(parents=True, exist_ok=True)
     os.environ["DAGSTER_HOME"] = str(home)
@@ -31,9 +31,9 @@ def dagster_home() -> Path:
 
 
 def _furnish(home: Path) -> None:
-    """Make Dagster's databases, one process at a time: made by two at once, they can never be opened again.
+    """Create Dagster's databases in one process at a time. If two created them at once, nothing could open them.
 
-    The settings get their name last, so whoever finds them finds whole databases.
+    The settings file is renamed last, so if it exists, the databases are complete.
     """
     from dagster import DagsterInstance
 
@@ -46,9 +46,9 @@ def _furnish(home: Path) -> None:
 
 
 def terminal_instance() -> "DagsterInstance":
-    """Dagster as the command line uses it: what steps print goes to the terminal, not into files of each run.
+    """Return the Dagster instance of the command line, whose steps print to the terminal and not into log files.
 
-    Dagster would start two processes for each run to show on the terminal what goes into those files.
+    For log files, Dagster would start two processes for each run to show them on the terminal.
     """
     from dagster import DagsterInstance
 

@@ -1,8 +1,8 @@
-"""Private names of Dagster that the platform needs, each with the reason: the one place to check on an upgrade.
+"""Private names of Dagster that Tutti uses, each with the reason. Check them when upgrading Dagster.
 
-Other modules build on private names of their own: beside this one `event_log`, which extends Dagster's storage as a
-whole, `failed_checks`, which reads it, `partition_ranges`, which replaces methods of partitions, and `forked_runs`.
-`resources/materializations.py` serves assets, which import nothing of orchestration.
+These modules use more private names: `event_log` extends Dagster's storage, `failed_checks` reads it,
+`partition_ranges` and `forked_runs` replace methods. `resources/materializations.py` has the ones that assets need,
+since assets do not import orchestration.
 """
 
 import dagster as dg
@@ -22,15 +22,15 @@ from dagster._core.execution.execute_in_process import core_execute_in_process
 # `DagsterInstance.from_config` takes the settings of a folder as they are; this takes others instead of some.
 from dagster._core.instance.ref import InstanceRef
 
-# Which statuses a run ends with is for Dagster to say: it adds some now and then.
+# Dagster adds statuses now and then, so its own lists are used.
 from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES, NOT_FINISHED_STATUSES
 
-# Where the server of a launched run listens: nothing public tells whether it is still alive.
+# The address of a launched run's server. No public API says whether it is alive.
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
 
 def resume_from(context: dg.SensorEvaluationContext, cursor: str | None) -> None:
-    """Let an evaluation begin at a cursor: `update_cursor` sets the one that it ends with."""
+    """Set the cursor that an evaluation starts from. `update_cursor` sets the one that it ends with."""
     context._cursor = cursor
 
 

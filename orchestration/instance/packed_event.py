@@ -1,16 +1,16 @@
-"""Packed events: what the index keeps of each partition of a range, in 116 bytes instead of 980.
+"""Packed events: the index entry of a partition of a range, in 116 bytes instead of 980.
 
-Such events differ in an id, a date and a number only, so each is compressed against a sample of them. In a database a
-packed event is a BLOB and any other a TEXT, and both can be read side by side.
+These events differ only in an id, a date and a number, so each is compressed with a sample event as its dictionary. In
+the database, a packed event is a BLOB and any other event is TEXT, so a reader can distinguish them.
 
-Erasure cannot look into a packed event. `BatchingEventLog` packs only those in which it would strike nothing: they have
-numbers, and names by which Dagster knows its own things.
+Erasure cannot search packed events. So `BatchingEventLog` packs only events without personal data: they contain only
+numbers and Dagster's own names.
 """
 
 import zlib
 from typing import Any
 
-# Never change it: events that were packed with it can be read with nothing else. zlib refuses another one.
+# Never change it: packed events can be read only with the same sample. zlib refuses any other.
 SAMPLE = (
     b'"AssetMaterializationPlannedData", "partitions_subset": null, "ASSET_MATERIALIZATION_PLANNED", '
     b'{"__class__": "EventLogEntry", "dagster_event": {"__class__": "DagsterEvent", "event_specific_data": '
@@ -26,17 +26,17 @@ SAMPLE = (
 
 
 def pack(event: str) -> bytes:
-    """Compress an event."""
+    """Return an event, compressed."""
     packer = zlib.compressobj(zdict=SAMPLE)
     return packer.compress(event.encode()) + packer.flush()
 
 
 def unpack(stored: bytes) -> str:
-    """Return an event as it was before `pack`. Raises `zlib.error` for anything else."""
+    """Return the event that was packed. Raises `zlib.error` for other bytes."""
     unpacker = zlib.decompressobj(zdict=SAMPLE)
     return (unpacker.decompress(stored) + unpacker.flush()).decode()
 
 
 def unpacked(_: Any, row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return a row of a database with the events in it as text. For `sqlite3.Connection.row_factory`."""
+    """Return a row with packed events as text. Use it as `sqlite3.Connection.row_factory`."""
     return tuple([unpack(value) if type(value) is bytes else value for value in row])

@@ -16,7 +16,7 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestration.automation import FEW, GAPS, MOST_S, WAIT, Piece, following, gathered, pieces
+from orchestration.automation import GAPS, MAX_PAUSE_S, MAX_QUEUED, MAX_RUNS, Piece, following, gathered, pieces
 from orchestration.instance.internals import SensorExecutionData
 from orchestration.instance.killed_runs import bury_launched
 from orchestration.run_tags import AUTOMATIC, CUMULATIVE, PRIORITY, RANGE_END, RANGE_START, over
@@ -334,7 +334,7 @@ def test_conditions_are_evaluated_after_an_event_and_each_minute(ticks: Ticks) -
     ticks.made("events/listens")
     assert ticks.evaluates()
     assert not ticks.evaluates()
-    ticks.clock += MOST_S
+    ticks.clock += MAX_PAUSE_S
     assert ticks.evaluates()
     assert not ticks.evaluates()
     ticks.cursor = "1"  # the daemon was killed before it kept the last one
@@ -353,7 +353,7 @@ def test_while_runs_are_at_work_conditions_are_evaluated_after_imports_alone(tic
     ticks.made("events/raw_listens")
     assert ticks.evaluates()
     assert not ticks.evaluates()
-    ticks.clock += MOST_S
+    ticks.clock += MAX_PAUSE_S
     assert ticks.evaluates()
     ticks.instance.report_run_canceled(run)
     assert ticks.evaluates()
@@ -384,7 +384,7 @@ def test_few_days_are_made_exactly_and_many_scattered_ones_in_few_runs_over_rang
     assert made(pieces({A: few}, LEVEL))[A] == few
     many = set(range(0, 3000, 3))
     found = pieces({A: many}, LEVEL)
-    assert len(found) <= FEW
+    assert len(found) <= MAX_RUNS
     assert made(found)[A] >= many
 
 
@@ -455,7 +455,7 @@ def test_history_is_asked_for_little_by_little_and_today_at_once() -> None:
     found = gathered(asked, graph, [])
     assert [r.tags[RANGE_START] for r in found] == [today, "2005-03-05", "2006-03-05", "2007-03-05"]
     waiting = [dg.DagsterRun(job_name="__ASSET_JOB", tags=r.tags, asset_selection=frozenset()) for r in found[1:]]
-    assert len(waiting) == WAIT
+    assert len(waiting) == MAX_QUEUED
     assert [r.tags[RANGE_START] for r in gathered(asked, graph, waiting)] == [today]
 
 

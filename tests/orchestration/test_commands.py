@@ -562,7 +562,7 @@ def test_a_failed_check_blocks_downstream_tables_until_it_passes(ada: Import, tm
     selected = ("backfill", "--from", "2024-03-05", "--to", "2024-03-05", "--select", "events/active_listeners")
     backfill = Process((*TUTTI, *selected), data)
     assert backfill.code == 1
-    assert "events/daily_listening of 2024-03-0" in backfill.err
+    assert "events/daily_listening from 2024-03-0" in backfill.err
     assert backfill.err.count("\n") == 1
     assert failed_days(data) == failed  # no retry fails on more days than the one before
     catalog(1)

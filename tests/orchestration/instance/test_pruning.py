@@ -7,11 +7,11 @@ import dagster as dg
 import pytest
 
 from orchestration.instance.home import dagster_home
-from orchestration.instance.pruning import KEPT, prune
+from orchestration.instance.pruning import RETENTION, prune
 
 DAYS = dg.DailyPartitionsDefinition("2024-01-01")
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
-SOON, LATER = timedelta(0), KEPT + timedelta(hours=1)
+SOON, LATER = timedelta(0), RETENTION + timedelta(hours=1)
 
 
 @dg.asset(partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run())
@@ -63,13 +63,13 @@ def test_old_events_go_once_newer_ones_replace_them_and_what_automation_reads_st
             new = run(instance, "2024-01-11", "2024-02-29", **quiet)
         run(instance, "2024-03-01", "2024-03-09", broken="yes")
         before, runs = state(instance), len(instance.get_runs())
-        assert pruned(home, SOON).startswith("Dagster's history: 0 replaced events and 0 logs of runs removed")
+        assert pruned(home, SOON).startswith("Dagster's history: 0 superseded events and 0 run logs removed")
         assert {entry.run_id for entry in instance.all_logs(old)} == {old}
         assert "and 4 logs of runs removed" in pruned(home, LATER)
         assert state(instance) == before
         assert len(instance.get_runs()) == runs
         assert len(instance.fetch_materializations(played.key, limit=1000).records) == 60
-        assert pruned(home, LATER).startswith("Dagster's history: 0 replaced events and 0 logs of runs removed, 0.0 MB")
+        assert pruned(home, LATER).startswith("Dagster's history: 0 superseded events and 0 run logs removed, 0.0 MB")
         assert instance.all_logs(new) == []
 
 
