@@ -14,7 +14,7 @@ from resources.locks import sharing
 def maintenance() -> None:
     """Remove unneeded files and check artifacts.
 
-    It removes files of old table versions and superseded events of Dagster's history, and packs the small files of the
+    It removes outdated table files and superseded events of Dagster's history, and packs the small files of the
     scrobble endpoint.
     """
     data, failed = data_folder(), list[TuttiError]()

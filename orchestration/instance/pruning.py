@@ -1,4 +1,4 @@
-"""Pruning of Dagster's history: it removes superseded events and the logs of old runs.
+"""Pruning of Dagster's history: it removes superseded events and outdated run logs.
 
 The newest materialization and check of every partition stay, and so do plans without a materialization. Automation
 reads from these which tables are stale and which partitions failed. Runs stay with their tags, which backfills need to

@@ -10,7 +10,7 @@ from resources.environments import music_folder as folder
 from resources.folders.music import Look, Music
 
 INTERVAL_S = 60  # a scan of a hundred thousand files takes one or two seconds
-REQUESTED = " asked for"  # marks a fingerprint in the cursor
+REQUESTED = " requested"  # marks a fingerprint in the cursor
 
 
 @dg.sensor(
