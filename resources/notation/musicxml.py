@@ -1,7 +1,7 @@
-"""Scores in MusicXML, read as bars of notes: all parts side by side, as they sound together.
+"""Parse MusicXML scores to bars of notes. All parts are merged.
 
-The subset of MusicXML 4.0, partwise (https://www.w3.org/2021/06/musicxml40/), that the scores use. Grace notes are
-passed over, and of parts that sing together one gives the words.
+The subset of partwise MusicXML 4.0 (https://www.w3.org/2021/06/musicxml40/) that the scores use. Grace notes are
+skipped. If several parts sing together, the words come from one of them.
 """
 
 from fractions import Fraction
@@ -14,12 +14,9 @@ UNDERTIE = "\u035c"  # joins two vowels sung on one note
 
 
 def read(root: Element) -> list[Bar]:
-    """The bars of a score: its parts have the same bars, which are merged one by one.
-
-    Raises `ValueError` if they have not.
-    """
+    """Parse a score to bars, merging the parts bar by bar. Raise ValueError if the parts differ in number of bars."""
     bars: list[Bar] = []
-    singer: int | None = None  # the part whose words are kept: the first that sings, until it rests
+    singer: int | None = None  # the part that gives the words: the first that sings, until it rests
     for side_by_side in zip(*(_part(part) for part in root.iter("part")), strict=True):
         if singer is None or not side_by_side[singer].notes:
             singer = next((n for n, bar in enumerate(side_by_side) if any(note.syllables for note in bar.notes)), None)
@@ -29,7 +26,7 @@ def read(root: Element) -> list[Bar]:
             Bar(
                 sorted((n for bar in side_by_side for n in bar.notes), key=lambda note: (note.onset, note.pitch)),
                 max(bar.length for bar in side_by_side),
-                side_by_side[-1].fifths,  # the first part may be written for an instrument that sounds otherwise
+                side_by_side[-1].fifths,  # the first part may be for a transposing instrument
                 any(bar.opens for bar in side_by_side),
                 any(bar.repeats for bar in side_by_side),
                 frozenset[int]().union(*(bar.endings for bar in side_by_side)),
@@ -48,28 +45,28 @@ def _part(part: Element) -> list[Bar]:
         onset = now = length = Fraction(0)
         repeats = closed = False
         for sign in measure:
-            took = Fraction(sign.findtext("duration") or 0) / divisions / 4
+            duration = Fraction(sign.findtext("duration") or 0) / divisions / 4
             match sign.tag:
                 case "attributes":
                     divisions = Fraction(sign.findtext("divisions") or divisions)
                     fifths = int(sign.findtext("key/fifths") or fifths)
                     transposed = int(sign.findtext("transpose/chromatic") or transposed)
                 case "backup":
-                    now -= took
+                    now -= duration
                 case "forward":
-                    now += took
+                    now += duration
                 case "note" if sign.find("grace") is None:
                     if sign.find("chord") is None:
                         onset = now
-                        now += took
+                        now += duration
                     if sign.find("pitch") is not None:
                         pitch = _pitch(sign) + transposed
                         ties = {tie.get("type") for tie in sign.iter("tie")}
                         note = tied.pop(pitch, None) if "stop" in ties else None
                         if note:
-                            note.duration += took
+                            note.duration += duration
                         else:
-                            note = Note(onset, took, pitch, _syllables(sign))
+                            note = Note(onset, duration, pitch, _syllables(sign))
                             notes.append(note)
                         if "start" in ties:
                             tied[pitch] = note
@@ -90,18 +87,18 @@ def _part(part: Element) -> list[Bar]:
 
 
 def _pitch(note: Element) -> int:
-    """A MIDI note number; alterations by less than a semitone are left out."""
+    """Return the MIDI note number. Alterations are rounded to semitones."""
     octave, step = int(note.findtext("pitch/octave") or 4), note.findtext("pitch/step") or "C"
     return 12 * (octave + 1) + SEMITONES[step] + round(float(note.findtext("pitch/alter") or 0))
 
 
 def _syllables(note: Element) -> dict[int, str]:
-    """What is sung on a note, by verse; the last syllable of a word ends in a space."""
-    sung: dict[int, str] = {}
+    """Return the syllables of a note by verse. The last syllable of a word ends in a space."""
+    syllables: dict[int, str] = {}
     for lyric in note.iter("lyric"):
         number = lyric.get("number", "1")
         text = (lyric.findtext("text") or "").strip().replace(UNDERTIE, " ")
         after = "" if lyric.findtext("syllabic") in ("begin", "middle") else " "
         if text and number.isdecimal():
-            sung[int(number)] = text + after
-    return sung
+            syllables[int(number)] = text + after
+    return syllables

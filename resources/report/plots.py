@@ -1,6 +1,6 @@
-"""Plots: small pictures of numbers for the web UI, as Markdown with the picture in it.
+"""Plots: small SVG pictures for the web UI, embedded in Markdown.
 
-Pictures are SVG written here: the few shapes that they have cost kilobytes and no drawing library.
+The SVG is written by hand: a few shapes take kilobytes and need no drawing library.
 """
 
 import base64
@@ -12,37 +12,37 @@ from typing import Any
 
 import dagster as dg
 
-WIDTH, HEIGHT, TOP, BOTTOM = 284, 120, 18, 14  # pixels: of one plot, and above and below what is drawn in it
-COLUMNS, GAP = 3, 24  # plots beside one another, and pixels between them: the UI shows 950 as they are
-WIDE = WIDTH * COLUMNS + GAP * (COLUMNS - 1)
+WIDTH, HEIGHT, TOP, BOTTOM = 284, 120, 18, 14  # pixels: size of a plot, and its margins
+COLUMNS, GAP = 3, 24  # plots per row, and pixels between them: the UI shows 950 pixels without scaling
+FULL_WIDTH = WIDTH * COLUMNS + GAP * (COLUMNS - 1)
 BINS = 40
 INK, PAPER, FAINT = "#3c39ee", "#ffffff", "#6b7280"
-LONGEST = 44  # characters of a title
+MAX_TITLE_CHARS = 44
 
 
 def histograms(columns: Mapping[str, Iterable[float]]) -> dg.MetadataValue:
-    """How often values lie where, a plot for each column that has any."""
+    """Draw a histogram of each column that has finite values."""
     plots = []
     for name, values in columns.items():
-        if not (found := [v for v in values if isfinite(v)]):
+        if not (finite := [v for v in values if isfinite(v)]):
             continue
-        low, high = min(found), max(found)
+        low, high = min(finite), max(finite)
         span = (high - low) or 1
-        counts = Counter(min(int((v - low) / span * BINS), BINS - 1) for v in found)
+        counts = Counter(min(int((v - low) / span * BINS), BINS - 1) for v in finite)
         drawn = _bars([counts[n] for n in range(BINS)]) + _text(0, HEIGHT - 3, f"{low:,.3g}")
-        plots.append((f"{name}: {len(found):,}", drawn + _text(WIDTH, HEIGHT - 3, f"{high:,.3g}", "end")))
+        plots.append((f"{name}: {len(finite):,}", drawn + _text(WIDTH, HEIGHT - 3, f"{high:,.3g}", "end")))
     return _picture("distributions", plots)
 
 
 def bars(name: str, counts: Mapping[str, int]) -> dg.MetadataValue:
-    """How often each of a few things is there, in their order."""
-    slot = WIDE / max(1, len(counts))
-    names = (_text((n + 0.5) * slot, HEIGHT - 3, of, "middle") for n, of in enumerate(counts))
-    return _picture(name, [(name, _bars(list(counts.values()), WIDE) + "".join(names))], columns=1)
+    """Draw a bar for each count, in the given order."""
+    slot = FULL_WIDTH / max(1, len(counts))
+    labels = (_text((n + 0.5) * slot, HEIGHT - 3, label, "middle") for n, label in enumerate(counts))
+    return _picture(name, [(name, _bars(list(counts.values()), FULL_WIDTH) + "".join(labels))], columns=1)
 
 
 def waveforms(files: Mapping[str, Sequence[float]]) -> dg.MetadataValue:
-    """The peaks of sounds from their beginning to their end, of full scale 1."""
+    """Draw the waveform of each file from its peaks, where 1 is full scale."""
     middle, reach = (TOP + HEIGHT - BOTTOM) / 2, (HEIGHT - BOTTOM - TOP) / 2
     plots = []
     for name, peaks in files.items():
@@ -54,11 +54,11 @@ def waveforms(files: Mapping[str, Sequence[float]]) -> dg.MetadataValue:
 
 
 def colors(files: Iterable[tuple[str, Sequence[str], Sequence[float]]]) -> dg.MetadataValue:
-    """Colors (#rrggbb) of things, each as wide as its share."""
+    """Draw the colors (#rrggbb) of each named file, each as plot_width as its share."""
     plots = []
-    for name, found, shares in files:
+    for name, palette, shares in files:
         x, body = 0.0, ""
-        for color, share in zip(found, shares, strict=True):
+        for color, share in zip(palette, shares, strict=True):
             body += _bar(x, TOP, share * WIDTH, HEIGHT - TOP - BOTTOM, color)
             x += share * WIDTH
         plots.append((name, body))
@@ -66,7 +66,7 @@ def colors(files: Iterable[tuple[str, Sequence[str], Sequence[float]]]) -> dg.Me
 
 
 def listed(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> dg.MetadataValue:
-    """Rows as a table."""
+    """Format rows as a Markdown table."""
     lines = (
         " | ".join(str(v).replace("|", "\\|").replace("\n", " ") for v in row)
         for row in [head, ["---"] * len(head), *rows]
@@ -75,14 +75,14 @@ def listed(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> dg.MetadataVal
 
 
 def _picture(name: str, plots: Sequence[tuple[str, str]], columns: int = COLUMNS) -> dg.MetadataValue:
-    """Plots with their titles, in rows."""
-    wide, gap = WIDTH if columns == COLUMNS else WIDE, GAP
+    """Combine titled plots to one picture, in rows of `columns`."""
+    plot_width, gap = WIDTH if columns == COLUMNS else FULL_WIDTH, GAP
     across, down = min(columns, max(1, len(plots))), -(-len(plots) // columns)
-    width, height = across * (wide + gap) + gap, down * (HEIGHT + gap) + gap
+    width, height = across * (plot_width + gap) + gap, down * (HEIGHT + gap) + gap
     drawn = ""
     for n, (title, body) in enumerate(plots):
-        x, y = gap + n % columns * (wide + gap), gap + n // columns * (HEIGHT + gap)
-        short = title if len(title) <= LONGEST else f"…{title[1 - LONGEST :]}"
+        x, y = gap + n % columns * (plot_width + gap), gap + n // columns * (HEIGHT + gap)
+        short = title if len(title) <= MAX_TITLE_CHARS else f"…{title[1 - MAX_TITLE_CHARS :]}"
         drawn += f'<g transform="translate({x} {y})">{_text(0, 11, short, ink="#111827")}{body}</g>'
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif" '
@@ -92,8 +92,8 @@ def _picture(name: str, plots: Sequence[tuple[str, str]], columns: int = COLUMNS
 
 
 def _bars(counts: Sequence[int], width: float = WIDTH) -> str:
-    most, slot, room = max([*counts, 1]), width / max(1, len(counts)), HEIGHT - TOP - BOTTOM
-    heights = [room * n / most for n in counts]
+    highest, slot, room = max([*counts, 1]), width / max(1, len(counts)), HEIGHT - TOP - BOTTOM
+    heights = [room * n / highest for n in counts]
     return "".join(_bar(n * slot, HEIGHT - BOTTOM - h, slot * 0.9, h, INK) for n, h in enumerate(heights) if h)
 
 
@@ -102,5 +102,5 @@ def _bar(x: float, y: float, width: float, height: float, color: str) -> str:
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", ink: str = FAINT) -> str:
-    plain = "".join(c if c.isprintable() else " " for c in text)  # XML knows no control characters
+    plain = "".join(c if c.isprintable() else " " for c in text)  # XML allows no control characters
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{ink}">{escape(plain)}</text>'

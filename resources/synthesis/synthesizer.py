@@ -1,8 +1,8 @@
-"""A small synthesizer: sounds become stereo samples.
+"""A small synthesizer that renders sounds to stereo samples.
 
-What belongs here: timbres, drums, the place of each on the stage, the room and the level. Additive and wavetable
-synthesis as in Roads, The Computer Music Tutorial (1996); the room is Schroeder's parallel comb filters (Natural
-Sounding Artificial Reverberation, 1962). All tones are band-limited: no partial lies above `HIGHEST`.
+It has timbres, drums, panning, reverberation and level. Additive and wavetable synthesis follow Roads, The Computer
+Music Tutorial (1996). The reverberation is Schroeder's parallel comb filters (Natural Sounding Artificial
+Reverberation, 1962). All tones are band-limited: no partial is above `MAX_PARTIAL_HZ`.
 """
 
 import functools
@@ -16,37 +16,37 @@ from numpy.typing import NDArray
 
 from resources.synthesis.arrangement import Sound
 
-RATE = 22_050  # samples a second: half a CD's, and half its bytes
-HIGHEST = 9_500.0  # Hz
-TABLE = 4096  # samples of a wavetable's one period
-RING = 1.2  # seconds after the last note, in which it fades
-PEAK = 0.89  # of full scale (-1 dB): what is nearer to it is bent, never cut
-LINEAR = 0.6  # of full scale: below, nothing is bent
-QUIETEST, LOUDEST = -21.0, -12.5  # RMS of a release in dB of full scale; about -20 to -10 LUFS
+RATE = 22_050  # samples per second: half a CD's, to halve the size
+MAX_PARTIAL_HZ = 9_500.0
+TABLE_SAMPLES = 4096  # in the one period of a wavetable
+FADE_S = 1.2  # after the last note
+MAX_PEAK = 0.89  # of full scale (-1 dB): larger peaks are compressed, never clipped
+LINEAR_LEVEL = 0.6  # of full scale: smaller samples are not compressed
+MIN_LEVEL_DB, MAX_LEVEL_DB = -21.0, -12.5  # RMS of a release relative to full scale; about -20 to -10 LUFS
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Timbre:
-    """How a tone begins, what it is made of, and how it ends."""
+    """Envelope, partials and modulation of an instrument's tones."""
 
     partials: tuple[float, ...]  # amplitude of each multiple of the pitch
     attack: float  # seconds
-    release: float  # seconds that a tone let go of sounds on
-    decay: float = 0.0  # seconds in which the pitch's own partial falls by 60 dB, at 220 Hz; 0 if it is held
-    damping: float = 0.0  # how much faster each higher partial falls
+    release: float  # seconds
+    decay: float = 0.0  # seconds in which the first partial falls by 60 dB, at 220 Hz; 0 for a sustained tone
+    damping: float = 0.0  # relative increase of the decay rate per partial
     vibrato: float = 0.0  # cents, up and down
     rate: float = 5.5  # Hz, of the vibrato
     breath: float = 0.0  # share of noise
-    detuned: float = 0.0  # cents between two reeds; 0 if there is one
-    knock: float = 0.0  # share of noise in the first hundredth of a second
+    detuned: float = 0.0  # cents between two reeds; 0 for one reed
+    knock: float = 0.0  # share of noise in the first 10 ms
     gain: float = 1.0
     pan: float = 0.0  # -1 is left, 1 right
 
 
 def _plucked(at: float, brightness: float, partials: int = 24) -> tuple[float, ...]:
-    """The partials of a string plucked at a share of its length."""
+    """Return the partials of a string plucked at the share `at` of its length."""
     return tuple(abs(np.sin(np.pi * n * at)) / n**brightness for n in range(1, partials + 1))
 
 
@@ -68,99 +68,99 @@ COMBS = ((0.0297, 0.0371, 0.0411, 0.0437), (0.0307, 0.0359, 0.0421, 0.0447))  # 
 
 
 def frequency(pitch: float) -> float:
-    """Hz of a MIDI note number, A4 at 440."""
+    """Return the frequency in Hz of a MIDI note number, with A4 at 440 Hz."""
     return 440.0 * 2.0 ** ((pitch - 69) / 12)
 
 
 def render(sounds: Sequence[Sound], end: float, stage: str) -> Floats:
-    """The samples of some sounds until `RING` seconds after `end`, as (samples, 2) between -1 and 1.
+    """Render sounds until `FADE_S` seconds after `end`, as samples from -1 to 1 of shape [samples, 2].
 
-    `stage` seeds the room and the level, which recordings of one release share.
+    `stage` seeds the reverberation and level, which the recordings of a release share.
     """
-    where = random.Random(f"stage/{stage}")
-    reverberation, wet = where.uniform(0.5, 1.3), where.uniform(0.05, 0.16)
-    level = where.uniform(QUIETEST, LOUDEST)
-    mix = np.zeros((2, int((end + RING) * RATE)), dtype=np.float32)
+    stage_random = random.Random(f"stage/{stage}")
+    reverberation, wet = stage_random.uniform(0.5, 1.3), stage_random.uniform(0.05, 0.16)
+    level = stage_random.uniform(MIN_LEVEL_DB, MAX_LEVEL_DB)
+    mix = np.zeros((2, int((end + FADE_S) * RATE)), dtype=np.float32)
     for sound in sounds:
         samples, gain, pan = _drum(sound) if sound.timbre in DRUMS else _note(sound)
         begin = int(sound.at * RATE)
         part = samples[: max(0, mix.shape[1] - begin)] * np.float32(gain * sound.strength**1.5)
-        angle = (pan + 1) * np.pi / 4  # the same power wherever it stands
+        angle = (pan + 1) * np.pi / 4  # constant power at any position
         for channel, share in enumerate((np.cos(angle), np.sin(angle))):
             mix[channel, begin : begin + len(part)] += part * np.float32(share)
     mix += np.float32(wet) * _room(mix.mean(axis=0), reverberation)
-    fade = int(RING * RATE)
+    fade = int(FADE_S * RATE)
     mix[:, -fade:] *= np.linspace(1, 0, fade, dtype=np.float32) ** 2
-    return _levelled(mix, level).T
+    return _leveled(mix, level).T
 
 
 def _note(sound: Sound) -> tuple[Floats, float, float]:
-    """A tone held as long as it is, and let go."""
+    """Return a note's samples, with its release, and its gain and pan."""
     timbre = TIMBRES[sound.timbre]
-    rest = int(timbre.release * RATE)
+    release = int(timbre.release * RATE)
     held = max(int(sound.seconds * RATE), int(timbre.attack * RATE) + 1)
-    whole = tone(sound.timbre, sound.pitch, _rounded((held + rest) / RATE))
-    samples = whole[: held + rest].copy()
-    samples[-rest:] *= np.linspace(1, 0, rest, dtype=np.float32) ** 2
+    sustained = tone(sound.timbre, sound.pitch, _rounded_up((held + release) / RATE))
+    samples = sustained[: held + release].copy()
+    samples[-release:] *= np.linspace(1, 0, release, dtype=np.float32) ** 2
     return samples, timbre.gain, timbre.pan
 
 
-def _rounded(seconds: float) -> float:
-    """A length of which few differ, so that tones are made once."""
+def _rounded_up(seconds: float) -> float:
+    """Round up to one of a few durations, so that cached tones are reused."""
     return next(length for length in (0.5, 1.0, 2.0, 4.0, 8.0, 30.0) if seconds <= length or length == 30.0)
 
 
 @functools.lru_cache(maxsize=1024)
 def tone(name: str, pitch: int, seconds: float) -> Floats:
-    """A tone of a timbre, never let go: samples between -1 and 1, about as loud as any other."""
+    """Synthesize a tone without release, with samples from -1 to 1. All tones are about equally loud."""
     timbre, pitched = TIMBRES[name], frequency(pitch)
     time = np.arange(int(seconds * RATE), dtype=np.float32) / np.float32(RATE)
-    partials = [amplitude for n, amplitude in enumerate(timbre.partials, 1) if n * pitched < HIGHEST]
+    partials = [amplitude for n, amplitude in enumerate(timbre.partials, 1) if n * pitched < MAX_PARTIAL_HZ]
     noise = np.random.default_rng([pitch, len(name)]).standard_normal(len(time), dtype=np.float32)
     if timbre.decay:
         samples = _decaying(partials, pitched, time, timbre)
     else:
         table = _table(partials)
-        swell = np.minimum(time / np.float32(0.4), 1)  # vibrato sets in after the tone
+        swell = np.minimum(time / np.float32(0.4), 1)  # vibrato starts gradually
         bend = timbre.vibrato / 1200 * math.log(2) * swell * np.sin(2 * np.pi * timbre.rate * time)
         phase = np.cumsum(pitched / RATE * (1 + bend), dtype=np.float64)
         samples = _looked_up(table, phase)
         if timbre.detuned:
-            apart = 2 ** (timbre.detuned / 2400)
-            samples = (_looked_up(table, phase / apart) + _looked_up(table, phase * apart)) * np.float32(0.7)
+            ratio = 2 ** (timbre.detuned / 2400)
+            samples = (_looked_up(table, phase / ratio) + _looked_up(table, phase * ratio)) * np.float32(0.7)
     if timbre.breath:
         samples += np.float32(timbre.breath) * noise
     if timbre.knock:
         samples += np.float32(timbre.knock) * noise * np.exp(-time / np.float32(0.008))
     samples *= np.minimum(time / np.float32(timbre.attack), 1)
     samples *= np.float32(0.25 / np.sqrt(sum(amplitude**2 for amplitude in partials) / 2))
-    samples.setflags(write=False)  # it is shared
+    samples.setflags(write=False)  # the cache shares it
     return samples
 
 
 def _decaying(partials: Sequence[float], pitched: float, time: Floats, timbre: Timbre) -> Floats:
-    """Partials that each fall by themselves, the higher the faster, as those of strings do."""
+    """Synthesize partials that decay separately, higher ones faster, like those of strings."""
     samples = np.zeros_like(time)
     fall = np.float32(6.9 / timbre.decay * (pitched / 220) ** 0.5)  # 60 dB are a factor of e^6.9
-    step, each = np.exp(-fall * np.float32(timbre.damping) * time), np.exp(-fall * time)
+    step, amplitudes = np.exp(-fall * np.float32(timbre.damping) * time), np.exp(-fall * time)
     table = _table((1.0,))
     phase = np.cumsum(np.full(len(time), pitched / RATE), dtype=np.float64)
     for n, amplitude in enumerate(partials, 1):
-        samples += np.float32(amplitude) * each * _looked_up(table, phase * n)
-        each *= step
+        samples += np.float32(amplitude) * amplitudes * _looked_up(table, phase * n)
+        amplitudes *= step
     return samples
 
 
 def _table(partials: Sequence[float]) -> Floats:
-    """One period of a wave, its partials all sines."""
-    spectrum = np.zeros(TABLE // 2 + 1, dtype=np.complex128)
-    spectrum[1 : len(partials) + 1] = -0.5j * TABLE * np.asarray(partials)
+    """Return one period of a wave whose partials are all sines."""
+    spectrum = np.zeros(TABLE_SAMPLES // 2 + 1, dtype=np.complex128)
+    spectrum[1 : len(partials) + 1] = -0.5j * TABLE_SAMPLES * np.asarray(partials)
     return np.fft.irfft(spectrum).astype(np.float32)
 
 
 def _looked_up(table: Floats, phase: NDArray[np.float64]) -> Floats:
-    """A wave at each phase, in periods; its table is long enough to need no interpolation."""
-    return table[(phase * TABLE).astype(np.int64) & (TABLE - 1)]
+    """Return a wave at each phase, in periods. The table is long enough to need no interpolation."""
+    return table[(phase * TABLE_SAMPLES).astype(np.int64) & (TABLE_SAMPLES - 1)]
 
 
 def _drum(sound: Sound) -> tuple[Floats, float, float]:
@@ -170,47 +170,49 @@ def _drum(sound: Sound) -> tuple[Floats, float, float]:
 
 @functools.cache
 def drum(name: str) -> Floats:
-    """A stroke on a drum: samples about between -1 and 1."""
+    """Synthesize a drum stroke, with samples of about -1 to 1."""
     time = np.arange(int(0.35 * RATE), dtype=np.float32) / np.float32(RATE)
     noise = np.random.default_rng([len(name), 1]).standard_normal(len(time), dtype=np.float32) * np.float32(0.3)
     match name:
-        case "kick":  # a skin whose pitch falls as it comes to rest
+        case "kick":  # the pitch of the skin falls as it comes to rest
             hertz = 48 + 90 * np.exp(-time / 0.03)
             samples = np.sin(2 * np.pi * np.cumsum(hertz) / RATE) * np.exp(-time / 0.09)
             samples += noise * np.exp(-time / 0.003)
         case "snare":
-            hertz = 160 + 90 * np.exp(-time / 0.02)  # of no pitch, so that it is of every key
+            hertz = 160 + 90 * np.exp(-time / 0.02)  # a falling pitch, so that it suggests no key
             samples = noise * np.exp(-time / 0.07)
             samples += 0.4 * np.sin(2 * np.pi * np.cumsum(hertz) / RATE) * np.exp(-time / 0.03)
-        case _:  # metal: noise without its lower part
+        case _:  # metal: noise without low frequencies
             samples = np.diff(noise, n=2, prepend=np.zeros(2, dtype=np.float32)) * np.exp(-time / 0.025) * 0.6
     stroke: Floats = (samples * np.minimum(1, (time[-1] - time) / 0.02)).astype(np.float32)
     stroke.setflags(write=False)
     return stroke
 
 
-def _room(sent: Floats, reverberation: float) -> Floats:
-    """What comes back from the walls, left and right; it falls by 60 dB in `reverberation` seconds."""
-    back = np.zeros((2, len(sent)), dtype=np.float32)
+def _room(signal: Floats, reverberation: float) -> Floats:
+    """Return the reverberation of a signal, of shape [2, samples]. It falls by 60 dB in `reverberation` seconds."""
+    reflected = np.zeros((2, len(signal)), dtype=np.float32)
     for channel, delays in enumerate(COMBS):
         for delay in delays:
             samples = int(delay * RATE)
-            rows = -(-len(sent) // samples)
+            rows = -(-len(signal) // samples)
             echoes = np.zeros((rows, samples), dtype=np.float32)
-            echoes.ravel()[: len(sent)] = sent
-            again = np.float32(10 ** (-3 * delay / reverberation))
+            echoes.ravel()[: len(signal)] = signal
+            feedback = np.float32(10 ** (-3 * delay / reverberation))
             for row in range(1, rows):
-                echoes[row] += again * echoes[row - 1]
-            back[channel, samples:] += echoes.ravel()[: len(sent) - samples]
-    return back
+                echoes[row] += feedback * echoes[row - 1]
+            reflected[channel, samples:] += echoes.ravel()[: len(signal) - samples]
+    return reflected
 
 
-def _levelled(mix: Floats, level: float) -> Floats:
-    """The mix at its RMS in dB of full scale, with peaks bent to stay below `PEAK`."""
+def _leveled(mix: Floats, level: float) -> Floats:
+    """Scale the mix in place to an RMS in dB of full scale, and compress peaks to stay below `MAX_PEAK`."""
     rms = float(np.sqrt(np.mean(np.square(mix)))) or 1.0
     mix *= np.float32(10 ** (level / 20) / rms)
     size = np.abs(mix)
-    high = size > LINEAR
-    bent = LINEAR + (PEAK - LINEAR) * np.tanh((size[high] - LINEAR) / (PEAK - LINEAR))
-    mix[high] = np.sign(mix[high]) * bent
+    high = size > LINEAR_LEVEL
+    compressed = LINEAR_LEVEL + (MAX_PEAK - LINEAR_LEVEL) * np.tanh(
+        (size[high] - LINEAR_LEVEL) / (MAX_PEAK - LINEAR_LEVEL)
+    )
+    mix[high] = np.sign(mix[high]) * compressed
     return mix

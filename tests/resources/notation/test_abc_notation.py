@@ -1,4 +1,4 @@
-"""The tunes as the sandbox reads them, held against the rules of ABC and against music21's own reading."""
+"""ABC notation: rules of the standard, and agreement with music21."""
 
 from difflib import SequenceMatcher
 from fractions import Fraction as F
@@ -15,8 +15,8 @@ from resources.sandbox.catalog import Work, works
 NOTES = {"C": 60, "D": 62, "E": 64, "F": 65, "G": 67, "A": 69, "B": 71, "c": 72, "d": 74}
 
 
-def tune(body: str, key: str = "C", metre: str = "4/4", unit: str = "1/8") -> list[Bar]:
-    return abc_notation.read(f"T:Test\nM:{metre}\nL:{unit}\nK:{key}\n{body}\n")
+def tune(body: str, key: str = "C", meter: str = "4/4", unit: str = "1/8") -> list[Bar]:
+    return abc_notation.read(f"T:Test\nM:{meter}\nL:{unit}\nK:{key}\n{body}\n")
 
 
 def notes(bars: list[Bar]) -> list[tuple[int, F]]:
@@ -24,7 +24,7 @@ def notes(bars: list[Bar]) -> list[tuple[int, F]]:
 
 
 def order(body: str) -> str:
-    """The first letter of each bar as it is played."""
+    """Return the first letter of each bar in playing order."""
     names = {pitch: name for name, pitch in NOTES.items()}
     return "".join(names[bar.notes[0].pitch] for bar, _ in played(tune(body)))
 
@@ -43,13 +43,13 @@ def order(body: str) -> str:
         ('"Am"C !f!D {de}E ~F .G uA', [1] * 6),
     ],
 )
-def test_lengths_are_written_shared_and_tied(body: str, lengths: list[F]) -> None:
+def test_lengths_broken_rhythm_tuplets_and_ties(body: str, lengths: list[F]) -> None:
     assert [length for _, length in notes(tune(body))] == lengths
 
 
-def test_five_notes_take_the_time_of_three_in_compound_time_and_of_two_in_simple() -> None:
-    assert [d for _, d in notes(tune("(5CDEFG", metre="6/8"))] == [F(3, 5)] * 5
-    assert [d for _, d in notes(tune("(5CDEFG", metre="2/4"))] == [F(2, 5)] * 5
+def test_a_quintuplet_takes_three_units_in_compound_meter_else_two() -> None:
+    assert [d for _, d in notes(tune("(5CDEFG", meter="6/8"))] == [F(3, 5)] * 5
+    assert [d for _, d in notes(tune("(5CDEFG", meter="2/4"))] == [F(2, 5)] * 5
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,7 @@ def test_five_notes_take_the_time_of_three_in_compound_time_and_of_two_in_simple
         ("D ^g", "G", [68]),
     ],
 )
-def test_keys_modes_and_accidentals_make_the_pitch_an_accidental_until_the_bar_ends(
-    key: str, body: str, pitches: list[int]
-) -> None:
+def test_pitch_follows_key_mode_and_accidentals_until_the_bar_ends(key: str, body: str, pitches: list[int]) -> None:
     assert [pitch for pitch, _ in notes(tune(body, key))] == pitches
 
 
@@ -91,7 +89,7 @@ def test_repeats_and_endings_are_played(body: str, played_as: str) -> None:
     assert order(body) == played_as
 
 
-def test_a_chord_is_one_sound_and_of_two_voices_the_first_is_read() -> None:
+def test_chord_notes_sound_together_and_only_the_first_voice_is_read() -> None:
     (bar,) = tune("[CEG]2 D2")
     assert [(n.onset, n.pitch) for n in bar.notes] == [(0, 60), (0, 64), (0, 67), (F(1, 4), 62)]
     both = abc_notation.read("M:4/4\nL:1/4\nV:1\nV:2\nK:C\n[V:1] C D E F|\n[V:2] c c c c|\n[V:1] G A B c|\n")
@@ -99,7 +97,7 @@ def test_a_chord_is_one_sound_and_of_two_voices_the_first_is_read() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("CDEFGAB"), st.integers(1, 16)), min_size=1, max_size=20))
-def test_what_is_written_is_read(written: list[tuple[str, int]]) -> None:
+def test_reads_the_notes_that_were_written(written: list[tuple[str, int]]) -> None:
     (bar,) = tune(" ".join(f"{letter}{length}" for letter, length in written))
     assert [(n.pitch, n.duration * 8) for n in bar.notes] == [(NOTES[letter], length) for letter, length in written]
     assert bar.length == sum(n.duration for n in bar.notes)
@@ -114,27 +112,27 @@ def test_any_text_is_read_without_error_and_in_bounds(text: str) -> None:
 
 @pytest.fixture(scope="module")
 def sample() -> list[Work]:
-    """One tune in some three hundred, from every collection in ABC; in the last book of Aird's two voices alternate."""
+    """Return one tune in 290 from the ABC collections, except the last Aird book, in which two voices alternate."""
     tunes = [work for work in works() if work.tune is not None and work.file != "airdsAirs/book6.abc"]
     return tunes[7::290]
 
 
 @pytest.mark.slow
 def test_music21_reads_the_same_notes(sample: list[Work]) -> None:
-    """All but a few: where the two differ it passes over broken rhythm beside a slur or an ornament."""
+    """At most 2 % differ: music21 skips broken rhythm next to a slur or an ornament."""
     from music21 import converter, harmony
 
     agreed = total = 0
     for work in sample:
-        # before 2.1 music21 lets an accidental hold for one note, where musicians hold it until the bar ends
+        # Before ABC 2.1, music21 applies an accidental to one note instead of the rest of the bar.
         score = converter.parse(f"%abc-2.1\nX:1\n{catalog.abc(work)}", format="abc")
-        theirs = [
+        expected = [
             (pitch.midi, F(chord.duration.quarterLength) / 4)
             for chord in score.stripTies().flatten().notes
             if not chord.duration.isGrace and not isinstance(chord, harmony.ChordSymbol)
             for pitch in chord.pitches
         ]
-        ours = [(note.pitch, note.duration) for bar in abc_notation.read(catalog.abc(work)) for note in bar.notes]
-        total += max(len(ours), len(theirs))
-        agreed += sum(match.size for match in SequenceMatcher(None, theirs, ours, False).get_matching_blocks())
+        actual = [(note.pitch, note.duration) for bar in abc_notation.read(catalog.abc(work)) for note in bar.notes]
+        total += max(len(actual), len(expected))
+        agreed += sum(match.size for match in SequenceMatcher(None, expected, actual, False).get_matching_blocks())
     assert len(sample) >= 12 and agreed / total > 0.98

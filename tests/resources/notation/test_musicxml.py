@@ -1,4 +1,4 @@
-"""The scores as the sandbox reads them, held against the rules of MusicXML and against music21's own reading."""
+"""MusicXML: rules of the format, and agreement with music21."""
 
 from collections import Counter
 from fractions import Fraction as F
@@ -28,7 +28,7 @@ def lyric(text: str, syllabic: str = "single", number: int = 1) -> str:
     return f'<lyric number="{number}"><syllabic>{syllabic}</syllabic><text>{text}</text></lyric>'
 
 
-def test_chords_rests_and_voices_sound_when_they_are_written() -> None:
+def test_chords_rests_and_voices_have_their_onsets() -> None:
     chord = (
         "<note><chord/><pitch><step>E</step><alter>-1</alter><octave>4</octave></pitch><duration>2</duration></note>"
     )
@@ -36,21 +36,21 @@ def test_chords_rests_and_voices_sound_when_they_are_written() -> None:
     grace = "<note><grace/><pitch><step>A</step><octave>4</octave></pitch></note>"
     second = f"<backup><duration>8</duration></backup>{note('C', 8, octave=3)}"
     (bar,) = score(f"<measure>{ATTRIBUTES}{note('C', 2)}{chord}{rest}{grace}{note('G', 4)}{second}</measure>")
-    heard = [(n.onset, n.duration, n.pitch) for n in bar.notes]
-    assert heard == [(0, 1, 48), (0, F(1, 4), 60), (0, F(1, 4), 63), (F(1, 2), F(1, 2), 67)]
+    notes = [(n.onset, n.duration, n.pitch) for n in bar.notes]
+    assert notes == [(0, 1, 48), (0, F(1, 4), 60), (0, F(1, 4), 63), (F(1, 2), F(1, 2), 67)]
     assert (bar.length, bar.fifths) == (1, -1)
 
 
-def test_a_tied_note_sounds_once_and_as_long_as_both() -> None:
-    begun, ended = '<tie type="start"/>', '<tie type="stop"/>'
+def test_tied_notes_become_one_note_of_their_total_duration() -> None:
+    start, stop = '<tie type="start"/>', '<tie type="stop"/>'
     first, second = score(
-        f"<measure>{ATTRIBUTES}{note('C', 8, begun)}</measure><measure>{note('C', 2, ended)}{note('D', 6)}</measure>"
+        f"<measure>{ATTRIBUTES}{note('C', 8, start)}</measure><measure>{note('C', 2, stop)}{note('D', 6)}</measure>"
     )
     assert [(n.duration, n.pitch) for n in first.notes] == [(F(5, 4), 60)]
     assert [(n.onset, n.pitch) for n in second.notes] == [(F(1, 4), 62)]
 
 
-def test_an_instrument_that_sounds_otherwise_is_read_as_it_sounds() -> None:
+def test_a_transposing_instrument_is_read_at_sounding_pitch() -> None:
     clarinet = ATTRIBUTES.replace("</attributes>", "<transpose><chromatic>-2</chromatic></transpose></attributes>")
     (bar,) = score(f"<measure>{clarinet}{note('D', 8)}</measure>", f"<measure>{ATTRIBUTES}{note('C', 8)}</measure>")
     assert [n.pitch for n in bar.notes] == [60, 60]
@@ -63,23 +63,23 @@ def test_repeats_and_endings_are_played_with_their_verses() -> None:
             f'<barline><ending number="{number}" type="stop"/>{sign}</barline>'
         )
 
-    again = '<repeat direction="backward"/>'
+    repeat = '<repeat direction="backward"/>'
     sung = note("C", 8, lyric("one") + lyric("two", number=2))
     bars = score(
-        f"<measure>{ATTRIBUTES}{sung}</measure><measure>{ending(1, again)}</measure><measure>{ending(2)}</measure>"
+        f"<measure>{ATTRIBUTES}{sung}</measure><measure>{ending(1, repeat)}</measure><measure>{ending(2)}</measure>"
         f"<measure>{note('D', 8)}</measure>"
     )
     assert [(bars.index(bar), time) for bar, time in played(bars)] == [(0, 1), (1, 1), (0, 2), (2, 2), (3, 1)]
     assert bars[0].notes[0].syllables == {1: "one ", 2: "two "}
 
 
-def test_of_parts_that_sing_together_one_gives_the_words() -> None:
+def test_words_come_from_one_of_the_parts_that_sing_together() -> None:
     words = lyric("Al", "begin"), lyric("lor", "end")
     (bar,) = score(*(f"<measure>{ATTRIBUTES}{note('C', 4, words[0])}{note('D', 4, words[1])}</measure>" for _ in "ab"))
     assert "".join(n.syllables.get(1, "") for n in bar.notes) == "Allor "
 
 
-def test_parts_of_other_lengths_are_refused() -> None:
+def test_parts_of_different_lengths_are_refused() -> None:
     bar = f"<measure>{ATTRIBUTES}{note('C', 8)}</measure>"
     with pytest.raises(ValueError, match="shorter"):
         score(bar + bar, bar)
@@ -91,15 +91,15 @@ def test_music21_reads_the_same_notes(file: str) -> None:
     from music21 import converter, harmony
 
     work = next(work for work in works() if work.file == file)
-    theirs: Counter[Any] = Counter()
+    expected: Counter[Any] = Counter()
     for part in converter.parse(catalog._corpus() / file).parts:
         for chord in part.stripTies().flatten().notes:
             if not chord.duration.isGrace and not isinstance(chord, harmony.ChordSymbol):
                 timed = F(chord.offset) / 4, F(chord.duration.quarterLength) / 4
-                theirs.update((pitch.midi, *timed) for pitch in chord.pitches)
-    ours: Counter[Any] = Counter()
+                expected.update((pitch.midi, *timed) for pitch in chord.pitches)
+    actual: Counter[Any] = Counter()
     at = F(0)
     for bar in musicxml.read(catalog.musicxml(work)):
-        ours.update((n.pitch, at + n.onset, n.duration) for n in bar.notes)
+        actual.update((n.pitch, at + n.onset, n.duration) for n in bar.notes)
         at += bar.length
-    assert sum(ours.values()) > 90 and ours == theirs
+    assert sum(actual.values()) > 90 and actual == expected

@@ -1,4 +1,4 @@
-"""Plots: pictures that a browser can draw, of whatever values and names."""
+"""Plots: valid SVG for any values and names."""
 
 import base64
 import re
@@ -13,18 +13,18 @@ from resources.report.plots import bars, colors, histograms, listed, waveforms
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def drawn(told: dg.MetadataValue) -> ElementTree.Element:
-    """The picture in some Markdown."""
-    found = re.fullmatch(r"!\[[^\]]*\]\(data:image/svg\+xml;base64,([A-Za-z0-9+/=]*)\)", str(told.value))
-    assert found
-    return ElementTree.fromstring(base64.b64decode(found[1]))
+def drawn(markdown: dg.MetadataValue) -> ElementTree.Element:
+    """Parse the SVG embedded in Markdown."""
+    match = re.fullmatch(r"!\[[^\]]*\]\(data:image/svg\+xml;base64,([A-Za-z0-9+/=]*)\)", str(markdown.value))
+    assert match
+    return ElementTree.fromstring(base64.b64decode(match[1]))
 
 
 def titles(picture: ElementTree.Element) -> list[str]:
     return [str(g.findtext(f"{SVG}text")) for g in picture.iter(f"{SVG}g")]
 
 
-def test_each_column_has_a_plot_of_its_values() -> None:
+def test_each_column_with_values_has_a_histogram() -> None:
     picture = drawn(histograms({"tempo": [60, 60, 120.5], "nothing": [], "energy": [0.5, float("nan")]}))
     assert titles(picture) == ["tempo: 3", "energy: 1"]
     tempo = next(picture.iter(f"{SVG}g"))
@@ -34,15 +34,15 @@ def test_each_column_has_a_plot_of_its_values() -> None:
     assert [t.text for t in tempo.iter(f"{SVG}text")][1:] == ["60", "120"]
 
 
-def test_few_things_are_bars_in_their_order() -> None:
+def test_bars_are_in_the_given_order() -> None:
     picture = drawn(bars("keys", {"C": 2, "D": 0, "E": 1}))
     assert [t.text for t in picture.iter(f"{SVG}text")] == ["keys", "C", "D", "E"]
 
 
 def test_colors_are_as_wide_as_their_shares() -> None:
     picture = drawn(colors([("cover", ["#ff0000", "#0000ff"], [0.75, 0.25])]))
-    found = {r.attrib["fill"]: float(r.attrib["width"]) for r in picture.iter(f"{SVG}rect")}
-    assert found["#ff0000"] == 3 * found["#0000ff"]
+    widths = {r.attrib["fill"]: float(r.attrib["width"]) for r in picture.iter(f"{SVG}rect")}
+    assert widths["#ff0000"] == 3 * widths["#0000ff"]
 
 
 @given(
@@ -54,6 +54,6 @@ def test_any_names_and_values_can_be_drawn(values: dict[str, list[float]], peaks
     assert len(titles(drawn(waveforms(peaks)))) == len(peaks)
 
 
-def test_a_table_keeps_its_rows_apart() -> None:
-    told = listed(("error", "files"), [("a | b\nc", 2)])
-    assert str(told.value).splitlines() == ["| error | files |", "| --- | --- |", "| a \\| b c | 2 |"]
+def test_a_table_escapes_separators_in_values() -> None:
+    table = listed(("error", "files"), [("a | b\nc", 2)])
+    assert str(table.value).splitlines() == ["| error | files |", "| --- | --- |", "| a \\| b c | 2 |"]
