@@ -17,6 +17,7 @@ def folder(laptop: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder to type commands in, with the small world in `data/demo`."""
     place = tmp_path_factory.mktemp("docs")
     shutil.copytree(laptop.data, place / "data" / "demo")
+    (place / "data" / "lake").symlink_to("demo/lake")  # of a person who imported the same
     for name in ("pyproject.toml", "constraints.txt"):
         shutil.copy(PROJECT / name, place)
     for name in ("Makefile", "assets", "orchestration", "resources", "workspace.yaml"):

@@ -5,13 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
+import yaml
 
 from resources.sources.records.app_event import AppEvent
 from tests.benchmarks.plot import PICTURE, committed, plot
 from tests.docs.pages import BLOCKS, PAGES, PROJECT, Block
 from tests.exporting import read
-from tests.orchestration.support import environ
+from tests.orchestration.support import environ, platform
 
 EXTENDING = "docs/extending.md"  # tests/test_extending.py runs its examples
 PYTHON = [block for block in BLOCKS if block.language == "python" and block.page != EXTENDING]
@@ -73,9 +75,29 @@ def test_benchmarks_show_the_committed_figures() -> None:
         assert [ours, theirs] == [str(each) for each in spreads]
         assert float(ratio) == pytest.approx(spreads[0].median / spreads[1].median, abs=0.02)
     assert len(shown) * 2 == len(figures)
+    others, pandas = (
+        [float(r) for (_, e), (r, *_) in shown.items() if (e == "pandas") == own] for own in (False, True)
+    )
+    summary = f"{min(others):.2f} to {max(others):.2f} times the CPU seconds on DuckDB, Dask and Spark, and "
+    assert f"{summary}{min(pandas):.2f} to {max(pandas):.2f} times on pandas" in PAGES["README.md"].replace("\n", " ")
 
 
 @pytest.mark.slow
 def test_the_plot_is_drawn_from_the_committed_figures(tmp_path: Path) -> None:
     plot(committed(), tmp_path / "contract.svg")
     assert (tmp_path / "contract.svg").read_bytes() == PICTURE.read_bytes(), "run `make docs`"
+
+
+@pytest.mark.parametrize(
+    ("page", "job"), [("importing", "import_listens"), ("privacy", "export_listener"), ("engines", "daily")]
+)
+def test_configuration_for_the_launchpad_is_valid(page: str, job: str) -> None:
+    (block,) = (block for block in BLOCKS if (block.page, block.language) == (f"docs/{page}.md", "yaml"))
+    config = yaml.safe_load(block.text)
+    assert dg.validate_run_config(platform().resolve_job_def(job), config)
+
+
+def test_the_launchpad_erases_with_the_configuration_of_the_export() -> None:
+    assert dg.validate_run_config(
+        platform().resolve_job_def("erase_listener"), {"ops": {"erase": {"config": {"listener": "ada"}}}}
+    )
