@@ -41,7 +41,7 @@ def replace_days(engine: Engine, lake: Path, spans: Sequence[Span], wanted: Sequ
         name = table.split("/")[1]
         read = RAW if table == HEARD else HEARD
         for first, last in map(dates, spans):
-            near, span = timedelta(days=name != "plays"), (first, last)
+            near, span = timedelta(days=name != "recording_plays"), (first, last)
             given = [engine.read(tables.scan(read, SCHEMAS[read], RangeFilter("day", first - near, last + near)))]
             if table == HEARD:
                 recording_matches = made["recording_matches"].run(
