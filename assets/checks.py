@@ -21,7 +21,7 @@ from resources.frames.filters import RangeFilter
 from resources.frames.frame import Frame, Kernel
 from resources.frames.windows import windowed
 from resources.lake.io_manager import LakeIO
-from resources.schema import declared, key, some
+from resources.schema import declared, key, subset
 from resources.sources.records.listen import CLOCK_SKEW, MBID
 
 COUNT = pa.schema([("rows", pa.int64())])
@@ -205,7 +205,7 @@ def covers_upstream(upstream: dg.AssetKey, schema: pa.Schema, key: str) -> Check
     """Every key of another table is a key of this table."""
 
     def absent(table: Table, _: Figures) -> Figures:
-        source = table.open(upstream, some(schema, [key]), None)
+        source = table.open(upstream, subset(schema, [key]), None)
         return {"missing_rows": total(source.per(key, partial(_absent, key=key), table.rows.select(key)).map(count))}
 
     return Check("covers_upstream", f"Every {key} of {'/'.join(upstream.path)} is here.", {}, absent, reads=[upstream])
@@ -252,7 +252,7 @@ def keys_match_upstream(upstream: dg.AssetKey, schema: pa.Schema, *key: str) -> 
     """Every key of another table on these days is a key of this one: with `unique`, none is lost or counts twice."""
 
     def keys(table: Table, _: Figures) -> Figures:
-        there = table.open(upstream, some(schema, key), table.days)
+        there = table.open(upstream, subset(schema, key), table.days)
         return {
             where: total(rows.select(*key).per(list(key), partial(distinct, key=key)).map(count))
             for where, rows in (("keys_here", table.rows), ("keys_there", there))

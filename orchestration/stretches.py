@@ -12,7 +12,7 @@ import dagster as dg
 
 from orchestration.cadence import DAILY, DatedJob
 from resources.dates import A_DAY, as_tag
-from resources.dates import stretches as days_together
+from resources.dates import date_ranges as days_together
 
 LONG = 366  # days in a run: a year fits into memory, and today's run waits for one such run at most
 FAR = 10 * LONG  # days in a run of other jobs, which read only counts per day

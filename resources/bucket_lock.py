@@ -1,7 +1,7 @@
-"""A lock in a bucket: an object that its holder renews, free once it has not changed for a while.
+"""A lock in a bucket: an object that its holder renews. It is free after a minute without a change.
 
-The store must honor `If-None-Match` and `If-Match` on a PUT. Waiting processes measure by their own clocks how long the
-object has not changed, so clocks need not agree.
+The store must honor `If-None-Match` and `If-Match` on a PUT. Each waiting process measures with its own clock how long
+the object has not changed, so clocks need not agree.
 """
 
 import random
@@ -15,11 +15,11 @@ from typing import Any
 from resources.errors import TuttiError
 
 EXPIRY_S, RENEWAL_S = 60.0, 15.0  # a holder that cannot reach the store for a minute has lost the lock
-WAIT_S = 0.5  # between looks at the lock of another
+WAIT_S = 0.5  # between checks of a lock that another process holds
 
 
 class _Lock:
-    """An object of a store, and what this process knows of it."""
+    """The lock's object in a store, and its last state that this process saw."""
 
     def __init__(self, store: Any, key: str) -> None:
         self.store, self.key = store, key
@@ -50,12 +50,12 @@ class _Lock:
             try:
                 if not self._put({"e_tag": self.tag}):
                     return
-            except BaseError:  # the store does not answer: the lock is lost if that lasts
+            except BaseError:  # the store does not answer; if that lasts, `held` becomes false
                 continue
 
     @property
     def held(self) -> bool:
-        """Whether no other process can have taken the lock."""
+        """Return whether this process still holds the lock for sure."""
         return self.tag is not None and time.monotonic() - self.renewed_at < EXPIRY_S - RENEWAL_S
 
     def _put(self, mode: Any) -> bool:
@@ -68,26 +68,29 @@ class _Lock:
             self.tag = obstore.put(self.store, self.key, content, mode=mode, use_multipart=False)["e_tag"]
         except (AlreadyExistsError, PreconditionError):
             self.tag = self._tag(content)
-            if self.tag is None:  # else the answer to an earlier try was lost
+            if self.tag is None:  # otherwise an earlier try succeeded and its answer was lost
                 return False
         self.renewed_at = began
         return True
 
     def _tag(self, content: bytes | None = None) -> str | None:
-        """Return the object's tag, or None if there is no object, or none with this content."""
+        """Return the object's tag, or None if there is no object or its content is not `content`."""
         import obstore
         from obstore.exceptions import NotFoundError
 
         try:
-            found = obstore.get(self.store, self.key)
+            response = obstore.get(self.store, self.key)
         except (FileNotFoundError, NotFoundError):
             return None
-        return found.meta["e_tag"] if content in (None, bytes(found.bytes())) else None
+        return response.meta["e_tag"] if content in (None, bytes(response.bytes())) else None
 
 
 @contextmanager
 def held(store: Any, key: str, busy: Callable[[], object]) -> Iterator[None]:
-    """Hold the lock `key` of a store. Raises `TuttiError` at the end if it was lost meanwhile."""
+    """Hold the lock `key` of a store.
+
+    If another process holds it, calls `busy` and waits. Raises `TuttiError` at the end if the lock was lost.
+    """
     import obstore
 
     lock = _Lock(store, key)
@@ -99,7 +102,9 @@ def held(store: Any, key: str, busy: Callable[[], object]) -> Iterator[None]:
     finally:
         lock.released.set()
         renewal.join()
-        if mine := lock.held:
+        if still_held := lock.held:
             obstore.delete(store, key)
-    if not mine:
-        raise TuttiError(f"another process took the lock {key}, because the object store did not answer in time")
+    if not still_held:
+        raise TuttiError(
+            f"another process took the lock {key}, because the object store did not answer in time. Run this again."
+        )

@@ -1,7 +1,12 @@
-"""Environments: where the platform computes and keeps its data, by name.
+"""Environments: the engine and the storage that a run uses, by name.
 
-An environment is an engine (one line of `ENVIRONMENTS`), storage (the data folder, and buckets for the lake, artifacts
-and landed files) and the Dagster instance of the data folder. Only the one chosen is built, and that imports no engine.
+An environment consists of
+
+- an engine (one line of `ENVIRONMENTS`);
+- storage: the data folder, and optional buckets for the lake, artifacts and landed files;
+- the Dagster instance of the data folder.
+
+Only the chosen environment is built. Building it does not import the engine's library.
 """
 
 import os
@@ -23,38 +28,38 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 def data_folder() -> Path:
-    """Where everything is kept: TUTTI_DATA_DIR, else `data` beside the platform's code."""
+    """Return the data folder: TUTTI_DATA_DIR, by default `data` beside the platform's code."""
     return Path(os.environ.get("TUTTI_DATA_DIR") or PROJECT / "data").expanduser().resolve()
 
 
 def open_lake(data: Path | None = None) -> Lake:
-    """Open the lake of a data folder, by default the environment's."""
+    """Open the lake of a data folder, by default of TUTTI_DATA_DIR."""
     return Lake(lake_of(data or data_folder()))
 
 
 def artifacts_of(data: Path) -> Storage:
-    """Name the artifacts of a data folder: the place that TUTTI_ARTIFACTS_URL gives, else the folder `artifacts`."""
-    return Storage.chosen("TUTTI_ARTIFACTS_URL", data / "artifacts")
+    """Return the place of a data folder's artifacts: TUTTI_ARTIFACTS_URL, by default its folder `artifacts`."""
+    return Storage.from_environment("TUTTI_ARTIFACTS_URL", data / "artifacts")
 
 
 def landing_of(data: Path) -> Landing:
-    """Name the landing folder of a data folder: the place that TUTTI_LANDING_URL gives, else the folder `landing`.
+    """Return the landing folder of a data folder: TUTTI_LANDING_URL, by default its folder `landing`.
 
-    That one is also where a pull or the scrobble endpoint keeps what has not landed in the bucket yet.
+    If the landing folder is in a bucket, files that have not reached the bucket yet stay in `landing`.
     """
     folder = data / "landing"
-    return Landing(root=Storage.chosen("TUTTI_LANDING_URL", folder).url, staging=str(folder))
+    return Landing(root=Storage.from_environment("TUTTI_LANDING_URL", folder).url, staging=str(folder))
 
 
 def music_folder() -> Path:
-    """Where the person's audio files lie: TUTTI_MUSIC_DIR, else `music` in the data folder."""
+    """Return the folder of audio files: TUTTI_MUSIC_DIR, by default `music` in the data folder."""
     return Path(os.environ.get("TUTTI_MUSIC_DIR") or data_folder() / "music").expanduser().resolve()
 
 
 def resources(engine: EngineResource) -> dict[str, Any]:
-    """What assets ask for by name, on an engine."""
+    """Return Dagster's resources by name, for one engine."""
     data = data_folder()
-    # Dagster hands what the launchpad says to the IO manager only if the engine is configured at launch.
+    # Dagster passes the launchpad's settings to the IO manager only if the engine is configured at launch.
     chosen = EngineResource.configure_at_launch(**{k: v for k, v in engine if v is not None})
     return {
         "engine": chosen,
@@ -78,7 +83,7 @@ ENVIRONMENTS: Mapping[str, Callable[[], EngineResource]] = {
 
 
 def environment(name: str) -> dict[str, Any]:
-    """The resources of an environment. Raises `TuttiError` for a name that is none."""
+    """Return the resources of an environment. Raises `TuttiError` if the name is unknown."""
     if name not in ENVIRONMENTS:
-        raise TuttiError(f"there is no environment {name!r}: set TUTTI_ENV to one of {', '.join(ENVIRONMENTS)}")
+        raise TuttiError(f"unknown environment: {name!r}. Set TUTTI_ENV to one of {', '.join(ENVIRONMENTS)}.")
     return resources(ENVIRONMENTS[name]())

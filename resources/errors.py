@@ -1,5 +1,5 @@
-"""The one error that Tutti shows to a person."""
+"""The error that commands and runs show without a traceback."""
 
 
 class TuttiError(Exception):
-    """What is wrong and what to do about it, in one line."""
+    """An error for people: one line with what failed, why, and what to do next."""

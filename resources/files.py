@@ -1,4 +1,4 @@
-"""The disk: names that outlive a power cut, and what it refuses, told in one line with what to do about it."""
+"""The local disk: atomic writes that survive a power cut, and clear errors when it is full or read-only."""
 
 import errno
 import os
@@ -12,13 +12,14 @@ from typing import IO
 
 from resources.errors import TuttiError
 
-FULL = {errno.ENOSPC, errno.EDQUOT}
-CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
-ROOM = 1_000_000  # bytes: with less, a database that cannot read or write has a full disk, not a broken one
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
+# With less free space, an I/O error of a database means a full disk, not a damaged one.
+MIN_FREE_BYTES = 1_000_000
 
 
 def sync(folder: Path) -> None:
-    """Write down the names in a folder."""
+    """Flush a folder to the disk, so that new, renamed and removed names in it survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -27,10 +28,10 @@ def sync(folder: Path) -> None:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[IO[bytes]]:
-    """Write a file that is there whole or not at all, and outlives a power cut; until then what was there stays.
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file atomically and durably: until the block ends, `path` keeps its old content.
 
-    One at a time may write it: the next takes the place of what a killed one left hidden.
+    Only one process at a time may write a path. It overwrites the hidden draft that a killed process left.
     """
     draft = path.with_name(f".{path.name.lstrip('.')}.draft")
     with draft.open("wb") as file:
@@ -42,34 +43,34 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
 
 
 def publish(path: Path, parts: Iterable[bytes]) -> Path:
-    """Write a file as `whole` does, and the folders that it lies in."""
+    """Create a file's folder if it does not exist, write the file with `atomic_write` and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as file:
+    with atomic_write(path) as file:
         file.writelines(parts)
     return path
 
 
 def clear_drafts(folder: Path) -> None:
-    """Remove what killed writers of `whole` left hidden in a folder. Nobody else may be writing there."""
+    """Remove the drafts that killed processes left in a folder. No other process may be writing there."""
     for draft in folder.glob(".*.draft"):
         draft.unlink()
 
 
 @contextmanager
 def writing_to(folder: "str | os.PathLike[str]") -> Iterator[None]:
-    """Raise `TuttiError` where the disk is full or the folder may not be written to."""
+    """Raise `TuttiError` if the disk is full or the folder is not writable."""
     try:
         yield
     except TuttiError:
         raise
     except Exception as error:
-        refused = _number(error, Path(str(folder)))
-        if refused in FULL:
+        number = _errno(error, Path(str(folder)))
+        if number in DISK_FULL:
             raise TuttiError(
-                f"the disk of {folder} is full: make room (`make maintenance` removes what no reader needs) and run it "
-                "again; what was stored stands as it was"
+                f"the disk of {folder} is full; stored data is unchanged. Free some space (`make maintenance` removes "
+                "files that are no longer needed) and run this again."
             ) from error
-        if refused in CLOSED:
+        if number in NO_PERMISSION:
             raise TuttiError(
                 f"no permission to write to {folder}; stored data is unchanged. Change its permissions, or set "
                 "TUTTI_DATA_DIR to a folder of your own."
@@ -77,18 +78,18 @@ def writing_to(folder: "str | os.PathLike[str]") -> Iterator[None]:
         raise
 
 
-def _number(error: BaseException, folder: Path) -> int | None:
-    """The system's number of an error, or of that which caused it; Rust tells it in the text."""
+def _errno(error: BaseException, folder: Path) -> int | None:
+    """Return the errno of an error or of its cause, or None. Errors from Rust have it in their text."""
     if isinstance(error, sqlite3.Error):
-        return _of_database(error.sqlite_errorcode & 0xFF, folder)  # the rest are details
+        return _sqlite_errno(error.sqlite_errorcode & 0xFF, folder)  # the upper bits are details
     if isinstance(error, OSError):
-        told = re.search(r"os error (\d+)", str(error))
-        return int(told[1]) if told else error.errno
-    return _number(error.__cause__, folder) if error.__cause__ else None
+        match = re.search(r"os error (\d+)", str(error))
+        return int(match[1]) if match else error.errno
+    return _errno(error.__cause__, folder) if error.__cause__ else None
 
 
-def _of_database(code: int, folder: Path) -> int | None:
-    """The system's number for what SQLite, in which Dagster keeps its runs, could not do."""
-    if code == sqlite3.SQLITE_IOERR and shutil.disk_usage(folder).free < ROOM:
+def _sqlite_errno(code: int, folder: Path) -> int | None:
+    """Return the errno that matches an error code of SQLite, in which Dagster stores its runs, or None."""
+    if code == sqlite3.SQLITE_IOERR and shutil.disk_usage(folder).free < MIN_FREE_BYTES:
         return errno.ENOSPC
     return {sqlite3.SQLITE_FULL: errno.ENOSPC, sqlite3.SQLITE_READONLY: errno.EROFS}.get(code)

@@ -1,7 +1,7 @@
-"""Format: the number of the layout of a lake's tables, so that no version misreads or spoils the tables of another.
+"""The format number of a lake: it keeps one version of Tutti from misreading or damaging another version's tables.
 
-The number is in a file beside the tables, written before the first of them. Raise it when stored columns change in a
-way that old rows cannot follow.
+The number is in a file beside the tables, written before the first table. Raise `FORMAT` when stored columns change so
+that old rows no longer fit.
 """
 
 import os
@@ -18,35 +18,39 @@ FILE = "format"  # in the lake's folder
 
 
 def lake_of(data: Path) -> Storage:
-    """Name the lake of a data folder: the place in a bucket that TUTTI_LAKE_URL gives, else the folder `lake`."""
-    return Storage.chosen("TUTTI_LAKE_URL", data / "lake")
+    """Return the place of a data folder's lake: TUTTI_LAKE_URL, by default its folder `lake`."""
+    return Storage.from_environment("TUTTI_LAKE_URL", data / "lake")
 
 
 def check_local(data: Path) -> None:
-    """Check the lake of a data folder unless it is in a bucket. There, each scan and each write checks it.
+    """Check the lake of a data folder if it is on disk. Raises `TuttiError` as `check` does.
 
-    The scrobble endpoint must not depend on the object store.
+    A lake in a bucket is checked by each scan and each write instead: the scrobble endpoint, which calls this too, must
+    not depend on the object store.
     """
     if not (lake := lake_of(data)).remote:
         check(lake)
 
 
 def check(lake: Storage) -> bool:
-    """Return whether a lake has a number. Raises `TuttiError` if it has tables of another format, or of none."""
-    found = None
+    """Return whether a lake has a format number.
+
+    Raises `TuttiError` if the number is not `FORMAT`, or if there are tables without a number.
+    """
+    stored = None
     with suppress(FileNotFoundError, NotADirectoryError):
-        found = " ".join(lake.read(FILE).decode(errors="replace").split())[:10]
-    if found == str(FORMAT) or (found is None and not _filled(lake)):
-        return found is not None
-    where = f"use another place than {lake}" if lake.remote else f"move {Path(lake).parent} away"
+        stored = " ".join(lake.read(FILE).decode(errors="replace").split())[:10]
+    if stored == str(FORMAT) or (stored is None and not _has_tables(lake)):
+        return stored is not None
+    where = f"Use another place than {lake}" if lake.remote else f"Move {Path(lake).parent} away"
     raise TuttiError(
-        f"the tables in {lake} have {f'format {found}' if found else 'no format number'}, and this version of Tutti "
-        f"reads format {FORMAT}: {where} and import again"
+        f"the tables in {lake} have {f'format {stored}' if stored else 'no format number'}, but this version of Tutti "
+        f"reads format {FORMAT}. {where} and import again."
     )
 
 
 def claim(lake: Storage) -> None:
-    """Give a new lake its number. Raises `TuttiError` as `check` does."""
+    """Write the format number of a new lake. Raises `TuttiError` as `check` does."""
     if check(lake):
         return
     if lake.remote:
@@ -54,7 +58,8 @@ def claim(lake: Storage) -> None:
         return
     folder = Path(lake)
     folder.mkdir(parents=True, exist_ok=True)
-    draft, name = tempfile.mkstemp(prefix=f".{FILE}.", dir=folder)  # of its own: several processes may begin at once
+    # Each process uses a draft of its own: several may create the lake at the same time.
+    draft, name = tempfile.mkstemp(prefix=f".{FILE}.", dir=folder)
     try:
         with os.fdopen(draft, "w") as file:
             file.write(f"{FORMAT}\n")
@@ -67,7 +72,7 @@ def claim(lake: Storage) -> None:
     sync(folder)
 
 
-def _filled(lake: Storage) -> bool:
-    """Return whether a lake has a table, or the beginning of one."""
+def _has_tables(lake: Storage) -> bool:
+    """Return whether a lake has a table, even an unfinished one."""
     folders = (lake / layer / name for layer in lake.folders() for name in (lake / layer).folders())
     return any("_delta_log" in folder.folders() for folder in folders)

@@ -1,8 +1,8 @@
-"""Alone: how work that bears no other beside it keeps the rest of the platform waiting.
+"""Locks of the data folder: runs and requests share it, an erasure locks everything else out.
 
-Whoever works on the data holds a lock that many share; whoever must be alone takes it for itself. Nobody gets a lock of
-a folder whose tables have another format. The kernel frees the locks of a process that ends, however it ends. A
-turnstile before the lock lets nobody past whoever waits to be alone.
+Work on the data holds a shared lock; an erasure takes the same lock exclusively. A second lock, the turnstile, keeps
+new work out while an erasure waits. The kernel frees the locks of a process when it ends, even if it is killed. A
+folder whose tables have another format cannot be locked.
 """
 
 import errno
@@ -25,73 +25,79 @@ TURNSTILE, WORK = ".turnstile.lock", ".work.lock"  # in the data folder
 
 
 class Busy(OSError):
-    """Whoever must be alone is at work, or waits for it."""
+    """Another process holds the exclusive lock, or waits for it."""
 
     def __init__(self) -> None:
-        super().__init__(errno.EBUSY, "a person's data are being erased")
+        super().__init__(errno.EBUSY, "a listener's data is being erased")
 
 
 @dataclass
-class _Shares:
-    """The locks that this process shares, by folder, and how often; a second time it need not ask."""
+class _SharedLocks:
+    """The shared locks of this process: by folder, the file descriptor and the number of holders in the process."""
 
     held: dict[Path, tuple[int, int]] = field(default_factory=dict)
-    turn: threading.Lock = field(default_factory=threading.Lock)
+    mutex: threading.Lock = field(default_factory=threading.Lock)
 
 
-_SHARES = _Shares()
+_SHARED = _SharedLocks()
 
 
 @contextmanager
-def sharing(data: Path, wait: bool = True) -> Iterator[None]:
-    """Work on a data folder beside others; if somebody must be alone there, wait, or raise `Busy`."""
-    begin(data, wait)
+def shared_lock(data: Path, wait: bool = True) -> Iterator[None]:
+    """Hold the shared lock of a data folder.
+
+    If an exclusive lock is held or requested, waits, or raises `Busy` unless `wait`.
+    """
+    acquire_shared(data, wait)
     try:
         yield
     finally:
-        end(data)
+        release_shared(data)
 
 
-def begin(data: Path, wait: bool = True) -> None:
-    """Begin to work beside others, until `end`."""
-    with _SHARES.turn:
-        lock, times = _SHARES.held.get(data, (-1, 0))
-        if not times:
+def acquire_shared(data: Path, wait: bool = True) -> None:
+    """Acquire the shared lock of a data folder, until `release_shared`. Raises as `shared_lock` does."""
+    with _SHARED.mutex:
+        lock, holders = _SHARED.held.get(data, (-1, 0))
+        if not holders:
             lake_format.check_local(data)
             turnstile = _lock(data / TURNSTILE, fcntl.LOCK_SH, wait)
             try:
                 lock = _lock(data / WORK, fcntl.LOCK_SH, wait)
             finally:
                 os.close(turnstile)
-        _SHARES.held[data] = lock, times + 1
+        _SHARED.held[data] = lock, holders + 1
 
 
-def end(data: Path) -> None:
-    """Work no more."""
-    with _SHARES.turn:
-        lock, times = _SHARES.held.pop(data)
-        if times > 1:
-            _SHARES.held[data] = lock, times - 1
+def release_shared(data: Path) -> None:
+    """Release the shared lock of a data folder once."""
+    with _SHARED.mutex:
+        lock, holders = _SHARED.held.pop(data)
+        if holders > 1:
+            _SHARED.held[data] = lock, holders - 1
         else:
             os.close(lock)
 
 
-def sharing_with(place: Storage) -> AbstractContextManager[None]:
-    """Work beside others on the data folder that a place is in; a place in a bucket is in none."""
-    return nullcontext() if place.remote else sharing(Path(place).parent)
+def shared_lock_of(place: Storage) -> AbstractContextManager[None]:
+    """Hold the shared lock of the data folder that contains a place; do nothing for a place in a bucket."""
+    return nullcontext() if place.remote else shared_lock(Path(place).parent)
 
 
 @contextmanager
-def alone(data: Path, tell: Callable[[str], object]) -> Iterator[None]:
-    """Work on a data folder while nobody else does; who is at it already is waited for."""
-    assert data not in _SHARES.held, "this process shares the folder, and would wait for itself"
+def exclusive_lock(data: Path, log: Callable[[str], object]) -> Iterator[None]:
+    """Hold the exclusive lock of a data folder, after the work in progress has ended.
+
+    Calls `log` with one line if it has to wait.
+    """
+    assert data not in _SHARED.held, "this process holds the shared lock and would wait for itself"
     lake_format.check_local(data)
     turnstile = _lock(data / TURNSTILE, fcntl.LOCK_EX, True)
     try:
         try:
             work = _lock(data / WORK, fcntl.LOCK_EX, False)
         except Busy:
-            tell("waits until the runs and requests that are at work have ended; new ones wait for this one")
+            log("waiting for running jobs and requests to end; new ones wait for this command")
             work = _lock(data / WORK, fcntl.LOCK_EX, True)
         try:
             yield
@@ -118,15 +124,15 @@ def _lock(path: Path, how: int, wait: bool) -> int:
 
 @contextmanager
 def one_process(lock_file: Path, busy: str) -> Iterator[None]:
-    """Hold a lock file, which the kernel frees when the process ends. Raises `TuttiError`, `busy`, if another holds it.
+    """Hold a lock file that only one process at a time may hold; the kernel frees it when the process ends.
 
-    What it guards would be done twice by two processes.
+    Raises `TuttiError` with the text `busy` if another process holds it.
     """
     lock = FileLock(lock_file)
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
-        raise TuttiError(f"{busy}: wait until it ends, or stop it") from error
+        raise TuttiError(f"{busy}. Wait until it ends, or stop it.") from error
     try:
         yield
     finally:

@@ -1,6 +1,6 @@
-"""Columns: how an asset declares the table it makes, and how that declaration is read back.
+"""Schemas: how an asset declares its table, and how the declaration is read back.
 
-The declaration is the asset's Dagster metadata, so that the catalog shows what the lake enforces.
+The declaration is the asset's Dagster metadata, so the UI's catalog shows exactly what the lake enforces.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 INSTANT = pa.timestamp("us", "UTC")  # nanoseconds break Spark, a missing zone changes Delta's protocol
-KEY, SORTED_BY = "key", "sorted_by"  # entries of the metadata
+KEY, SORTED_BY = "key", "sorted_by"  # metadata keys
 TYPES: dict[str, pa.DataType] = {
     str(t): t
     for t in (
@@ -25,24 +25,30 @@ TYPES: dict[str, pa.DataType] = {
         pa.list_(pa.float32()),  # embeddings: half the bytes
     )
 }
-"""The types a table of the lake may have: those on which all engines and Delta agree."""
+"""The column types that a table of the lake may have: all engines and Delta agree on them."""
 
 
 def column(
-    name: str, type: pa.DataType, says: str, *, unit: str | None = None, null: bool = False, personal: bool = False
+    name: str,
+    data_type: pa.DataType,
+    description: str,
+    *,
+    unit: str | None = None,
+    null: bool = False,
+    personal: bool = False,
 ) -> pa.Field:
-    """Declare a column: what it says, in which unit, whether it may be null, whether it tells about a person."""
-    notes = {"comment": f"{says} ({unit})" if unit else says} | ({"personal": "yes"} if personal else {})
-    return pa.field(name, type, nullable=null, metadata=notes)
+    """Declare a column: its description, its unit, whether it may be null, whether it is personal data."""
+    notes = {"comment": f"{description} ({unit})" if unit else description} | ({"personal": "yes"} if personal else {})
+    return pa.field(name, data_type, nullable=null, metadata=notes)
 
 
-def some(schema: pa.Schema, names: Iterable[str]) -> pa.Schema:
-    """Some columns of a schema."""
+def subset(schema: pa.Schema, names: Iterable[str]) -> pa.Schema:
+    """Return a schema with only these columns, in this order. Raises `KeyError` if one is missing."""
     return pa.schema([schema.field(name) for name in names])
 
 
 def as_table(values: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
-    """Rows in the order of a schema's columns, as a table."""
+    """Convert rows, whose values are in the order of a schema's columns, to a table."""
     columns = zip(*values, strict=True) if values else [[] for _ in schema]
     return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema)
 
@@ -50,12 +56,12 @@ def as_table(values: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
 def declare(
     schema: pa.Schema, *, key: Sequence[str] = (), slices: str | None = None, order: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Return an asset's metadata, from which the lake, checks and the UI read what the asset declares.
+    """Return the metadata of an asset that declares its table; the lake, checks and the UI read it.
 
     `key` names the columns that identify a row, `slices` the date column of its partitions. Rows in files are sorted
     by `order`, by default the key.
     """
-    import dagster as dg  # here, so that processes that only write to the lake start quickly
+    import dagster as dg  # imported here so that processes that only write to the lake start quickly
 
     columns = [
         dg.TableColumn(
@@ -67,12 +73,12 @@ def declare(
         )
         for f in schema
     ]
-    found = {"dagster/column_schema": dg.TableSchema(columns), SORTED_BY: ", ".join(order or key)}
-    return found | ({KEY: ", ".join(key)} if key else {}) | ({"partition_expr": slices} if slices else {})
+    metadata = {"dagster/column_schema": dg.TableSchema(columns), SORTED_BY: ", ".join(order or key)}
+    return metadata | ({KEY: ", ".join(key)} if key else {}) | ({"partition_expr": slices} if slices else {})
 
 
 def declared(metadata: Mapping[str, Any]) -> pa.Schema:
-    """The schema an asset declared."""
+    """Return the schema that an asset's metadata declares."""
     return pa.schema(
         [
             column(
@@ -93,7 +99,7 @@ def order(metadata: Mapping[str, Any]) -> list[str]:
 
 
 def key(metadata: Mapping[str, Any]) -> list[str]:
-    """Return the columns that identify a row of an asset, none if it declares no key."""
+    """Return the columns that identify a row of an asset; empty if it declares no key."""
     return _names(metadata, KEY)
 
 

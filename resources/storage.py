@@ -1,9 +1,9 @@
 """Storage: one handle for a folder or a file, on this machine's disk or in a bucket of an S3-compatible object store.
 
-A handle is an address, so it travels to any worker. Each process takes endpoint, region and credentials from its own
-AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, so no pickle, log or run
-configuration contains them. Arrow reads and writes Parquet and delta-rs the logs of tables. Obstore does the rest:
-after deleting a file, Arrow would leave an empty object behind in place of its folder.
+A handle is an address, so it can be sent to any worker. Each process takes endpoint, region and credentials from its
+own AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN. No pickle, log or run
+configuration contains them. Arrow reads and writes Parquet, delta-rs the logs of tables, and obstore everything else:
+after deleting a file, Arrow would leave an empty object in place of its folder.
 """
 
 import os
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 BUCKET = "s3://"
 LOCK = ".lock"
-ARROW_TRIES = 6  # the last comes about ten seconds after the first
+ARROW_TRIES = 6  # the last one is about ten seconds after the first
 RETRIES, RETRY_S, BACKOFF_S, TIMEOUT_S = 10, 120, 10, 60  # of delta-rs and obstore
-NO_METADATA = "http://127.0.0.1:1"  # else delta-rs and obstore may ask the address of a cloud machine's metadata
+NO_METADATA = "http://127.0.0.1:1"  # keeps delta-rs and obstore from asking a cloud machine's metadata service
 REFUSALS = {
     r"ACCESS_DENIED|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|INVALID_|SIGNATURE_|40[13] Forbidden": (
         "the object store refuses the credentials. Correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -41,12 +41,12 @@ REFUSALS = {
         NO_ANSWER := "the object store does not answer. Check AWS_ENDPOINT_URL and that it runs, then run this again"
     ),
 }
-"""Explanations of the errors of Arrow, delta-rs and obstore, by their text: none of them has a number."""
-CONTROLS = re.compile(r"[\x00-\x1f\x7f]")  # in a name, obstore takes none of them
+"""Explanations of errors of Arrow, delta-rs and obstore, by a pattern of their text: they have no error codes."""
+CONTROLS = re.compile(r"[\x00-\x1f\x7f]")  # control characters, which obstore refuses in names
 
 
 class NoAnswer(TuttiError):
-    """The object store does not answer, which may pass."""
+    """The object store does not answer; a later attempt may succeed."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Stored:
     name: str
     bytes: int
     modified: float  # seconds since 1970; whole seconds in a bucket
-    tag: str = field(default="", compare=False)  # in a bucket, another one for other content
+    tag: str = field(default="", compare=False)  # in a bucket: changes with the content
 
 
 @dataclass(frozen=True)
@@ -67,20 +67,22 @@ class Storage:
 
     @classmethod
     def at(cls, place: "str | Path | Storage") -> "Storage":
-        """Name a place."""
+        """Return the handle of a place."""
         return place if isinstance(place, Storage) else cls(str(place).rstrip("/") or "/")
 
     @classmethod
-    def chosen(cls, variable: str, folder: Path) -> "Storage":
-        """Name the place in a bucket that an environment variable gives, else the folder.
+    def from_environment(cls, variable: str, folder: Path) -> "Storage":
+        """Return the place that an environment variable contains, which must be in a bucket, by default `folder`.
 
-        Raises `TuttiError` if the variable has a value that is not in a bucket.
+        Raises `TuttiError` if the value is not an address in a bucket.
         """
         if not (url := os.environ.get(variable)):
             return cls.at(folder)
         if not re.fullmatch(r"s3://[a-zA-Z0-9._-]+(/.*)?", url):
-            shown = re.sub("//.*@", "//...@", url)  # some programs take credentials there
-            raise TuttiError(f"{variable}={shown}: expected s3://bucket/folder. For another folder set TUTTI_DATA_DIR")
+            shown = re.sub("//.*@", "//...@", url)  # hides credentials, which some programs accept there
+            raise TuttiError(
+                f"invalid {variable}: {shown}. Expected s3://bucket/folder; for a local folder set TUTTI_DATA_DIR."
+            )
         return cls.at(url)
 
     def __truediv__(self, name: str) -> "Storage":
@@ -91,48 +93,51 @@ class Storage:
 
     def __fspath__(self) -> str:
         if self.remote:
-            raise TypeError(f"{self.url} is in a bucket and cannot be opened by its name")
+            raise TypeError(f"{self.url} is in a bucket and cannot be used as a path")
         return self.url
 
     @property
     def remote(self) -> bool:
-        """Whether it is in a bucket, where nothing can be renamed or locked by the kernel."""
+        """Return whether it is in a bucket, where nothing can be renamed or locked by the kernel."""
         return self.url.startswith(BUCKET)
 
     @property
     def path(self) -> str:
-        """The place as Arrow names it: bucket/folder, or the path."""
+        """Return the place as Arrow names it: bucket/folder, or the path."""
         return self.url.removeprefix(BUCKET)
 
     @property
     def fs(self) -> "FileSystem":
-        """Arrow's file system for the place."""
+        """Return Arrow's file system for the place."""
         return _arrow(*_service(self.url), os.getpid()) if self.remote else _local()
 
     @property
     def options(self) -> dict[str, str] | None:
-        """The options of delta-rs for the place; it commits by a PUT that succeeds only if the version is new."""
+        """Return delta-rs's options for the place, or None if it is on disk.
+
+        In a bucket, delta-rs commits with a PUT that succeeds only if the version does not exist.
+        """
         if not self.remote:
             return None
         endpoint, region, _ = _service(self.url)
-        place = {"AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true"} if endpoint else {}
-        patience = {"retry_timeout": f"{RETRY_S}s", "backoff_config.max_backoff": f"{BACKOFF_S}s"}
-        patience |= {"max_retries": f"{RETRIES}", "timeout": f"{TIMEOUT_S}s"}
-        return {"AWS_REGION": region, "AWS_METADATA_ENDPOINT": NO_METADATA, **place, **patience}
+        address = {"AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true"} if endpoint else {}
+        retries = {"retry_timeout": f"{RETRY_S}s", "backoff_config.max_backoff": f"{BACKOFF_S}s"}
+        retries |= {"max_retries": f"{RETRIES}", "timeout": f"{TIMEOUT_S}s"}
+        return {"AWS_REGION": region, "AWS_METADATA_ENDPOINT": NO_METADATA, **address, **retries}
 
     def open(self) -> "pa.NativeFile":
-        """Open a file to read and to seek in. Raises `FileNotFoundError`."""
+        """Open a file for reading and seeking. Raises `FileNotFoundError`."""
         return self.fs.open_input_file(self.path)
 
     def read(self, name: str) -> bytes:
         """Return the content of a file. Raises `FileNotFoundError`."""
         if not self.remote:
             return Path(self.url, name).read_bytes()
-        with self.explained(), (self / name).open() as file:
+        with self.plain_errors(), (self / name).open() as file:
             return file.read()
 
     def write(self, name: str, content: bytes | Path) -> None:
-        """Write or replace a file, so that it is there whole or not at all; on a disk, one writer at a time."""
+        """Write or replace a file atomically. On a disk, only one process at a time may write it."""
         if not self.remote:
             publish(Path(self.url, name), [content if isinstance(content, bytes) else content.read_bytes()])
             return
@@ -142,99 +147,99 @@ class Storage:
             obstore.put(store, f"{prefix}{name}", content)
 
     def exists(self, name: str) -> bool:
-        """Return whether there is such a file."""
+        """Return whether a file exists."""
         return self.find(name) is not None if self.remote else Path(self.url, name).exists()
 
     def find(self, name: str) -> Stored | None:
-        """Return an object of a bucket as its folder lists it, or None if there is none."""
+        """Return the entry of an object in a bucket, or None if it does not exist."""
         import obstore
 
         with self._bucket() as (store, prefix):
             try:
                 return _stored(obstore.head(store, f"{prefix}{name}"), prefix)
-            except (FileNotFoundError, ValueError):  # ValueError: no object that obstore reads has such a name
+            except (FileNotFoundError, ValueError):  # ValueError: obstore refuses such a name
                 return None
 
     def fetch(self, name: str, path: Path) -> Stored:
-        """Copy an object of a bucket into a local file, and return its state. Raises `FileNotFoundError`."""
+        """Copy an object of a bucket to a local file and return its entry. Raises `FileNotFoundError`."""
         import obstore
 
         with self._bucket() as (store, prefix), path.open("wb") as file:
             try:
-                found = obstore.get(store, f"{prefix}{name}")
+                response = obstore.get(store, f"{prefix}{name}")
             except ValueError:  # as in `find`
                 raise FileNotFoundError(ENOENT, "No such object", name) from None
-            for block in found.stream():
+            for block in response.stream():
                 file.write(block)
-            return _stored(found.meta, prefix)
+            return _stored(response.meta, prefix)
 
     def objects(self, below: str) -> list[Stored]:
-        """List the objects in a folder of a bucket and in those below it.
+        """List the objects in a folder of a bucket and its subfolders.
 
-        Those are left out whose names have control characters or are like paths out of the folder.
+        Objects whose names have control characters or lead out of the folder are skipped.
         """
         from obstore.exceptions import InvalidPathError
 
         try:
             return list(self._listed(f"{below}/"))
-        except OSError as error:  # one such name, and obstore lists nothing
+        except OSError as error:  # with one such name in the folder, obstore cannot list any
             if not isinstance(error.__cause__, InvalidPathError):
                 raise
         from pyarrow.fs import FileSelector, FileType
 
         folder = (self / below).path
-        with self.explained():
-            found = self.fs.get_file_info(FileSelector(folder, recursive=True, allow_not_found=True))
-        names = (file.path.removeprefix(f"{self.path}/") for file in found if file.type == FileType.File)
+        with self.plain_errors():
+            entries = self.fs.get_file_info(FileSelector(folder, recursive=True, allow_not_found=True))
+        names = (file.path.removeprefix(f"{self.path}/") for file in entries if file.type == FileType.File)
         return [file for name in names if not CONTROLS.search(name) and (file := self.find(name))]
 
     def files(self) -> Iterator[Stored]:
-        """List the files in a folder, without those in folders below it; none if there is no such folder."""
+        """Yield the files in a folder, without its subfolders; nothing if the folder does not exist."""
         if self.remote:
             yield from (file for file in self._listed() if "/" not in file.name)
             return
         with suppress(FileNotFoundError), os.scandir(self.url) as entries:
             for entry in entries:
-                with suppress(FileNotFoundError):  # removed meanwhile
+                with suppress(FileNotFoundError):  # removed in the meantime
                     if entry.is_file():
                         yield Stored(entry.name, entry.stat().st_size, entry.stat().st_mtime)
 
     def folders(self) -> list[str]:
-        """List the names of the folders in a folder."""
+        """List the names of a folder's direct subfolders."""
         if self.remote:
             import obstore
 
             with self._bucket() as (store, prefix):
-                found = obstore.list_with_delimiter(store, prefix)["common_prefixes"]
-            return sorted(path.rsplit("/", 1)[-1] for path in found)
+                prefixes = obstore.list_with_delimiter(store, prefix)["common_prefixes"]
+            return sorted(path.rsplit("/", 1)[-1] for path in prefixes)
         with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.url) as entries:
             return sorted(entry.name for entry in entries if entry.is_dir())
         return []
 
     def names(self, below: str = "") -> list[str]:
-        """List the names of all files in a folder and in those below it, sorted; locks are left out."""
+        """List the names of all files in a folder and its subfolders, sorted, without lock files."""
         if self.remote:
-            found = (file.name for file in self._listed(f"{below}/" if below else ""))
+            paths = (file.name for file in self._listed(f"{below}/" if below else ""))
         else:
             files = (path for path in Path(self.url, below).rglob("*") if path.is_file())
-            found = (path.relative_to(self.url).as_posix() for path in files)
-        return sorted(name for name in found if name.rsplit("/", 1)[-1] != LOCK)
+            paths = (path.relative_to(self.url).as_posix() for path in files)
+        return sorted(name for name in paths if name.rsplit("/", 1)[-1] != LOCK)
 
     @contextmanager
     def lock(self, name: str, busy: Callable[[], object] = lambda: None) -> Iterator[None]:
-        """Hold a folder against other writers. The lock of a killed process is free, in a bucket after a minute.
+        """Lock a folder against other writers. A killed process frees its lock, in a bucket after a minute.
 
-        If another process holds it, calls `busy`, which may raise, and waits.
+        If another process holds the lock, calls `busy`, which may raise, and waits.
         """
         if self.remote:
-            with ExitStack() as held:
+            with ExitStack() as stack:
                 with self._bucket() as (store, prefix):
-                    held.enter_context(bucket_lock.held(store, prefix + str(PurePosixPath(name, LOCK)), busy))
+                    stack.enter_context(bucket_lock.held(store, prefix + str(PurePosixPath(name, LOCK)), busy))
                 try:
                     yield
                 finally:
                     with self._bucket():
-                        held.close()
+                        stack.close()
             return
         folder = Path(self.url, name)
         folder.mkdir(parents=True, exist_ok=True)
@@ -250,7 +255,7 @@ class Storage:
             lock.release()
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove files, and folders that become empty. Files that are gone already are skipped."""
+        """Remove files, and folders that become empty. Files that do not exist are skipped."""
         if not self.remote:
             for name in names:
                 path = Path(self.url, name)
@@ -258,17 +263,17 @@ class Storage:
                 for folder in path.relative_to(self.url).parents[:-1]:
                     try:
                         Path(self.url, folder).rmdir()
-                    except OSError:  # it has other files
+                    except OSError:  # not empty
                         break
-        elif gone := list(names):
+        elif removed := list(names):
             import obstore
 
             with self._bucket() as (store, prefix):
-                obstore.delete(store, [f"{prefix}{name}" for name in gone])
+                obstore.delete(store, [f"{prefix}{name}" for name in removed])
 
     @contextmanager
-    def explained(self) -> Iterator[None]:
-        """Raise `TuttiError` in one line if the object store refuses a request or does not answer."""
+    def plain_errors(self) -> Iterator[None]:
+        """Raise `TuttiError` with one line if the object store refuses a request or does not answer."""
         try:
             yield
         except TuttiError:
@@ -278,11 +283,11 @@ class Storage:
             why = next((why for pattern, why in REFUSALS.items() if re.search(pattern, text)), None)
             if why is None:
                 raise
-            kind = NoAnswer if why == NO_ANSWER else TuttiError
-            raise kind(f"{self.url}: {why}") from None  # answers may contain the access key
+            error_class = NoAnswer if why == NO_ANSWER else TuttiError
+            raise error_class(f"{self.url}: {why}") from None  # the original error may contain the access key
 
     def _listed(self, below: str = "") -> Iterator[Stored]:
-        """List the objects in a folder of a bucket and below, a page at a time."""
+        """Yield the objects in a folder of a bucket and its subfolders, a page at a time."""
         import obstore
 
         with self._bucket() as (store, prefix):
@@ -292,12 +297,12 @@ class Storage:
 
     @contextmanager
     def _bucket(self) -> Iterator[tuple[Any, str]]:
-        """Give obstore's client of the bucket, and what the names of the folder's objects begin with."""
+        """Yield obstore's client of the bucket and the prefix of the names of this folder's objects."""
         bucket, _, folder = self.path.partition("/")
         store = _obstore(bucket, *_service(self.url))
         from obstore.exceptions import BaseError
 
-        with self.explained():
+        with self.plain_errors():
             try:
                 yield store, f"{folder}/" if folder else ""
             except BaseError as error:
@@ -305,18 +310,18 @@ class Storage:
 
 
 def _stored(meta: Any, prefix: str) -> Stored:
-    """Convert what obstore says of an object."""
+    """Convert obstore's description of an object."""
     name, at = meta["path"].removeprefix(prefix), meta["last_modified"].timestamp()
     return Stored(name, meta["size"], at, meta["e_tag"] or "")
 
 
 def _service(url: str) -> tuple[str | None, str, int]:
-    """Return endpoint, region and an identity of the credentials. Raises `TuttiError` if there are no credentials."""
+    """Return endpoint, region and a hash of the credentials. Raises `TuttiError` if there are no credentials."""
     get = os.environ.get
     key, secret = get("AWS_ACCESS_KEY_ID"), get("AWS_SECRET_ACCESS_KEY")
     if not (key and secret):
         raise TuttiError(f"{url} needs credentials. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-    endpoint = get("AWS_ENDPOINT_URL") or None  # without one it is Amazon's
+    endpoint = get("AWS_ENDPOINT_URL") or None  # None is Amazon's
     return endpoint, get("AWS_REGION") or "us-east-1", hash((key, secret, get("AWS_SESSION_TOKEN")))
 
 
@@ -329,14 +334,14 @@ def _local() -> "FileSystem":
 
 @cache
 def _arrow(endpoint: str | None, region: str, identity: int, process: int) -> "FileSystem":
-    """Return Arrow's client, one for each process: a fork would share its connections with its parent."""
-    os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")  # as NO_METADATA
+    """Return Arrow's client. `process` makes it one per process: a fork would share its parent's connections."""
+    os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")  # for the same reason as NO_METADATA
     from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
 
     return S3FileSystem(
-        endpoint_override=endpoint,  # it does not read AWS_ENDPOINT_URL
+        endpoint_override=endpoint,  # Arrow does not read AWS_ENDPOINT_URL
         region=region,
-        allow_delayed_open=True,  # a small file is one request
+        allow_delayed_open=True,  # one request for a small file
         retry_strategy=AwsStandardS3RetryStrategy(max_attempts=ARROW_TRIES),
         connect_timeout=5,
         request_timeout=30,
@@ -349,7 +354,7 @@ def _obstore(bucket: str, endpoint: str | None, region: str, identity: int) -> A
         from obstore.store import S3Store
     except ModuleNotFoundError:
         raise TuttiError("a bucket needs obstore. Install it with `make install-s3`") from None
-    place: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
+    address: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
     return S3Store(
         bucket,
         region=region,
@@ -360,5 +365,5 @@ def _obstore(bucket: str, endpoint: str | None, region: str, identity: int) -> A
             "retry_timeout": timedelta(seconds=RETRY_S),
             "backoff": {"max_backoff": timedelta(seconds=BACKOFF_S)},
         },
-        **place,
+        **address,
     )

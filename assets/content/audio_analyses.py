@@ -23,7 +23,7 @@ from resources.frames.frame import Frame
 from resources.lake.incremental import batches
 from resources.lake.io_manager import LakeIO
 from resources.report.plots import histograms, listed
-from resources.schema import INSTANT, column, declare, some
+from resources.schema import INSTANT, column, declare, subset
 
 KINDS = {float: pa.float64(), int: pa.int64(), str: pa.string(), list[float]: pa.list_(pa.float64())}
 """The type of a column by that of a feature."""
@@ -156,9 +156,9 @@ def audio_analyses(
     io_manager: dg.ResourceParam[LakeIO],
 ) -> dg.MaterializeResult:
     """What each content sounds like, listened to once."""
-    files = audio_files.collect_as(some(AUDIO_FILES, NEEDED)).sort_by("path")
+    files = audio_files.collect_as(subset(AUDIO_FILES, NEEDED)).sort_by("path")
     before = io_manager.open(KEY, AUDIO_ANALYSES).collect_as(
-        some(AUDIO_ANALYSES, ["content_sha256", "version", "error"])
+        subset(AUDIO_ANALYSES, ["content_sha256", "version", "error"])
     )
     todo = owed(files, before, config.retry_failed)
     context.log.info("%s contents to listen to, %s were before", f"{len(todo):,}", f"{len(before):,}")
@@ -187,7 +187,7 @@ def audio_analyses(
         context.log.warning(
             "%s files were gone or changed: they are listened to the next time", f"{len(todo) - made:,}"
         )
-    all_heard = io_manager.open(KEY, AUDIO_ANALYSES).collect_as(some(AUDIO_ANALYSES, list(DRAWN.values())))
+    all_heard = io_manager.open(KEY, AUDIO_ANALYSES).collect_as(subset(AUDIO_ANALYSES, list(DRAWN.values())))
     looks = {"features": distributions(all_heard)} if len(all_heard) else {}
     total = {"dagster/row_count": len(all_heard)}
     return dg.MaterializeResult(metadata={**total, **looks, **told(made, heard, seconds, wrong)})

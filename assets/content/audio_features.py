@@ -16,7 +16,7 @@ from assets.content.audio_analyses import DRAWN, FEATURES, RANGES, distributions
 from assets.content.audio_files import AUDIO_FILES
 from resources.frames.frame import Frame
 from resources.report.plots import bars, waveforms
-from resources.schema import column, declare, some
+from resources.schema import column, declare, subset
 
 AUDIO_FEATURES = pa.schema(
     [
@@ -64,14 +64,14 @@ def audio_features(context: dg.AssetExecutionContext, audio_files: Frame, audio_
 
 def looks(rows: Frame) -> dict[str, Any]:
     """What one sees of the table at a glance: waveforms, keys, and how features are distributed."""
-    told = rows.collect_as(some(AUDIO_FEATURES, ["path", "key", "mode", "error", *DRAWN.values()]))
+    told = rows.collect_as(subset(AUDIO_FEATURES, ["path", "key", "mode", "error", *DRAWN.values()]))
     heard = [r for r in told.to_pylist() if r["error"] is None]
     keys = Counter(f"{r['key']} {r['mode']}" for r in heard if r["key"])
     found = {f"{k} {mode}": keys[f"{k} {mode}"] for mode in ("major", "minor") for k in KEYS}
     paths = sorted(r["path"] for r in heard)[:WAVEFORMS]
     peaks = (
         rows.map(partial(among, paths=paths))
-        .collect_as(some(AUDIO_FEATURES, ["path", "waveform"]))
+        .collect_as(subset(AUDIO_FEATURES, ["path", "waveform"]))
         .sort_by("path")
         .to_pylist()
     )

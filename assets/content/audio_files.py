@@ -22,7 +22,7 @@ from resources.frames.frame import Frame
 from resources.lake.incremental import batches
 from resources.lake.io_manager import LakeIO
 from resources.report.plots import colors, histograms, listed
-from resources.schema import INSTANT, column, declare, some
+from resources.schema import INSTANT, column, declare, subset
 
 AUDIO_FILES = pa.schema(
     [
@@ -140,7 +140,7 @@ def _header(path: Path) -> dict[str, Any]:
 def audio_files(context: dg.AssetExecutionContext, music: Music, io_manager: dg.ResourceParam[LakeIO]) -> Frame:
     """The files of the music folder, with their tags, pictures and properties."""
     stored = io_manager.open(KEY, AUDIO_FILES)
-    known = stored.collect_as(some(AUDIO_FILES, KNOWN_BY)).to_pylist()
+    known = stored.collect_as(subset(AUDIO_FILES, KNOWN_BY)).to_pylist()
     look = music.look()
     if look is None or (known and not look.rows):
         what = "is not there" if look is None else "has no audio file in it"
@@ -191,7 +191,7 @@ def _compared(look: Look, known: list[dict[str, Any]]) -> tuple[pa.Table, pa.Tab
 
 def looks(files: Frame) -> dict[str, Any]:
     """What one sees of the table at a glance: formats, what is wrong, lengths and the colors of covers."""
-    rows = files.collect_as(some(AUDIO_FILES, SEEN)).to_pylist()
+    rows = files.collect_as(subset(AUDIO_FILES, SEEN)).to_pylist()
     formats: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     covers: dict[str, tuple[str, list[str], list[float]]] = {}
     for row in sorted(rows, key=lambda r: r["path"]):

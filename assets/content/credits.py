@@ -16,7 +16,7 @@ from assets.checks import COUNT, Check, Figures, Table, checks_of, count, distin
 from assets.content.artists import ARTISTS
 from assets.content.recordings import RECORDINGS
 from resources.frames.frame import Frame
-from resources.schema import column, declare, some
+from resources.schema import column, declare, subset
 
 CREDITS = pa.schema(
     [
@@ -76,8 +76,8 @@ def credits(recordings: Frame) -> Frame:
 
 def agree(table: Table, _: Figures) -> Figures:
     """Count the recordings whose credits are wrong, the artists credited, and those that the catalog has."""
-    recordings = table.open(dg.AssetKey(["content", "recordings"]), some(RECORDINGS, COMPARED), None)
-    artists = table.open(dg.AssetKey(["content", "artists"]), some(ARTISTS, ["artist_id"]), None)
+    recordings = table.open(dg.AssetKey(["content", "recordings"]), subset(RECORDINGS, COMPARED), None)
+    artists = table.open(dg.AssetKey(["content", "artists"]), subset(ARTISTS, ["artist_id"]), None)
     named = table.rows.select("artist_id")
     credited = total(named.per("artist_id", partial(distinct, key=["artist_id"])).map(count))
     lacking = total(named.per("artist_id", unknown, artists).map(count))

@@ -25,7 +25,7 @@ from assets.imports.name_key import NAME_KEY
 from assets.imports.record_type import BY_ARRIVAL
 from assets.partitions import daily
 from resources.frames.frame import Frame
-from resources.schema import INSTANT, column, some
+from resources.schema import INSTANT, column, subset
 
 APP_EVENTS = pa.schema(
     [
@@ -50,7 +50,7 @@ APP_EVENTS = pa.schema(
 )
 KEY = ["day", "user_id", "event_id"]
 RAW = [n for n in RAW_APP_EVENTS.names if n in APP_EVENTS.names] + ["recording_mbid", NAME_KEY.name]
-SPELLED = some(RAW_APP_EVENTS, [*RAW, *BY_ARRIVAL])
+SPELLED = subset(RAW_APP_EVENTS, [*RAW, *BY_ARRIVAL])
 HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 BETWEEN = re.compile(r"[\W_]+")
 

@@ -8,7 +8,7 @@ from assets.events.listens import LISTENS
 from assets.events.name_ids import artist_id, recording_id
 from orchestration.cli.number import Number
 from resources.environments import PROJECT, data_folder, open_lake
-from resources.locks import sharing
+from resources.locks import shared_lock
 from resources.sandbox.listen_generator import write
 
 LISTENS_COUNT = Number("number of listens", "make generate-listens LISTENS=20000000", 1)
@@ -29,7 +29,7 @@ def generate_listens(listens: int) -> None:
     # The default is a folder of its own, so that generated listens never mix with real ones by accident.
     os.environ["TUTTI_DATA_DIR"] = os.environ.get("TUTTI_DATA_DIR") or str(PROJECT / "data" / "generated")
     lake = open_lake()
-    with sharing(data_folder()):
+    with shared_lock(data_folder()):
         written = write(lake, "events/listens", LISTENS, _ids, listens=listens)
     print(f"Generated {written.rows:,} listens in {lake.root / 'events' / 'listens'}.")
     print("Materialize its downstream assets. Do not rebuild events/listens itself: that deletes these rows.")

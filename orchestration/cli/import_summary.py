@@ -8,7 +8,7 @@ from assets.imports.ledger import IMPORTS, QUARANTINE
 from orchestration.cli.progress import reasons
 from resources.environments import open_lake
 from resources.frames.filters import RangeFilter, ValuesFilter
-from resources.locks import sharing
+from resources.locks import shared_lock
 
 
 def count_listens(data: Path, listener: str | None) -> int:

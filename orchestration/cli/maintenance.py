@@ -7,7 +7,7 @@ from orchestration.jobs.maintenance import STEPS, Targets
 from resources.artifacts.artifacts import Artifacts
 from resources.environments import artifacts_of, data_folder, landing_of, open_lake
 from resources.errors import TuttiError
-from resources.locks import sharing
+from resources.locks import shared_lock
 
 
 @click.command()

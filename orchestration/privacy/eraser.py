@@ -18,7 +18,7 @@ import pyarrow as pa
 from assets.imports.batch import import_landed
 from assets.imports.ledger import IMPORTS, LYING, Tell, identify
 from assets.imports.packing import enter_pack, is_pack
-from resources.files import whole
+from resources.files import atomic_write
 from resources.folders.landing import ARRIVING, Landing
 from resources.lake.lake import Lake
 from resources.privacy import files

@@ -27,7 +27,7 @@ from resources.frames.filters import ValuesFilter
 from resources.frames.frame import Frame
 from resources.lake.lake import Lake
 from resources.lake.write_transaction import FILE_ROWS
-from resources.locks import sharing
+from resources.locks import shared_lock
 
 IMPORTS = dg.AssetKey(["events", "imports"])
 

@@ -22,7 +22,7 @@ from resources.artifacts import provenance
 from resources.artifacts.artifacts import KEEP, Artifact, Artifacts
 from resources.errors import TuttiError
 from resources.files import writing_to
-from resources.locks import sharing_with
+from resources.locks import shared_lock_of
 from resources.storage import Storage
 
 PERSONAL, JUDGED = "artifact/personal", "artifact/judged"
@@ -42,7 +42,7 @@ class ArtifactIO(dg.ConfigurableIOManager):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["ArtifactIO"]:
         """Give itself to a run, during which no erasure can start."""
-        with sharing_with(self.artifacts.store):
+        with shared_lock_of(self.artifacts.store):
             yield self
 
     @property

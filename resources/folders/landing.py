@@ -23,7 +23,7 @@ import dagster as dg
 from resources.dates import EPOCH
 from resources.files import sync, writing_to
 from resources.folders.music import UNREADABLE_NAME, modified
-from resources.locks import sharing
+from resources.locks import shared_lock
 from resources.sources.readers.archive import Unreadable, shown
 from resources.storage import Storage, Stored
 
@@ -47,7 +47,7 @@ class Landing(dg.ConfigurableResource):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Landing"]:
         """Give itself to a run, during which no erasure can start."""
-        with sharing(self.local.parent):
+        with shared_lock(self.local.parent):
             yield self
 
     @property

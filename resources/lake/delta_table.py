@@ -80,7 +80,7 @@ def understood(folder: Storage) -> Iterator[None]:
     from deltalake.exceptions import DeltaError
 
     try:
-        with folder.explained():
+        with folder.plain_errors():
             yield
     except DeltaError as error:
         told = " ".join(str(error).split())

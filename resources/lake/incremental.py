@@ -11,7 +11,7 @@ from resources.frames.filters import ValuesFilter
 from resources.frames.frame import Frame
 from resources.frames.scan import Scan
 from resources.lake.io_manager import LakeIO
-from resources.schema import some
+from resources.schema import subset
 
 FEWEST, MOST = 32, 4_096  # files in a batch: the first tells soon how fast it goes, a large one keeps a cluster busy
 LONG = 60  # seconds: what may be lost, and what one waits to be told
@@ -47,7 +47,7 @@ def batches(
         rows = work(io_manager.engine.engine.from_arrow(batch.combine_chunks()))
         with io_manager.lake.writing(name, schema, [key]) as draft:
             draft.write(rows)
-            told = Scan([str(draft.folder / f) for f in draft.files], some(schema, [key, *tells])).table()
+            told = Scan([str(draft.folder / f) for f in draft.files], subset(schema, [key, *tells])).table()
             if len(told):
                 draft.publish(ValuesFilter.of(key, told[key].to_pylist()))
         done, seconds = done + len(batch), time.monotonic() - began

@@ -20,7 +20,7 @@ from resources.engines.resource import EngineResource
 from resources.frames.filters import RangeFilter, ValuesFilter
 from resources.frames.frame import Frame
 from resources.lake.lake import Lake
-from resources.locks import sharing_with
+from resources.locks import shared_lock_of
 from resources.materializations import add_partition_metadata, report_only
 from resources.schema import declared, order
 from resources.storage import Storage
@@ -41,7 +41,7 @@ class LakeIO(dg.ConfigurableIOManager):
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["LakeIO"]:
         """Give itself to a run, which nobody who must be alone with the data comes between."""
         self._days = tagged_days(context.run.tags if context.run else {})
-        with sharing_with(self.lake.root):
+        with shared_lock_of(self.lake.root):
             yield self
 
     @property

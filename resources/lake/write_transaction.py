@@ -231,7 +231,7 @@ def write_files(
     def flush(rows: pa.Table) -> None:
         names.append(new_file(lease))
         path, how = (folder / names[-1]).path, {"compression": "zstd", "write_page_index": True}
-        with writing_to(folder), folder.explained():
+        with writing_to(folder), folder.plain_errors():
             pq.write_table(rows, path, row_group_size=GROUP_ROWS, filesystem=folder.fs, **how)
 
     for given in tables:

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import quote
 
-from resources.dates import A_DAY, stretches
+from resources.dates import A_DAY, date_ranges
 from resources.pulls.landing_files import (
     Log,
     clear_drafts,
@@ -62,7 +62,7 @@ class Progress:
 
     def add(self, days: Iterable[date]) -> None:
         """Mark more days as done."""
-        self.done = [_span(*stretch) for stretch in stretches({*self.days(), *days})]
+        self.done = [_span(*stretch) for stretch in date_ranges({*self.days(), *days})]
 
     def keep(self, folder: Storage) -> None:
         """Keep it in a user's folder."""
@@ -93,7 +93,7 @@ def pull(
     with one_pull(service, log):
         state = Progress.of(folder)
         done = set() if refetch else state.days()
-        for stretch in stretches({*_days(first, min(last, today - A_DAY))} - done):
+        for stretch in date_ranges({*_days(first, min(last, today - A_DAY))} - done):
             _pull_days(api, user, *stretch, _midnight(stretch[1] + A_DAY), folder, state, pulled, log)
         if first <= today <= last:
             state.cursors.pop(_span(today, today), None)  # there are newer listens since

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from resources.errors import TuttiError
 from resources.files import sync
-from resources.locks import Busy, begin, end
+from resources.locks import Busy, acquire_shared, release_shared
 
 SCROBBLES = "listens/scrobbles"  # where the files are, in the landing folder
 SECONDS = 2.0  # a listen should be in the lake within a minute, and the landing sensor needs most of it
@@ -109,20 +109,20 @@ class Journal:
                 self._file = None
             self._lock.release()
             if self._sharing and self._shared:
-                end(self._shared)
+                release_shared(self._shared)
                 self._sharing = False
 
     def _share(self) -> None:
         """Keep whoever must be alone waiting; raises `Busy` while somebody is."""
         if self._shared and not self._sharing:
-            begin(self._shared, wait=False)
+            acquire_shared(self._shared, wait=False)
             self._sharing = True
 
     def _settle(self) -> None:
         """Keep nobody waiting once nothing is hidden."""
         hidden = self._left or (self._file and self._file.size)
         if self._sharing and self._shared and not hidden:
-            end(self._shared)
+            release_shared(self._shared)
             self._sharing = False
 
     def _append(self, lines: bytes) -> None:

@@ -25,7 +25,7 @@ from assets.events.duplicate_listens import DUPLICATE_LISTENS
 from assets.events.listens import LISTENS
 from assets.events.sessions import SESSIONS
 from assets.partitions import DAILY, PERIODS
-from resources.dates import A_DAY, stretches
+from resources.dates import A_DAY, date_ranges
 from resources.frames.filters import RangeFilter
 from resources.frames.frame import Engine, Frame
 from resources.lake.lake import Lake
@@ -190,7 +190,7 @@ def some_runs(days: set[date], data: st.DataObject) -> list[Span]:
     """Return runs that build these days and no others, in any order: days in a row in one run or in two."""
     cut = data.draw(st.sampled_from(sorted(days))) if days else LEAP
     halves = [
-        half for first, last in stretches(days) for half in ((first, min(last, cut)), (max(first, cut + A_DAY), last))
+        half for first, last in date_ranges(days) for half in ((first, min(last, cut)), (max(first, cut + A_DAY), last))
     ]
     return data.draw(st.permutations([(first, last) for first, last in halves if first <= last]))
 

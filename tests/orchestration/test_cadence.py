@@ -16,7 +16,7 @@ from orchestration.cadence import ALL_TIME, Cadence, DatedJob, Reach
 from orchestration.definitions import build
 from orchestration.stretches import FAR, LONG, QUIET, portions, stretches
 from resources.dates import DAYS, tagged_days
-from resources.dates import stretches as days_together
+from resources.dates import date_ranges as days_together
 from resources.environments import environment
 from tests.orchestration.support import platform
 

@@ -166,5 +166,5 @@ def test_mistakes_are_told_in_one_line(server: tuple[Server, Path], tmp_path: Pa
     assert "already: end that one first" in told(data, **ada)
     assert f"port {serving.port} is not to be had" in told(tmp_path, TUTTI_SCROBBLE_PORT=str(serving.port), **ada)
     assert "TUTTI_SCROBBLE_PORT=http is not a number" in told(tmp_path, TUTTI_SCROBBLE_PORT="http", **ada)
-    assert "expected s3://bucket/folder" in told(tmp_path, TUTTI_LANDING_URL="/somewhere", **ada)
+    assert "s3://bucket/folder" in told(tmp_path, TUTTI_LANDING_URL="/somewhere", **ada)
     assert "needs credentials" in told(tmp_path, TUTTI_LANDING_URL="s3://b/landing", AWS_ACCESS_KEY_ID="", **ada)

@@ -1,4 +1,4 @@
-"""The storage handle: the same answers from a folder on disk and from one in a bucket."""
+"""The storage handle behaves the same for a folder on disk and for a folder in a bucket."""
 
 import os
 import pickle
@@ -39,7 +39,7 @@ def test_files_are_written_listed_read_replaced_and_removed(folder: Storage) -> 
             read()
 
 
-def test_a_handle_travels_and_only_one_on_disk_is_a_path(folder: Storage) -> None:
+def test_handle_is_picklable_and_a_path_only_on_disk(folder: Storage) -> None:
     assert pickle.loads(pickle.dumps(folder)) == Storage.at(folder) == Storage.at(f"{folder}/")
     if folder.remote:
         with pytest.raises(TypeError, match="in a bucket"):
@@ -48,7 +48,7 @@ def test_a_handle_travels_and_only_one_on_disk_is_a_path(folder: Storage) -> Non
         assert Path(folder) == Path(str(folder))
 
 
-def test_large_files_are_there_whole_or_not_at_all(folder: Storage) -> None:
+def test_large_file_is_written_and_read_back(folder: Storage) -> None:
     content = os.urandom(12_000_000)
     folder.write("large", content)
     assert folder.read("large") == content

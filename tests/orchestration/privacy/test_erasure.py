@@ -23,7 +23,7 @@ from orchestration.privacy.erasure import scanner
 from resources.artifacts.artifacts import Artifact, Artifacts
 from resources.folders.landing import Landing
 from resources.lake.lake import Lake
-from resources.locks import alone, sharing
+from resources.locks import exclusive_lock, shared_lock
 from resources.privacy.scanner import Trace
 from resources.storage import Storage
 from tests.orchestration.support import TUTTI, Process, Row, rows, table, tables, told
@@ -99,16 +99,16 @@ def hand_in(folder: Path, data: Path, without: str | None = None) -> list[tuple[
     people = (ADA, BOB, *OTHERS)
     shared = [listen(n * 3 + 1, people[n % 4]) for n in range(60)]
     (landing / "scrobbles" / "20240301T000000.000000Z-0a.jsonl").write_text(lines(of(shared)))
-    alone = of([listen(n * 11 + 2, ADA) for n in range(10)])
-    if alone:
-        (landing / "scrobbles" / "20240301T000001.000000Z-0b.jsonl").write_text(lines(alone))
+    single_file = of([listen(n * 11 + 2, ADA) for n in range(10)])
+    if single_file:
+        (landing / "scrobbles" / "20240301T000001.000000Z-0b.jsonl").write_text(lines(single_file))
         pulled = landing / "listenbrainz" / ADA / "2024-03-01...2024-03-02"
         pulled.mkdir(parents=True)
         (pulled / "20240301T000000Z-00.jsonl").write_text(lines([listen(n * 13 + 5, ADA) for n in range(9)]))
         (pulled.parent / ".pull.json").write_text(json.dumps({"done": ["2024-03-01...2024-03-02"], "cursors": {}}))
     with zipfile.ZipFile(landing / "dump.zip", "w") as dump:
         dump.writestr("listens/1.jsonl", lines(of([listen(n * 17 + 3, people[n % 2], "ada") for n in range(20)])))
-        if alone:
+        if single_file:
             dump.writestr("listens/2.jsonl", lines([listen(n * 19 + 4, ADA) for n in range(5)]))
     for path in (landing / "scrobbles").iterdir():
         os.utime(path, (START, START))  # long ago: it is packed
@@ -368,7 +368,7 @@ def test_what_still_names_them_fails_the_job_and_is_told(both: Both, copied: Pat
 
 
 def test_it_waits_for_runs_at_work_and_others_wait_for_it(copied: Path, both: Both) -> None:
-    with sharing(copied):
+    with shared_lock(copied):
         process = both.erase(copied)
         deadline = time.monotonic() + 120
         while not (waits := waited_for(copied)) and time.monotonic() < deadline:
@@ -377,7 +377,7 @@ def test_it_waits_for_runs_at_work_and_others_wait_for_it(copied: Path, both: Bo
         assert traces(copied, ADA)  # nothing went while this run is at work
     process.fine()
     assert traces(copied, ADA) == []
-    with alone(copied, print):
+    with exclusive_lock(copied, print):
         run = Process((*TUTTI, "export", "--listener", BOB), copied)
         time.sleep(5)
         assert run.started.poll() is None
