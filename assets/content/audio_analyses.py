@@ -172,7 +172,7 @@ def audio_analyses(
     for done in batches(
         todo,
         "content_sha256",
-        lambda batch: batch.map(listen, schema=AUDIO_ANALYSES, kernel="arrow", lost=lost),
+        lambda batch: batch.map(listen, schema=AUDIO_ANALYSES, kernel="arrow", on_crash=lost),
         io_manager,
         KEY,
         AUDIO_ANALYSES,

@@ -155,7 +155,7 @@ def audio_files(context: dg.AssetExecutionContext, music: Music, io_manager: dg.
     for done in batches(
         new,
         "path",
-        lambda files: files.map(read, schema=AUDIO_FILES, kernel="arrow", lost=lost),
+        lambda files: files.map(read, schema=AUDIO_FILES, kernel="arrow", on_crash=lost),
         io_manager,
         KEY,
         AUDIO_FILES,

@@ -67,7 +67,12 @@ def start(sink: Sink, once: bool, files: int = MAX_FILES) -> Any:
     _clear_unused(sink.checkpoint)
     session = sink.engine.session
     session.dataSource.register(LandedSource)
-    options = {"data": str(sink.data), "landing": landing.root, "files": str(files), "shares": str(sink.engine.shares)}
+    options = {
+        "data": str(sink.data),
+        "landing": landing.root,
+        "files": str(files),
+        "shares": str(sink.engine.shuffle_partitions),
+    }
     rows = session.readStream.format(LandedSource.name()).options(**options).load()
     trigger: dict[str, Any] = {"availableNow": True} if once else {"processingTime": TRIGGER_INTERVAL}
     return (

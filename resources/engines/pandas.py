@@ -1,7 +1,7 @@
-"""pandas: one core, in memory. The engine to read, debug and test with.
+"""pandas: one core, in memory. It is the reference engine, for reading, debugging and testing.
 
-Rows rest as Arrow and are lent to functions as pandas with Arrow's types, which costs no copy and keeps 64-bit
-integers, nulls and UTC as they are.
+Tables are stored as Arrow. Functions get them as pandas frames with Arrow's types, which needs no copy and preserves
+64-bit integers, nulls and UTC.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from resources.engines.cogroup import ROWS, SIDE, key_column, parts, side_column, untagged
+from resources.engines.cogroup import PART_ROWS, SIDE, key_column, parts, side_column, untagged
 from resources.engines.local import run
 from resources.engines.workers import CORES
 from resources.frames.frame import Engine, Frame, Step, Writer, sort
@@ -21,44 +21,44 @@ from resources.frames.scan import Scan
 
 @dataclass(frozen=True)
 class Mapped:
-    """Stored rows on their way through functions, share by share, so that they come together as late as can be."""
+    """Stored rows and functions to apply to them, part by part, so that parts are combined as late as possible."""
 
     scan: Scan
     steps: tuple[Callable[[pa.Table], pa.Table], ...] = ()
 
     @classmethod
     def of(cls, stored: "Scan | Mapped") -> "Mapped":
-        """Stored rows as they are."""
+        """Return stored rows with no function to apply yet."""
         return stored if isinstance(stored, Mapped) else cls(stored)
 
     def then(self, step: Callable[[pa.Table], pa.Table]) -> "Mapped":
-        """The same, through one more function."""
+        """Return the same rows with one more function to apply."""
         return Mapped(self.scan, (*self.steps, step))
 
     def select(self, columns: Sequence[str]) -> "Mapped":
-        """The same with fewer columns."""
+        """Return the same rows with only these columns."""
         return self.then(lambda rows: rows.select(columns))
 
     def table(self) -> pa.Table:
-        """The rows together."""
-        shares = (share.table() for share in self.scan.split(ROWS))
-        return pa.concat_tables([self._through(rows) for rows in shares if len(rows)] or [self._none])
+        """Read the parts, apply the functions, and return all rows as one table."""
+        parts = (part.table() for part in self.scan.split(PART_ROWS))
+        return pa.concat_tables([self._apply(rows) for rows in parts if len(rows)] or [self._empty])
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns there are in the end."""
-        return self._none.schema
+        """Return the columns after all functions."""
+        return self._empty.schema
 
     @cached_property
-    def long(self) -> bool:
-        """Whether there are more rows than are lent at once."""
-        return len(list(islice(self.scan.split(ROWS), 2))) > 1
+    def has_many_parts(self) -> bool:
+        """Return whether the stored rows divide into more than one part."""
+        return len(list(islice(self.scan.split(PART_ROWS), 2))) > 1
 
     @cached_property
-    def _none(self) -> pa.Table:
-        return self._through(self.scan.schema.empty_table())
+    def _empty(self) -> pa.Table:
+        return self._apply(self.scan.schema.empty_table())
 
-    def _through(self, rows: pa.Table) -> pa.Table:
+    def _apply(self, rows: pa.Table) -> pa.Table:
         return reduce(lambda table, step: step(table), self.steps, rows)
 
 
@@ -74,7 +74,7 @@ class PandasEngine(Engine):
 
     def per(self, keys: list[str], step: Step, *natives: Any) -> pa.Table:
         tables = [self.collect(n) for n in natives]
-        if step.kernel == "narwhals" or sum(map(len, tables)) <= ROWS:
+        if step.kernel == "narwhals" or sum(map(len, tables)) <= PART_ROWS:
             return run(step, *tables)
         tagged = pa.concat_tables(
             [_tagged(table, side, keys) for side, table in enumerate(tables)], promote_options="default"
@@ -87,13 +87,13 @@ class PandasEngine(Engine):
         sent = [self.collect(s) for s in small]
         if isinstance(native, Scan | Mapped):
             mapped = Mapped.of(native).then(lambda rows: run(step, rows, *sent, processes=CORES))
-            return mapped if mapped.long else mapped.table()
+            return mapped if mapped.has_many_parts else mapped.table()
         if step.kernel == "narwhals":
             return run(step, native, *sent)
-        shares = [run(step, share, *sent, processes=CORES) for share in _slices(native)]
-        return pa.concat_tables(shares or [run(step, pa.schema(native.schema).empty_table(), *sent)])
+        parts = [run(step, part, *sent, processes=CORES) for part in _slices(native)]
+        return pa.concat_tables(parts or [run(step, pa.schema(native.schema).empty_table(), *sent)])
 
-    def is_divided(self, native: Any) -> bool:
+    def should_combine(self, native: Any) -> bool:
         return isinstance(native, Mapped)
 
     def select(self, native: Any, columns: list[str]) -> Any:
@@ -116,11 +116,11 @@ class PandasEngine(Engine):
 
 
 def _slices(table: pa.Table) -> Iterator[pa.Table]:
-    return (table.slice(first, ROWS) for first in range(0, len(table), ROWS))
+    return (table.slice(first, PART_ROWS) for first in range(0, len(table), PART_ROWS))
 
 
 def _tagged(table: pa.Table, side: int, keys: list[str]) -> pa.Table:
-    """The rows as they travel together with those of other tables."""
+    """Tag the rows of a table, as `cogroup` describes."""
     rows = table.to_struct_array()
     columns = {SIDE: pa.repeat(pa.scalar(side, pa.int8()), len(table))}
     columns |= {key_column(n): table[key] for n, key in enumerate(keys)}

@@ -1,7 +1,7 @@
-"""Remote files for DuckDB, whose own reader of buckets is an extension that has to be downloaded.
+"""Remote files for DuckDB, whose own reader of buckets is an extension that would have to be downloaded.
 
-DuckDB seeks and reads in several threads on one Python handle, so each thread has a position of its own. Written files
-never change: each is opened once, and its end, which DuckDB asks for again and again, is kept.
+DuckDB seeks and reads in several threads on one Python handle, so each thread has its own position. Written files never
+change, so each is opened once, and its end, which DuckDB reads repeatedly, is cached.
 """
 
 import threading
@@ -13,14 +13,14 @@ from fsspec import AbstractFileSystem
 
 from resources.storage import BUCKET, Storage
 
-TAIL = 65_536  # bytes: most footers fit
-KEPT = 256  # files whose end is kept: 16 MB
+TAIL_BYTES = 65_536  # most Parquet footers fit
+CACHED_FILES = 256  # with 16 MB of tails
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-PROTOCOL = "tutti"  # one that no extension of DuckDB claims
+PROTOCOL = "tutti"  # no extension of DuckDB uses it
 
 
 class RemoteFiles(AbstractFileSystem):  # type: ignore[misc]
-    """Files of buckets, as tutti://bucket/file."""
+    """Files in buckets, by addresses like tutti://bucket/file."""
 
     protocol = PROTOCOL
     cachable = False
@@ -48,26 +48,26 @@ class RemoteFiles(AbstractFileSystem):  # type: ignore[misc]
 
     def open(self, path: str, mode: str = "rb", **_: Any) -> "OpenFile":
         if mode != "rb":
-            raise ValueError(f"{path} can only be read")
+            raise ValueError(f"{path} is read-only, but was opened with mode {mode!r}")
         return OpenFile(_content(self._strip_protocol(path)))
 
 
 class _Content:
-    """An open file, its size and its end."""
+    """An open file, its size, and the bytes of its tail."""
 
     def __init__(self, path: str) -> None:
         self.file = Storage(BUCKET + path).open()
         self.size = self.file.size()
-        self.end_at = max(0, self.size - TAIL)
-        self.end = self.file.read_at(self.size - self.end_at, self.end_at)
+        self.tail_at = max(0, self.size - TAIL_BYTES)
+        self.tail = self.file.read_at(self.size - self.tail_at, self.tail_at)
 
     def read(self, count: int, at: int) -> bytes:
-        if at >= self.end_at:
-            return self.end[at - self.end_at : at - self.end_at + count]
+        if at >= self.tail_at:
+            return self.tail[at - self.tail_at : at - self.tail_at + count]
         return self.file.read_at(count, at)
 
 
-_content = lru_cache(KEPT)(_Content)
+_content = lru_cache(CACHED_FILES)(_Content)
 
 
 class OpenFile:
@@ -77,21 +77,21 @@ class OpenFile:
 
     def __init__(self, content: _Content) -> None:
         self.size = content.size
-        self._content, self._own = content, threading.local()
+        self._content, self._thread = content, threading.local()
 
     def seek(self, to: int, whence: int = 0) -> int:
-        self._own.at = to + (0, self.tell(), self.size)[whence]
+        self._thread.at = to + (0, self.tell(), self.size)[whence]
         return self.tell()
 
     def tell(self) -> int:
-        return getattr(self._own, "at", 0)
+        return getattr(self._thread, "at", 0)
 
     def read(self, count: int = -1) -> bytes:
         at = self.tell()
         left = max(0, self.size - at)
-        found = self._content.read(left if count < 0 else min(count, left), at)
-        self._own.at = at + len(found)
-        return found
+        block = self._content.read(left if count < 0 else min(count, left), at)
+        self._thread.at = at + len(block)
+        return block
 
     def seekable(self) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""The engine as Dagster's resource: which one runs is the environment's choice, or the launchpad's for one run."""
+"""The engine as a Dagster resource. The environment chooses it; the launchpad can change it for one run."""
 
 import os
 from collections.abc import Mapping
@@ -19,31 +19,38 @@ ENGINES: Mapping[str, str] = {
     "dask": "DaskEngine",
     "spark": "SparkEngine",
 }
-"""The class of each engine, in the module of `resources/engines` that has the engine's name."""
+"""Engine classes by engine name. Each is in the module of `resources/engines` with the engine's name."""
 EngineName = Enum("EngineName", {name: name for name in ENGINES})  # type: ignore[misc]
 
 
 class EngineResource(dg.ConfigurableResource):
-    """Where a run computes and with how much. Only the chosen engine is imported, and it starts on first use.
+    """The engine that computes a run, and its limits. Only the chosen engine is imported; it starts on first use.
 
-    An engine is given those of these settings that its class has a field for.
+    Each engine uses the settings for which its class has a field.
     """
 
-    name: EngineName = Field(description=f"one of {', '.join(ENGINES)}; change it to send one run elsewhere")
-    memory_gb: int = Field(default=4, description="what DuckDB, a Dask worker or Spark may hold before it spills")
-    workers: int = Field(default=os.cpu_count() or 1, description="processes of Dask's own local cluster")
-    shuffle_partitions: int = Field(default=8, description="parts into which Dask and Spark shuffle the keys")
-    scheduler: str | None = Field(default=None, description="address of a Dask scheduler; none for a local cluster")
-    master: str | None = Field(default=None, description="address of a Spark master; none to run locally")
-    spill_dir: str = Field(description="folder for what does not fit in memory")
+    name: EngineName = Field(description=f"Engine that computes this run: one of {', '.join(ENGINES)}.")
+    memory_gb: int = Field(
+        default=4, description="Memory in GB that DuckDB, a Dask worker or Spark may use before it spills to disk."
+    )
+    workers: int = Field(default=os.cpu_count() or 1, description="Number of processes of Dask's local cluster.")
+    shuffle_partitions: int = Field(
+        default=8, description="Minimum number of partitions of a shuffle on Dask or Spark."
+    )
+    scheduler: str | None = Field(default=None, description="Address of a Dask scheduler; empty for a local cluster.")
+    master: str | None = Field(default=None, description="URL of a Spark master; empty to run Spark locally.")
+    spill_dir: str = Field(description="Folder for data that does not fit in memory.")
 
     @property
     def engine(self) -> Engine:
         """Build the engine. Raises `TuttiError` if the package that it needs is not installed."""
         name = EngineName(self.name).value
         chosen = getattr(import_module(f"resources.engines.{name}"), ENGINES[name])
-        if chosen.needs and find_spec(chosen.needs) is None:
-            raise TuttiError(f"TUTTI_ENV={name} needs {chosen.needs}, which is not installed: `make install-{name}`")
-        wanted = {field.name for field in fields(chosen)}
-        engine: Engine = chosen(**{setting: value for setting, value in self if setting in wanted})
+        if chosen.required_package and find_spec(chosen.required_package) is None:
+            raise TuttiError(
+                f"TUTTI_ENV={name} needs the package {chosen.required_package}, which is not installed. "
+                f"Run `make install-{name}`."
+            )
+        settings = {field.name for field in fields(chosen)}
+        engine: Engine = chosen(**{setting: value for setting, value in self if setting in settings})
         return engine

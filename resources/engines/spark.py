@@ -1,4 +1,4 @@
-"""Spark: many machines. Narwhals functions are planned by Spark, opaque ones run on shuffled Arrow batches."""
+"""Spark: many machines. Spark plans Narwhals functions; opaque functions run on shuffled Arrow batches."""
 
 import os
 import re
@@ -16,27 +16,30 @@ from resources.engines.cogroup import SIDE, key_column, parts, side_column, unta
 from resources.engines.java import java_home
 from resources.engines.local import run
 from resources.errors import TuttiError
-from resources.frames.frame import HEAVY, Engine, Frame, Step, Writer
+from resources.frames.frame import PARTS_PER_CORE, Engine, Frame, Step, Writer
 from resources.frames.scan import Scan
 
-PATIENCE = 10  # seconds to wait for a master that somebody named
+CONNECT_TIMEOUT_S = 10
 FILES = pa.schema([("file", pa.string())])
 
 
 @dataclass(frozen=True)
 class SparkEngine(Engine):
-    """Tables are Spark dataframes; a shuffle makes `shuffle_partitions` partitions, `conf` overrides any setting."""
+    """Tables are Spark dataframes; a shuffle makes `shuffle_partitions` partitions; `conf` overrides any setting."""
 
     master: str | None = None
     memory_gb: int = 4
     shuffle_partitions: int = 8
     spill_dir: str | None = None
     conf: dict[str, str] = field(default_factory=dict, hash=False)
-    needs = "pyspark"
+    required_package = "pyspark"
 
     @property
     def session(self) -> Any:
-        """The process's Spark session, started on first use by Dagster's own resource."""
+        """Return the Spark session of this process, started on first use by Dagster's Spark resource.
+
+        Raises `TuttiError` if the master does not answer or there is no Java.
+        """
         from pyspark.sql import SparkSession
 
         if session := SparkSession.getActiveSession():
@@ -44,9 +47,9 @@ class SparkEngine(Engine):
         from dagster import build_init_resource_context
         from dagster_pyspark import PySparkResource
 
-        _reach(self.master)
+        _check_master(self.master)
         os.environ["JAVA_HOME"] = java_home()
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers take whichever python comes first
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # otherwise workers use the first python on PATH
         spark = PySparkResource(spark_config=self._settings())
         spark.setup_for_execution(build_init_resource_context())
         spark.spark_context.setLogLevel("ERROR")
@@ -65,7 +68,7 @@ class SparkEngine(Engine):
             "spark.driver.memory": f"{self.memory_gb}g",
             "spark.ui.enabled": "false",
             "spark.ui.showConsoleProgress": "false",
-            # Workers find our modules where the driver does: a cluster sees the same folders, as it sees the lake.
+            # Workers import our modules from the driver's paths: a cluster must see the same folders, as with the lake.
             "spark.executorEnv.PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
             **here,
             **spill,
@@ -88,23 +91,23 @@ class SparkEngine(Engine):
         return Frame(self, self.select(rows, scan.schema.names))
 
     def _read_remote(self, scan: Scan) -> Any:
-        """Read with Arrow, a task for each share: Spark comes without the jars for buckets."""
+        """Read with Arrow, one task per part: Spark comes without the jars for buckets."""
         from pyspark.sql.pandas.types import from_arrow_schema
 
-        shares = list(scan.split())
+        parts = list(scan.split())
 
         def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for batch in batches:
                 for n in batch["id"].to_pylist():
-                    yield from shares[n].table().to_batches()
+                    yield from parts[n].table().to_batches()
 
-        numbers = self.session.range(0, len(shares), 1, len(shares))
+        numbers = self.session.range(0, len(parts), 1, len(parts))
         return numbers.mapInArrow(read, from_arrow_schema(scan.schema))
 
     def per(self, keys: list[str], step: Step, *natives: Any) -> Any:
         if step.kernel == "narwhals":
             return step.fn(*map(nw.from_native, natives)).to_native()
-        return self._shares(step, keys, *natives)
+        return self._per_opaque(step, keys, *natives)
 
     def map(self, step: Step, native: Any, *small: Any) -> Any:
         from pyspark.sql import functions as F
@@ -120,11 +123,11 @@ class SparkEngine(Engine):
                 yield from run(step, pa.Table.from_batches([batch]), *sent).to_batches()
 
         if step.heavy:
-            native = native.repartition(HEAVY * self.session.sparkContext.defaultParallelism)
+            native = native.repartition(PARTS_PER_CORE * self.session.sparkContext.defaultParallelism)
         return native.mapInArrow(work, from_arrow_schema(schema))
 
-    def _shares(self, step: Step, keys: list[str], *natives: Any) -> Any:
-        """Tag the rows of each table, shuffle and sort them together by key, and run the step on part after part."""
+    def _per_opaque(self, step: Step, keys: list[str], *natives: Any) -> Any:
+        """Tag the rows of all tables, shuffle and sort them together by key, and run the step on one part at a time."""
         from pyspark.sql import functions as F
         from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -142,9 +145,9 @@ class SparkEngine(Engine):
         for other in tagged[1:]:
             rows = rows.unionByName(other, allowMissingColumns=True)
         by = [key_column(n) for n in range(len(keys))]
-        # By a hash of the keys: a shuffle by keys that an earlier step shuffled by is left out of the plan, and then
-        # Spark may read that step's rows where they lie, equal keys in several places.
-        whole = (
+        # Shuffle by a hash of the keys: Spark omits a shuffle by the same keys as an earlier step's, and may then read
+        # that step's rows where they are, with equal keys in several places.
+        grouped = (
             rows.repartition(self.shuffle_partitions, F.xxhash64(*by)).sortWithinPartitions(*by)
             if by
             else rows.coalesce(1)
@@ -154,7 +157,7 @@ class SparkEngine(Engine):
             for part in parts(batches, len(keys)):
                 yield from run(step, *untagged(part, [e.schema for e in empty])).to_batches()
 
-        return whole.mapInArrow(work, from_arrow_schema(schema))
+        return grouped.mapInArrow(work, from_arrow_schema(schema))
 
     def select(self, native: Any, columns: list[str]) -> Any:
         return native.select(*columns)
@@ -175,7 +178,7 @@ class SparkEngine(Engine):
         return native.toArrow()
 
     def store(self, native: Any, write: Writer, order: Sequence[str] = ()) -> list[str]:
-        """Each task writes its share; only the names of the files come here, and only of tasks that ended well."""
+        """Write each task's partition, and return the names of the files of successful tasks."""
         from pyspark.errors import PythonException
         from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -187,26 +190,26 @@ class SparkEngine(Engine):
         try:
             return [row.file for row in rows.mapInArrow(work, from_arrow_schema(FILES)).collect()]
         except PythonException as error:
-            if told := re.search(r"TuttiError: (.+)", str(error)):
-                raise TuttiError(told[1]) from error  # what a task told in one line, Spark tells in a hundred
+            if message := re.search(r"TuttiError: (.+)", str(error)):
+                raise TuttiError(message[1]) from error  # Spark wraps a task's one-line error in a hundred lines
             raise
 
 
 def _empty(native: Any) -> pa.Table:
-    """The columns of a Spark table, as Arrow without rows."""
+    """Return an empty Arrow table with the columns of a Spark table."""
     from pyspark.sql.pandas.types import to_arrow_schema
 
     return to_arrow_schema(native.schema, timezone="UTC").empty_table()
 
 
-def _reach(master: str | None) -> None:
-    """Fail within seconds where nothing listens at the master's address; Spark itself would try for minutes."""
+def _check_master(master: str | None) -> None:
+    """Raise `TuttiError` within seconds if nothing listens at the master's address; Spark would try for minutes."""
     if master is None or not master.startswith("spark://"):
         return
     try:
         url = urlsplit(master)
-        socket.create_connection((url.hostname or "", url.port or 7077), PATIENCE).close()
+        socket.create_connection((url.hostname or "", url.port or 7077), CONNECT_TIMEOUT_S).close()
     except (OSError, ValueError) as error:
         raise TuttiError(
-            f"no Spark master answers at {master!r}: start one, correct TUTTI_SPARK_MASTER, or unset it to run locally"
+            f"no Spark master answers at {master!r}. Start one, correct TUTTI_SPARK_MASTER, or unset it to run locally."
         ) from error

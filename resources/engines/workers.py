@@ -1,9 +1,11 @@
-"""Worker processes of this one, for work that takes long or may crash the process it runs in.
+"""Worker processes, for work that takes long or may crash its process.
 
-A worker process gets a function, then rows, through its pipes, and ends with its parent, even if that is killed.
-`multiprocessing` does not fit: Dask's workers are daemonic and may not start such processes, and one that dies breaks
-its whole pool. pebble's pool survives a crash, but does not start in a daemonic process either, takes seven times as
-long a row as these pipes, and leaves a busy process behind if its parent is killed.
+A worker process gets a function and tables through a pipe. It ends with its parent, even if the parent is killed.
+
+- `multiprocessing` does not fit: Dask's workers are daemonic and may not start such processes, and one dead process
+  breaks its whole pool.
+- pebble's pool survives a crash, but it does not start in a daemonic process either. It takes seven times as long per
+  row as these pipes, and it leaves a busy process behind if its parent is killed.
 """
 
 import os
@@ -22,57 +24,57 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-Lost: TypeAlias = Callable[[pa.Table, str], pa.Table]
-"""What becomes of rows whose process died, given why in one line."""
+OnCrash: TypeAlias = Callable[[pa.Table, str], pa.Table]
+"""Takes rows whose worker process died and the reason in one line, and returns their result."""
 
-PATIENCE = 3_600  # seconds for a row: an hour is many times what a day of audio takes
-TRIES = 2  # a process may die of what others do to the machine; one that dies again dies of its row
-WATCH = 1  # seconds between two looks at whether the parent is alive
-IDLE = 60  # seconds until a child that is not asked goes by itself
+ROW_TIMEOUT_S = 3_600  # many times what a day of audio takes
+TRIES = 2  # a process may die for reasons outside its row, but hardly twice
+PARENT_CHECK_S = 1
+IDLE_TIMEOUT_S = 60
 PROTOCOL = pickle.HIGHEST_PROTOCOL
 CORES = os.cpu_count() or 1
-THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-)  # there are children enough
+# Variables that set the number of threads of numeric libraries: one, since there is a worker process for each core.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
-class Died(Exception):
-    """A child that ended before it answered: why, in one line."""
+class WorkerDied(Exception):
+    """The worker process ended before it answered; the text is the reason in one line."""
 
 
-class Child:
-    """A process that runs functions, one at a time; started when it is first asked, and again after it died."""
+class Worker:
+    """A worker process that runs one function at a time; it starts on the first call, and again after it died."""
 
-    def __init__(self, patience: float = PATIENCE) -> None:
-        self._patience = patience
+    def __init__(self, timeout_s: float = ROW_TIMEOUT_S) -> None:
+        self._timeout_s = timeout_s
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
 
-    def ask(self, fn: Callable[..., pa.Table], *tables: pa.Table) -> pa.Table:
-        """What a function makes of tables. Raises what it raises, and `Died` where the process does not answer."""
+    def call(self, fn: Callable[..., pa.Table], *tables: pa.Table) -> pa.Table:
+        """Run `fn` on `tables` in the worker process and return its result.
+
+        Raises the exception of `fn`, and `WorkerDied` if the process does not answer.
+        """
         late = Event()
-        told = pickle.dumps(pickle.dumps((fn, tables), PROTOCOL), PROTOCOL)  # in an envelope that always opens
+        # Pickled twice: the outer pickle always loads, so the worker can report an error of the inner one.
+        request = pickle.dumps(pickle.dumps((fn, tables), PROTOCOL), PROTOCOL)
         try:
             process = self._running()
-            timer = Timer(self._patience, _stop, (process, late))
+            timer = Timer(self._timeout_s, _stop, (process, late))
             timer.start()
             try:
-                process.stdin.write(told)  # type: ignore[union-attr]
+                process.stdin.write(request)  # type: ignore[union-attr]
                 process.stdin.flush()  # type: ignore[union-attr]
-                answer = pickle.load(process.stdout)  # type: ignore[arg-type]  # noqa: S301 (of our own child)
+                answer = pickle.load(process.stdout)  # type: ignore[arg-type]  # noqa: S301 (our own worker)
             finally:
                 timer.cancel()
         except (OSError, EOFError, pickle.UnpicklingError):
-            raise Died(self._reason(late.is_set())) from None
+            raise WorkerDied(self._reason(late.is_set())) from None
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     def close(self) -> None:
-        """End the process, whatever it is at."""
+        """End the process, even while it runs a function."""
         self._closed = True
         if self._process:
             _end(self._process)
@@ -82,89 +84,91 @@ class Child:
             raise EOFError
         if self._process and self._process.poll() is None:
             return self._process
-        if self._process:  # it was idle
+        if self._process:  # it ended because it was idle
             _end(self._process)
         path = os.pathsep.join(p or os.getcwd() for p in sys.path)
         self._process = subprocess.Popen(
             [sys.executable, "-c", "from resources.engines.workers import serve; serve()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # decoders complain of what the row tells
-            env=dict.fromkeys(THREADS, "1") | os.environ | {"PYTHONPATH": path},
+            stderr=subprocess.DEVNULL,  # decoders print what the row's error column says
+            env=dict.fromkeys(THREAD_VARIABLES, "1") | os.environ | {"PYTHONPATH": path},
         )
         return self._process
 
     def _reason(self, late: bool) -> str:
-        """Why the process is no more; the next one asked is another."""
+        """Return why the process ended, and forget it so that the next call starts another."""
         process, self._process = self._process, None
         if process is None or self._closed:
-            return "it was stopped"
+            return "its worker process was stopped"
         _end(process)
         if late:
-            return f"it took longer than {self._patience / 60:.0f} minutes"
+            return f"it took longer than {self._timeout_s / 60:.0f} minutes"
         if process.returncode < 0:
-            return f"the process that read it was ended by {signal.Signals(-process.returncode).name}"
-        return f"the process that read it ended with {process.returncode}"
+            return f"its worker process was ended by {signal.Signals(-process.returncode).name}"
+        return f"its worker process ended with exit code {process.returncode}"
 
 
-_free: list[Child] = []
-"""Children of this process that nobody asks now: starting one costs seconds of imports."""
+_free: list[Worker] = []
+"""Worker processes that are idle now, for reuse: starting one takes seconds of imports."""
 _lock = Lock()
 
 
 def map_isolated(
-    fn: Callable[..., pa.Table], lost: Lost, rows: pa.Table, small: Sequence[pa.Table] = (), processes: int = 1
+    fn: Callable[..., pa.Table], on_crash: OnCrash, rows: pa.Table, small: Sequence[pa.Table] = (), processes: int = 1
 ) -> list[pa.Table]:
-    """What a function makes of rows, one by one, in as many processes at once, in their order.
+    """Run `fn(row, *small)` for each row in worker processes and return the results in the order of the rows.
 
-    A row that killed its process `TRIES` times is what `lost` makes of it.
+    If a row crashed its process `TRIES` times, its result is `on_crash(row, reason)`.
     """
     count = min(processes, len(rows))
     if not count:
         return []
     with _lock:
-        children = [_free.pop() if _free else Child() for _ in range(count)]
-    free: SimpleQueue[Child] = SimpleQueue()
-    for child in children:
-        free.put(child)
+        workers = [_free.pop() if _free else Worker() for _ in range(count)]
+    free: SimpleQueue[Worker] = SimpleQueue()
+    for worker in workers:
+        free.put(worker)
 
-    def one(place: int) -> pa.Table:
-        child, row = free.get(), rows.take([place])  # a copy: a slice would send the whole table along
+    def run_row(index: int) -> pa.Table:
+        worker, row = free.get(), rows.take([index])  # a copy: a slice would send the whole table along
         try:
             for _ in range(TRIES - 1):
-                with suppress(Died):
-                    return child.ask(fn, row, *small)
-            return child.ask(fn, row, *small)
-        except Died as died:
-            return lost(row, str(died))
+                with suppress(WorkerDied):
+                    return worker.call(fn, row, *small)
+            return worker.call(fn, row, *small)
+        except WorkerDied as died:
+            return on_crash(row, str(died))
         finally:
-            free.put(child)
+            free.put(worker)
 
     threads = ThreadPoolExecutor(count)
     try:
-        made = list(threads.map(one, range(len(rows))))
+        results = list(threads.map(run_row, range(len(rows))))
     except BaseException:
-        for child in children:
-            child.close()
+        for worker in workers:
+            worker.close()
         raise
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
     with _lock:
-        _free.extend(children)
-    return made
+        _free.extend(workers)
+    return results
 
 
 def serve() -> None:
-    """The child's side: functions and tables for them, until there are no more, or none for long."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it says when it ends
-    Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    given, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no answer
+    """Run requests from standard input in the worker process, until there is none for `IDLE_TIMEOUT_S`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when it ends
+    Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # so that text printed by a library does not mix with answers
     with suppress(EOFError, BrokenPipeError):
-        while select.select([given], [], [], IDLE)[0]:  # nothing is read ahead: the next comes after the answer
-            told = pickle.load(given)  # noqa: S301 (of our own parent)
+        while select.select([requests], [], [], IDLE_TIMEOUT_S)[
+            0
+        ]:  # no read-ahead: the next request comes after the answer
+            request = pickle.load(requests)  # noqa: S301 (our own parent)
             try:
-                fn, tables = pickle.loads(told)  # noqa: S301
+                fn, tables = pickle.loads(request)  # noqa: S301
                 answer = pickle.dumps(fn(*tables), PROTOCOL)
             except Exception as error:
                 answer = _pickled(error)
@@ -172,19 +176,19 @@ def serve() -> None:
             answers.flush()
 
 
-def _end_with(parent: int) -> None:
-    """End this process soon after its parent, even in the middle of a row."""
+def _end_with_parent(parent: int) -> None:
+    """End this process soon after its parent ended, even in the middle of a row."""
     while os.getppid() == parent:
-        time.sleep(WATCH)
+        time.sleep(PARENT_CHECK_S)
     os._exit(1)
 
 
 def _pickled(error: Exception) -> bytes:
-    """An error to send; of one that cannot be sent as it is, what it says."""
+    """Pickle an error, or its text if the error itself cannot be pickled and loaded."""
     try:
-        told = pickle.dumps(error, PROTOCOL)
-        pickle.loads(told)  # noqa: S301
-        return told
+        content = pickle.dumps(error, PROTOCOL)
+        pickle.loads(content)  # noqa: S301
+        return content
     except Exception:
         return pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
 

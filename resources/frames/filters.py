@@ -1,7 +1,7 @@
-"""Filters: the rows of a stored table that a reader wants or a write replaces, by the values of one column.
+"""Filters: conditions on one column that select the rows a reader needs or a write replaces.
 
-A filter states its condition once for Arrow and once for Narwhals, which translates it for every other engine. Rows
-without a value in the column never match.
+A filter provides its condition for Arrow, and for Narwhals, which translates it for every other engine. Rows without a
+value in the column never match.
 """
 
 from bisect import bisect_left, bisect_right
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RangeFilter:
-    """The rows whose `column` lies between two values, both included."""
+    """Select the rows whose `column` is between `first` and `last`, both included."""
 
     column: str
     first: Any
@@ -32,31 +32,31 @@ class RangeFilter:
 
     @property
     def arrow(self) -> "pc.Expression":
-        """The condition for Arrow, also while it reads files."""
+        """Return the condition for Arrow, also for reading files."""
         import pyarrow.dataset as ds
 
         return (ds.field(self.column) >= self.first) & (ds.field(self.column) <= self.last)
 
     @property
     def narwhals(self) -> "nw.Expr":
-        """The condition for an engine that plans."""
+        """Return the condition for engines that plan."""
         import narwhals as nw
 
-        # Not `is_between`, which takes text for the name of a column.
+        # Not `is_between`, which interprets text as the name of a column.
         return (nw.col(self.column) >= self.first) & (nw.col(self.column) <= self.last)
 
 
 @dataclass(frozen=True)
 class ValuesFilter(RangeFilter):
-    """The rows whose `column` has one of some values, which `first` and `last` enclose."""
+    """Select the rows whose `column` has one of `values`; `first` and `last` are the least and the greatest."""
 
     values: tuple[Any, ...] = ()
 
     @classmethod
     def of(cls, column: str, values: Iterable[Any]) -> "ValuesFilter":
-        """Match these values, of which there must be one at least."""
-        found = tuple(sorted(set(values)))
-        return cls(column, found[0], found[-1], found)
+        """Select these values. Raises `IndexError` if there are none."""
+        distinct = tuple(sorted(set(values)))
+        return cls(column, distinct[0], distinct[-1], distinct)
 
     def misses(self, low: Any, high: Any) -> bool:
         return bisect_left(self.values, low) == bisect_right(self.values, high)

@@ -1,6 +1,6 @@
-"""Scans: which rows of a stored table an engine is to read, and how they divide.
+"""Scans: the rows of a stored table that an engine reads, and how they divide into parts.
 
-What belongs here is reading Parquet with Arrow; engines with a reader of their own only take the names of the files.
+This module reads Parquet with Arrow. Engines that have their own reader use only the names of the files.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scan:
-    """Some rows of a stored table: its files by path or s3:// address, the columns wanted, and a filter."""
+    """Rows of a stored table: files by path or s3:// address, the columns to read, and a filter."""
 
     files: Sequence[str]
     schema: pa.Schema
     filter: RangeFilter | None = None
-    version: int | None = None  # of the table
+    version: int | None = None  # version of the table
 
     def select(self, columns: Sequence[str]) -> "Scan":
-        """Keep the same rows with fewer columns."""
+        """Return a scan of the same rows with only these columns."""
         return replace(self, schema=pa.schema([self.schema.field(c) for c in columns]))
 
     def table(self) -> pa.Table:
@@ -36,7 +36,7 @@ class Scan:
         return self.dataset().to_table(self.schema.names)
 
     def dataset(self) -> "ds.Dataset":
-        """Open the rows with Arrow; a column that only the filter needs is among the columns."""
+        """Open the rows with Arrow, including a column that only the filter needs."""
         import pyarrow.dataset as ds
 
         if not self.files:
@@ -44,8 +44,8 @@ class Scan:
         rows = ds.dataset([Storage(file).path for file in self.files], self.stored, "parquet", filesystem=self.fs)
         return rows if self.filter is None else rows.filter(self.filter.arrow)
 
-    def split(self, rows: int = 1_000_000) -> "Iterator[Share]":
-        """Shares of about `rows` rows, each some row groups of one file, for engines that read in many places."""
+    def split(self, rows: int = 1_000_000) -> "Iterator[ScanPart]":
+        """Yield parts of about `rows` rows, each some row groups of one file, for engines that read in parallel."""
         import pyarrow.parquet as pq
 
         for file in self.files:
@@ -54,35 +54,35 @@ class Scan:
             for i in range(meta.num_row_groups):
                 groups, size = [*groups, i], size + meta.row_group(i).num_rows
                 if size >= rows or i == meta.num_row_groups - 1:
-                    yield Share(self, file, tuple(groups))
+                    yield ScanPart(self, file, tuple(groups))
                     groups, size = [], 0
 
     @property
     def remote(self) -> bool:
-        """Whether the files are in a bucket, which engines with a reader of their own do not know."""
+        """Return whether the files are in a bucket, which the engines' own readers cannot read."""
         return bool(self.files) and Storage(self.files[0]).remote
 
     @property
     def fs(self) -> "FileSystem":
-        """Arrow's file system for the files, which are all in one place."""
+        """Return Arrow's file system for the files, which are all in one place."""
         return Storage(self.files[0]).fs
 
     @property
     def stored(self) -> pa.Schema:
-        """The columns to open the files with: those wanted and the one filtered by."""
+        """Return the columns to read from the files: the requested ones and the filter's column."""
         if self.filter is None or self.filter.column in self.schema.names:
             return self.schema
         return self.schema.append(pa.field(self.filter.column, pa.scalar(self.filter.first).type))
 
     @property
     def condition(self) -> "pc.Expression | None":
-        """The filter as Arrow has it, or None."""
+        """Return the filter's condition for Arrow, or None."""
         return self.filter.arrow if self.filter else None
 
 
 @dataclass(frozen=True)
-class Share:
-    """Some row groups of one file of a scan."""
+class ScanPart:
+    """A part of a scan: some row groups of one file."""
 
     scan: Scan
     file: str

@@ -1,4 +1,4 @@
-"""Engines say in one line what keeps them from starting, go on after a failure, and hold little at a time."""
+"""Engines fail to start with one line, keep working after a failed step, and use little memory at a time."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 import resources.engines.duckdb
-from resources.engines.dask import DaskEngine, _prepared
+from resources.engines.dask import DaskEngine, _with_plugin
 from resources.engines.duckdb import DuckEngine
 from resources.engines.spark import SparkEngine
 from resources.errors import TuttiError
@@ -21,7 +21,7 @@ from resources.frames.frame import Engine
 from tests.conftest import ON_DASK
 
 NUMBERS = pa.schema([("n", pa.int64())])
-PATIENCE = 2  # seconds
+TIMEOUT_S = 2
 
 
 @pytest.fixture
@@ -33,43 +33,43 @@ def closed() -> int:
     return port
 
 
-def says(start: Callable[[], object], what: str) -> None:
-    """Starting fails soon, with one line that says what is wrong and which variable to correct."""
+def assert_fails(start: Callable[[], object], pattern: str) -> None:
+    """Assert that starting fails soon with one line that matches `pattern`."""
     began = time.monotonic()
-    with pytest.raises(TuttiError, match=what) as error:
+    with pytest.raises(TuttiError, match=pattern) as error:
         start()
-    assert time.monotonic() - began < PATIENCE + 8
+    assert time.monotonic() - began < TIMEOUT_S + 8
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:{port}", "127.0.0.1:{port}", "nonsense://127.0.0.1:{port}"])
-def test_a_dask_scheduler_that_does_not_answer_is_said_at_once(
+def test_dask_scheduler_that_does_not_answer_is_an_error_at_once(
     address: str, closed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resources.engines.dask.PATIENCE", PATIENCE)
+    monkeypatch.setattr("resources.engines.dask.CONNECT_TIMEOUT_S", TIMEOUT_S)
     monkeypatch.setattr("distributed.Client.current", _none_yet)
     engine = DaskEngine(scheduler=address.format(port=closed))
-    says(lambda: engine.client, rf"no Dask scheduler answers at '.*{closed}'.*TUTTI_DASK_SCHEDULER")
+    assert_fails(lambda: engine.client, rf"no Dask scheduler answers at '.*{closed}'.*TUTTI_DASK_SCHEDULER")
 
 
 @pytest.mark.parametrize(
     "master", ["spark://127.0.0.1:{port}", "spark://127.0.0.1:no{port}", "spark://no.invalid:{port}"]
 )
-def test_a_spark_master_that_does_not_answer_is_said_at_once(
+def test_spark_master_that_does_not_answer_is_an_error_at_once(
     master: str, closed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resources.engines.spark.PATIENCE", PATIENCE)
+    monkeypatch.setattr("resources.engines.spark.CONNECT_TIMEOUT_S", TIMEOUT_S)
     monkeypatch.setattr("pyspark.sql.SparkSession.getActiveSession", lambda: None)
     engine = SparkEngine(master=master.format(port=closed))
-    says(lambda: engine.session, rf"no Spark master answers at '.*{closed}'.*TUTTI_SPARK_MASTER")
+    assert_fails(lambda: engine.session, rf"no Spark master answers at '.*{closed}'.*TUTTI_SPARK_MASTER")
 
 
 def _none_yet() -> None:
     raise ValueError("No clients found")
 
 
-def test_an_engine_goes_on_after_a_failure(engine: Engine, tmp_path: Path) -> None:
-    """Regression: while the error of a failed write was held, DuckDB's connection was locked."""
+def test_engine_keeps_working_after_a_failure(engine: Engine, tmp_path: Path) -> None:
+    """Regression: DuckDB's connection was locked while a reference to the error of a failed write existed."""
     rows = engine.from_arrow(pa.table({"n": range(10)}, NUMBERS))
     held = error(lambda: engine.store(rows.native, full))
     assert len(rows.collect()) == 10
@@ -80,11 +80,11 @@ def test_an_engine_goes_on_after_a_failure(engine: Engine, tmp_path: Path) -> No
 
 
 def error(work: Callable[[], object]) -> Exception:
-    """The error of work that must fail, and with it all that it holds."""
+    """Return the error of work that must fail, with its traceback and all objects that it refers to."""
     try:
         work()
-    except Exception as found:
-        return found
+    except Exception as raised:
+        return raised
     raise AssertionError("nothing failed")
 
 
@@ -104,17 +104,17 @@ def named(tables: Iterator[pa.Table], folder: str) -> list[str]:
     return [f"{folder}/{sum(map(len, tables))}"]
 
 
-def test_the_writer_is_given_every_row_once(engine: Engine, tmp_path: Path) -> None:
+def test_writer_gets_every_row_once(engine: Engine, tmp_path: Path) -> None:
     rows = engine.from_arrow(pa.table({"n": range(1_000)}, NUMBERS))
     names = engine.store(rows.native, partial(named, folder=str(tmp_path)))
     assert sum(int(Path(n).name) for n in names) == 1_000
 
 
 @pytest.mark.parametrize("name", [ON_DASK])
-def test_rows_that_end_every_worker_are_an_error_that_says_what_to_do(name: str, dask: DaskEngine) -> None:
+def test_rows_that_kill_every_dask_worker_are_an_error(name: str, dask: DaskEngine) -> None:
     rows = dask.from_arrow(pa.table({"n": [1]}, NUMBERS))
-    once, told = patch.object(dask.client.cluster.scheduler, "allowed_failures", 0), r"workers died .*`memory_gb`"
-    with once, pytest.raises(TuttiError, match=told):
+    once = patch.object(dask.client.cluster.scheduler, "allowed_failures", 0)
+    with once, pytest.raises(TuttiError, match=r"workers died .*`memory_gb`"):
         rows.map(deadly, schema=NUMBERS, kernel="arrow").collect()
     assert rows.collect()["n"].to_pylist() == [1]
 
@@ -126,13 +126,13 @@ def deadly(numbers: pa.Table) -> pa.Table:
 
 
 @pytest.mark.parametrize("name", [ON_DASK])
-def test_a_worker_paused_for_memory_that_nobody_frees_is_started_anew(name: str) -> None:
-    """Regression: it waited for ever, and all that was to run on it."""
+def test_dask_worker_paused_for_good_is_restarted(name: str) -> None:
+    """Regression: the worker and the work assigned to it waited indefinitely."""
     from distributed import Client, LocalCluster
 
     cluster = LocalCluster(n_workers=1, threads_per_worker=1, memory_limit="600MB", dashboard_address=None)
     with cluster, Client(cluster, set_as_default=False) as client:
-        _prepared(client, stuck=2)
+        _with_plugin(client, pause_limit_s=2)
         (worker,) = client.scheduler_info()["workers"]
         assert client.submit(leak, 380).result() == 380
         deadline = time.monotonic() + 60
@@ -142,7 +142,7 @@ def test_a_worker_paused_for_memory_that_nobody_frees_is_started_anew(name: str)
 
 
 def leak(megabytes: int) -> int:
-    """Keep memory that Dask knows nothing of."""
+    """Allocate memory that Dask cannot free."""
     LEAKED.extend(b"x" * 1_000_000 for _ in range(megabytes))
     return len(LEAKED)
 
@@ -150,27 +150,27 @@ def leak(megabytes: int) -> int:
 LEAKED: list[bytes] = []
 
 
-def test_duckdb_lends_an_opaque_function_and_the_writer_a_batch_at_a_time() -> None:
-    lent: list[int] = []
+def test_duckdb_passes_rows_in_bounded_batches() -> None:
+    batch_rows: list[int] = []
 
-    def look(numbers: pa.Table) -> pa.Table:
-        lent.append(len(numbers))
+    def counted(numbers: pa.Table) -> pa.Table:
+        batch_rows.append(len(numbers))
         return numbers
 
     def write(tables: Iterator[pa.Table]) -> list[str]:
         return [str(len(t)) for t in tables]
 
     engine = DuckEngine(memory_gb=1)
-    engine.db.execute("SET threads=1")  # else each lends batches of its own
-    with patch.object(resources.engines.duckdb, "BATCH", 2_048):
-        rows = engine.from_arrow(pa.table({"n": range(20_000)}, NUMBERS)).map(look, schema=NUMBERS, kernel="arrow")
+    engine.db.execute("SET threads=1")  # otherwise each thread makes batches of its own
+    with patch.object(resources.engines.duckdb, "BATCH_ROWS", 2_048):
+        rows = engine.from_arrow(pa.table({"n": range(20_000)}, NUMBERS)).map(counted, schema=NUMBERS, kernel="arrow")
         sizes = [int(n) for n in engine.store(rows.native, write)]
-    assert sum(lent) == sum(sizes) == 20_000
-    assert max(lent) <= 2_048
+    assert sum(batch_rows) == sum(sizes) == 20_000
+    assert max(batch_rows) <= 2_048
     assert max(sizes) <= 2_048
 
 
-def test_duckdb_spills_to_its_folder_and_keeps_databases_of_other_settings_apart(tmp_path: Path) -> None:
+def test_duckdb_spills_to_its_folder_with_one_database_per_settings(tmp_path: Path) -> None:
     engine = DuckEngine(memory_gb=1, spill_dir=str(tmp_path / "spill"))
     rows = engine.from_arrow(pa.table({"n": range(10)}, NUMBERS)).map(same, schema=NUMBERS, kernel="arrow")
     assert len(rows.collect()) == 10

@@ -1,4 +1,4 @@
-"""Children: what kills a process costs its row alone, and nothing of them stays behind."""
+"""Worker processes: a crash costs only its row, and no worker outlives its parent."""
 
 import os
 import signal
@@ -10,10 +10,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from resources.engines.workers import Child, Died, map_isolated
+from resources.engines.workers import Worker, WorkerDied, map_isolated
 
 NUMBERS = pa.table({"n": [1, 2, 3, 4]})
-PATIENCE = 60  # seconds, many times what it takes
+TIMEOUT_S = 60  # many times what it takes
 
 
 def doubled(rows: pa.Table) -> pa.Table:
@@ -70,7 +70,7 @@ def process(rows: pa.Table) -> pa.Table:
     return pa.table({"n": [os.getpid()]})
 
 
-def lost(rows: pa.Table, reason: str) -> pa.Table:
+def failed_row(rows: pa.Table, reason: str) -> pa.Table:
     return pa.table({"n": [reason]})
 
 
@@ -78,74 +78,77 @@ def values(tables: list[pa.Table]) -> list[object]:
     return [n for t in tables for n in t["n"].to_pylist()]
 
 
-def test_rows_come_in_their_order_from_several_processes() -> None:
-    assert values(map_isolated(doubled, lost, NUMBERS, processes=2)) == [2, 4, 6, 8]
-    assert values(map_isolated(added, lost, NUMBERS, [pa.table({"n": [10]})], processes=2)) == [11, 12, 13, 14]
-    assert map_isolated(doubled, lost, NUMBERS.slice(0, 0), processes=2) == []
+def test_results_keep_the_order_of_the_rows() -> None:
+    assert values(map_isolated(doubled, failed_row, NUMBERS, processes=2)) == [2, 4, 6, 8]
+    assert values(map_isolated(added, failed_row, NUMBERS, [pa.table({"n": [10]})], processes=2)) == [11, 12, 13, 14]
+    assert map_isolated(doubled, failed_row, NUMBERS.slice(0, 0), processes=2) == []
 
 
-def test_work_is_done_elsewhere_and_processes_are_used_again() -> None:
-    first, second = (values(map_isolated(process, lost, NUMBERS))[0] for _ in range(2))
+def test_worker_processes_are_reused() -> None:
+    first, second = (values(map_isolated(process, failed_row, NUMBERS))[0] for _ in range(2))
     assert os.getpid() != first == second
 
 
-def test_a_row_that_kills_its_process_costs_no_other_and_says_why() -> None:
+def test_crash_costs_only_its_row_and_gives_the_reason() -> None:
     for processes in (1, 2):
-        found = values(map_isolated(deadly, lost, NUMBERS, processes=processes))
-        assert found == [2, 4, "the process that read it was ended by SIGSEGV", 8]
-    assert values(map_isolated(quitting, lost, NUMBERS.slice(0, 1))) == ["the process that read it ended with 7"]
+        results = values(map_isolated(deadly, failed_row, NUMBERS, processes=processes))
+        reason = str(results.pop(2))
+        assert "SIGSEGV" in reason
+        assert results == [2, 4, 8]
+    (reason,) = map(str, values(map_isolated(quitting, failed_row, NUMBERS.slice(0, 1))))
+    assert reason.endswith(" 7")
 
 
-def test_a_row_whose_process_was_killed_by_others_is_tried_again(tmp_path: Path) -> None:
+def test_row_whose_process_was_killed_once_is_tried_again(tmp_path: Path) -> None:
     rows = pa.table({"path": [str(tmp_path / "marker")]})
-    assert map_isolated(deadly_once, lost, rows) == [rows]
+    assert map_isolated(deadly_once, failed_row, rows) == [rows]
 
 
-def test_what_fails_in_a_child_fails_here() -> None:
+def test_error_in_a_worker_is_raised_in_the_parent() -> None:
     with pytest.raises(ArithmeticError, match="the scales are broken"):
-        map_isolated(failing, lost, NUMBERS, processes=2)
-    with pytest.raises(RuntimeError, match="Odd: it is odd"):  # which cannot travel as it is
-        map_isolated(failing_oddly, lost, NUMBERS)
+        map_isolated(failing, failed_row, NUMBERS, processes=2)
+    with pytest.raises(RuntimeError, match="Odd: it is odd"):  # which cannot be unpickled
+        map_isolated(failing_oddly, failed_row, NUMBERS)
 
 
-def test_what_a_library_prints_is_no_answer() -> None:
-    assert values(map_isolated(talking, lost, NUMBERS)) == [2, 4, 6, 8]
+def test_text_printed_by_a_library_is_ignored() -> None:
+    assert values(map_isolated(talking, failed_row, NUMBERS)) == [2, 4, 6, 8]
 
 
-def test_a_row_that_takes_for_ever_is_given_up() -> None:
-    child = Child(patience=0.1)
-    with pytest.raises(Died, match="it took longer than"):
-        child.ask(waiting, NUMBERS)
-    child.close()
-    with pytest.raises(Died, match="it was stopped"):
-        child.ask(doubled, NUMBERS)
+def test_row_that_takes_too_long_is_given_up() -> None:
+    worker = Worker(timeout_s=0.1)
+    with pytest.raises(WorkerDied, match="took longer than"):
+        worker.call(waiting, NUMBERS)
+    worker.close()
+    with pytest.raises(WorkerDied, match="stopped"):
+        worker.call(doubled, NUMBERS)
 
 
 PARENT = """
 import os, signal
 import pyarrow as pa
 from resources.engines.workers import map_isolated
-from tests.resources.engines.test_workers import lost, process, waiting
-print(map_isolated(process, lost, pa.table({"n": [1]}))[0]["n"][0].as_py(), flush=True)
+from tests.resources.engines.test_workers import failed_row, process, waiting
+print(map_isolated(process, failed_row, pa.table({"n": [1]}))[0]["n"][0].as_py(), flush=True)
 """
 
 
-@pytest.mark.parametrize("work", ["signal.pause()", 'map_isolated(waiting, lost, pa.table({"n": [1]}))'])
-def test_children_end_with_a_parent_that_is_killed_idle_or_amid_a_row(work: str) -> None:
+@pytest.mark.parametrize("work", ["signal.pause()", 'map_isolated(waiting, failed_row, pa.table({"n": [1]}))'])
+def test_worker_ends_with_a_killed_parent_idle_or_in_a_row(work: str) -> None:
     root = Path(__file__).parents[3]
     environ = os.environ | {"PYTHONPATH": str(root)}
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT + work], cwd=root, env=environ, stdout=subprocess.PIPE, text=True
     )
     assert parent.stdout
-    child = int(parent.stdout.readline())
-    os.kill(child, 0)  # it is there
+    worker = int(parent.stdout.readline())
+    os.kill(worker, 0)  # it is there
     time.sleep(0.5)
     parent.kill()
     parent.communicate()
-    until = time.monotonic() + PATIENCE
-    while alive(child):
-        assert time.monotonic() < until
+    deadline = time.monotonic() + TIMEOUT_S
+    while alive(worker):
+        assert time.monotonic() < deadline
         time.sleep(0.05)
 
 

@@ -1,4 +1,4 @@
-"""Heavy work of a test of frames: each of its processes imports this module and little else."""
+"""Heavy functions for tests of frames, in a module that worker processes import quickly."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ DEADLY = 2**53 + 1  # a price
 
 
 def bought(sales: pa.Table, fruits: pa.Table) -> pa.Table:
-    """Heavy: takes down its process where somebody buys for more than can be paid."""
+    """Kill the process if a price is `DEADLY`; otherwise return one row for each sale."""
     if DEADLY in sales["price"].to_pylist():
         os.kill(os.getpid(), signal.SIGKILL)
     rows = [{"buyer": f"{r['buyer']} {len(fruits)}", "n": os.getpid(), "price": r["price"]} for r in sales.to_pylist()]

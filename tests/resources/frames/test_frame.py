@@ -1,4 +1,4 @@
-"""The ways to work on a frame mean the same on every engine, whatever the rows."""
+"""Every operation on a frame gives the same result on every engine, for any rows."""
 
 import os
 import uuid
@@ -43,7 +43,7 @@ weights = st.one_of(st.none(), st.floats(0, 1e6))
 sold = st.lists(
     st.builds(lambda *v: dict(zip(SALES.names, v, strict=True)), buyers, fruits, prices, weights), max_size=15
 )
-told = st.dictionaries(fruits, st.one_of(st.none(), st.sampled_from(TITLES)), max_size=4).map(
+fruit_names = st.dictionaries(fruits, st.one_of(st.none(), st.sampled_from(TITLES)), max_size=4).map(
     lambda found: [{"fruit": f, "called": c} for f, c in found.items()]
 )
 
@@ -68,7 +68,7 @@ HARD_FRUITS: list[Row] = [
 
 @dataclass(frozen=True, repr=False)
 class Way:
-    """One way to work on two frames, the columns it gives, and what plain Python gives."""
+    """An operation on two frames, the columns of its result, and the expected result in plain Python."""
 
     name: str
     work: Callable[[Frame, Frame], Frame]
@@ -88,24 +88,24 @@ def known(sales: nw.LazyFrame, fruits: nw.LazyFrame) -> nw.LazyFrame:
 
 
 def basket(sales: pa.Table) -> pa.Table:
-    """Opaque, of whole keys: what each buyer has, and what was paid."""
-    held: dict[Any, list[int]] = {}
+    """Return the fruits and the sum paid of each buyer (opaque, whole keys)."""
+    fruits: dict[Any, list[int]] = {}
     paid: Counter[Any] = Counter()
     for buyer, fruit, price in zip(*(sales[c].to_pylist() for c in ("buyer", "fruit", "price")), strict=True):
-        held.setdefault(buyer, []).extend([fruit] if fruit is not None else [])
+        fruits.setdefault(buyer, []).extend([fruit] if fruit is not None else [])
         paid[buyer] += price or 0
-    return table([{"buyer": b, "fruits": sorted(f), "paid": paid[b]} for b, f in held.items()], BASKETS)
+    return table([{"buyer": b, "fruits": sorted(f), "paid": paid[b]} for b, f in fruits.items()], BASKETS)
 
 
 def priced(sales: pa.Table, fruits: pa.Table) -> pa.Table:
-    """Opaque, of equal keys of two tables: how often each fruit was sold, and what it is called."""
+    """Return the number of sales and the name of each fruit (opaque, equal keys of two tables)."""
     n = Counter(sales["fruit"].to_pylist())
     called = dict(zip(fruits["fruit"].to_pylist(), fruits["called"].to_pylist(), strict=True))
     return table([{"fruit": f, "n": n[f], "called": called.get(f)} for f in {*n, *called}], PRICED)
 
 
 def dearer(sales: pa.Table, fruits: pa.Table) -> pa.Table:
-    """Opaque, of any rows, with a small table at hand."""
+    """Add the length of the small table to each price (opaque, any rows)."""
     by = len(fruits)
     price = pc.add(pc.fill_null(sales["price"], 0), by)
     return sales.set_column(2, SALES.field("price"), price).cast(SALES)
@@ -132,7 +132,7 @@ def count_fruits(sales: nw.LazyFrame) -> nw.LazyFrame:
 
 
 def place(counts: nw.LazyFrame) -> nw.LazyFrame:
-    """All rows together: fruits in order, the most sold first."""
+    """Number the fruits, the most sold first (all rows together)."""
     rows = counts.filter(~nw.col("fruit").is_null()).with_columns(one=nw.lit(1), down=-nw.col("n").cast(nw.Int64))
     return rows.with_columns(place=nw.col("one").cum_sum().over(order_by=["down", "fruit"])).select(PLACES.names)
 
@@ -143,9 +143,9 @@ def all_labelled(sales: list[Row], fruits: list[Row]) -> list[Row]:
 
 
 def known_labelled(sales: list[Row], fruits: list[Row]) -> list[Row]:
-    found = {r["fruit"] for r in fruits} - {None}
+    known_fruits = {r["fruit"] for r in fruits} - {None}
     return all_labelled(
-        [r for r in sales if r["price"] is not None and r["price"] >= 0 and r["fruit"] in found], fruits
+        [r for r in sales if r["price"] is not None and r["price"] >= 0 and r["fruit"] in known_fruits], fruits
     )
 
 
@@ -167,12 +167,12 @@ def placed(sales: list[Row]) -> list[Row]:
 
 
 def combined_in_parts(sales: Frame, fruits: Frame) -> Frame:
-    """Counted before rows travel, then added up: as counted at once."""
+    """Count before the shuffle, then add up: the result is that of counting once."""
     return sales.map(as_counts).per("buyer", add_up, combine=add_up)
 
 
 def on_days(sales: pa.Table) -> pa.Table:
-    """Opaque, of any rows: small fruits are sold on the day of their number, the others on none."""
+    """Turn small fruit numbers into days and others into nulls (opaque, any rows)."""
     days = pc.if_else(pc.less(sales["fruit"], 9), sales["fruit"], None)
     return pa.table([days.cast(pa.int32()).cast(pa.date32()), sales["called"]], schema=ON_DAYS)
 
@@ -182,7 +182,7 @@ def count_days(sales: nw.LazyFrame) -> nw.LazyFrame:
 
 
 def counted_by_day(sales: Frame, fruits: Frame) -> Frame:
-    """Divided by a date, after two tables came together by another key."""
+    """Group by a date after a join of two tables by another key."""
     labeled = sales.per("fruit", label, fruits).map(on_days, schema=ON_DAYS, kernel="arrow")
     return labeled.per(["day", "called"], count_days)
 
@@ -204,8 +204,8 @@ def count_day(sales: nw.LazyFrame) -> nw.LazyFrame:
     return sales.group_by("day").agg(n=nw.len())
 
 
-def kept(sales: Frame, fruits: Frame) -> Frame:
-    """Computed once for two uses."""
+def persisted(sales: Frame, fruits: Frame) -> Frame:
+    """Compute rows once for two uses."""
     once = sales.per("buyer", one_each).persist()
     return once.concat(once)
 
@@ -235,7 +235,7 @@ WAYS = (
     Way("all rows together", lambda s, f: s.per("fruit", count_fruits).per([], place), PLACES, lambda s, f: placed(s)),
     Way("dates as keys, after two tables came together", counted_by_day, BY_DAY, all_counted_by_day),
     Way("one table below another", lambda s, f: s.concat(s), SALES, lambda s, f: s + s),
-    Way("rows computed once for two uses", kept, COUNTS, lambda s, f: counted(s) * 2),
+    Way("rows computed once for two uses", persisted, COUNTS, lambda s, f: counted(s) * 2),
     Way(
         "some columns",
         lambda s, f: s.select("price", "buyer"),
@@ -255,18 +255,20 @@ every_way = pytest.mark.parametrize("way", WAYS, ids=str)
 
 
 @every_way
-@given(sales=sold, fruits=told)
-def test_any_rows_give_what_plain_python_gives(way: Way, local: Engine, sales: list[Row], fruits: list[Row]) -> None:
+@given(sales=sold, fruits=fruit_names)
+def test_operation_on_any_rows_equals_plain_python(
+    way: Way, local: Engine, sales: list[Row], fruits: list[Row]
+) -> None:
     check(way, local, sales, fruits)
 
 
 @every_way
 @pytest.mark.parametrize("sales", [[], HARD[:1], HARD], ids=["no rows", "a single row", "hard rows"])
-def test_hard_rows_give_what_plain_python_gives(way: Way, engine: Engine, sales: list[Row]) -> None:
+def test_operation_on_hard_rows_equals_plain_python(way: Way, engine: Engine, sales: list[Row]) -> None:
     check(way, engine, sales, HARD_FRUITS)
 
 
-def test_no_small_rows_to_send_along(engine: Engine) -> None:
+def test_operation_with_an_empty_second_table(engine: Engine) -> None:
     for way in (w for w in WAYS if "small" in w.name or "two tables" in w.name):
         check(way, engine, HARD, [])
 
@@ -278,14 +280,14 @@ def check(way: Way, engine: Engine, sales: list[Row], fruits: list[Row]) -> None
 
 @pytest.mark.cluster
 @pytest.mark.dask
-def test_dask_shuffles_each_table_once_also_by_dates_and_with_lists(dask: Engine) -> None:
+def test_dask_shuffles_each_table_once_by_dates_and_with_lists(dask: Engine) -> None:
     baskets = SALES.append(pa.field("fruits", pa.list_(pa.int64())))
     rows = dask.from_arrow(table([r | {"fruits": [1, 2]} for r in HARD], baskets))
     labeled = rows.per("fruit", label_all, dask.from_arrow(table(HARD_FRUITS, FRUITS)))
-    found = labeled.map(on_day, schema=LISTED, kernel="arrow").per("day", count_day)
-    shuffles = [step for step in found.native.optimize(fuse=False).expr.walk() if "Shuffle" in type(step).__name__]
+    counts = labeled.map(on_day, schema=LISTED, kernel="arrow").per("day", count_day)
+    shuffles = [step for step in counts.native.optimize(fuse=False).expr.walk() if "Shuffle" in type(step).__name__]
     assert len({step._name for step in shuffles}) == 3
-    assert sum(found.collect(COUNTED)["n"].to_pylist()) == len(HARD)
+    assert sum(counts.collect(COUNTED)["n"].to_pylist()) == len(HARD)
 
 
 def test_columns_are_known_without_computing_a_row(engine: Engine) -> None:
@@ -294,16 +296,16 @@ def test_columns_are_known_without_computing_a_row(engine: Engine) -> None:
     assert sales.map(basket, schema=BASKETS, kernel="arrow").columns == BASKETS.names
 
 
-def test_dividing_by_a_column_that_is_not_there_is_refused_before_work_begins(engine: Engine) -> None:
+def test_missing_key_column_is_refused_before_work_begins(engine: Engine) -> None:
     sales, fruits = engine.from_arrow(table(HARD, SALES)), engine.from_arrow(table(HARD_FRUITS, FRUITS))
-    with pytest.raises(KeyError, match=r"label divides by \['buyer'\], absent from \['fruit', 'called'\]"):
+    with pytest.raises(KeyError, match=r"label .*\['buyer'\].*\['fruit', 'called'\]"):
         sales.per("buyer", label, fruits)
-    with pytest.raises(KeyError, match="cannot put"):
+    with pytest.raises(KeyError, match="cannot append"):
         sales.concat(fruits)
 
 
-def test_an_opaque_function_must_declare_its_columns(pandas: Engine) -> None:
-    with pytest.raises(ValueError, match="basket is opaque: declare the schema it returns"):
+def test_opaque_function_must_declare_its_columns(pandas: Engine) -> None:
+    with pytest.raises(ValueError, match=r"basket.*schema"):
         pandas.from_arrow(table(HARD, SALES)).map(basket, kernel="arrow")
     with pytest.raises(ValueError, match="basket"):
         Step(partial(basket), kernel="arrow")
@@ -314,45 +316,48 @@ def lack(sales: pa.Table) -> pa.Table:
 
 
 @pytest.mark.parametrize("of", ["rows", "keys"])
-def test_an_opaque_function_that_fails_says_why(engine: Engine, of: str) -> None:
+def test_error_of_an_opaque_function_reaches_the_caller(engine: Engine, of: str) -> None:
     with pytest.raises(Exception, match="the scales are broken"):
         opaque(engine, fail, of).collect()
 
 
 @pytest.mark.parametrize("of", ["rows", "keys"])
-def test_an_opaque_function_that_lacks_a_declared_column_says_which(engine: Engine, of: str) -> None:
-    with pytest.raises(Exception, match=r"the declared columns \['fruits', 'paid'\] are not among \['buyer'\]"):
+def test_missing_declared_columns_are_named(engine: Engine, of: str) -> None:
+    with pytest.raises(Exception, match=r"\['fruits', 'paid'\].*\['buyer'\]"):
         opaque(engine, lack, of).collect()
 
 
 @pytest.mark.process
-def test_heavy_work_is_done_in_other_processes_and_what_kills_one_costs_its_row_alone(engine: Engine) -> None:
+def test_crash_of_a_worker_process_costs_only_its_row(engine: Engine) -> None:
     sales, fruits = engine.from_arrow(table(HARD, SALES)), table(HARD_FRUITS, FRUITS)
-    made = sales.map(bought, broadcast=[fruits], schema=COUNTS, kernel="arrow", lost=never_bought).collect(COUNTS)
-    rows = made.to_pylist()
+    collected = sales.map(bought, broadcast=[fruits], schema=COUNTS, kernel="arrow", on_crash=never_bought).collect(
+        COUNTS
+    )
+    rows = collected.to_pylist()
     killed = [r for r in HARD if r["price"] == DEADLY]
     assert killed
-    told = [r["buyer"] for r in rows if r["n"] is None]
-    assert told == ["the process that read it was ended by SIGKILL"] * len(killed)
+    reasons = [r["buyer"] for r in rows if r["n"] is None]
+    assert len(reasons) == len(killed)
+    assert all("SIGKILL" in reason for reason in reasons)
     assert Counter(r["price"] for r in rows if r["n"]) == Counter(r["price"] for r in HARD if r not in killed)
     assert {r["buyer"][-1] for r in rows if r["n"]} == {"4"}
     assert os.getpid() not in {r["n"] for r in rows}
 
 
-def test_heavy_work_on_nothing_is_nothing(engine: Engine) -> None:
-    nothing = engine.from_arrow(table([], SALES)).map(lack, schema=COUNTS, kernel="arrow", lost=never_bought)
+def test_heavy_work_on_no_rows_returns_no_rows(engine: Engine) -> None:
+    nothing = engine.from_arrow(table([], SALES)).map(lack, schema=COUNTS, kernel="arrow", on_crash=never_bought)
     assert nothing.collect(COUNTS) == COUNTS.empty_table()
 
 
 @pytest.mark.process
-def test_heavy_work_that_fails_says_why(engine: Engine) -> None:
+def test_error_of_heavy_work_reaches_the_caller(engine: Engine) -> None:
     with pytest.raises(Exception, match="the scales are broken"):
-        engine.from_arrow(table(HARD, SALES)).map(fail, schema=BASKETS, kernel="arrow", lost=never_bought).collect()
+        engine.from_arrow(table(HARD, SALES)).map(fail, schema=BASKETS, kernel="arrow", on_crash=never_bought).collect()
 
 
-def test_only_opaque_work_has_processes_of_its_own() -> None:
-    with pytest.raises(ValueError, match="one_each is planned by the engine"):
-        Step(one_each, lost=never_bought)
+def test_only_opaque_functions_run_in_worker_processes() -> None:
+    with pytest.raises(ValueError, match="one_each"):
+        Step(one_each, on_crash=never_bought)
 
 
 def opaque(engine: Engine, fn: Callable[[pa.Table], pa.Table], of: str) -> Frame:
@@ -362,24 +367,24 @@ def opaque(engine: Engine, fn: Callable[[pa.Table], pa.Table], of: str) -> Frame
     return sales.per("buyer", fn, schema=BASKETS, kernel="arrow")
 
 
-def test_rows_are_computed_once_where_they_are_kept(engine: Engine, tmp_path: Path) -> None:
-    kept = (
+def test_persisted_rows_are_computed_once(engine: Engine, tmp_path: Path) -> None:
+    persisted = (
         engine.from_arrow(table(HARD, SALES))
         .map(partial(leave_a_trace, folder=str(tmp_path)), schema=SALES, kernel="arrow")
         .persist()
     )
-    assert len(kept.collect()) == len(HARD)
+    assert len(persisted.collect()) == len(HARD)
     before = len(list(tmp_path.iterdir()))
-    assert len(kept.select("buyer").collect()) == len(kept.collect()) == len(HARD)
+    assert len(persisted.select("buyer").collect()) == len(persisted.collect()) == len(HARD)
     assert len(list(tmp_path.iterdir())) == before > 0
 
 
-def test_kept_rows_outlive_what_they_were_made_of(local: Engine, tmp_path: Path) -> None:
+def test_persisted_rows_outlive_their_source_file(local: Engine, tmp_path: Path) -> None:
     file = tmp_path / "sales.parquet"
     pq.write_table(table(HARD, SALES), file)
-    kept = local.read(Scan([str(file)], SALES)).per("buyer", one_each).persist()
+    persisted = local.read(Scan([str(file)], SALES)).per("buyer", one_each).persist()
     file.unlink()
-    assert_same(kept.collect(COUNTS), counted(HARD), COUNTS)
+    assert_same(persisted.collect(COUNTS), counted(HARD), COUNTS)
 
 
 def leave_a_trace(sales: pa.Table, folder: str) -> pa.Table:
@@ -388,7 +393,7 @@ def leave_a_trace(sales: pa.Table, folder: str) -> pa.Table:
     return sales
 
 
-def test_declared_types_are_kept_or_refused() -> None:
+def test_conform_casts_only_without_loss() -> None:
     small = pa.schema([("a", pa.int64())])
     assert conform(pa.table({"b": ["x"], "a": pa.array([1.0])}), small).to_pydict() == {"a": [1]}
     for wrong in (pa.array([1.5]), pa.array([2.0**64]), pa.array(["one"]), pa.array([2**64 - 1], pa.uint64())):
@@ -398,8 +403,8 @@ def test_declared_types_are_kept_or_refused() -> None:
 
 @pytest.mark.cluster
 @pytest.mark.dask
-def test_text_that_dask_shuffles_stays_arrows(dask: Engine) -> None:
-    """As Python objects it takes two to five times the memory: enough to kill workers."""
+def test_text_stays_arrow_in_a_dask_shuffle(dask: Engine) -> None:
+    """As Python objects it takes two to five times the memory, enough to kill workers."""
     words = pa.table(
         {"n": pa.array(range(400), pa.int64()), "word": [None if i % 7 == 0 else str(i) for i in range(400)]}
     )
@@ -410,10 +415,10 @@ def test_text_that_dask_shuffles_stays_arrows(dask: Engine) -> None:
     assert arrived == {"n": "int64[pyarrow]", "word": "string[pyarrow]"}
 
 
-def types_of(share: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame({"name": [*share.columns], "type": [type_name(t) for t in share.dtypes]})
+def types_of(partition: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({"name": [*partition.columns], "type": [type_name(t) for t in partition.dtypes]})
 
 
 def type_name(dtype: object) -> str:
-    """Of text there are two kinds by this name: Arrow's is told from pandas' own."""
+    """Return the name of a type; pandas' own text type has the same name as Arrow's, so it gets a prefix."""
     return str(dtype) if isinstance(dtype, pd.ArrowDtype) else f"pandas {dtype}"
