@@ -181,7 +181,7 @@ class Eraser:
 def end_time_travel(lake: Lake) -> None:
     """Remove all versions of every table but the newest. The caller must hold the exclusive lock of the lake."""
     for table in lake.tables():
-        lake.forget(table)
+        lake.drop_history(table)
 
 
 def owned(name: str, lake: Lake, schemas: Mapping[str, pa.Schema]) -> set[str]:

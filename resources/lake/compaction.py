@@ -1,34 +1,35 @@
-"""Compaction: which small files of a table to merge, so that a commit a day leaves dozens of files, not thousands.
+"""Compaction: choose the small files of a table to merge, so that a commit a day leaves dozens of files, not thousands.
 
-Files count as alike if their rows have the same number of digits. Ten alike, and smaller ones beside them, become one
-with a digit more: a row is copied at most once for each digit, however long the history.
+Files have the same size class if their row counts have the same number of digits. Ten files of a class are merged,
+together with all smaller ones, into one file of the next class. So a row is copied at most once per digit, however long
+the history.
 """
 
 from collections.abc import Sequence
 
-FAN = 10  # more would mean more files to open, fewer more copying
+FAN = 10  # files of a class before a merge: more would mean more files to open, fewer more copying
 
 
-def crowded(rows: Sequence[int], most: int) -> list[int]:
-    """Which of these files to merge into one of up to `most` rows, by their places; none while few are alike.
+def files_to_merge(rows: Sequence[int], max_rows: int) -> list[int]:
+    """Return the indexes of the files to merge into one of up to `max_rows` rows; empty while no class is full.
 
-    Neighbors are merged first, so `rows` comes in the order of what readers look for. A file more than half as long
-    as may be is left alone.
+    `rows` contains the row count of each file, in the order of the table's first sort column, so that neighbors are
+    merged first. A file with more than half of `max_rows` is never merged.
     """
-    small = [i for i, n in enumerate(rows) if n <= most // 2]
-    below = most
-    while below > 1:
-        if sum(below // FAN <= rows[i] < below for i in small) >= FAN:
-            return _filling([i for i in small if rows[i] < below], rows, most)
-        below //= FAN
+    small = [i for i, n in enumerate(rows) if n <= max_rows // 2]
+    upper = max_rows
+    while upper > 1:
+        if sum(upper // FAN <= rows[i] < upper for i in small) >= FAN:
+            return _that_fit([i for i in small if rows[i] < upper], rows, max_rows)
+        upper //= FAN
     return []
 
 
-def _filling(places: Sequence[int], rows: Sequence[int], most: int) -> list[int]:
-    """The first of these files that one of up to `most` rows can hold."""
+def _that_fit(indexes: Sequence[int], rows: Sequence[int], max_rows: int) -> list[int]:
+    """Return the first of these files, as many as fit into one of up to `max_rows` rows."""
     total = 0
-    for count, i in enumerate(places):
+    for count, i in enumerate(indexes):
         total += rows[i]
-        if total > most:
-            return list(places[:count])
-    return list(places)
+        if total > max_rows:
+            return list(indexes[:count])
+    return list(indexes)

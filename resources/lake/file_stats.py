@@ -1,6 +1,6 @@
-"""The log of a Delta table: which files each version has, and what is in them.
+"""File statistics in a Delta log: the files of a version, with the bounds of their columns.
 
-Every file comes with the least and greatest values of its columns, so that a reader opens only those it needs.
+A file's bounds are the least and greatest value of each column, so that a reader opens only the files it needs.
 """
 
 import json
@@ -19,15 +19,15 @@ from resources.storage import Storage
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-LONG_TEXT = 32  # longer bounds would bloat the log
+MAX_BOUND_CHARS = 32  # longer bounds would bloat the log
 LAST = "\U0010ffff"  # the greatest character
-SURROGATES = range(0xD800, 0xE000)  # no characters
-BEYOND = 10**309  # JSON has no infinity, but readers take what no float can hold for one
+SURROGATES = range(0xD800, 0xE000)  # code points that are not characters
+BEYOND = 10**309  # JSON has no infinity, but readers turn a number beyond the range of floats into one
 
 
 @dataclass(frozen=True)
 class Add:
-    """A new file and what the log will say of it."""
+    """A new file and its statistics: bytes, rows, and bounds and number of nulls by column."""
 
     path: str
     bytes: int
@@ -36,23 +36,23 @@ class Add:
     nulls: Mapping[str, int]
 
     def action(self) -> Any:
-        """The file as Delta's log has it."""
+        """Return the file as an action of Delta's log."""
         from deltalake.transaction import AddAction
 
-        known = {c: b for c, b in self.bounds.items() if b[0] is not None}
+        bounded = {c: b for c, b in self.bounds.items() if b[0] is not None}
         stats = {
             "numRecords": self.rows,
-            "minValues": {c: _told(low) for c, (low, _) in known.items()},
-            "maxValues": {c: _told(high, up=True) for c, (_, high) in known.items()},
+            "minValues": {c: _as_json(low) for c, (low, _) in bounded.items()},
+            "maxValues": {c: _as_json(high, up=True) for c, (_, high) in bounded.items()},
             "nullCount": dict(self.nulls),
         }
-        # As they are, since delta-rs misreads escaped characters beyond U+1FFFF, some Chinese ones among them.
+        # Not escaped: delta-rs misreads escaped characters beyond U+1FFFF, including some Chinese ones.
         text = json.dumps(stats, ensure_ascii=False)
         return AddAction(self.path, self.bytes, {}, int(time.time() * 1000), True, text)
 
 
-def described(folder: Storage, name: str) -> Add:
-    """A written file as its own footer describes it."""
+def describe_file(folder: Storage, name: str) -> Add:
+    """Return the statistics in the footer of a written file."""
     import pyarrow.parquet as pq
 
     with (folder / name).open() as file:
@@ -67,63 +67,63 @@ def described(folder: Storage, name: str) -> Add:
         filled = [s for s in stats if s.num_values]
         if all(s.has_min_max for s in filled):
             bounds[path] = (min(s.min for s in filled), max(s.max for s in filled)) if filled else (None, None)
-        else:  # Parquet leaves the bounds of very long texts out
+        else:  # Parquet omits the bounds of very long texts
             bounds[path] = _least_and_greatest(folder / name, path)
     return Add(name, size, meta.num_rows, bounds, nulls)
 
 
 def files(delta: "DeltaTable") -> list[dict[str, Any]]:
-    """The files of a version: path, size_bytes, num_records, and min.*, max.*, null_count.* of each column."""
+    """Return the files of a version: path, size_bytes, num_records, and min.*, max.*, null_count.* of each column."""
     return pa.table(delta.get_add_actions(flatten=True)).to_pylist()
 
 
 def bounds(file: Mapping[str, Any], column: str) -> tuple[Any, Any]:
-    """Return a file's least and greatest value of a column; None if it has no value or the log does not say."""
+    """Return a file's bounds of a column; None if the file has no value or the log has no bounds."""
     return file.get(f"min.{column}"), file.get(f"max.{column}")
 
 
-def misses(file: Mapping[str, Any], filter: RangeFilter) -> bool:
+def misses(file: Mapping[str, Any], condition: RangeFilter) -> bool:
     """Return whether the log shows that no row of a file matches."""
-    low, high = bounds(file, filter.column)
+    low, high = bounds(file, condition.column)
     if low is None:
-        return bool(file.get(f"null_count.{filter.column}") == file["num_records"])
-    return filter.misses(low, high)
+        return bool(file.get(f"null_count.{condition.column}") == file["num_records"])
+    return condition.misses(low, high)
 
 
-def covers(file: Mapping[str, Any], filter: RangeFilter) -> bool:
+def covers(file: Mapping[str, Any], condition: RangeFilter) -> bool:
     """Return whether the log shows that every row of a file matches."""
-    low, high = bounds(file, filter.column)
-    return low is not None and file[f"null_count.{filter.column}"] == 0 and filter.covers(low, high)
+    low, high = bounds(file, condition.column)
+    return low is not None and file[f"null_count.{condition.column}"] == 0 and condition.covers(low, high)
 
 
-def replaced(delta: "DeltaTable", days: int = 0) -> set[str]:
-    """The files that earlier versions had and this one has not, since at least so many days."""
+def replaced_files(delta: "DeltaTable", days: int = 0) -> set[str]:
+    """Return the files of earlier versions that were replaced at least `days` days ago."""
     return set(delta.vacuum(days * 24, dry_run=True, enforce_retention_duration=False))
 
 
-def unknown(delta: "DeltaTable", names: Iterable[str]) -> set[str]:
-    """Those of the files that neither this version nor an earlier one has, as far back as versions are kept."""
-    return set(names) - {f["path"] for f in files(delta)} - replaced(delta)
+def untracked_files(delta: "DeltaTable", names: Iterable[str]) -> set[str]:
+    """Return the files that are in neither this version nor an earlier one that is still in the log."""
+    return set(names) - {f["path"] for f in files(delta)} - replaced_files(delta)
 
 
 def _least_and_greatest(file: Storage, column: str) -> tuple[Any, Any]:
-    """Return the least and greatest value of a column by reading it; None if they are no values that compare."""
+    """Return the bounds of a column by reading it; None if its values do not compare."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     with file.open() as source:
-        found = pc.min_max(pq.read_table(source, columns=[column])[column])
-    low, high = found["min"].as_py(), found["max"].as_py()
+        extremes = pc.min_max(pq.read_table(source, columns=[column])[column])
+    low, high = extremes["min"].as_py(), extremes["max"].as_py()
     return (low, high) if low is not None and low <= high else (None, None)  # NaN is neither
 
 
-def _told(value: Any, up: bool = False) -> Any:
-    """Return a bound as Delta writes it, rounded outwards: instants in whole milliseconds, texts cut.
+def _as_json(value: Any, up: bool = False) -> Any:
+    """Return a bound as Delta writes it: instants rounded outwards to milliseconds, texts cut.
 
-    None is left out, since delta-rs takes a column with some bounds missing to hold nothing at all.
+    It never returns None: delta-rs treats a column with one missing bound as empty.
     """
-    if isinstance(value, str) and len(value) > LONG_TEXT:
-        return _after(value) if up else value[:LONG_TEXT]
+    if isinstance(value, str) and len(value) > MAX_BOUND_CHARS:
+        return _after(value) if up else value[:MAX_BOUND_CHARS]
     if isinstance(value, float) and isinf(value):
         return BEYOND if value > 0 else -BEYOND
     if isinstance(value, datetime):
@@ -132,8 +132,8 @@ def _told(value: Any, up: bool = False) -> Any:
 
 
 def _after(text: str) -> str:
-    """Return a short text that comes after every text with the same beginning as `text`."""
-    for n in reversed(range(LONG_TEXT)):
+    """Return a short text that sorts after every text with the same beginning as `text`."""
+    for n in reversed(range(MAX_BOUND_CHARS)):
         if text[n] < LAST:
             following = ord(text[n]) + 1
             return text[:n] + chr(SURROGATES.stop if following in SURROGATES else following)

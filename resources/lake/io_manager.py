@@ -1,6 +1,6 @@
-"""The lake as Dagster's IO manager: assets receive frames on the run's engine and return frames.
+"""The lake as a Dagster IO manager: assets receive frames on the run's engine and return frames.
 
-What belongs here is what Dagster knows (keys, partitions, metadata) in the lake's words.
+This module translates between Dagster (keys, partitions, metadata) and the lake (tables, filters, schemas).
 """
 
 from collections.abc import Collection, Iterator
@@ -25,70 +25,72 @@ from resources.materializations import add_partition_metadata, report_only
 from resources.schema import declared, order
 from resources.storage import Storage
 
-FIRST, WIDEST = 3, 100  # values of a list, letters of a text that a preview shows
-PREVIEW = 10  # rows
-DATES = {"day": "days", "period_start": "periods"}  # what the UI calls the dates that have rows
+PREVIEW_ROWS, PREVIEW_VALUES, PREVIEW_CHARS = 10, 3, 100  # rows, values of a list and letters of a text in a preview
+DATES = {"day": "days", "period_start": "periods"}  # the metadata key for the number of dates with rows, by column
 
 
 class LakeIO(dg.ConfigurableIOManager):
-    """Reads and writes the partitions that a run is about; the folder of a table is its asset's key."""
+    """Reads and writes the partitions of a run; the folder of a table is its asset's key."""
 
     engine: dg.ResourceDependency[EngineResource]
     root: str
-    _days: frozenset[date] = PrivateAttr(default=frozenset())  # the only ones of its range that the run builds, if any
+    _days: frozenset[date] = PrivateAttr(default=frozenset())  # days that the run builds; empty if the whole range
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["LakeIO"]:
-        """Give itself to a run, which nobody who must be alone with the data comes between."""
+        """Yield itself to a run, under the shared lock of the data folder, so that no erasure starts meanwhile."""
         self._days = tagged_days(context.run.tags if context.run else {})
         with shared_lock_of(self.lake.root):
             yield self
 
     @property
     def lake(self) -> Lake:
-        """The tables themselves."""
+        """Return the lake."""
         return Lake(self.root)
 
-    def open(self, asset: dg.AssetKey, schema: pa.Schema, slice: RangeFilter | None = None) -> Frame:
-        """An asset's table, or a slice of it, on the run's engine: of a range, the days that the run builds."""
-        if self._days and type(slice) is RangeFilter:
-            slice = ValuesFilter.of(slice.column, (d for d in self._days if slice.first <= d <= slice.last))
-        return self.engine.engine.read(self.lake.scan("/".join(asset.path), schema, slice))
+    def open(self, asset: dg.AssetKey, schema: pa.Schema, where: RangeFilter | None = None) -> Frame:
+        """Open an asset's table, or the rows that `where` selects, on the run's engine.
+
+        If the run builds only some days, a range is narrowed to them.
+        """
+        if self._days and type(where) is RangeFilter:
+            where = ValuesFilter.of(where.column, (d for d in self._days if where.first <= d <= where.last))
+        return self.engine.engine.read(self.lake.scan("/".join(asset.path), schema, where))
 
     def load_input(self, context: dg.InputContext) -> Frame:
         """Open an upstream asset, or the partitions of it that this run maps to."""
-        pa.default_memory_pool().release_unused()  # what the steps before needed: Arrow would keep it for later
+        pa.default_memory_pool().release_unused()  # Arrow would keep the memory of earlier steps
         upstream = context.upstream_output
         metadata = (upstream.definition_metadata if upstream else None) or context.definition_metadata
-        slice = _slice(context, metadata) if context.has_asset_partitions else None
-        if slice and self._days:
-            slice = ValuesFilter.of(slice.column, _read(context, self._days))
+        where = _slice(context, metadata) if context.has_asset_partitions else None
+        if where and self._days:
+            where = ValuesFilter.of(where.column, _read(context, self._days))
         table = "/".join(context.asset_key.path)
-        if slice and not self.lake.exists(table):
-            context.log.warning("%s was never written: what is made of it has no rows", table)
-        scan = self.lake.scan(table, declared(metadata), slice)
+        if where and not self.lake.exists(table):
+            context.log.warning("%s has never been written: reading it as an empty table", table)
+        scan = self.lake.scan(table, declared(metadata), where)
         provenance.note(context, table, scan.version)
         return self.engine.engine.read(scan)
 
     def handle_output(self, context: dg.OutputContext, obj: Frame | pa.Table) -> None:
-        """Store what an asset returned, and tell what became of it: in all, and of each partition its rows."""
+        """Write an asset's result, and report its metadata: totals, and the number of rows of each partition."""
         metadata = context.definition_metadata
         table, schema = "/".join(context.asset_key.path), declared(metadata)
         rows = obj if isinstance(obj, Frame) else iter([obj])
-        slice = _slice(context, metadata) if context.has_asset_partitions else None
-        if slice and self._days:
+        where = _slice(context, metadata) if context.has_asset_partitions else None
+        if where and self._days:
             keys = [key for key in context.asset_partition_keys if date.fromisoformat(key) in self._days]
-            slice = ValuesFilter.of(slice.column, map(date.fromisoformat, keys))
+            where = ValuesFilter.of(where.column, map(date.fromisoformat, keys))
             rows = (
-                obj.map(partial(_matching, slice=slice)) if isinstance(obj, Frame) else iter([obj.filter(slice.arrow)])
+                obj.map(partial(_matching, where=where)) if isinstance(obj, Frame) else iter([obj.filter(where.arrow)])
             )
             report_only(context, keys)
-        written = self.lake.replace(table, rows, schema, slice, order(metadata))
+        written = self.lake.replace(table, rows, schema, where, order(metadata))
         context.log.debug("%s: %s rows in version %s", table, f"{written.rows:,}", written.version)
         files = [self.lake.root / table / f for f in written.files]
-        if slice is not None:
-            rows_on = _count(files, slice.column)
-            context.add_output_metadata({"rows_written": written.rows, DATES.get(slice.column, "dates"): len(rows_on)})
+        if where is not None:
+            rows_on = _count(files, where.column)
+            context.add_output_metadata({"rows_written": written.rows, DATES.get(where.column, "dates"): len(rows_on)})
             counts = {key: rows_on.get(date.fromisoformat(key), 0) for key in context.asset_partition_keys}
             add_partition_metadata(context, {key: {"dagster/partition_row_count": n} for key, n in counts.items()})
         context.add_output_metadata(
@@ -104,33 +106,33 @@ class LakeIO(dg.ConfigurableIOManager):
 
 
 def _slice(context: dg.InputContext | dg.OutputContext, metadata: Any) -> RangeFilter | None:
-    """The dates that a run reads or replaces: every partition key is the date its partition begins."""
+    """Return a filter of the dates that a run reads or replaces; a partition key is the first date of a partition."""
     keys = context.asset_partition_key_range
     if not keys.start:
         return None
     return RangeFilter(metadata["partition_expr"], date.fromisoformat(keys.start), date.fromisoformat(keys.end))
 
 
-def _matching(rows: nw.LazyFrame, slice: RangeFilter) -> nw.LazyFrame:
-    return rows.filter(slice.narwhals)
+def _matching(rows: nw.LazyFrame, where: RangeFilter) -> nw.LazyFrame:
+    return rows.filter(where.narwhals)
 
 
 def _read(context: dg.InputContext, days: Collection[date]) -> list[date]:
-    """The dates of an upstream asset's partitions that are read to build these days."""
+    """Return the dates of the upstream partitions that are needed to build these days."""
     step, upstream = context.step_context, context.asset_partitions_def
-    own = step.job_def.asset_layer.get_assets_def_for_node(step.node_handle)
-    assert own
-    assert own.partitions_def
-    keys = own.partitions_def.get_partition_keys_in_range(step.partition_key_range)
-    built = own.partitions_def.subset_with_partition_keys([k for k in keys if date.fromisoformat(k) in days])
-    # Without a mapping Dagster takes this one.
-    mapping = own.get_partition_mapping_for_dep(context.asset_key) or dg.TimeWindowPartitionMapping()
-    read = mapping.get_upstream_mapped_partitions_result_for_partitions(built, own.partitions_def, upstream)
+    definition = step.job_def.asset_layer.get_assets_def_for_node(step.node_handle)
+    assert definition
+    assert definition.partitions_def
+    keys = definition.partitions_def.get_partition_keys_in_range(step.partition_key_range)
+    built = definition.partitions_def.subset_with_partition_keys([k for k in keys if date.fromisoformat(k) in days])
+    # Dagster's default mapping.
+    mapping = definition.get_partition_mapping_for_dep(context.asset_key) or dg.TimeWindowPartitionMapping()
+    read = mapping.get_upstream_mapped_partitions_result_for_partitions(built, definition.partitions_def, upstream)
     return [date.fromisoformat(key) for key in read.partitions_subset.get_partition_keys()]
 
 
 def _count(files: list[Storage], column: str) -> dict[date, int]:
-    """How many rows the files hold of each date."""
+    """Return the number of rows in the files by date."""
     import pyarrow.parquet as pq
 
     read = (pq.read_table(f.path, columns=[column], filesystem=f.fs)[column] for f in files)
@@ -139,23 +141,23 @@ def _count(files: list[Storage], column: str) -> dict[date, int]:
 
 
 def _preview(files: list[Storage], schema: pa.Schema) -> dg.MetadataValue:
-    """The first rows as a table, unless rows are about persons."""
+    """Return the first rows as a Markdown table, unless the table has personal data."""
     import pyarrow.parquet as pq
 
     if any(b"personal" in (f.metadata or {}) for f in schema):
-        return dg.MetadataValue.text("not shown: each row is about a person")
+        return dg.MetadataValue.text("not shown: the rows contain personal data")
     if not files:
         return dg.MetadataValue.text("no rows")
     with files[0].open() as file:
-        rows = next(pq.ParquetFile(file).iter_batches(PREVIEW)).to_pylist()
+        rows = next(pq.ParquetFile(file).iter_batches(PREVIEW_ROWS)).to_pylist()
     lines = [" | ".join(_cell(value) for value in row.values()) for row in rows]
     head = [" | ".join(schema.names), " | ".join("---" for _ in schema.names)]
     return dg.MetadataValue.md("\n".join(f"| {line} |" for line in [*head, *lines]))
 
 
 def _cell(value: Any) -> str:
-    """A value as it stands in a cell: in one line, and no longer than one looks at."""
+    """Format a value for a cell: one line, shortened."""
     if isinstance(value, list):
-        return f"[{', '.join(map(_cell, value[:FIRST]))}{', …' if len(value) > FIRST else ''}]"
+        return f"[{', '.join(map(_cell, value[:PREVIEW_VALUES]))}{', …' if len(value) > PREVIEW_VALUES else ''}]"
     text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).split())
-    return (text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…").replace("|", "\\|")
+    return (text if len(text) <= PREVIEW_CHARS else f"{text[: PREVIEW_CHARS - 1]}…").replace("|", "\\|")

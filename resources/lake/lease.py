@@ -1,7 +1,7 @@
-"""Leases: how a job says that files which the log does not name yet are its own.
+"""Leases: a job's claim on files that it has written but not yet committed to the log.
 
-A lease is a locked file. The kernel frees the lock when the process that holds it ends, however it ends, so that what
-a killed job left behind can be told from what a running one is about to publish, without asking how long jobs take.
+A lease is a locked file. The kernel frees the lock when the job's process ends, even if it is killed. So files of a
+killed job can be distinguished from those that a running job is about to publish, however long jobs take.
 """
 
 import fcntl
@@ -14,54 +14,54 @@ from pathlib import Path
 
 from resources.files import writing_to
 
-FOLDER = "_leases"  # in that of the table: readers of Delta pass over what begins with an underscore
+FOLDER = "_leases"  # in the table's folder: readers of Delta ignore names that begin with an underscore
 FILE = re.compile(r"([0-9a-f]{32})-[0-9a-f]{32}\.parquet")
 
 
 @contextmanager
 def lease(table: Path) -> Iterator[str]:
-    """Hold a new lease on files in a table's folder until the block ends; its id."""
-    folder, id = table / FOLDER, uuid.uuid4().hex
+    """Hold a new lease on files in a table's folder until the block ends, and yield its id."""
+    folder, lease_id = table / FOLDER, uuid.uuid4().hex
     with writing_to(folder):
         folder.mkdir(exist_ok=True)
-        lock = _lock(folder / id)
+        lock = _lock(folder / lease_id)
     try:
-        yield id
+        yield lease_id
     finally:
-        (folder / id).unlink(missing_ok=True)
+        (folder / lease_id).unlink(missing_ok=True)
         os.close(lock)
 
 
 def new_file(lease: str) -> str:
-    """A name for a file under a lease that nobody has used before."""
+    """Return an unused name for a file under a lease."""
     return f"{lease}-{uuid.uuid4().hex}.parquet"
 
 
 def lease_of(file: str) -> str | None:
-    """The lease under which a file was written; none for files of others."""
-    return found[1] if (found := FILE.fullmatch(file)) else None
+    """Return the id of the lease under which a file was written; None if another program wrote it."""
+    return match[1] if (match := FILE.fullmatch(file)) else None
 
 
 def held(table: Path) -> set[str]:
-    """The leases in a table's folder that running processes hold; what is left of the others is removed."""
-    found = set()
+    """Return the ids of the leases that running processes hold, and remove the files of all other leases."""
+    held_ids = set()
     for path in (table / FOLDER).glob("*"):
         try:
             lock = os.open(path, os.O_RDWR)  # network file systems lock only what can be written to
         except FileNotFoundError:
-            continue  # given back just now
+            continue  # released just now
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink(missing_ok=True)
         except BlockingIOError:
-            found.add(path.name)
+            held_ids.add(path.name)
         finally:
             os.close(lock)
-    return found
+    return held_ids
 
 
 def _lock(path: Path) -> int:
-    """Make a file and lock it; again if `held` came between the two, and took it for one left behind."""
+    """Create a file and lock it; retry if `held` removed it between the two."""
     while True:
         lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -382,8 +382,8 @@ def analysed_by_a_bad_decoder(files: pa.Table, root: str) -> pa.Table:
 def test_a_run_that_is_killed_keeps_what_it_heard(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(6):
         folder.sound(f"{n}.wav", 400 + n)
-    monkeypatch.setattr(incremental, "FEWEST", 2)
-    monkeypatch.setattr(incremental, "MOST", 2)
+    monkeypatch.setattr(incremental, "MIN_BATCH_FILES", 2)
+    monkeypatch.setattr(incremental, "MAX_BATCH_FILES", 2)
     publish, left = WriteTransaction.publish, [2]
 
     def killed(self: WriteTransaction, *args: Any) -> Any:

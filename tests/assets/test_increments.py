@@ -124,7 +124,7 @@ def test_files_late_days_and_erasures_in_any_order_leave_what_all_at_once_leaves
         for table, schema in PERSONAL.items():
             if erased and lake.exists(table):
                 lake.rewrite(table, schema, Removal.of(schema, Person(erased)))
-                lake.forget(table)
+                lake.drop_history(table)
         for span in some_runs(changed, data):
             engine = data.draw(engines)
             make_days(lake, engine, list(arrived.values()), span)

@@ -199,7 +199,7 @@ def span(days: list[pa.Table]) -> RangeFilter:
 @contextmanager
 def unmerged() -> Iterator[None]:
     """Commits do not merge files."""
-    with patch.object(write_transaction, "crowded", return_value=[]):
+    with patch.object(write_transaction, "files_to_merge", return_value=[]):
         yield
 
 

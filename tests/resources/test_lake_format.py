@@ -45,7 +45,7 @@ def test_tables_of_another_format_are_neither_read_nor_written(lake: Lake, numbe
         lambda: lake.replace("layer/other", iter([ROWS]), SCHEMA),
         lambda: lake.rewrite("layer/table", SCHEMA, lambda rows: rows),
         lambda: lake.vacuum("layer/table"),
-        lambda: lake.forget("layer/table"),
+        lambda: lake.drop_history("layer/table"),
     ):
         with pytest.raises(TuttiError, match=f"format {FORMAT}") as refused:
             use()

@@ -196,7 +196,7 @@ def test_a_materialization_tells_columns_rows_bytes_version_and_a_preview(laptop
     assert not spec.partitions_def or metadata["rows_written"].value == len(stored)
     personal = any("personal" in c.tags for c in spec.metadata["dagster/column_schema"].columns)
     preview = str(metadata["preview"].value)
-    assert (preview == "not shown: each row is about a person") == personal
+    assert preview.startswith("not shown: ") == personal
     if not personal:
         assert preview.startswith("| " + " | ".join(stored.column_names))
 

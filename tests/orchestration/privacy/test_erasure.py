@@ -51,7 +51,7 @@ dagster_home()
 from resources.privacy import database, files
 from resources.lake.lake import Lake
 from resources.storage import Storage
-owner = {"rewrite": Lake, "forget": Lake, "take_out": files, "strike": database}[what]
+owner = {"rewrite": Lake, "drop_history": Lake, "take_out": files, "strike": database}[what]
 whole, calls = getattr(owner, what), 0
 def cut(*args, **kwargs):
     global calls

@@ -1,4 +1,4 @@
-"""A commit a day leaves dozens of files, never changes a row, and costs no more as history grows."""
+"""A commit a day leaves dozens of files, never changes a row, and does not get slower as history grows."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 import resources.lake.compaction
 from resources.frames.filters import RangeFilter
 from resources.lake import write_transaction
-from resources.lake.compaction import FAN, crowded
+from resources.lake.compaction import FAN, files_to_merge
 from resources.lake.lake import Lake
 from tests.examples import examples
 from tests.tables import LEAP
 
 THINGS = pa.schema([("day", pa.date32()), ("name", pa.string())])
-T = "events/things"
+TABLE = "events/things"
 ORDER = ["day", "name"]
 DAYS = [LEAP + timedelta(days=n) for n in range(8)]
-MOST = 1_000
+MAX_ROWS = 1_000
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def lake(tmp_path: Path) -> Lake:
 
 @pytest.fixture
 def small_files() -> Iterator[None]:
-    """Three alike are merged, into files of up to nine rows."""
+    """Merge three files of a size class, into files of up to nine rows."""
     with (
         patch.object(resources.lake.compaction, "FAN", 3),
         patch.object(write_transaction, "GROUP_ROWS", 9),
@@ -43,57 +43,57 @@ def small_files() -> Iterator[None]:
         yield
 
 
-def put(lake: Lake, name: str, days: dict[date, int], slice: RangeFilter | None = None) -> None:
-    """Replace days, or all, by so many rows each."""
+def put(lake: Lake, name: str, days: dict[date, int], where: RangeFilter | None = None) -> None:
+    """Replace days, or the whole table, with this number of rows per day."""
     rows = [{"day": day, "name": f"{name}-{n}"} for day, count in days.items() for n in range(count)]
-    lake.replace(T, iter([pa.Table.from_pylist(rows, THINGS)]), THINGS, slice, ORDER)
+    lake.replace(TABLE, iter([pa.Table.from_pylist(rows, THINGS)]), THINGS, where, ORDER)
 
 
 def stored(lake: Lake, **which: Any) -> list[tuple[date, str]]:
-    return sorted((r["day"], r["name"]) for r in lake.scan(T, THINGS, **which).table().to_pylist())
+    return sorted((r["day"], r["name"]) for r in lake.scan(TABLE, THINGS, **which).table().to_pylist())
 
 
 def sizes(lake: Lake) -> list[int]:
-    return [pq.read_metadata(f).num_rows for f in lake.scan(T, THINGS).files]
+    return [pq.read_metadata(f).num_rows for f in lake.scan(TABLE, THINGS).files]
 
 
-# What is merged
+# Which files are merged
 
 
-def test_few_files_are_left_alone() -> None:
-    assert crowded([5] * (FAN - 1), MOST) == []
-    assert crowded([5] * (FAN - 1) + [50] * (FAN - 1) + [450] * (FAN - 1), MOST) == []
+def test_few_files_are_not_merged() -> None:
+    assert files_to_merge([5] * (FAN - 1), MAX_ROWS) == []
+    assert files_to_merge([5] * (FAN - 1) + [50] * (FAN - 1) + [450] * (FAN - 1), MAX_ROWS) == []
 
 
-def test_ten_alike_are_merged_with_the_smaller_ones_beside_them() -> None:
+def test_ten_files_of_a_class_are_merged_with_all_smaller_ones() -> None:
     rows = [50, 5, *[50] * (FAN - 1), 500, 5]
-    assert crowded(rows, MOST) == [n for n, size in enumerate(rows) if size < 100]
+    assert files_to_merge(rows, MAX_ROWS) == [n for n, size in enumerate(rows) if size < 100]
 
 
-def test_a_file_more_than_half_as_long_as_may_be_is_never_copied() -> None:
-    assert crowded([501, 999, 1_000, 5_000] * FAN, MOST) == []
+def test_file_with_more_than_half_of_the_rows_is_never_copied() -> None:
+    assert files_to_merge([501, 999, 1_000, 5_000] * FAN, MAX_ROWS) == []
 
 
-@given(st.lists(st.integers(1, 2 * MOST), max_size=60))
-def test_what_is_merged_fits_one_file_and_leaves_fewer(rows: list[int]) -> None:
-    chosen = crowded(rows, MOST)
+@given(st.lists(st.integers(1, 2 * MAX_ROWS), max_size=60))
+def test_merged_files_fit_into_one_file(rows: list[int]) -> None:
+    chosen = files_to_merge(rows, MAX_ROWS)
     assert len(chosen) != 1
     assert len(set(chosen)) == len(chosen)
-    assert sum(rows[n] for n in chosen) <= MOST
+    assert sum(rows[n] for n in chosen) <= MAX_ROWS
 
 
 @given(st.lists(st.integers(1, 400), min_size=200, max_size=200))
-def test_a_file_a_day_leaves_dozens_and_copies_each_row_a_few_times(days: list[int]) -> None:
-    """Whatever the days are like: up to nine of each number of digits, beside those that are full."""
+def test_file_a_day_leaves_dozens_and_copies_rows_a_few_times(days: list[int]) -> None:
+    """For any days there are at most nine small files per number of digits, beside the full ones."""
     files: list[int] = []
     copied = 0
     for rows in days:
         files.append(rows)
-        chosen = crowded(files, MOST)
+        chosen = files_to_merge(files, MAX_ROWS)
         merged = sum(files[n] for n in chosen)
         copied += merged
         files = [size for n, size in enumerate(files) if n not in chosen] + [merged] * bool(merged)
-        assert sum(size <= MOST // 2 for size in files) <= 3 * (FAN - 1)
+        assert sum(size <= MAX_ROWS // 2 for size in files) <= 3 * (FAN - 1)
     assert copied <= 3 * sum(days)
 
 
@@ -102,22 +102,22 @@ def test_a_file_a_day_leaves_dozens_and_copies_each_row_a_few_times(days: list[i
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("small_files")
-def test_a_commit_a_day_leaves_few_files_in_the_order_of_days(lake: Lake) -> None:
+def test_commit_a_day_leaves_few_files_in_the_order_of_days(lake: Lake) -> None:
     days = [LEAP + timedelta(days=n) for n in range(60)]
     for n, day in enumerate(days):
         put(lake, "a", {day: 1}, RangeFilter("day", day, day))
         assert stored(lake) == [(d, "a-0") for d in days[: n + 1]]
     assert sorted(sizes(lake))[-6:] == [9] * 6
     assert len(sizes(lake)) <= 6 + 2 * 2
-    assert lake.version(T) == len(days)  # merging is part of the commit
-    assert all(len(lake.scan(T, THINGS, RangeFilter("day", day, day)).files) == 1 for day in days)
+    assert lake.version(TABLE) == len(days)  # merging is part of the commit
+    assert all(len(lake.scan(TABLE, THINGS, RangeFilter("day", day, day)).files) == 1 for day in days)
 
 
 @pytest.mark.usefixtures("small_files")
-def test_a_table_without_an_order_is_merged_too(lake: Lake) -> None:
+def test_table_without_an_order_is_merged_too(lake: Lake) -> None:
     for n, day in enumerate(DAYS):
         lake.replace(
-            T,
+            TABLE,
             iter([pa.Table.from_pylist([{"day": day, "name": str(n)}], THINGS)]),
             THINGS,
             RangeFilter("day", day, day),
@@ -128,8 +128,8 @@ def test_a_table_without_an_order_is_merged_too(lake: Lake) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("small_files")
-def test_thousands_of_small_files_of_before_are_merged_commit_by_commit(lake: Lake) -> None:
-    with patch.object(write_transaction, "crowded", return_value=[]):
+def test_existing_small_files_are_merged_commit_by_commit(lake: Lake) -> None:
+    with patch.object(write_transaction, "files_to_merge", return_value=[]):
         for n in range(40):
             put(lake, "old", {LEAP + timedelta(days=n): 1}, RangeFilter("day", LEAP + timedelta(days=n), date.max))
     assert len(sizes(lake)) == 40
@@ -140,24 +140,24 @@ def test_thousands_of_small_files_of_before_are_merged_commit_by_commit(lake: La
     assert stored(lake) == [(DAYS[0], "new-0"), *before[1:]]
 
 
-def test_a_file_that_merely_spans_a_day_is_not_copied(lake: Lake) -> None:
-    """As one import among many, of which files are sorted by day but replaced by import."""
+def test_file_that_only_spans_the_replaced_day_is_not_copied(lake: Lake) -> None:
+    """Tables of imports have such files: sorted by day, but replaced by import."""
     put(lake, "a", {DAYS[0]: 1, DAYS[7]: 1}, None)
-    before = lake.scan(T, THINGS).files
+    before = lake.scan(TABLE, THINGS).files
     put(lake, "b", {DAYS[3]: 1}, RangeFilter("day", DAYS[3], DAYS[3]))
-    assert set(before) < set(lake.scan(T, THINGS).files)
+    assert set(before) < set(lake.scan(TABLE, THINGS).files)
 
 
 def test_rows_without_a_day_stay_when_a_day_is_replaced(lake: Lake) -> None:
-    """Regression: neither within the days nor beside them, they were lost."""
+    """Regression: rows without a day were neither inside nor outside the replaced days, and were lost."""
     rows = [{"day": None, "name": "undated"}, {"day": DAYS[0], "name": "old"}, {"day": DAYS[1], "name": "old"}]
-    lake.replace(T, iter([pa.Table.from_pylist(rows, THINGS)]), THINGS)
+    lake.replace(TABLE, iter([pa.Table.from_pylist(rows, THINGS)]), THINGS)
     put(lake, "new", {DAYS[0]: 1}, RangeFilter("day", DAYS[0], DAYS[0]))
     put(lake, "new", {DAYS[1]: 1}, RangeFilter("day", DAYS[1], DAYS[1]))
-    found = {(r["day"], r["name"]) for r in lake.scan(T, THINGS).table().to_pylist()}
+    found = {(r["day"], r["name"]) for r in lake.scan(TABLE, THINGS).table().to_pylist()}
     assert found == {(None, "undated"), (DAYS[0], "new-0"), (DAYS[1], "new-0")}
     put(lake, "newer", {DAYS[0]: 1}, RangeFilter("day", DAYS[0], DAYS[0]))
-    assert len(lake.scan(T, THINGS).table()) == 3
+    assert len(lake.scan(TABLE, THINGS).table()) == 3
 
 
 spans = st.tuples(st.integers(0, 7), st.integers(0, 2)).map(lambda s: (s[0], min(7, s[0] + s[1])))
@@ -167,7 +167,7 @@ replacements = st.tuples(spans, st.dictionaries(st.integers(0, 7), st.integers(1
 @examples(25)
 @given(work=st.lists(st.one_of(replacements, st.sampled_from([30, 0])), min_size=1, max_size=16))
 @pytest.mark.usefixtures("small_files")
-def test_any_replacements_and_vacuums_leave_what_a_dictionary_of_days_would(
+def test_any_replacements_and_vacuums_equal_a_dictionary_of_days(
     work: list[Any], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     lake = Lake(tmp_path_factory.mktemp("lake"))
@@ -175,10 +175,10 @@ def test_any_replacements_and_vacuums_leave_what_a_dictionary_of_days_would(
     versions = {0: set[tuple[date, str]]()}
     for n, step in enumerate(work):
         if isinstance(step, int):
-            if lake.exists(T):
-                removed = lake.vacuum(T, keep_days=step)
+            if lake.exists(TABLE):
+                removed = lake.vacuum(TABLE, keep_days=step)
                 assert step == 0 or removed.files == 0
-            if step == 0:  # only what is newest stays
+            if step == 0:  # only the newest version stays
                 versions = {v: found for v, found in versions.items() if v == max(versions)}
             continue
         (first, last), counts = step
@@ -189,10 +189,10 @@ def test_any_replacements_and_vacuums_leave_what_a_dictionary_of_days_would(
         model |= {day: [f"{n}-{i}" for i in range(count)] for day, count in days.items()}
         versions[max(versions) + 1] = {(day, name) for day, found in model.items() for name in found}
         assert stored(lake) == sorted(versions[max(versions)])
-    for version, wanted in versions.items():
-        assert stored(lake, version=version) == sorted(wanted)
+    for version, expected in versions.items():
+        assert stored(lake, version=version) == sorted(expected)
     for day in DAYS:
         span = RangeFilter("day", day, day)
-        assert [name for _, name in stored(lake, slice=span)] == sorted(model.get(day, []))
-    small = [rows for rows in sizes(lake) if rows <= 4] if lake.exists(T) else []
-    assert len(small) <= 2 * 2 + 4  # two of one digit and two of two (of three), and what the last commit added
+        assert [name for _, name in stored(lake, where=span)] == sorted(model.get(day, []))
+    small = [rows for rows in sizes(lake) if rows <= 4] if lake.exists(TABLE) else []
+    assert len(small) <= 2 * 2 + 4  # two per size class, and those of the last commit

@@ -1,4 +1,4 @@
-"""What the browser shows of a table's first rows."""
+"""The preview of a table's first rows in Dagster's UI."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from resources.lake.io_manager import _preview
 from resources.storage import Storage
 
 
-def test_a_row_of_a_preview_is_one_line_that_can_be_looked_at(tmp_path: Path) -> None:
+def test_preview_shows_each_row_as_one_short_line(tmp_path: Path) -> None:
     rows = pa.table(
         {
             "text": ["Until we meet\nagain | farewell", "la " * 200],

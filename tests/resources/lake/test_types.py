@@ -1,4 +1,4 @@
-"""Every type that a column may have survives each way through each engine and the lake."""
+"""Every column type survives every operation of every engine and the lake."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -13,7 +13,7 @@ from resources.frames.frame import Engine, Frame
 from resources.lake.lake import Lake
 from resources.schema import TYPES, column, declare, declared
 
-FLOAT32 = [0.1, -0.0, 1e-45, 3.4028234663852886e38, 1.0]  # the nearest of 0.1, the least and the greatest of its kind
+FLOAT32 = [0.1, -0.0, 1e-45, 3.4028234663852886e38, 1.0]  # 0.1 rounded, the least and the greatest
 VALUES: dict[str, list[Any]] = {
     "bool": [True, False],
     "int64": [2**63 - 1, -(2**63) + 1],
@@ -26,7 +26,7 @@ VALUES: dict[str, list[Any]] = {
     "list<item: double>": [[0.1, 1e300], []],
     "list<item: float>": [FLOAT32, []],
 }
-"""Of each type, two values that a wrong way through would change."""
+"""Two values for each type that a wrong conversion would change."""
 
 SCHEMA = pa.schema(
     [column("id", pa.int64(), "row")]
@@ -39,7 +39,7 @@ ROWS = pa.table(
     },
     declared(declare(SCHEMA)),
 )
-T = "content/types"
+TABLE = "content/types"
 
 
 def as_is(rows: pa.Table) -> pa.Table:
@@ -70,14 +70,14 @@ WAYS: dict[str, Callable[[Frame], Frame]] = {
 @pytest.mark.parametrize("way", WAYS)
 def test_round_trips_every_type_through_engine_and_lake(engine: Engine, way: str, tmp_path: Path) -> None:
     lake = Lake(tmp_path)
-    lake.replace(T, engine.from_arrow(ROWS), SCHEMA, order=["id"])
-    lake.replace(T, WAYS[way](engine.read(lake.scan(T, SCHEMA))), SCHEMA, order=["id"])
-    found = lake.scan(T, SCHEMA).table().sort_by("id")  # engines divide rows into files as they like
-    assert found.schema.types == SCHEMA.types
-    wanted = pa.concat_tables([ROWS, ROWS]).sort_by("id") if way == "rows of two" else ROWS
-    assert [repr(row) for row in found.to_pylist()] == [repr(row) for row in wanted.to_pylist()]
-    assert lake.stored(T).types == SCHEMA.types
+    lake.replace(TABLE, engine.from_arrow(ROWS), SCHEMA, order=["id"])
+    lake.replace(TABLE, WAYS[way](engine.read(lake.scan(TABLE, SCHEMA))), SCHEMA, order=["id"])
+    stored = lake.scan(TABLE, SCHEMA).table().sort_by("id")  # engines divide rows into files differently
+    assert stored.schema.types == SCHEMA.types
+    expected = pa.concat_tables([ROWS, ROWS]).sort_by("id") if way == "rows of two" else ROWS
+    assert [repr(row) for row in stored.to_pylist()] == [repr(row) for row in expected.to_pylist()]
+    assert lake.stored(TABLE).types == SCHEMA.types
 
 
-def test_every_declarable_type_is_tried() -> None:
+def test_every_declarable_type_is_tested() -> None:
     assert list(VALUES) == list(TYPES)

@@ -1,4 +1,4 @@
-"""A table to test with, and the work of processes that write to it: they import this module and little else."""
+"""A table to test with, and the work of writer processes, in a module that they import quickly."""
 
 from collections.abc import Iterator, Sequence
 from datetime import date
@@ -21,7 +21,7 @@ EVENTS = pa.schema(
         column("tags", pa.list_(pa.string()), "what it is about", null=True),
     ]
 )
-T = "events/things"
+TABLE = "events/things"
 
 
 def event(day: date, name: str | None = "a", **changes: Any) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def events(*rows: dict[str, Any]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), EVENTS)
 
 
-def given_rows(*rows: dict[str, Any]) -> Iterator[pa.Table]:
+def as_tables(*rows: dict[str, Any]) -> Iterator[pa.Table]:
     return iter([events(*rows)])
 
 
@@ -41,6 +41,6 @@ def only(first: date, last: date | None = None) -> RangeFilter:
 
 
 def replace_days(root: str, days: Sequence[date], name: str) -> None:
-    """Replace each day by two rows of this name, one commit a day."""
+    """Replace each day with two rows of this name, one commit per day."""
     for day in days:
-        Lake(root).replace(T, given_rows(event(day, name), event(day, name)), EVENTS, only(day), ["day"])
+        Lake(root).replace(TABLE, as_tables(event(day, name), event(day, name)), EVENTS, only(day), ["day"])

@@ -328,7 +328,7 @@ def test_a_killed_worker_fails_the_load_at_once_and_nothing_is_to_be_seen(
 
 def test_what_a_worker_cannot_cope_with_is_told(tmp_path: Path, started: Callable[[], list[BaseProcess]]) -> None:
     narrow = pa.schema([f.with_type(pa.int64()) if f.name == "artist_name" else f for f in LISTENS])
-    with pytest.raises(TuttiError, match="cannot hold these rows"):
+    with pytest.raises(TuttiError, match="cannot write these rows"):
         listen_generator.write(Lake(tmp_path), T, narrow, ids, listens=5_000, workers=2, say=str)
     assert started() == []
 
