@@ -209,7 +209,7 @@ def test_few_runs_build_all_that_changed_days_reach_and_little_else(days: list[d
         found = portions(job, days, TODAY)
         assert set().union(*(portion.changed for portion, _ in found)) >= set(days)
         built = [tagged_days(portion.tags) or set(days_of(keys)) for portion, keys in found]
-        for first, last in days_together(days, most=timedelta(days=LONG)):
+        for first, last in days_together(days, max_length=timedelta(days=LONG)):
             reached = job.reached(first, last, TODAY)
             assert any(set(days_of(reached)) <= part for part in built)
         for (portion, keys), part in zip(found, built, strict=True):
