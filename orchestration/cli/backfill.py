@@ -80,7 +80,7 @@ def backfill(first: str, last: str, select: str, size: int) -> None:
     """
     today = datetime.now(UTC).date()
     span = days_of(first, last, today, COMMAND)
-    open_lake().filled()
+    open_lake().require_tables()
     runner = Runner(patience=math.inf)
     parts = plan(runner.cadence, *span, size, select, today)
     options = f"{span[0]}...{span[1]} by {size} {select}".strip()

@@ -16,5 +16,5 @@ def export(listener: str) -> None:
     """
     if not (listener := listener.strip()):
         raise TuttiError("no listener given. Name one: `make export LISTENER=ada`")
-    open_lake().filled()
+    open_lake().require_tables()
     Runner().run("export_listener", config={"export": {"config": {"listener": listener}}})

@@ -14,7 +14,7 @@ from resources.locks import shared_lock
 def count_listens(data: Path, listener: str | None) -> int:
     """Return the number of listens of one listener, or of all listeners."""
     of_listener = None if listener is None else RangeFilter("user_id", listener, listener)
-    with sharing(data):
+    with shared_lock(data):
         return int(open_lake(data).scan("events/listens", LISTENS, of_listener).dataset().count_rows())
 
 
@@ -23,7 +23,7 @@ def summarize(data: Path, listener: str | None, since: datetime, before: int) ->
 
     `before` is the number of listens before the import.
     """
-    with sharing(data):
+    with shared_lock(data):
         lake = open_lake(data)
         rows = lake.scan("events/imports", IMPORTS).table().to_pylist()
         imports = [row for row in rows if row["listener"] == listener and row["imported_at"] >= since]

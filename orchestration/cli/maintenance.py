@@ -18,9 +18,9 @@ def maintenance() -> None:
     scrobble endpoint.
     """
     data, failed = data_folder(), list[TuttiError]()
-    lake, artifacts = open_lake().filled(), Artifacts(artifacts_of(data))
+    lake, artifacts = open_lake().require_tables(), Artifacts(artifacts_of(data))
     targets = Targets(lake, landing_of(data), artifacts, home_folder(), print, print)
-    with sharing(data):
+    with shared_lock(data):
         for step in STEPS:
             try:
                 step(targets)

@@ -51,11 +51,11 @@ class Plan:
 
     def keep(self, data: Path) -> None:
         """Store the plan in the data folder."""
-        with whole(data / PLAN) as file:
+        with atomic_write(data / PLAN) as file:
             file.write(json.dumps({name: sorted(values) for name, values in asdict(self).items()}).encode())
 
     @staticmethod
-    def forget(data: Path) -> None:
+    def drop_history(data: Path) -> None:
         """Remove the stored plan, since the erasure is done."""
         (data / PLAN).unlink(missing_ok=True)
         (data / f"{PLAN}.draft").unlink(missing_ok=True)

@@ -26,7 +26,7 @@ from orchestration.privacy.eraser import PLAN, Eraser, Plan, end_time_travel
 from resources.artifacts.artifacts import Artifacts
 from resources.environments import PROJECT, artifacts_of, data_folder, landing_of, open_lake
 from resources.errors import TuttiError
-from resources.locks import alone, sharing
+from resources.locks import exclusive_lock, shared_lock
 from resources.privacy import database, files
 from resources.privacy.person import Person
 from resources.privacy.scanner import Scanner
@@ -72,7 +72,7 @@ def erase(context: dg.OpExecutionContext, config: ErasureConfig) -> None:
         raise TuttiError("no listener given. Name one: `make erase LISTENER=ada`")
     data, history = data_folder(), Path(context.instance.root_directory)
     refuse_bucket()
-    with alone(data, context.log.info):
+    with exclusive_lock(data, context.log.info):
         counts = _erase(context, name, data, history)
     context.add_output_metadata(counts)
 
@@ -88,13 +88,13 @@ def erase_listener() -> None:
 
 def traced(name: str, data: Path) -> bool:
     """Return whether any file names a listener, or a killed erasure is to be resumed."""
-    with sharing(data):
+    with shared_lock(data):
         return (data / PLAN).exists() or any(True for _ in scanner(name, data, home_folder()).traces())
 
 
 def end_all_time_travel(data: Path) -> None:
     """Remove the older versions of every table, once the tables that counted the listener are rebuilt."""
-    with alone(data, print):
+    with exclusive_lock(data, print):
         end_time_travel(open_lake(data))
 
 
@@ -143,7 +143,7 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
     if left := list(found.traces()):
         listed = "; ".join(found.person.struck(str(trace)) for trace in left[:MAX_TRACES])
         raise TuttiError(f"{len(left)} places still name the listener: {listed}. Remove them and run it again")
-    Plan.forget(data)
+    Plan.drop_history(data)
     if not (known or others):  # only failed commands name the listener, so every table keeps its older versions
         message = no_data("this listener")
         raise TuttiError(f"{message} ({redacted:,} rows of Dagster's history were redacted)" if redacted else message)

@@ -62,7 +62,7 @@ class Sink:
 
     def import_batch(self, rows: Any, number: int) -> None:
         """Import the files of micro-batch `number`. Files that are already imported change nothing."""
-        with self.lock, sharing(self.data):
+        with self.lock, shared_lock(self.data):
             try:
                 self._import(rows.persist(), self.watermark(number))
             except TuttiError as error:
