@@ -54,7 +54,7 @@ class Planted:
     @property
     def warns(self) -> bool:
         """Whether the check only tells, and holds nothing back."""
-        return self.check.startswith("few_")
+        return self.check == "error_rate"
 
     @property
     def partition(self) -> str | None:
@@ -218,11 +218,11 @@ OWN: Mapping[str, list[tuple[str, str, Spoil]]] = {
     "events/active_listeners": [
         ("a listener too many", "sums_match_upstream", more("dau")),
         ("a listen too many", "sums_match_upstream", more("listens")),
-        ("fewer in the month than in the week", "ascending", changed(monthly=0)),
-        ("fewer in the week than on the day", "ascending", changed(weekly=0)),
+        ("fewer in the month than in the week", "ascending", changed(mau=0)),
+        ("fewer in the week than on the day", "ascending", changed(wau=0)),
     ],
     "events/retention": [
-        ("more retained than there are", "ascending", changed(listeners=1_000_000)),
+        ("more retained than there are", "ascending", changed(retained=1_000_000)),
     ],
     "events/streaks": [
         ("longer now than ever", "ascending", changed(latest_streak=1_000_000)),

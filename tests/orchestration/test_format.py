@@ -60,7 +60,7 @@ def test_a_command_refuses_it_in_one_line_and_leaves_it_as_it_is(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("job", ["import_listens", "content", "daily", "erase_listener"])
+@pytest.mark.parametrize("job", ["import_listens", "build_catalog", "daily", "erase_listener"])
 def test_a_run_refuses_it(job: str, old: Path) -> None:
     before, defs = contents(old), build("laptop")
     config = {"erase": {"config": {"listener": "ada"}}} if job == "erase_listener" else {}

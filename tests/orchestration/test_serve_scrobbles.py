@@ -156,7 +156,7 @@ def test_mistakes_are_told_in_one_line(server: tuple[Server, Path], tmp_path: Pa
     serving, data = server
 
     def told(where: Path, **variables: str) -> str:
-        done = Process((*TUTTI, "scrobble"), where, {"TUTTI_SCROBBLE_PORT": "0"} | variables)
+        done = Process((*TUTTI, "serve-scrobbles"), where, {"TUTTI_SCROBBLE_PORT": "0"} | variables)
         assert (done.code, done.out) == (1, "")
         (line,) = done.err.splitlines()
         return line
