@@ -81,7 +81,7 @@ bench: $(VENV)/test  ## compare each engine with hand-written queries over 20 mi
 chaos: $(VENV)/test  ## kill processes at every kind of work and race many writers, half an hour (KILLS=200)
 	@$(VENV)/bin/python -m tests.chaos --kills "$(KILLS)"
 
-lint: $(VENV)/test  ## format the code and report what is left to fix
+lint: $(VENV)/test  ## format the code and report other mistakes
 	$(VENV)/bin/ruff format
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/mypy

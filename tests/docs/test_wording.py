@@ -13,6 +13,12 @@ def test_limits_are_no_larger_than_needed() -> None:
     assert wording.above(wording.limits(), counts) == [], "run `python -m tests.docs.wording`"
 
 
+def test_reads_every_kind_of_text() -> None:
+    kinds = {place for place, text in wording.texts() if text.strip() and not place.endswith(".md")}
+    of = ("asset", "check", "column", "config field", "job", "sensor and schedule")
+    assert kinds == {"help", *(f"{kind} descriptions" for kind in of)}
+
+
 def test_counts_words_in_any_case_and_only_whole_ones() -> None:
     told = wording.PATTERNS["told, tells"]
     assert [m.group() for m in told.finditer("Told by a teller: it TELLS, untold")] == ["Told", "TELLS"]

@@ -8,6 +8,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,8 +17,8 @@ import dagster as dg
 from pydantic import BaseModel
 
 from orchestration.cli.main import COMMANDS, tutti
-from orchestration.definitions import build
-from tests.docs.pages import PAGES, prose, sentences, words
+from tests.docs.pages import PAGES, PROJECT, prose, sentences, words
+from tests.orchestration.support import platform
 
 LIMITS = Path(__file__).with_name("wording.json")
 LONGEST_SENTENCE = 25  # words
@@ -56,9 +57,11 @@ def texts() -> Iterator[tuple[str, str]]:
         if page != "docs/assets.md":  # generated from the descriptions below
             yield page, prose(text)
     yield from (("help", text) for text in _help())
-    yield from _descriptions(build("laptop"))
+    yield from (("help", text) for text in re.findall(r"##(.*)$", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    yield from _descriptions(platform())
 
 
+@cache
 def count() -> Counts:
     """Return how often each place has each word to avoid, and how many long sentences each page has."""
     found: dict[str, Counter[str]] = {}
@@ -99,16 +102,16 @@ def _help() -> Iterator[str]:
         yield from (option.help or "" for option in command.params if isinstance(option, click.Option))
 
 
-def _descriptions(platform: dg.Definitions) -> Iterator[tuple[str, str]]:
+def _descriptions(definitions: dg.Definitions) -> Iterator[tuple[str, str]]:
     """Yield the descriptions of assets, columns, checks, jobs, ops, sensors, schedules, resources and config fields."""
-    for spec in platform.resolve_all_asset_specs():
+    for spec in definitions.resolve_all_asset_specs():
         yield "asset descriptions", spec.description or ""
         for column in spec.metadata["dagster/column_schema"].columns:
             yield "column descriptions", column.description or ""
-    for checks in platform.asset_checks or ():
+    for checks in definitions.asset_checks or ():
         for check in getattr(checks, "check_specs", ()):
             yield "check descriptions", check.description or ""
-    repository = platform.get_repository_def()
+    repository = definitions.get_repository_def()
     for each in (*repository.sensor_defs, *repository.schedule_defs):
         yield "sensor and schedule descriptions", each.description or ""
     for job in repository.get_all_jobs():
