@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import dagster as dg
+import pyarrow.compute as pc
 from pydantic import Field
 
 from assets.imports.batch import Imported, import_file, import_landed, seen
@@ -26,11 +27,14 @@ from resources.folders.landing import ARRIVING, Landing
 from resources.lake.io_manager import LakeIO
 from resources.lake.lake import Lake
 from resources.materializations import report_in_step
+from resources.report.plots import listed
 from resources.schema import declare
 from resources.sources.exports import GIVE, Unknown, whole
 from resources.sources.readers.archive import Unreadable, UnsupportedFile, shown, within
 
 __all__ = ["IMPORTS", "QUARANTINE", "RAW", "RAW_LISTENS", "import_listens"]
+
+REASONS = 20  # shown in the UI
 
 Importing: TypeAlias = Callable[..., Imported]
 
@@ -62,6 +66,7 @@ def tell_days(
             ["events", "quarantine"],
             description="Records that could not be read, each with the reason.",
             metadata=declare(QUARANTINE),
+            deps=[["events", "imports"]],
         ),
         *(kind.spec for kind in RECORD_TYPES if not kind.dated),
     ],
@@ -112,13 +117,31 @@ def import_listens(
 def told_of(rows: Sequence[dict[str, Any]], lake: Lake) -> Iterator[tuple[dg.AssetKey, dict[str, Any]]]:
     """What Dagster is told of the tables without days, once files were taken in: their rows of `imports`."""
     told = {n: sum(r[n] or 0 for r in rows) for n in COUNTS}
-    days = [day for row in rows for day in (row["first_day"], row["last_day"]) if day]
-    span = {"first_day": min(days).isoformat(), "last_day": max(days).isoformat()} if days else {}
-    yield _grown(lake, dg.AssetKey(["events", "imports"]), len(rows), **told, **span)
-    yield _grown(lake, dg.AssetKey(["events", "quarantine"]), told["quarantined"])
+    yield _grown(lake, dg.AssetKey(["events", "imports"]), len(rows), **_totals(lake), this_run=_this_run(rows, told))
+    yield _grown(lake, dg.AssetKey(["events", "quarantine"]), told["quarantined"], reasons=_reasons(lake))
     for kind in RECORD_TYPES:
         if not kind.dated:
             yield _grown(lake, kind.key, told[kind.counted])
+
+
+def _totals(lake: Lake) -> dict[str, Any]:
+    """Return the records of all imports by what became of them, without zeros, and their first and last day."""
+    table = lake.scan("events/imports", IMPORTS).select([*COUNTS, "first_day", "last_day"]).table()
+    counts = {name: pc.sum(table[name]).as_py() or 0 for name in COUNTS}
+    days = {"first_day": pc.min(table["first_day"]).as_py(), "last_day": pc.max(table["last_day"]).as_py()}
+    return {n: count for n, count in counts.items() if count} | {n: str(day) for n, day in days.items() if day}
+
+
+def _this_run(rows: Sequence[dict[str, Any]], counts: dict[str, int]) -> str:
+    found = [f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count]
+    return f"{_so_many(len(rows), 'files')}: {', '.join(found) or 'no records'}" if rows else "no new files"
+
+
+def _reasons(lake: Lake) -> dg.MetadataValue:
+    """Return the most frequent reasons for which records are in quarantine."""
+    reasons = lake.scan("events/quarantine", QUARANTINE).select(["reason"]).table()
+    counts = reasons.group_by("reason").aggregate([([], "count_all")]).sort_by([("count_all", "descending")])
+    return listed(["records", "reason"], ([f"{r['count_all']:,}", r["reason"]] for r in counts[:REASONS].to_pylist()))
 
 
 def _grown(lake: Lake, key: dg.AssetKey, new: int, **more: Any) -> tuple[dg.AssetKey, dict[str, Any]]:
