@@ -6,7 +6,7 @@ days would be twenty times as large as their tables. This storage writes a range
 
 - The file of the run has one event for each asset and range.
 - In the index, the newest partition has the metadata and tags of the range. Each other partition has a packed event
-  with its row count.
+  with its numbers.
 - A planned event is removed once its partition is materialized. Dagster reads only planned events without a
   materialization, which mean that a partition is in progress or failed.
 - A check of a range has one row. Dagster stores one for each partition, none of which gets the result of the check.
@@ -29,7 +29,7 @@ from typing import Any
 from uuid import uuid4
 
 import dagster
-from dagster import AssetCheckKey, AssetMaterialization, EventLogEntry
+from dagster import AssetCheckKey, AssetMaterialization, EventLogEntry, MetadataValue
 from dagster._core.events import ASSET_EVENTS, DagsterEventType
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
@@ -305,7 +305,7 @@ def _brief(entry: EventLogEntry) -> EventLogEntry:
     data: Any = complete.event_specific_data
     if complete.event_type == MATERIALIZED:
         full = data.materialization
-        metadata = {name: value for name, value in full.metadata.items() if name.startswith(PARTITION_PREFIX)}
+        metadata = {name: value for name, value in full.metadata.items() if _is_own(name, value)}
         data = data._replace(
             materialization=AssetMaterialization(full.asset_key, metadata=metadata, partition=full.partition)
         )
@@ -317,10 +317,17 @@ def _brief(entry: EventLogEntry) -> EventLogEntry:
     )
 
 
+def _is_own(name: str, metadata: MetadataValue[Any]) -> bool:
+    """Return whether metadata is of one partition. Any number may be, and Dagster plots it."""
+    return name.startswith(PARTITION_PREFIX) or isinstance(metadata.value, int | float)
+
+
 def _is_numbers(brief: EventLogEntry) -> bool:
     """Return whether a brief event is a materialization whose metadata are all numbers."""
     materialization = brief.asset_materialization
-    return materialization is not None and all(isinstance(v.value, int) for v in materialization.metadata.values())
+    return materialization is not None and all(
+        isinstance(v.value, int | float) for v in materialization.metadata.values()
+    )
 
 
 def _connected(connection: sqlite3.Connection, _: Any) -> None:

@@ -3,7 +3,7 @@
 This module translates between Dagster (keys, partitions, metadata) and the lake (tables, filters, schemas).
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from functools import partial
@@ -20,12 +20,11 @@ from resources.engines.resource import EngineResource
 from resources.frames.filters import RangeFilter, ValuesFilter
 from resources.frames.frame import Frame
 from resources.lake.lake import Lake
+from resources.lake.preview import figures, preview
 from resources.locks import shared_lock_of
 from resources.materializations import add_partition_metadata, report_only
 from resources.schema import declared, order
-from resources.storage import Storage
 
-PREVIEW_ROWS, PREVIEW_VALUES, PREVIEW_CHARS = 10, 3, 100  # rows, values of a list and letters of a text in a preview
 DATES = {"day": "days", "period_start": "periods"}  # the metadata key for the number of dates with rows, by column
 
 
@@ -62,7 +61,8 @@ class LakeIO(dg.ConfigurableIOManager):
         pa.default_memory_pool().release_unused()  # Arrow would keep the memory of earlier steps
         upstream = context.upstream_output
         metadata = (upstream.definition_metadata if upstream else None) or context.definition_metadata
-        where = _slice(context, metadata) if context.has_asset_partitions else None
+        dated = context.has_asset_partitions and _consumer(context).partitions_def
+        where = _slice(context, metadata) if dated else None
         if where and self._days:
             where = ValuesFilter.of(where.column, _read(context, self._days))
         table = "/".join(context.asset_key.path)
@@ -78,8 +78,9 @@ class LakeIO(dg.ConfigurableIOManager):
         table, schema = "/".join(context.asset_key.path), declared(metadata)
         rows = obj if isinstance(obj, Frame) else iter([obj])
         where = _slice(context, metadata) if context.has_asset_partitions else None
+        keys = context.asset_partition_keys if where else []
         if where and self._days:
-            keys = [key for key in context.asset_partition_keys if date.fromisoformat(key) in self._days]
+            keys = [key for key in keys if date.fromisoformat(key) in self._days]
             where = ValuesFilter.of(where.column, map(date.fromisoformat, keys))
             rows = (
                 obj.map(partial(_matching, where=where)) if isinstance(obj, Frame) else iter([obj.filter(where.arrow)])
@@ -88,21 +89,30 @@ class LakeIO(dg.ConfigurableIOManager):
         written = self.lake.replace(table, rows, schema, where, order(metadata))
         context.log.debug("%s: %s rows in version %s", table, f"{written.rows:,}", written.version)
         files = [self.lake.root / table / f for f in written.files]
-        if where is not None:
-            rows_on = _count(files, where.column)
-            context.add_output_metadata({"rows_written": written.rows, DATES.get(where.column, "dates"): len(rows_on)})
-            counts = {key: rows_on.get(date.fromisoformat(key), 0) for key in context.asset_partition_keys}
-            add_partition_metadata(context, {key: {"dagster/partition_row_count": n} for key, n in counts.items()})
-        context.add_output_metadata(
-            {
-                "dagster/row_count": self.lake.rows(table),
-                "bytes": written.bytes,
-                "files": len(files),
-                "version": written.version,
-                "folder": dg.MetadataValue.path(str(self.lake.root / table)),
-                "preview": _preview(files, schema),
-            }
-        )
+        told: dict[str, Any] = {
+            "dagster/row_count": self.lake.rows(table),
+            "bytes": written.bytes,
+            "files": len(files),
+            "version": written.version,
+            "folder": dg.MetadataValue.path(str(self.lake.root / table)),
+        }
+        if where is None:
+            context.add_output_metadata(told | preview(files, schema))
+            return
+        by_date = figures(files, schema, where.column)
+        told |= {
+            "rows_written": written.rows,
+            DATES.get(where.column, "dates"): len(by_date),
+            **preview(files, schema, where.column, by_date),
+        }
+        own = {key: _partition(by_date.get(date.fromisoformat(key), {})) for key in keys}
+        # What is true of the whole run is shown with its last partition: repeated with each it would be plotted flat.
+        add_partition_metadata(context, own | {last: own[last] | told for last in keys[-1:]})
+
+
+def _partition(figures: Mapping[str, float]) -> dict[str, float]:
+    """Return the figures of a partition, under Dagster's name for its rows."""
+    return {"dagster/partition_row_count": figures.get("rows", 0)} | {k: v for k, v in figures.items() if k != "rows"}
 
 
 def _slice(context: dg.InputContext | dg.OutputContext, metadata: Any) -> RangeFilter | None:
@@ -113,15 +123,20 @@ def _slice(context: dg.InputContext | dg.OutputContext, metadata: Any) -> RangeF
     return RangeFilter(metadata["partition_expr"], date.fromisoformat(keys.start), date.fromisoformat(keys.end))
 
 
+def _consumer(context: dg.InputContext) -> dg.AssetsDefinition:
+    """Return the definition whose step reads. Without partitions it reads all rows, also those without a date."""
+    definition = context.step_context.job_def.asset_layer.get_assets_def_for_node(context.step_context.node_handle)
+    assert definition
+    return definition
+
+
 def _matching(rows: nw.LazyFrame, where: RangeFilter) -> nw.LazyFrame:
     return rows.filter(where.narwhals)
 
 
 def _read(context: dg.InputContext, days: Collection[date]) -> list[date]:
     """Return the dates of the upstream partitions that are needed to build these days."""
-    step, upstream = context.step_context, context.asset_partitions_def
-    definition = step.job_def.asset_layer.get_assets_def_for_node(step.node_handle)
-    assert definition
+    step, upstream, definition = context.step_context, context.asset_partitions_def, _consumer(context)
     assert definition.partitions_def
     keys = definition.partitions_def.get_partition_keys_in_range(step.partition_key_range)
     built = definition.partitions_def.subset_with_partition_keys([k for k in keys if date.fromisoformat(k) in days])
@@ -129,35 +144,3 @@ def _read(context: dg.InputContext, days: Collection[date]) -> list[date]:
     mapping = definition.get_partition_mapping_for_dep(context.asset_key) or dg.TimeWindowPartitionMapping()
     read = mapping.get_upstream_mapped_partitions_result_for_partitions(built, definition.partitions_def, upstream)
     return [date.fromisoformat(key) for key in read.partitions_subset.get_partition_keys()]
-
-
-def _count(files: list[Storage], column: str) -> dict[date, int]:
-    """Return the number of rows in the files by date."""
-    import pyarrow.parquet as pq
-
-    read = (pq.read_table(f.path, columns=[column], filesystem=f.fs)[column] for f in files)
-    dates = pa.chunked_array([chunk for rows in read for chunk in rows.chunks], pa.date32())
-    return {c["values"]: c["counts"] for c in dates.value_counts().to_pylist()}
-
-
-def _preview(files: list[Storage], schema: pa.Schema) -> dg.MetadataValue:
-    """Return the first rows as a Markdown table, unless the table has personal data."""
-    import pyarrow.parquet as pq
-
-    if any(b"personal" in (f.metadata or {}) for f in schema):
-        return dg.MetadataValue.text("not shown: the rows contain personal data")
-    if not files:
-        return dg.MetadataValue.text("no rows")
-    with files[0].open() as file:
-        rows = next(pq.ParquetFile(file).iter_batches(PREVIEW_ROWS)).to_pylist()
-    lines = [" | ".join(_cell(value) for value in row.values()) for row in rows]
-    head = [" | ".join(schema.names), " | ".join("---" for _ in schema.names)]
-    return dg.MetadataValue.md("\n".join(f"| {line} |" for line in [*head, *lines]))
-
-
-def _cell(value: Any) -> str:
-    """Format a value for a cell: one line, shortened."""
-    if isinstance(value, list):
-        return f"[{', '.join(map(_cell, value[:PREVIEW_VALUES]))}{', …' if len(value) > PREVIEW_VALUES else ''}]"
-    text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).split())
-    return (text if len(text) <= PREVIEW_CHARS else f"{text[: PREVIEW_CHARS - 1]}…").replace("|", "\\|")
