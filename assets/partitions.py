@@ -9,16 +9,12 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
+from resources.environments import home_folder
 from resources.schema import declare
-from resources.sources.records.listen import EARLIEST
+from resources.span import EVER, stored
 
-FIRST_DAY = EARLIEST.date()
-
-# The current day, week, month and year have a partition too: people look at today.
-DAILY = dg.DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), end_offset=1)
-WEEKLY = dg.WeeklyPartitionsDefinition(start_date="2002-09-30", day_offset=1, end_offset=1)
-MONTHLY = dg.MonthlyPartitionsDefinition(start_date="2002-10-01", end_offset=1)
-YEARLY = dg.TimeWindowPartitionsDefinition(cron_schedule="0 0 1 1 *", start="2002-01-01", fmt="%Y-%m-%d", end_offset=1)
+FIRST_DAY = EVER  # the earliest that a record may have
+SPAN = stored(home_folder())  # the days that have partitions in this process
 
 
 @dataclass(frozen=True)
@@ -35,13 +31,26 @@ class Period:
         return self.first(start + timedelta(days=self.longest))
 
 
-DAY = Period("daily", DAILY, lambda day: day, 1)
+def _period(name: str, cron_schedule: str, first: Callable[[date], date], longest: int) -> Period:
+    """Return a period and its partitions, which hold all days of the span."""
+    partitions = dg.TimeWindowPartitionsDefinition(
+        start=first(SPAN.first).isoformat(),
+        end=first(first(SPAN.last) + timedelta(days=longest)).isoformat() if SPAN.last else None,
+        fmt="%Y-%m-%d",
+        cron_schedule=cron_schedule,
+        end_offset=1,  # the current day, week, month and year have a partition too: people look at today
+    )
+    return Period(name, partitions, first, longest)
+
+
+DAY = _period("daily", "0 0 * * *", lambda day: day, 1)
 PERIODS = (
     DAY,
-    Period("weekly", WEEKLY, lambda day: day - timedelta(days=day.weekday()), 7),
-    Period("monthly", MONTHLY, lambda day: day.replace(day=1), 31),
-    Period("yearly", YEARLY, lambda day: day.replace(month=1, day=1), 366),
+    _period("weekly", "0 0 * * 1", lambda day: day - timedelta(days=day.weekday()), 7),
+    _period("monthly", "0 0 1 * *", lambda day: day.replace(day=1), 31),
+    _period("yearly", "0 0 1 1 *", lambda day: day.replace(month=1, day=1), 366),
 )
+DAILY, WEEKLY, MONTHLY, YEARLY = (period.partitions for period in PERIODS)
 
 
 class Sliced(TypedDict):

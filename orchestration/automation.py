@@ -12,13 +12,14 @@ time.
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from itertools import groupby
 from typing import Any
 
 import dagster as dg
 
-from assets.partitions import DAILY
-from orchestration.cadence import read_ahead
+from assets.partitions import DAILY, SPAN
+from orchestration.cadence import Cadence, read_ahead
 from orchestration.instance.internals import (
     NOT_FINISHED_STATUSES,
     BaseAssetGraph,
@@ -26,10 +27,12 @@ from orchestration.instance.internals import (
     resume_from,
 )
 from orchestration.run_tags import AUTOMATIC, PARTITION, PRIORITY, RANGE_END, RANGE_START, over
-from orchestration.stretches import LONG
+from orchestration.stretches import LONG, portions
 from resources.dates import tagged_days
+from resources.span import EVER, Span
 
 CURSOR = "tutti/automation"  # key of a second copy of the sensor's cursor
+DAYS = "tutti/days"  # key of the days that had partitions when the cursor was written
 CLOSE = "15 1 * * *"  # UTC, daily: closes the previous day and retries failed days
 HOURLY = "0 * * * *"
 GAPS = (0, 7, 31, 365)  # partitions between two requested ones that may be rebuilt too, to need fewer runs
@@ -224,6 +227,9 @@ class FollowingSensor(dg.AutomationConditionSensorDefinition):
     Evaluating all conditions takes a second. Only events and time change them. So a tick skips the evaluation if the
     last one requested nothing and no event was stored since. It also skips while requested runs are queued or running,
     unless there was an import, since later requests can be combined. In any case it evaluates once a minute.
+
+    If other days have partitions than when the cursor was written, Dagster drops the cursor's partitions, and it has
+    ignored imports of days without partitions. So the next tick requests all stale tables.
     """
 
     _settled: tuple[object, ...] = ()  # cursor, minute and last event of the last tick, if it requested nothing
@@ -234,6 +240,10 @@ class FollowingSensor(dg.AutomationConditionSensorDefinition):
         cursors = context.instance.daemon_cursor_storage
         if not context.cursor:
             resume_from(context, cursors.get_cursor_values({CURSOR}).get(CURSOR))
+        days = cursors.get_cursor_values({DAYS}).get(DAYS, str(Span(EVER)))
+        if days != str(SPAN) and not _at_work(context.instance):
+            cursors.set_cursor_values({DAYS: str(SPAN)})
+            return SensorExecutionData(run_requests=stale(context), cursor=context.cursor)
         minute = int(time.time() / MAX_PAUSE_S)
         stored = context.instance.event_log_storage.get_maximum_record_id()
         if context.cursor and self._settled == (context.cursor, minute, stored):
@@ -255,6 +265,19 @@ class FollowingSensor(dg.AutomationConditionSensorDefinition):
             log_key=result.log_key,
             automation_condition_evaluations=result.automation_condition_evaluations,
         )
+
+
+def stale(context: dg.SensorEvaluationContext) -> list[dg.RunRequest]:
+    """Return the runs that build everything by day or longer period that is older than the imports it is made of."""
+    assert context.repository_def
+    cadence, today = Cadence(context.repository_def.asset_graph), datetime.now(UTC).date()
+    found: list[dg.RunRequest] = []
+    for job in cadence.dated:
+        owed = cadence.owed(context.instance, job.name)
+        for portion, keys in portions(job, set[date]().union(*owed.values()), today):
+            tags = {AUTOMATIC: "yes", **over(keys), **portion.tags}
+            found.append(dg.RunRequest(asset_selection=sorted(owed), tags=tags))
+    return found
 
 
 def _imported(context: dg.SensorEvaluationContext) -> Mapping[dg.AssetKey, int | None]:

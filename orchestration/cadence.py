@@ -21,7 +21,7 @@ from typing import Any
 import dagster as dg
 
 from assets.events.imports import import_listens
-from assets.partitions import DAY, PERIODS, Period
+from assets.partitions import DAY, PERIODS, SPAN, Period
 from orchestration.instance.failed_checks import failed_checks
 from orchestration.instance.internals import AssetGraph, BaseAssetGraph
 
@@ -60,17 +60,17 @@ class DatedJob:
     periods: Reach
 
     def reached(self, first: date, last: date, today: date) -> dg.PartitionKeyRange:
-        """Return the partitions that records of the days from `first` to `last` can change, today's at the latest."""
+        """Return the partitions that records of the days from `first` to `last` can change, if there are such."""
         start = self.period.first(first - timedelta(days=self.days.back))
         for _ in range(self.periods.back):
             start = self.period.first(start - timedelta(days=1))
         end = self.period.first(last + timedelta(days=self.days.ahead))
         for _ in range(self.periods.ahead):
             end = self.period.following(end)
-        end = min(end, self.period.first(today))
-        start = min(start, end)
-        oldest = self.period.partitions.get_first_partition_key() or ""
-        return dg.PartitionKeyRange(max(start.isoformat(), oldest), end.isoformat())
+        oldest, newest = self.period.first(SPAN.first), self.period.first(min(SPAN.last or today, today))
+        end = max(min(end, newest), oldest)
+        start = max(min(start, end), oldest)
+        return dg.PartitionKeyRange(start.isoformat(), end.isoformat())
 
     def read(self, keys: dg.PartitionKeyRange) -> tuple[date, date]:
         """Return the first and the last day that these partitions read, directly or through other tables."""
@@ -155,6 +155,7 @@ class Cadence:
         for key in keys:
             imports = [each for source in sources[key] for each in newest[source]]
             if dated:
+                imports = [(day, at) for day, at in imports if SPAN.covers(day)]
                 built = _newest(instance, key) if imports else {}
                 found[key] = {day for day, at in imports if at > built.get(dated.period.first(day), 0)}
             else:

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.groups import GROUP_OF
 from assets.tables import ASSETS, LAYERS
 from orchestration.automation import automation, following
 from orchestration.cadence import BUILD_CATALOG, Cadence
@@ -22,6 +23,7 @@ from orchestration.sensors.landing_files import landing_files
 from orchestration.sensors.music_folder import music_folder
 from resources.environments import ENVIRONMENTS, environment
 
+LOCATION = "tutti"  # the code location's name in `workspace.yaml`
 JOBS = [pull_listens, pull_metadata, pull_lyrics, maintenance, erase_listener, export_listener]
 
 
@@ -42,7 +44,7 @@ def build(name: str, assets: Sequence[Any] = ASSETS) -> dg.Definitions:
         executor=dg.in_process_executor,
     ).map_resolved_asset_specs(
         func=lambda spec: spec.replace_attributes(
-            group_name=spec.key.path[0],  # one import writes tables of several layers
+            group_name=GROUP_OF.get("/".join(spec.key.path), spec.key.path[0]),
             kinds={*spec.kinds, engine, "deltalake"},
             owners=spec.owners or ["team:tutti"],
             automation_condition=following(cadence.graph, spec),

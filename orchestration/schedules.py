@@ -8,6 +8,7 @@ from datetime import UTC, date, timedelta
 
 import dagster as dg
 
+from assets.partitions import SPAN
 from orchestration.automation import CLOSE
 from orchestration.cadence import BUILD_CATALOG, DAILY, Cadence, DatedJob, as_line, one_day
 from orchestration.jobs.maintenance import maintenance
@@ -20,13 +21,16 @@ ON, OFF = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
 
 
 @dg.schedule(job_name=DAILY_CLOSE, cron_schedule=CLOSE, execution_timezone="UTC", default_status=ON)
-def close_day(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+def close_day(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Close the previous day, and rebuild stale days and days whose check failed.
 
     It runs 75 minutes after midnight: a listener's clock may be an hour behind, and the last listens of a day are sent
     when they end. Automation handles later records. Only cumulative tables wait for the next close.
     """
     day = context.scheduled_execution_time.astimezone(UTC).date() - timedelta(days=1)
+    if not SPAN.covers(day):
+        yield dg.SkipReason(f"{day} has no partition: the history ended on {SPAN.last}, or begins later")
+        return
     assert context.repository_def
     cadence = Cadence(context.repository_def.asset_graph)
     yield dg.RunRequest(

@@ -32,6 +32,11 @@ def data_folder() -> Path:
     return Path(os.environ.get("TUTTI_DATA_DIR") or PROJECT / "data").expanduser().resolve()
 
 
+def home_folder() -> Path:
+    """Return Dagster's home, which may not exist yet: DAGSTER_HOME, else `dagster` in the data folder."""
+    return Path(os.environ.get("DAGSTER_HOME") or data_folder() / "dagster").resolve()
+
+
 def open_lake(data: Path | None = None) -> Lake:
     """Open the lake of a data folder, by default of TUTTI_DATA_DIR."""
     return Lake(lake_of(data or data_folder()))

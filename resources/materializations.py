@@ -6,6 +6,8 @@ assets and the lake report days too.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -19,11 +21,14 @@ from dagster._core.events import (
 from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
 from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
 
+from resources.span import widen
+
 
 def report_in_step(
     context: dg.AssetExecutionContext | dg.OpExecutionContext, materializations: Sequence[dg.AssetMaterialization]
 ) -> None:
-    """Report materializations as events of the running step."""
+    """Report materializations of days as events of the running step, once the days have partitions."""
+    _widen(context.instance, materializations)
     step = context.get_step_execution_context()
     for materialization, batch in _batch(materializations):
         DagsterEvent.asset_materialization(step, materialization, batch)
@@ -39,7 +44,8 @@ def report_only(context: dg.OutputContext, partitions: Sequence[str]) -> None:
 
 
 def report_outside_runs(instance: dg.DagsterInstance, materializations: Sequence[dg.AssetMaterialization]) -> None:
-    """Report materializations that happened outside Dagster's runs."""
+    """Report materializations that no run of Dagster made: of days, once these have partitions, or of whole tables."""
+    _widen(instance, materializations)
     kind = DagsterEventType.ASSET_MATERIALIZATION.value
     for materialization, batch in _batch(materializations):
         data = StepMaterializationData(materialization)
@@ -57,6 +63,10 @@ def add_partition_metadata(context: dg.OutputContext, metadata: Mapping[str, Map
     for key, entries in metadata.items():
         all_metadata[AssetMetadataHandle(asset_key=context.asset_key, partition_key=key)] = entries
     step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata=all_metadata)
+
+
+def _widen(instance: dg.DagsterInstance, materializations: Sequence[dg.AssetMaterialization]) -> None:
+    widen(Path(instance.root_directory), (date.fromisoformat(m.partition) for m in materializations if m.partition))
 
 
 def _batch(

@@ -17,6 +17,10 @@ from resources.frames.frame import Engine
 from tests import s3
 from tests.examples import FEW
 
+with pytest.MonkeyPatch.context() as _patch:
+    _patch.setenv("DAGSTER_HOME", "/nonexistent")  # else the days of a developer's own data were the only ones
+    import assets.partitions  # noqa: F401
+
 SHARES = 2  # into which clusters divide rows: each further one costs every test a fifth more
 # Where tests keep their data, if there is room: Dagster's databases wait for a disk thousands of times in each run.
 MEMORY, ROOM = Path("/dev/shm"), 8 << 30

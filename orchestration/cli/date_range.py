@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from assets.partitions import FIRST_DAY
+from assets.partitions import FIRST_DAY, SPAN
 from resources.errors import TuttiError
 
 
@@ -20,4 +20,6 @@ def span(first: str, last: str, today: date, example: str) -> tuple[date, date]:
         raise TuttiError(f"{start} is too early: the first day there is, is {FIRST_DAY}")
     if end > today:
         raise TuttiError(f"{end} is yet to come: the last day there is, is {today} (UTC)")
+    if not (SPAN.covers(end) or SPAN.covers(start)):
+        raise TuttiError(f"no records from {start} to {end}: the first day with records is {SPAN.first}")
     return start, end

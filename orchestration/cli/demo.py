@@ -18,6 +18,7 @@ from assets.partitions import FIRST_DAY as EARLIEST_DAY
 from orchestration.cadence import ANALYZE_MUSIC, BUILD_CATALOG, IMPORT_LISTENS
 from orchestration.cli.findings import findings
 from orchestration.cli.hints import make
+from orchestration.instance.home import dagster_home
 from orchestration.jobs.pulls import LYRICS
 from resources.environments import data_folder, open_lake
 from resources.errors import TuttiError
@@ -29,6 +30,7 @@ from resources.sandbox.http.faults import Faults
 from resources.sandbox.performers import Recording
 from resources.services.lrclib import NAME as LRCLIB
 from resources.services.musicbrainz import NAME as MUSICBRAINZ
+from resources.span import Span, store
 
 if TYPE_CHECKING:
     from orchestration.cli.runner import Runner
@@ -50,13 +52,13 @@ def demo(today: str) -> None:
     first_day = day_of(today) - timedelta(days=DAYS) if today else FIRST_DAY
     for own in OWN:  # the demo has its own
         os.environ.pop(own, None)
-    from orchestration.cli.runner import Runner  # its definitions read TUTTI_MUSIC_DIR
-
     data, began = data_folder(), time.monotonic()
     if data.name != "demo":
         raise TuttiError(
             f"the demo would overwrite {data}: run it with `make demo`, or with a TUTTI_DATA_DIR named demo"
         )
+    from orchestration.cli.runner import Runner  # its definitions read TUTTI_MUSIC_DIR
+
     runner = Runner(patience=0)
     for folder in ("lake", "landing", "music", "cache"):
         shutil.rmtree(data / folder, ignore_errors=True)
@@ -79,6 +81,8 @@ def demo(today: str) -> None:
     rendered = audio.write(data / "music", seed=SEED)
     print(f"  {rendered.clips} recordings rendered, {rendered.seconds / 60:.0f} minutes of sound", flush=True)
     materialize(runner, performers.recordings(catalog.works(), SEED))
+    # The simulated history has ended: the UI would show each day since then as missing.
+    store(dagster_home(), Span(first_day, last_day))
     print(f"\n{runner.progress.total()}\n\nWhat {first_day} through {last_day} show:")
     for line in findings(open_lake()):
         print(line)

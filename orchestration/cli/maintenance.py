@@ -2,10 +2,9 @@
 
 import click
 
-from orchestration.instance.home import home_folder
 from orchestration.jobs.maintenance import STEPS, Targets
 from resources.artifacts.artifacts import Artifacts
-from resources.environments import artifacts_of, data_folder, landing_of, open_lake
+from resources.environments import artifacts_of, data_folder, home_folder, landing_of, open_lake
 from resources.errors import TuttiError
 from resources.locks import shared_lock
 

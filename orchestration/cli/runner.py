@@ -1,21 +1,25 @@
 """Runs of the platform's jobs in this process, one after the other, for the command line."""
 
+import multiprocessing
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
 
+from assets.partitions import SPAN
 from orchestration import definitions
 from orchestration.cadence import ALL_TIME, IMPORT_LISTENS, Cadence, DatedJob, one_day
 from orchestration.cli.progress import PATIENCE, Progress, logger
 from orchestration.instance import killed_runs
 from orchestration.instance.home import terminal_instance
-from orchestration.instance.internals import InMemoryJob, core_execute_in_process
+from orchestration.instance.internals import InMemoryJob, core_execute_in_process, list_under_job
 from orchestration.run_tags import BY_HAND, over
 from orchestration.stretches import portions
-from resources.environments import ENVIRONMENTS
+from resources.environments import ENVIRONMENTS, home_folder
 from resources.errors import TuttiError
+from resources.span import stored
 
 
 class Runner:
@@ -34,15 +38,34 @@ class Runner:
     def take(self, what: dict[str, Any]) -> bool:
         """Import files and build what follows from the days they touch. Return whether there was anything to do.
 
-        Only tables made of what was imported are built, and those whose checks failed: days come first, what is
-        counted over all history last. A run that fails holds back only what is made of its days: raises `TuttiError`
-        with the first cause once everything else is done.
+        Raises `TuttiError` with the first cause of a failure once everything else is done.
         """
         failed: list[TuttiError] = []
         try:
             self.run(IMPORT_LISTENS, config={"imports": {"config": what}})
         except TuttiError as error:  # of one file: others may have gone in
             failed.append(error)
+        if not SPAN.holds(stored(home_folder())):
+            # The new days have no partitions in this process: definitions are fixed when a process imports them.
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
+                done, others, rows, seconds = fresh.submit(_build, self.progress.patience).result()
+            self.progress.rows |= rows
+            self.progress.seconds |= seconds
+        else:
+            done, others = self.build()
+        failed += others
+        if failed:
+            more = f" (and {len(failed) - 1} more runs failed: look at them with `make ui`)" if failed[1:] else ""
+            raise TuttiError(f"{failed[0]}{more}")
+        return done
+
+    def build(self) -> tuple[bool, list[TuttiError]]:
+        """Build what is stale. Return whether there was anything, and the failures.
+
+        Only tables made of what was imported are built, and those whose checks failed: days come first, what is
+        counted over all history last. A run that fails holds back only what is made of its days.
+        """
+        failed: list[TuttiError] = []
         today, done = datetime.now(UTC).date(), False
         missing: dict[str, set[date]] = {}  # days that runs of a job failed to build
         for job in self.cadence.dated:
@@ -68,10 +91,7 @@ class Runner:
                 self.run(ALL_TIME, assets=counted)
             except TuttiError as error:
                 failed.append(error)
-        if failed:
-            more = f" (and {len(failed) - 1} more runs failed: look at them with `make ui`)" if failed[1:] else ""
-            raise TuttiError(f"{failed[0]}{more}")
-        return done
+        return done, failed
 
     def _build(
         self,
@@ -109,6 +129,7 @@ class Runner:
         self.progress.begin(f"{job}{f' from {keys.start} through {keys.end}' if keys else ''}")
         chosen = self.defs.resolve_job_def(job).as_ephemeral_job({}, {}, asset_selection=assets)
         # As `execute_in_process`, which would hold every table of a run in memory until the run has ended.
+        list_under_job(self.instance, job, definitions.LOCATION)
         result = core_execute_in_process(
             job=InMemoryJob(chosen),
             instance=self.instance,
@@ -123,3 +144,10 @@ class Runner:
                 self.progress.cause or f"the run {result.run_id} of {job} failed: look at it with `make ui`"
             )
         return result
+
+
+def _build(patience: float) -> tuple[bool, list[TuttiError], dict[str, int | None], dict[str, float]]:
+    """Build what is stale in this process. Return what `Runner.build` does, and the rows and seconds of each table."""
+    runner = Runner(patience)
+    done, failed = runner.build()
+    return done, [TuttiError(str(error)) for error in failed], runner.progress.rows, runner.progress.seconds

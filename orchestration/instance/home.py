@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from resources.environments import PROJECT, data_folder
+from resources.environments import PROJECT, home_folder
+from resources.errors import TuttiError
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -15,15 +16,14 @@ SETTINGS = "dagster.yaml"
 LOCK = ".home.lock"  # held while the folder is created
 
 
-def home_folder() -> Path:
-    """Return the folder, which may not exist yet: DAGSTER_HOME, else `dagster` in the data folder."""
-    return Path(os.environ.get("DAGSTER_HOME") or data_folder() / "dagster").resolve()
-
-
 def dagster_home() -> Path:
-    """Create the folder if needed, set DAGSTER_HOME, and return it."""
+    """Create the folder if needed, set DAGSTER_HOME, and return it. Raises `TuttiError` if it cannot be created."""
     home = home_folder()
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
+        reason = os.strerror(error.errno or 0)
+        raise TuttiError(f"cannot create {home}: {reason}. Set TUTTI_DATA_DIR to a folder of your own.") from error
     os.environ["DAGSTER_HOME"] = str(home)
     if not (home / SETTINGS).exists():
         _furnish(home)

@@ -20,6 +20,7 @@ from assets.tables import SCHEMAS
 from orchestration.__main__ import main
 from orchestration.cadence import ALL_TIME, Cadence
 from resources.lake.lake import Lake
+from resources.span import Span, stored
 from tests.orchestration.support import DAGSTER, DG, TUTTI, Process, Row, platform, rows, table, tables, told, versions
 
 # None of these may be stored: addresses from the ranges for documentation, and invented names.
@@ -593,3 +594,25 @@ def test_failed_days_block_no_others_and_are_built_later(ada: Import, tmp_path: 
     names = {r["name"] for r in rows(data, "derived/charts_all_time")}
     assert {"Clara Example – Encore", "Clara Example – Nocturne"} <= names
     assert "No new listens" in Process((*TUTTI, *command), data).fine().out
+
+
+def test_an_import_of_older_listens_builds_their_days(ada: Import, tmp_path: Path) -> None:
+    data, command = copied(ada, tmp_path, [play("2010-05-01T10:03:00Z", "Prelude")])
+    assert stored(data / "dagster") == Span(date(2024, 2, 20))
+    process = Process((*TUTTI, *command), data, {"PYTHONUNBUFFERED": "1"}).fine()  # which loads the platform itself
+    assert stored(data / "dagster") == Span(date(2010, 5, 1))
+    for name in EACH_DAY:
+        assert "2010-05-01" in days(data, name), process.out
+    plays = sum(r["plays"] for r in rows(data, "derived/charts_all_time") if r["entity"] == "recording")
+    assert plays == len(rows(data, "events/listens"))
+
+
+def test_the_ui_lists_runs_of_commands_under_their_jobs(ada: Import) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(ada.data / "dagster"))
+        with dg.DagsterInstance.get() as instance:
+            runs = instance.get_runs()
+    origins = [run.remote_job_origin for run in runs if run.remote_job_origin]
+    assert len(runs) == len(origins) > 3
+    assert {o.repository_origin.code_location_origin.location_name for o in origins} == {"tutti"}
+    assert {o.job_name for o in origins} == {run.job_name for run in runs}
