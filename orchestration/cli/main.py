@@ -58,8 +58,10 @@ def tutti(context: click.Context) -> None:
 
     Set TUTTI_DATA_DIR to choose the data folder (default: data).
     """
+    if (data := data_folder()).exists() and not data.is_dir():
+        raise TuttiError(f"the data folder {data} is a file. Set TUTTI_DATA_DIR, or DATA= of make, to a folder.")
     if context.invoked_subcommand != "demo":  # the demo replaces the lake
-        lake_format.check_local(data_folder())
+        lake_format.check_local(data)
 
 
 def main() -> int:

@@ -91,7 +91,9 @@ def wait(until: Callable[[], bool], what: str) -> None:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty platform."""
-    return tmp_path_factory.mktemp("ui") / "data"
+    data = tmp_path_factory.mktemp("ui") / "data"
+    data.mkdir()
+    return data
 
 
 @pytest.fixture(scope="module")
