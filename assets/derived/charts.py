@@ -151,7 +151,7 @@ def rank_periods(plays: Frame, artist_plays: Frame, names: Frame, days: pa.Table
     chart = totals.per(["period", "entity"], ranked)
     called = names.map(into_periods, broadcast=[days])
     if _is_long(days):
-        called = called.combined(last_called)
+        called = called.pre_combined(last_called)
     return chart.per("entity_id", moved, called).map(dated, broadcast=[periods])
 
 
@@ -159,7 +159,7 @@ def _heard(plays: Frame, entity: str, id: str, days: pa.Table) -> Frame:
     """Plays of recordings or artists in periods, those of a listener and a long period together."""
     rows = plays.map(partial(as_entity, entity=entity, id=id)).map(into_periods, broadcast=[days])
     rows = rows.select("period", *KEY, "user_id", *COUNTS)
-    return rows.combined(of_listener) if _is_long(days) else rows
+    return rows.pre_combined(of_listener) if _is_long(days) else rows
 
 
 def _is_long(days: pa.Table) -> bool:
