@@ -17,7 +17,7 @@ import narwhals as nw
 import pyarrow as pa
 
 from assets.checks import checks_of, error_rate, in_range
-from resources.folders.music import LYING, Look, Music
+from resources.folders.music import FILE_COLUMNS, Music, MusicScan
 from resources.frames.frame import Frame
 from resources.lake.incremental import batches
 from resources.lake.io_manager import LakeIO
@@ -105,7 +105,7 @@ def _described(file: dict[str, Any], root: str) -> dict[str, Any] | None:
     from resources.audio.sound import Undecodable
     from resources.audio.tags import tags
 
-    row = NOTHING | {c: file[c] for c in LYING.names}
+    row = NOTHING | {c: file[c] for c in FILE_COLUMNS.names}
     if file["error"]:
         return row
     path = Path(root, file["path"])
@@ -141,7 +141,7 @@ def audio_files(context: dg.AssetExecutionContext, music: Music, io_manager: dg.
     """The files of the music folder, with their tags, pictures and properties."""
     stored = io_manager.open(KEY, AUDIO_FILES)
     known = stored.collect_as(subset(AUDIO_FILES, KNOWN_BY)).to_pylist()
-    look = music.look()
+    look = music.scan()
     if look is None or (known and not look.rows):
         what = "is not there" if look is None else "has no audio file in it"
         context.log.warning("%s %s: the %s files known stay as they are", music.root, what, f"{len(known):,}")
@@ -176,7 +176,7 @@ def audio_files(context: dg.AssetExecutionContext, music: Music, io_manager: dg.
     return files
 
 
-def _compared(look: Look, known: list[dict[str, Any]]) -> tuple[pa.Table, pa.Table]:
+def _compared(look: MusicScan, known: list[dict[str, Any]]) -> tuple[pa.Table, pa.Table]:
     """The paths that are there, and the files that are not what was known of them."""
     files = look.files
     lay = {k["path"]: (k["bytes"], k["modified_at"]) for k in known if k["content_sha256"]}  # others are tried again

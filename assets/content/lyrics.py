@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from assets.checks import checks_of, expression_is_true, unique
 from resources.errors import TuttiError
 from resources.folders.landing import Landing
-from resources.folders.music import SUFFIXES, Look, Music
+from resources.folders.music import SUFFIXES, Music, MusicScan
 from resources.lake.io_manager import LakeIO
 from resources.schema import INSTANT, column, declare
 from resources.sources.formats import embedded_lyrics, lrc, lrclib, musicxml
@@ -72,7 +72,7 @@ beside the very file before what was found by names, before a score, which has e
 Of equals the one with times, then the one asked for last, then what lies in a file."""
 
 
-def found(landing: Landing, music: Music, look: Look) -> Iterator[Told]:
+def found(landing: Landing, music: Music, look: MusicScan) -> Iterator[Told]:
     """All lyrics there are in two folders, of which one was looked into."""
     for name, path in landing.files("lyrics"):
         origin = f"landing/{name}"
@@ -87,7 +87,7 @@ def found(landing: Landing, music: Music, look: Look) -> Iterator[Told]:
     yield from of_music(music, look)
 
 
-def of_music(music: Music, look: Look) -> Iterator[Told]:
+def of_music(music: Music, look: MusicScan) -> Iterator[Told]:
     """What is inside the audio files of a folder, and in the LRC files beside them, whose names end otherwise alone."""
     beside: dict[Path, list[Path]] = defaultdict(list)
     for name, *_, wrong in sorted(look.rows, key=itemgetter(0)):
@@ -111,7 +111,7 @@ def of_music(music: Music, look: Look) -> Iterator[Told]:
                 yield of_words(EMBEDDED, origin, tags, tags.lyrics)
 
 
-def away(known: pa.Table, look: Look) -> list[Lyrics]:
+def away(known: pa.Table, look: MusicScan) -> list[Lyrics]:
     """What was known of a music folder that is away or empty now, or of folders in it that cannot be looked into."""
     rows = known.filter(pc.starts_with(known["origin"], MUSIC)).select([f.name for f in fields(Lyrics)]).to_pylist()
     hidden = (row for row in rows if not look.rows or look.hidden(row["origin"].removeprefix(MUSIC)))
@@ -203,7 +203,7 @@ def lyrics(
     context: dg.AssetExecutionContext, landing: Landing, music: Music, io_manager: dg.ResourceParam[LakeIO]
 ) -> pa.Table:
     """The words of recordings: a row for each text of a source."""
-    look = music.look(SUFFIXES | {".lrc"}) or Look()
+    look = music.scan(SUFFIXES | {".lrc"}) or MusicScan()
     rows = away(io_manager.lake.scan("content/lyrics", LYRICS).table(), look)
     if rows:
         context.log.warning("%s is away, or a folder in it: its %s lyrics known stay", music.root, f"{len(rows):,}")

@@ -88,9 +88,9 @@ def import_listens(
                 wrong.append(error)
     elif None not in (names := [landing.name(place) for place in config.files]):
         found = (
-            [landing.look(name) for name in names if name]
+            [landing.state_of(name) for name in names if name]
             if names
-            else landing.lying(*ARRIVING, warn=context.log.warning)
+            else landing.list_files(*ARRIVING, warn=context.log.warning)
         )
         there = set() if names or config.listener else seen(lake)  # not read again, however much lies there
         files = sorted((f for f in found if f and f not in there), key=lambda f: (f.modified, f.path))

@@ -112,7 +112,7 @@ def lying(file: Landed) -> dict[str, Any]:
 
 def lay(row: Mapping[str, Any]) -> Landed | None:
     """How a file lay in the landing folder, if it did, as a row of `imports` tells."""
-    return None if row["landing_path"] is None else Landed.told(*(row[n] for n in LYING))
+    return None if row["landing_path"] is None else Landed.recorded(*(row[n] for n in LYING))
 
 
 def prepare(lake: Lake) -> None:

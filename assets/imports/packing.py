@@ -46,7 +46,9 @@ def pack(landing: Landing, lake: Lake, now: datetime) -> Iterator[tuple[Landed, 
     try:
         with landing.store.lock(LOCK, busy):
             taken = seen(lake)
-            handed = (f for f in landing.lying(SCROBBLES) if f.path.endswith(".jsonl") and now - f.modified_at > YOUNG)
+            handed = (
+                f for f in landing.list_files(SCROBBLES) if f.path.endswith(".jsonl") and now - f.modified_at > YOUNG
+            )
             ready = sorted((f for f in handed if f in taken), key=lambda f: (f.modified, f.path))
             for day, files in groupby(ready, key=lambda f: f.modified_at.date()):
                 yield from _pack(landing, lake, now, day, list(files))
@@ -79,7 +81,7 @@ def _pack(
 
 def _free(landing: Landing, name: str, id: str) -> bool:
     """Whether a pack may have a name: there is no such file, or it is this very pack."""
-    if landing.look(name) is None:
+    if landing.state_of(name) is None:
         return True
     with landing.opened(name) as path:
         return identify(path, None) == id

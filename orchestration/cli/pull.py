@@ -10,7 +10,7 @@ from orchestration.cli.runner import Runner
 from orchestration.jobs.pulls import EXAMPLE
 from resources.errors import TuttiError
 from resources.pulls.listens import SERVICES
-from resources.services.api import named
+from resources.services.api import checked_user_name
 
 
 @click.command()
@@ -28,7 +28,7 @@ def pull(source: str, user: str, first: str, last: str, refetch: bool) -> None:
     """
     if source not in SERVICES:
         raise TuttiError(f"invalid source {source!r}: expected one of {', '.join(SERVICES)}, for example `{EXAMPLE}`")
-    named(user)
+    checked_user_name(user)
     span(first, last, datetime.now(UTC).date(), EXAMPLE)
     runner = Runner()
     config = {"source": source, "user": user, "first": first, "last": last, "refetch": refetch}

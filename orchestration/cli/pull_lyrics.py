@@ -6,14 +6,16 @@ from orchestration.cadence import BUILD_CATALOG
 from orchestration.cli.number import Number
 from orchestration.cli.runner import Runner
 from orchestration.jobs.pulls import LYRICS
-from resources.pulls.metadata import USUAL
+from resources.pulls.metadata import DEFAULT_LIMIT
 from resources.services.lrclib import NAME
 
 LIMIT = Number("number of recordings", "make pull-lyrics LIMIT=500", 1)
 
 
 @click.command()
-@click.option("--limit", type=LIMIT, default=USUAL, show_default=True, help="Maximum number of recordings to request.")
+@click.option(
+    "--limit", type=LIMIT, default=DEFAULT_LIMIT, show_default=True, help="Maximum number of recordings to request."
+)
 def pull_lyrics(limit: int) -> None:
     """Pull lyrics that the catalog lacks from LRCLIB.
 

@@ -5,7 +5,7 @@ import click
 from orchestration.cadence import BUILD_CATALOG
 from orchestration.cli.number import Number
 from orchestration.cli.runner import Runner
-from resources.pulls.metadata import USUAL
+from resources.pulls.metadata import DEFAULT_LIMIT
 from resources.services.musicbrainz import NAME
 
 LIMIT = Number("number of recordings", "make pull-metadata LIMIT=500", 1)
@@ -15,7 +15,7 @@ LIMIT = Number("number of recordings", "make pull-metadata LIMIT=500", 1)
 @click.option(
     "--limit",
     type=LIMIT,
-    default=USUAL,
+    default=DEFAULT_LIMIT,
     show_default=True,
     help="Maximum entries of each kind to request.",
 )

@@ -54,7 +54,7 @@ class ListensConfig(dg.Config):
 class LimitConfig(dg.Config):
     """How many entries to request."""
 
-    limit: int = Field(default=metadata.USUAL, ge=1, description="maximum entries of each kind to request")
+    limit: int = Field(default=metadata.DEFAULT_LIMIT, ge=1, description="maximum entries of each kind to request")
 
 
 @contextmanager

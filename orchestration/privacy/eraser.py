@@ -138,7 +138,7 @@ class Eraser:
 
     def reimport(self, plan: Plan, now: datetime, report: Tell) -> int:
         """Import the rewritten files again. Return the number of files."""
-        landed = [self.landing.look(name) for name in sorted(plan.files)]
+        landed = [self.landing.state_of(name) for name in sorted(plan.files)]
         visible = [file for file in landed if file and not Path(file.path).name.startswith(".")]
         for file in filter(lambda f: is_pack(f.path), visible):  # its records were imported from other files
             enter_pack(self.lake, identify(Path(self.landing.root, file.path), None), file, now)

@@ -127,7 +127,7 @@ def landing_files(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     now = int(time.time() * 1_000_000)
     skipped: list[str] = []
     batch, cursor = collect(
-        landing.lying(*ARRIVING, warn=skipped.append),
+        landing.list_files(*ARRIVING, warn=skipped.append),
         imported_files(open_lake()),
         Cursor.read(context.cursor),
         now,

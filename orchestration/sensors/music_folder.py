@@ -7,7 +7,7 @@ import dagster as dg
 from orchestration.cadence import ANALYZE_MUSIC
 from orchestration.instance.internals import NOT_FINISHED_STATUSES
 from resources.environments import music_folder as folder
-from resources.folders.music import Look, Music
+from resources.folders.music import Music, MusicScan
 
 INTERVAL_S = 60  # a scan of a hundred thousand files takes one or two seconds
 REQUESTED = " requested"  # marks a fingerprint in the cursor
@@ -21,7 +21,7 @@ REQUESTED = " requested"  # marks a fingerprint in the cursor
 )
 def music_folder(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Request one run at a time, once the folder has changed and is no longer written to."""
-    look = Music(root=str(folder())).look()
+    look = Music(root=str(folder())).scan()
     if look is None or not look.rows:
         return dg.SkipReason(f"{folder()} does not exist or is empty")
     if context.instance.get_runs(dg.RunsFilter(job_name=ANALYZE_MUSIC, statuses=NOT_FINISHED_STATUSES), limit=1):
@@ -34,6 +34,6 @@ def music_folder(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Sk
     return dg.SensorResult([dg.RunRequest()], cursor=seen + REQUESTED)
 
 
-def fingerprint(look: Look) -> str:
+def fingerprint(look: MusicScan) -> str:
     """Return a hash of the folder's files. Adding, changing, moving or removing a file changes it."""
     return hashlib.sha256(repr(sorted(map(repr, look.rows))).encode()).hexdigest()

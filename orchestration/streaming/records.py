@@ -65,7 +65,7 @@ def read_files(landing: Landing, files: Iterable[Landed], now: datetime) -> Iter
                     outcome = yield from _rows(file, import_id, exports.read(path, None, now, name), now)
                 except UnsupportedFile as error:
                     outcome = yield from _rows(file, import_id, refusal(name, error), now, refused=True)
-            if landing.look(file.path) != file:
+            if landing.state_of(file.path) != file:
                 outcome = Outcome(file, postponed="it changed while Tutti read it")
         except (TuttiError, FileNotFoundError) as error:  # unreadable, removed, or the object store does not answer
             outcome = Outcome(file, postponed=str(error))

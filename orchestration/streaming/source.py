@@ -89,4 +89,4 @@ class LandedReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         return Landing(root=self._root)
 
     def _landed(self) -> list[Landed]:
-        return self._landing().lying(*ARRIVING)
+        return self._landing().list_files(*ARRIVING)

@@ -1,4 +1,4 @@
-"""The versions of the tables and artifacts that a step reads, from which its own artifact gets its version."""
+"""Provenance: the versions of the tables and artifacts that a step has read, which its own artifact records."""
 
 from collections.abc import Mapping
 from weakref import WeakKeyDictionary
@@ -6,14 +6,14 @@ from weakref import WeakKeyDictionary
 import dagster as dg
 
 _READ: "WeakKeyDictionary[object, dict[str, int | str]]" = WeakKeyDictionary()
-"""By Dagster's context of a step, which the step's inputs and outputs share."""
+"""Versions by name, by Dagster's context of the step, which the step's inputs and outputs share."""
 
 
 def note(context: dg.InputContext, name: str, version: int | str | None) -> None:
-    """Note that the step of an input reads a version of a table or artifact; None is one never written."""
+    """Record that an input's step reads a version of a table or artifact; None if it was never written."""
     try:
         step = context.step_context
-    except dg.DagsterInvariantViolationError:  # no step reads it: it is loaded by hand
+    except dg.DagsterInvariantViolationError:  # loaded by hand, outside a step
         return
     if version is not None:
         _READ.setdefault(step, {})[name] = version

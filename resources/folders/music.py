@@ -1,4 +1,4 @@
-"""The music folder: audio files of one's own, which are read where they lie and never written to."""
+"""The music folder: the operator's audio files, which are read in place and never written to."""
 
 import os
 import stat
@@ -16,28 +16,30 @@ SUFFIXES = frozenset(
     | {".mp2", ".mp3", ".mp4", ".mpc", ".oga", ".ogg", ".opus", ".rf64", ".snd", ".spx", ".tta", ".w64", ".wav"}
     | {".wave", ".webm", ".wma", ".wv"}
 )
-"""What a name ends with that is taken for audio. A folder of music also has pictures, playlists and logs."""
-LYING = pa.schema([("path", pa.string()), ("bytes", pa.int64()), ("modified_at", INSTANT), ("error", pa.string())])
+"""The suffixes of audio files. A music folder also contains pictures, playlists and logs."""
+FILE_COLUMNS = pa.schema(
+    [("path", pa.string()), ("bytes", pa.int64()), ("modified_at", INSTANT), ("error", pa.string())]
+)
 EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999  # microseconds: the years 1 to 9999
-UNREADABLE_NAME = "its name is not in UTF-8: rename it"
+UNREADABLE_NAME = "its name is not in UTF-8. Rename it."
 
 
 @dataclass
-class Look:
-    """What one look into the folder found."""
+class MusicScan:
+    """The result of one scan of the music folder."""
 
     rows: list[tuple[str, int, int, str | None]] = field(default_factory=list)
-    closed: list[str] = field(default_factory=list)  # folders below it that could not be looked into
+    closed: list[str] = field(default_factory=list)  # subfolders that could not be read
 
     @property
     def files(self) -> pa.Table:
-        """The files by path: how each lies there, and what keeps it from being read, where that is plain already."""
-        rows = {row[0]: row for row in sorted(self.rows, key=lambda r: (r[0], r[3] is None))}  # one by each name
-        columns = zip(*rows.values(), strict=True) if rows else [[] for _ in LYING]
-        return pa.table([pa.array(c, f.type) for c, f in zip(columns, LYING, strict=True)], LYING)
+        """Return the files by path: size, time of the last change, and an error if the name cannot be used."""
+        rows = {row[0]: row for row in sorted(self.rows, key=lambda r: (r[0], r[3] is None))}  # one row per name
+        columns = zip(*rows.values(), strict=True) if rows else [[] for _ in FILE_COLUMNS]
+        return pa.table([pa.array(c, f.type) for c, f in zip(columns, FILE_COLUMNS, strict=True)], FILE_COLUMNS)
 
     def hidden(self, path: str) -> bool:
-        """Whether a file would lie in a folder that could not be looked into."""
+        """Return whether a path is below a subfolder that could not be read."""
         return any(path.startswith(f"{folder}/") for folder in self.closed)
 
 
@@ -46,56 +48,58 @@ class Music(dg.ConfigurableResource):
 
     root: str
 
-    def look(self, suffixes: Set[str] = SUFFIXES) -> Look | None:
-        """The files that lie there now and end so, without opening one; None where the folder is not there.
+    def scan(self, suffixes: Set[str] = SUFFIXES) -> MusicScan | None:
+        """List the files with these suffixes without opening them. Returns None if the folder does not exist.
 
-        Links are followed, but no folder is entered twice by them. What begins with a dot is left out.
+        Links are followed, but no folder is entered twice. Names that begin with a dot are skipped.
         """
-        found, seen = Look(), set[tuple[int, int]]()
+        result, seen = MusicScan(), set[tuple[int, int]]()
         starts = [Path(self.root)]
         if not starts[0].is_dir():
             return None
         closed: list[str] = []
-        for start in starts:  # the folder itself, then those that links in it lead to
+        for start in starts:  # the folder itself, then the targets of links
             for place, folders, names in os.walk(start, onerror=lambda error: closed.append(str(error.filename))):
                 if not _new(place, seen) and start is not starts[0]:
                     folders.clear()
                     continue
                 folders[:] = sorted(f for f in folders if not f.startswith("."))
                 starts += [Path(place, f) for f in folders if os.path.islink(os.path.join(place, f))]
-                found.rows += self._ending(place, names, suffixes)
+                result.rows += self._with_suffix(place, names, suffixes)
         if self.root in closed:
             return None
-        found.closed = [_below(self.root, folder)[0] for folder in closed]
-        return found
+        result.closed = [_below(self.root, folder)[0] for folder in closed]
+        return result
 
-    def _ending(self, place: str, names: list[str], suffixes: Set[str]) -> Iterator[tuple[str, int, int, str | None]]:
-        """The files of a folder whose names end so; some may be gone by now."""
+    def _with_suffix(
+        self, place: str, names: list[str], suffixes: Set[str]
+    ) -> Iterator[tuple[str, int, int, str | None]]:
+        """Yield the files of a folder with these suffixes; files that no longer exist are skipped."""
         for name in names:
             if name.startswith(".") or os.path.splitext(name)[1].lower() not in suffixes:
                 continue
             path = os.path.join(place, name)
             try:
-                told = os.stat(path)
+                status = os.stat(path)
             except OSError:
                 continue
-            if stat.S_ISREG(told.st_mode):
+            if stat.S_ISREG(status.st_mode):
                 below, plain = _below(self.root, path)
-                yield below, told.st_size, modified(told), None if plain else UNREADABLE_NAME
+                yield below, status.st_size, modified(status), None if plain else UNREADABLE_NAME
 
 
-def modified(told: os.stat_result) -> int:
-    """When a file was last written to, in microseconds since 1970, in a year that calendars have."""
-    return min(max(told.st_mtime_ns // 1000, EARLIEST), LATEST)
+def modified(status: os.stat_result) -> int:
+    """Return the time of a file's last change in microseconds since 1970, limited to the years 1 to 9999."""
+    return min(max(status.st_mtime_ns // 1000, EARLIEST), LATEST)
 
 
 def _new(folder: str, seen: set[tuple[int, int]]) -> bool:
-    """Whether a folder was not seen before, under whatever name."""
+    """Return whether a folder was not seen before under any name, and add it to `seen`."""
     try:
-        told = os.stat(folder)
+        status = os.stat(folder)
     except OSError:
         return False
-    key = (told.st_dev, told.st_ino)
+    key = (status.st_dev, status.st_ino)
     if key in seen:
         return False
     seen.add(key)
@@ -103,7 +107,10 @@ def _new(folder: str, seen: set[tuple[int, int]]) -> bool:
 
 
 def _below(root: str, path: str) -> tuple[str, bool]:
-    """A path below the folder as text, and whether it leads to the file: other bytes than UTF-8 are spelled out."""
+    """Return a path below the folder as text, and whether it is the file's real path.
+
+    Bytes that are not UTF-8 are escaped.
+    """
     below = Path(path).relative_to(root).as_posix()
     text = os.fsencode(below).decode(errors="backslashreplace")
     return text, text == below

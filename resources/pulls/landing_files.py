@@ -1,8 +1,8 @@
-"""Files that pulls land: whole or absent, never doubled, whenever a pull is killed.
+"""Files that pulls land: complete or absent, never duplicated, even if a pull is killed.
 
 A page or a portion of answers is a file of JSON lines. Its name ends with a hash of its content, so that pulling the
-same page twice yields one file. Hidden files beside it hold a lock and the progress. Answers that are still to land are
-hidden on this machine's disk, also if the landing folder is in a bucket: there each of them would be a request.
+same page twice makes one file. Hidden files beside it contain a lock and the progress. Answers that have not landed are
+in a hidden journal on this machine's disk, even if the landing folder is in a bucket, where each would be a request.
 """
 
 import hashlib
@@ -19,8 +19,8 @@ from resources.services.api import Record
 from resources.storage import Storage
 
 PROGRESS = ".pull.json"
-JOURNAL = ".{}.answers"  # by the prefix of the file that its answers become
-PORTION = 100  # answers in a file: about a megabyte of lyrics
+JOURNAL = ".{}.answers"  # with the prefix of the file that the answers will land in
+PORTION_SIZE = 100  # answers in a file: about a megabyte of lyrics
 
 T = TypeVar("T")
 Log: TypeAlias = Callable[[str], object]
@@ -28,7 +28,7 @@ Log: TypeAlias = Callable[[str], object]
 
 @contextmanager
 def one_pull(folder: Storage, log: Log) -> Iterator[None]:
-    """Hold a service's folder for one pull, and wait if another pull holds it, on another machine only in a bucket."""
+    """Lock a service's folder for one pull; wait if another pull holds it (on another machine: only in a bucket)."""
     service = str(folder).rpartition("/")[2]
     with folder.lock("", lambda: log(f"{service}: waiting for another pull of this service to end")):
         yield
@@ -57,25 +57,25 @@ def landed(folder: Storage) -> Iterator[Record]:
 
 
 def progress(folder: Storage) -> dict[str, Any]:
-    """Read the progress kept in `folder`; empty if there is none or it cannot be read."""
+    """Read the progress stored in `folder`; empty if there is none or it cannot be read."""
     try:
-        found = json.loads(folder.read(PROGRESS))
+        state = json.loads(folder.read(PROGRESS))
     except ValueError:
         return {}
     except OSError as error:
-        if folder.remote and not isinstance(error, FileNotFoundError):  # the bucket may have it all the same
+        if folder.remote and not isinstance(error, FileNotFoundError):  # the bucket may contain it nevertheless
             raise
         return {}
-    return found if isinstance(found, dict) else {}
+    return state if isinstance(state, dict) else {}
 
 
 def keep_progress(folder: Storage, state: Mapping[str, Any]) -> None:
-    """Replace the progress kept in `folder`, whole or not at all."""
+    """Replace the progress stored in `folder` atomically."""
     folder.write(PROGRESS, json.dumps(state).encode())
 
 
 def clear_drafts(folder: Storage) -> None:
-    """Remove what killed pulls left hidden in a folder; they leave nothing in a bucket."""
+    """Remove the drafts that killed pulls left in a folder; there are none in a bucket."""
     if not folder.remote:
         files.clear_drafts(Path(folder))
 
@@ -86,10 +86,10 @@ def moment(at: datetime) -> str:
 
 
 class Answers:
-    """Answers of a service, which land in portions; each is on disk before the next question is asked.
+    """Answers of a service, which land in portions; each is on disk before the next request.
 
-    They wait in a hidden journal until a portion is complete or the pull ends. The journal of a killed pull lands when
-    the next one begins. Only one pull at a time may use a folder.
+    Answers wait in a hidden journal until a portion is complete or the pull ends. The journal of a killed pull lands
+    when the next pull begins. Only one pull at a time may use a folder.
     """
 
     def __init__(self, folder: Storage, journals: Path, now: Callable[[], datetime]) -> None:
@@ -100,11 +100,11 @@ class Answers:
         clear_drafts(self._folder)
         for journal in sorted(self._journals.glob(JOURNAL.format("*"))):
             self._prefix = journal.name[1:].partition(".")[0]
-            self._lines = [line for line in journal.read_text().splitlines(keepends=False) if _whole(line)]
+            self._lines = [line for line in journal.read_text().splitlines(keepends=False) if _is_complete(line)]
             self.land()
 
     def add(self, record: Record) -> None:
-        """Keep an answer."""
+        """Write an answer to the journal; land the portion if it is complete."""
         if not self._lines:
             self._prefix = moment(self._now())
             self._journals.mkdir(parents=True, exist_ok=True)
@@ -112,11 +112,11 @@ class Answers:
         with self._journal.open("a") as journal:
             journal.write(f"{line}\n")
         self._lines.append(line)
-        if len(self._lines) >= PORTION:
+        if len(self._lines) >= PORTION_SIZE:
             self.land()
 
     def land(self) -> None:
-        """Land the answers kept so far as one file."""
+        """Land the answers in the journal as one file."""
         if self._lines:
             self.files += land(self._folder, self._prefix, self._lines)
         self._journal.unlink(missing_ok=True)
@@ -134,13 +134,13 @@ class Answers:
 
 
 def portions(items: Sequence[T], size: int | None = None) -> Iterator[Sequence[T]]:
-    """Divide items into portions of `size`, in order; of `PORTION` unless it is given."""
-    size = size or PORTION
+    """Divide items into portions of `size`, by default `PORTION_SIZE`, in order."""
+    size = size or PORTION_SIZE
     return (items[n : n + size] for n in range(0, len(items), size))
 
 
-def _whole(line: str) -> bool:
-    """Whether a line of a journal was written to its end."""
+def _is_complete(line: str) -> bool:
+    """Return whether a line of a journal was written to its end."""
     try:
         json.loads(line)
     except ValueError:

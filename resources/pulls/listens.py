@@ -1,7 +1,7 @@
-"""Pulls of listens and feedback: what services keep of a user, day by day, into the landing folder.
+"""Pull a user's listens and feedback from a service into the landing folder, day by day.
 
-Each page lands as a file. The progress beside the files says where a later pull resumes after a kill. A day is done
-once all its pages have landed; today never is.
+Each page lands as a file. The progress beside the files records where a later pull resumes after a kill. A day is done
+once all its pages have landed; today is never done.
 """
 
 import json
@@ -25,15 +25,15 @@ from resources.pulls.landing_files import (
     portions,
     progress,
 )
-from resources.services.api import Api, Record, named
+from resources.services.api import Api, Record, checked_user_name
 from resources.storage import Storage
 
-FEEDBACK = "feedback"  # the folder beside those of days
-LONGEST_FOLDER = 120  # bytes: file systems allow 255
-LINES = 1000  # of feedback in a file
+FEEDBACK = "feedback"  # folder for feedback, beside the folders of days
+MAX_FOLDER_BYTES = 120  # file systems allow 255
+FEEDBACK_LINES = 1000  # in a file
 
 SERVICES = ("listenbrainz", "lastfm")
-"""The services that keep listens: each a module of `resources.services` with its `NAME` and a `connect`."""
+"""The services that store listens: each is a module of `resources.services` with a `NAME` and a `connect`."""
 
 
 @dataclass
@@ -42,18 +42,18 @@ class Progress:
 
     done: list[str] = field(default_factory=list)  # "first...last", as few spans as possible
     cursors: dict[str, Any] = field(default_factory=dict)  # where to resume, by span
-    feedback: bool = False  # whether all of it was pulled since the last day was
+    feedback: bool = False  # whether all feedback was pulled after the last day
 
     @classmethod
     def of(cls, folder: Storage) -> "Progress":
-        """Read it from a user's folder. If it cannot be read, everything is pulled again."""
-        kept = progress(folder)
+        """Read the progress from a user's folder. If it cannot be read, everything is pulled again."""
+        stored = progress(folder)
         try:
-            found = cls(list(kept["done"]), dict(kept["cursors"]), kept.get("feedback") is True)
-            found.days()
+            parsed = cls(list(stored["done"]), dict(stored["cursors"]), stored.get("feedback") is True)
+            parsed.days()
         except (ValueError, KeyError, TypeError, AttributeError):
             return cls()
-        return found
+        return parsed
 
     def days(self) -> set[date]:
         """Return the days that are done."""
@@ -65,7 +65,7 @@ class Progress:
         self.done = [_span(*stretch) for stretch in date_ranges({*self.days(), *days})]
 
     def keep(self, folder: Storage) -> None:
-        """Keep it in a user's folder."""
+        """Write the progress to a user's folder."""
         keep_progress(folder, asdict(self))
 
 
@@ -83,10 +83,11 @@ def pull(
 ) -> Counter[str]:
     """Pull a user's listens from `first` through `last` and all feedback, and count what was new.
 
-    Days that are done are skipped unless `refetch`. Feedback has no days: it is pulled after every pull of a day.
-    Raises `TuttiError` with what to do; files that have landed stay.
+    Days that are done are skipped unless `refetch`. Feedback has no days: it is pulled after every pull of a day. The
+    counter has the keys days, listens, feedback and files. Raises `TuttiError` if the service fails; files that have
+    landed stay.
     """
-    user = named(user)
+    user = checked_user_name(user)
     pulled, today = Counter[str](days=0, listens=0, feedback=0, files=0), now.date()
     service = landing / "listens" / api.NAME
     folder = service / folder_name(user)
@@ -96,12 +97,12 @@ def pull(
         for stretch in date_ranges({*_days(first, min(last, today - A_DAY))} - done):
             _pull_days(api, user, *stretch, _midnight(stretch[1] + A_DAY), folder, state, pulled, log)
         if first <= today <= last:
-            state.cursors.pop(_span(today, today), None)  # there are newer listens since
+            state.cursors.pop(_span(today, today), None)  # there are newer listens by now
             _pull_days(api, user, today, today, int(now.timestamp()) + 1, folder, state, pulled, log)
         if feedback and not state.feedback:
             records = api.feedback(user)
             pulled["feedback"] = len(records)
-            for n, portion in enumerate(portions(records, LINES)):
+            for n, portion in enumerate(portions(records, FEEDBACK_LINES)):
                 pulled["files"] += land(folder / FEEDBACK, f"{n:07d}", _lines(portion))
             state.feedback = True
             state.keep(folder)
@@ -109,17 +110,20 @@ def pull(
 
 
 def connect(service: str, environ: Mapping[str, str], log: Log) -> Api:
-    """Connect to a service as the environment variables say. Raises `TuttiError` if a required one is missing."""
+    """Connect to a service with the settings in environment variables.
+
+    Raises `TuttiError` if a required variable is missing.
+    """
     api: Api = import_module(f"resources.services.{service}").connect(environ, log)
     return api
 
 
 def folder_name(user: str) -> str:
-    """Name the folder of a user: no two users share one, none is hidden, and none is outside its parent."""
+    """Return the name of a user's folder: unique, not hidden, and inside its parent for any user name."""
     name = quote(user, safe="").replace(".", "%2E")
-    if len(name) <= LONGEST_FOLDER:
+    if len(name) <= MAX_FOLDER_BYTES:
         return name
-    return f"{name[: LONGEST_FOLDER - 65]}~{sha256(user.encode()).hexdigest()}"
+    return f"{name[: MAX_FOLDER_BYTES - 65]}~{sha256(user.encode()).hexdigest()}"
 
 
 def _pull_days(
@@ -133,7 +137,7 @@ def _pull_days(
     pulled: Counter[str],
     log: Log,
 ) -> None:
-    """Pull the listens of days before `until`, page by page, from where an earlier pull of the same days stopped."""
+    """Pull the listens of days before `until`, page by page. Resumes where an earlier pull of the same days stopped."""
     span = _span(first, last)
     clear_drafts(folder / span)
     cursor = state.cursors.get(span)
@@ -142,7 +146,7 @@ def _pull_days(
         log(f"{api.NAME}: {user} from {first} through {last} resumes where it stopped")
     for page in api.listens(user, _midnight(first), until, cursor):
         if page.records:
-            oldest = datetime.fromtimestamp(min(map(_began, page.records)), UTC)
+            oldest = datetime.fromtimestamp(min(map(_started_at, page.records)), UTC)
             pulled["files"] += land(folder / span, moment(oldest), _lines(page.records))
         pulled["listens"] += len(page.records)
         state.cursors[span] = page.cursor
@@ -156,10 +160,10 @@ def _pull_days(
 
 def _lines(records: Iterable[Record]) -> list[str]:
     """Write records as lines, oldest first. The order is total: services return equal times in any order."""
-    return [line for _, line in sorted((_began(record), json.dumps(record, sort_keys=True)) for record in records)]
+    return [line for _, line in sorted((_started_at(record), json.dumps(record, sort_keys=True)) for record in records)]
 
 
-def _began(record: Record) -> int:
+def _started_at(record: Record) -> int:
     """Return when a listen began, in seconds since 1970; 0 if the record has no valid time."""
     date = record.get("date")
     value = str(record.get("listened_at", date.get("uts") if isinstance(date, dict) else None))

@@ -1,7 +1,7 @@
-"""Pulls of lyrics: LRCLIB is asked for each recording of the catalog, into the landing folder.
+"""Pull the lyrics of the catalog's recordings from LRCLIB into the landing folder.
 
-A recording is asked for until LRCLIB knows it. Lyrics that LRCLIB did not know are asked for again after `AGAIN`, and
-those on which it failed by the next pull.
+A recording that LRCLIB does not have is requested again after `RETRY_AFTER`. A request that failed is repeated by the
+next pull.
 """
 
 from collections import Counter
@@ -17,13 +17,13 @@ from resources.services.lrclib import LrcLib, Refused
 from resources.sources.formats import lrclib
 from resources.sources.records.lyrics import NOT_FOUND, STATUSES, Lyrics
 
-AGAIN = timedelta(days=30)  # people add lyrics
-REFUSALS = 10  # in a row: the fault is not in the tracks
+RETRY_AFTER = timedelta(days=30)  # people add lyrics
+MAX_REFUSALS = 10  # in a row: more means that the tracks are not the problem
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """A recording to ask for."""
+    """A recording to request."""
 
     recording_id: str
     title: str
@@ -32,14 +32,14 @@ class Track:
 
 
 def settled(landing: Landing, now: datetime) -> set[str]:
-    """Return the recordings not to ask for: those with an answer in any file of the landing folder's lyrics."""
+    """Return the ids of recordings that need no request: the landing folder's lyrics have a valid answer."""
     answers = (a for _, path in landing.files("lyrics") for a in lrclib.lyrics(path))
     return {
         answer.recording_id
         for answer in answers
         if isinstance(answer, Lyrics)
         and answer.recording_id
-        and (answer.status != NOT_FOUND or (answer.fetched_at is not None and answer.fetched_at + AGAIN > now))
+        and (answer.status != NOT_FOUND or (answer.fetched_at is not None and answer.fetched_at + RETRY_AFTER > now))
     }
 
 
@@ -50,9 +50,10 @@ def pull(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     log: Log = len,
 ) -> Counter[str]:
-    """Ask for the tracks that `choose` returns, given the recordings not to ask for, and count the answers by status.
+    """Request the tracks that `choose` returns, and count the answers by status, refused requests and new files.
 
-    Raises `TuttiError` with what to do; answers that have arrived land.
+    `choose` gets the ids of the recordings that need no request. Raises `TuttiError` if LRCLIB fails or refuses
+    `MAX_REFUSALS` tracks in a row; answers that have arrived land.
     """
     folder = f"lyrics/{api.NAME}"
     pulled, in_a_row = Counter[str](dict.fromkeys([*STATUSES, "refused", "files"], 0)), 0
@@ -64,8 +65,8 @@ def pull(
                 pulled["refused"] += 1
                 in_a_row += 1
                 log(f"{track.artist_credit} – {track.title} is skipped: {error}")
-                if in_a_row == REFUSALS:
-                    raise TuttiError(f"{REFUSALS} recordings in a row: {error}") from None
+                if in_a_row == MAX_REFUSALS:
+                    raise TuttiError(f"stopped after {MAX_REFUSALS} refused recordings in a row: {error}") from None
                 continue
             in_a_row = 0
             answer = _answer(track, record, now())
@@ -76,7 +77,7 @@ def pull(
 
 
 def _answer(track: Track, record: Record | None, at: datetime) -> Record:
-    """Return an answer with the recording that it is about and the time, as it lands."""
+    """Return an answer as it lands: with the id of the recording and the time of the request."""
     asked = {"recording_mbid": track.recording_id, "fetched_at": at.isoformat(timespec="seconds")}
     unknown = {"statusCode": 404, "trackName": track.title, "artistName": track.artist_credit}
     return (unknown if record is None else record) | asked

@@ -50,7 +50,7 @@ def settled(
     raise Unanswered(unsettled)
 
 
-def named(user: str) -> str:
+def checked_user_name(user: str) -> str:
     """A user's name as it may be part of an address. Raises `TuttiError` for what cannot be one."""
     name = user.strip()
     if not name or name in (".", "..") or len(name) > MOST_LETTERS or not name.isprintable():

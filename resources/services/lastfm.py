@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from resources.errors import TuttiError
-from resources.services.api import MOVES, Api, Cursor, Page, Record, named, settled
+from resources.services.api import MOVES, Api, Cursor, Page, Record, checked_user_name, settled
 from resources.services.web import Again, Unanswered, Web, agent_of
 
 NAME = "lastfm"
@@ -48,7 +48,7 @@ class LastFm:
 
         Whether the service counts its own bounds in is not documented: it is asked for a second more on either side.
         """
-        user, at = named(user), _Place(*cursor) if cursor else _Place()
+        user, at = checked_user_name(user), _Place(*cursor) if cursor else _Place()
         while True:
             query = {"from": max(0, since - 1), "to": until, "extended": 0}
             tracks = self._tracks("recenttracks", "user.getRecentTracks", user, at.page, query)
@@ -69,7 +69,7 @@ class LastFm:
 
     def feedback(self, user: str) -> list[Record]:
         """The tracks the user loves, oldest first."""
-        user = named(user)
+        user = checked_user_name(user)
         unsettled = f"the loved tracks of {user} on Last.fm change faster than they can be read: try again later"
         return settled(lambda: self._whole_feedback(user), _date, unsettled)
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from resources.errors import TuttiError
-from resources.services.api import Api, Cursor, Page, Record, named, settled
+from resources.services.api import Api, Cursor, Page, Record, checked_user_name, settled
 from resources.services.web import Again, Web, agent_of
 
 NAME = "listenbrainz"
@@ -36,7 +36,7 @@ class ListenBrainz:
 
     def listens(self, user: str, since: int, until: int, cursor: Cursor | None = None) -> Iterator[Page]:
         """The listens that began in [since, until), newest first; `cursor` is the second before which to go on."""
-        user = named(user)
+        user = checked_user_name(user)
         before: int | None = until if cursor is None else int(cursor)
         while before is not None:
             listens, oldest = self._listens(user, before)
@@ -55,7 +55,7 @@ class ListenBrainz:
 
     def feedback(self, user: str) -> list[Record]:
         """What the user loves (score 1) and hates (-1), oldest first, with names where the service knows them."""
-        user = named(user)
+        user = checked_user_name(user)
         unsettled = f"the feedback of {user} on ListenBrainz changes faster than it can be read: try again later"
         return settled(lambda: self._whole_feedback(user), lambda told: _number(told, "created"), unsettled)
 

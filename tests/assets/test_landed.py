@@ -179,7 +179,7 @@ def test_an_unsupported_landed_file_is_quarantined_until_its_content_changes(
     landing, path = Landing(root=str(tmp_path)), written(tmp_path / "listens" / "a.bin", {"title": "a postcard"})
 
     def landed() -> tuple[dict[str, Any], bool]:
-        ((row, new),) = import_landed(landing, landing.lying("listens"), None, lake, NOW, untold, pytest.fail)
+        ((row, new),) = import_landed(landing, landing.list_files("listens"), None, lake, NOW, untold, pytest.fail)
         return row, new
 
     row, new = landed()
@@ -196,7 +196,7 @@ def test_a_file_that_was_imported_by_name_is_known_when_it_lands(tmp_path: Path,
     path = written(tmp_path / "listens" / "a.bin", *MIXED)
     named, _ = import_file(path, None, lake, NOW)
     landing = Landing(root=str(tmp_path))
-    ((landed, new),) = import_landed(landing, landing.lying("listens"), None, lake, NOW, untold, pytest.fail)
+    ((landed, new),) = import_landed(landing, landing.list_files("listens"), None, lake, NOW, untold, pytest.fail)
     assert (new, landed["landing_path"], landed["listens"]) == (False, "listens/a.bin", 2)
     assert import_file(path, None, lake, NOW) == (named, False)
     assert len(rows(lake, "events/imports")) == 2  # so that neither is read again
@@ -250,11 +250,11 @@ def test_a_landed_file_that_changes_while_it_is_read_is_imported_the_next_time(
     warned: list[str] = []
     with monkeypatch.context() as patch:
         replacing(patch, path, *other)
-        assert not list(import_landed(landing, landing.lying("listens"), None, lake, NOW, untold, warned.append))
+        assert not list(import_landed(landing, landing.list_files("listens"), None, lake, NOW, untold, warned.append))
     assert len(warned) == 1
     assert all(found == [] for found in everything(lake).values())
     written(path, listen(1), listen(2))
-    ((row, new),) = import_landed(landing, landing.lying("listens"), None, lake, NOW, untold, pytest.fail)
+    ((row, new),) = import_landed(landing, landing.list_files("listens"), None, lake, NOW, untold, pytest.fail)
     assert (new, row["listens"]) == (True, 2)
 
 

@@ -63,7 +63,7 @@ def hand_over(landing: Landing, n: int, at: datetime, folder: str = SCROBBLES, n
 def take_all(landing: Landing, lake: Lake) -> int:
     """Take in what has landed and was not taken in; how many files that were."""
     taken = seen(lake) if lake.exists("events/imports") else set()
-    files = [f for f in landing.lying("listens") if f not in taken]
+    files = [f for f in landing.list_files("listens") if f not in taken]
     return len(list(import_landed(landing, files, None, lake, NOW, untold, print)))
 
 
@@ -74,7 +74,7 @@ def listens(lake: Lake) -> Counter[tuple[Any, ...]]:
 
 
 def lying(landing: Landing) -> list[str]:
-    return sorted(Path(f.path).name for f in landing.lying("listens"))
+    return sorted(Path(f.path).name for f in landing.list_files("listens"))
 
 
 def test_a_day_that_is_over_becomes_one_file_with_every_line(landing: Landing, lake: Lake) -> None:

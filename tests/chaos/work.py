@@ -199,7 +199,7 @@ class Landings(Work):
             self._land(data / "landing" / "listens")
         if not self._after:
             landing, lake = Landing(root=str(self._folder / "calm" / "landing")), self._folder / "calm" / "lake"
-            files = sorted(landing.lying("listens"), key=lambda f: f.modified)
+            files = sorted(landing.list_files("listens"), key=lambda f: f.modified)
             list(import_landed(landing, files, None, Lake(lake), NOW, untold, print))
             self._after = state(lake, {t: _columns(lake, t) for t in Lake(lake).tables()})
         return self._data(n) / "lake"

@@ -19,7 +19,7 @@ from assets.imports.ledger import tables
 from assets.imports.record_types import RECORD_TYPES
 from resources.audio.features import Undecodable, features
 from resources.errors import TuttiError
-from resources.folders.music import LYING, modified
+from resources.folders.music import FILE_COLUMNS, modified
 from resources.scrobble_endpoint import submission
 from resources.sources import exports
 from resources.sources.exports import UnsupportedFile
@@ -95,7 +95,9 @@ def submitted(path: Path) -> Iterator[object]:
 def described(path: Path) -> Iterator[object]:
     """What the inventory of a music folder tells of a file, which must fit its table, and the words in it."""
     told = os.stat(path)
-    lying = pa.Table.from_pylist([{"path": path.name, "bytes": told.st_size, "modified_at": modified(told)}], LYING)
+    lying = pa.Table.from_pylist(
+        [{"path": path.name, "bytes": told.st_size, "modified_at": modified(told)}], FILE_COLUMNS
+    )
     rows = audio_files.described(lying, str(path.parent))
     rows.validate(full=True)
     yield from rows.drop_columns(["modified_at"]).to_pylist()

@@ -289,7 +289,7 @@ def test_an_unsupported_file_does_not_hold_up_the_others(tmp_path: Path) -> None
 
 
 DAYS = ("--from", "2024-01-01", "--to", "2024-01-02")
-EMPTY = "there is nothing in {data} yet: import first, or name the folder (DATA=)"
+EMPTY = "no data in {data}. Import something first, or set DATA to the right folder."
 
 
 @pytest.mark.parametrize(

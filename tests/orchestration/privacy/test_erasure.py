@@ -345,7 +345,7 @@ def test_packs_are_written_anew_and_what_they_hold_of_others_is_not_taken_in_twi
     assert job("erase_listener", "erase").success
     assert traces(copied, ADA) == []
     assert placeless(rows(copied, "events/raw_listens")) == placeless(rows(both.without, "events/raw_listens"))
-    assert {f for f in landing.lying("listens") if f.path.endswith(pack.name)} <= seen(lake)
+    assert {f for f in landing.list_files("listens") if f.path.endswith(pack.name)} <= seen(lake)
 
 
 def placeless(found: list[Row]) -> list[Row]:

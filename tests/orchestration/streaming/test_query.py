@@ -86,7 +86,7 @@ def land_everything(data: Path) -> None:
 def import_in_batches(data: Path) -> None:
     """Import the landed files as the sensor's runs do."""
     landing, lake = Landing(root=str(data / "landing")), Lake(data / "lake")
-    files, _ = collect(landing.lying("listens"), seen(lake), Cursor(young=landing.lying("listens")), 2**60)
+    files, _ = collect(landing.list_files("listens"), seen(lake), Cursor(young=landing.list_files("listens")), 2**60)
     assert files
     prepare(lake)
     list(import_landed(landing, files, None, lake, datetime.now(UTC), lambda *_: None, print))
@@ -139,7 +139,7 @@ def test_stream_gives_the_rows_of_an_import_once_and_loses_none(engine: Engine, 
     import_in_batches(stream.sink.data)  # the sensor imports it, then the stream sees it
     Stream(engine, stream.sink.data).run()
     landing = Landing(root=str(stream.sink.data / "landing"))
-    assert seen(Lake(stream.sink.data / "lake")) >= set(landing.lying("listens"))
+    assert seen(Lake(stream.sink.data / "lake")) >= set(landing.list_files("listens"))
     assert len([r for r in rows(stream.sink.data, "events/raw_listens") if r["recording_name"] == "Song 1000"]) == 1
 
     land(stream.sink.data, "newer.jsonl", listen(2000), listen(1))
@@ -228,7 +228,7 @@ def test_workers_read_what_the_ledger_reads(contents: list[list[Any]]) -> None:
         for n, records in enumerate(contents):
             land(Path(folder), f"{n}.jsonl", *records or [b""])
         landing = Landing(root=f"{folder}/landing")
-        files = landing.lying("listens")
+        files = landing.list_files("listens")
         found, outcomes = read(landing, files)
         expected: list[list[Any]] = [[] for _ in TABLES]
         for file, outcome in zip(files, outcomes, strict=True):
@@ -250,7 +250,7 @@ def test_no_record_of_a_refused_file_counts(tmp_path: Path) -> None:
         packed.writestr("b.jsonl", json.dumps({k: v for k, v in listen(9).items() if k != "user_name"}))
     landing = Landing(root=str(tmp_path / "landing"))
     with patch.object(ledger, "CHUNK", 4):
-        found, (outcome,) = read(landing, landing.lying("listens"))
+        found, (outcome,) = read(landing, landing.list_files("listens"))
     assert [len(rows) for rows in found] == [*(0 for _ in RECORD_TYPES), 1]
     assert "does not say whose" in found[-1][0]["reason"]
     assert outcome.refused
@@ -261,7 +261,7 @@ def test_a_removed_or_changing_file_is_postponed_and_blocks_no_other(tmp_path: P
     removed, grown = land(tmp_path, "removed.jsonl", listen(0)), land(tmp_path, "grown.jsonl", listen(1))
     land(tmp_path, "there.jsonl", listen(2))
     landing = Landing(root=str(tmp_path / "landing"))
-    files = landing.lying("listens")
+    files = landing.list_files("listens")
     removed.unlink()
     grown.write_text(grown.read_text() + "\n" + json.dumps(listen(3)))
     _, outcomes = read(landing, files)

@@ -1,4 +1,4 @@
-"""Artifacts in a bucket: candidates, writers at once, a killed holder of the lock, and files that are lost."""
+"""Artifacts in a bucket: candidates, concurrent writers, a killed holder of the lock, and lost files."""
 
 import threading
 import time
@@ -26,7 +26,7 @@ def artifacts(bucket: str) -> Artifacts:
 
 
 @pytest.fixture
-def impatient() -> Iterator[None]:
+def short_lock_times() -> Iterator[None]:
     with patch.multiple(bucket_lock, EXPIRY_S=1.5, RENEWAL_S=0.3, WAIT_S=0.05):
         yield
 
@@ -50,31 +50,31 @@ def test_versions_are_judged_served_pruned_and_erased(artifacts: Artifacts) -> N
     assert artifacts.all() == ["content/sounds"]
 
 
-@pytest.mark.usefixtures("impatient")
-def test_writers_at_once_take_turns(artifacts: Artifacts) -> None:
-    faults: list[Exception] = []
+@pytest.mark.usefixtures("short_lock_times")
+def test_concurrent_writers_take_turns(artifacts: Artifacts) -> None:
+    errors: list[Exception] = []
 
     def publish(first: int) -> None:
         try:
             for n in range(first, first + 4):
                 artifacts.publish(NAME, model(n), personal=True)
-        except Exception as fault:
-            faults.append(fault)
+        except Exception as error:
+            errors.append(error)
 
     writers = [threading.Thread(target=publish, args=(first,)) for first in (0, 10, 20)]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join()
-    assert not faults
+    assert not errors
     assert artifacts.problems() == {}
     assert artifacts.read(NAME).files in [model(n).files for n in (3, 13, 23)]
-    assert len(artifacts.versions(NAME)) == 5  # the one that serves, the new one and three more
+    assert len(artifacts.versions(NAME)) == 5  # the served one, the new one and three more
 
 
-@pytest.mark.usefixtures("impatient")
-def test_the_lock_of_a_killed_process_is_free_after_a_while_and_that_of_a_live_one_is_not(artifacts: Artifacts) -> None:
-    artifacts.store.write(f"{NAME}/.lock", b"somebody who does not renew it")
+@pytest.mark.usefixtures("short_lock_times")
+def test_lock_expires_for_a_killed_process_and_not_for_a_live_one(artifacts: Artifacts) -> None:
+    artifacts.store.write(f"{NAME}/.lock", b"a holder that does not renew it")
     artifacts.publish(NAME, model(1), personal=True)
     order: list[str] = []
 
@@ -85,15 +85,15 @@ def test_the_lock_of_a_killed_process_is_free_after_a_while_and_that_of_a_live_o
     with artifacts.store.lock(NAME):
         waiter = threading.Thread(target=wait)
         waiter.start()
-        waiter.join(2 * bucket_lock.EXPIRY_S)  # it is renewed meanwhile
+        waiter.join(2 * bucket_lock.EXPIRY_S)  # it is renewed in the meantime
         order.append("held")
     waiter.join()
     assert order == ["held", "waited"]
 
 
-@pytest.mark.usefixtures("impatient")
-def test_a_process_that_lost_its_lock_fails(artifacts: Artifacts) -> None:
-    """It could not renew the lock in time, as after a laptop's sleep."""
+@pytest.mark.usefixtures("short_lock_times")
+def test_process_that_lost_its_lock_fails(artifacts: Artifacts) -> None:
+    """A process may fail to renew its lock in time, for example after a laptop's sleep."""
 
     def overtaken() -> None:
         with artifacts.store.lock(NAME):
@@ -105,7 +105,7 @@ def test_a_process_that_lost_its_lock_fails(artifacts: Artifacts) -> None:
     assert artifacts.store.read(f"{NAME}/.lock") == b"another holder"
 
 
-def test_answers_that_are_lost_leave_the_lock_free(artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_answers_leave_the_lock_free(artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch) -> None:
     with s3.losing(4) as (proxy, lost):
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy)
         for n in range(3):

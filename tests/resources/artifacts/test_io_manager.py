@@ -1,4 +1,4 @@
-"""Artifacts as Dagster stores them: versioned by what was read, judged before they serve, rebuilt if damaged."""
+"""Artifacts in Dagster: versioned by their inputs, judged before they are served, rebuilt if damaged."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,11 +38,11 @@ def model(numbers: Frame) -> Artifact:
 
 @dg.asset(key_prefix="derived", deps=[["derived", "model"]])
 def judge(artifacts: dg.ResourceParam[ArtifactIO]) -> None:
-    """Serve a candidate if it is no worse."""
-    found = artifacts.artifacts
-    candidate, serving = found.candidate(MODEL), found.serving(MODEL)
-    if candidate and (serving is None or value(found, candidate.id) >= value(found)):
-        found.promote(MODEL, candidate.id)
+    """Serve a candidate if it is not worse than the served version."""
+    store = artifacts.artifacts
+    candidate, serving = store.candidate(MODEL), store.serving(MODEL)
+    if candidate and (serving is None or value(store, candidate.id) >= value(store)):
+        store.promote(MODEL, candidate.id)
 
 
 @dg.asset(
@@ -55,8 +55,8 @@ def page(model: Artifact) -> Artifact:
     return Artifact({"page.html": b"<p>" + model.files["sum"]})
 
 
-def value(artifacts: Artifacts, id: str | None = None) -> int:
-    return int(artifacts.read(MODEL, id).files["sum"])
+def value(artifacts: Artifacts, version_id: str | None = None) -> int:
+    return int(artifacts.read(MODEL, version_id).files["sum"])
 
 
 @pytest.fixture
@@ -76,15 +76,15 @@ def build(folder: Path, assets: Sequence[Any] = (numbers, model, judge, page)) -
         "io_manager": LakeIO(engine=engine, root=str(folder / "lake")),
         "artifacts": ArtifactIO(root=str(folder / "artifacts")),
     }
-    every = [numbers, model, judge, page]
-    return dg.materialize(every, resources=resources, selection=list(assets), raise_on_error=False)
+    definitions = [numbers, model, judge, page]
+    return dg.materialize(definitions, resources=resources, selection=list(assets), raise_on_error=False)
 
 
 def store(lake: Lake, *values: int) -> None:
     lake.replace("events/numbers", iter([pa.table({"n": values}, NUMBERS)]), NUMBERS)
 
 
-def test_a_version_names_the_versions_that_the_step_has_read(tmp_path: Path, artifacts: Artifacts, lake: Lake) -> None:
+def test_version_names_the_versions_of_its_inputs(tmp_path: Path, artifacts: Artifacts, lake: Lake) -> None:
     assert build(tmp_path).success
     read = artifacts.read(MODEL)
     assert (read.files, read.inputs) == ({"sum": b"3"}, {"events/numbers": lake.version("events/numbers")})
@@ -94,7 +94,7 @@ def test_a_version_names_the_versions_that_the_step_has_read(tmp_path: Path, art
 
 
 @pytest.mark.slow
-def test_a_candidate_that_is_judged_worse_does_not_serve(tmp_path: Path, artifacts: Artifacts, lake: Lake) -> None:
+def test_candidate_that_is_judged_worse_is_not_served(tmp_path: Path, artifacts: Artifacts, lake: Lake) -> None:
     build(tmp_path)
     served = artifacts.serving(MODEL)
     store(lake, 1, 1)
@@ -109,14 +109,14 @@ def test_a_candidate_that_is_judged_worse_does_not_serve(tmp_path: Path, artifac
     assert value(artifacts) == 3
 
 
-def test_the_ui_shows_version_inputs_and_whether_it_serves(tmp_path: Path, artifacts: Artifacts) -> None:
-    (made,) = build(tmp_path).asset_materializations_for_node("derived__model")
-    told = {name: entry.value for name, entry in made.metadata.items()}
-    assert (told["version"], told["serves"], told["size"]) == (artifacts.versions(MODEL)[0].id, False, 1)
-    assert told["inputs"] == {"events/numbers": 1}
+def test_ui_shows_version_inputs_and_whether_it_is_served(tmp_path: Path, artifacts: Artifacts) -> None:
+    (materialization,) = build(tmp_path).asset_materializations_for_node("derived__model")
+    metadata = {name: entry.value for name, entry in materialization.metadata.items()}
+    assert (metadata["version"], metadata["serves"], metadata["size"]) == (artifacts.versions(MODEL)[0].id, False, 1)
+    assert metadata["inputs"] == {"events/numbers": 1}
 
 
-def test_a_damaged_artifact_fails_who_reads_it_and_is_built_again(tmp_path: Path, artifacts: Artifacts) -> None:
+def test_damaged_artifact_fails_its_readers_until_it_is_rebuilt(tmp_path: Path, artifacts: Artifacts) -> None:
     build(tmp_path)
     (tmp_path / "artifacts" / MODEL / "versions" / str(artifacts.serving(MODEL)) / "sum").write_bytes(b"9")
     failed = build(tmp_path, [page])
@@ -127,13 +127,13 @@ def test_a_damaged_artifact_fails_who_reads_it_and_is_built_again(tmp_path: Path
     assert value(artifacts) == 3
 
 
-def test_an_artifact_that_does_not_serve_yet_is_missing(tmp_path: Path) -> None:
+def test_artifact_that_is_not_served_yet_is_missing(tmp_path: Path) -> None:
     failed = build(tmp_path, [numbers, model, page])
     assert not failed.success
-    assert "no version of derived/model serves" in str([e.event_specific_data for e in failed.all_events])
+    assert "no version of derived/model is served" in str([e.event_specific_data for e in failed.all_events])
 
 
-def test_an_asset_with_partitions_is_refused(tmp_path: Path) -> None:
+def test_asset_with_partitions_is_refused(tmp_path: Path) -> None:
     days = dg.StaticPartitionsDefinition(["a"])
 
     @dg.asset(io_manager_key="artifacts", partitions_def=days)
@@ -145,8 +145,8 @@ def test_an_asset_with_partitions_is_refused(tmp_path: Path) -> None:
         dg.materialize([parts], partition_key="a", resources=resources)
 
 
-def test_damage_is_an_error_with_what_to_do(artifacts: Artifacts) -> None:
-    id = artifacts.publish(PAGE, Artifact({"a": b"1"}), personal=False).id
-    artifacts.store.remove([f"{PAGE}/versions/{id}/a"])
+def test_missing_file_is_named_in_the_error(artifacts: Artifacts) -> None:
+    version = artifacts.publish(PAGE, Artifact({"a": b"1"}), personal=False).id
+    artifacts.store.remove([f"{PAGE}/versions/{version}/a"])
     with pytest.raises(Damaged, match="a is missing"):
         artifacts.read(PAGE)

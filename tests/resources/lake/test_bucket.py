@@ -151,7 +151,7 @@ def test_files_of_a_commit_that_may_still_arrive_are_kept(lake: Lake) -> None:
     assert stored(lake) == {DAYS[0]: "second"}
 
 
-@pytest.mark.parametrize("name", ["plays", "charts_daily", "sessions"])
+@pytest.mark.parametrize("name", ["recording_plays", "charts_daily", "sessions"])
 def test_transformation_of_tables_in_a_bucket_equals_the_oracle(name: str, engine: Engine, lake: Lake) -> None:
     (transformation,) = (t for t in TRANSFORMATIONS if t.name == name)
     rows, span = transformation.hard[2]

@@ -21,7 +21,7 @@ def journals(folder: Path) -> list[Path]:
     return list(folder.glob(JOURNAL.format("*")))
 
 
-def test_the_same_lines_are_one_file_and_other_lines_another(folder: Storage) -> None:
+def test_same_lines_make_one_file_and_other_lines_another(folder: Storage) -> None:
     assert land(folder, "1", ["a", "b"])
     assert not land(folder, "1", ["a", "b"])
     assert land(folder, "1", ["b", "a"])
@@ -31,7 +31,7 @@ def test_the_same_lines_are_one_file_and_other_lines_another(folder: Storage) ->
 def test_answers_land_in_portions_and_the_rest_at_the_end(
     tmp_path: Path, folder: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(landing_files, "PORTION", 3)
+    monkeypatch.setattr(landing_files, "PORTION_SIZE", 3)
     with Answers(folder, tmp_path, lambda: NOW) as answers:
         for n in range(7):
             answers.add({"n": n})
@@ -40,7 +40,7 @@ def test_answers_land_in_portions_and_the_rest_at_the_end(
     assert (answers.files, journals(tmp_path)) == (3, [])
 
 
-def test_a_failure_lands_the_answers_before_it(tmp_path: Path, folder: Storage) -> None:
+def test_failure_lands_the_answers_before_it(tmp_path: Path, folder: Storage) -> None:
     def fail() -> None:
         with Answers(folder, tmp_path, lambda: NOW) as answers:
             answers.add({"n": 1})
@@ -67,18 +67,18 @@ def test_answers_of_a_killed_pull_land_once(tmp_path: Path, folder: Storage, tor
     assert journals(tmp_path) == []
 
 
-def test_a_killed_pull_without_a_whole_answer_leaves_nothing(tmp_path: Path, folder: Storage) -> None:
+def test_killed_pull_without_a_complete_answer_leaves_nothing(tmp_path: Path, folder: Storage) -> None:
     (tmp_path / JOURNAL.format(moment(NOW))).write_text('{"n"')
     Answers(folder, tmp_path, lambda: NOW)
     assert (folder.names(), journals(tmp_path)) == ([], [])
 
 
-def test_lines_that_somebody_broke_are_skipped(folder: Storage) -> None:
+def test_broken_lines_are_skipped(folder: Storage) -> None:
     folder.write("a.jsonl", b'{"n": 1}\n{"n\n[]\n\xff\n{"n": 2}\n')
     assert [record["n"] for record in landed(folder)] == [1, 2]
 
 
-def test_progress_is_kept_whole_and_what_cannot_be_read_is_none(folder: Storage) -> None:
+def test_progress_is_replaced_and_unreadable_progress_is_empty(folder: Storage) -> None:
     assert progress(folder / "none") == {}
     keep_progress(folder, {"done": ["x"]})
     assert progress(folder) == {"done": ["x"]}
@@ -87,6 +87,6 @@ def test_progress_is_kept_whole_and_what_cannot_be_read_is_none(folder: Storage)
         assert progress(folder) == {}
 
 
-def test_portions_are_all_items_in_order() -> None:
+def test_portions_contain_all_items_in_order() -> None:
     assert [*portions("abcde", 2)] == ["ab", "cd", "e"]
     assert [*portions("", 2)] == []

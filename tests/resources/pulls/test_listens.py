@@ -1,4 +1,4 @@
-"""Pulls: what services keep lands whole, once, and resumes where it stopped, however it stopped."""
+"""Pulls of listens: each listen lands once, and a stopped pull resumes where it stopped."""
 
 import json
 import os
@@ -31,7 +31,7 @@ from tests.serving import Clock, patience, sandbox
 
 FIRST, LAST = date(2025, 3, 1), date(2025, 3, 4)
 NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
-MOST = 7
+PAGE_SIZE = 7
 PROJECT = Path(__file__).resolve().parents[3]
 
 
@@ -48,19 +48,19 @@ class Place:
 
     def __init__(self, url: str, account: Account, faults: Faults, root: Path | str) -> None:
         self.url, self.account, self.faults, self.landing = url, account, faults, Storage.at(root)
-        self.told: list[str] = []
+        self.log: list[str] = []
 
     def api(self, name: str, attempts: int = 30) -> Api:
         clock = Clock(time.time())
         settings: dict[str, Any] = {"now": clock.now, "sleep": clock.sleep, "attempts": attempts}
         settings["timeout"] = patience(self.faults)
         if name == "listenbrainz":
-            return ListenBrainz(Web("ListenBrainz", self.url, **settings), MOST)
-        return LastFm(Web("Last.fm", f"{self.url}/2.0/", **settings), "key", MOST)
+            return ListenBrainz(Web("ListenBrainz", self.url, **settings), PAGE_SIZE)
+        return LastFm(Web("Last.fm", f"{self.url}/2.0/", **settings), "key", PAGE_SIZE)
 
     def pull(self, name: str, first: date = FIRST, last: date = LAST, now: datetime = NOW, **more: Any) -> Counter[str]:
         api = self.api(name, more.pop("attempts", 30))
-        return pull(api, "ann", first, last, self.landing, now, log=self.told.append, **more)
+        return pull(api, "ann", first, last, self.landing, now, log=self.log.append, **more)
 
     @property
     def root(self) -> Path:
@@ -68,26 +68,26 @@ class Place:
         return Path(self.landing)
 
     def files(self) -> dict[str, bytes]:
-        """All that has landed."""
+        """Return all landed files."""
         visible = (name for name in self.landing.names("listens") if not name.rpartition("/")[2].startswith("."))
         return {name: self.landing.read(name) for name in visible}
 
     def titles(self) -> Counter[str]:
-        """Every listen in the landing folder."""
+        """Return the number of listens in the landing folder by title."""
         lines = [
             json.loads(x) for name, body in self.files().items() if "/feedback/" not in name for x in body.splitlines()
         ]
         assert {line["user_name"] for line in lines} <= {"ann"}
         return Counter(line["name"] if "name" in line else line["track_metadata"]["track_name"] for line in lines)
 
-    def wanted(self, first: date = FIRST, last: date = LAST) -> Counter[str]:
+    def expected(self, first: date = FIRST, last: date = LAST) -> Counter[str]:
         bounds = at(first, 0), at(last + timedelta(days=1), 0)
         return Counter(h.title for h in self.account.heard if bounds[0] <= h.listened_at < bounds[1])
 
 
 @pytest.fixture
 def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
-    """Four days with a neighbor on either side, listens at both ends of each and many in one second."""
+    """Four days and a day before and after, with listens at both ends of each day and several in one second."""
     days = [FIRST + timedelta(days=n) for n in range(-1, 5)]
     times = [at(day, s) for day in days for s in (0, 1, 1, 1, 40_000, 40_000, 40_001, 86_398, 86_399, 86_399)]
     heard = [song(n, t) for n, t in enumerate(sorted(times, reverse=True))]
@@ -108,17 +108,17 @@ SERVICES = pytest.mark.parametrize("name", ["listenbrainz", "lastfm"])
 
 @BOTH
 @SERVICES
-def test_what_lands_is_every_listen_of_the_days_once(place: Place, name: str) -> None:
-    told = place.pull(name)
-    assert place.titles() == place.wanted()
+def test_lands_every_listen_of_the_days_once(place: Place, name: str) -> None:
+    counts = place.pull(name)
+    assert place.titles() == place.expected()
     assert max(place.titles().values()) == 1
-    assert (told["days"], told["listens"], told["feedback"]) == (4, 40, 3)
-    assert told["files"] == len(place.files())
+    assert (counts["days"], counts["listens"], counts["feedback"]) == (4, 40, 3)
+    assert counts["files"] == len(place.files())
     assert all(path.startswith(f"listens/{name}/ann/") for path in place.files())
 
 
 @SERVICES
-def test_days_are_read_oldest_first_by_the_names_of_their_files(place: Place, name: str) -> None:
+def test_file_names_sort_from_oldest_to_newest_day(place: Place, name: str) -> None:
     place.pull(name, feedback=False)
     bodies = [body.splitlines() for body in place.files().values()]
     lines = [json.loads(line) for body in bodies for line in body]
@@ -138,28 +138,28 @@ def test_all_faults_together_leave_the_same_files(place: Place, name: str, tmp_p
 
 
 @SERVICES
-def test_days_that_are_done_are_not_asked_for_again(place: Place, name: str) -> None:
+def test_days_that_are_done_are_not_requested_again(place: Place, name: str) -> None:
     place.pull(name, feedback=False)
-    assert place.pull(name) == Counter(feedback=3, files=1)  # of days that are done, what is missing
+    assert place.pull(name) == Counter(feedback=3, files=1)  # the feedback is still missing
     before, place.faults.requests = place.files(), 0
     assert place.pull(name) == Counter()
     assert place.faults.requests == 0
     place.pull(name, last=LAST + timedelta(days=1), feedback=False)
-    assert place.titles() == place.wanted(last=LAST + timedelta(days=1))
+    assert place.titles() == place.expected(last=LAST + timedelta(days=1))
     assert set(before) < set(place.files())
 
 
 @SERVICES
-def test_pulled_once_more_on_purpose_the_same_listens_are_the_same_files(place: Place, name: str) -> None:
+def test_refetch_of_the_same_listens_changes_no_file(place: Place, name: str) -> None:
     place.pull(name)
     before = place.files()
-    told = place.pull(name, refetch=True)
-    assert (told["days"], told["listens"], told["files"]) == (4, 40, 0)
+    counts = place.pull(name, refetch=True)
+    assert (counts["days"], counts["listens"], counts["files"]) == (4, 40, 0)
     assert place.files() == before
 
 
 @SERVICES
-def test_pulled_once_more_on_purpose_what_came_late_lands(place: Place, name: str) -> None:
+def test_refetch_lands_late_listens(place: Place, name: str) -> None:
     place.pull(name)
     place.account.heard = sorted([*place.account.heard, song(999, at(LAST, 7))], key=lambda h: -h.listened_at)
     place.pull(name)
@@ -174,15 +174,15 @@ def test_today_is_pulled_up_to_now_and_never_done(place: Place, name: str) -> No
     place.pull(name, first=LAST, now=noon, feedback=False)
     assert sum(place.titles().values()) == 7
     evening = noon + timedelta(hours=11, minutes=59, seconds=58)
-    told = place.pull(name, first=LAST, now=evening, feedback=False)
-    assert (told["days"], set(place.titles())) == (1, set(place.wanted(first=LAST)) - {"Song 10", "Song 11"})
+    counts = place.pull(name, first=LAST, now=evening, feedback=False)
+    assert (counts["days"], set(place.titles())) == (1, set(place.expected(first=LAST)) - {"Song 10", "Song 11"})
     tomorrow = place.pull(name, first=LAST, now=noon + timedelta(days=1), feedback=False)
-    assert (tomorrow["days"], set(place.titles())) == (1, set(place.wanted(first=LAST)))
+    assert (tomorrow["days"], set(place.titles())) == (1, set(place.expected(first=LAST)))
     assert place.pull(name, first=LAST, now=noon + timedelta(days=1), feedback=False)["days"] == 0
 
 
 @SERVICES
-def test_after_a_failure_the_pull_goes_on_with_the_page_that_is_missing(place: Place, name: str) -> None:
+def test_after_a_failure_the_pull_resumes_with_the_missing_page(place: Place, name: str) -> None:
     place.faults.script = [None, None, None, *["unavailable"] * 3]
     with pytest.raises(Unanswered):
         place.pull(name, attempts=3)
@@ -190,11 +190,11 @@ def test_after_a_failure_the_pull_goes_on_with_the_page_that_is_missing(place: P
     assert len(landed) == 3
     place.faults.requests, place.faults.script = 0, []
     place.pull(name, feedback=False)
-    assert place.titles() == place.wanted()
+    assert place.titles() == place.expected()
     assert max(place.titles().values()) == 1
     assert landed.items() <= place.files().items()
     assert place.faults.requests == len(place.files()) - len(landed)
-    assert any("resumes where it stopped" in line for line in place.told)
+    assert any("resumes where it stopped" in line for line in place.log)
 
 
 PULLING = """
@@ -220,8 +220,8 @@ pulls.pull(api, "ann", *days, Storage.at(landing), now, log=lambda line: print(l
 @pytest.mark.parametrize(
     ("place", "name"), [("disk", "listenbrainz"), ("disk", "lastfm"), IN_BUCKET_BRAINZ], indirect=["place"]
 )
-def test_killed_at_any_page_the_pull_loses_and_doubles_nothing(place: Place, name: str) -> None:
-    """kill -9 of the pulling process, again and again, each time a few pages further."""
+def test_pull_killed_at_any_page_loses_and_duplicates_nothing(place: Place, name: str) -> None:
+    """The process is killed repeatedly, each time a few pages further."""
     kills = 0
     while True:
         command = [sys.executable, "-c", PULLING, name, place.url, str(place.landing)]
@@ -240,25 +240,25 @@ def test_killed_at_any_page_the_pull_loses_and_doubles_nothing(place: Place, nam
         kills += 1
         assert kills < 20
     assert kills >= 2
-    assert place.titles() == place.wanted()
+    assert place.titles() == place.expected()
     assert max(place.titles().values()) == 1
     assert place.pull(name, feedback=False) == Counter()  # all days are done
 
 
 @pytest.mark.parametrize("place", [IN_BUCKET], indirect=True)
-def test_answers_that_a_bucket_loses_are_no_second_file(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """About one in four answers to writes is lost after the store did its work: of pages, progress and the lock."""
+def test_lost_answers_of_a_bucket_make_no_second_file(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """About one in four answers to writes of pages, progress and the lock is lost after the store has written."""
     with s3.losing(4) as (proxy, lost):
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy)
         place.pull("listenbrainz")
     monkeypatch.undo()
     assert any(".jsonl" in request for request in lost)
-    assert place.titles() == place.wanted()
+    assert place.titles() == place.expected()
     assert max(place.titles().values()) == 1
     assert place.pull("listenbrainz") == Counter()
 
 
-def test_a_page_that_landed_before_the_kill_and_was_not_noted_is_no_second_file(
+def test_page_that_landed_just_before_a_kill_makes_no_second_file(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep = pulls.Progress.keep
@@ -273,11 +273,11 @@ def test_a_page_that_landed_before_the_kill_and_was_not_noted_is_no_second_file(
         place.pull("listenbrainz")
     monkeypatch.undo()
     place.pull("listenbrainz", feedback=False)
-    assert place.titles() == place.wanted()
+    assert place.titles() == place.expected()
     assert max(place.titles().values()) == 1
 
 
-def test_half_a_file_is_never_seen_and_not_left_behind(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_partial_file_is_never_visible_and_is_cleaned_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     replace = os.replace
 
     def killed(source: Any, target: Any) -> None:
@@ -296,7 +296,7 @@ def test_half_a_file_is_never_seen_and_not_left_behind(place: Place, monkeypatch
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"done": ["x"], "cursors": {}}', '{"done": 3, "cursors": {}}'])
-def test_progress_that_cannot_be_read_costs_requests_and_nothing_else(place: Place, text: str) -> None:
+def test_unreadable_progress_only_costs_requests(place: Place, text: str) -> None:
     place.pull("listenbrainz")
     before = place.files()
     (place.root / "listens" / "listenbrainz" / "ann" / PROGRESS).write_text(text)
@@ -304,8 +304,8 @@ def test_progress_that_cannot_be_read_costs_requests_and_nothing_else(place: Pla
     assert place.files() == before
 
 
-def test_an_unknown_user_is_told_and_nothing_lands(place: Place) -> None:
-    with pytest.raises(TuttiError, match="knows no user"):
+def test_unknown_user_is_an_error_and_nothing_lands(place: Place) -> None:
+    with pytest.raises(TuttiError, match="'nobody'"):
         pull(place.api("listenbrainz"), "nobody", FIRST, LAST, place.landing, NOW)
     assert place.files() == {}
 
@@ -325,18 +325,18 @@ def test_users_never_share_a_folder() -> None:
     assert len({folder_name(user) for user in users}) == len(users)
 
 
-def test_a_second_pull_of_a_service_waits_for_the_first(place: Place, tmp_path: Path) -> None:
+def test_second_pull_of_a_service_waits_for_the_first(place: Place, tmp_path: Path) -> None:
     import threading
 
-    with one_pull(place.landing / "listens" / "listenbrainz", place.told.append):
+    with one_pull(place.landing / "listens" / "listenbrainz", place.log.append):
         thread = threading.Thread(target=place.pull, args=("listenbrainz",))
         thread.start()
-        while not any("waiting for another pull" in line for line in place.told):
+        while not any("waiting for another pull" in line for line in place.log):
             time.sleep(0.01)
         assert place.faults.requests == 0
-        place.pull("lastfm")  # another service is nobody's business
+        place.pull("lastfm")  # another service does not wait
     thread.join()
-    assert place.titles() == place.wanted() + place.wanted()  # once from each
+    assert place.titles() == place.expected() + place.expected()  # once from each
 
 
 def test_settings_come_from_the_environment(place: Place) -> None:
