@@ -105,7 +105,7 @@ class _Pull:
                 self._unknown[id] = self._now.isoformat()
                 keep_progress(self._folder, {"unknown": self._unknown})
                 continue
-            self._answers[kind].add(_line(answer, self._api.elsewhere))
+            self._answers[kind].add(_line(answer, self._api.mirror_host))
             self.pulled[kind.folder] += answer.record["id"] not in self._asked or not answer.merged
             self.pulled["merged"] += answer.merged
             self._asked.add(answer.record["id"])

@@ -1,4 +1,4 @@
-"""What the API of a service that keeps listens offers, whichever service it is."""
+"""The interface of services that store listens, and helpers for their clients."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -7,53 +7,53 @@ from typing import Any, NamedTuple, Protocol
 from resources.errors import TuttiError
 from resources.services.web import Unanswered
 
-MOVES = 5  # times that a list may change while it is read before we give up
-MOST_LETTERS = 256  # of a user name: no service allows as many
+MAX_CHANGES = 5  # times that a list may change while it is read before the read fails
+MAX_USER_NAME_CHARS = 256  # more than any service allows
 
 Record = dict[str, Any]
-Cursor = Any  # where a page begins, as JSON: what it means, the API that gave it knows
+Cursor = Any  # where a page begins, as JSON; only the client that returned it interprets it
 
 
 class Page(NamedTuple):
-    """Some records of a list, as they are handed on, and where the next page begins: None after the last."""
+    """Some records of a list, and where the next page begins; None after the last page."""
 
     records: list[Record]
     cursor: Cursor | None
 
 
 class Api(Protocol):
-    """Listens and feedback of a user; `user_name` is in every record."""
+    """Listens and feedback of a user; every record has `user_name`."""
 
-    NAME: str  # of the source, as in `Listen.source`
+    NAME: str  # the source, as in `Listen.source`
 
     def listens(self, user: str, since: int, until: int, cursor: Cursor | None = None) -> Iterator[Page]:
-        """The listens that began in [since, until), in seconds since 1970, newest first; from a page on, if given.
+        """Yield pages of the listens that began in [since, until), in seconds since 1970, newest first.
 
-        Each listen is on one page, and listens of one second are not torn apart unless they fill a page. Raises
-        `TuttiError` with what to do.
+        `cursor` is where to resume. Each listen is on one page, and listens of one second are on the same page unless
+        they fill it. Raises `TuttiError` if the service fails or does not know the user.
         """
 
     def feedback(self, user: str) -> list[Record]:
-        """What the user loves and hates, oldest first."""
+        """Return the tracks that the user loves and hates, oldest first."""
 
 
-def settled(
+def read_settled(
     read: Callable[[], list[Record] | None], when: Callable[[Record], int | None], unsettled: str
 ) -> list[Record]:
-    """A list that `read` gives whole, or not at all (None) where it changed meanwhile, oldest first.
+    """Return the list that `read` returns, sorted from oldest to newest. `read` returns None if the list changed.
 
-    Raises `Unanswered` with what `unsettled` says where it changes each time.
+    Raises `Unanswered` with the text `unsettled` if the list changes on every attempt.
     """
-    for _ in range(MOVES):
-        if (found := read()) is not None:
-            return sorted(found, key=lambda record: (when(record) or 0, json.dumps(record)))
+    for _ in range(MAX_CHANGES):
+        if (records := read()) is not None:
+            return sorted(records, key=lambda record: (when(record) or 0, json.dumps(record)))
     raise Unanswered(unsettled)
 
 
 def checked_user_name(user: str) -> str:
-    """A user's name as it may be part of an address. Raises `TuttiError` for what cannot be one."""
+    """Return a user name without surrounding spaces. Raises `TuttiError` if it cannot be part of an address."""
     name = user.strip()
-    if not name or name in (".", "..") or len(name) > MOST_LETTERS or not name.isprintable():
+    if not name or name in (".", "..") or len(name) > MAX_USER_NAME_CHARS or not name.isprintable():
         shown = name[:40] if name.isprintable() else ascii(name[:40])[1:-1]
-        raise TuttiError(f"{shown!r} is no user name: give it as the service writes it, as in LISTENER=rob")
+        raise TuttiError(f"invalid user name: {shown!r}. Write it as the service does, for example LISTENER=rob.")
     return name

@@ -69,7 +69,7 @@ def test_command_pulls_the_most_played_and_builds_tables(data: Path, url: str, f
     faults.tell(0, KINDS)
     ranked = most_played(data)
     assert {row["recording_id"] for row in rows(data, "content/lyrics")} == set(ranked[:LIMIT])
-    assert "asked again in" in first.out and "tables made: " in first.out
+    assert "retry in" in first.out and "tables made: " in first.out
     second = command(data, url).fine()
     assert {row["recording_id"] for row in rows(data, "content/lyrics")} == set(ranked[: 2 * LIMIT])
     assert faults.requests == LIMIT, second.out  # no recording twice
@@ -84,7 +84,7 @@ def test_a_failed_pull_prints_one_line_and_empties_no_table(laptop: World, tmp_p
     elsewhere = command(tmp_path / "none", url)
     number = command(tmp_path / "number", url, "many")
     lines = {
-        "check TUTTI_LRCLIB_URL": wrong,
+        "Check TUTTI_LRCLIB_URL": wrong,
         "the catalog is empty": elsewhere,
         "invalid number of recordings 'many'": number,
     }

@@ -80,7 +80,7 @@ def test_a_pull_through_faults_imports_exactly_the_users_listens(
     assert {r["user_id"] for r in rows(tmp_path, "events/listens")} == {user}
     assert rows(tmp_path, "events/quarantine") == []
     assert sum(r["plays"] for r in rows(tmp_path, "derived/recording_plays")) == len(wanted)
-    assert f"{len(wanted)} listens" in first.out and "asked again in" in first.out
+    assert f"{len(wanted)} listens" in first.out and "retry in" in first.out
     assert f"\nlistens: {len(wanted)} new\n" in first.out
     before, tables = versions(tmp_path), told(tmp_path)
     again = command(tmp_path, url, user).fine()
@@ -107,9 +107,9 @@ def test_scrobbles_land_for_the_import(tmp_path: Path, url: str, user: str, acco
 
 def test_errors_are_one_line(tmp_path: Path, url: str) -> None:
     cases = {
-        "stranger": (command(tmp_path / "a", url, "nobody"), "knows no user 'nobody'"),
-        "scrobbler": (command(tmp_path / "b", url, "nobody", "lastfm"), "knows no user 'nobody'"),
-        "name": (command(tmp_path / "e", url, "../../ann", "lastfm"), "knows no user"),
+        "stranger": (command(tmp_path / "a", url, "nobody"), "has no user 'nobody'"),
+        "scrobbler": (command(tmp_path / "b", url, "nobody", "lastfm"), "has no user 'nobody'"),
+        "name": (command(tmp_path / "e", url, "../../ann", "lastfm"), "has no user"),
     }
     for process, line in cases.values():
         assert process.code == 1
@@ -148,7 +148,7 @@ def test_only_the_chosen_service_is_asked(job: dg.JobDefinition, url: str, monke
     failed = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
     assert [event.step_key for event in failed] == ["listenbrainz"]  # the user does not exist
     assert not [event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"]
-    assert failed[0].step_failure_data.error and "knows no user" in str(failed[0].step_failure_data.error)
+    assert failed[0].step_failure_data.error and "has no user" in str(failed[0].step_failure_data.error)
 
 
 def test_a_service_that_does_not_answer_is_retried(
@@ -216,5 +216,5 @@ def test_dagsters_records_hold_no_secret(tmp_path: Path, url: str, user: str) ->
     records = list((tmp_path / "dagster").rglob("*.db"))
     assert records
     dumps = "\n".join(line for path in records for line in sqlite3.connect(path).iterdump())
-    assert "knows no user" in dumps
+    assert "has no user" in dumps
     assert KEY not in dumps and TOKEN not in dumps

@@ -1,4 +1,4 @@
-"""LRCLIB's API, asked of the sandbox's face: found, instrumental, not known and failed are told apart."""
+"""The client of LRCLIB against a mock service: found, instrumental, unknown and failed tracks are distinguished."""
 
 import json
 import time
@@ -21,9 +21,9 @@ from resources.services.web import Unanswered, Web
 from tests.serving import Clock, patience, sandbox
 
 
-def record(id: int, title: str, **changes: Any) -> Record:
-    """A record as https://lrclib.net/docs shows one."""
-    names = {"id": id, "name": title, "trackName": title, "artistName": "Ann Lee", "albumName": "Songs"}
+def record(number: int, title: str, **changes: Any) -> Record:
+    """Return a record as in https://lrclib.net/docs."""
+    names = {"id": number, "name": title, "trackName": title, "artistName": "Ann Lee", "albumName": "Songs"}
     words = {"duration": 233, "instrumental": False, "plainLyrics": "la\nla", "syncedLyrics": None}
     return names | words | changes
 
@@ -39,79 +39,79 @@ class World:
     url: str
     faults: Faults
     clock: Clock = field(default_factory=lambda: Clock(time.time()))
-    told: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
 
     def api(self, attempts: int = 30, **more: Any) -> LrcLib:
-        settings: dict[str, Any] = {"now": self.clock.now, "sleep": self.clock.sleep, "log": self.told.append}
+        settings: dict[str, Any] = {"now": self.clock.now, "sleep": self.clock.sleep, "log": self.log.append}
         return LrcLib(Web("LRCLIB", self.url, attempts=attempts, timeout=patience(self.faults), **settings, **more))
 
 
 @pytest.fixture(scope="module")
-def whole() -> Iterator[World]:
+def serving() -> Iterator[World]:
     faults = Faults(delay=0.8)
     with sandbox(Accounts([]), faults, lyrics=[SONG, LIVE, TUNE, HARD]) as url:
         yield World(url, faults)
 
 
 @pytest.fixture
-def world(whole: World) -> World:
-    """With nothing wrong."""
-    whole.faults.tell(0, KINDS)
-    whole.faults.script.clear()
-    return whole
+def world(serving: World) -> World:
+    """The mock service without faults."""
+    serving.faults.tell(0, KINDS)
+    serving.faults.script.clear()
+    return serving
 
 
-def test_a_track_is_found_by_its_names_however_they_are_written(world: World) -> None:
+def test_finds_a_track_by_its_names_in_any_case(world: World) -> None:
     assert world.api().get("A Song", "Ann Lee") == SONG
     assert world.api().get(" a song ", "ANN LEE") == SONG
     assert world.api().get("Ça & là / 愛?", "Ann & Bob #1") == HARD
 
 
-def test_of_two_of_the_same_name_the_one_as_long_within_two_seconds_is_found(world: World) -> None:
+def test_finds_the_track_whose_length_is_within_two_seconds(world: World) -> None:
     api = world.api()
-    for seconds, wanted in ((231, SONG), (235, SONG), (230.4, None), (235.6, None), (299, LIVE), (302, LIVE)):
-        assert api.get("A Song", "Ann Lee", length_ms=int(seconds * 1000)) == wanted
+    for seconds, expected in ((231, SONG), (235, SONG), (230.4, None), (235.6, None), (299, LIVE), (302, LIVE)):
+        assert api.get("A Song", "Ann Lee", length_ms=int(seconds * 1000)) == expected
     assert api.get("A Song", "Ann Lee", album="Live") == LIVE
 
 
-def test_an_instrumental_and_a_track_that_is_not_known_are_two_things(world: World) -> None:
+def test_instrumental_differs_from_an_unknown_track(world: World) -> None:
     assert world.api().get("A Tune", "Ann Lee") == TUNE
     assert world.api().get("Another Tune", "Ann Lee") is None
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_fault_turns_words_into_none(world: World, kind: str) -> None:
+def test_no_fault_turns_lyrics_into_none(world: World, kind: str) -> None:
     world.faults.script = [kind, kind]
     assert world.api().get("A Song", "Ann Lee") == SONG
-    world.faults.script = [kind] if kind != "empty" else []  # of what is not known there is nothing to leave out
+    world.faults.script = [kind] if kind != "empty" else []  # an unknown track has nothing to leave out
     assert world.api().get("Another", "Ann Lee") is None
 
 
 @pytest.mark.parametrize("kind", [k for k in KINDS if k != "slow"])
-def test_a_fault_without_end_is_an_error_and_never_a_track_that_is_not_known(world: World, kind: str) -> None:
+def test_permanent_fault_is_an_error_and_never_an_unknown_track(world: World, kind: str) -> None:
     world.faults.tell(1, [kind])
     with pytest.raises(Unanswered, match="3 times in a row"):
         world.api(attempts=3).get("A Song", "Ann Lee")
 
 
 @pytest.mark.parametrize("title", ["", " ", "x" * 1001])
-def test_what_is_no_name_is_not_asked_for(world: World, title: str) -> None:
+def test_invalid_name_is_not_requested(world: World, title: str) -> None:
     for names in ((title, "Ann Lee"), ("A Song", title)):
         with pytest.raises(Refused):
             world.api().get(*names)
     assert world.faults.requests == 0
 
 
-def test_requests_keep_their_pace(world: World) -> None:
+def test_requests_keep_their_minimum_interval(world: World) -> None:
     world.clock.slept.clear()
-    api = world.api(pace=0.5)
+    api = world.api(min_interval_s=0.5)
     for _ in range(3):
         api.get("A Song", "Ann Lee")
     assert [round(slept, 1) for slept in world.clock.slept] == [0.5, 0.5]
 
 
-class Told:
-    """A service that answers as it is told, and keeps what it was asked."""
+class Scripted:
+    """A service with scripted answers that records its requests."""
 
     def __init__(self, *answers: tuple[int, str]) -> None:
         self.answers, self.asked = list(answers), list[Request]()
@@ -129,17 +129,17 @@ class Told:
 
 
 GOOD = json.dumps(SONG)
-# Recorded as the documentation and the service's source have them.
+# As in the documentation and in the service's source.
 NOT_KNOWN = (
     '{"code":404,"name":"TrackNotFound","message":"Failed to find specified track"}',
     '{"message":"Failed to find specified track","name":"TrackNotFound","statusCode":404}',
 )
 
 
-def test_it_is_asked_as_its_documentation_says_and_told_who_asks() -> None:
-    told = Told((200, GOOD))
-    told.ask()
-    (request,) = told.asked
+def test_request_follows_the_documentation_and_has_a_user_agent() -> None:
+    service = Scripted((200, GOOD))
+    service.ask()
+    (request,) = service.asked
     assert dict(request.query_params) == {
         "track_name": "A Song",
         "artist_name": "Ann Lee",
@@ -150,8 +150,8 @@ def test_it_is_asked_as_its_documentation_says_and_told_who_asks() -> None:
 
 
 @pytest.mark.parametrize("body", NOT_KNOWN)
-def test_both_ways_of_saying_that_a_track_is_not_known_are_understood(body: str) -> None:
-    assert Told((404, body)).ask() is None
+def test_both_answers_for_an_unknown_track_are_understood(body: str) -> None:
+    assert Scripted((404, body)).ask() is None
 
 
 @pytest.mark.parametrize(
@@ -168,28 +168,28 @@ def test_both_ways_of_saying_that_a_track_is_not_known_are_understood(body: str)
         json.dumps({k: v for k, v in SONG.items() if k != "trackName"}),
     ],
 )
-def test_an_answer_that_is_no_record_is_asked_for_again_and_never_believed(broken: str) -> None:
-    assert Told((200, broken), (200, GOOD)).ask() == SONG
+def test_malformed_record_is_requested_again(broken: str) -> None:
+    assert Scripted((200, broken), (200, GOOD)).ask() == SONG
     with pytest.raises(Unanswered):
-        Told(*[(200, broken)] * 3).ask()
+        Scripted(*[(200, broken)] * 3).ask()
 
 
 @pytest.mark.parametrize("status", [400, 422, 414])
-def test_a_question_that_it_does_not_take_is_told_apart(status: int) -> None:
+def test_refused_request_is_an_error_of_its_own(status: int) -> None:
     with pytest.raises(Refused, match="missing field"):
-        Told((status, '{"message":"missing field `track_name`"}')).ask()
+        Scripted((status, '{"message":"missing field `track_name`"}')).ask()
 
 
 @pytest.mark.parametrize(
     ("status", "body"), [(404, "{}"), (404, '{"detail":"Not Found"}'), (404, "null"), (403, "{}"), (301, "{}")]
 )
-def test_an_address_at_which_no_lrclib_is_names_the_variable(status: int, body: str) -> None:
-    with pytest.raises(TuttiError, match="check TUTTI_LRCLIB_URL") as error:
-        Told((status, body)).ask()
+def test_wrong_address_names_the_variable(status: int, body: str) -> None:
+    with pytest.raises(TuttiError, match="TUTTI_LRCLIB_URL") as error:
+        Scripted((status, body)).ask()
     assert "\n" not in str(error.value) and not isinstance(error.value, Refused)
 
 
-def test_the_face_refuses_what_the_service_refuses(world: World) -> None:
+def test_mock_service_refuses_what_the_service_refuses(world: World) -> None:
     import requests
 
     for query in ({"track_name": "A"}, {"artist_name": "A"}, {"track_name": "A", "artist_name": "B", "duration": "x"}):
