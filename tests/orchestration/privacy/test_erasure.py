@@ -1,4 +1,4 @@
-"""Erasure and export of a person: nothing of them is left, and all else is as if they had never been there."""
+"""Erasure and export of a listener: no trace is left, and everything else is as if they had never been there."""
 
 import json
 import os
@@ -28,9 +28,9 @@ from resources.privacy.scanner import Trace
 from resources.storage import Storage
 from tests.orchestration.support import TUTTI, Process, Row, rows, table, tables, told
 
-ADA, BOB, OTHERS = "ada", "bob", ("ada2", "Adagio for Strings")
+ADA, BOB, SIMILAR_NAMES = "ada", "bob", ("ada2", "Adagio for Strings")
 RENEE = 'Renée "R" O\'Neil ♫'
-MADE_NEW = ("imported_at", "seen_at", "modified_at", "bytes", "import_id", "canonical_import_id")
+VOLATILE = ("imported_at", "seen_at", "modified_at", "bytes", "import_id", "canonical_import_id")
 START = 1_709_280_000  # 2024-03-01
 
 PREPARE = """
@@ -52,24 +52,24 @@ from resources.privacy import database, files
 from resources.lake.lake import Lake
 from resources.storage import Storage
 owner = {"rewrite": Lake, "drop_history": Lake, "take_out": files, "strike": database}[what]
-whole, calls = getattr(owner, what), 0
-def cut(*args, **kwargs):
+original, calls = getattr(owner, what), 0
+def call_or_die(*args, **kwargs):
     global calls
     calls += 1
     if calls == times:
         os.kill(os.getpid(), signal.SIGKILL)
-    return whole(*args, **kwargs)
-setattr(owner, what, cut)
+    return original(*args, **kwargs)
+setattr(owner, what, call_or_die)
 from orchestration.cli.runner import Runner
 Runner().run("erase_listener", config={"erase": {"config": {"listener": "ada"}}})
 """
 
 
-HER_FILES = (b"history_of_ada", b"the_same_once_more")
+ADAS_FILES = (b"history_of_ada", b"the_same_once_more")
 
 
 def listen(n: int, who: str | None = None, artist: str = "Clara Example", client: str | None = None) -> Row:
-    """The nth listen of somebody, as ListenBrainz tells it."""
+    """Return the nth listen of a listener in ListenBrainz's format."""
     info: Row = {"duration_played": 200} | ({"submission_client": client} if client else {})
     names: Row = {"artist_name": artist, "track_name": f"Song {n % 5}", "additional_info": info}
     return {"listened_at": START + n * 1_000, "track_metadata": names} | ({"user_name": who} if who else {})
@@ -79,8 +79,11 @@ def lines(records: list[Row]) -> str:
     return "".join(f"{json.dumps(record, ensure_ascii=False)}\n" for record in records)
 
 
-def hand_in(folder: Path, data: Path, without: str | None = None) -> list[tuple[str, str]]:
-    """Files of several people, as they are handed in and land; of one person nothing, if that is asked for."""
+def write_files(folder: Path, data: Path, without: str | None = None) -> list[tuple[str, str]]:
+    """Write files of several listeners, some landed, and return the others with their listeners.
+
+    `without` names a listener to leave out.
+    """
 
     def of(records: list[Row]) -> list[Row]:
         return [r for r in records if r.get("user_name") != without]
@@ -88,52 +91,52 @@ def hand_in(folder: Path, data: Path, without: str | None = None) -> list[tuple[
     folder.mkdir()
     landing = data / "landing" / "listens"
     (landing / "scrobbles").mkdir(parents=True)
-    own = {}
+    histories = {}
     for who in (ADA, BOB, RENEE):
-        own[who] = folder / f"history_of_{'r' if who == RENEE else who}.jsonl"
-        artist = "ada" if who == BOB else "Clara Example"  # whom bob hears is called like a listener
+        histories[who] = folder / f"history_of_{'r' if who == RENEE else who}.jsonl"
+        artist = "ada" if who == BOB else "Clara Example"  # bob's artist has the same name as a listener
         feedback = {"recording_msid": "9cb0b6f0-8a5e-4e2d-9c6a-1d4f1f2a5b6c", "score": 1, "created": START}
-        own[who].write_text(
+        histories[who].write_text(
             lines([listen(n * 7, None, artist, "player") for n in range(60)]) + "{broken\n" + lines([feedback])
         )
-    people = (ADA, BOB, *OTHERS)
-    shared = [listen(n * 3 + 1, people[n % 4]) for n in range(60)]
-    (landing / "scrobbles" / "20240301T000000.000000Z-0a.jsonl").write_text(lines(of(shared)))
-    single_file = of([listen(n * 11 + 2, ADA) for n in range(10)])
-    if single_file:
-        (landing / "scrobbles" / "20240301T000001.000000Z-0b.jsonl").write_text(lines(single_file))
+    people = (ADA, BOB, *SIMILAR_NAMES)
+    mixed = [listen(n * 3 + 1, people[n % 4]) for n in range(60)]
+    (landing / "scrobbles" / "20240301T000000.000000Z-0a.jsonl").write_text(lines(of(mixed)))
+    only_ada = of([listen(n * 11 + 2, ADA) for n in range(10)])
+    if only_ada:
+        (landing / "scrobbles" / "20240301T000001.000000Z-0b.jsonl").write_text(lines(only_ada))
         pulled = landing / "listenbrainz" / ADA / "2024-03-01...2024-03-02"
         pulled.mkdir(parents=True)
         (pulled / "20240301T000000Z-00.jsonl").write_text(lines([listen(n * 13 + 5, ADA) for n in range(9)]))
         (pulled.parent / ".pull.json").write_text(json.dumps({"done": ["2024-03-01...2024-03-02"], "cursors": {}}))
     with zipfile.ZipFile(landing / "dump.zip", "w") as dump:
         dump.writestr("listens/1.jsonl", lines(of([listen(n * 17 + 3, people[n % 2], "ada") for n in range(20)])))
-        if single_file:
+        if only_ada:
             dump.writestr("listens/2.jsonl", lines([listen(n * 19 + 4, ADA) for n in range(5)]))
     for path in (landing / "scrobbles").iterdir():
-        os.utime(path, (START, START))  # long ago: it is packed
-    done = [
+        os.utime(path, (START, START))  # old enough to be packed
+    app_events = [
         {"event": event, "event_id": f"{n}", "user_id": people[n % 2], "timestamp": START + n * 60, "properties": {}}
         for n, event in enumerate(("play", "play", "skip", "like", "play", "page view"))
     ]
     (data / "landing" / "app_events").mkdir()
-    (data / "landing" / "app_events" / "a.jsonl").write_text(lines([e for e in done if e["user_id"] != without]))
+    (data / "landing" / "app_events" / "a.jsonl").write_text(lines([e for e in app_events if e["user_id"] != without]))
     follows = [(ADA, BOB), (BOB, ADA), (BOB, "ada2"), ("ada2", BOB)]
-    told = [
+    activities = [
         {"type": "Follow", "actor": a, "object": b, "published": "2024-03-01T12:00:00Z"}
         for a, b in follows
         if without not in (a, b)
     ]
     (data / "landing" / "social").mkdir()
-    (data / "landing" / "social" / "b.jsonl").write_text(lines(told))
-    again = folder / "the_same_once_more.jsonl"
-    shutil.copyfile(own[ADA], again)
-    return [(who, str(file)) for who, file in (*own.items(), (ADA, again)) if who != without]
+    (data / "landing" / "social" / "b.jsonl").write_text(lines(activities))
+    copy = folder / "the_same_once_more.jsonl"
+    shutil.copyfile(histories[ADA], copy)
+    return [(who, str(file)) for who, file in (*histories.items(), (ADA, copy)) if who != without]
 
 
 @dataclass
-class Both:
-    """A world with ada in it, and the same without."""
+class Worlds:
+    """The data folders of a world with ada and of the same world without ada."""
 
     with_ada: Path
     without: Path
@@ -143,52 +146,50 @@ class Both:
 
 
 def traces(data: Path, who: str) -> list[Trace]:
-    """Where somebody is named, in a data folder that may have been copied."""
+    """Return the places that name a listener in a data folder, which may be a copy."""
     return list(scanner(who, data, data / "dagster").traces())
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
-    """Two worlds, materialized once: erasing asks no engine for anything."""
-    made = []
-    for name, gone in (("with", None), ("without", ADA)):
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Worlds:
+    """Two worlds, materialized once."""
+    processes = []
+    for name, without in (("with", None), ("without", ADA)):
         folder = tmp_path_factory.mktemp(name)
-        given = hand_in(folder / "files", folder / "data", gone)
-        command = (sys.executable, "-c", PREPARE, json.dumps(given))
-        made.append((folder / "data", Process(command, folder / "data")))
-    for _, process in made:
+        imports = write_files(folder / "files", folder / "data", without)
+        command = (sys.executable, "-c", PREPARE, json.dumps(imports))
+        processes.append((folder / "data", Process(command, folder / "data")))
+    for _, process in processes:
         process.fine()
-    return Both(made[0][0], made[1][0])
+    return Worlds(processes[0][0], processes[1][0])
 
 
 @pytest.fixture(scope="module")
-def erased(both: Both, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Process]:
-    """A copy of the world from which ada was erased by the command."""
+def erased(worlds: Worlds, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Process]:
+    """A copy of the world from which the command erased ada."""
     data = tmp_path_factory.mktemp("erased") / "data"
-    shutil.copytree(both.with_ada, data)
-    noted = data / "stream" / "listens" / "offsets"
-    noted.mkdir(parents=True)
-    (noted / "0").write_text(json.dumps({"files": [["listens/listenbrainz/ada/x.jsonl", 1, 1]]}))
-    return data, both.erase(data).fine()
+    shutil.copytree(worlds.with_ada, data)
+    offsets = data / "stream" / "listens" / "offsets"
+    offsets.mkdir(parents=True)
+    (offsets / "0").write_text(json.dumps({"files": [["listens/listenbrainz/ada/x.jsonl", 1, 1]]}))
+    return data, worlds.erase(data).fine()
 
 
 def contents(data: Path) -> dict[str, list[Row]]:
-    """Every row of every table, but for what says when and of which bytes it was made."""
-    return {name: found for name, found in told(data, MADE_NEW).items() if found}
+    """Return the rows of every table without times and ids that differ between imports."""
+    return {name: table_rows for name, table_rows in told(data, VOLATILE).items() if table_rows}
 
 
-def test_all_that_is_left_is_what_there_would_be_had_they_never_been(both: Both, erased: tuple[Path, Process]) -> None:
+def test_tables_equal_those_of_a_world_without_the_listener(worlds: Worlds, erased: tuple[Path, Process]) -> None:
     data, _ = erased
-    found, wanted = contents(data), contents(both.without)
-    assert found.keys() == wanted.keys()
-    for name, made in wanted.items():
-        assert found[name] == made, name
+    remaining, expected = contents(data), contents(worlds.without)
+    assert remaining.keys() == expected.keys()
+    for name, table_rows in expected.items():
+        assert remaining[name] == table_rows, name
 
 
-def test_the_scanner_finds_them_in_every_kind_of_place_before_and_nowhere_after(
-    both: Both, erased: tuple[Path, Process]
-) -> None:
-    before = {str(trace.path.relative_to(both.with_ada)): trace.where for trace in traces(both.with_ada, ADA)}
+def test_scanner_finds_the_listener_before_and_not_after(worlds: Worlds, erased: tuple[Path, Process]) -> None:
+    before = {str(trace.path.relative_to(worlds.with_ada)): trace.where for trace in traces(worlds.with_ada, ADA)}
     for place in ("lake/events/raw_listens/", "lake/derived/recording_plays/", "dagster/history/runs.db"):
         assert any(path.startswith(place) for path in before), place
     assert any("_delta_log" in path for path in before)
@@ -196,27 +197,27 @@ def test_the_scanner_finds_them_in_every_kind_of_place_before_and_nowhere_after(
     assert traces(erased[0], ADA) == []
 
 
-def test_others_are_named_as_before(both: Both, erased: tuple[Path, Process]) -> None:
-    for who in (BOB, *OTHERS, RENEE):
+def test_other_listeners_are_kept(worlds: Worlds, erased: tuple[Path, Process]) -> None:
+    for who in (BOB, *SIMILAR_NAMES, RENEE):
         assert traces(erased[0], who), who
     raw = table(erased[0], "events/raw_listens")
-    assert set(raw["user_id"].to_pylist()) == {BOB, *OTHERS, RENEE}
+    assert set(raw["user_id"].to_pylist()) == {BOB, *SIMILAR_NAMES, RENEE}
     assert "ada" in raw["artist_name"].to_pylist()
 
 
-def test_no_file_holds_the_persons_letters_but_where_they_mean_something_else(erased: tuple[Path, Process]) -> None:
-    """Looked for with no help from the scanner: as a value of JSON, or as a name in a column."""
+def test_no_file_has_the_name_as_a_listener(erased: tuple[Path, Process]) -> None:
+    """Search without the scanner: for the name as a JSON value, or in a column of listeners."""
     data, _ = erased
     for path in (p for p in data.rglob("*") if p.is_file()):
         content = path.read_bytes()
-        for letters in (b'"user_name": "ada"', b'"listener": "ada"', b'\\"listener\\": \\"ada\\"', *HER_FILES):
-            assert letters not in content, path
+        for needle in (b'"user_name": "ada"', b'"listener": "ada"', b'\\"listener\\": \\"ada\\"', *ADAS_FILES):
+            assert needle not in content, path
     for name in tables(data):
         for column in {"user_id", "listener", "creator"} & set(table(data, name).column_names):
             assert ADA not in table(data, name)[column].to_pylist(), name
 
 
-def test_no_version_before_the_erasure_can_be_read(erased: tuple[Path, Process]) -> None:
+def test_no_version_before_the_erasure_is_readable(erased: tuple[Path, Process]) -> None:
     from deltalake import DeltaTable
 
     data, _ = erased
@@ -228,63 +229,63 @@ def test_no_version_before_the_erasure_can_be_read(erased: tuple[Path, Process])
         assert all(p.name[:20] >= f"{newest.version():020d}" for p in (folder / "_delta_log").glob("0*"))
 
 
-def test_what_went_is_told_and_what_is_out_of_reach(erased: tuple[Path, Process]) -> None:
+def test_prints_what_was_removed_and_what_is_out_of_reach(erased: tuple[Path, Process]) -> None:
     out = erased[1].out
     assert "Erased ada " in out
     assert "backups" in out
-    assert "landed files rewritten: 4" in out  # the intake's, the dump, application events, a network's
+    assert "landed files rewritten: 4" in out  # scrobbles, the dump, application events, social activities
 
 
-def test_an_erasure_that_was_killed_twice_goes_on_when_it_is_run_again(both: Both, tmp_path: Path) -> None:
+def test_an_erasure_that_was_killed_twice_resumes(worlds: Worlds, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    shutil.copytree(both.with_ada, data)
-    for what, times in (("rewrite", 4), ("strike", 2)):  # amid the tables; once more, amid Dagster's history
+    shutil.copytree(worlds.with_ada, data)
+    for what, times in (("rewrite", 4), ("strike", 2)):  # during the tables, then during Dagster's history
         assert Process((sys.executable, "-c", KILL, what, str(times)), data).code == -9
         assert traces(data, ADA)
-    both.erase(data).fine()
+    worlds.erase(data).fine()
     assert traces(data, ADA) == []
-    assert contents(data) == contents(both.without)
+    assert contents(data) == contents(worlds.without)
 
 
-def test_nobody_of_that_name_is_told_in_one_line_and_nothing_changes(both: Both, tmp_path: Path) -> None:
-    shutil.copytree(both.with_ada, tmp_path / "data")
-    process = both.erase(tmp_path / "data", "nobody")
+def test_an_unknown_listener_gives_one_line_and_changes_nothing(worlds: Worlds, tmp_path: Path) -> None:
+    shutil.copytree(worlds.with_ada, tmp_path / "data")
+    process = worlds.erase(tmp_path / "data", "nobody")
     assert (process.code, process.out) == (1, "")  # what erasing would remove is not described
     assert process.err.startswith("tutti: no data found for 'nobody'") and process.err.count("\n") == 1
     # Regression: a failed command counted as data of the listener, and every table lost its older versions.
     assert Process((*TUTTI, "export", "--listener", "nobody"), tmp_path / "data").code == 1
-    process = both.erase(tmp_path / "data", "nobody")
+    process = worlds.erase(tmp_path / "data", "nobody")
     assert process.code == 1
     assert re.search(r"no data found .* \(\d+ rows of Dagster's history were redacted\)\n$", process.err)
-    assert files(tmp_path / "data" / "lake") == files(both.with_ada / "lake")
-    assert files(tmp_path / "data" / "landing") == files(both.with_ada / "landing")
-    assert traces(tmp_path / "data", "nobody") == []  # not even in the record of that run
+    assert files(tmp_path / "data" / "lake") == files(worlds.with_ada / "lake")
+    assert files(tmp_path / "data" / "landing") == files(worlds.with_ada / "landing")
+    assert traces(tmp_path / "data", "nobody") == []  # nor in the record of that run
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Every file of a folder, with what is in it."""
+    """Return the content of every file of a folder."""
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_without_an_answer_nothing_is_erased(both: Both) -> None:
-    before = contents(both.with_ada)
-    process = Process((*TUTTI, "erase", "--listener", ADA), both.with_ada)
+def test_erases_nothing_without_confirmation(worlds: Worlds) -> None:
+    before = contents(worlds.with_ada)
+    process = Process((*TUTTI, "erase", "--listener", ADA), worlds.with_ada)
     assert process.code == 1
     assert process.err.startswith("tutti: nothing was erased")
-    assert contents(both.with_ada) == before
+    assert contents(worlds.with_ada) == before
 
 
 @pytest.fixture
-def copied(both: Both, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the world with ada in it, which the jobs of this process work on."""
-    shutil.copytree(both.with_ada, tmp_path / "data")
+def copied(worlds: Worlds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the world with ada, for jobs of this process."""
+    shutil.copytree(worlds.with_ada, tmp_path / "data")
     monkeypatch.setenv("TUTTI_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "data" / "dagster"))
     return tmp_path / "data"
 
 
 def job(name: str, op: str, who: str = ADA) -> dg.ExecuteInProcessResult:
-    """A job run on somebody, in this process."""
+    """Run a job for a listener in this process."""
     with dg.DagsterInstance.get() as instance:
         return (
             build("laptop")
@@ -295,33 +296,33 @@ def job(name: str, op: str, who: str = ADA) -> dg.ExecuteInProcessResult:
         )
 
 
-def test_the_job_leaves_no_name_in_its_own_record_either_and_says_which_days_are_owed(both: Both, copied: Path) -> None:
-    done = job("erase_listener", "erase")
-    assert done.success
+def test_job_redacts_its_own_record_and_reports_the_changed_days(worlds: Worlds, copied: Path) -> None:
+    result = job("erase_listener", "erase")
+    assert result.success
     assert traces(copied, ADA) == []
     with dg.DagsterInstance.get() as instance:
-        run = instance.get_run_by_id(done.run_id)
+        run = instance.get_run_by_id(result.run_id)
         assert run
         assert run.run_config["ops"]["erase"]["config"]["listener"] == "[erased]"
         events = instance.fetch_materializations(dg.AssetKey(["events", "raw_listens"]), limit=1_000).records
-    days = {event.partition_key for event in events if event.run_id == done.run_id}
-    heard = {
+    days = {event.partition_key for event in events if event.run_id == result.run_id}
+    days_of_ada = {
         str(day)
-        for day in table(both.with_ada, "events/raw_listens")
-        .filter(pa.compute.equal(table(both.with_ada, "events/raw_listens")["user_id"], ADA))["day"]
+        for day in table(worlds.with_ada, "events/raw_listens")
+        .filter(pa.compute.equal(table(worlds.with_ada, "events/raw_listens")["user_id"], ADA))["day"]
         .to_pylist()
     }
-    assert heard <= days
+    assert days_of_ada <= days
 
 
-def test_a_name_with_quotes_and_letters_of_all_kinds_goes_too(both: Both, copied: Path) -> None:
+def test_erases_a_name_with_quotes_and_unusual_letters(worlds: Worlds, copied: Path) -> None:
     assert len(traces(copied, RENEE)) > 10
     assert job("erase_listener", "erase", RENEE).success
     assert traces(copied, RENEE) == []
     assert ADA in table(copied, "events/raw_listens")["user_id"].to_pylist()
 
 
-def test_artifacts_that_hold_their_data_go_with_all_versions_and_others_stay(both: Both, copied: Path) -> None:
+def test_removes_all_versions_of_artifacts_with_their_data_only(worlds: Worlds, copied: Path) -> None:
     artifacts = Artifacts(Storage.at(copied / "artifacts"))
     for n in range(2):
         artifacts.publish("derived/taste", Artifact({"factors": b"%d" % n}), personal=True)
@@ -329,7 +330,7 @@ def test_artifacts_that_hold_their_data_go_with_all_versions_and_others_stay(bot
             "derived/page", Artifact({"page.json": b'{"user_id": "ada"}', "n": b"%d" % n}), personal=False
         )
         artifacts.publish("content/sounds", Artifact({"index": b"%d" % n}), personal=False)
-    assert not job("erase_listener", "erase", "nobody").success  # a name that is not known removes nothing
+    assert not job("erase_listener", "erase", "nobody").success  # an unknown name removes nothing
     assert artifacts.all() == ["content/sounds", "derived/page", "derived/taste"]
     assert job("erase_listener", "erase").success
     assert artifacts.all() == ["content/sounds"]
@@ -337,44 +338,45 @@ def test_artifacts_that_hold_their_data_go_with_all_versions_and_others_stay(bot
     assert traces(copied, ADA) == []
 
 
-def test_packs_are_written_anew_and_what_they_hold_of_others_is_not_taken_in_twice(both: Both, copied: Path) -> None:
+def test_packs_are_rewritten_without_duplicating_other_listeners(worlds: Worlds, copied: Path) -> None:
     lake, landing = Lake(copied / "lake"), Landing(root=str(copied / "landing"))
     assert len(list(packing.pack(landing, lake, datetime.now(UTC)))) == 1
     (pack,) = (copied / "landing" / "listens" / "scrobbles").glob("*.gz")
     assert pack in {trace.path for trace in traces(copied, ADA)}
     assert job("erase_listener", "erase").success
     assert traces(copied, ADA) == []
-    assert placeless(rows(copied, "events/raw_listens")) == placeless(rows(both.without, "events/raw_listens"))
+    assert without_line_numbers(rows(copied, "events/raw_listens")) == without_line_numbers(
+        rows(worlds.without, "events/raw_listens")
+    )
     assert {f for f in landing.list_files("listens") if f.path.endswith(pack.name)} <= seen(lake)
 
 
-def placeless(found: list[Row]) -> list[Row]:
-    """Rows without the line at which they stood: what is left of a pack keeps the numbers it had."""
-    apart = {"record", *MADE_NEW}
-    return sorted(({k: v for k, v in row.items() if k not in apart} for row in found), key=repr)
+def without_line_numbers(pack_rows: list[Row]) -> list[Row]:
+    """Return rows without their line numbers, which a rewritten pack keeps."""
+    excluded = {"record", *VOLATILE}
+    return sorted(({k: v for k, v in row.items() if k not in excluded} for row in pack_rows), key=repr)
 
 
-def test_what_still_names_them_fails_the_job_and_is_told(both: Both, copied: Path) -> None:
+def test_job_fails_with_the_places_that_still_name_the_listener(worlds: Worlds, copied: Path) -> None:
     (copied / "notes.db").write_bytes(b"")
-    with sqlite3.connect(copied / "notes.db") as notes:  # what no part of the platform wrote, nor may write to
+    with sqlite3.connect(copied / "notes.db") as notes:  # not a file of Tutti, so it must not change it
         notes.execute("CREATE TABLE notes (user_name TEXT)")
         notes.execute("INSERT INTO notes VALUES ('ada')")
-    done = job("erase_listener", "erase")
-    assert not done.success
-    told = str(done.failure_data_for_node("erase"))
-    assert "notes.db (notes.user_name)" in told
+    result = job("erase_listener", "erase")
+    assert not result.success
+    assert "notes.db (notes.user_name)" in str(result.failure_data_for_node("erase"))
     (copied / "notes.db").unlink()
     assert job("erase_listener", "erase").success
 
 
-def test_it_waits_for_runs_at_work_and_others_wait_for_it(copied: Path, both: Both) -> None:
+def test_waits_for_active_runs_and_blocks_new_ones(copied: Path, worlds: Worlds) -> None:
     with shared_lock(copied):
-        process = both.erase(copied)
+        process = worlds.erase(copied)
         deadline = time.monotonic() + 120
-        while not (waits := waited_for(copied)) and time.monotonic() < deadline:
+        while not (waits := is_locked(copied)) and time.monotonic() < deadline:
             time.sleep(0.2)
         assert waits
-        assert traces(copied, ADA)  # nothing went while this run is at work
+        assert traces(copied, ADA)  # nothing is removed during this run
     process.fine()
     assert traces(copied, ADA) == []
     with exclusive_lock(copied, print):
@@ -385,13 +387,13 @@ def test_it_waits_for_runs_at_work_and_others_wait_for_it(copied: Path, both: Bo
     run.fine()
 
 
-def waited_for(data: Path) -> bool:
-    """Whether somebody is alone, or waits to be: asked by another process, since this one shares already."""
-    code = "import sys, pathlib, resources.locks as a\nwith a.sharing(pathlib.Path(sys.argv[1]), wait=False): pass"
+def is_locked(data: Path) -> bool:
+    """Return whether a process holds or awaits the exclusive lock. Another process asks, since this one shares it."""
+    code = "import sys, pathlib, resources.locks as a\nwith a.shared_lock(pathlib.Path(sys.argv[1]), wait=False): pass"
     return Process((sys.executable, "-c", code, str(data)), data).code != 0
 
 
-def test_an_export_holds_all_that_is_theirs_and_nobody_else_may_read_it(both: Both, copied: Path) -> None:
+def test_an_export_has_all_their_data_and_only_its_owner_can_read_it(worlds: Worlds, copied: Path) -> None:
     assert job("export_listener", "export").success
     (path,) = (copied / "exports").iterdir()
     assert path.stat().st_mode & 0o777 == 0o600
@@ -399,9 +401,9 @@ def test_an_export_holds_all_that_is_theirs_and_nobody_else_may_read_it(both: Bo
     with zipfile.ZipFile(path) as archive:
         members = [n for n in archive.namelist() if n.startswith("listens/")]
         count = sum(len(archive.read(n).splitlines()) for n in members)
-        whole = b"".join(archive.read(n) for n in archive.namelist())
+        content = b"".join(archive.read(n) for n in archive.namelist())
     assert count == raw["user_id"].to_pylist().count(ADA)
-    assert BOB.encode() not in b"".join(line for line in whole.splitlines() if b"follow" not in line)
+    assert BOB.encode() not in b"".join(line for line in content.splitlines() if b"follow" not in line)
     assert path in {trace.path for trace in traces(copied, ADA)}
     assert job("erase_listener", "erase").success
     assert list((copied / "exports").iterdir()) == []

@@ -1,4 +1,4 @@
-"""Exports: what a person is handed imports again to the same records, and so to the same listens."""
+"""Exports: importing an export again gives the same records and listens."""
 
 import json
 import zipfile
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.events.listens import LISTENS as HEARD
+from assets.events.listens import LISTENS
 from assets.imports.batch import import_file
 from assets.imports.feedback import FEEDBACK_RECORDS, RAW_FEEDBACK
 from assets.imports.listens import LISTEN_RECORDS, RAW_LISTENS
@@ -29,8 +29,8 @@ TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1, 
 
 
 @st.composite
-def told(draw: st.DrawFn) -> list[Row]:
-    """Raw listens with whatever sources tell, of two people."""
+def raw_listens(draw: st.DrawFn) -> list[Row]:
+    """Draw raw listens of two listeners with any combination of fields."""
     moment = st.integers(1_100_000_000_000_000, 1_760_000_000_000_000)
     row = st.fixed_dictionaries(
         {
@@ -55,8 +55,8 @@ def told(draw: st.DrawFn) -> list[Row]:
     return [raw(when, n, changes.pop("user_id"), **changes) for n, (when, changes) in enumerate(rows)]
 
 
-def again(lake: Lake, folder: Any, who: str = "ada") -> tuple[Lake, dict[str, int]]:
-    """An empty lake into which the export of a person was imported."""
+def reimport(lake: Lake, folder: Any, who: str = "ada") -> tuple[Lake, dict[str, int]]:
+    """Import the export of a listener into an empty lake, and return the lake."""
     path, counts = Exporter(who, lake, SCHEMAS).write(folder, NOW)
     other = Lake(folder / "again")
     import_file(path, who, other, NOW)
@@ -73,39 +73,39 @@ def without_arrival(rows: list[Row]) -> list[Row]:
     return sorted(({k: r[k] for k in sorted(r) if k not in ARRIVAL} for r in rows), key=repr)
 
 
-@given(rows=told())
-def test_every_record_comes_back_as_it_was(rows: list[Row], tmp_path_factory: pytest.TempPathFactory) -> None:
-    theirs = [r for r in rows if r["user_id"] == "ada"]
-    if not theirs:
+@given(rows=raw_listens())
+def test_every_record_survives_a_round_trip(rows: list[Row], tmp_path_factory: pytest.TempPathFactory) -> None:
+    of_ada = [r for r in rows if r["user_id"] == "ada"]
+    if not of_ada:
         return
     folder = tmp_path_factory.mktemp("export")
-    lake, counts = again(stored(rows, folder), folder)
-    found = lake.scan(LISTEN_RECORDS.table, RAW_LISTENS).table().to_pylist()
-    assert without_arrival(found) == without_arrival(tables.table(theirs, RAW_LISTENS).to_pylist())
-    assert counts == {LISTEN_RECORDS.table: len(theirs)}
+    lake, counts = reimport(stored(rows, folder), folder)
+    imported = lake.scan(LISTEN_RECORDS.table, RAW_LISTENS).table().to_pylist()
+    assert without_arrival(imported) == without_arrival(tables.table(of_ada, RAW_LISTENS).to_pylist())
+    assert counts == {LISTEN_RECORDS.table: len(of_ada)}
 
 
 @given(rows=tables.feeds())
-def test_and_gives_the_same_listens_once_repeats_are_told_apart(
+def test_a_round_trip_gives_the_same_listens_without_duplicates(
     rows: list[Row], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    theirs = [r for r in rows if r["user_id"] == "ada"]
-    if not theirs:
+    of_ada = [r for r in rows if r["user_id"] == "ada"]
+    if not of_ada:
         return
     folder = tmp_path_factory.mktemp("export")
-    lake, _ = again(stored(rows, folder), folder)
-    found = lake.scan(LISTEN_RECORDS.table, RAW_LISTENS).table().to_pylist()
-    assert_same(tables.table(heard(found), HEARD), heard(theirs), HEARD)
+    lake, _ = reimport(stored(rows, folder), folder)
+    imported = lake.scan(LISTEN_RECORDS.table, RAW_LISTENS).table().to_pylist()
+    assert_same(tables.table(listens_of(imported), LISTENS), listens_of(of_ada), LISTENS)
 
 
-def heard(rows: list[Row]) -> list[Row]:
-    """The listens that raw ones are."""
+def listens_of(rows: list[Row]) -> list[Row]:
+    """Return the listens that raw listens give, by the oracle."""
     ids = oracle.recording_matches(rows, CATALOG)
-    ever = (min(r["day"] for r in rows) - timedelta(days=1), max(r["day"] for r in rows) + timedelta(days=1))
-    return oracle.listens(rows, ids, oracle.replaced(rows, ids, *ever))
+    all_days = (min(r["day"] for r in rows) - timedelta(days=1), max(r["day"] for r in rows) + timedelta(days=1))
+    return oracle.listens(rows, ids, oracle.replaced(rows, ids, *all_days))
 
 
-def test_feedback_comes_back_and_what_no_format_has_a_place_for_lies_beside(tmp_path: Any) -> None:
+def test_feedback_survives_and_tables_are_added_as_json_lines(tmp_path: Any) -> None:
     lake = stored([raw(NOW, 0)], tmp_path)
     common = {"user_id": "ada", "score": 1, "file": "f", "record": 1, "import_id": "1", "source": "listenbrainz"}
     known = common | {"recording_mbid": MBID, "recording_msid": None, "artist_name": "A", "recording_name": "S"}
@@ -115,16 +115,16 @@ def test_feedback_comes_back_and_what_no_format_has_a_place_for_lies_beside(tmp_
     path, counts = Exporter("ada", lake, SCHEMAS).write(tmp_path, NOW)
     assert counts == {FEEDBACK_RECORDS.table: 2, LISTEN_RECORDS.table: 1}
     with zipfile.ZipFile(path) as archive:
-        beside = [json.loads(line) for line in archive.read(f"tutti/{FEEDBACK_RECORDS.table}.jsonl").splitlines()]
-    assert {r["table"] for r in beside} == {FEEDBACK_RECORDS.table}
-    assert [r["row"]["source"] for r in beside] == ["listenbrainz", "lastfm"]
+        added = [json.loads(line) for line in archive.read(f"tutti/{FEEDBACK_RECORDS.table}.jsonl").splitlines()]
+    assert {r["table"] for r in added} == {FEEDBACK_RECORDS.table}
+    assert [r["row"]["source"] for r in added] == ["listenbrainz", "lastfm"]
     other = Lake(tmp_path / "again")
     import_file(path, "ada", other, NOW)
-    found = other.scan(FEEDBACK_RECORDS.table, RAW_FEEDBACK).table().to_pylist()
-    assert without_arrival(found) == without_arrival(rows[:2])
+    imported = other.scan(FEEDBACK_RECORDS.table, RAW_FEEDBACK).table().to_pylist()
+    assert without_arrival(imported) == without_arrival(rows[:2])
 
 
-def test_every_file_of_an_export_is_of_the_time_of_the_export(tmp_path: Path) -> None:
+def test_every_file_has_the_time_of_the_export(tmp_path: Path) -> None:
     path, _ = Exporter("ada", stored([raw(NOW, 0, "ada")], tmp_path), SCHEMAS).write(tmp_path, NOW)
     with zipfile.ZipFile(path) as archive:
         assert {datetime(*member.date_time, tzinfo=UTC) for member in archive.infolist()} == {NOW}
