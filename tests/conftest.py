@@ -18,16 +18,16 @@ from tests import s3
 from tests.examples import FEW
 
 with pytest.MonkeyPatch.context() as _patch:
-    _patch.setenv("DAGSTER_HOME", "/nonexistent")  # else the days of a developer's own data were the only ones
+    _patch.setenv("DAGSTER_HOME", "/nonexistent")  # otherwise a developer's own data would limit the days
     import assets.partitions  # noqa: F401
 
-SHARES = 2  # into which clusters divide rows: each further one costs every test a fifth more
-# Where tests keep their data, if there is room: Dagster's databases wait for a disk thousands of times in each run.
+PARTITIONS = 2  # of clusters: each further one makes every test a fifth slower
+# Where tests keep their data if there is room: Dagster's databases wait for the disk thousands of times in each run.
 MEMORY, ROOM = Path("/dev/shm"), 8 << 30
 # Names in tests that start processes.
 STARTING = {"Process", "subprocess", "running", "FRONTS", "laptop", "workstation", "bucket"}
-# They start processes and wait for them.
-WHOLE = ("tests/test_chaos.py", "tests/orchestration/", "tests/docs/test_commands.py")
+# Files whose tests start processes and wait for them.
+FIRST = ("tests/test_chaos.py", "tests/orchestration/", "tests/docs/test_commands.py")
 
 settings.register_profile(
     "tutti",
@@ -61,9 +61,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of whole processes come first: what takes minutes must not begin where others have nothing left to do."""
+    """Run tests of processes first: tests that take minutes must not start last."""
     items[:] = [item for item in items if not _clusters_on_a_bucket(item)]
-    items.sort(key=lambda item: not item.nodeid.startswith(WHOLE))
+    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
     for item in items:
         if not STARTING.isdisjoint([*vars(item.module), *item.fixturenames]):  # type: ignore[attr-defined]
             item.add_marker(pytest.mark.process)
@@ -77,7 +77,7 @@ def _clusters_on_a_bucket(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Where tests run in several processes, one has Spark and one Dask, and no fixture of a file is made twice."""
+    """Give Spark and Dask one test process each, and keep the tests of a file in one process."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):
@@ -90,53 +90,53 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.fixture
 def stale(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
-    """What lets a folder be one that is there and cannot be looked into, as on a drive that has gone to sleep."""
+    """Return a function that makes a folder unreadable, like a stale network mount."""
     scandir = os.scandir
 
     def hide(folder: Path) -> None:
-        def looked_into(path: Any) -> Any:
+        def fail_for_folder(path: Any) -> Any:
             if str(path) == str(folder):
                 raise OSError(116, "Stale file handle", str(path))
             return scandir(path)
 
-        monkeypatch.setattr(os, "scandir", looked_into)
+        monkeypatch.setattr(os, "scandir", fail_for_folder)
 
     return hide
 
 
 @pytest.fixture
 def bucket() -> str:
-    """The address of an empty folder in a bucket of a real object store."""
+    """The URL of an empty folder in a bucket of a real object store."""
     return s3.empty_folder()
 
 
 @pytest.fixture(scope="session", params=[CLUSTERS.get(name, name) for name in ENGINES])
 def engine(request: pytest.FixtureRequest) -> Engine:
-    """Each engine."""
+    """Every engine."""
     return _started(request)
 
 
 @pytest.fixture(scope="session", params=[name for name in ENGINES if name not in CLUSTERS])
 def local(request: pytest.FixtureRequest) -> Engine:
-    """The engines quick enough for many small tables."""
+    """The engines that are fast enough for many small tables."""
     return _started(request)
 
 
 def _started(request: pytest.FixtureRequest) -> Engine:
-    """The engine of the fixture with its name, or else the engine as the platform builds it."""
+    """Return the engine of the fixture with the same name, else the engine as the platform builds it."""
     try:
-        found: Engine = request.getfixturevalue(request.param)
+        started: Engine = request.getfixturevalue(request.param)
     except pytest.FixtureLookupError:
         spill = request.getfixturevalue("tmp_path_factory").mktemp("spill")
-        found = EngineResource(name=EngineName(request.param), memory_gb=1, spill_dir=str(spill)).engine
-    return found
+        started = EngineResource(name=EngineName(request.param), memory_gb=1, spill_dir=str(spill)).engine
+    return started
 
 
 @pytest.fixture(scope="session", params=[ON_DASK, ON_SPARK])
 def cluster(request: pytest.FixtureRequest) -> Engine:
-    """The engines that divide their work."""
-    found: Engine = request.getfixturevalue(request.param)
-    return found
+    """The engines with several workers."""
+    started: Engine = request.getfixturevalue(request.param)
+    return started
 
 
 @pytest.fixture(scope="session")
@@ -155,8 +155,8 @@ def dask() -> Iterator[Engine]:
 
     from resources.engines.dask import DaskEngine
 
-    engine = DaskEngine(workers=2, memory_gb=2, shuffle_partitions=SHARES)
-    dask.config.set({"distributed.worker.profile.enabled": False})  # it looks at each worker every 10 ms
+    engine = DaskEngine(workers=2, memory_gb=2, shuffle_partitions=PARTITIONS)
+    dask.config.set({"distributed.worker.profile.enabled": False})  # it would sample each worker every 10 ms
     client = engine.client
     yield engine
     cluster = client.cluster
@@ -169,12 +169,12 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     from resources.engines.spark import SparkEngine
 
     conf = {
-        "spark.default.parallelism": str(SHARES),
-        "spark.sql.adaptive.coalescePartitions.enabled": "false",  # small shares are what these tests look at
+        "spark.default.parallelism": str(PARTITIONS),
+        "spark.sql.adaptive.coalescePartitions.enabled": "false",  # these tests are about small partitions
         "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("spark")),
     }
-    engine = SparkEngine(master="local[2]", memory_gb=2, shuffle_partitions=SHARES, conf=conf)
-    # Java compiles as little as it can: thousands of small queries never earn back what more would cost.
+    engine = SparkEngine(master="local[2]", memory_gb=2, shuffle_partitions=PARTITIONS, conf=conf)
+    # Java compiles as little as possible, since thousands of small queries never repay more.
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
         session = engine.session

@@ -1,4 +1,4 @@
-"""What is made once for all test processes."""
+"""Folders that are created once for all test processes."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ import pytest
 
 
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
-    """Return a folder that `make` fills in whichever test process asks first. To change it, copy it."""
+    """Return a folder that `make` fills in the first test process. Copy it to change it."""
     base = factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"made-{name}"
     with folder.with_suffix(".lock").open("a") as lock:

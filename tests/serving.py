@@ -1,4 +1,4 @@
-"""Servers on loopback, each for as long as a test asks it, and a clock that nobody has to wait for."""
+"""Mock services on loopback for the duration of a test, and a clock without real waiting."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,11 +8,11 @@ from resources.sandbox.http import server
 from resources.sandbox.http.accounts import Accounts, Record
 from resources.sandbox.http.faults import Faults
 
-PLENTY = 1_000_000  # requests in a window: no limit that a test could feel
+UNLIMITED = 1_000_000  # requests per window, more than any test sends
 
 
 class Clock:
-    """Time that passes while somebody sleeps, and only then."""
+    """A clock whose time passes only during `sleep`."""
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
         self.time, self.slept = now, list[float]()
@@ -26,7 +26,7 @@ class Clock:
 
 
 def patience(faults: Faults) -> tuple[float, float]:
-    """Seconds to wait for a connection and for an answer: few where slow answers are to be given up."""
+    """Return the seconds to wait for a connection and an answer, short if slow answers are to time out."""
     slow = "slow" in faults.script or (faults.rate > 0 and "slow" in faults.kinds)
     return 10, faults.delay / 2 if slow else 10
 
@@ -35,12 +35,12 @@ def patience(faults: Faults) -> tuple[float, float]:
 def sandbox(
     accounts: Accounts,
     faults: Faults | None = None,
-    requests: int = PLENTY,
+    requests: int = UNLIMITED,
     entities: Entities | None = None,
-    a_second: int = PLENTY,
+    a_second: int = UNLIMITED,
     lyrics: Sequence[Record] = (),
 ) -> Iterator[str]:
-    """The address of the sandbox's services."""
-    knows = {"entities": entities, "a_second": a_second, "lyrics": lyrics}
-    with server.served(server.application(accounts, faults or Faults(), requests, **knows)) as url:
+    """Serve the sandbox's services, and yield their URL."""
+    options = {"entities": entities, "a_second": a_second, "lyrics": lyrics}
+    with server.served(server.application(accounts, faults or Faults(), requests, **options)) as url:
         yield url

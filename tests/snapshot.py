@@ -1,6 +1,6 @@
 """The snapshot of the asset graph: every table with its columns, key, job, inputs and checks, as `docs/assets.md`.
 
-`python -m tests.snapshot` (`make docs`) writes the page. What changed in it is for people to review.
+`python -m tests.snapshot` (`make docs`) writes the page. Review what it changes.
 """
 
 from collections.abc import Iterable, Iterator
@@ -56,8 +56,8 @@ def _lines(platform: dg.Definitions) -> Iterator[str]:
         for field in SCHEMAS[name]:
             notes = {k.decode(): v.decode() for k, v in (field.metadata or {}).items()}
             personal = " 👤" if "personal" in notes else ""
-            says = notes.get("comment", "").replace("|", "\\|")
-            yield f"| `{field.name}`{personal} | {_type(str(field.type))}{'?' * field.nullable} | {says} |"
+            comment = notes.get("comment", "").replace("|", "\\|")
+            yield f"| `{field.name}`{personal} | {_type(str(field.type))}{'?' * field.nullable} | {comment} |"
 
 
 def _anchor(heading: str) -> str:

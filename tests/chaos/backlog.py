@@ -19,7 +19,7 @@ from random import Random
 from orchestration.definitions import build
 from tests.chaos import history
 from tests.chaos.tree import Tree
-from tests.orchestration.support import PROJECT, TUTTI, Process, environ, free_port, told
+from tests.orchestration.support import PROJECT, TUTTI, Process, environ, free_port, rows_by_table
 
 FIRST_DAY = date(2016, 1, 1)
 LISTENERS = ("ada", "bo")
@@ -53,7 +53,7 @@ def main() -> int:
         daemon, pause = serve(data, folder), chance.uniform(20, 120)
         time.sleep(pause)
         daemon.kill()
-        there = {table: len(rows) for table, rows in told(data).items()}
+        there = {table: len(rows) for table, rows in rows_by_table(data).items()}
         print(f"kill {n + 1} after {pause:.0f} s: {there.get('derived/recording_plays', 0)} rows of plays", flush=True)
     began, daemon = time.monotonic(), serve(data, folder)
     try:
@@ -99,7 +99,7 @@ def following(data: Path) -> dict[str, object]:
     """The rows of the tables that follow by themselves, and of what was imported."""
     graph = build("laptop").resolve_asset_graph()
     dated = {k.to_user_string() for k in graph.get_all_asset_keys() if graph.get(k).partitions_def}
-    return {table: rows for table, rows in told(data).items() if table in {*dated, "events/quarantine"}}
+    return {table: rows for table, rows in rows_by_table(data).items() if table in {*dated, "events/quarantine"}}
 
 
 def different(wanted: dict[str, object], found: dict[str, object]) -> list[str]:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import PROJECT
-from tests.orchestration.conftest import World, handed_in, laptop
+from tests.orchestration.conftest import World, landed, laptop
 from tests.orchestration.support import BIN
 
-__all__ = ["handed_in", "laptop"]  # fixtures
+__all__ = ["landed", "laptop"]  # fixtures
 
 
 @pytest.fixture(scope="session")

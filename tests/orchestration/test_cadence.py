@@ -1,4 +1,4 @@
-"""Cadence: the job that each table lands in, and the partitions that records of some days can change."""
+"""Cadence: the job of each table, and the partitions that records can change."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -22,15 +22,21 @@ from tests.orchestration.support import platform
 
 FIRST, TODAY = date(2002, 10, 1), datetime.now(UTC).date()
 CADENCE = Cadence(platform().resolve_asset_graph())
-COUNTED = ("daily", "active_listeners", "weekly", "monthly", "yearly")  # whose reach is worked out here, by hand
+COUNTED = (
+    "daily",
+    "active_listeners",
+    "weekly",
+    "monthly",
+    "yearly",
+)  # their reach is computed independently below
 
 
-# The job of a table, from nothing but its declaration.
+# The job of a table follows from its declaration.
 
 
-def planted(name: str, of: Mapping[str, Any], partitions: Any = None, folders: tuple[str, ...] = ()) -> Any:
-    """A new asset: the tables it reads, each with a mapping or none, its partitions, and the folders it reads."""
-    deps = [dg.AssetDep(table.split("/"), partition_mapping=mapping) for table, mapping in of.items()]
+def new_asset(name: str, parents: Mapping[str, Any], partitions: Any = None, folders: tuple[str, ...] = ()) -> Any:
+    """Return a new asset that reads tables (each with a mapping or None) and folders."""
+    deps = [dg.AssetDep(table.split("/"), partition_mapping=mapping) for table, mapping in parents.items()]
 
     @dg.asset(key=["derived", name], deps=deps, partitions_def=partitions, required_resource_keys=set(folders))
     def table() -> None: ...
@@ -39,46 +45,46 @@ def planted(name: str, of: Mapping[str, Any], partitions: Any = None, folders: t
 
 
 def cadence(*new: Any) -> Cadence:
-    """The cadence of the platform with new assets."""
+    """Return the cadence of the platform with new assets."""
     return Cadence(dg.Definitions([*ASSETS, *new], resources=environment("laptop")).resolve_asset_graph())
 
 
 @pytest.mark.parametrize(
     ("new", "job"),
     [
-        (planted("new", {"events/listens": None}, DAILY), "daily"),
-        (planted("new", {"events/listens": with_neighbors()}, DAILY), "daily"),
-        (planted("new", {"events/posts": with_previous()}, DAILY), "daily"),
-        (planted("new", {"events/listens": with_earlier(6)}, DAILY), "new"),
-        (planted("new", {"events/active_listeners": None}, DAILY), "new"),  # after the job of what it reads
-        (planted("new", {"derived/recording_plays": with_previous()}, WEEKLY), "weekly"),
-        (planted("new", {"derived/charts_weekly": with_previous()}, WEEKLY), "weekly"),
-        (planted("new", {"derived/recording_plays": None}), "all_time"),
-        (planted("new", {"events/raw_shares": None}), "all_time"),
-        (planted("new", {"derived/charts_all_time": None}), "all_time"),
-        (planted("new", {"content/recordings": None}), "build_catalog"),
-        (planted("new", {"content/lyrics": None}, folders=("landing", "music")), "build_catalog"),
-        (planted("new", {"content/playlists": None}), "build_catalog"),
-        (planted("new", {}), "build_catalog"),
-        (planted("new", {}, folders=("music",)), "analyze_music"),
-        (planted("new", {"content/audio_features": None, "content/recordings": None}), "analyze_music"),
+        (new_asset("new", {"events/listens": None}, DAILY), "daily"),
+        (new_asset("new", {"events/listens": with_neighbors()}, DAILY), "daily"),
+        (new_asset("new", {"events/posts": with_previous()}, DAILY), "daily"),
+        (new_asset("new", {"events/listens": with_earlier(6)}, DAILY), "new"),
+        (new_asset("new", {"events/active_listeners": None}, DAILY), "new"),  # after the job of its parent
+        (new_asset("new", {"derived/recording_plays": with_previous()}, WEEKLY), "weekly"),
+        (new_asset("new", {"derived/charts_weekly": with_previous()}, WEEKLY), "weekly"),
+        (new_asset("new", {"derived/recording_plays": None}), "all_time"),
+        (new_asset("new", {"events/raw_shares": None}), "all_time"),
+        (new_asset("new", {"derived/charts_all_time": None}), "all_time"),
+        (new_asset("new", {"content/recordings": None}), "build_catalog"),
+        (new_asset("new", {"content/lyrics": None}, folders=("landing", "music")), "build_catalog"),
+        (new_asset("new", {"content/playlists": None}), "build_catalog"),
+        (new_asset("new", {}), "build_catalog"),
+        (new_asset("new", {}, folders=("music",)), "analyze_music"),
+        (new_asset("new", {"content/audio_features": None, "content/recordings": None}), "analyze_music"),
     ],
 )
-def test_a_new_asset_lands_in_the_job_of_its_partitions_and_parents(new: Any, job: str) -> None:
+def test_the_job_of_a_new_asset_follows_from_partitions_and_parents(new: Any, job: str) -> None:
     found = cadence(new)
     assert found.jobs[dg.AssetKey(["derived", "new"])] == job
-    assert {k: v for k, v in found.jobs.items() if k in CADENCE.jobs} == CADENCE.jobs  # no other moved
+    assert {k: v for k, v in found.jobs.items() if k in CADENCE.jobs} == CADENCE.jobs  # no other table moved
 
 
-def test_a_new_kind_of_record_that_imports_write_lands_in_the_import_job() -> None:
+def test_a_new_record_type_belongs_to_the_import_job() -> None:
     assert CADENCE.jobs[dg.AssetKey(["events", "raw_deletions"])] == "import_listens"
     assert dg.AssetKey(["events", "raw_listens"]) not in CADENCE.jobs  # no run materializes it: imports report its days
 
 
-def test_the_daily_close_and_backfills_include_a_new_asset_in_its_place() -> None:
-    looking_back = planted("month", {"events/listens": with_earlier(29)}, DAILY)
-    after_it = planted("of_month", {"derived/month": None}, DAILY)
-    found = cadence(after_it, looking_back, planted("ever", {"events/sessions": None}))
+def test_the_daily_close_and_backfills_include_a_new_asset() -> None:
+    looking_back = new_asset("month", {"events/listens": with_earlier(29)}, DAILY)
+    after_it = new_asset("of_month", {"derived/month": None}, DAILY)
+    found = cadence(after_it, looking_back, new_asset("ever", {"events/sessions": None}))
     assert {key.path[-1] for key in found.closed() - CADENCE.closed()} == {"month", "of_month", "ever"}
     names = [job.name for job in found.dated]
     assert sorted({*names} - {job.name for job in CADENCE.dated}) == ["month", "of_month"]
@@ -87,8 +93,8 @@ def test_the_daily_close_and_backfills_include_a_new_asset_in_its_place() -> Non
     assert "month" in found.upstream("of_month")
 
 
-def test_a_new_asset_is_in_the_platforms_own_jobs_schedules_and_policies() -> None:
-    new = planted("month", {"events/listens": with_earlier(29)}, DAILY)
+def test_a_new_asset_gets_jobs_automation_and_freshness() -> None:
+    new = new_asset("month", {"events/listens": with_earlier(29)}, DAILY)
     platform = build("laptop", [*ASSETS, new])
     key = dg.AssetKey(["derived", "month"])
     jobs = {name: platform.resolve_job_def(name).asset_layer.executable_asset_keys for name in ("month", "daily_close")}
@@ -102,9 +108,9 @@ def test_a_new_asset_is_in_the_platforms_own_jobs_schedules_and_policies() -> No
 @pytest.mark.parametrize(
     "new",
     [
-        planted("new", {"events/listens": None}, dg.HourlyPartitionsDefinition("2020-01-01-00:00")),
-        planted("new", {"derived/charts_weekly": None}, PERIODS[2].partitions),
-        planted("new", {"events/listens": dg.AllPartitionMapping()}, DAILY),
+        new_asset("new", {"events/listens": None}, dg.HourlyPartitionsDefinition("2020-01-01-00:00")),
+        new_asset("new", {"derived/charts_weekly": None}, PERIODS[2].partitions),
+        new_asset("new", {"events/listens": dg.AllPartitionMapping()}, DAILY),
     ],
 )
 def test_refuses_an_asset_that_no_job_can_build(new: Any) -> None:
@@ -117,22 +123,22 @@ def test_refuses_an_asset_that_no_job_can_build(new: Any) -> None:
 
 def test_reach_follows_from_partition_mappings() -> None:
     jobs = {job.name: (job.days, job.periods) for job in CADENCE.dated}
-    compared = (Reach(1, 1), Reach(0, 1))  # listens reach a day either way, a chart looks at the one before it
+    charts = (Reach(1, 1), Reach(0, 1))  # listens reach a day both ways, and a chart reads the previous chart
     assert (
         jobs
         | {
-            "daily": (Reach(2, 2), Reach()),  # sessions read listens a day either way
+            "daily": (Reach(2, 2), Reach()),  # sessions read listens of the neighboring days
             "active_listeners": (Reach(1, 1 + 29), Reach()),
-            **dict.fromkeys(("weekly", "monthly", "yearly"), compared),
+            **dict.fromkeys(("weekly", "monthly", "yearly"), charts),
         }
         == jobs
     )
-    further = cadence(planted("new", {"derived/charts_weekly": with_earlier(3)}, WEEKLY))
+    further = cadence(new_asset("new", {"derived/charts_weekly": with_earlier(3)}, WEEKLY))
     assert next(job.periods for job in further.dated if job.name == "weekly") == Reach(0, 1 + 3)
 
 
 def changed(job: DatedJob, first: date, last: date, today: date) -> list[date]:
-    """The periods whose tables can change with listens from `first` to `last`, worked out one by one."""
+    """Return the periods whose tables listens from `first` to `last` can change, one by one."""
     period = job.period
 
     def before(start: date) -> date:
@@ -140,14 +146,14 @@ def changed(job: DatedJob, first: date, last: date, today: date) -> list[date]:
 
     reach = range(-400, (last - first).days + 400)
     starts = sorted({period.first(first + timedelta(days=n)) for n in reach})
-    a_day = timedelta(days=1)  # as far as a record decides which listens there are
+    a_day = timedelta(days=1)  # a record can replace a listen of a neighboring day
     found = {s for s in starts if any(first - a_day <= d <= last + a_day for d in _days(period, s))}
-    if job.name == "active_listeners":  # each day counts who was active in the thirty that end with it
+    if job.name == "active_listeners":  # each day counts active listeners of the last thirty days
         found |= {d + timedelta(days=n) for d in found for n in range(30)}
     else:
-        found |= {s for s in starts if before(s) in found}  # a chart shows the places of the period before
+        found |= {s for s in starts if before(s) in found}  # a chart has the ranks of the previous period
     if job.name == "daily":
-        found |= {s for s in starts if s + timedelta(days=1) in found}  # a session reaches into the day after it began
+        found |= {s for s in starts if s + timedelta(days=1) in found}  # a session can last into the next day
     oldest = date.fromisoformat(period.partitions.get_first_partition_key() or "")
     return sorted(s for s in found if oldest <= s <= period.first(today))
 
@@ -157,28 +163,28 @@ def _days(period: Period, start: date) -> list[date]:
 
 
 def covered(period: Period, keys: dg.PartitionKeyRange) -> list[date]:
-    """The periods of a range of partitions."""
+    """Return the first days of the partitions of a range."""
     return [date.fromisoformat(k) for k in period.partitions.get_partition_keys_in_range(keys)]
 
 
 @given(st.dates(FIRST, TODAY), st.integers(0, 800))
 @example(FIRST, 0)
 @example(TODAY, 0)
-@example(TODAY, 1)  # a listener's clock may be an hour ahead, and so a day
+@example(TODAY, 1)  # a listener's clock may be an hour ahead, so that it is the next day
 @example(date(2024, 12, 31), 0)
 @example(date(2024, 2, 29), 1)
-def test_an_import_is_followed_by_every_partition_it_can_change_and_no_other(first: date, days: int) -> None:
+def test_an_import_reaches_exactly_the_partitions_it_can_change(first: date, days: int) -> None:
     last = min(first + timedelta(days=days), TODAY + timedelta(days=1))
     for job in (job for job in CADENCE.dated if job.name in COUNTED):
-        period, wanted = job.period, changed(job, first, last, TODAY)
-        # A listen of tomorrow may lie in a period without a partition yet: the current one is made instead.
+        period, expected = job.period, changed(job, first, last, TODAY)
+        # A listen of tomorrow may be in a period that has no partition yet. Then the current one is built.
         keys = job.reached(first, last, TODAY)
-        assert covered(period, keys) == (wanted or [period.first(TODAY)]), job.name
+        assert covered(period, keys) == (expected or [period.first(TODAY)]), job.name
 
 
 @pytest.mark.parametrize("today", [date(2026, 3, 1), date(2026, 11, 29), date(2023, 12, 31)])
-def test_listens_of_tomorrow_alone_ask_for_what_there_is_today(today: date) -> None:
-    """Sundays and last days: with a clock an hour ahead, a listen may lie in a period that has not begun."""
+def test_listens_of_tomorrow_reach_the_current_partitions(today: date) -> None:
+    """On Sundays and last days of a month, a clock that is an hour ahead gives a period that has not begun."""
     tomorrow = today + timedelta(days=1)
     for job in CADENCE.dated:
         keys = job.reached(tomorrow, tomorrow, today)
@@ -189,7 +195,7 @@ def test_listens_of_tomorrow_alone_ask_for_what_there_is_today(today: date) -> N
 @example([])
 @example([date(2010, 1, 1), date(2024, 1, 1), date(2024, 1, 1)])
 @example([date(2010, 1, 1) + timedelta(days=n) for n in range(0, 800, 5)])
-def test_stretches_hold_every_day_little_quiet_between_and_a_year_at_most(days: list[date]) -> None:
+def test_stretches_have_every_day_short_gaps_and_at_most_a_year(days: list[date]) -> None:
     found = stretches(days)
     assert all(sum(first <= day <= last for first, last in found) == 1 for day in days)
     assert {day for stretch in found for day in stretch} <= set(days)
@@ -204,7 +210,7 @@ def test_stretches_hold_every_day_little_quiet_between_and_a_year_at_most(days: 
 @given(st.lists(st.dates(FIRST, TODAY), min_size=1, max_size=40))
 @example([date(2010, 1, 4) + timedelta(days=152 * n) for n in range(36)])
 @example([date(2010, 1, 1) + timedelta(days=n) for n in range(1500)])
-def test_few_runs_build_all_that_changed_days_reach_and_little_else(days: list[date]) -> None:
+def test_few_runs_build_all_partitions_that_changed_days_reach(days: list[date]) -> None:
     for job in CADENCE.dated:
         found = portions(job, days, TODAY)
         assert set().union(*(portion.changed for portion, _ in found)) >= set(days)
@@ -218,7 +224,7 @@ def test_few_runs_build_all_that_changed_days_reach_and_little_else(days: list[d
             assert max(part) >= date.fromisoformat(keys.end)
 
 
-def test_listens_far_apart_share_a_run_and_the_time_between_is_not_built() -> None:
+def test_distant_listens_share_a_run_without_the_days_between() -> None:
     daily = next(job for job in CADENCE.dated if job.name == "daily")
     ((portion, keys),) = portions(daily, [date(2010, 1, 4), date(2020, 5, 6)], TODAY)
     assert portion.tags == {DAYS: "2010-01-02/2010-01-06 2020-05-04/2020-05-08"}
@@ -226,7 +232,7 @@ def test_listens_far_apart_share_a_run_and_the_time_between_is_not_built() -> No
 
 
 def days_of(keys: dg.PartitionKeyRange) -> list[date]:
-    """Every day from the start of a range to the start of its last partition."""
+    """Return every day from the start of a range to the start of its last partition."""
     first, last = date.fromisoformat(keys.start), date.fromisoformat(keys.end)
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
@@ -242,22 +248,22 @@ def days_of(keys: dg.PartitionKeyRange) -> list[date]:
         ("events/raw_tag_assignments", {"all_time"}),
     ],
 )
-def test_a_job_is_owed_what_was_imported_into_the_tables_its_own_are_made_of(imported: str, jobs: set[str]) -> None:
+def test_imports_make_the_jobs_downstream_stale(imported: str, jobs: set[str]) -> None:
     with dg.instance_for_test() as instance:
-        told = dg.AssetMaterialization(imported.split("/"), partition="2019-05-01")
-        instance.report_runless_asset_event(told)
+        event = dg.AssetMaterialization(imported.split("/"), partition="2019-05-01")
+        instance.report_runless_asset_event(event)
         names = [*(job.name for job in CADENCE.dated), ALL_TIME]
-        found = {name for name in names if CADENCE.owed(instance, name)}
-    assert found & {*COUNTED, ALL_TIME} == jobs
+        stale = {name for name in names if CADENCE.owed(instance, name)}
+    assert stale & {*COUNTED, ALL_TIME} == jobs
 
 
-def test_only_tables_made_of_what_was_imported_are_owed() -> None:
+def test_only_tables_downstream_of_an_import_are_stale() -> None:
     with dg.instance_for_test() as instance:
         for table, day in (("raw_app_events", "2019-05-01"), ("raw_posts", "2019-05-02")):
             instance.report_runless_asset_event(dg.AssetMaterialization(["events", table], partition=day))
-        owed = {key.to_user_string(): days for key, days in CADENCE.owed(instance, "daily").items()}
+        stale = {key.to_user_string(): days for key, days in CADENCE.owed(instance, "daily").items()}
     of_events, of_posts = {date(2019, 5, 1)}, {date(2019, 5, 2)}
-    assert owed == {
+    assert stale == {
         "events/daily_app_usage": of_events,
         "events/app_event_schema": of_events,
         "events/app_events": of_events,

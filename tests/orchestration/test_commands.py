@@ -21,7 +21,19 @@ from orchestration.__main__ import main
 from orchestration.cadence import ALL_TIME, Cadence
 from resources.lake.lake import Lake
 from resources.span import Span, stored
-from tests.orchestration.support import DAGSTER, DG, TUTTI, Process, Row, platform, rows, table, tables, told, versions
+from tests.orchestration.support import (
+    DAGSTER,
+    DG,
+    TUTTI,
+    Process,
+    Row,
+    platform,
+    rows,
+    rows_by_table,
+    table,
+    tables,
+    versions,
+)
 
 # None of these may be stored: addresses from the ranges for documentation, and invented names.
 PERSONAL = ("203.0.113.77", "2001:db8::7e57", "PlantedAgent", "planted_account")
@@ -208,13 +220,13 @@ def _texts(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def test_importing_again_changes_no_table_and_says_so(ada: Import) -> None:
-    before, versions_before = told(ada.data, ()), versions(ada.data)
+    before, versions_before = rows_by_table(ada.data, ()), versions(ada.data)
     again = Process((*TUTTI, "import", "--listener", "ada", "--", *ada.files), ada.data).fine()
     assert "already imported, nothing changed" in again.out
     assert "\nlistens: " not in again.out and "quarantined: " not in again.out
     assert again.out.splitlines()[-1].startswith("No new listens")
     assert versions(ada.data) == versions_before
-    assert told(ada.data, ()) == before
+    assert rows_by_table(ada.data, ()) == before
 
 
 # Mistakes of the user.
@@ -467,7 +479,7 @@ def test_an_import_killed_three_times_equals_an_undisturbed_one(ada: Import, tmp
         listens.append((len(rows(data, "events/raw_listens")), len(rows(data, "events/imports"))))
     assert listens == [(6, 0), (6, 1), (7, 2)]
     Process((*TUTTI, *command), data).fine()
-    assert told(data) == told(ada.data)
+    assert rows_by_table(data) == rows_by_table(ada.data)
 
 
 # A run that fails.

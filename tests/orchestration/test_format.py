@@ -1,4 +1,4 @@
-"""A data folder of another format is refused by every command, run and sensor, and stays as it is."""
+"""Every command, run and sensor refuses a data folder of another format and leaves it unchanged."""
 
 import os
 import sys
@@ -34,7 +34,7 @@ COMMANDS = (
 
 @pytest.fixture
 def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data folder with a table, from before folders had a number, and a file that landed."""
+    """A data folder with a table but without a format number, and with a landed file."""
     monkeypatch.setenv("TUTTI_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("DAGSTER_HOME", "")
     Lake(tmp_path / "lake").replace("derived/charts_all_time", iter([CHART.empty_table()]), CHART)
@@ -47,7 +47,7 @@ def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
-def test_a_command_refuses_it_in_one_line_and_leaves_it_as_it_is(
+def test_a_command_refuses_the_folder_in_one_line_and_changes_nothing(
     command: tuple[str, ...], old: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = contents(old)
@@ -61,7 +61,7 @@ def test_a_command_refuses_it_in_one_line_and_leaves_it_as_it_is(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("job", ["import_listens", "build_catalog", "daily", "erase_listener"])
-def test_a_run_refuses_it(job: str, old: Path) -> None:
+def test_a_run_refuses_the_folder(job: str, old: Path) -> None:
     before, defs = contents(old), build("laptop")
     config = {"erase": {"config": {"listener": "ada"}}} if job == "erase_listener" else {}
     with dg.DagsterInstance.ephemeral() as instance:
@@ -75,7 +75,7 @@ def test_a_run_refuses_it(job: str, old: Path) -> None:
     assert contents(old) == before
 
 
-def test_the_sensor_of_landed_files_refuses_it(old: Path) -> None:
+def test_the_sensor_of_landed_files_refuses_the_folder(old: Path) -> None:
     with (
         dg.DagsterInstance.ephemeral() as instance,
         dg.build_sensor_context(instance) as context,
@@ -84,6 +84,6 @@ def test_the_sensor_of_landed_files_refuses_it(old: Path) -> None:
         landing_files(context)
 
 
-def test_a_new_folder_gets_the_number(tmp_path: Path) -> None:
+def test_a_new_folder_gets_a_format_number(tmp_path: Path) -> None:
     Lake(tmp_path / "lake").replace("layer/table", iter([pa.table({"n": [1]})]), pa.schema([("n", pa.int64())]))
     assert (tmp_path / "lake" / FILE).exists()

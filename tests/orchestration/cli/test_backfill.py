@@ -37,8 +37,8 @@ from tests.orchestration.support import (
     furnish,
     platform,
     rows,
+    rows_by_table,
     tables,
-    told,
     versions,
 )
 from tests.tables import table
@@ -324,8 +324,8 @@ def test_missing_source_tables_give_a_warning_in_terminal_and_log(by: str, tmp_p
 
 
 def test_a_killed_and_resumed_backfill_equals_one_run(laptop: World, killed: Future[Killed]) -> None:
-    resumed = told(killed.result().data)
-    expected = told(laptop.data)
+    resumed = rows_by_table(killed.result().data)
+    expected = rows_by_table(laptop.data)
     assert {n: len(r) for n, r in resumed.items()} == {n: len(r) for n, r in expected.items()}
     assert resumed == expected
 

@@ -17,8 +17,8 @@ from orchestration.cli.demo import TODAY, day_of
 from resources.errors import TuttiError
 from resources.sandbox import world as sandbox
 from resources.sandbox.http import lrclib
-from tests.orchestration.conftest import DAYS, FIRST_DAY, MUSIC, World, again
-from tests.orchestration.support import platform, rows, table, tables, told, versions
+from tests.orchestration.conftest import DAYS, FIRST_DAY, MUSIC, World, rebuild
+from tests.orchestration.support import platform, rows, rows_by_table, table, tables, versions
 
 MADE = sorted(s.key.to_user_string() for s in platform().resolve_all_asset_specs())
 SPECS = {s.key.to_user_string(): s for s in platform().resolve_all_asset_specs()}
@@ -164,7 +164,7 @@ def test_what_is_derived_adds_up_to_the_listens(laptop: World) -> None:
 
 def test_both_engines_make_the_same_tables(laptop: World, workstation: World) -> None:
     assert versions(laptop.data).keys() == versions(workstation.data).keys()
-    ours, theirs = told(laptop.data), told(workstation.data)
+    ours, theirs = rows_by_table(laptop.data), rows_by_table(workstation.data)
     assert [n for n in MADE if ours[n] != theirs[n]] == []
 
 
@@ -245,7 +245,7 @@ def _records(data: Path) -> Iterator[str]:
 
 def test_the_same_files_again_change_nothing(laptop: World) -> None:
     before = versions(laptop.data)
-    process = again(laptop).fine()
+    process = rebuild(laptop).fine()
     assert " quarantined, " not in process.out  # nobody asked for files that were taken in before
     after = versions(laptop.data)
     # Read from the landing folder, and from the music folder, each time it is asked.

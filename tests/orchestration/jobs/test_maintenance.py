@@ -15,7 +15,7 @@ from resources.artifacts.artifacts import Artifact, Artifacts
 from resources.lake.lake import Lake
 from resources.storage import Storage
 from tests.orchestration.conftest import World
-from tests.orchestration.support import TUTTI, Process, tables, told
+from tests.orchestration.support import TUTTI, Process, rows_by_table, tables
 
 # A process that writes the rows of two tables again and is killed before it commits them.
 KILLED = """
@@ -56,7 +56,7 @@ def test_command_removes_files_of_killed_runs_and_names_their_tables(laptop: Wor
     names = ("display_names", "recording_plays")
     assert [line.split(", ")[0] for line in by_table] == [f"derived/{name}: 1 file removed" for name in names]
     assert total.startswith("2 files removed, ") and total.endswith(f" in {len(tables(left))} tables")
-    assert told(left) == told(laptop.data)
+    assert rows_by_table(left) == rows_by_table(laptop.data)
     assert not [f for f in files(left) - files(laptop.data) if "_delta_log" not in f]
 
 

@@ -22,8 +22,7 @@ from resources.sandbox.http.faults import KINDS, Faults
 from resources.services import web
 from tests.orchestration.support import TUTTI, Process, rows, versions
 from tests.serving import sandbox
-from tests.tables import LEAP, at, raw
-from tests.tables import table as told
+from tests.tables import LEAP, at, raw, table
 
 NAMES = ("recordings", "artists", "releases", "release_groups", "credits", "genres", "mbid_redirects")
 
@@ -52,7 +51,7 @@ def data(tmp_path: Path, url: str, faults: Faults, world: Entities, monkeypatch:
     faults.tell(0, KINDS)
     ids = [*submitted_ids(world), *submitted_ids(world)[:2], None]
     listens = [raw(at(LEAP, n), n, recording_mbid=mbid, recording_name=f"Song {n}") for n, mbid in enumerate(ids)]
-    Lake(tmp_path / "lake").replace("events/raw_listens", iter([told(listens, RAW_LISTENS)]), RAW_LISTENS)
+    Lake(tmp_path / "lake").replace("events/raw_listens", iter([table(listens, RAW_LISTENS)]), RAW_LISTENS)
     return tmp_path
 
 

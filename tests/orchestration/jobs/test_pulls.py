@@ -17,7 +17,7 @@ from resources.pulls.listens import SERVICES
 from resources.sandbox import world
 from resources.sandbox.http.accounts import Accounts, of_world
 from resources.sandbox.http.faults import KINDS, Faults
-from tests.orchestration.support import PROJECT, TUTTI, Process, rows, told, versions
+from tests.orchestration.support import PROJECT, TUTTI, Process, rows, rows_by_table, versions
 from tests.serving import sandbox
 
 FIRST, DAYS = date(2025, 2, 28), 3
@@ -82,10 +82,10 @@ def test_a_pull_through_faults_imports_exactly_the_users_listens(
     assert sum(r["plays"] for r in rows(tmp_path, "derived/recording_plays")) == len(wanted)
     assert f"{len(wanted)} listens" in first.out and "retry in" in first.out
     assert f"\nlistens: {len(wanted)} new\n" in first.out
-    before, tables = versions(tmp_path), told(tmp_path)
+    before, tables = versions(tmp_path), rows_by_table(tmp_path)
     again = command(tmp_path, url, user).fine()
     assert "No new listens" in again.out and ".jsonl" not in again.out  # the file of the first pull is still there
-    assert (versions(tmp_path), told(tmp_path)) == (before, tables)
+    assert (versions(tmp_path), rows_by_table(tmp_path)) == (before, tables)
     for secret in (TOKEN, KEY):
         assert secret not in first.out + first.err + again.out + again.err
         assert secret.encode() not in everything(tmp_path)

@@ -26,7 +26,7 @@ from resources.lake.lake import Lake
 from resources.locks import exclusive_lock, shared_lock
 from resources.privacy.scanner import Trace
 from resources.storage import Storage
-from tests.orchestration.support import TUTTI, Process, Row, rows, table, tables, told
+from tests.orchestration.support import TUTTI, Process, Row, rows, rows_by_table, table, tables
 
 ADA, BOB, SIMILAR_NAMES = "ada", "bob", ("ada2", "Adagio for Strings")
 RENEE = 'Renée "R" O\'Neil ♫'
@@ -177,7 +177,7 @@ def erased(worlds: Worlds, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
 
 def contents(data: Path) -> dict[str, list[Row]]:
     """Return the rows of every table without times and ids that differ between imports."""
-    return {name: table_rows for name, table_rows in told(data, VOLATILE).items() if table_rows}
+    return {name: table_rows for name, table_rows in rows_by_table(data, VOLATILE).items() if table_rows}
 
 
 def test_tables_equal_those_of_a_world_without_the_listener(worlds: Worlds, erased: tuple[Path, Process]) -> None:

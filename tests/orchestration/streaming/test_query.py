@@ -36,7 +36,7 @@ from resources.lake.write_transaction import WriteTransaction
 from resources.sources import exports
 from resources.sources.readers.archive import UnsupportedFile
 from tests.conftest import ON_SPARK
-from tests.orchestration.support import TUTTI, Process, platform, rows, told, versions
+from tests.orchestration.support import TUTTI, Process, platform, rows, rows_by_table, versions
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LIVE = 1_750_000_000
@@ -126,7 +126,7 @@ def test_stream_gives_the_rows_of_an_import_once_and_loses_none(engine: Engine, 
     import_in_batches(undisturbed)
     assert len(rows(undisturbed, "events/raw_listens")) > 90
     same = ("imported_at", "seen_at", "modified_at")
-    assert told(stream.sink.data, same) == told(undisturbed, same)
+    assert rows_by_table(stream.sink.data, same) == rows_by_table(undisturbed, same)
     (late,) = [r for r in rows(stream.sink.data, "events/raw_listens") if r["recording_name"] == "Song 90"]
     assert late["day"] == date(2004, 11, 9)
     days = [m.partition for m in stream.reported if m.asset_key == RAW]
@@ -200,7 +200,7 @@ def test_resumes_from_the_checkpoint_after_a_failure_at_any_commit(
     import_in_batches(undisturbed)
     stream.run()
     same = ("imported_at", "seen_at", "modified_at")
-    assert told(stream.sink.data, same) == told(undisturbed, same)
+    assert rows_by_table(stream.sink.data, same) == rows_by_table(undisturbed, same)
 
 
 # Without Spark: what workers read, which files a micro-batch has, and what is reported.
