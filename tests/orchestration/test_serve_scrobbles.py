@@ -1,4 +1,4 @@
-"""`make intake`: scrobblers send listens, and they come out of the lake as they went in, through kills and restarts."""
+"""`tutti serve-scrobbles`: listens of scrobblers reach the lake, through kills and restarts."""
 
 import asyncio
 import json
@@ -34,29 +34,29 @@ Runner().run("import_listens", config={"imports": {"config": {}}})
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path]]:
     data = tmp_path_factory.mktemp("scrobble") / "data"
-    found = Server(data)
-    yield found, data
-    found.process.kill()
-    found.process.communicate()
+    started = Server(data)
+    yield started, data
+    started.process.kill()
+    started.process.communicate()
 
 
 def client(server: Server, token: str = TOKEN) -> liblistenbrainz.ListenBrainz:
-    """The real client, at our address."""
-    found = liblistenbrainz.ListenBrainz(server.url)
-    found.set_auth_token(token)
-    return found
+    """Return the real client for the server."""
+    listenbrainz = liblistenbrainz.ListenBrainz(server.url)
+    listenbrainz.set_auth_token(token)
+    return listenbrainz
 
 
 def listen(number: int, **more: object) -> liblistenbrainz.Listen:
     return liblistenbrainz.Listen(f"Song {number}", "Ärtist", FIRST + number, **more)
 
 
-def test_the_real_client_sends_listens_and_they_come_out_of_the_lake_as_they_went_in(tmp_path: Path) -> None:
+def test_listens_of_the_real_client_are_in_the_lake(tmp_path: Path) -> None:
     server = Server(tmp_path)
     ada = client(server)
     info = {"duration_played": 95, "submission_client": "liblistenbrainz", "time_zone": "Europe/Vienna"}
-    whole = {"release_name": "Album", "recording_mbid": RECORDING, "artist_mbids": [ARTIST], "isrc": "GBAYE0601498"}
-    assert ada.submit_single_listen(listen(1, **whole, additional_info=info)) == {"status": "ok"}
+    full = {"release_name": "Album", "recording_mbid": RECORDING, "artist_mbids": [ARTIST], "isrc": "GBAYE0601498"}
+    assert ada.submit_single_listen(listen(1, **full, additional_info=info)) == {"status": "ok"}
     assert ada.submit_multiple_listens([listen(n) for n in range(2, 52)]) == {"status": "ok"}
     assert ada.submit_playing_now(liblistenbrainz.Listen("Now", "Ärtist")) == {"status": "ok"}
     assert ada.get_playing_now("ada").track_name == "Now"
@@ -66,12 +66,12 @@ def test_the_real_client_sends_listens_and_they_come_out_of_the_lake_as_they_wen
     found = sorted(rows(tmp_path, "events/raw_listens"), key=lambda row: row["listened_at"])
     assert [row["recording_name"] for row in found] == [f"Song {n}" for n in range(1, 52)]
     assert {(row["user_id"], row["artist_name"], row["source"]) for row in found} == {("ada", "Ärtist", "scrobble")}
-    expected = whole | {"listened_at": datetime.fromtimestamp(FIRST + 1, UTC), "ms_played": 95_000}
+    expected = full | {"listened_at": datetime.fromtimestamp(FIRST + 1, UTC), "ms_played": 95_000}
     assert expected.items() <= found[0].items()
     assert found[0]["time_zone"] == "Europe/Vienna"
 
 
-def test_the_real_client_is_told_what_is_wrong(server: tuple[Server, Path]) -> None:
+def test_the_real_client_gets_errors(server: tuple[Server, Path]) -> None:
     with pytest.raises(errors.InvalidAuthTokenException):
         client(server[0], "wrong")
     stranger = liblistenbrainz.ListenBrainz(server[0].url)
@@ -84,7 +84,7 @@ def test_the_real_client_is_told_what_is_wrong(server: tuple[Server, Path]) -> N
     assert refused.value.status_code == 400
 
 
-def test_a_listen_is_visible_within_seconds_and_no_address_agent_or_token_anywhere(
+def test_a_listen_lands_within_seconds_without_ip_agent_or_token(
     server: tuple[Server, Path],
 ) -> None:
     serving, data = server
@@ -104,9 +104,7 @@ def test_a_listen_is_visible_within_seconds_and_no_address_agent_or_token_anywhe
 
 
 @pytest.mark.parametrize("signalled", ["SIGTERM", "SIGINT"])
-def test_a_server_that_is_told_to_end_finishes_what_it_is_at_and_says_nothing_of_anybody(
-    tmp_path: Path, signalled: str
-) -> None:
+def test_a_stopped_server_completes_requests_and_prints_nothing(tmp_path: Path, signalled: str) -> None:
     server, load = Server(tmp_path), Load()
 
     async def play() -> None:
@@ -123,21 +121,21 @@ def test_a_server_that_is_told_to_end_finishes_what_it_is_at_and_says_nothing_of
     assert faults(load, tmp_path) == []
 
 
-def test_kill_9_in_the_middle_of_load_loses_doubles_and_tears_nothing_acknowledged(tmp_path: Path) -> None:
-    load, told = Load(), []
+def test_kills_under_load_lose_and_duplicate_no_acknowledged_listen(tmp_path: Path) -> None:
+    load, output = Load(), []
     for _ in range(3):
         server = Server(tmp_path)
-        told += server.told
+        output += server.told
         asyncio.run(killed(server, load, random.uniform(0, 1)))
     server = Server(tmp_path)
-    told += server.told
+    output += server.told
     assert len(load.acknowledged) >= 3
     assert faults(load, tmp_path) == []
-    assert any("what a killed intake left is in the landing folder" in line for line in told)
+    assert any("what a killed intake left is in the landing folder" in line for line in output)
     assert server.end() == 0
 
 
-def test_acknowledged_listens_arrive_in_a_bucket_once_through_kills(tmp_path: Path, bucket: str) -> None:
+def test_acknowledged_listens_reach_a_bucket_once_through_kills(tmp_path: Path, bucket: str) -> None:
     load, landing = Load(), Landing(root=bucket)
     for endpoint in (os.environ["AWS_ENDPOINT_URL"], "http://127.0.0.1:1"):  # the second does not answer
         server = Server(tmp_path, TUTTI_LANDING_URL=bucket, AWS_ENDPOINT_URL=endpoint)
@@ -152,19 +150,19 @@ def test_acknowledged_listens_arrive_in_a_bucket_once_through_kills(tmp_path: Pa
     assert max(found.values()) == 1
 
 
-def test_mistakes_are_told_in_one_line(server: tuple[Server, Path], tmp_path: Path) -> None:
+def test_mistakes_give_one_line(server: tuple[Server, Path], tmp_path: Path) -> None:
     serving, data = server
 
-    def told(where: Path, **variables: str) -> str:
-        done = Process((*TUTTI, "serve-scrobbles"), where, {"TUTTI_SCROBBLE_PORT": "0"} | variables)
-        assert (done.code, done.out) == (1, "")
-        (line,) = done.err.splitlines()
+    def error(folder: Path, **variables: str) -> str:
+        process = Process((*TUTTI, "serve-scrobbles"), folder, {"TUTTI_SCROBBLE_PORT": "0"} | variables)
+        assert (process.code, process.out) == (1, "")
+        (line,) = process.err.splitlines()
         return line
 
     ada = {"TUTTI_SCROBBLE_TOKENS": "ada:secret"}
-    assert "nobody may send listens yet: set TUTTI_SCROBBLE_TOKENS=" in told(tmp_path)
-    assert "already: end that one first" in told(data, **ada)
-    assert f"port {serving.port} is not to be had" in told(tmp_path, TUTTI_SCROBBLE_PORT=str(serving.port), **ada)
-    assert "TUTTI_SCROBBLE_PORT=http is not a number" in told(tmp_path, TUTTI_SCROBBLE_PORT="http", **ada)
-    assert "s3://bucket/folder" in told(tmp_path, TUTTI_LANDING_URL="/somewhere", **ada)
-    assert "needs credentials" in told(tmp_path, TUTTI_LANDING_URL="s3://b/landing", AWS_ACCESS_KEY_ID="", **ada)
+    assert "TUTTI_SCROBBLE_TOKENS=" in error(tmp_path)
+    assert "already" in error(data, **ada)
+    assert f"port {serving.port}" in error(tmp_path, TUTTI_SCROBBLE_PORT=str(serving.port), **ada)
+    assert "TUTTI_SCROBBLE_PORT=http is not a number" in error(tmp_path, TUTTI_SCROBBLE_PORT="http", **ada)
+    assert "s3://bucket/folder" in error(tmp_path, TUTTI_LANDING_URL="/somewhere", **ada)
+    assert "needs credentials" in error(tmp_path, TUTTI_LANDING_URL="s3://b/landing", AWS_ACCESS_KEY_ID="", **ada)

@@ -1,4 +1,4 @@
-"""The web server and the daemon, as a person runs them: a file lands, one is imported in the browser, a backfill."""
+"""The web server and the daemon: a landed file, an import and a backfill from the browser."""
 
 import json
 import time
@@ -14,7 +14,7 @@ from orchestration.automation import AUTOMATIC
 from orchestration.run_tags import RANGE_END, RANGE_START
 from tests.orchestration.support import TUTTI, free_port, rows, running
 
-PATIENCE = 900  # seconds, for each thing that happens by itself: a dozen runs, each a process, beside other tests
+PATIENCE = 900  # seconds for each wait: a dozen runs, each a process, while other tests run
 
 LAUNCH = """
 mutation Launch($params: ExecutionParams!) {
@@ -51,26 +51,26 @@ query Locations {
 
 
 class Browser:
-    """What the pages of the web server ask it."""
+    """A client of the web server's GraphQL API."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}/graphql"
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        """The answer to a query."""
+        """Return the data of a query."""
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=60) as answer:
-            told: dict[str, Any] = json.load(answer)
-        assert not told.get("errors"), told
-        return dict(told["data"])
+            response: dict[str, Any] = json.load(answer)
+        assert not response.get("errors"), response
+        return dict(response["data"])
 
     def runs(self) -> list[dict[str, Any]]:
-        """Every run there has been."""
+        """Return all runs."""
         return list(self.ask(RUNS)["runsOrError"]["results"])
 
     def loaded(self) -> bool:
-        """Whether the server answers and has loaded the platform."""
+        """Return whether the server answers and has loaded the definitions."""
         try:
             entries = self.ask(LOCATIONS)["workspaceOrError"]["locationEntries"]
         except OSError:
@@ -81,11 +81,11 @@ class Browser:
 
 
 def wait(until: Callable[[], bool], what: str) -> None:
-    """Wait until something is so."""
+    """Wait until a condition is true."""
     give_up = time.monotonic() + PATIENCE
     while not until():
         assert time.monotonic() < give_up, f"{what} did not happen within {PATIENCE} s"
-        time.sleep(2)  # each look opens a table or asks the server, which has other work
+        time.sleep(2)  # each check opens a table or queries the busy server
 
 
 @pytest.fixture(scope="module")
@@ -98,13 +98,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser(data: Path) -> Iterator[Browser]:
-    """The web server and the daemon of that platform."""
+    """The web server and the daemon on that platform."""
     port, log = free_port(), data.parent / "ui.log"
     with running([*TUTTI, "ui", "--port", str(port)], data, log):
-        found = Browser(port)
+        client = Browser(port)
         try:
-            wait(found.loaded, "loading the platform")
-            yield found
+            wait(client.loaded, "loading the platform")
+            yield client
         finally:
             print(log.read_text()[-4000:])  # shown if a test fails
 
@@ -113,32 +113,32 @@ IMPORT = {"repositoryLocationName": "tutti", "repositoryName": "__repository__",
 BACKFILLED = ["events/listens", "derived/recording_plays", "derived/display_names"]
 
 
-def launched(browser: Browser, path: Path, listener: str) -> None:
-    """An import of a person's file is started from the launchpad."""
+def launch_import(browser: Browser, path: Path, listener: str) -> None:
+    """Start an import of a listener's file, as the launchpad does."""
     config = {"ops": {"imports": {"config": {"files": [str(path)], "listener": listener}}}}
     answer = browser.ask(LAUNCH, params={"selector": IMPORT, "runConfigData": config})["launchRun"]
     assert answer["__typename"] == "LaunchRunSuccess", answer
 
 
 def runs(browser: Browser, **tags: str) -> list[dict[str, str]]:
-    """The tags of the runs that have certain ones, none of which failed."""
-    found = browser.runs()
-    assert not [r for r in found if r["status"] in ("FAILURE", "CANCELED")]
-    told = [{t["key"]: t["value"] for t in run["tags"]} for run in found if run["status"] == "SUCCESS"]
-    return [t for t in told if tags.items() <= t.items()]
+    """Return the tags of successful runs that have certain tags. Assert that no run failed."""
+    all_runs = browser.runs()
+    assert not [r for r in all_runs if r["status"] in ("FAILURE", "CANCELED")]
+    succeeded = [{t["key"]: t["value"] for t in run["tags"]} for run in all_runs if run["status"] == "SUCCESS"]
+    return [t for t in succeeded if tags.items() <= t.items()]
 
 
 @pytest.fixture(scope="module")
 def now(browser: Browser, data: Path) -> datetime:
-    """When ada listened, whose file has landed; that of bob, of long ago, is imported in the browser meanwhile."""
+    """Import an old file of bob in the browser, land a file of ada, and return when ada listened."""
     path = data.parent / "endsong_0.json"
     played = {"ms_played": 60_000, "master_metadata_album_artist_name": "Clara Example"}
     ends = [("2024-03-01T12:00:00Z", "Prelude"), ("2024-03-02T12:00:00Z", "Fugue"), ("2024-03-03T12:00:00Z", "Fugue")]
     path.write_text(json.dumps([{"ts": ts, "master_metadata_track_name": name, **played} for ts, name in ends]))
-    launched(browser, path, "bob")
+    launch_import(browser, path, "bob")
     at = datetime.now(UTC) - timedelta(seconds=10)
-    said = {"artist_name": "Clara Example", "track_name": "Nocturne"}
-    listen = {"listened_at": int(at.timestamp()), "user_name": "ada", "track_metadata": said}
+    names = {"artist_name": "Clara Example", "track_name": "Nocturne"}
+    listen = {"listened_at": int(at.timestamp()), "user_name": "ada", "track_metadata": names}
     landing = data / "landing" / "listens"
     landing.mkdir(parents=True)
     (landing / ".ada.jsonl").write_text(json.dumps(listen) + "\n")
@@ -146,45 +146,43 @@ def now(browser: Browser, data: Path) -> datetime:
     return at
 
 
-def charted(data: Path, period: str, start: str) -> list[tuple[int, int, str]]:
-    """Places, plays and names in a chart of recordings."""
+def chart_of(data: Path, period: str, start: str) -> list[tuple[int, int, str]]:
+    """Return ranks, plays and names of a chart of recordings."""
     chart = [r for r in rows(data, f"derived/charts_{period}") if r["entity"] == "recording"]
     return sorted((r["rank"], r["plays"], r["name"]) for r in chart if r["period_start"] == date.fromisoformat(start))
 
 
-def test_a_listen_that_landed_shows_today(now: datetime, data: Path) -> None:
+def test_a_landed_listen_is_in_todays_chart(now: datetime, data: Path) -> None:
     today = now.date().isoformat()
-    wait(lambda: charted(data, "daily", today) == [(1, 1, "Clara Example – Nocturne")], "today's chart")
+    wait(lambda: chart_of(data, "daily", today) == [(1, 1, "Clara Example – Nocturne")], "today's chart")
     assert [(r["user_id"], r["plays"]) for r in rows(data, "derived/recording_plays") if r["day"] == now.date()] == [
         ("ada", 1)
     ]
 
 
-def test_an_import_from_the_browser_makes_the_charts_of_then_follow(
-    now: datetime, browser: Browser, data: Path
-) -> None:
+def test_an_import_from_the_browser_updates_old_charts(now: datetime, browser: Browser, data: Path) -> None:
     first, second = (1, 2, "Clara Example – Fugue"), (2, 1, "Clara Example – Prelude")
     for period, start in (("weekly", "2024-02-26"), ("monthly", "2024-03-01"), ("yearly", "2024-01-01")):
-        wait(lambda p=period, s=start: charted(data, p, s) == [first, second], f"the {period} chart")
+        wait(lambda p=period, s=start: chart_of(data, p, s) == [first, second], f"the {period} chart")
     days = {r["day"].isoformat() for r in rows(data, "events/listens")}
     assert days == {"2024-03-01", "2024-03-02", "2024-03-03", now.date().isoformat()}
-    made = {(tags[RANGE_START], tags[RANGE_END]) for tags in runs(browser, **{AUTOMATIC: "yes"})}
-    assert ("2024-03-01", "2024-03-03") in made, "the days of one file are not built together"
-    assert not {(day, day) for day in days if day < "2024-03-04"} & made, "a day of the file is built alone"
+    ranges = {(tags[RANGE_START], tags[RANGE_END]) for tags in runs(browser, **{AUTOMATIC: "yes"})}
+    assert ("2024-03-01", "2024-03-03") in ranges, "the days of one file are not built together"
+    assert not {(day, day) for day in days if day < "2024-03-04"} & ranges, "a day of the file is built alone"
 
 
-def test_a_backfill_of_three_days_from_the_browser_is_one_run(now: datetime, browser: Browser, data: Path) -> None:
-    asked = {
+def test_a_backfill_from_the_browser_is_one_run(now: datetime, browser: Browser, data: Path) -> None:
+    params = {
         "assetSelection": [{"path": name.split("/")} for name in BACKFILLED],
         "partitionNames": ["2024-03-01", "2024-03-02", "2024-03-03"],
     }
-    answer = browser.ask(BACKFILL, params=asked)["launchPartitionBackfill"]
+    answer = browser.ask(BACKFILL, params=params)["launchPartitionBackfill"]
     assert answer["__typename"] == "LaunchBackfillSuccess", answer
 
     def backfilled() -> bool:
-        told = browser.ask(BACKFILL_STATUS, id=answer["backfillId"])["partitionBackfillOrError"]
-        assert told.get("status") not in ("FAILED", "COMPLETED_FAILED", "CANCELED"), told
-        return bool(told.get("status") == "COMPLETED_SUCCESS")
+        status = browser.ask(BACKFILL_STATUS, id=answer["backfillId"])["partitionBackfillOrError"]
+        assert status.get("status") not in ("FAILED", "COMPLETED_FAILED", "CANCELED"), status
+        return bool(status.get("status") == "COMPLETED_SUCCESS")
 
     wait(backfilled, "the backfill")
     (tags,) = runs(browser, **{"dagster/backfill": answer["backfillId"]})
