@@ -1,8 +1,8 @@
-"""Run Python commands as forks of one process that has imported their modules: importing them takes seconds each.
+"""Run Python commands as forks of one process that has imported their modules, since each import takes seconds.
 
-A fork is a process of its own, with its own arguments, environment, exit code and pid: what a test does to a command,
-`kill -9` included, it does to a fork as well. Nothing is used before the fork, only imported: Arrow, DuckDB, gRPC and
-Delta's runtime start threads at first use, and threads do not survive a fork.
+A fork has its own arguments, environment, exit code and pid. So a test can treat it like any process, including
+`kill -9`. The server only imports modules: Arrow, DuckDB, gRPC and Delta's runtime start threads at first use, and
+threads do not survive a fork.
 """
 
 import importlib
@@ -44,12 +44,12 @@ IMPORTED = (
     "orchestration.sensors.music_folder",
     "resources.sources.formats.musicxml",
 )
-LAYERS = ("assets.content", "assets.derived", "assets.events")  # of which every module is imported
-"""All but `orchestration.definitions`, which reads the environment when it is imported."""
+LAYERS = ("assets.content", "assets.derived", "assets.events")  # all their modules are imported
+"""Everything but `orchestration.definitions`, which reads the environment when it is imported."""
 
 
 class Fork:
-    """A command in a fork of the server: the part of `subprocess.Popen` that tests use."""
+    """A command in a fork of the server, with the part of `subprocess.Popen` that tests use."""
 
     def __init__(
         self, command: Sequence[str], cwd: Path, env: Mapping[str, str], stdout: int | IO[Any], stderr: int | IO[Any]
@@ -57,23 +57,23 @@ class Fork:
         self.args = command
         self.returncode: int | None = None
         self._pid = 0
-        self._said = b""
-        self._server, theirs = socket.socketpair()
+        self._received = b""
+        self._server, remote = socket.socketpair()
         request = {"argv": command[1:], "cwd": str(cwd), "env": dict(env)}
         outputs = [f if isinstance(f, int) else f.fileno() for f in (stdout, stderr)]
-        with theirs:
-            socket.send_fds(_server(), [json.dumps(request).encode()], [*outputs, theirs.fileno()])
+        with remote:
+            socket.send_fds(_server(), [json.dumps(request).encode()], [*outputs, remote.fileno()])
 
     @property
     def pid(self) -> int:
-        """The id of the process, which leads a session of its own."""
+        """The id of the process, which is the leader of its session."""
         while not self._pid:
-            self._hear(None)
+            self._receive(None)
         return self._pid
 
     def poll(self) -> int | None:
         """Return the exit code, or None while the command runs."""
-        self._hear(0)
+        self._receive(0)
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
@@ -83,7 +83,7 @@ class Fork:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 raise subprocess.TimeoutExpired(list(self.args), timeout or 0)
-            self._hear(left)
+            self._receive(left)
         return self.returncode
 
     def kill(self) -> None:
@@ -91,19 +91,19 @@ class Fork:
         if self.poll() is None:
             os.kill(self.pid, signal.SIGKILL)
 
-    def _hear(self, timeout: float | None) -> None:
-        """Read what the server says of the process: its id in a line, then its exit code in another."""
+    def _receive(self, timeout: float | None) -> None:
+        """Receive the process id and then the exit code from the server, one per line."""
         if self.returncode is not None:
             return
         self._server.settimeout(timeout)
         try:
-            said = self._server.recv(100)
+            received = self._server.recv(100)
         except (BlockingIOError, TimeoutError):
             return
-        if not said:
+        if not received:
             raise RuntimeError(f"the server that forks ended before {self.args} did")
-        self._said += said
-        *lines, self._said = self._said.split(b"\n")
+        self._received += received
+        *lines, self._received = self._received.split(b"\n")
         for line in map(int, lines):
             if self._pid:
                 self.returncode = line
@@ -114,73 +114,73 @@ class Fork:
 
 @cache
 def _server() -> socket.socket:
-    """Start this process's server, which ends with it."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
+    """Start this process's fork server, which ends with it."""
+    local, remote = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with remote:
         subprocess.Popen(
-            [sys.executable, "-m", "tests.fork_server", str(theirs.fileno())],
+            [sys.executable, "-m", "tests.fork_server", str(remote.fileno())],
             cwd=PROJECT,
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-            pass_fds=[theirs.fileno()],
+            pass_fds=[remote.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
         )
-    return ours
+    return local
 
 
 def main(control: socket.socket) -> Callable[[], object] | None:
-    """Fork for each request until nobody is left to ask. Returns, in a fork, the command to run."""
+    """Fork for each request until the client closes the socket. In a fork, return the command to run."""
     layers = [importlib.import_module(name) for name in LAYERS]
     assets = [f"{layer.__name__}.{module.name}" for layer in layers for module in pkgutil.iter_modules(layer.__path__)]
     for name in (*IMPORTED, *assets):
         importlib.import_module(name)
     threads = [Path(f"/proc/self/task/{n}/comm").read_text().strip() for n in os.listdir("/proc/self/task")]
-    others = [name for name in threads[1:] if not name.startswith("jemalloc")]  # which begins again after a fork
-    assert not others, f"{others}: what is imported before a fork must not start a thread"
+    others = [name for name in threads[1:] if not name.startswith("jemalloc")]  # they are started again after a fork
+    assert not others, f"imports before a fork must not start threads: {others}"
     running: dict[int, tuple[int, socket.socket]] = {}
     selector = selectors.DefaultSelector()
     selector.register(control, selectors.EVENT_READ)
     while True:
         for key, _ in selector.select():
             if key.fileobj is not control:
-                pid, asker = running.pop(key.fd)
+                pid, client = running.pop(key.fd)
                 selector.unregister(key.fd)
                 os.close(key.fd)
                 code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-                _say(asker, code)
-                asker.close()
+                _send(client, code)
+                client.close()
                 continue
             message, fds, _, _ = socket.recv_fds(control, REQUEST_BYTES, 3)
             if not message:
-                for pid, _asker in running.values():
+                for pid, _client in running.values():
                     os.kill(pid, signal.SIGKILL)
                 return None
-            asker = socket.socket(fileno=fds.pop())
+            client = socket.socket(fileno=fds.pop())
             if pid := os.fork():
                 for fd in fds:
                     os.close(fd)
                 handle = os.pidfd_open(pid)
-                running[handle] = pid, asker
+                running[handle] = pid, client
                 selector.register(handle, selectors.EVENT_READ)
-                _say(asker, pid)
+                _send(client, pid)
                 continue
             for handle, (_, other) in running.items():
                 os.close(handle)
                 other.close()
             selector.close()
-            asker.close()
+            client.close()
             control.close()
             return _become(json.loads(message), fds)
 
 
-def _say(asker: socket.socket, number: int) -> None:
-    with suppress(BrokenPipeError):  # nobody waits for it
-        asker.sendall(b"%d\n" % number)
+def _send(client: socket.socket, number: int) -> None:
+    with suppress(BrokenPipeError):  # the client has ended
+        client.sendall(b"%d\n" % number)
 
 
 def _become(request: dict[str, Any], fds: Sequence[int]) -> Callable[[], object]:
-    """Make this process that of a command; returns what runs it."""
+    """Turn this process into that of a command, and return the function that runs it."""
     os.setsid()
     for place, fd in enumerate(fds, start=1):
         os.dup2(fd, place)
@@ -190,14 +190,14 @@ def _become(request: dict[str, Any], fds: Sequence[int]) -> Callable[[], object]
     os.environ.update(request["env"])
     time.tzset()
     random.seed()
-    kind, what, *rest = request["argv"]
-    sys.path[0] = request["cwd"] if kind == "-m" else ""
-    if kind == "-m":
-        sys.argv = [what, *rest]
-        return lambda: runpy.run_module(what, run_name="__main__", alter_sys=True)
+    flag, source, *rest = request["argv"]
+    sys.path[0] = request["cwd"] if flag == "-m" else ""
+    if flag == "-m":
+        sys.argv = [source, *rest]
+        return lambda: runpy.run_module(source, run_name="__main__", alter_sys=True)
     sys.argv = ["-c", *rest]
     module = sys.modules["__main__"] = types.ModuleType("__main__")
-    return lambda: exec(compile(what, "<string>", "exec"), module.__dict__)
+    return lambda: exec(compile(source, "<string>", "exec"), module.__dict__)
 
 
 if __name__ == "__main__":

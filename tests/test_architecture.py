@@ -1,4 +1,4 @@
-"""The rooms: imports run orchestration → assets → resources, never back, and the linter holds what is said of each."""
+"""Imports go orchestration → assets → resources, never back, and the linter enforces the rules of each package."""
 
 import ast
 import re
@@ -11,23 +11,34 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
-ROOMS = ("orchestration", "assets", "resources")  # each may import itself and those to its right
-FILES = sorted(p for room in ROOMS for p in (PROJECT / room).rglob("*.py"))
-TABLES = ("dagster", "pyarrow", "pandas", "polars", "duckdb", "dask", "distributed", "pyspark", "narwhals", "deltalake")
+PACKAGES = ("orchestration", "assets", "resources")  # each may import itself and the packages to its right
+FILES = sorted(p for package in PACKAGES for p in (PROJECT / package).rglob("*.py"))
+LIBRARIES = (
+    "dagster",
+    "pyarrow",
+    "pandas",
+    "polars",
+    "duckdb",
+    "dask",
+    "distributed",
+    "pyspark",
+    "narwhals",
+    "deltalake",
+)
 
 
-def name(path: Path) -> str:
-    """A file as a module."""
+def module_of(path: Path) -> str:
+    """Return the module name of a file."""
     parts = path.relative_to(PROJECT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 BLOCKS = (ast.stmt, ast.ExceptHandler, ast.match_case)
-MODULES = {name(p): p for p in FILES}
+MODULES = {module_of(p): p for p in FILES}
 
 
 def imported(path: Path, at_once: bool = False) -> Iterator[str]:
-    """What a file imports, module by module; if `at_once`, only what is imported as soon as it is itself."""
+    """Yield the modules that a file imports. If `at_once`, only those imported when the file is."""
     nodes: list[ast.AST] = list(ast.parse(path.read_text()).body)
     while nodes:
         node = nodes.pop()
@@ -44,25 +55,31 @@ def imported(path: Path, at_once: bool = False) -> Iterator[str]:
 
 
 def _later(node: ast.AST) -> bool:
-    """Whether what is inside runs later than the file, or never."""
+    """Return whether a node's body runs later than the file, or never."""
     if isinstance(node, ast.If):
         return ast.unparse(node.test) == "TYPE_CHECKING"
     return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
 
 
 def under(module: str, *packages: str) -> bool:
-    """Whether a module is one of these or in it."""
+    """Return whether a module is one of the packages or in one."""
     return any(module == p or module.startswith(f"{p}.") for p in packages)
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_no_room_imports_one_above_it_nor_the_tests(room: str) -> None:
-    above = ROOMS[: ROOMS.index(room)]
-    found = [(name(p), m) for p in FILES if under(name(p), room) for m in imported(p) if under(m, *above, "tests")]
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_package_imports_one_above_it_or_the_tests(package: str) -> None:
+    above = PACKAGES[: PACKAGES.index(package)]
+    found = [
+        (module_of(p), m)
+        for p in FILES
+        if under(module_of(p), package)
+        for m in imported(p)
+        if under(m, *above, "tests")
+    ]
     assert found == []
 
 
-def test_no_imports_form_a_circle_not_even_deferred_ones() -> None:
+def test_no_imports_are_circular_even_deferred_ones() -> None:
     graph = {module: {m for m in imported(path) if m in MODULES} for module, path in MODULES.items()}
     assert len(list(TopologicalSorter(graph).static_order())) == len(MODULES)  # raises CycleError, naming the circle
 
@@ -77,67 +94,67 @@ PRIVATE = {
 }
 
 
-def test_private_names_of_dagster_have_one_place_each_side_of_the_import_direction() -> None:
-    found = {name(p) for p in FILES for m in imported(p) if m.startswith(("dagster._", "dagster_shared"))}
+def test_private_names_of_dagster_are_imported_in_few_modules() -> None:
+    found = {module_of(p) for p in FILES for m in imported(p) if m.startswith(("dagster._", "dagster_shared"))}
     assert found == PRIVATE
 
 
-OTHERS = ("_replace", "_asdict", "_exit", "_meta", "_proc_member")  # of named tuples, os, Dask and tarfile
+ALLOWED = ("_replace", "_asdict", "_exit", "_meta", "_proc_member")  # of named tuples, os, Dask and tarfile
 
 
-def test_private_attributes_of_dagster_have_the_same_places() -> None:
-    nodes = ((name(p), node) for p in FILES for node in ast.walk(ast.parse(p.read_text())))
+def test_private_attributes_are_used_in_the_same_modules() -> None:
+    nodes = ((module_of(p), node) for p in FILES for node in ast.walk(ast.parse(p.read_text())))
     found = {
         (module, ast.unparse(node))
         for module, node in nodes
-        if isinstance(node, ast.Attribute) and re.match("_[^_]", node.attr) and node.attr not in OTHERS
+        if isinstance(node, ast.Attribute) and re.match("_[^_]", node.attr) and node.attr not in ALLOWED
     }
-    own = {(module, text) for module, text in found if re.match(r"(self|cls|super\(\))\.", text)}
-    assert sorted(text for module, text in found - own if module not in PRIVATE) == []
+    own_attributes = {(module, text) for module, text in found if re.match(r"(self|cls|super\(\))\.", text)}
+    assert sorted(text for module, text in found - own_attributes if module not in PRIVATE) == []
 
 
-def test_layers_read_each_other_by_the_names_of_assets() -> None:
+def test_layers_read_each_other_only_by_asset_names() -> None:
     layers = ("assets.content", "assets.events", "assets.derived")
     found = [
-        (name(path), module)
+        (module_of(path), module)
         for path in FILES
         for layer in layers
-        if under(name(path), layer)
+        if under(module_of(path), layer)
         for module in imported(path)
         if under(module, *layers) and not under(module, layer)
     ]
     assert found == []
 
 
-def test_sources_know_neither_dagster_nor_tables() -> None:
-    found = [(name(p), m) for p in FILES if under(name(p), "resources.sources") for m in imported(p)]
-    known = [pair for pair in found if under(pair[1], *TABLES)]
-    parquet = (
-        "resources.sources.readers.parquet_records"  # a file that is a table is read as one, when one is handed in
-    )
-    assert {pair for pair in known if pair[0] != parquet} == set()
-    assert {module for _, module in known} <= {"pyarrow", "pyarrow.parquet"}
-    assert not [m for m in imported(MODULES[parquet], at_once=True) if under(m, *TABLES)]
+def test_sources_import_neither_dagster_nor_table_libraries() -> None:
+    found = [(module_of(p), m) for p in FILES if under(module_of(p), "resources.sources") for m in imported(p)]
+    table_imports = [pair for pair in found if under(pair[1], *LIBRARIES)]
+    parquet = "resources.sources.readers.parquet_records"  # it imports PyArrow only when it reads a Parquet file
+    assert {pair for pair in table_imports if pair[0] != parquet} == set()
+    assert {module for _, module in table_imports} <= {"pyarrow", "pyarrow.parquet"}
+    assert not [m for m in imported(MODULES[parquet], at_once=True) if under(m, *LIBRARIES)]
 
 
-def test_the_front_door_knows_neither_dagster_nor_tables() -> None:
-    found = [(name(p), m) for p in FILES if under(name(p), "resources.scrobble_endpoint") for m in imported(p)]
+def test_the_scrobble_endpoint_imports_no_dagster_or_table_library() -> None:
+    found = [
+        (module_of(p), m) for p in FILES if under(module_of(p), "resources.scrobble_endpoint") for m in imported(p)
+    ]
     assert found
-    assert [pair for pair in found if under(pair[1], *TABLES)] == []
+    assert [pair for pair in found if under(pair[1], *LIBRARIES)] == []
 
 
-def test_assets_know_no_engine_and_no_sandbox() -> None:
+def test_assets_import_no_engine_and_no_sandbox() -> None:
     engines = ("pandas", "polars", "duckdb", "dask", "distributed", "pyspark", "resources.engines")
-    found = [(name(p), m) for p in FILES if under(name(p), "assets") for m in imported(p)]
+    found = [(module_of(p), m) for p in FILES if under(module_of(p), "assets") for m in imported(p)]
     assert [pair for pair in found if under(pair[1], *engines, "resources.sandbox")] == []
 
 
-def test_the_truth_of_the_sandbox_is_for_tests_alone() -> None:
-    assert [name(p) for p in FILES if "resources.sandbox.truth" in imported(p)] == []
+def test_only_tests_import_the_truth_of_the_sandbox() -> None:
+    assert [module_of(p) for p in FILES if "resources.sandbox.truth" in imported(p)] == []
 
 
-def test_who_the_listeners_are_stays_in_the_sandbox() -> None:
-    users = [name(p) for p in FILES if "resources.sandbox.listeners" in imported(p)]
+def test_only_the_sandbox_imports_its_listeners() -> None:
+    users = [module_of(p) for p in FILES if "resources.sandbox.listeners" in imported(p)]
     assert users
     assert [u for u in users if not under(u, "resources.sandbox")] == []
 
@@ -168,7 +185,7 @@ def test_who_the_listeners_are_stays_in_the_sandbox() -> None:
         ("orchestration/x.py", "from resources.sandbox import listeners"),
     ],
 )
-def test_the_linter_refuses_what_the_rooms_forbid(file: str, line: str) -> None:
+def test_the_linter_refuses_forbidden_imports(file: str, line: str) -> None:
     assert "TID251" in lint(file, line)
 
 
@@ -182,12 +199,12 @@ def test_the_linter_refuses_what_the_rooms_forbid(file: str, line: str) -> None:
         ("tests/x.py", "from resources.sandbox.truth import truth"),
     ],
 )
-def test_the_linter_allows_the_rest(file: str, line: str) -> None:
+def test_the_linter_allows_other_imports(file: str, line: str) -> None:
     assert "TID251" not in lint(file, line)
 
 
 def lint(file: str, line: str) -> str:
-    """What the linter says of a line in a file that is not there."""
+    """Return the linter's output for a line in a file that does not exist."""
     command = [sys.executable, "-m", "ruff", "check", "--output-format", "concise", "--stdin-filename", file, "-"]
     done = subprocess.run(command, input=f"{line}\n", cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stderr

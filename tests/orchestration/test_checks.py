@@ -1,4 +1,4 @@
-"""Checks: each fails on a planted error and passes good rows; a failed one holds back what is built on the table."""
+"""Checks: each fails on a planted error and passes good rows. A failed check blocks downstream assets."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -41,7 +41,7 @@ Spoil = Callable[[pa.Table, pa.Schema, Mapping[str, Any]], pa.Table]
 
 @dataclass(frozen=True)
 class Planted:
-    """An asset, a way to spoil its rows, the check that must see it and how many rows offend."""
+    """A planted error: an asset, a function that spoils its rows, and the check that must fail."""
 
     asset: str
     how: str
@@ -53,7 +53,7 @@ class Planted:
 
     @property
     def warns(self) -> bool:
-        """Whether the check only tells, and holds nothing back."""
+        """Whether the check only warns and blocks nothing."""
         return self.check == "error_rate"
 
     @property
@@ -293,24 +293,24 @@ def platform(laptop: World, tmp_path_factory: pytest.TempPathFactory) -> Platfor
     shutil.copytree(laptop.data / "lake", data / "lake")
     lake = Lake(data / "lake")
     for name, schema, absent in ABSENT:
-        given = pa.Table.from_pylist([row | ARRIVED | {"record": n} for n, row in enumerate(absent)], schema)
-        lake.replace(name, iter([given]), schema)
-    found = [check for layer in LAYERS for check in dg.load_asset_checks_from_package_module(layer)]
-    checks = {"/".join(key.asset_key.path): check for check in found for key in check.check_keys}
+        added = pa.Table.from_pylist([row | ARRIVED | {"record": n} for n, row in enumerate(absent)], schema)
+        lake.replace(name, iter([added]), schema)
+    definitions = [check for layer in LAYERS for check in dg.load_asset_checks_from_package_module(layer)]
+    checks = {"/".join(key.asset_key.path): check for check in definitions for key in check.check_keys}
     return Platform(data, lake, checks)
 
 
 def failed(results: Mapping[str, dg.AssetCheckResult]) -> set[str]:
-    """The names of the checks that failed."""
+    """Return the names of the failed checks."""
     return {name for name, result in results.items() if not result.passed}
 
 
 def figures(result: dg.AssetCheckResult) -> dict[str, int]:
-    """What a check counted."""
+    """Return the counts in a check's metadata."""
     return {name: value.value for name, value in result.metadata.items()}
 
 
-def test_every_check_of_every_asset_is_put_to_the_test() -> None:
+def test_every_check_of_every_asset_has_a_planted_error() -> None:
     assert {(p.asset, p.check) for p in PLANTED} == DECLARED
 
 
@@ -328,9 +328,9 @@ def test_each_check_counts_the_same_on_every_engine(
     platform: Platform, planted: Planted, name: str, pandas: Engine, request: pytest.FixtureRequest
 ) -> None:
     other: Engine = request.getfixturevalue(name)
-    for given in (platform.spoilt(planted), platform.good(planted.asset, planted.partition)):
+    for table_rows in (platform.spoilt(planted), platform.good(planted.asset, planted.partition)):
         here, there = (
-            platform.check(planted.asset, given, planted.partition, engine, planted.check)[planted.check]
+            platform.check(planted.asset, table_rows, planted.partition, engine, planted.check)[planted.check]
             for engine in (pandas, other)
         )
         assert figures(here) == figures(there)
@@ -352,7 +352,7 @@ def test_a_check_can_run_alone(platform: Platform, pandas: Engine) -> None:
     }
 
 
-def test_each_column_left_empty_is_counted(platform: Platform, pandas: Engine) -> None:
+def test_each_empty_column_is_counted(platform: Platform, pandas: Engine) -> None:
     metadata = SPECS["events/listens"].metadata
     schema = declared(metadata)
     bad = lacking(platform.good("events/listens", DAY), schema, metadata)
@@ -362,19 +362,19 @@ def test_each_column_left_empty_is_counted(platform: Platform, pandas: Engine) -
     assert {"user_id", "recording_id", "listened_at", "source"} <= set(needed)
 
 
-def test_listens_yet_to_come_are_seen(platform: Platform, local: Engine) -> None:
+def test_listens_in_the_future_are_rejected(platform: Platform, local: Engine) -> None:
     soon = datetime.now(UTC) + timedelta(minutes=70)
     if soon.date() > datetime.now(UTC).date():
-        pytest.skip("tomorrow has no partition, so that today holds no listen yet to come after 22:50 UTC")
+        pytest.skip("tomorrow has no partition, so after 22:50 UTC today has no listens in the future")
     today, good = soon.date().isoformat(), platform.good("events/listens", DAY)
     bad = _last(good.slice(0, 1), day=soon.date(), listened_at=soon)
-    alone = {"row_count_reconciles"}  # no raw listen is there that these could be
-    assert failed(platform.check("events/listens", bad, today, local)) - alone == {"timestamp_in_partition"}
+    expected = {"row_count_reconciles"}  # there are no raw listens for these
+    assert failed(platform.check("events/listens", bad, today, local)) - expected == {"timestamp_in_partition"}
     clock_ahead = _last(bad, listened_at=soon - timedelta(minutes=30))
-    assert failed(platform.check("events/listens", clock_ahead, today, local)) == alone
+    assert failed(platform.check("events/listens", clock_ahead, today, local)) == expected
 
 
-def test_a_recording_without_a_catalog_entry_is_allowed_and_counted(platform: Platform, local: Engine) -> None:
+def test_recordings_without_a_catalog_entry_are_allowed_and_counted(platform: Platform, local: Engine) -> None:
     known = {r["recording_id"] for r in rows(platform.data, "content/recordings")}
     stranger = _last(platform.good("events/listens", DAY), recording_id=STRANGER)
     results = platform.check("events/listens", stranger, DAY, local)
@@ -386,7 +386,7 @@ def test_a_recording_without_a_catalog_entry_is_allowed_and_counted(platform: Pl
 
 @pytest.fixture
 def data(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the lake to write to, where runs read it."""
+    """A copy of the lake that runs read and write."""
     shutil.copytree(platform.data / "lake", tmp_path / "lake")
     monkeypatch.setenv("TUTTI_DATA_DIR", str(tmp_path))
     return tmp_path
@@ -395,7 +395,7 @@ def data(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def run(
     platform: Platform, instance: dg.DagsterInstance, asset: str, given: pa.Table, first: str | None, last: str | None
 ) -> dg.ExecuteInProcessResult:
-    """Materialize rows as an asset, with the platform's own checks of it and one asset that reads it."""
+    """Materialize rows as an asset, with the platform's checks and one downstream asset."""
     spec = SPECS[asset]
 
     @dg.asset(
@@ -414,7 +414,7 @@ def run(
         io_manager_key="nothing",
     )
     def reader() -> None:
-        """What somebody builds on the table."""
+        """A downstream asset."""
 
     resources = {**environment("laptop"), "nothing": dg.mem_io_manager}
     defs = dg.Definitions([stand_in, reader], asset_checks=[platform.checks[asset]], resources=resources)
@@ -423,8 +423,8 @@ def run(
     return job.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
 
 
-def begun(result: dg.ExecuteInProcessResult) -> set[str]:
-    """The steps that were executed at all."""
+def started_steps(result: dg.ExecuteInProcessResult) -> set[str]:
+    """Return the steps that were started."""
     return {e.step_key for e in result.all_events if e.event_type_value == "STEP_START"}
 
 
@@ -439,7 +439,7 @@ RUNS = {
 
 
 @pytest.mark.parametrize(("asset", "check", "first", "last"), RUNS.values(), ids=RUNS.keys())
-def test_a_failed_check_holds_back_what_is_downstream(
+def test_a_failed_check_blocks_downstream_assets(
     platform: Platform, data: Path, asset: str, check: str, first: str | None, last: str | None
 ) -> None:
     planted = next(p for p in PLANTED if (p.asset, p.check) == (asset, check))
@@ -455,31 +455,31 @@ def test_a_failed_check_holds_back_what_is_downstream(
             assert evaluations.keys() == names
             assert {name for name, e in evaluations.items() if not e.passed} == (set() if good else {check})
             assert result.success == (good or planted.warns)
-            assert begun(result) == {asset.replace("/", "__"), step} | ({"reader"} if result.success else set())
+            assert started_steps(result) == {asset.replace("/", "__"), step} | ({"reader"} if result.success else set())
             status = dict.fromkeys(names, "SUCCEEDED") | ({} if good else {check: "FAILED"})
             assert {name: _newest(instance, asset, name) for name in names} == status
     left = sorted(table(data, asset).to_pylist(), key=repr)
-    assert all(row in left for row in platform.spoilt(planted).to_pylist())  # there to be looked at
+    assert all(row in left for row in platform.spoilt(planted).to_pylist())  # the failed rows are stored for inspection
 
 
 def _newest(instance: dg.DagsterInstance, asset: str, check: str) -> str:
-    """How the last evaluation of a check ended."""
+    """Return the status of the last evaluation of a check."""
     key = dg.AssetCheckKey(dg.AssetKey(asset.split("/")), check)
     return instance.event_log_storage.get_asset_check_execution_history(key, limit=1)[0].status.value
 
 
-def test_bad_listens_leave_everything_made_of_them_as_it_was(platform: Platform, data: Path) -> None:
-    """The whole graph of a day, with raw listens so bad that the asset itself cannot put them right."""
+def test_bad_listens_change_no_downstream_table(platform: Platform, data: Path) -> None:
+    """Run all daily assets with raw listens that no asset can correct."""
     schema, day = declared(SPECS["events/raw_listens"].metadata), datetime.fromisoformat(DAY).date()
     lake, slice = Lake(data / "lake"), RangeFilter("day", day, day)
     spoilt = lake.scan("events/raw_listens", schema, slice).table()
     lake.replace("events/raw_listens", iter([_last(spoilt, recording_mbid="no-uuid")]), schema, slice)
     before = versions(data)
-    job = build("laptop").resolve_job_def("daily")  # where the data is now
+    job = build("laptop").resolve_job_def("daily")  # for the changed data folder
     result = job.execute_in_process(instance=dg.DagsterInstance.ephemeral(), partition_key=DAY, raise_on_error=False)
     assert not result.success
     assert [e.check_name for e in result.get_asset_check_evaluations() if not e.passed] == ["well_formed"]
     after = versions(data)
-    others = {"events/app_event_schema", "events/posts", "events/shares"}  # which no listen is part of
+    others = {"events/app_event_schema", "events/posts", "events/shares"}  # not downstream of listens
     assert {n for n in after if after[n] != before[n]} == {"events/recording_matches", *others}
     assert "no-uuid" in table(data, "events/recording_matches")["recording_id"].to_pylist()

@@ -20,40 +20,40 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="runs are forks 
 LATE = ("orchestration.definitions", "dagster._core.executor.in_process", "alembic.command", "deltalake", "pandas")
 
 
-def look(answers: Any) -> None:
-    """Report what a run finds as it starts, and that it ended."""
+def report(reports: Any) -> None:
+    """Report missing modules and threads at the start of a run, and its end."""
     threads = Path(f"/proc/{os.getppid()}/task").glob("*/comm")
     others = [name for thread in threads if not (name := thread.read_text()).startswith("jemalloc")]
-    answers.put([name for name in LATE if name not in sys.modules])
-    answers.put(len(others))
-    atexit.register(partial(answers.put, "closed"))
+    reports.put([name for name in LATE if name not in sys.modules])
+    reports.put(len(others))
+    atexit.register(partial(reports.put, "closed"))
 
 
 @pytest.mark.process
-def test_a_run_finds_everything_imported_by_one_thread_and_closes_what_it_opened(
+def test_a_run_has_all_imports_one_thread_and_exit_handlers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # its threads are made for forks
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # its threads would survive in the fork server
     monkeypatch.setattr(DagsterApiServer, "StartRun", lambda server, _request, _context: server._mp_ctx)
     fork_runs()
     forks: Any = DagsterApiServer.StartRun(SimpleNamespace(), None, None)  # type: ignore[arg-type]
-    answers = forks.Queue()
-    run = forks.Process(target=look, args=[answers])
+    reports = forks.Queue()
+    run = forks.Process(target=report, args=[reports])
     run.start()
-    assert [answers.get(timeout=120) for _ in range(3)] == [[], 1, "closed"]
+    assert [reports.get(timeout=120) for _ in range(3)] == [[], 1, "closed"]
     run.join()
     assert run.exitcode == 0
 
 
 @pytest.mark.process
-def test_a_run_whose_fork_server_is_killed_counts_as_running_until_it_ends(tmp_path: Path) -> None:
-    forks, asked, done = _Forks(), tmp_path / "asked", tmp_path / "done"
-    run = forks.Process(target=wait_for, args=[asked, done])
+def test_a_run_without_a_fork_server_counts_as_running(tmp_path: Path) -> None:
+    forks, stop, done = _Forks(), tmp_path / "stop", tmp_path / "done"
+    run = forks.Process(target=wait_for, args=[stop, done])
     run.start()
     os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)  # type: ignore[attr-defined]
     time.sleep(0.5)
     assert run.is_alive()
-    asked.touch()
+    stop.touch()
     until = time.monotonic() + 60
     while run.is_alive() and time.monotonic() < until:
         time.sleep(0.1)
@@ -61,8 +61,8 @@ def test_a_run_whose_fork_server_is_killed_counts_as_running_until_it_ends(tmp_p
     assert not run.is_alive()
 
 
-def wait_for(asked: Path, done: Path) -> None:
-    """Work until asked to stop, and leave a trace."""
-    while not asked.exists():
+def wait_for(stop: Path, done: Path) -> None:
+    """Run until `stop` exists, then create `done`."""
+    while not stop.exists():
         time.sleep(0.05)
     done.touch()

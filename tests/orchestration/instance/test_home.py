@@ -1,4 +1,4 @@
-"""Dagster's home, as the first command makes it."""
+"""Dagster's home, which the first command creates."""
 
 import sqlite3
 import sys
@@ -17,33 +17,33 @@ with DagsterInstance.get() as instance:
 """
 
 
-def opened(data: Path) -> Process:
-    """A command that makes Dagster's home and opens it."""
+def open_home(data: Path) -> Process:
+    """Start a command that creates Dagster's home and opens it."""
     return Process((sys.executable, "-c", OPEN), data)
 
 
-def test_commands_that_begin_at_once_in_a_new_folder_share_one_home(tmp_path: Path) -> None:
+def test_commands_started_together_in_a_new_folder_share_one_home(tmp_path: Path) -> None:
     home = tmp_path / "dagster"
-    home.mkdir()  # else each would find a copy of one that was made before
-    commands = [opened(tmp_path) for _ in range(4)]
+    home.mkdir()  # otherwise `Process` would copy a complete home
+    commands = [open_home(tmp_path) for _ in range(4)]
     assert [(command.out, command.code) for command in commands] == [("0\n", 0)] * 4
     for database in ("schedules/schedules.db", "history/runs.db", "history/runs/index.db"):
-        with closing(sqlite3.connect(home / database)) as made:
-            assert len(made.execute("SELECT * FROM alembic_version").fetchall()) == 1
+        with closing(sqlite3.connect(home / database)) as connection:
+            assert len(connection.execute("SELECT * FROM alembic_version").fetchall()) == 1
     assert not list(home.glob(f"{SETTINGS}.*"))
 
 
-def test_a_home_that_a_kill_left_half_made_is_made_whole(tmp_path: Path) -> None:
+def test_an_incomplete_home_of_a_killed_process_is_completed(tmp_path: Path) -> None:
     home = tmp_path / "dagster"
     home.mkdir()
     (home / f"{SETTINGS}.new").write_text("telem")
-    opened(tmp_path).fine()
+    open_home(tmp_path).fine()
     assert (home / SETTINGS).read_text() == (PROJECT / "orchestration" / "instance" / SETTINGS).read_text()
 
 
-def test_settings_of_ones_own_stay(tmp_path: Path) -> None:
+def test_custom_settings_are_kept(tmp_path: Path) -> None:
     home = tmp_path / "dagster"
     home.mkdir()
     (home / SETTINGS).write_text("telemetry:\n  enabled: false\n")
-    opened(tmp_path).fine()
+    open_home(tmp_path).fine()
     assert (home / SETTINGS).read_text() == "telemetry:\n  enabled: false\n"

@@ -1,4 +1,4 @@
-"""Ranges of partitions are the subsets that Dagster makes of them by itself."""
+"""Partition ranges equal the subsets that Dagster computes by itself."""
 
 from datetime import UTC, date, datetime
 from itertools import pairwise
@@ -20,26 +20,26 @@ KEYS = {period.name: period.partitions.get_partition_keys() for period in PERIOD
 
 @examples(8)
 @given(period=st.sampled_from(PERIODS), data=st.data())
-def test_a_range_is_the_subset_that_dagster_makes(period: Period, data: st.DataObject) -> None:
-    keys, of = KEYS[period.name], period.partitions
+def test_a_range_equals_dagsters_subset(period: Period, data: st.DataObject) -> None:
+    keys, definition = KEYS[period.name], period.partitions
     ends = sorted(data.draw(st.tuples(*2 * [st.integers(0, len(keys) - 1)])))
-    wanted = dg.PartitionKeyRange(keys[ends[0]], keys[ends[1]])
-    found = of.empty_subset().with_partition_key_range(of, wanted)
-    assert found == PartitionsSubset.with_partition_key_range(of.empty_subset(), of, wanted)
-    assert list(found.get_partition_keys()) == keys[ends[0] : ends[1] + 1]
-    assert len(found) == ends[1] - ends[0] + 1
+    key_range = dg.PartitionKeyRange(keys[ends[0]], keys[ends[1]])
+    subset = definition.empty_subset().with_partition_key_range(definition, key_range)
+    assert subset == PartitionsSubset.with_partition_key_range(definition.empty_subset(), definition, key_range)
+    assert list(subset.get_partition_keys()) == keys[ends[0] : ends[1] + 1]
+    assert len(subset) == ends[1] - ends[0] + 1
 
 
-def test_a_range_is_added_to_what_a_subset_has() -> None:
-    of = DAY.partitions
-    some = of.subset_with_partition_keys(["2010-01-01", "2010-03-05"])
-    both = some.with_partition_key_range(of, dg.PartitionKeyRange("2010-03-04", "2010-03-06"))
+def test_a_range_is_added_to_a_subset() -> None:
+    definition = DAY.partitions
+    some = definition.subset_with_partition_keys(["2010-01-01", "2010-03-05"])
+    both = some.with_partition_key_range(definition, dg.PartitionKeyRange("2010-03-04", "2010-03-06"))
     assert list(both.get_partition_keys()) == ["2010-01-01", "2010-03-04", "2010-03-05", "2010-03-06"]
 
 
 @pytest.mark.parametrize("at", [None, datetime(2002, 1, 1, tzinfo=UTC), datetime(2024, 2, 29, 12, tzinfo=UTC)])
 @pytest.mark.parametrize("period", PERIODS, ids=lambda period: period.name)
-def test_all_partitions_are_those_that_there_are_at_a_time(period: Period, at: datetime | None) -> None:
+def test_lists_the_partitions_that_exist_at_a_time(period: Period, at: datetime | None) -> None:
     found = period.partitions.get_partition_keys(at)
     with partition_loading_context(at, None):
         starts = [date.fromisoformat(key) for key in found]
@@ -49,15 +49,15 @@ def test_all_partitions_are_those_that_there_are_at_a_time(period: Period, at: d
 
 
 @pytest.mark.parametrize("ends", [("1999-01-01", "2010-01-01"), ("2010-01-01", "2050-01-01")])
-def test_days_that_there_are_not_are_refused_or_left_out_as_by_dagster(ends: tuple[str, str]) -> None:
-    of, wanted = DAY.partitions, dg.PartitionKeyRange(*ends)
+def test_missing_days_are_handled_as_by_dagster(ends: tuple[str, str]) -> None:
+    definition, key_range = DAY.partitions, dg.PartitionKeyRange(*ends)
 
     def outcome(method: object) -> object:
         try:
-            return method(of.empty_subset(), of, wanted)  # type: ignore[operator]
+            return method(definition.empty_subset(), definition, key_range)  # type: ignore[operator]
         except Exception as error:
             return type(error)
 
-    assert outcome(type(of.empty_subset()).with_partition_key_range) == outcome(
+    assert outcome(type(definition.empty_subset()).with_partition_key_range) == outcome(
         PartitionsSubset.with_partition_key_range
     )
