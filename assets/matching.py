@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from resources.schema import column
-from resources.text.names import Name, normal, numbers, taken_apart
+from resources.text.names import Name, normalize, numbers, parse_name
 
 KNOWN = [
     column("recording_id", pa.string(), "MusicBrainz recording"),
@@ -32,10 +32,10 @@ def key_of(level: int, text: str) -> str:
 
 def named(artist: str, title: str) -> Iterator[tuple[int, str]]:
     """Yield the exact keys of a credit and a title, each with its rule."""
-    name = taken_apart(artist, title)
-    yield TEXT, f"{normal(artist)}\x1f{normal(title)}"
-    yield LETTERS, name.letters
-    yield RECORDING, name.recording
+    name = parse_name(artist, title)
+    yield TEXT, f"{normalize(artist)}\x1f{normalize(title)}"
+    yield LETTERS, name.letters_key
+    yield RECORDING, name.recording_key
 
 
 def parts(name: Name) -> set[str]:

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from resources.text.names import Name, edits, taken_apart
+from resources.text.names import Name, count_typos, parse_name
 
 Row: TypeAlias = dict[str, Any]
 
@@ -60,8 +60,8 @@ def _name_key(row: Row) -> int:
 
 def _name_id(row: Row) -> str:
     """First artist and title, as they are compared."""
-    name = taken_apart(row["artist_name"], row["recording_name"])
-    return str(uuid.uuid5(NAMESPACE, f"name\x1f{name.first_credited}"))
+    name = parse_name(row["artist_name"], row["recording_name"])
+    return str(uuid.uuid5(NAMESPACE, f"name\x1f{name.first_artist_key}"))
 
 
 def _told(row: Row) -> tuple[Any, ...]:
@@ -71,9 +71,10 @@ def _told(row: Row) -> tuple[Any, ...]:
 def _identity(row: Row, recordings: Sequence[Row]) -> Row:
     """The recording that fits by the surest rule, of several the one released first."""
     credit, title = row["artist_name"], row["recording_name"]
-    name, mbid = taken_apart(credit, title), row["recording_mbid"]
-    known = [(r, taken_apart(r["artist_credit"], r["title"])) for r in recordings]
-    of = name.recording
+    name, mbid = parse_name(credit, title), row["recording_mbid"]
+    known = [(r, parse_name(r["artist_credit"], r["title"])) for r in recordings]
+    of = name.recording_key
+    by_several = [(r, k) for r, k in known if name.has_single_artist and not k.has_single_artist]
     named = [r for r in recordings if mbid in (r["recording_id"], *r["merged_ids"])]
     fitting: list[tuple[str, float, list[Row]]] = [("mbid", 1.0, named)]
     if not mbid:
@@ -81,16 +82,16 @@ def _identity(row: Row, recordings: Sequence[Row]) -> Row:
         fitting += [
             ("isrc", 0.98, [r for r in recordings if row["isrc"] and row["isrc"] in r["isrcs"]]),
             ("name", 0.95, [r for r in recordings if (_normal(r["artist_credit"]), _normal(r["title"])) == text]),
-            ("name", 0.9, [r for r, k in known if k.letters == name.letters]),
-            ("qualifier", 0.8, [r for r, k in known if k.recording == of]),
-            ("qualifier", 0.6, [r for r, k in known if name.alone and not k.alone and k.first_credited == of]),
+            ("name", 0.9, [r for r, k in known if k.letters_key == name.letters_key]),
+            ("qualifier", 0.8, [r for r, k in known if k.recording_key == of]),
+            ("qualifier", 0.6, [r for r, k in by_several if k.first_artist_key == of]),
         ]
         near = [(typos, r, k) for r, k in known if (typos := _typos(name, k)) is not None]
         fewest = min((typos for typos, _, _ in near), default=0)
-        nearest = [(r, k.recording) for typos, r, k in near if typos == fewest]
+        nearest = [(r, k.recording_key) for typos, r, k in near if typos == fewest]
         if len({recording for _, recording in nearest}) == 1:
             fitting.append(("fuzzy", 0.7 if fewest < 2 else 0.55, [r for r, _ in nearest]))
-        plain = [r for r, k in known if name.version and not k.version and k.any_version == name.any_version]
+        plain = [r for r, k in known if name.version and not k.version and k.any_version_key == name.any_version_key]
         fitting.append(("version", 0.4, plain))
     for rule, confidence, found in fitting:
         if found:
@@ -123,8 +124,8 @@ def _typos(ours: Name, theirs: Name) -> int | None:
     ends = [_ends(a, b) for a, b in ((credit, other_credit), (title, other_title))]
     if not (all(ends) or credit == other_credit or title == other_title):
         return None
-    one = edits(ours.lead, theirs.lead, sum(map(len, ours.title)))
-    two = edits(ours.title, theirs.title, sum(map(len, ours.lead)))
+    one = count_typos(ours.lead, theirs.lead, sum(map(len, ours.title)))
+    two = count_typos(ours.title, theirs.title, sum(map(len, ours.lead)))
     return None if one is None or two is None or one + two > 2 else one + two
 
 

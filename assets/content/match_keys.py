@@ -15,7 +15,7 @@ from assets.checks import checks_of
 from assets.matching import FIRST_CREDITED, ISRC, KNOWN, MBID, VERSION, key_of, named, parts
 from resources.frames.frame import Frame
 from resources.schema import as_table, column, declare
-from resources.text.names import Name, taken_apart
+from resources.text.names import Name, parse_name
 
 MATCH_KEYS = pa.schema(
     [
@@ -48,7 +48,7 @@ def known_keys(recordings: pa.Table) -> pa.Table:
             *(key_of(MBID, id) for id in (known[0], *merged)),
             *(key_of(ISRC, isrc) for isrc in isrcs),
             *(key_of(level, text) for level, text in named(known[2], known[3])),
-            *_known_alone(taken_apart(known[2], known[3])),
+            *_known_alone(parse_name(known[2], known[3])),
         }
     ]
     return as_table(rows, _KEYED)
@@ -65,7 +65,7 @@ def known_parts(recordings: pa.Table) -> pa.Table:
     """Map: parts of each recording's letters, and its words."""
     rows = []
     for known, *_ in _catalog(recordings):
-        name = taken_apart(known[2], known[3])
+        name = parse_name(known[2], known[3])
         rows += [(part, " ".join(name.lead), " ".join(name.title), *known) for part in parts(name)]
     return as_table(rows, BLOCKING_KEYS)
 
@@ -113,10 +113,10 @@ def _known_alone(name: Name) -> Iterator[str]:
 
     By its first artist, if it has others; by its title, for who names a version of it, if it is none itself.
     """
-    if not name.alone:
-        yield key_of(FIRST_CREDITED, name.first_credited)
+    if not name.has_single_artist:
+        yield key_of(FIRST_CREDITED, name.first_artist_key)
     if not name.version:
-        yield key_of(VERSION, name.any_version)
+        yield key_of(VERSION, name.any_version_key)
 
 
 def _catalog(recordings: pa.Table) -> Iterator[tuple[tuple[Any, ...], list[str], list[str]]]:

@@ -22,7 +22,7 @@ from assets.matching import FIRST_CREDITED, FUZZY, ISRC, KNOWN, MBID, VERSION, k
 from assets.partitions import daily
 from resources.frames.frame import Frame
 from resources.schema import as_table, column
-from resources.text.names import edits, normal, taken_apart
+from resources.text.names import count_typos, normalize, parse_name
 
 RECORDING_MATCHES = pa.schema(
     [
@@ -122,7 +122,7 @@ def spelled(names: pa.Table) -> pa.Table:
     for key, artist, title, mbid, *_ in _of_each(names):
         if mbid:
             continue
-        name = taken_apart(artist, title)
+        name = parse_name(artist, title)
         rows += [(part, " ".join(name.lead), " ".join(name.title), key) for part in parts(name)]
     return as_table(rows, SPELLED)
 
@@ -189,7 +189,7 @@ def decided(rows: Frame, keys: Frame, known_parts: Frame) -> Frame:
 def known_artists(recordings: pa.Table) -> pa.Table:
     """Map: the name under which each artist is credited alone."""
     credited = zip(recordings["artist_credit"].to_pylist(), recordings["artist_ids"].to_pylist(), strict=True)
-    return as_table([(normal(credit), ids[0]) for credit, ids in credited if len(ids) == 1], ARTISTS)
+    return as_table([(normalize(credit), ids[0]) for credit, ids in credited if len(ids) == 1], ARTISTS)
 
 
 def one_artist_for_each_name(known: nw.LazyFrame) -> nw.LazyFrame:
@@ -223,11 +223,11 @@ def _exact(artist: str, title: str, mbid: str, isrc: str, _: str) -> Iterator[tu
     if isrc:
         yield ISRC, key_of(ISRC, isrc)
     yield from ((level, key_of(level, text)) for level, text in named(artist, title))
-    name = taken_apart(artist, title)
-    if name.alone:
-        yield FIRST_CREDITED, key_of(FIRST_CREDITED, name.recording)
+    name = parse_name(artist, title)
+    if name.has_single_artist:
+        yield FIRST_CREDITED, key_of(FIRST_CREDITED, name.recording_key)
     if name.version:
-        yield VERSION, key_of(VERSION, name.any_version)
+        yield VERSION, key_of(VERSION, name.any_version_key)
 
 
 def _identity(name: Sequence[str], candidates: list[tuple[Any, ...]]) -> tuple[Any, ...]:
@@ -238,7 +238,7 @@ def _identity(name: Sequence[str], candidates: list[tuple[Any, ...]]) -> tuple[A
         rule, confidence = RULES[level]
         if level == FUZZY:
             others = {(c[5], c[6]) for c in candidates if c[0] == FUZZY and c[2] == typos}
-            if len({taken_apart(*other).recording for other in others}) > 1:
+            if len({parse_name(*other).recording_key for other in others}) > 1:
                 continue  # as near to one as to another: the name does not tell
             fitting = len({c[3] for c in candidates if c[0] == FUZZY and c[2] == typos})
             confidence -= SECOND_TYPO * max(0, typos - 1)
@@ -251,8 +251,8 @@ def _identity(name: Sequence[str], candidates: list[tuple[Any, ...]]) -> tuple[A
 
 def _typos(credit: list[str], known_credit: list[str], title: list[str], known_title: list[str]) -> int | None:
     """How many typos make a recording's names of a name; the letters of one part vouch for the other."""
-    in_credit = edits(credit, known_credit, sum(map(len, title)))
-    in_title = edits(title, known_title, sum(map(len, credit)))
+    in_credit = count_typos(credit, known_credit, sum(map(len, title)))
+    in_title = count_typos(title, known_title, sum(map(len, credit)))
     total = EDITS + 1 if in_credit is None or in_title is None else in_credit + in_title
     return total if total <= EDITS else None
 

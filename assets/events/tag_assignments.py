@@ -14,7 +14,7 @@ from assets.events.recording_matches import ARTISTS, known_artists, one_artist_f
 from resources.frames.frame import Frame
 from resources.schema import as_table, column, declare
 from resources.sources.records.social import OF_ARTIST
-from resources.text.names import normal
+from resources.text.names import normalize
 
 TAG_ASSIGNMENTS = pa.schema(
     [
@@ -38,7 +38,7 @@ def as_told(raw: pa.Table) -> pa.Table:
     """Each raw tag_assignment with the name by which the catalog may know the artist, and an id if it does not."""
     columns = (raw[n].to_pylist() for n in ("user_id", "artist_name", "source_ref", "tag", "tagged_on", "source"))
     rows = [
-        (*_known_by(name, source_ref), user, ARTIST, name, normal(tag), on, source)
+        (*_known_by(name, source_ref), user, ARTIST, name, normalize(tag), on, source)
         for user, name, source_ref, tag, on, source in zip(*columns, strict=True)
     ]
     return as_table(rows, TOLD)
@@ -48,7 +48,7 @@ def _known_by(name: str | None, source_ref: str) -> tuple[str, str]:
     """The name to look an artist up by, empty where that need not be, and the id of one that is not found."""
     if source_ref.startswith(OF_ARTIST):
         return "", source_ref.removeprefix(OF_ARTIST)
-    return normal(name or ""), artist_id(name or source_ref)
+    return normalize(name or ""), artist_id(name or source_ref)
 
 
 def identified(told: nw.LazyFrame, artists: nw.LazyFrame) -> nw.LazyFrame:

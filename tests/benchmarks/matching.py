@@ -28,7 +28,7 @@ from assets.events.imports import RAW_LISTENS
 from assets.events.recording_matches import RECORDING_MATCHES, recording_matches
 from resources.engines.pandas import PandasEngine
 from resources.sandbox import catalog, performers
-from resources.text.names import fixed, normal, taken_apart
+from resources.text.names import is_exact_word, normalize, parse_name
 from tests.tables import LEAP, at, raw, table
 from tests.transformations import with_keys
 
@@ -79,7 +79,7 @@ class Tally:
 def typo(text: str, rng: random.Random) -> str | None:
     """One letter too many, too few, wrong or changed with the next, but never in a number or a single letter."""
     words = text.split(" ")
-    able = [n for n, w in enumerate(words) if w.isalpha() and w.isascii() and not fixed(w.lower())]
+    able = [n for n, w in enumerate(words) if w.isalpha() and w.isascii() and not is_exact_word(w.lower())]
     if not able or sum(len(w) for w in words) < 5:
         return None
     n = rng.choice(able)
@@ -231,9 +231,9 @@ def measure(known: Sequence[Known], each: int, odd: bool, sides: Sequence[int] =
     rng = random.Random(2)
     shared = defaultdict(set)
     for k in known:
-        shared[taken_apart(*k.pair).recording].add(k.id)
+        shared[parse_name(*k.pair).recording_key].add(k.id)
     asked: list[tuple[str, Known | None, Pair]] = []
-    pool = [k for n, k in enumerate(known) if n % 2 == odd and len(shared[taken_apart(*k.pair).recording]) == 1]
+    pool = [k for n, k in enumerate(known) if n % 2 == odd and len(shared[parse_name(*k.pair).recording_key]) == 1]
     for kind, spelling in SPELLINGS.items():
         if kind in ("a typo in the title", "a typo in each") and 1 not in sides:
             continue
@@ -241,14 +241,14 @@ def measure(known: Sequence[Known], each: int, odd: bool, sides: Sequence[int] =
         spelled = ((k, p) for k in pool if (p := spelling(k.pair, rng)) is not None)
         asked += [(kind, k, p) for (k, p), _ in zip(spelled, range(each), strict=False)]
     asked = list(_determined(asked, known))
-    names = {normal("\x1f".join(k.pair)) for k in known}
+    names = {normalize("\x1f".join(k.pair)) for k in known}
     for side in sides:
         other = _one(_renumbered, side)
         spelled = ((k, p) for k in pool if (p := other(k.pair, rng)) is not None)
         asked += [
             ("another number", None, p)
             for (_, p), _ in zip(spelled, range(each), strict=False)
-            if normal("\x1f".join(p)) not in names
+            if normalize("\x1f".join(p)) not in names
         ]
     answers = found(known, [pair for _, _, pair in asked])
     tallies: dict[str, Tally] = defaultdict(Tally)
@@ -292,7 +292,7 @@ def _determined(asked: Sequence[tuple[str, Known, Pair]], known: Sequence[Known]
     """Those of the names that are nearer to their own than to any other."""
 
     def letters(pair: Pair) -> str:
-        return taken_apart(*pair).any_version
+        return parse_name(*pair).any_version_key
 
     texts = [letters(k.pair) for k in known]
     place = {k.id: n for n, k in enumerate(known)}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from resources.text.names import edits, taken_apart
+from resources.text.names import count_typos, parse_name
 
 SAME_LETTERS = [
     (("Björk", "Jóga"), ("BJORK", "joga")),
@@ -78,41 +78,41 @@ NO_TYPOS = [
 
 @pytest.mark.parametrize(("one", "other"), SAME_LETTERS)
 def test_spelling_makes_no_difference(one: tuple[str, str], other: tuple[str, str]) -> None:
-    assert taken_apart(*one).letters == taken_apart(*other).letters
+    assert parse_name(*one).letters_key == parse_name(*other).letters_key
 
 
 @pytest.mark.parametrize(("one", "other"), SAME_RECORDING)
-def test_remarks_and_guests_make_no_other_recording(one: tuple[str, str], other: tuple[str, str]) -> None:
-    assert taken_apart(*one).recording == taken_apart(*other).recording
+def test_remarks_and_guests_do_not_change_the_recording(one: tuple[str, str], other: tuple[str, str]) -> None:
+    assert parse_name(*one).recording_key == parse_name(*other).recording_key
 
 
 @pytest.mark.parametrize(("one", "other"), OTHER_RECORDINGS)
-def test_versions_and_numbers_tell_recordings_apart(one: tuple[str, str], other: tuple[str, str]) -> None:
-    assert taken_apart(*one).recording != taken_apart(*other).recording
-    assert taken_apart(*one).letters != taken_apart(*other).letters
+def test_versions_and_numbers_distinguish_recordings(one: tuple[str, str], other: tuple[str, str]) -> None:
+    assert parse_name(*one).recording_key != parse_name(*other).recording_key
+    assert parse_name(*one).letters_key != parse_name(*other).letters_key
 
 
-def test_a_version_is_known_as_one_of_its_song() -> None:
-    live, plain = taken_apart("Artist", "Song (Live)"), taken_apart("Artist", "Song")
+def test_a_version_is_matched_with_its_song() -> None:
+    live, plain = parse_name("Artist", "Song (Live)"), parse_name("Artist", "Song")
     assert live.version
     assert not plain.version
-    assert live.any_version == plain.any_version
-    assert taken_apart("Artist", "Live and Let Die").version == ()
+    assert live.any_version_key == plain.any_version_key
+    assert parse_name("Artist", "Live and Let Die").version == ()
 
 
 @pytest.mark.parametrize(("one", "other", "typos"), TYPOS)
-def test_typos_are_counted_either_way(one: str, other: str, typos: int) -> None:
-    assert edits(one.split(), other.split(), elsewhere=10) == typos
-    assert edits(other.split(), one.split(), elsewhere=10) == typos
+def test_typos_are_counted_in_both_directions(one: str, other: str, typos: int) -> None:
+    assert count_typos(one.split(), other.split(), context_letters=10) == typos
+    assert count_typos(other.split(), one.split(), context_letters=10) == typos
 
 
 @pytest.mark.parametrize(("one", "other"), NO_TYPOS)
-def test_other_names_are_no_typos(one: str, other: str) -> None:
-    assert edits(one.split(), other.split(), elsewhere=10) is None
+def test_different_names_are_not_typos(one: str, other: str) -> None:
+    assert count_typos(one.split(), other.split(), context_letters=10) is None
 
 
-def test_a_short_word_may_have_a_typo_only_beside_enough_that_agrees() -> None:
-    assert edits(["meven"], ["maven"]) is None
-    assert edits(["meven"], ["maven"], elsewhere=4) == 1
-    assert edits(["boatie", "rows"], ["boatie", "rws"], elsewhere=0) is None
-    assert edits(["boatie", "rows"], ["boatie", "rws"], elsewhere=8) == 1
+def test_a_short_word_may_have_a_typo_only_beside_matching_letters() -> None:
+    assert count_typos(["meven"], ["maven"]) is None
+    assert count_typos(["meven"], ["maven"], context_letters=4) == 1
+    assert count_typos(["boatie", "rows"], ["boatie", "rws"], context_letters=0) is None
+    assert count_typos(["boatie", "rows"], ["boatie", "rws"], context_letters=8) == 1

@@ -21,9 +21,9 @@ from resources.text.words import words
         ("en", "[Chorus]\nla la\n[Verse 2]\nla [la]", "la la la la"),
     ],
 )
-def test_splits_words_as_their_language_does(language: str | None, text: str, wanted: str) -> None:
+def test_words_are_split_by_the_rules_of_their_language(language: str | None, text: str, wanted: str) -> None:
     assert words(text, language) == wanted.split()
 
 
-def test_keeps_marks_with_their_sign_in_scripts_without_spaces() -> None:
+def test_marks_stay_with_their_sign_in_scripts_without_spaces() -> None:
     assert words("รักเธอ", "th") == ["รัก", "กเ", "เธ", "ธอ"]
