@@ -16,7 +16,7 @@ import pyarrow as pa
 from resources.folders.landing import Landing
 from resources.frames.frame import Frame
 from resources.schema import column
-from resources.sources.formats.musicbrainz import KINDS, Kind, Read, read
+from resources.sources.formats.musicbrainz import KINDS, EntityResult, Kind, read
 
 TABLES = {kind.entity: kind.folder for kind in KINDS}  # what lies in a folder makes the table of its name
 ENTITY = column("entity", pa.string(), f"which of {', '.join(TABLES)}")
@@ -35,15 +35,15 @@ def table(context: dg.AssetExecutionContext, landing: Landing, kind: Kind, schem
     into: dict[str, str] = {}
     for name, path in landing.files(kind.folder):
         for told in read(path, kind):
-            if not isinstance(told, Read):
-                context.log.warning("%s, record %s is passed over: %s", PurePosixPath(name).name, *told)
+            if not isinstance(told, EntityResult):
+                context.log.warning("%s, %s is skipped: %s", PurePosixPath(name).name, *told)
                 continue
-            row = asdict(told.found)
+            row = asdict(told.entity)
             id = row[f"{kind.entity}_id"]
             rows[id] = row
             into.pop(id, None)  # it was merged, and is itself again
-            if told.merged:
-                into[told.merged] = id
+            if told.merged_id:
+                into[told.merged_id] = id
     merged: dict[str, list[str]] = {id: [] for id in rows}
     for old in into:
         if (kept := survivor(old, into)) in rows:

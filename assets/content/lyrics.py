@@ -40,7 +40,7 @@ from resources.sources.records.lyrics import (
     Lyrics,
 )
 from resources.text.language import identify
-from resources.text.names import taken_apart
+from resources.text.names import parse_name
 
 LYRICS = pa.schema(
     [
@@ -83,7 +83,7 @@ def found(landing: Landing, music: Music, look: MusicScan) -> Iterator[Told]:
                 yield told(partial(musicxml.lyrics, path, origin), origin)
             case _:
                 for line in lrclib.lyrics(path):
-                    yield line if isinstance(line, Lyrics) else (f"{origin}, record {line[0]}", line[1])
+                    yield line if isinstance(line, Lyrics) else (f"{origin}, {line[0]}", line[1])
     yield from of_music(music, look)
 
 
@@ -242,4 +242,4 @@ checks = [
 
 def _name(row: Lyrics) -> str | None:
     """Artist and title as they are compared."""
-    return taken_apart(row.artist_credit, row.title).recording if row.artist_credit and row.title else None
+    return parse_name(row.artist_credit, row.title).recording_key if row.artist_credit and row.title else None

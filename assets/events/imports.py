@@ -29,8 +29,8 @@ from resources.lake.lake import Lake
 from resources.materializations import report_in_step
 from resources.report.plots import listed
 from resources.schema import declare
-from resources.sources.exports import GIVE, Unknown, whole
-from resources.sources.readers.archive import Unreadable, UnsupportedFile, shown, within
+from resources.sources.exports import SUPPORTED_EXPORTS, UnknownFormat, is_one_export
+from resources.sources.readers.archive import Unreadable, UnsupportedFile, files_in, printable
 
 __all__ = ["IMPORTS", "QUARANTINE", "RAW", "RAW_LISTENS", "import_listens"]
 
@@ -109,9 +109,9 @@ def import_listens(
     for key, metadata in told_of(rows, lake):
         yield dg.MaterializeResult(key, metadata=metadata)
     if wrong:  # of several files the others are in
-        unknown = [error.what for error in wrong if isinstance(error, Unknown)]
-        told = [str(error) for error in wrong if not isinstance(error, Unknown)]
-        raise TuttiError("; ".join(told + unknown) + (f": {GIVE}" if unknown else ""))
+        unknown = [error.problem for error in wrong if isinstance(error, UnknownFormat)]
+        told = [str(error) for error in wrong if not isinstance(error, UnknownFormat)]
+        raise TuttiError("; ".join(told + unknown) + (f". {SUPPORTED_EXPORTS}" if unknown else ""))
 
 
 def told_of(rows: Sequence[dict[str, Any]], lake: Lake) -> Iterator[tuple[dg.AssetKey, dict[str, Any]]]:
@@ -160,10 +160,10 @@ def _named(
     if not path.is_dir():
         return [_told(context, path.name, *importing(path))]
     name = path.resolve().name
-    if whole(path):
+    if is_one_export(path):
         return [_told(context, name, *importing(path, name=name))]
     found, failed = [], len(wrong)
-    for file in within(path):
+    for file in files_in(path):
         inside = f"{name}/{file.relative_to(path)}"
         try:
             found.append(_told(context, inside, *importing(file, name=inside)))
@@ -172,7 +172,7 @@ def _named(
         except Unexpected as error:
             wrong.append(error)
     if not found and len(wrong) == failed:
-        raise UnsupportedFile(f"{shown(str(path))} is a folder without an export in it: {GIVE}")
+        raise UnsupportedFile(f"{printable(str(path))} contains no supported export. {SUPPORTED_EXPORTS}")
     return found
 
 
@@ -180,10 +180,10 @@ def _told(context: dg.AssetExecutionContext, name: str, row: dict[str, Any], new
     """Say what became of a file: its row of `imports`, and whether it is new."""
     counted = [kind.counted for kind in RECORD_TYPES if row[kind.counted]] or ["listens"]
     found = [_so_many(row[name], name.replace("_", " ")) for name in counted]
-    other = f" as {shown(row['file'])}" if row["file"] not in (name, shown(name)) else ""
+    other = f" as {printable(row['file'])}" if row["file"] not in (name, printable(name)) else ""
     context.log.info(
         "%s: %s, %s quarantined, %s passed over%s",
-        *(shown(name), ", ".join(found), row["quarantined"], row["skipped"]),
+        *(printable(name), ", ".join(found), row["quarantined"], row["skipped"]),
         "" if new else f" (already imported{other}, nothing changed)",
     )
     return row, new

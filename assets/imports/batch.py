@@ -33,8 +33,8 @@ from resources.folders.landing import Landed, Landing
 from resources.frames.filters import ValuesFilter
 from resources.lake.lake import Lake
 from resources.sources import exports
-from resources.sources.readers.archive import Unreadable, UnsupportedFile, shown, within
-from resources.sources.records.listen import Read
+from resources.sources.readers.archive import Unreadable, UnsupportedFile, files_in, printable
+from resources.sources.records.listen import RecordResult
 
 FILES, BYTES = 1_000, 32_000_000  # in one commit, at most; a larger file is alone, and never in memory whole
 NAMED = 5  # files that an error names: the log has a line for each
@@ -91,7 +91,7 @@ def import_file(
     def refuse(_: Incoming, error: Exception) -> None:
         raise error
 
-    (imported,) = Batch(listener, lake, now, tell, refuse).take([Incoming.named(path, shown(name or path.name))])
+    (imported,) = Batch(listener, lake, now, tell, refuse).take([Incoming.named(path, printable(name or path.name))])
     return imported
 
 
@@ -114,7 +114,7 @@ def import_landed(
 
     def leave(file: Landed | None, error: Exception) -> None:
         if file not in left:  # a batch that is split meets it again
-            warn(f"{shown(file.path) if file else 'a file'} is left for the next time: {error}")
+            warn(f"{printable(file.path) if file else 'a file'} is left for the next time: {error}")
         left[file] = error
 
     batch = Batch(listener, lake, now, tell, lambda file, error: leave(file.landed, error))
@@ -220,7 +220,7 @@ class Batch:
                 return {}
             return write([(id, refused)], self.lake, slice, self.now, self.tell)
 
-    def _reads(self, files: Mapping[str, Incoming]) -> Iterator[tuple[str, Iterable[Read]]]:
+    def _reads(self, files: Mapping[str, Incoming]) -> Iterator[tuple[str, Iterable[RecordResult]]]:
         """The records of each file that can be read."""
         for id, file in files.items():
             if file.alone:
@@ -236,13 +236,13 @@ class Batch:
             else:
                 self.leave_out(file, _changed(file))
 
-    def _until_changed(self, file: Incoming) -> Iterator[Read]:
+    def _until_changed(self, file: Incoming) -> Iterator[RecordResult]:
         """Yield the records of a file. Raises `Unreadable` at the end, before a row is published, if it changed."""
         yield from exports.read(file.path, self.listener, self.now, file.name)
         if not unchanged(file):
             raise _changed(file)
 
-    def _refused(self, file: Incoming, error: Exception) -> list[Read]:
+    def _refused(self, file: Incoming, error: Exception) -> list[RecordResult]:
         """The record that stands for a landed file in quarantine; none for a file that is left out."""
         if isinstance(error, UnsupportedFile):
             if not unchanged(file):  # other content is unsupported than was identified
@@ -265,7 +265,7 @@ def unchanged(file: Incoming) -> bool:
 def _state(path: Path) -> tuple[tuple[int, ...], ...]:
     """Return the size, the last change and the number of a file, or of each in a folder; nothing if it is gone."""
     try:
-        found = [os.stat(file) for file in (within(path) if path.is_dir() else [path])]
+        found = [os.stat(file) for file in (files_in(path) if path.is_dir() else [path])]
     except (OSError, ValueError):
         return ()
     return tuple((each.st_size, each.st_mtime_ns, each.st_ino) for each in found)
@@ -274,10 +274,10 @@ def _state(path: Path) -> tuple[tuple[int, ...], ...]:
 def _changed(file: Incoming) -> Unreadable:
     if file.landed:
         return Unreadable("it was written to while it was read")
-    return Unreadable(f"{shown(file.name)} was written to while it was read: import it again")
+    return Unreadable(f"{printable(file.name)} was written to while it was read: import it again")
 
 
 def _naming(file: Incoming, error: Unexpected) -> Unexpected:
-    named = Unexpected(f"{shown(file.landed.path if file.landed else file.name)}: {error}")
+    named = Unexpected(f"{printable(file.landed.path if file.landed else file.name)}: {error}")
     named.__cause__ = error.__cause__
     return named

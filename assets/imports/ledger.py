@@ -26,7 +26,7 @@ from resources.lake.lake import Lake
 from resources.lake.write_transaction import WriteTransaction
 from resources.schema import INSTANT, as_table, column
 from resources.sources import exports
-from resources.sources.records.listen import Read
+from resources.sources.records.listen import RecordResult
 
 QUARANTINE = pa.schema(
     [
@@ -128,13 +128,13 @@ def identify(path: Path, listener: str | None) -> str:
     return sha256(f"{exports.fingerprint(path)} {listener or ''}".encode()).hexdigest()[:32]
 
 
-def refusal(file: str, error: Exception) -> list[Read]:
+def refusal(file: str, error: Exception) -> list[RecordResult]:
     """The record that stands for a file of which nothing can be read."""
-    return [Read(file, WHOLE, reason=str(error), raw="")]
+    return [RecordResult(file, WHOLE, reason=str(error), raw="")]
 
 
 def write(
-    files: Iterable[tuple[str, Iterable[Read]]], lake: Lake, slice: RangeFilter, now: datetime, tell: Tell
+    files: Iterable[tuple[str, Iterable[RecordResult]]], lake: Lake, slice: RangeFilter, now: datetime, tell: Tell
 ) -> dict[str, dict[str, Any]]:
     """Write each record of some files, by import_id, to its table in one commit a table, and tell of the days.
 
@@ -192,7 +192,7 @@ def commit(found: Iterable[Sequence[Frame | pa.Table | None]], lake: Lake, slice
 
 
 def tables(
-    files: Iterable[tuple[str, Iterable[Read]]],
+    files: Iterable[tuple[str, Iterable[RecordResult]]],
     now: datetime,
     told: dict[str, dict[str, Any]],
     days: dict[str, set[date]],
@@ -234,11 +234,11 @@ def _left(lake: Lake, table: str, schema: pa.Schema, slice: RangeFilter) -> bool
     return lake.scan(table, schema, slice).dataset().count_rows() > 0
 
 
-def quarantine_rows(reads: Sequence[Read], import_id: str, now: datetime) -> pa.Table:
+def quarantine_rows(reads: Sequence[RecordResult], import_id: str, now: datetime) -> pa.Table:
     """The records of a file that could not be read."""
     return as_table([(r.file, r.record, r.reason, r.raw or "", now, import_id) for r in reads if r.reason], QUARANTINE)
 
 
-def _chunks(reads: Iterator[Read]) -> Iterator[list[Read]]:
+def _chunks(reads: Iterator[RecordResult]) -> Iterator[list[RecordResult]]:
     while chunk := list(islice(reads, CHUNK)):
         yield chunk

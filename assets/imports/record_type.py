@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from assets.imports.name_key import NAME_KEY, name_keys
 from assets.partitions import FIRST_DAY
 from resources.schema import INSTANT, column, declare
-from resources.sources.records.listen import Read
+from resources.sources.records.listen import RecordResult
 
 ARRIVAL = (
     column("file", pa.string(), "name of the file, and of its member in an archive"),
@@ -62,10 +62,10 @@ class RecordType:
         metadata = declare(self.schema, key=self.row_key, slices=slices, order=self.order)
         return dg.AssetSpec(self.key, description=self.description, metadata=metadata)
 
-    def rows(self, reads: Sequence[Read], import_id: str) -> pa.Table:
+    def rows(self, reads: Sequence[RecordResult], import_id: str) -> pa.Table:
         """Return the records of this type among those of a file."""
-        own = [read for read in reads if isinstance(read.found, self.record)]
-        found = [read.found for read in own]
+        own = [read for read in reads if isinstance(read.parsed, self.record)]
+        found = [read.parsed for read in own]
         columns: dict[str, pa.Array] = {
             "file": pa.array([read.file for read in own], pa.string()),
             "record": pa.array([read.record for read in own], pa.int64()),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from resources.sources.readers.archive import shown
+from resources.sources.readers.archive import printable
 
 WIDTH = 80
 BETWEEN = " – "  # artist and title
@@ -22,7 +22,7 @@ def lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def escaped(name: str) -> str:
     """Return a name as any terminal can show it; of artist and title each by itself."""
-    return BETWEEN.join(map(shown, name.split(BETWEEN)))
+    return BETWEEN.join(map(printable, name.split(BETWEEN)))
 
 
 def cut(name: str, width: int) -> str:

@@ -21,7 +21,7 @@ from resources.folders.landing import Landed, Landing
 from resources.schema import INSTANT
 from resources.sources import exports
 from resources.sources.readers.archive import UnsupportedFile
-from resources.sources.records.listen import Read
+from resources.sources.records.listen import RecordResult
 
 LANDED, REFUSED, HAPPENED, OUTCOME = "landed", "refused", "happened_at", "outcome"
 SCHEMA = pa.schema(
@@ -75,7 +75,7 @@ def read_files(landing: Landing, files: Iterable[Landed], now: datetime) -> Iter
 
 
 def _rows(
-    file: Landed, import_id: str, reads: Iterable[Read], now: datetime, refused: bool = False
+    file: Landed, import_id: str, reads: Iterable[RecordResult], now: datetime, refused: bool = False
 ) -> Generator[pa.RecordBatch, None, Outcome]:
     """Yield the records of a file, and return its outcome."""
     imports: dict[str, dict[str, Any]] = {}

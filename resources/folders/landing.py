@@ -24,7 +24,7 @@ from resources.dates import EPOCH
 from resources.files import sync, writing_to
 from resources.folders.music import UNREADABLE_NAME, modified
 from resources.locks import shared_lock
-from resources.sources.readers.archive import Unreadable, shown
+from resources.sources.readers.archive import Unreadable, printable
 from resources.storage import Storage, Stored
 
 ARRIVING = ("app_events", "listens", "social")
@@ -105,7 +105,7 @@ class Landing(dg.ConfigurableResource):
                     landed_files.append(landed)
                 else:
                     text = os.fsencode(landed.path).decode(errors="backslashreplace")
-                    warn(f"{shown(text)} is skipped: {UNREADABLE_NAME}")
+                    warn(f"{printable(text)} is skipped: {UNREADABLE_NAME}")
         return landed_files
 
     def state_of(self, name: str) -> "Landed | None":

@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import quote
 
 from resources.pulls.listens import folder_name
-from resources.sources.formats.activitystreams import WHOM, addresses
+from resources.sources.formats.activitystreams import PERSON_KEYS, addresses
 
 ERASED = "[erased]"  # what stands where a name stood in what is kept
 WHO = (
@@ -107,7 +107,7 @@ class Person:
         if isinstance(value, dict):
             kept: dict[str, Any] = {}
             kind = value.get("type")
-            whom = WHOM.get(kind, ()) if isinstance(kind, str) else ()
+            whom = PERSON_KEYS.get(kind, ()) if isinstance(kind, str) else ()
             for inner, told in value.items():
                 if inner == self.name and self.meant(key, above):
                     continue

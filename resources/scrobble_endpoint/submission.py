@@ -14,9 +14,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NoReturn
 
-from resources.sources.formats.listenbrainz import OURS
+from resources.sources.formats.listenbrainz import TUTTI_KEY
 from resources.sources.readers.personal import ADDRESS, AGENT, PERSONAL
-from resources.sources.records.listen import LONGEST_PLAY_MS, Malformed, instant, needed, untimely
+from resources.sources.records.listen import MAX_PLAY_MS, Malformed, instant, required_text, time_error
 
 SOURCE = "scrobble"  # the source of what comes in here: the same program may be in an export as well, seconds apart
 LONGEST_LISTEN = 10_240  # bytes
@@ -24,7 +24,7 @@ MOST_LISTENS = 1_000  # in a request
 LONGEST_BODY = LONGEST_LISTEN * MOST_LISTENS
 MOST_TAGS = 50
 LONGEST_TAG = 64  # characters
-LONGEST = {"duration": 24 * 86_400, "duration_ms": LONGEST_PLAY_MS}  # of a track
+LONGEST = {"duration": 24 * 86_400, "duration_ms": MAX_PLAY_MS}  # of a track
 MBID_FIELDS = ("recording_mbid", "release_mbid", "release_group_mbid", "track_mbid")
 MBIDS_FIELDS = ("artist_mbids", "work_mbids")
 # Programs and their versions look like user agents and addresses ("mpd/0.23", "2.1.0.44"), and tell of no person.
@@ -49,7 +49,7 @@ class Submission:
 
     def lines(self, user_name: str) -> bytes:
         """The listens of a user as JSON lines, which say by which door they came."""
-        beside = {"user_name": user_name, OURS: {"source": SOURCE}}
+        beside = {"user_name": user_name, TUTTI_KEY: {"source": SOURCE}}
         return b"".join(_json(listen | beside) + b"\n" for listen in self.listens)
 
 
@@ -117,7 +117,7 @@ def _listened_at(value: object, now: datetime) -> int:
     seconds = _whole(value)
     if seconds is None:
         raise Malformed("JSON document must contain an int value for listened_at.")
-    if wrong := untimely(instant(seconds, "listened_at"), now):
+    if wrong := time_error(instant(seconds, "listened_at"), now):
         raise Malformed(f"Value for key listened_at is out of range: {wrong}.")
     return seconds
 
@@ -126,7 +126,7 @@ def _metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     kept = dict(metadata)
     for name in ("artist_name", "track_name", "release_name"):
         if name in kept or name != "release_name":
-            kept[name] = needed(kept.get(name), f"track_metadata.{name}")
+            kept[name] = required_text(kept.get(name), f"track_metadata.{name}")
     info = kept.get("additional_info")
     if info is None:
         kept.pop("additional_info", None)

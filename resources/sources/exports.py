@@ -1,8 +1,7 @@
-"""The door to exports: each record of a file, read in place, whichever format it is in.
+"""Read the records of an export file in any supported format.
 
-A format is a module of `resources.sources.formats` with `NAME`, `EXPORT`, `recognize` and `parse` (see `Format`), and
-its name in `FORMATS`. The first bytes of a file decide how its records are read: as JSON, a table of text, Parquet or
-XML.
+A format is a module of `resources.sources.formats` with `NAME`, `EXPORT`, `recognize` and `parse` (see `Format`). Its
+name is listed in `FORMATS`. The first bytes of a file decide how its records are read: as JSON, CSV, Parquet or XML.
 """
 
 import json
@@ -17,40 +16,49 @@ from typing import Any, Protocol, cast
 from resources.sources.formats import hetrec, jspf, lastfm, listenbrainz, listenbrainz_spark, xspf
 from resources.sources.readers import archive, csv_records, parquet_records, personal
 from resources.sources.readers.archive import Member, UnsupportedFile, fingerprint
-from resources.sources.readers.json_records import CUT, UNENDED, Record, records
+from resources.sources.readers.json_records import FILE_CUT, LIST_CUT, Record, records
 from resources.sources.records.app_event import AppEvent
-from resources.sources.records.listen import Listen, Malformed, Nameless, PassedOver, Read, untimely
+from resources.sources.records.listen import Listen, Malformed, MissingListener, RecordResult, SkippedRecord, time_error
 from resources.sources.records.social import Deletion, Post, Relationship, Share
 
-__all__ = ["FORMATS", "GIVE", "Format", "Unknown", "UnsupportedFile", "fingerprint", "read", "whole"]
+__all__ = [
+    "FORMATS",
+    "SUPPORTED_EXPORTS",
+    "Format",
+    "UnknownFormat",
+    "UnsupportedFile",
+    "fingerprint",
+    "is_one_export",
+    "read",
+]
 
-SNIFFED = 100  # records, good or broken, in which one of a format must turn up
-HEAD = 1 << 16  # bytes by which layouts are told apart
+SNIFFED_RECORDS = 100  # valid or broken: one of them must match a format
+HEAD_BYTES = 1 << 16  # from which the layout is recognized
 TIMES: Mapping[type, Sequence[tuple[str, str]]] = {
     Listen: [("listened_at", "listened at")],
     AppEvent: [("at", "happened at")],
     Relationship: [("happened_at", "happened at")],
     Post: [("posted_at", "posted at"), ("told_at", "edited at")],
     Share: [("shared_at", "shared at")],
-    Deletion: [("deleted_at", "taken back at")],
+    Deletion: [("deleted_at", "deleted at")],
 }
-"""The times of a record that must be possible, and how a reason calls them.
+"""By record type, the fields whose times are checked and the words that describe them.
 
-Opinions and playlists are true whatever their date: services give 1970 for one that they do not know.
+Opinions and playlists are valid whatever their date: services give 1970 for an unknown one.
 """
 
 
 class Format(Protocol):
-    """What a module offers that reads one export format."""
+    """The interface of a module that reads one export format."""
 
     NAME: str  # of the source, as in `Listen.source`
-    EXPORT: str  # whose export it is, or which
+    EXPORT: str  # the service or program that exports it, for messages
 
     def recognize(self, record: dict[str, Any], /) -> bool:
-        """Whether a record has the shape of this format; it may lack what a listen needs."""
+        """Return whether a record has the keys of this format. It may lack required values."""
 
     def parse(self, record: dict[str, Any], listener: str | None, /) -> object:
-        """The listen, or what else a record tells of; Malformed or PassedOver if it tells of nothing."""
+        """Return the Listen or other record. Raises Malformed if it is invalid, SkippedRecord if it is not stored."""
 
 
 FORMATS: tuple[Format, ...] = tuple(
@@ -72,78 +80,85 @@ FORMATS: tuple[Format, ...] = tuple(
     )
 )
 """The formats. If two recognize a record, the first reads it."""
-GIVE = f"give an export as it was downloaded ({', '.join(dict.fromkeys(format_.EXPORT for format_ in FORMATS))})"
+EXPORTERS = ", ".join(dict.fromkeys(format_.EXPORT for format_ in FORMATS))
+SUPPORTED_EXPORTS = f"Import the file as it was downloaded. Supported are exports of {EXPORTERS}."
 
 
-class Unknown(UnsupportedFile):
-    """What a file is that is in no format known here; says also what to give instead."""
+class UnknownFormat(UnsupportedFile):
+    """Raised for a file that is not in a supported format. The message lists the supported ones."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what}: {GIVE}")
-        self.what = what
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"{problem}. {SUPPORTED_EXPORTS}")
+        self.problem = problem
 
 
-def read(path: Path, listener: str | None, now: datetime, name: str | None = None) -> Iterator[Read]:
-    """Every record of an export, in order; UnsupportedFile if it is none or does not say whose it is.
+def read(path: Path, listener: str | None, now: datetime, name: str | None = None) -> Iterator[RecordResult]:
+    """Yield the result for every record of an export, in order.
 
-    `listener` names the person, where the export does not; `now` bounds the time of a listen; `name` is what the file
-    is called, if not by its own name.
+    `listener` is used if the export does not name its listener. A time after `now` is invalid. `name` replaces the name
+    of `path`. Raises UnsupportedFile if the file is empty, damaged, in no supported format or names no listener, and
+    Unreadable if it cannot be opened.
     """
     listener = listener.strip() if listener else None
-    name, exports, damaged, broken = archive.shown(name or path.name), 0, [], ""
-    # Looked up in the archive once more, and only where something in it refers to what else it holds.
+    name, exports, empty, damaged, first_error = archive.printable(name or path.name), 0, True, [], ""
+    # Reads the archive a second time, and only if one of its files refers to others.
     names = cache(lambda: hetrec.names(archive.members(path, name)))
     for member in archive.members(path, name):
-        found, format_, reason = _sniff(_records(member, names), listener, member.name)
-        broken = broken or reason
+        empty = empty and not (member.peek(1) or member.damage)
+        found, format_, error = _sniff(_records(member, names), listener, member.name)
+        first_error = first_error or error
         if format_:
             exports += 1
-            yield from _reads(member, found, format_, listener, now)
+            yield from _results(member, found, format_, listener, now)
         elif member.damage:
-            damaged.append(Read(member.name, 0, reason=member.damage, raw=""))
+            damaged.append(RecordResult(member.name, 0, reason=member.damage, raw=""))
     if not exports and damaged:
-        raise UnsupportedFile(f"{name} is damaged and nothing in it can be read: download it again")
+        raise UnsupportedFile(f"{name} is damaged and no record in it is readable: download it again")
+    if empty:
+        raise UnsupportedFile(f"{name} is empty: download it again")
     if not exports:
-        raise Unknown(f"{name} is in no format that is known here{broken and f', its first record is {broken}'}")
+        raise UnknownFormat(
+            f"{name} is not in a supported format{first_error and f' (its first record is {first_error})'}"
+        )
     yield from damaged
 
 
-def whole(folder: Path) -> bool:
-    """Whether the files of a folder refer to one another, so that they are one export."""
-    return any(hetrec.headings(_beginning(file)) for file in archive.within(folder))
+def is_one_export(folder: Path) -> bool:
+    """Return whether the files of a folder refer to each other and must be imported together."""
+    return any(hetrec.headings(_beginning(file)) for file in archive.files_in(folder))
 
 
 def _beginning(file: Path) -> bytes:
     try:
-        with archive.opened(file) as stream:
+        with archive.open_file(file) as stream:
             return stream.read(hetrec.HEAD)
     except archive.Unreadable:
-        return b""  # told when it is read
+        return b""  # reported when the file is read
 
 
 def _records(member: Member, names: Callable[[], hetrec.Names]) -> Iterator[Record]:
-    """The records of a file, however they lie in it; `names` looks up what those are called that others refer to."""
-    head = member.peek(HEAD)
+    """Yield the records of a file in any layout. `names` loads the artist and tag names of a HetRec archive."""
+    head = member.peek(HEAD_BYTES)
     if headings := hetrec.headings(head):
         return hetrec.records(member, headings, names())
     if head.startswith(parquet_records.MAGIC):
         return parquet_records.records(member, listenbrainz_spark.COLUMNS)
     if xspf.recognize(head):
-        return jspf.held(xspf.records(member))
+        return jspf.with_playlist(xspf.records(member))
     if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")) and (table := csv_records.sniff(head)):
         return csv_records.records(member, table)
-    return map(_alone, jspf.held(records(member, _plausible)))
+    return map(_with_envelope, jspf.with_playlist(records(member, _plausible)))
 
 
-def _alone(record: Record) -> Record:
-    """A record of a document with what the document says of it, as if it stood alone."""
-    if record.value is None or record.around is None:
+def _with_envelope(record: Record) -> Record:
+    """Copy the fields of the surrounding document that a record needs into the record."""
+    if record.value is None or record.envelope is None:
         return record
-    if listenbrainz.playing_now(record.around.header):
+    if listenbrainz.playing_now(record.envelope.header):
         return record._replace(value={**record.value, "playing_now": True})
-    if page := lastfm.PAGES.get(record.around.path):
-        return record._replace(value=page(record.value, record.around.header))
-    user = record.around.header.get("username")  # beside `scrobbles`
+    if page := lastfm.PAGES.get(record.envelope.path):
+        return record._replace(value=page(record.value, record.envelope.header))
+    user = record.envelope.header.get("username")  # beside `scrobbles`
     return record._replace(value={"user_name": user, **record.value}) if isinstance(user, str) else record
 
 
@@ -152,69 +167,67 @@ def _plausible(value: object) -> bool:
 
 
 def _format(record: Record, likely: Format | None = None) -> Format | None:
-    """The format of a record, if it has one."""
+    """Return the format of a record, trying the likely one first, or None."""
     if record.value is None:
         return None
     if likely and likely.recognize(record.value):
         return likely
-    return next((each for each in FORMATS if each.recognize(record.value)), None)
+    return next((format_ for format_ in FORMATS if format_.recognize(record.value)), None)
 
 
 def _sniff(found: Iterator[Record], listener: str | None, name: str) -> tuple[Iterator[Record], Format | None, str]:
-    """The same records, the format of the first that has one, and what is wrong with the first that is not sound.
+    """Return the same records, the format of the first recognized one, and the error of the first broken one.
 
-    UnsupportedFile if nobody says whose they are.
+    Raises UnsupportedFile if neither the record nor the operator names the listener.
     """
     seen: list[Record] = []
-    broken = ""
-    for record in islice(found, SNIFFED):
+    first_error = ""
+    for record in islice(found, SNIFFED_RECORDS):
         seen.append(record)
         if record.value is None and record.text.startswith(("{", "[")):
-            broken = broken or record.reason or ""
+            first_error = first_error or record.reason or ""
         elif record.value is not None and (format_ := _format(record)):
             try:
                 format_.parse(record.value, listener)
-            except Nameless:
-                raise UnsupportedFile(
-                    f"{name} does not say whose listens it holds: name the person, LISTENER=…"
-                ) from None
-            except (Malformed, PassedOver):
+            except MissingListener:
+                raise UnsupportedFile(f"{name} does not name its listener: name the listener, LISTENER=…") from None
+            except (Malformed, SkippedRecord):
                 pass
-            return chain(seen, found), format_, broken
-    return iter(seen), None, broken
+            return chain(seen, found), format_, first_error
+    return iter(seen), None, first_error
 
 
-def _reads(
+def _results(
     member: Member, found: Iterator[Record], format_: Format, listener: str | None, now: datetime
-) -> Iterator[Read]:
-    number, told = -1, False
+) -> Iterator[RecordResult]:
+    number, damage_reported = -1, False
     for record in found:
-        number, reason, told_of, skipped = record.number, record.reason, None, None
+        number, reason, parsed, skipped = record.number, record.reason, None, None
         if record.value is not None:
             format_ = _format(record, format_) or format_
             try:
-                told_of = format_.parse(record.value, listener)
-                reason = _untimely(told_of, now)
-            except PassedOver as other:
+                parsed = format_.parse(record.value, listener)
+                reason = _time_error(parsed, now)
+            except SkippedRecord as other:
                 skipped = str(other)
             except Malformed as malformed:
                 reason = str(malformed)
         if reason is None:
-            yield Read(member.name, number, told_of, skipped=skipped)
+            yield RecordResult(member.name, number, parsed, skipped=skipped)
             continue
-        if member.damage and reason in (CUT, UNENDED):
-            reason, told = member.damage, True
-        yield Read(member.name, number, reason=reason, raw=personal.cut(_text(record)))
-    if member.damage and not told:
-        yield Read(member.name, number + 1, reason=member.damage, raw="")
+        if member.damage and reason in (FILE_CUT, LIST_CUT):
+            reason, damage_reported = member.damage, True
+        yield RecordResult(member.name, number, reason=reason, raw=personal.redact_text(_text(record)))
+    if member.damage and not damage_reported:
+        yield RecordResult(member.name, number + 1, reason=member.damage, raw="")
 
 
-def _untimely(told_of: object, now: datetime) -> str | None:
-    """Return why a record cannot be of its time, or None if it can."""
-    times = ((getattr(told_of, field), did) for field, did in TIMES.get(type(told_of), ()))
-    return next((wrong for at, did in times if at and (wrong := untimely(at, now, did))), None)
+def _time_error(parsed: object, now: datetime) -> str | None:
+    """Return why a time of a record is impossible, or None."""
+    times = ((getattr(parsed, field), verb) for field, verb in TIMES.get(type(parsed), ()))
+    return next((error for at, verb in times if at and (error := time_error(at, now, verb))), None)
 
 
 def _text(record: Record) -> str:
-    """A record as it was written, or what was read of it where that is no text."""
+    """Return a record as it was written, or its values as JSON if it was not text."""
     return record.text or (json.dumps(record.value, default=str) if record.value else "")

@@ -26,7 +26,7 @@ from resources.lake.lake import Lake
 from resources.lake.write_transaction import WriteTransaction
 from resources.sources import exports
 from resources.sources.readers.archive import Unreadable, UnsupportedFile
-from resources.sources.records.listen import Read
+from resources.sources.records.listen import RecordResult
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MSID = "2cfad207-3f55-4aec-8120-86cf66e34d59"
@@ -186,7 +186,7 @@ def test_an_unsupported_landed_file_is_quarantined_until_its_content_changes(
     assert (new, row["listens"], row["quarantined"]) == (True, 0, 1)
     (held,) = rows(lake, "events/quarantine")
     assert (held["file"], held["record"]) == ("a.bin", -1)
-    assert "in no format that is known" in held["reason"]
+    assert "not in a supported format" in held["reason"]
     assert landed() == (row, False)
     written(path, listen(0))
     assert landed()[0]["listens"] == 1
@@ -207,7 +207,7 @@ def replacing(monkeypatch: pytest.MonkeyPatch, path: Path, *records: Any) -> Non
     """Write other records to a file after it is identified, before it is read."""
     read = exports.read
 
-    def replaced(*given: Any) -> Iterator[Read]:
+    def replaced(*given: Any) -> Iterator[RecordResult]:
         written(path, *records)
         return read(*given)
 
@@ -398,7 +398,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     """Fail on the file with "Song 3", which is hated: when it is read, or at the commit that follows its listens'."""
     read, publish = exports.read, WriteTransaction.publish
 
-    def reading(path: Path, *given: Any) -> Iterator[Read]:
+    def reading(path: Path, *given: Any) -> Iterator[RecordResult]:
         if "Song 3" in path.read_text():
             raise KeyError("nobody thought of it")
         return read(path, *given)
@@ -549,13 +549,13 @@ def test_a_folder_without_an_export_is_told(tmp_path: Path, lake: Lake) -> None:
     written(tmp_path / "photos" / "a.json", {"title": "a postcard"})
     result = run(tmp_path, tmp_path / "photos")
     assert not result.success
-    assert "is a folder without an export in it" in cause(result)
+    assert "contains no supported export" in cause(result)
 
 
 def test_a_person_who_names_a_file_is_told_what_is_wrong_with_it(tmp_path: Path, lake: Lake) -> None:
     result = run(tmp_path, written(tmp_path / "a.json", {"title": "a postcard"}))
     assert not result.success
-    assert "in no format that is known" in cause(result)
+    assert "not in a supported format" in cause(result)
     assert rows(lake, "events/quarantine") == []
 
 
@@ -576,8 +576,8 @@ def test_a_file_that_is_wrong_does_not_keep_those_named_beside_it_out(tmp_path: 
     wrong = [written(tmp_path / "x.json", {"title": "a postcard"}), tmp_path / "missing.json"]
     result = run(tmp_path, wrong[0], good[0], wrong[1], good[1])
     assert not result.success
-    assert "x.json is in no format that is known" in cause(result)
-    assert "missing.json cannot be read" in cause(result)
+    assert "x.json is not in a supported format" in cause(result)
+    assert "missing.json" in cause(result)
     assert {r["file"] for r in rows(lake, "events/imports")} == {"a.json", "b.json"}
 
 

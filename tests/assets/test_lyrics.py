@@ -201,7 +201,7 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_there(home: Home) -> None:
     (home.music / "cover.jpg").write_bytes(b"la")
     assert set(home.rows()) == {"lrclib/1", "lrc/music/broken.lrc"}
     for name, reason in (
-        ("landing/lyrics/a.jsonl, record 2", "not of the form expected"),
+        ("landing/lyrics/a.jsonl, line 2", "invalid record"),
         ("landing/lyrics/broken.mxl", "not XML"),
         ("landing/lyrics/empty.lrc", "no words"),
         ("landing/lyrics/huge.lrc", "longer than 1 MB"),

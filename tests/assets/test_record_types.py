@@ -8,7 +8,7 @@ import pytest
 from assets.imports.record_type import BY_ARRIVAL, RecordType
 from assets.imports.record_types import RECORD_TYPES
 from assets.imports.relationships import RELATIONSHIP_RECORDS
-from resources.sources.records.listen import Read
+from resources.sources.records.listen import RecordResult
 from resources.sources.records.social import FOLLOW, Relationship
 
 
@@ -22,8 +22,9 @@ def test_a_table_has_every_field_of_its_record_and_where_it_was_read(kind: Recor
 
 def test_a_record_is_stored_under_the_utc_day_of_its_time_else_the_first_day() -> None:
     times = [datetime(2024, 2, 29, 23, 59, 59, 999_999, UTC), datetime(2024, 3, 1, tzinfo=UTC), None]
-    reads = [Read("a.zip/b", n, Relationship("ada", "bob", FOLLOW, False, at, "x")) for n, at in enumerate(times)]
-    stored = RELATIONSHIP_RECORDS.rows([*reads, Read("a.zip/b", 3, reason="no time")], "id")
+    relationships = [Relationship("ada", "bob", FOLLOW, False, at, "x") for at in times]
+    reads = [RecordResult("a.zip/b", n, relationship) for n, relationship in enumerate(relationships)]
+    stored = RELATIONSHIP_RECORDS.rows([*reads, RecordResult("a.zip/b", 3, reason="no time")], "id")
     assert stored["day"].to_pylist() == [date(2024, 2, 29), date(2024, 3, 1), date(2002, 10, 1)]
     assert stored["happened_at"].to_pylist() == times
     assert stored.select(["file", "record", "import_id"]).to_pylist()[2] == {

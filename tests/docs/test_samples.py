@@ -59,7 +59,7 @@ def test_queries_on_spark_show_rows(block: Block, folder: Path) -> None:
 
 def test_the_example_of_an_application_event_is_read(tmp_path: Path) -> None:
     (block,) = (block for block in BLOCKS if block.language == "json")
-    (record,) = (result.found for result in read(tmp_path, block.text, listener=None))
+    (record,) = (result.parsed for result in read(tmp_path, block.text, listener=None))
     assert isinstance(record, AppEvent)
     assert (record.event, record.user_id, record.position_ms, record.extra) == ("skip", "ada", 900, None)
 

@@ -25,7 +25,7 @@ from resources.sources import exports
 from resources.sources.exports import UnsupportedFile
 from resources.sources.formats import embedded_lyrics, lrc, lrclib, musicbrainz, musicxml
 from resources.sources.formats.musicbrainz import Kind
-from resources.sources.records.listen import Listen, Malformed, Read
+from resources.sources.records.listen import Listen, Malformed, RecordResult
 from tests.fuzz import samples, sounds
 from tests.resources.sources.formats.test_musicxml import SCORE
 
@@ -48,11 +48,11 @@ def imported(path: Path) -> Iterator[object]:
     days = {kind.table: set[date]() for kind in RECORD_TYPES}
     found: list[object] = []
 
-    def noted(reads: Iterable[Read]) -> Iterator[Read]:
+    def noted(reads: Iterable[RecordResult]) -> Iterator[RecordResult]:
         for each in reads:
-            assert sum(told is not None for told in (each.found, each.reason, each.skipped)) == 1, each
+            assert sum(told is not None for told in (each.parsed, each.reason, each.skipped)) == 1, each
             assert each.reason is None or "\n" not in each.reason, each.reason
-            found.append(each.found if each.reason is None else None)
+            found.append(each.parsed if each.reason is None else None)
             yield each
 
     reads = noted(exports.read(path, LISTENER, NOW))
@@ -67,7 +67,7 @@ def imported(path: Path) -> Iterator[object]:
 def catalogd(kind: Kind, schema: pa.Schema, path: Path) -> Iterator[object]:
     """The records of a file of the catalog, each of which must fit its table."""
     for each in musicbrainz.read(path, kind):
-        yield _fitting(each.found, schema) if isinstance(each, musicbrainz.Read) else None
+        yield _fitting(each.entity, schema) if isinstance(each, musicbrainz.EntityResult) else None
 
 
 def sung(path: Path) -> Iterator[object]:
@@ -88,8 +88,8 @@ def submitted(path: Path) -> Iterator[object]:
     path.write_bytes(told.lines(LISTENER))
     if told.listen_type is not submission.ListenType.PLAYING_NOW:
         for each in exports.read(path, None, NOW):
-            assert isinstance(each.found, Listen), each
-            yield each.found
+            assert isinstance(each.parsed, Listen), each
+            yield each.parsed
 
 
 def described(path: Path) -> Iterator[object]:

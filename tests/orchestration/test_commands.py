@@ -262,10 +262,10 @@ def _outside(folder: Path) -> str:
 
 
 MISTAKES = {
-    "an unsupported file": (_unsupported, "in no format that is known"),
-    "a folder": (_folder, "a folder without an export in it"),
+    "an unsupported file": (_unsupported, "not in a supported format"),
+    "a folder": (_folder, "no supported export"),
     "a zip bomb": (_bomb, "unpacks to far more"),
-    "a zip with a path outside it": (_outside, "leads out of it"),
+    "a zip with a path outside it": (_outside, "leads out of the archive"),
 }
 
 
@@ -296,7 +296,7 @@ def test_an_unsupported_file_does_not_hold_up_the_others(tmp_path: Path) -> None
     files.insert(1, _unsupported(tmp_path))
     process = Process((*TUTTI, "import", "--listener", "ada", "--", *files), tmp_path / "data")
     assert process.code == 1
-    assert "in no format that is known" in process.err
+    assert "not in a supported format" in process.err
     assert sum(r["plays"] for r in rows(process.data, "derived/recording_plays")) == 7
 
 

@@ -1,19 +1,18 @@
-"""Application events: JSON lines of what people did in a program, in whichever version of it.
+"""Application events: JSON lines of what listeners did in a program, in any version of it.
 
     {"event": "seek", "event_id": "0b7e…", "user_id": "ada", "timestamp": "2025-03-03T08:00:01.250Z",
      "client": "Tutti Player", "client_version": "2.1", "schema_version": 2,
      "properties": {"recording_mbid": "…", "position_ms": 60000, "to_ms": 45000}}
 
 The names follow Segment's spec (https://www.twilio.com/docs/segment/connections/spec/common, …/track, …/page), whose
-`track` and `page` calls are read as they are: `userId`, `messageId`, `context.app`. An event is `play`, `pause`,
-`seek`, `skip`, `like`, `dislike`, `search`, `add_to_playlist` or `page_view`; another is kept under its own name.
-Needed are `event`, `timestamp` (ISO 8601 with its zone, else seconds or milliseconds since 1970) and whose it is.
+`track` and `page` calls are accepted unchanged: `userId`, `messageId`, `context.app`. An event is `play`, `pause`,
+`seek`, `skip`, `like`, `dislike`, `search`, `add_to_playlist` or `page_view`. Others are stored under their own name.
+Required are `event`, `timestamp` (ISO 8601 with its zone, else seconds or milliseconds since 1970) and the listener.
 
-Programs change and old versions live on, so nothing here depends on a version. Each column has one type and some places
-where it may be told. What can be read as that type is read, also a number written as text or text as a number, and
-taken out of the record; what is left (a field nobody knew, a value of another type) is `extra`. So nothing is guessed
-and nothing is lost but what is personal, and that is dropped wherever it is nested. A unit is part of a name:
-`position_ms`, `position_s`.
+Programs change and old versions stay in use, so nothing here depends on a version. Each column has one type and a list
+of fields that may contain it. A value that can be read as that type is moved to the column, including a number written
+as text and text written as a number. Unknown fields and values of another type stay in `extra`. Only personal fields
+are dropped, at any depth. A unit is part of a name: `position_ms`, `position_s`.
 """
 
 import json
@@ -28,152 +27,155 @@ from typing import Any, TypeAlias
 from resources.sources.readers import personal
 from resources.sources.records.app_event import AppEvent
 from resources.sources.records.listen import (
-    LONGEST_PLAY_MS,
+    MAX_PLAY_MS,
     YEAR_10000,
     Malformed,
+    find_listener,
     free_text,
     instant,
     mbid,
-    needed,
-    whose,
+    required_text,
 )
 
 NAME = "app"
 EXPORT = "application events"
 
 HALLMARKS = {"event_id", "messageId", "user_id", "userId", "properties", "schema_version"}
-VIEWS = ("page", "screen")  # Segment's calls that tell of a view and not of an event
+VIEWS = ("page", "screen")  # Segment's calls that report a view instead of an event
 READ, EXTRA, UNREADABLE, PERSONAL = "read", "extra", "unreadable", "personal"
-DEEPEST, MOST, LONGEST = 4, 200, 100  # levels, fields and characters of a name that a shape tells of
+# Limits of a shape.
+MAX_DEPTH = 4
+MAX_FIELDS = 200
+MAX_NAME_CHARS = 100
 NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
 
 Fields: TypeAlias = dict[str, Any]
 Path: TypeAlias = tuple[str, ...]
-Read: TypeAlias = Callable[[Any], Any]
+Reader: TypeAlias = Callable[[Any], Any]
 
 
 def recognize(record: Fields) -> bool:
-    """Whether a record has the shape of this format."""
-    named = "event" in record or record.get("type") in VIEWS
-    return named and "timestamp" in record and not HALLMARKS.isdisjoint(record)
+    """Return whether a record has the keys of this format."""
+    is_event = "event" in record or record.get("type") in VIEWS
+    return is_event and "timestamp" in record and not HALLMARKS.isdisjoint(record)
 
 
 def parse(record: Fields, listener: str | None) -> AppEvent:
-    """The event a record tells of; the listener given goes before the record's own."""
+    """Parse an event. `listener` takes precedence over the record's own."""
     try:
         return _event(record, listener)
     except RecursionError:
-        raise Malformed("nested deeper than any event") from None
+        raise Malformed("nested too deeply") from None
 
 
 def _event(record: Fields, listener: str | None) -> AppEvent:
-    told = _Told(record)
+    fields = _FieldReader(record)
     view = record.get("type") in VIEWS and record.get("event") is None
-    event = None if view else told.take(as_text, ("event",))
-    user_id = told.take(as_text, ("user_id",), ("userId",))
-    at = told.take(as_instant, ("timestamp",))
-    event_id = told.take(as_text, ("event_id",), ("messageId",))
+    event = None if view else fields.take(as_text, ("event",))
+    user_id = fields.take(as_text, ("user_id",), ("userId",))
+    at = fields.take(as_instant, ("timestamp",))
+    event_id = fields.take(as_text, ("event_id",), ("messageId",))
     return AppEvent(
-        user_id=whose(listener, {"user_id": user_id}, "user_id", what="event"),
-        at=at or _timely(record.get("timestamp")),
-        event="page_view" if view else needed(event, "event"),
-        event_id=event_id or _content(record),
-        recording_mbid=told.property(mbid, "recording_mbid"),
-        artist_name=told.property(as_text, "artist_name"),
-        recording_name=told.property(as_text, "track_name", "recording_name"),
-        release_name=told.property(as_text, "release_name"),
-        position_ms=told.property(as_ms, "position_ms", "position_s"),
-        to_ms=told.property(as_ms, "to_ms", "to_s"),
-        query=told.property(as_text, "query"),
-        playlist=told.property(as_text, "playlist", "playlist_id"),
-        page=told.property(as_text, "page", "path", *(("name",) if view else ())),
-        client=told.take(as_text, ("client",), ("context", "app", "name")),
-        client_version=told.take(as_text, ("client_version",), ("context", "app", "version")),
-        schema_version=told.take(as_text, ("schema_version",)),
-        extra=told.extra(),
-        shape=told.shape(),
+        user_id=find_listener(listener, {"user_id": user_id}, "user_id", what="event"),
+        at=at or _raise_invalid_time(record.get("timestamp")),
+        event="page_view" if view else required_text(event, "event"),
+        event_id=event_id or _content_id(record),
+        recording_mbid=fields.property(mbid, "recording_mbid"),
+        artist_name=fields.property(as_text, "artist_name"),
+        recording_name=fields.property(as_text, "track_name", "recording_name"),
+        release_name=fields.property(as_text, "release_name"),
+        position_ms=fields.property(as_ms, "position_ms", "position_s"),
+        to_ms=fields.property(as_ms, "to_ms", "to_s"),
+        query=fields.property(as_text, "query"),
+        playlist=fields.property(as_text, "playlist", "playlist_id"),
+        page=fields.property(as_text, "page", "path", *(("name",) if view else ())),
+        client=fields.take(as_text, ("client",), ("context", "app", "name")),
+        client_version=fields.take(as_text, ("client_version",), ("context", "app", "version")),
+        schema_version=fields.take(as_text, ("schema_version",)),
+        extra=fields.extra(),
+        shape=fields.shape(),
     )
 
 
-class _Told:
-    """What a record tells, from which fields are taken as they are read."""
+class _FieldReader:
+    """A record whose fields are removed as they are read, so that the rest becomes `extra`."""
 
     def __init__(self, record: Fields) -> None:
         self.record = record
-        self.left: Fields = personal.dropped(record) or {}
+        self.rest: Fields = personal.drop_personal_fields(record) or {}
         self.outcomes: dict[Path, str] = {}
 
-    def property(self, read: Read, *names: str) -> Any:
-        """The value of the first of these names that can be read, among the properties or beside them."""
+    def property(self, read: Reader, *names: str) -> Any:
+        """Read the first valid field of these names, in `properties` or at the top level."""
         return self.take(read, *(path for name in names for path in (("properties", name), (name,))))
 
-    def take(self, read: Read, *paths: Path) -> Any:
-        """The value at the first of these places that can be read; None where there is none."""
+    def take(self, read: Reader, *paths: Path) -> Any:
+        """Read and remove the first valid field of these paths. Return None if there is none."""
         for path in paths:
-            around = self._around(path)
-            if around is None:
+            parent = self._parent(path)
+            if parent is None:
                 continue
-            value = around[path[-1]]
-            found = read(_thousandfold(value) if path[-1].endswith("_s") else value)
-            if found is None and value is not None:
+            value = parent[path[-1]]
+            parsed = read(_to_ms(value) if path[-1].endswith("_s") else value)
+            if parsed is None and value is not None:
                 self.outcomes[path] = UNREADABLE
                 continue
             self.outcomes[path] = READ
             self._remove(path)
-            if found is not None:
-                return found
+            if parsed is not None:
+                return parsed
         return None
 
     def extra(self) -> str | None:
-        """What was not read, as JSON that any table can hold."""
-        if not self.left:
+        """Return the fields that were not read, as JSON that any table can store."""
+        if not self.rest:
             return None
-        kept = personal.scrubbed(_plain(self.left))
-        told = json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
-        return told if _is_utf8(told) else json.dumps(kept, separators=(",", ":"))
+        rest = personal.redact_addresses(_plain(self.rest))
+        text = json.dumps(rest, ensure_ascii=False, separators=(",", ":"))
+        return text if _is_utf8(text) else json.dumps(rest, separators=(",", ":"))
 
     def shape(self) -> str:
-        """Every field that the record had, with its type and what became of it."""
+        """Return a line for every field of the record: path, type and outcome, separated by tabs."""
         lines = []
         for path, value in _leaves(self.record):
             outcome = self.outcomes.get(path, EXTRA)
             outcome = PERSONAL if any(map(personal.is_personal, path)) else outcome
             lines.append(f"{'.'.join(map(_name, path))}\t{_type(value)}\t{outcome}")
-        return "\n".join(sorted(set(lines))[:MOST])
+        return "\n".join(sorted(set(lines))[:MAX_FIELDS])
 
-    def _around(self, path: Path) -> Fields | None:
-        """The object that has a field, if there is one."""
-        around: Any = self.left
+    def _parent(self, path: Path) -> Fields | None:
+        """Return the object that has the field at a path, or None."""
+        parent: Any = self.rest
         for name in path[:-1]:
-            around = around.get(name) if isinstance(around, dict) else None
-        return around if isinstance(around, dict) and path[-1] in around else None
+            parent = parent.get(name) if isinstance(parent, dict) else None
+        return parent if isinstance(parent, dict) and path[-1] in parent else None
 
     def _remove(self, path: Path) -> None:
-        """Take a field out of what is left, and the objects that have nothing else."""
-        around = self._around(path)
-        if around is not None:
-            del around[path[-1]]
-            if not around and len(path) > 1:
+        """Remove a field from the rest, and objects that become empty."""
+        parent = self._parent(path)
+        if parent is not None:
+            del parent[path[-1]]
+            if not parent and len(path) > 1:
                 self._remove(path[:-1])
 
 
 def as_text(value: object) -> str | None:
-    """Text, or a number as its digits."""
+    """Return a text, or the digits of a number."""
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         value = str(value)
     return free_text(value)
 
 
 def as_ms(value: object) -> int | None:
-    """A whole number of milliseconds, also as text; a fraction is none, since it may be one of seconds."""
+    """Return a whole number of milliseconds, also from text. A fraction is invalid, because it may be seconds."""
     number = as_decimal(value)
-    if number is None or not 0 <= number <= LONGEST_PLAY_MS or number != int(number):
+    if number is None or not 0 <= number <= MAX_PLAY_MS or number != int(number):
         return None
     return int(number)
 
 
 def as_decimal(value: object) -> Decimal | None:
-    """A number, also as text."""
+    """Return a number, also from text."""
     if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
         value = Decimal(value.strip())
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
@@ -182,48 +184,48 @@ def as_decimal(value: object) -> Decimal | None:
 
 
 def as_instant(value: object) -> datetime | None:
-    """ISO 8601 with its zone, or seconds or milliseconds since 1970, which differ in length since 1978."""
+    """Parse ISO 8601 with its zone, or seconds or milliseconds since 1970, which differ in size since 1978."""
     number = as_decimal(value)
     try:
         if number is not None:
             return instant(number if number < YEAR_10000 else number / 1000, "timestamp")
-        found = datetime.fromisoformat(value.strip()) if isinstance(value, str) else None
-        return found.astimezone(UTC) if found and found.tzinfo else None
+        at = datetime.fromisoformat(value.strip()) if isinstance(value, str) else None
+        return at.astimezone(UTC) if at and at.tzinfo else None
     except (Malformed, ValueError, OverflowError, ArithmeticError):
         return None
 
 
-def _timely(value: object) -> datetime:
-    """Raises Malformed with what is wrong with a time."""
+def _raise_invalid_time(value: object) -> datetime:
+    """Raise Malformed with the problem of a timestamp."""
     if value is None:
         raise Malformed("no timestamp")
-    raise Malformed("timestamp is no time with its zone, such as 2024-05-06T07:08:09Z, nor a number since 1970")
+    raise Malformed("timestamp is not a time with zone, such as 2024-05-06T07:08:09Z, nor a number since 1970")
 
 
-def _thousandfold(seconds: object) -> Any:
-    """Seconds in milliseconds, to the nearest; what is no number as it is."""
+def _to_ms(seconds: object) -> Any:
+    """Convert seconds to milliseconds, rounded. A value that is not a number is returned unchanged."""
     number = as_decimal(seconds)
-    return round(number * 1000) if number is not None and 0 <= number <= LONGEST_PLAY_MS else seconds
+    return round(number * 1000) if number is not None and 0 <= number <= MAX_PLAY_MS else seconds
 
 
-def _content(record: Fields) -> str:
-    """What an event without an id of its own is known by: all that it says."""
-    told = json.dumps(personal.dropped(record), sort_keys=True, default=str)
-    return sha256(told.encode()).hexdigest()[:32]
+def _content_id(record: Fields) -> str:
+    """Return the id of an event without one of its own: a hash of its content."""
+    content = json.dumps(personal.drop_personal_fields(record), sort_keys=True, default=str)
+    return sha256(content.encode()).hexdigest()[:32]
 
 
 def _leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every field that is no object with fields of its own, as deep as shapes go."""
+    """Yield every field that has no fields of its own, up to MAX_DEPTH."""
     for name, inner in value.items():
         here = (*path, name)
-        if isinstance(inner, dict) and inner and len(here) < DEEPEST and not personal.is_personal(name):
+        if isinstance(inner, dict) and inner and len(here) < MAX_DEPTH and not personal.is_personal(name):
             yield from _leaves(inner, here)
         else:
             yield here, inner
 
 
 def _type(value: object) -> str:
-    """A type as JSON Schema names it."""
+    """Return the JSON Schema name of a value's type."""
     match value:
         case None:
             return "null"
@@ -243,12 +245,12 @@ def _type(value: object) -> str:
 
 @lru_cache(maxsize=10_000)
 def _name(key: str) -> str:
-    """A key as a shape tells it, fit for a line of UTF-8."""
-    return re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", "?", key)[:LONGEST]
+    """Return a key without characters that a line of UTF-8 cannot contain, cut to MAX_NAME_CHARS."""
+    return re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", "?", key)[:MAX_NAME_CHARS]
 
 
 def _plain(value: Any) -> Any:
-    """The same with numbers as JSON writes them; one that a float would change is told as text."""
+    """Return a copy with Decimals as floats, or as text if a float would change them."""
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -258,8 +260,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _is_utf8(told: str) -> bool:
+def _is_utf8(text: str) -> bool:
     try:
-        return told.isascii() or bool(told.encode())
+        return text.isascii() or bool(text.encode())
     except UnicodeEncodeError:
         return False

@@ -1,11 +1,10 @@
 """HetRec 2011's Last.fm data: friendships, and the tags that listeners assigned to artists.
 
 Source: https://grouplens.org/datasets/hetrec-2011, `hetrec2011-lastfm-2k.zip` and its readme. Six text tables refer to
-one another by number, so the zip or folder is read as one file: the names of artists and tags are read first.
-Listeners are numbers; here they are `hetrec:2`, whoever imports the file. Friendships have no time. Tag assignments
-have a date (in Madrid, mostly the first of its month), once as day, month and year and once as that midnight in
-milliseconds. An impossible date, such as one in 1956, counts as absent. The number of times that a listener played an
-artist has no time and is not imported.
+each other by number, so the zip or folder is read as one file: the names of artists and tags are read first. Listeners
+are numbers and become `hetrec:2`, whoever imports the file. Friendships have no time. Tag assignments have a date in
+Madrid, mostly the first of a month. One table has it as day, month and year, another as that midnight in milliseconds.
+An impossible date, such as one in 1956, counts as absent. Play counts of artists have no time and are skipped.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,8 +14,16 @@ from zoneinfo import ZoneInfo
 
 from resources.sources.readers.archive import Member
 from resources.sources.readers.csv_records import Lines
-from resources.sources.readers.json_records import LONGEST, NOT_UTF8, TOO_LONG, Record
-from resources.sources.records.listen import DIGITS, EARLIEST, Malformed, PassedOver, instant, needed, text
+from resources.sources.readers.json_records import MAX_RECORD_CHARS, NOT_UTF8, TOO_LONG, Record
+from resources.sources.records.listen import (
+    DIGITS,
+    EARLIEST,
+    Malformed,
+    SkippedRecord,
+    instant,
+    optional_text,
+    required_text,
+)
 from resources.sources.records.social import FRIENDSHIP, Relationship, TagAssignment, between
 
 NAME = "hetrec"
@@ -27,34 +34,34 @@ FRIENDS, COUNTS = ("userID", "friendID"), ("userID", "artistID", "weight")
 DATED = ("userID", "artistID", "tagID", "day", "month", "year")
 TIMED = ("userID", "artistID", "tagID", "timestamp")
 TABLES = (ARTISTS, TAGS, FRIENDS, COUNTS, DATED, TIMED)
-MADRID = ZoneInfo("Europe/Madrid")  # whose midnights the times are
-HEAD = 100  # bytes that hold the longest headings
-MOST_NAMES = 1_000_000  # held in memory; the data have 17,632 artists and 11,946 tags
+MADRID = ZoneInfo("Europe/Madrid")  # the timestamps are midnights there
+HEAD = 100  # bytes, enough for the longest headings
+MAX_NAMES = 1_000_000  # kept in memory: the dataset has 17,632 artists and 11,946 tags
 
 Names = tuple[dict[str, str], dict[str, str]]  # of artists and of tags, by number
 
 
 def headings(head: bytes) -> tuple[str, ...] | None:
-    """The table that begins so, by its headings; None for anything else."""
+    """Return the headings of the table that begins with these bytes, or None if it is another file."""
     first = head.removeprefix(b"\xef\xbb\xbf").partition(b"\n")[0].strip(b"\r").split(b"\t")
     return next((t for t in TABLES if first == [h.encode() for h in t]), None)
 
 
 def names(members: Iterable[Member]) -> Names:
-    """What the artists and tags of the data are called."""
-    found: Names = ({}, {})
+    """Return the names of the artists and of the tags, by number."""
+    result: Names = ({}, {})
     for member in members:
         table = headings(member.peek(HEAD))
         if table in (ARTISTS, TAGS):
-            called = found[table == TAGS]
-            for record in records(member, table, found):
-                if record.value and len(called) < MOST_NAMES:
-                    called[record.value[table[0]]] = record.value[table[1]]
-    return found
+            names_by_number = result[table == TAGS]
+            for record in records(member, table, result):
+                if record.value and len(names_by_number) < MAX_NAMES:
+                    names_by_number[record.value[table[0]]] = record.value[table[1]]
+    return result
 
 
 def records(member: Member, table: tuple[str, ...], names: Names) -> Iterator[Record]:
-    """The rows of a table by their lines, with what is called by the numbers in them."""
+    """Yield the rows of a table, with the names of their artists and tags."""
     lines = Lines(member)
     lines.take()
     artists, tags = names
@@ -63,39 +70,39 @@ def records(member: Member, table: tuple[str, ...], names: Names) -> Iterator[Re
         row = line.split("\t")
         if not line:
             continue
-        if len(line) > LONGEST:
-            yield Record(lines.number, line[:LONGEST], None, TOO_LONG)
+        if len(line) > MAX_RECORD_CHARS:
+            yield Record(lines.number, line[:MAX_RECORD_CHARS], None, TOO_LONG, is_line=True)
         elif any("\udc80" <= letter <= "\udcff" for letter in line):
-            yield Record(lines.number, line, None, NOT_UTF8)
+            yield Record(lines.number, line, None, NOT_UTF8, is_line=True)
         elif len(row) != len(table):
-            reason = f"{len(row)} columns where there are {len(table)} headings"
-            yield Record(lines.number, line, None, reason)
+            reason = f"{len(row)} columns instead of the table's {len(table)}"
+            yield Record(lines.number, line, None, reason, is_line=True)
         else:
             value: dict[str, Any] = dict(zip(table, row, strict=True))
             if "tagID" in value and "artistID" in value:
                 value |= {"artist": artists.get(value["artistID"]), "tag": tags.get(value["tagID"])}
-            yield Record(lines.number, line, value)
+            yield Record(lines.number, line, value, is_line=True)
 
 
 def recognize(record: dict[str, Any]) -> bool:
-    """Whether a record is a row of one of the tables."""
+    """Return whether a record is a row of one of the tables."""
     keys = tuple(key for key in record if key not in ("artist", "tag"))
     return keys in TABLES
 
 
 def parse(record: dict[str, Any], listener: str | None) -> Relationship | TagAssignment:
-    """What a row tells of; they are of many people, so that no listener is meant."""
+    """Parse a row. `listener` is ignored, because the dataset is about many listeners."""
     if "friendID" in record:
-        return between(_person(record["userID"]), _person(record["friendID"]), FRIENDSHIP, False, None, NAME)
+        return between(_user_id(record["userID"]), _user_id(record["friendID"]), FRIENDSHIP, False, None, NAME)
     if "weight" in record:
-        raise PassedOver("how often an artist was listened to, without any time")
+        raise SkippedRecord("a play count of an artist, which has no time")
     if "tagID" not in record or "artistID" not in record:
-        raise PassedOver("the name of what other records tell of")
+        raise SkippedRecord("the name of an artist or a tag")
     return TagAssignment(
-        user_id=_person(record["userID"]),
-        artist_name=text(record.get("artist"), "the artist's name"),
+        user_id=_user_id(record["userID"]),
+        artist_name=optional_text(record.get("artist"), "the artist's name"),
         source_ref=f"hetrec:artist:{_number(record['artistID'])}",
-        tag=needed(record.get("tag"), "tag of this number: give the data whole"),
+        tag=required_text(record.get("tag"), "tag with this number: import the whole zip or folder"),
         tagged_on=_date(record),
         source=NAME,
     )
@@ -103,24 +110,24 @@ def parse(record: dict[str, Any], listener: str | None) -> Relationship | TagAss
 
 def _number(value: str) -> str:
     if not DIGITS.fullmatch(value):
-        raise Malformed("a number that is none")
+        raise Malformed("an id is not a number")
     return value
 
 
-def _person(number: str) -> str:
+def _user_id(number: str) -> str:
     return f"hetrec:{_number(number)}"
 
 
 def _date(record: dict[str, Any]) -> date | None:
-    """When an artist was tagged, if that can be."""
+    """Return when an artist was tagged, or None if the date is impossible."""
     try:
         if "timestamp" in record:
-            found = _in_madrid(int(record["timestamp"]))
+            day = _in_madrid(int(record["timestamp"]))
         else:
-            found = date(*(int(record[part]) for part in ("year", "month", "day")))
+            day = date(*(int(record[part]) for part in ("year", "month", "day")))
     except (ValueError, OverflowError, Malformed):
         return None
-    return found if found >= EARLIEST.date() else None
+    return day if day >= EARLIEST.date() else None
 
 
 def _in_madrid(milliseconds: int) -> date:

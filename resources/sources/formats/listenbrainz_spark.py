@@ -1,13 +1,21 @@
-"""ListenBrainz's Spark dump: Parquet files of listens as its own statistics read them.
+"""ListenBrainz's Spark dump: Parquet files of listens for its own statistics.
 
-It names neither listener nor client: `user_id` is a number, which gets ListenBrainz's name before it so that nobody
-else is called that. `recording_mbid` is ListenBrainz's match where it has one, else what the client submitted.
+It names neither listener nor client. `user_id` is a number, which gets the prefix "listenbrainz:" so that it cannot
+equal another listener's name. `recording_mbid` is ListenBrainz's match if there is one, else the client's value.
 """
 
 from datetime import UTC, datetime
 from typing import Any
 
-from resources.sources.records.listen import Listen, Malformed, Nameless, mbid, mbids, needed, text
+from resources.sources.records.listen import (
+    Listen,
+    Malformed,
+    MissingListener,
+    mbid,
+    mbids,
+    optional_text,
+    required_text,
+)
 
 NAME = "listenbrainz"
 EXPORT = "ListenBrainz"
@@ -27,15 +35,15 @@ COLUMNS = frozenset(
 
 
 def recognize(record: dict[str, Any]) -> bool:
-    """Whether a record has the shape of this format."""
+    """Return whether a record has the keys of this format."""
     return {"listened_at", "user_id", "artist_name", "recording_name"} <= record.keys()
 
 
 def parse(record: dict[str, Any], listener: str | None) -> Listen:
-    """The listen a row tells of; the listener given goes before the row's own number."""
+    """Parse a listen. `listener` takes precedence over the row's user number."""
     number = record.get("user_id")
     if not listener and type(number) is not int:
-        raise Nameless("it does not say whose listen it is")
+        raise MissingListener("the listen does not name its listener")
     at = record.get("listened_at")
     if not isinstance(at, datetime):
         raise Malformed("no listened_at" if at is None else "listened_at is not a time")
@@ -45,9 +53,9 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
         ms_played=None,
         source=NAME,
         time_zone=None,
-        artist_name=needed(record.get("artist_name"), "artist_name"),
-        recording_name=needed(record.get("recording_name"), "recording_name"),
-        release_name=text(record.get("release_name"), "release_name"),
+        artist_name=required_text(record.get("artist_name"), "artist_name"),
+        recording_name=required_text(record.get("recording_name"), "recording_name"),
+        release_name=optional_text(record.get("release_name"), "release_name"),
         recording_mbid=mbid(record.get("recording_mbid")),
         artist_mbids=mbids(record.get("artist_credit_mbids")),
         isrc=None,

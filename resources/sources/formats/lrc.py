@@ -1,9 +1,13 @@
-"""LRC: lyrics as lines, and when each is sung, in a file beside an audio file or inside one.
+"""LRC: lyrics as lines with the times at which they are sung, in a file beside an audio file or inside one.
 
-There is no standard. What players read and write is told at https://en.wikipedia.org/wiki/LRC_(file_format): stamps
-before a line, more than one where it is sung again; stamps of words in angle brackets, which are left out here; and
-tags about the song. A positive `offset` makes lyrics appear sooner, so it is taken off every stamp; that is also how
-Wikipedia tells it, against the players that add it. Whatever is none of these is text.
+There is no standard. https://en.wikipedia.org/wiki/LRC_(file_format) describes what players read and write:
+
+- Stamps before a line, several if the line is repeated.
+- Stamps of words in angle brackets, which are dropped here.
+- Tags about the song. A positive `offset` makes lyrics appear sooner, so it is subtracted from every stamp. Wikipedia
+  describes it so, although some players add it.
+
+Everything else is text.
 """
 
 import re
@@ -13,15 +17,15 @@ from pathlib import Path
 
 from resources.errors import TuttiError
 
-MOST_BYTES = 1 << 20  # the longest lyrics that LRCLIB's clients meet are a hundredth of it
-MOST_SUNG = 1 << 20  # characters once lines are there as often as they are sung: a line may have any number of stamps
-PROBED = 1 << 14  # bytes that are looked at to find out an encoding
-LATEST = 100 * 3_600_000 - 1  # milliseconds: hours have two digits
+MAX_BYTES = 1 << 20  # a hundred times the longest lyrics in LRCLIB
+MAX_CHARS = 1 << 20  # with repeated lines written out: a line may have any number of stamps
+PROBED_BYTES = 1 << 14  # from which an encoding is detected
+MAX_STAMP_MS = 100 * 3_600_000 - 1  # hours have two digits
 TAGS = ("ar", "ti", "al", "au", "lr", "by", "re", "ve", "la", "id", "length", "offset", "tool", "#")
-"""The tags there are; `[Chorus: Anna]` is text."""
+"""The known tags. Other brackets, such as `[Chorus: Anna]`, are text."""
 
 NOTHING_SUNG = ("instrumental", "纯音乐请欣赏")
-"""All letters there are where a program says that nothing is sung: LRCGET as `[au: instrumental]`, NetEase in words."""
+"""The letters of texts that mark an instrumental: LRCGET's tag `[au: instrumental]` and NetEase's sentence."""
 
 STAMP = re.compile(r"\[(\d{1,3}):(\d{1,2})(?:([.:])(\d{1,3}))?(?:\.(\d{1,3}))?\] ?")
 WORD = re.compile(r"<\d{1,3}:\d{1,2}(?:[.:]\d{1,3})?(?:\.\d{1,3})?>")
@@ -32,7 +36,7 @@ BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "u
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line, and when it is sung, in milliseconds from the beginning, where that is told."""
+    """A line and when it is sung, in milliseconds from the beginning, or None if it has no stamp."""
 
     at_ms: int | None
     text: str
@@ -40,62 +44,64 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Lrc:
-    """What is told about a song, by tag in lower case, and its lines in the order in which they are sung."""
+    """The tags of a song, with lower-case names, and its lines in the order in which they are sung."""
 
     tags: Mapping[str, str]
     lines: tuple[Line, ...]
 
     @property
     def synced(self) -> bool:
-        """Whether it is told when lines are sung."""
+        """Return whether any line has a time."""
         return any(line.at_ms is not None for line in self.lines)
 
     @property
     def text(self) -> str:
-        """The words alone, a line each."""
+        """Return the lines without times, joined by newlines."""
         return "\n".join(line.text for line in self.lines).strip("\n")
 
     @property
     def instrumental(self) -> bool:
-        """Whether all it tells is that there is nothing to sing."""
-        said = self.text or self.tags.get("au", "")
-        return "".join(filter(str.isalpha, said)).casefold() in NOTHING_SUNG
+        """Return whether the text only marks the recording as instrumental."""
+        text = self.text or self.tags.get("au", "")
+        return "".join(filter(str.isalpha, text)).casefold() in NOTHING_SUNG
 
 
 def read(path: Path) -> Lrc:
-    """The lyrics in a file. Raises `TuttiError` where it is too long to be one, `OSError` where it cannot be read."""
+    """Read the lyrics in a file. Raises `TuttiError` if it is over 1 MB, `OSError` if it is unreadable."""
     with path.open("rb") as file:
-        data = file.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        raise TuttiError("longer than 1 MB: no lyrics are")
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise TuttiError("longer than 1 MB, so it is not lyrics")
     return parse(decoded(data))
 
 
 def decoded(data: bytes) -> str:
-    """Text in whatever encoding: told by its first bytes, else UTF-8 if it can be, else the likeliest."""
+    """Decode text: by its byte order mark, else as UTF-8 if it is valid, else in the most likely encoding."""
     for mark, encoding in BOMS:
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, "replace")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        import chardet  # which takes a moment to load, and is seldom needed
+        import chardet  # slow to load and seldom needed
 
     try:
-        return data.decode(chardet.detect(data[:PROBED])["encoding"] or "latin-1", "replace")
+        return data.decode(chardet.detect(data[:PROBED_BYTES])["encoding"] or "latin-1", "replace")
     except LookupError:
         return data.decode("latin-1")
 
 
 def parse(text: str) -> Lrc:
-    """Lyrics, of any text. Lines are as often in it, and where, as they are sung; a line without a stamp stays below
-    the one above it."""
+    """Parse lyrics from any text.
+
+    A line with several stamps is repeated at each of them. A line without a stamp stays below the line above it.
+    """
     cleaned = [_clean(line) for line in text.splitlines()]
-    # Older programs write [mm:ss:xx], as hours, minutes and seconds are written; no second is the sixtieth.
+    # Older programs write [mm:ss:xx], which looks like hours, minutes and seconds. A value over 59 reveals it.
     colons = any(m[3] == ":" and m[5] is None and int(m[4]) > 59 for line in cleaned for m in STAMP.finditer(line))
     tags: dict[str, str] = {}
     offset, above = 0, -1
-    found: list[tuple[int, bool, str]] = []  # when, whether that is told, and what
+    timed: list[tuple[int, bool, str]] = []  # position in ms, whether it is a stamp, and the words
     once: list[tuple[int, bool, str]] = []
     size = 0
     for line in cleaned:
@@ -104,8 +110,8 @@ def parse(text: str) -> Lrc:
             above = stamps[0]
             once.append((above, True, words))
             size += len(stamps) * (len(words) + 1)
-            if size <= MOST_SUNG:
-                found += ((at, True, words) for at in stamps)
+            if size <= MAX_CHARS:
+                timed += ((at, True, words) for at in stamps)
         elif tag := TAG.fullmatch(line):
             name, value = tag[1].lower(), tag[2].strip()
             if name != "offset":
@@ -114,32 +120,32 @@ def parse(text: str) -> Lrc:
                 offset = int(value)
         else:
             once.append((above, False, words))
-            found.append((above, False, words))
+            timed.append((above, False, words))
             size += len(words) + 1
-    if size > MOST_SUNG:  # of lines that are sung again without end, each counts once
-        found = once
-    found.sort(key=lambda told: told[0])  # equal ones stay in the order of the file
-    if any(told for _, told, _ in found):
-        found = [(at, told, words) for at, told, words in found if told or words]
-    lines = tuple(Line(_bounded(at - offset) if told else None, words) for at, told, words in found)
+    if size > MAX_CHARS:  # keep each line once if repeating them would exceed the limit
+        timed = once
+    timed.sort(key=lambda line: line[0])  # the sort is stable: equal times keep the order of the file
+    if any(stamped for _, stamped, _ in timed):
+        timed = [(at, stamped, words) for at, stamped, words in timed if stamped or words]
+    lines = tuple(Line(_bounded(at - offset) if stamped else None, words) for at, stamped, words in timed)
     return Lrc({name: value for name, value in tags.items() if value}, _without_margins(lines))
 
 
 def write(lyrics: Lrc) -> str:
-    """Lyrics as a file has them: what `parse` reads to the same lyrics."""
+    """Format lyrics as the text of an LRC file. `parse` returns the same lyrics."""
     tags = (f"[{name}:{value}]" for name, value in lyrics.tags.items())
-    return "".join(f"{line}\n" for line in (*tags, *(_written(line) for line in lyrics.lines)))
+    return "".join(f"{line}\n" for line in (*tags, *(_format(line) for line in lyrics.lines)))
 
 
 def _clean(line: str) -> str:
-    """A line without what no text holds, stamps of words, and runs of white space."""
+    """Remove invalid characters, stamps of words and runs of white space from a line."""
     line = line.replace("\0", "").replace("\ufeff", "").encode("utf-8", "replace").decode()
-    line = WORD.sub(" ", WORD.sub("", line))  # what the first pass puts together is no stamp that was written
+    line = WORD.sub(" ", WORD.sub("", line))  # the second pass removes stamps that the first one joined
     return " ".join(line.split())
 
 
 def _stamped(line: str, colons: bool) -> tuple[list[int], str]:
-    """The stamps before a line, in milliseconds, and what follows them."""
+    """Return the stamps before a line, in milliseconds, and the rest of the line."""
     stamps, at = list[int](), 0
     while (stamp := STAMP.match(line, at)) and (when := _when(stamp, colons)) is not None:
         stamps.append(when)
@@ -148,7 +154,7 @@ def _stamped(line: str, colons: bool) -> tuple[list[int], str]:
 
 
 def _when(stamp: re.Match[str], colons: bool) -> int | None:
-    """Milliseconds of a stamp; None of what is none, as [00:75.00]."""
+    """Return the milliseconds of a stamp, or None if it is invalid, such as [00:75.00]."""
     first, second, mark, third, fraction = stamp.groups()
     if mark == ":" and (fraction is not None or not colons):
         hours, minutes, seconds = int(first), int(second), int(third)
@@ -164,16 +170,16 @@ def _when(stamp: re.Match[str], colons: bool) -> int | None:
 
 
 def _bounded(at: int) -> int:
-    return max(0, min(at, LATEST))
+    return max(0, min(at, MAX_STAMP_MS))
 
 
 def _without_margins(lines: tuple[Line, ...]) -> tuple[Line, ...]:
-    """Lines without empty ones, of which no time is told, before the first and after the last."""
-    told = [n for n, line in enumerate(lines) if line.text or line.at_ms is not None]
-    return lines[told[0] : told[-1] + 1] if told else ()
+    """Drop empty lines without a time from the beginning and the end."""
+    filled = [n for n, line in enumerate(lines) if line.text or line.at_ms is not None]
+    return lines[filled[0] : filled[-1] + 1] if filled else ()
 
 
-def _written(line: Line) -> str:
+def _format(line: Line) -> str:
     if line.at_ms is None:
         return line.text
     minutes, ms = divmod(line.at_ms, 60_000)

@@ -1,8 +1,8 @@
-"""LRCLIB lyrics, as its API gives them. Source of the schema: https://lrclib.net/docs, `/api/get`.
+"""LRCLIB's lyrics, one answer of its API per line. Source of the schema: https://lrclib.net/docs, `/api/get`.
 
-A file has a record a line, and may have what LRCLIB does not tell: `recording_mbid` says which recording was asked
-for, `fetched_at` when, `language` (ISO 639-1) what is sung. Where LRCLIB knew none the line is its answer, "statusCode"
-404, with the names that were asked for.
+Three fields are not LRCLIB's: `recording_mbid` is the requested recording, `fetched_at` the time of the request, and
+`language` (ISO 639-1) the language of the words. If LRCLIB has no lyrics, the line is its answer with "statusCode" 404
+and the requested names.
 """
 
 import re
@@ -13,37 +13,37 @@ from typing import Any
 from uuid import UUID
 
 from resources.sources.formats import lrc
-from resources.sources.readers.json_records import parsed
+from resources.sources.readers.json_records import parse_file
 from resources.sources.records.lyrics import INSTRUMENTAL, LRCLIB, NOT_FOUND, WORDS, Lyrics
 
 LANGUAGE = re.compile(r"[a-z]{2}")
 
 
-def lyrics(path: Path) -> Iterator[Lyrics | tuple[int, str]]:
-    """The lyrics in a file of one JSON object a line; for a line that holds none, its number and the reason."""
-    return parsed(path, "trackName", parse)
+def lyrics(path: Path) -> Iterator[Lyrics | tuple[str, str]]:
+    """Yield the lyrics in a file of JSON lines, or the position of an invalid record and the reason."""
+    return parse_file(path, "trackName", parse)
 
 
-def parse(told: Mapping[str, Any]) -> Lyrics:
-    """Lyrics as LRCLIB tells them. A record without words that is not said to be instrumental is none of lyrics.
+def parse(answer: Mapping[str, Any]) -> Lyrics:
+    """Parse an answer of LRCLIB. One without words counts as not found unless it is marked as instrumental.
 
-    Raises `KeyError`, `TypeError` or `ValueError` where the record is none.
+    Raises `KeyError`, `TypeError` or `ValueError` if it is invalid.
     """
-    recording = str(UUID(told["recording_mbid"])) if told.get("recording_mbid") else None
-    fetched_at = _instant(told["fetched_at"]) if told.get("fetched_at") else None
-    names = _text(told["trackName"]), _text(told["artistName"])
-    if told.get("statusCode") == 404:
+    recording = str(UUID(answer["recording_mbid"])) if answer.get("recording_mbid") else None
+    fetched_at = _instant(answer["fetched_at"]) if answer.get("fetched_at") else None
+    names = _text(answer["trackName"]), _text(answer["artistName"])
+    if answer.get("statusCode") == 404:
         if recording is None or fetched_at is None:
-            raise ValueError("not found, but which recording, and when?")
-        id = f"{LRCLIB}/-/{recording}"
-        return Lyrics(id, LRCLIB, None, recording, *names, NOT_FOUND, fetched_at=fetched_at)
-    if type(told["id"]) is not int:
-        raise TypeError("an id that is no number")
-    origin = str(told["id"])
-    plain, timed = (lrc.parse(_text(told.get(words) or "")) for words in ("plainLyrics", "syncedLyrics"))
+            raise ValueError("a 404 answer without recording_mbid or fetched_at")
+        lyrics_id = f"{LRCLIB}/-/{recording}"
+        return Lyrics(lyrics_id, LRCLIB, None, recording, *names, NOT_FOUND, fetched_at=fetched_at)
+    if type(answer["id"]) is not int:
+        raise TypeError("id is not a number")
+    origin = str(answer["id"])
+    plain, timed = (lrc.parse(_text(answer.get(words) or "")) for words in ("plainLyrics", "syncedLyrics"))
     text = plain.text or timed.text
-    instrumental = told.get("instrumental") or (timed if timed.text else plain).instrumental
-    language = told.get("language")
+    instrumental = answer.get("instrumental") or (timed if timed.text else plain).instrumental
+    language = answer.get("language")
     status = INSTRUMENTAL if instrumental else WORDS if text else NOT_FOUND
     return Lyrics(
         lyrics_id=f"{LRCLIB}/{origin}" + (f"/{recording}" if recording else ""),
@@ -61,15 +61,15 @@ def parse(told: Mapping[str, Any]) -> Lyrics:
 
 
 def _instant(text: str) -> datetime:
-    """When something was asked. Raises `TypeError` or `ValueError` for what is no time."""
+    """Parse an ISO 8601 time to UTC. Raises `TypeError` or `ValueError` if it is invalid."""
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except OverflowError:
-        raise ValueError("before the first year, or after the last") from None
+        raise ValueError("not in the years 1 to 9999") from None
 
 
 def _text(value: str) -> str:
-    """A text that a table can hold. Raises `TypeError` for what is none."""
+    """Return a text with invalid characters replaced. Raises `TypeError` if it is not text."""
     if not isinstance(value, str):
         raise TypeError("not text")
     return value.encode("utf-8", "replace").decode()

@@ -1,27 +1,36 @@
 """Maloja's export: `maloja_export_<time>.json`, a document whose `scrobbles` are listens.
 
-`time` is the UTC second of the start, `duration` the seconds that were heard (`length` is the track's), and `origin`
-who sent it: `client:<program>`, or `import:<service>` for what was itself imported. Older exports name artists and
-title without a `track` around them.
+`time` is the UTC second of the start and `duration` the seconds played (`length` is the track's). `origin` is
+`client:<program>`, or `import:<service>` for a listen that Maloja imported itself. Older exports have artists and title
+in the scrobble itself, not in a `track`.
 """
 
 from typing import Any
 
-from resources.sources.records.listen import Listen, Malformed, instant, ms_of, needed, text, whose
+from resources.sources.records.listen import (
+    Listen,
+    Malformed,
+    find_listener,
+    free_text,
+    instant,
+    ms_of,
+    optional_text,
+    required_text,
+)
 
 NAME = "maloja"
 EXPORT = "Maloja"
 
 
 def recognize(record: dict[str, Any]) -> bool:
-    """Whether a record has the shape of this format; it may lack what a listen needs."""
+    """Return whether a record has the keys of this format."""
     track = record.get("track", record)
     return "time" in record and isinstance(track, dict) and "artists" in track and "title" in track
 
 
 def parse(record: dict[str, Any], listener: str | None) -> Listen:
-    """The listen a record tells of; the file does not name its listener."""
-    user_id = whose(listener)
+    """Parse a listen. The file does not name its listener."""
+    user_id = find_listener(listener)
     track = record.get("track", record)
     if not isinstance(track, dict):
         raise Malformed("no track")
@@ -32,7 +41,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
         source=NAME,
         time_zone=None,
         artist_name=_artists(track.get("artists")),
-        recording_name=needed(track.get("title"), "title"),
+        recording_name=required_text(track.get("title"), "title"),
         release_name=_album(track.get("album")),
         recording_mbid=None,
         artist_mbids=(),
@@ -43,21 +52,18 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
 
 
 def _artists(names: object) -> str:
-    """The credit: Maloja keeps the artists and forgets what joined them."""
-    found = [needed(name, "artists") for name in names] if isinstance(names, list) else []
-    return ", ".join(found) or needed(names if isinstance(names, str) else None, "artists")
+    """Join the artists to a credit: Maloja does not store the original joining words."""
+    artists = [required_text(name, "artists") for name in names] if isinstance(names, list) else []
+    return ", ".join(artists) or required_text(names if isinstance(names, str) else None, "artists")
 
 
 def _album(album: object) -> str | None:
     if isinstance(album, dict):
-        return text(album.get("albumtitle", album.get("name")), "album")
-    return text(album, "album")
+        return optional_text(album.get("albumtitle", album.get("name")), "album")
+    return optional_text(album, "album")
 
 
 def _client(origin: object) -> str | None:
-    """What sent it; what was imported is a feed of its own, by the service it came from."""
-    try:
-        told = text(origin, "origin")
-    except Malformed:
-        return None
-    return (told.removeprefix("client:").strip() or None) if told else None
+    """Return the program that submitted the listen, or `import:<service>`, which is a feed of its own."""
+    client = free_text(origin)
+    return (client.removeprefix("client:").strip() or None) if client else None

@@ -1,11 +1,14 @@
-"""MusicBrainz entities, as its web service and its JSON dumps give them.
+"""MusicBrainz entities as its web service and its JSON dumps contain them.
 
-Source of the schema: https://musicbrainz.org/doc/MusicBrainz_API, `/ws/2/<entity>/<mbid>?fmt=json`. What an answer was
-not asked to include is absent, and read as unknown or as none. Dates are as partial as they are told, and null where
-what is told is no date. `asked_for`, `asked_at` and `provenance` are ours: the id that was asked for where MusicBrainz
-has merged it, the host that was asked where that is another, and where a record is from that it has not.
+Source of the schema: https://musicbrainz.org/doc/MusicBrainz_API, `/ws/2/<entity>/<mbid>?fmt=json`. An answer lacks the
+fields that the request did not include. They are read as unknown or empty. Dates may be partial, and an invalid one is
+None. Three fields are not MusicBrainz's:
 
-A parser raises `AttributeError`, `KeyError`, `TypeError` or `ValueError` for what is none of its entities.
+- `asked_for`: the requested id, if MusicBrainz has merged it into another.
+- `asked_at`: the requested host, if it is not MusicBrainz's own.
+- `provenance`: the source of a record that is not from MusicBrainz.
+
+Each parser raises `AttributeError`, `KeyError`, `TypeError` or `ValueError` if the record is not one of its entities.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,18 +18,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from resources.sources.readers.json_records import parsed
+from resources.sources.readers.json_records import parse_file
 from resources.sources.text import partial_date
 
 SOURCE = "MusicBrainz"
-LARGEST = 1 << 31  # of a number: a length of 24 days, as many as MusicBrainz can keep
-LATE = "~"  # sorts after every date
+MAX_NUMBER = 1 << 31  # a length of 24 days in ms, the most that MusicBrainz stores
+NO_DATE = "~"  # sorts after every date
 
-Told = Mapping[str, Any]
+Json = Mapping[str, Any]
 
 
 class Credit(NamedTuple):
-    """Artists as credited: of each the id, the name on the cover, and what joins it to the next."""
+    """An artist credit: for each artist the id, the name on the cover and the phrase that joins it to the next."""
 
     ids: list[str]
     names: list[str]
@@ -34,12 +37,12 @@ class Credit(NamedTuple):
 
     @property
     def text(self) -> str:
-        """As it is printed."""
+        """Return the credit as it is printed."""
         return "".join(name + phrase for name, phrase in zip(self.names, self.join_phrases, strict=True))
 
 
 class Tags(NamedTuple):
-    """What people call an entity: each word once, how many more said so than not, and which of them are genres."""
+    """The tags of an entity, each once, with the upvotes minus downvotes, and the ones that are genres."""
 
     names: list[str]
     counts: list[int]
@@ -48,7 +51,7 @@ class Tags(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A recording and whom it is credited to."""
+    """A recording and its artist credit."""
 
     recording_id: str
     title: str
@@ -68,7 +71,7 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Artist:
-    """A person, a group, or another who is credited."""
+    """A person, a group or another credited artist."""
 
     artist_id: str
     name: str
@@ -89,7 +92,7 @@ class Artist:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What was published at once, in one country, in one packaging."""
+    """A release: one edition of an album, single or EP, with its date, country and packaging."""
 
     release_id: str
     title: str
@@ -111,7 +114,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseGroup:
-    """All releases of what people call one album, single or EP."""
+    """All releases of one album, single or EP."""
 
     release_group_id: str
     title: str
@@ -127,22 +130,22 @@ class ReleaseGroup:
     genres: list[str]
 
 
-def recording(told: Told) -> Recording:
-    """A recording; it cannot do without its credit."""
-    credit, tags = _credit(told["artist-credit"]), _tags(told)
+def recording(record: Json) -> Recording:
+    """Parse a recording. The artist credit is required."""
+    credit, tags = _credit(record["artist-credit"]), _tags(record)
     if not credit.ids:
-        raise ValueError("nobody is credited")
-    releases = sorted(told.get("releases") or [], key=lambda r: (_date(r.get("date")) or LATE, r["id"]))
+        raise ValueError("empty artist credit")
+    releases = sorted(record.get("releases") or [], key=lambda r: (_date(r.get("date")) or NO_DATE, r["id"]))
     return Recording(
-        recording_id=_id(told["id"]),
-        title=_text(told["title"]),
+        recording_id=_id(record["id"]),
+        title=_text(record["title"]),
         artist_credit=credit.text,
         artist_ids=credit.ids,
         release_id=_id(releases[0]["id"]) if releases else None,
-        length_ms=_whole(told.get("length")),
-        isrcs=[_text(code) for code in told.get("isrcs") or []],
-        first_release_date=_date(told.get("first-release-date")),
-        provenance=_provenance(told),
+        length_ms=_integer(record.get("length")),
+        isrcs=[_text(code) for code in record.get("isrcs") or []],
+        first_release_date=_date(record.get("first-release-date")),
+        provenance=_provenance(record),
         credited_names=credit.names,
         join_phrases=credit.join_phrases,
         tags=tags.names,
@@ -151,67 +154,67 @@ def recording(told: Told) -> Recording:
     )
 
 
-def artist(told: Told) -> Artist:
-    """An artist."""
-    life, area, tags = told.get("life-span") or {}, told.get("area") or {}, _tags(told)
+def artist(record: Json) -> Artist:
+    """Parse an artist."""
+    life, area, tags = record.get("life-span") or {}, record.get("area") or {}, _tags(record)
     ended = life.get("ended")
     return Artist(
-        artist_id=_id(told["id"]),
-        name=_text(told["name"]),
-        sort_name=_text(told["sort-name"]),
-        type=_perhaps(told.get("type")),
-        gender=_perhaps(told.get("gender")),
-        country=_perhaps(told.get("country")),
-        area=_perhaps(area.get("name")),
+        artist_id=_id(record["id"]),
+        name=_text(record["name"]),
+        sort_name=_text(record["sort-name"]),
+        type=_optional(record.get("type")),
+        gender=_optional(record.get("gender")),
+        country=_optional(record.get("country")),
+        area=_optional(area.get("name")),
         begin_date=_date(life.get("begin")),
         end_date=_date(life.get("end")),
         ended=ended if isinstance(ended, bool) else None,
-        disambiguation=_perhaps(told.get("disambiguation")),
-        provenance=_provenance(told),
+        disambiguation=_optional(record.get("disambiguation")),
+        provenance=_provenance(record),
         tags=tags.names,
         tag_counts=tags.counts,
         genres=tags.genres,
     )
 
 
-def release(told: Told) -> Release:
-    """A release; a medium that does not tell its tracks leaves their number unknown."""
-    credit, tags, group = _credit(told.get("artist-credit") or []), _tags(told), told.get("release-group")
-    media = told.get("media")
-    tracks = [_whole(medium.get("track-count")) for medium in media or []]
+def release(record: Json) -> Release:
+    """Parse a release. The number of tracks is unknown if one medium lacks it."""
+    credit, tags, group = _credit(record.get("artist-credit") or []), _tags(record), record.get("release-group")
+    media = record.get("media")
+    tracks = [_integer(medium.get("track-count")) for medium in media or []]
     return Release(
-        release_id=_id(told["id"]),
-        title=_text(told["title"]),
+        release_id=_id(record["id"]),
+        title=_text(record["title"]),
         artist_credit=credit.text or None,
         artist_ids=credit.ids,
         release_group_id=_id(group["id"]) if group else None,
-        status=_perhaps(told.get("status")),
-        date=_date(told.get("date")),
-        country=_perhaps(told.get("country")),
-        barcode=_perhaps(told.get("barcode")),
+        status=_optional(record.get("status")),
+        date=_date(record.get("date")),
+        country=_optional(record.get("country")),
+        barcode=_optional(record.get("barcode")),
         media=len(media) if media else None,
         tracks=sum(n or 0 for n in tracks) if tracks and None not in tracks else None,
-        disambiguation=_perhaps(told.get("disambiguation")),
-        provenance=_provenance(told),
+        disambiguation=_optional(record.get("disambiguation")),
+        provenance=_provenance(record),
         tags=tags.names,
         tag_counts=tags.counts,
         genres=tags.genres,
     )
 
 
-def release_group(told: Told) -> ReleaseGroup:
-    """A release group."""
-    credit, tags = _credit(told.get("artist-credit") or []), _tags(told)
+def release_group(record: Json) -> ReleaseGroup:
+    """Parse a release group."""
+    credit, tags = _credit(record.get("artist-credit") or []), _tags(record)
     return ReleaseGroup(
-        release_group_id=_id(told["id"]),
-        title=_text(told["title"]),
+        release_group_id=_id(record["id"]),
+        title=_text(record["title"]),
         artist_credit=credit.text or None,
         artist_ids=credit.ids,
-        primary_type=_perhaps(told.get("primary-type")),
-        secondary_types=[_text(kind) for kind in told.get("secondary-types") or []],
-        first_release_date=_date(told.get("first-release-date")),
-        disambiguation=_perhaps(told.get("disambiguation")),
-        provenance=_provenance(told),
+        primary_type=_optional(record.get("primary-type")),
+        secondary_types=[_text(kind) for kind in record.get("secondary-types") or []],
+        first_release_date=_date(record.get("first-release-date")),
+        disambiguation=_optional(record.get("disambiguation")),
+        provenance=_provenance(record),
         tags=tags.names,
         tag_counts=tags.counts,
         genres=tags.genres,
@@ -219,16 +222,16 @@ def release_group(told: Told) -> ReleaseGroup:
 
 
 class Kind(NamedTuple):
-    """A kind of entity: where files of it land, how it is read, and what tells a record of it from others."""
+    """A kind of entity: where its files land, its name, its parser and a key that all its records have."""
 
-    folder: str  # of the landing folder
-    entity: str  # as tables say it
-    parse: Callable[[Told], Any]
-    telling: str
+    folder: str  # in the landing folder
+    entity: str  # its name in tables
+    parse: Callable[[Json], Any]
+    key: str
 
     @property
     def path(self) -> str:
-        """As MusicBrainz's addresses and answers say it."""
+        """Return its name in MusicBrainz's addresses and answers."""
         return self.entity.replace("_", "-")
 
 
@@ -239,38 +242,38 @@ RELEASE_GROUPS = Kind("release_groups", "release_group", release_group, "title")
 KINDS = (RECORDINGS, ARTISTS, RELEASES, RELEASE_GROUPS)
 
 
-class Read(NamedTuple):
-    """An entity, and the id that was merged into it where that was asked for."""
+class EntityResult(NamedTuple):
+    """An entity, and the requested id if it was merged into this entity."""
 
-    found: Any
-    merged: str | None
-
-
-def read(path: Path, kind: Kind) -> Iterator[Read | tuple[int, str]]:
-    """The entities in a file of one JSON object a line; for a line that is none, its number and the reason."""
-
-    def parse(told: Told) -> Read:
-        found, asked = kind.parse(told), told.get("asked_for")
-        merged = _id(asked) if asked is not None else None
-        return Read(found, merged if merged != _id(told["id"]) else None)
-
-    return parsed(path, kind.telling, parse)
+    entity: Any
+    merged_id: str | None
 
 
-def _credit(told: list[Told]) -> Credit:
+def read(path: Path, kind: Kind) -> Iterator[EntityResult | tuple[str, str]]:
+    """Yield the entities in a file of JSON lines, or the position of an invalid record and the reason."""
+
+    def parse(record: Json) -> EntityResult:
+        entity, asked = kind.parse(record), record.get("asked_for")
+        asked_id = _id(asked) if asked is not None else None
+        return EntityResult(entity, asked_id if asked_id != _id(record["id"]) else None)
+
+    return parse_file(path, kind.key, parse)
+
+
+def _credit(artists: list[Json]) -> Credit:
     return Credit(
-        [_id(credit["artist"]["id"]) for credit in told],
-        [_text(credit["name"]) for credit in told],
-        [_perhaps(credit.get("joinphrase"), kept=True) or "" for credit in told],
+        [_id(artist["artist"]["id"]) for artist in artists],
+        [_text(artist["name"]) for artist in artists],
+        [_optional(artist.get("joinphrase"), keep_blank=True) or "" for artist in artists],
     )
 
 
-def _tags(told: Told) -> Tags:
-    """Genres are those tags that are on MusicBrainz's list; an answer may tell either, or both."""
+def _tags(record: Json) -> Tags:
+    """Merge tags and genres. Genres are the tags on MusicBrainz's list. An answer may contain either or both."""
     counts: dict[str, int] = {}
-    genres = {_text(genre["name"]): _whole(genre.get("count")) or 0 for genre in told.get("genres") or []}
-    for tag in told.get("tags") or []:
-        counts[_text(tag["name"])] = _whole(tag.get("count")) or 0
+    genres = {_text(genre["name"]): _integer(genre.get("count")) or 0 for genre in record.get("genres") or []}
+    for tag in record.get("tags") or []:
+        counts[_text(tag["name"])] = _integer(tag.get("count")) or 0
     counts = genres | counts
     names = sorted(counts, key=lambda name: (-counts[name], name))
     return Tags(names, [counts[name] for name in names], [name for name in names if name in genres])
@@ -281,42 +284,42 @@ def _id(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """A text that says something."""
+    """Return a text that is not blank."""
     if not isinstance(value, str) or not value.strip():
         raise ValueError("empty name")
-    value.encode()  # raises for half a character
+    value.encode()  # raises for half a character (a lone surrogate)
     return value
 
 
-def _perhaps(value: Any, kept: bool = False) -> str | None:
-    """A text, or None where it says nothing; white space alone says nothing unless it is to be `kept`."""
+def _optional(value: Any, keep_blank: bool = False) -> str | None:
+    """Return a text, or None if it is absent, or blank and not to be kept."""
     if value is None:
         return None
     if not isinstance(value, str):
-        raise TypeError("no text")
+        raise TypeError("not text")
     value.encode()
-    return value if kept or value.strip() else None
+    return value if keep_blank or value.strip() else None
 
 
-def _whole(value: Any) -> int | None:
+def _integer(value: Any) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise TypeError("no number")
-    if not -LARGEST <= value <= LARGEST or value % 1:
-        raise ValueError("no whole number, or too large")
+        raise TypeError("not a number")
+    if not -MAX_NUMBER <= value <= MAX_NUMBER or value % 1:
+        raise ValueError("not a whole number, or too large")
     return int(value)
 
 
 def _date(value: Any) -> str | None:
-    """A date as partial as it is told; None where that is no date: the entity is worth more than its date."""
+    """Parse a partial date. Return None if it is invalid, so that the entity is kept without it."""
     try:
-        found = partial_date.parse(value) if isinstance(value, str) else None
+        date = partial_date.parse(value) if isinstance(value, str) else None
     except ValueError:
         return None
-    return str(found) if found else None
+    return str(date) if date else None
 
 
-def _provenance(told: Told) -> str:
-    host = _perhaps(told.get("asked_at"))
-    return _perhaps(told.get("provenance")) or (f"{SOURCE}, as {host} has it" if host else SOURCE)
+def _provenance(record: Json) -> str:
+    host = _optional(record.get("asked_at"))
+    return _optional(record.get("provenance")) or (f"{SOURCE}, as {host} has it" if host else SOURCE)

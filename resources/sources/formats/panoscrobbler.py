@@ -1,13 +1,22 @@
-"""Pano Scrobbler's log: JSON lines, or the same in CSV, of what the phone or computer played and what was done with it.
+"""Pano Scrobbler's log as JSON lines or CSV.
 
-`timeMs` is the UTC millisecond of the start, `durationMs` the length of the track, and `event` what the line tells:
-a `scrobble` is a listen, `love` and `unlove` are feedback, the others are neither.
+`timeMs` is the UTC millisecond of the start, `durationMs` the length of the track. The `event` `scrobble` is a listen,
+`love` and `unlove` are feedback, and the others are skipped.
 """
 
 from typing import Any
 
 from resources.sources.records.feedback import LOVE, NEITHER, Feedback
-from resources.sources.records.listen import Listen, Malformed, PassedOver, as_number, instant, needed, text, whose
+from resources.sources.records.listen import (
+    Listen,
+    Malformed,
+    SkippedRecord,
+    find_listener,
+    instant,
+    optional_text,
+    parse_number,
+    required_text,
+)
 
 NAME = "panoscrobbler"
 EXPORT = "Pano Scrobbler"
@@ -16,21 +25,24 @@ SCORES = {"love": LOVE, "unlove": NEITHER}
 
 
 def recognize(record: dict[str, Any]) -> bool:
-    """Whether a record has the shape of this format; it may lack what a listen needs."""
+    """Return whether a record has the keys of this format."""
     return _of(record, "timeMs") is not None and "event" in record and "track" in record
 
 
 def parse(record: dict[str, Any], listener: str | None) -> Listen | Feedback:
-    """The listen or the feedback that a record tells of; the file does not name its listener."""
-    user_id = whose(listener)
-    event = needed(record.get("event"), "event").lower()
+    """Parse a listen or feedback. The file does not name its listener."""
+    user_id = find_listener(listener)
+    event = required_text(record.get("event"), "event").lower()
     if event != "scrobble" and event not in SCORES:
-        raise PassedOver("an event that is no listen")
-    ms = as_number(_of(record, "timeMs"))
+        raise SkippedRecord("an event that is not a listen or feedback")
+    ms = parse_number(_of(record, "timeMs"))
     if type(ms) is not int:
         raise Malformed("timeMs is not a number of milliseconds")
     at = instant(ms // 1000, "timeMs").replace(microsecond=ms % 1000 * 1000)
-    artist_name, recording_name = needed(record.get("artist"), "artist"), needed(record.get("track"), "track")
+    artist_name, recording_name = (
+        required_text(record.get("artist"), "artist"),
+        required_text(record.get("track"), "track"),
+    )
     if event in SCORES:
         return Feedback(
             user_id=user_id,
@@ -50,15 +62,15 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen | Feedback:
         time_zone=None,
         artist_name=artist_name,
         recording_name=recording_name,
-        release_name=text(record.get("album"), "album"),
+        release_name=optional_text(record.get("album"), "album"),
         recording_mbid=None,
         artist_mbids=(),
         isrc=None,
         source_ref=None,
-        client=text(_of(record, "mediaPlayerName"), "mediaPlayerName"),
+        client=optional_text(_of(record, "mediaPlayerName"), "mediaPlayerName"),
     )
 
 
 def _of(record: dict[str, Any], name: str) -> Any:
-    """A value by its name in JSON, or by its heading, which is compared without case."""
+    """Return a value by its JSON name or its lower-case CSV heading."""
     return record.get(name, record.get(name.lower()))

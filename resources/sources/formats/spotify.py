@@ -1,16 +1,24 @@
 """Spotify's extended streaming history: `endsong_N.json`, since 2023 `Streaming_History_Audio_*.json` and `…_Video_…`.
 
-A JSON list of plays. `ts` is the UTC time at which the play *ended*, `ms_played` how long it lasted; music carries
-`master_metadata_*` and `spotify_track_uri`, podcasts `episode_*`, audiobooks `audiobook_*`. `offline_timestamp` is
-never used: its unit changed from milliseconds to seconds between layouts. IP address, user agent, user name, platform
-and country are left where they are.
+A JSON array of plays. `ts` is the UTC time at which the play *ended*, `ms_played` its duration. Music has
+`master_metadata_*` and `spotify_track_uri`, podcasts have `episode_*`, audiobooks `audiobook_*`. `offline_timestamp` is
+not read: its unit changed from milliseconds to seconds between layouts. IP address, user agent, user name, platform and
+country are not read either.
 """
 
 import re
 from datetime import datetime, timedelta
 from typing import Any
 
-from resources.sources.records.listen import LONGEST_PLAY_MS, Listen, Malformed, PassedOver, needed, text, whose
+from resources.sources.records.listen import (
+    MAX_PLAY_MS,
+    Listen,
+    Malformed,
+    SkippedRecord,
+    find_listener,
+    optional_text,
+    required_text,
+)
 
 NAME = "spotify"
 EXPORT = "Spotify"
@@ -21,19 +29,19 @@ TS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9
 
 
 def recognize(record: dict[str, Any]) -> bool:
-    """Whether a record has the shape of this format; it may lack what a listen needs."""
+    """Return whether a record has the keys of this format."""
     return TRACK in record and ("ts" in record or "ms_played" in record)
 
 
 def parse(record: dict[str, Any], listener: str | None) -> Listen:
-    """The listen a record tells of; the file does not name its listener."""
-    user_id = whose(listener)
+    """Parse a listen. The file does not name its listener."""
+    user_id = find_listener(listener)
     if not record.get(TRACK):
         if record.get("episode_name") or record.get("spotify_episode_uri"):
-            raise PassedOver("an episode of a podcast or show")
+            raise SkippedRecord("an episode of a podcast or show")
         if record.get("audiobook_title") or record.get("audiobook_uri"):
-            raise PassedOver("a chapter of an audiobook")
-    recording, artist = needed(record.get(TRACK), TRACK), needed(record.get(ARTIST), ARTIST)
+            raise SkippedRecord("a chapter of an audiobook")
+    recording, artist = required_text(record.get(TRACK), TRACK), required_text(record.get(ARTIST), ARTIST)
     ms_played = _ms_played(record.get("ms_played"))
     return Listen(
         user_id=user_id,
@@ -43,21 +51,21 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
         time_zone=None,
         artist_name=artist,
         recording_name=recording,
-        release_name=text(record.get(RELEASE), RELEASE),
+        release_name=optional_text(record.get(RELEASE), RELEASE),
         recording_mbid=None,
         artist_mbids=(),
         isrc=None,
-        source_ref=text(record.get("spotify_track_uri"), "spotify_track_uri"),
+        source_ref=optional_text(record.get("spotify_track_uri"), "spotify_track_uri"),
         client=None,
     )
 
 
 def _ms_played(value: object) -> int:
-    if type(value) is not int:  # a bool is no number here
+    if type(value) is not int:  # isinstance would accept a bool
         problem = "no ms_played" if value is None else "ms_played is not a whole number"
     elif value < 0:
         problem = "ms_played is negative"
-    elif value > LONGEST_PLAY_MS:
+    elif value > MAX_PLAY_MS:
         problem = "ms_played is longer than 24 days"
     else:
         return value
@@ -65,11 +73,11 @@ def _ms_played(value: object) -> int:
 
 
 def _ended_at(value: object) -> datetime:
-    ts = needed(value, "ts")
+    ts = required_text(value, "ts")
     try:
         if TS.fullmatch(ts):
             ended = datetime.fromisoformat(ts)
-            if ended.year > 1:  # the start still has to fit a datetime
+            if ended.year > 1:  # the start must fit a datetime as well
                 return ended
     except ValueError:
         pass

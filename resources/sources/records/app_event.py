@@ -1,4 +1,4 @@
-"""An application event as its program tells it: somebody pressed play, looked for something, opened a page."""
+"""The `AppEvent` record: an event that an application logged, such as a play, a search or a page view."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,23 +6,23 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class AppEvent:
-    """One event. What is told beside these fields is kept in `extra`: no version of a program loses any."""
+    """One event. Fields without a column here are stored in `extra`, so that no program version loses data."""
 
     user_id: str
     at: datetime  # when it happened, aware, UTC, microseconds
-    event: str  # as told: "play", "Add to Playlist"
-    event_id: str  # the program's own, else made of all that the event says
+    event: str  # as submitted: "play", "Add to Playlist"
+    event_id: str  # the program's own, else a hash of the event's content
     recording_mbid: str | None
     artist_name: str | None
     recording_name: str | None
     release_name: str | None
-    position_ms: int | None  # in the recording, at the event; where a seek leaves from
-    to_ms: int | None  # where a seek arrives
-    query: str | None  # what was searched for
-    playlist: str | None  # to which it was added
-    page: str | None  # which was viewed
+    position_ms: int | None  # position in the recording at the event, or before a seek
+    to_ms: int | None  # position after a seek
+    query: str | None  # the search text
+    playlist: str | None  # the playlist to which the recording was added
+    page: str | None  # the viewed page
     client: str | None
     client_version: str | None
     schema_version: str | None
-    extra: str | None  # what was not read, as JSON; None where everything was
-    shape: str  # every field with its JSON type and what became of it: `path<TAB>type<TAB>outcome`, a line each
+    extra: str | None  # the fields that were not read, as JSON, or None if all were
+    shape: str  # one line per field: `path<TAB>JSON type<TAB>outcome`

@@ -1,14 +1,14 @@
-"""Feedback as its source tells it: a listener loves a recording, hates it, or takes that back."""
+"""The `Feedback` record: a listener loves a recording, hates it, or withdraws that."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-LOVE, HATE, NEITHER = 1, -1, 0  # ListenBrainz's scores; Last.fm and others know love and its end only
+LOVE, HATE, NEITHER = 1, -1, 0  # ListenBrainz's scores. Last.fm and others only have love and its withdrawal.
 
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What one listener says of one recording, which is named by MBID, by MSID or by artist and title."""
+    """One listener's opinion of one recording, identified by MBID, by MSID or by artist and title."""
 
     user_id: str
     recording_mbid: str | None

@@ -1,4 +1,4 @@
-"""A playlist as its file tells it, track by track."""
+"""The `Track` record: one track of a playlist."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,12 +6,12 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One place in a playlist; what belongs to the playlist is said again with each."""
+    """One track of a playlist. The fields of the playlist are repeated in each track."""
 
     playlist_id: str
     title: str | None
     creator: str | None
-    user_id: str | None  # of whom it is here: the listener given
+    user_id: str | None  # the listener named by the operator
     position: int  # from 1
     recording_mbid: str | None
     artist_name: str | None

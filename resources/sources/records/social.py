@@ -1,4 +1,4 @@
-"""What people of a network do beside listening, as their source tells it: whom they follow, what they post and tag."""
+"""The records of social activity: relationships, posts, shares, tag assignments and deletions."""
 
 import uuid
 from dataclasses import dataclass
@@ -6,69 +6,69 @@ from datetime import date, datetime
 
 from resources.sources.records.listen import Malformed
 
-FOLLOW, FRIENDSHIP = RELATIONSHIPS = ("follow", "friendship")  # one has a direction, the other has none
+FOLLOW, FRIENDSHIP = RELATIONSHIPS = ("follow", "friendship")  # a follow has a direction, a friendship has none
 RECORDING, PLAYLIST, POST = SHARED = ("recording", "playlist", "post")
-OF_ARTIST = "musicbrainz:artist:"  # begins the source_ref of a tag_assignment whose source knows the artist's MBID
+OF_ARTIST = "musicbrainz:artist:"  # prefix of a tag assignment's source_ref if the source provides the artist's MBID
 
 
 @dataclass(frozen=True, slots=True)
 class Relationship:
-    """That one person follows or befriends another, or no longer does."""
+    """The start or the end of a follow or a friendship."""
 
     user_id: str
     other_id: str
     relation: str  # FOLLOW or FRIENDSHIP
     ends: bool
-    happened_at: datetime | None  # aware, UTC; an end always has a time
+    happened_at: datetime | None  # aware, UTC, never None for an end
     source: str
-    submitted_id: str | None = None  # by which it may be taken back
+    submitted_id: str | None = None  # the id by which a later deletion refers to it
 
 
 def between(
     one: str, other: str, relation: str, ends: bool, at: datetime | None, source: str, submitted_id: str | None = None
 ) -> Relationship:
-    """What is told of two people; Malformed where it is of one, or an end without a time."""
+    """Build a Relationship. Raises Malformed if both persons are the same, or an end has no time."""
     if one == other:
-        raise Malformed("it tells of one person where there must be two")
+        raise Malformed(f"both persons of the {relation} are the same")
     if ends and at is None:
-        raise Malformed("it does not say when it ended")
+        raise Malformed(f"the end of a {relation} has no time")
     return Relationship(one, other, relation, ends, at, source, submitted_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A post as it read at some time, or that it was taken back."""
+    """One version of a post, or its deletion."""
 
     post_id: str
     user_id: str
     posted_at: datetime  # aware, UTC
-    told_at: datetime  # when it came to read so: posted or edited
+    told_at: datetime  # when this version was posted, edited or deleted
     text: str
     mentions: tuple[str, ...]
     hashtags: tuple[str, ...]
-    artist_name: str | None  # of what it says is playing
+    artist_name: str | None  # of the recording that the post names as playing
     recording_name: str | None
-    recording_mbid: str | None  # where it links to one
+    recording_mbid: str | None  # if the post links to it
     taken_back: bool
     source: str
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """That a person passed on a recording, a playlist or a post, or took that back."""
+    """A share (repost) of a recording, a playlist or a post, or the withdrawal of one."""
 
     share_id: str
     user_id: str
     shared_at: datetime  # aware, UTC
     entity: str  # one of SHARED
-    entity_id: str  # MBID of a recording, a playlist's own identifier, the id of a post
+    entity_id: str  # the MBID of a recording, a playlist's own identifier or the id of a post
     taken_back: bool
     source: str
 
 
 @dataclass(frozen=True, slots=True)
 class TagAssignment:
-    """A word that a person put to an artist."""
+    """A tag that a person gave to an artist."""
 
     user_id: str
     artist_name: str | None
@@ -80,17 +80,17 @@ class TagAssignment:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """That a person took back what was told under an id, whatever that was: known by its id alone."""
+    """The deletion of an earlier record that is identified by its id alone."""
 
     user_id: str
-    deleted_id: str  # of a post, a share or a relation
+    deleted_id: str  # of a post, a share or a relationship
     deleted_at: datetime | None  # aware, UTC
     source: str
 
 
-def id_of(*told: str) -> str:
-    """An id of what has an address, as RFC 9562 makes one of it; or of all that is told, where it has none.
+def id_of(*parts: str) -> str:
+    """Return a UUIDv5 (RFC 9562) of an address, or of all fields of a record without one.
 
-    Addresses name their author more often than not, so that they are not kept.
+    The address itself is not stored, because it often names its author.
     """
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, "\x1f".join(told)))
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, "\x1f".join(parts)))

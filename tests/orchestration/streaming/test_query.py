@@ -252,7 +252,7 @@ def test_no_record_of_a_refused_file_counts(tmp_path: Path) -> None:
     with patch.object(ledger, "CHUNK", 4):
         found, (outcome,) = read(landing, landing.list_files("listens"))
     assert [len(rows) for rows in found] == [*(0 for _ in RECORD_TYPES), 1]
-    assert "does not say whose" in found[-1][0]["reason"]
+    assert "does not name its listener" in found[-1][0]["reason"]
     assert outcome.refused
     assert (outcome.row["listens"], outcome.row["quarantined"], any(outcome.days.values())) == (0, 1, False)
 

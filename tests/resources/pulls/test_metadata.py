@@ -24,7 +24,7 @@ from resources.sandbox.http.faults import KINDS as FAULTS
 from resources.sandbox.http.faults import Faults
 from resources.services.musicbrainz import MusicBrainz, connect
 from resources.services.web import Unanswered, Web
-from resources.sources.formats.musicbrainz import KINDS, Read, read
+from resources.sources.formats.musicbrainz import KINDS, EntityResult, read
 from resources.storage import Storage
 from tests.serving import Clock, patience, sandbox
 
@@ -60,16 +60,14 @@ class Place:
         for kind in KINDS:
             for path in sorted((self.root / kind.folder).rglob("*.jsonl")):
                 for found in read(path, kind):
-                    assert isinstance(found, Read), found
-                    landed.setdefault(kind.folder, []).append(getattr(found.found, f"{kind.entity}_id"))
+                    assert isinstance(found, EntityResult), found
+                    landed.setdefault(kind.folder, []).append(getattr(found.entity, f"{kind.entity}_id"))
         return landed
 
     def provenances(self) -> set[str]:
         """Return the provenances of the landed entities."""
         paths = [(kind, path) for kind in KINDS for path in (self.root / kind.folder).rglob("*.jsonl")]
-        return {
-            result.found.provenance for kind, path in paths for result in read(path, kind) if isinstance(result, Read)
-        }
+        return {r.entity.provenance for kind, path in paths for r in read(path, kind) if isinstance(r, EntityResult)}
 
     def named(self, recordings: list[str]) -> dict[str, set[str]]:
         """Return the ids of recordings, the artists they credit, and their first releases and release groups."""

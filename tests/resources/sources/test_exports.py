@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from resources.errors import TuttiError
 from resources.sources import exports
 from resources.sources.formats import spotify
-from resources.sources.records.listen import Read
+from resources.sources.records.listen import RecordResult
 from tests.exporting import listen_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -53,11 +53,11 @@ def write(folder: Path, data: str | bytes, name: str = "anything.bin") -> Path:
     return path
 
 
-def read(path: Path, listener: str | None = "ann") -> list[Read]:
+def read(path: Path, listener: str | None = "ann") -> list[RecordResult]:
     return list(exports.read(path, listener, NOW))
 
 
-def names(reads: list[Read]) -> list[str]:
+def names(reads: list[RecordResult]) -> list[str]:
     return [listen_of(each).recording_name for each in reads if listen_of(each)]
 
 
@@ -72,14 +72,14 @@ SONGS = [f"Söng {n} }},{{" for n in range(5)]
 
 
 @pytest.mark.parametrize("data", [json.dumps(PLAYS), json.dumps(PLAYS, indent=4), lines(PLAYS)])
-def test_a_spotify_history_is_recognised_by_content_in_any_layout(tmp_path: Path, data: str) -> None:
+def test_a_spotify_history_is_recognized_in_any_layout(tmp_path: Path, data: str) -> None:
     for content in (data.encode(), gzip.compress(data.encode())):
         reads = read(write(tmp_path, content))
         assert names(reads) == SONGS
         assert {each.file for each in reads} == {"anything.bin"}
 
 
-def test_a_zip_gives_the_listens_of_every_file_that_has_some(tmp_path: Path) -> None:
+def test_a_zip_yields_the_listens_of_all_its_files(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "export.zip", "w") as file:
         file.writestr("user.json", json.dumps({"user_id": 1, "username": "bob"}))
         file.writestr("ReadMe.pdf", b"%PDF-1.7\n\xff\xfe\0\n")
@@ -98,14 +98,14 @@ def test_a_zip_gives_the_listens_of_every_file_that_has_some(tmp_path: Path) -> 
     ]
 
 
-def test_a_broken_record_is_quarantined_with_its_place_reason_and_text_and_the_rest_goes_in(tmp_path: Path) -> None:
+def test_a_broken_record_is_quarantined_with_position_reason_and_text(tmp_path: Path) -> None:
     hurt = [json.dumps(record) for record in PLAYS]
     hurt[0] = hurt[0].replace('"ms_played": 0', '"ms_played": NaN')
     hurt[3] = json.dumps(play(3, ms_played=None))
     reads = read(write(tmp_path, "[" + ",".join(hurt) + "]"))
     assert names(reads) == [SONGS[1], SONGS[2], SONGS[4]]
     first, fourth = (each for each in reads if each.reason)
-    assert (first.record, first.reason) == (0, "not JSON: NaN is no number")
+    assert (first.record, first.reason) == (0, "not JSON: NaN is not a number")
     assert (fourth.record, fourth.reason) == (3, "no ms_played: without it the start of the play is unknown")
     for each in (first, fourth):
         assert "Söng" in str(each.raw) or "S\\u00f6ng" in str(each.raw)
@@ -113,7 +113,7 @@ def test_a_broken_record_is_quarantined_with_its_place_reason_and_text_and_the_r
         assert "Kepler" not in str(each.raw)
 
 
-def test_times_that_cannot_be_are_quarantined_by_name(tmp_path: Path) -> None:
+def test_impossible_times_are_quarantined_with_the_time(tmp_path: Path) -> None:
     odd = [listen(0), listen(1, listened_at=1), listen(2, listened_at=1_900_000_000)]
     reads = read(write(tmp_path, lines(odd)))
     assert [each.reason and each.reason[:23] for each in reads] == [
@@ -123,16 +123,16 @@ def test_times_that_cannot_be_are_quarantined_by_name(tmp_path: Path) -> None:
     ]
 
 
-def test_half_characters_go_to_quarantine_as_text_that_utf8_can_hold(tmp_path: Path) -> None:
+def test_half_characters_are_quarantined_as_valid_utf8(tmp_path: Path) -> None:
     data = lines([listen(0), listen(1, track_metadata={"artist_name": "\ud83d", "track_name": "x"})])
     bad = read(write(tmp_path, data))[1]
     assert "half a character" in str(bad.reason)
     assert b"\\ud83d" in str(bad.raw).encode()
 
 
-def test_episodes_are_passed_over_not_quarantined(tmp_path: Path) -> None:
+def test_episodes_are_skipped_not_quarantined(tmp_path: Path) -> None:
     reads = read(write(tmp_path, json.dumps([play(0), play(1, master_metadata_track_name=None, episode_name="News")])))
-    assert reads[1] == Read("anything.bin", 1, skipped="an episode of a podcast or show")
+    assert reads[1] == RecordResult("anything.bin", 1, skipped="an episode of a podcast or show")
 
 
 @pytest.mark.parametrize(
@@ -140,20 +140,23 @@ def test_episodes_are_passed_over_not_quarantined(tmp_path: Path) -> None:
     [b"", b"[]", b"{}", b"hello", b"\x89PNG\r\n\x1a\n\0\0", b"PK", b'[{"endTime": "2020-01-01 10:00", "msPlayed": 5}]',
      b"[" * 5_000],
 )  # fmt: skip
-def test_what_is_no_export_is_refused_in_one_line_that_says_what_to_give(tmp_path: Path, data: bytes) -> None:
+def test_an_unsupported_file_is_refused_in_one_line(tmp_path: Path, data: bytes) -> None:
     told = refusal(write(tmp_path, data))
     assert told.startswith("anything.bin ")
     assert "Spotify" in told or "download it again" in told
 
 
-def test_what_plays_now_is_passed_over_with_the_reason(tmp_path: Path) -> None:
+@pytest.mark.parametrize("data", [b"", gzip.compress(b"")])
+def test_an_empty_file_is_reported_as_empty(tmp_path: Path, data: bytes) -> None:
+    assert "anything.bin is empty" in refusal(write(tmp_path, data))
+
+
+def test_the_track_playing_now_is_skipped_with_the_reason(tmp_path: Path) -> None:
     playing = {"listen_type": "playing_now", "payload": [{k: v for k, v in listen(0).items() if k != "listened_at"}]}
-    assert [r.skipped for r in read(write(tmp_path, json.dumps(playing)))] == [
-        "a track playing now, not yet listened to"
-    ]
+    assert [r.skipped for r in read(write(tmp_path, json.dumps(playing)))] == ["a track that is still playing"]
 
 
-def test_why_the_first_record_cannot_be_read_is_told_where_none_can(tmp_path: Path) -> None:
+def test_the_reason_of_the_first_record_is_given_if_none_is_valid(tmp_path: Path) -> None:
     told = refusal(write(tmp_path, json.dumps(listen(0) | {"listened_at": float("nan")})))
     assert "its first record is not JSON: NaN" in told
 
@@ -163,19 +166,19 @@ TEXT = "Words about a program, of the kind that stand in a manual. " * 20
 
 @pytest.mark.parametrize("before", [TEXT.replace(". ", ".\n"), "# Title\n\n" + TEXT + "\n\n```\n"])
 @pytest.mark.parametrize("after", ["", "\n```\n" + TEXT])
-def test_a_record_shown_in_a_text_makes_no_export_of_it(tmp_path: Path, before: str, after: str) -> None:
+def test_prose_that_quotes_a_record_is_not_an_export(tmp_path: Path, before: str, after: str) -> None:
     event = {"event": "skip", "event_id": "0b7e", "user_id": "ada", "timestamp": "2025-03-03T08:00:01Z"}
-    assert "in no format that is known" in refusal(write(tmp_path, before + "\n" + json.dumps(event) + after))
+    assert "supported format" in refusal(write(tmp_path, before + "\n" + json.dumps(event) + after))
 
 
 @pytest.mark.parametrize("end", [-1, 1, 60])
-def test_a_file_without_its_beginning_is_read_from_the_first_record_that_is_whole(tmp_path: Path, end: int) -> None:
+def test_a_file_without_its_beginning_is_read_from_its_first_record(tmp_path: Path, end: int) -> None:
     told = json.dumps([play(0), play(1)])
     rest = told[told.index("}") - end :]
     assert [listen_of(r) is not None for r in read(write(tmp_path, rest))] == [False, True]
 
 
-def test_a_record_shown_in_a_readme_beside_an_export_is_none(tmp_path: Path) -> None:
+def test_a_record_quoted_in_a_readme_is_not_read(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
         file.writestr("listens/2020/1.jsonl", lines([listen(0), listen(1)]))
         file.writestr("README.md", f"# How a listen looks\n\n{json.dumps(listen(2))}\n")
@@ -185,20 +188,20 @@ def test_a_record_shown_in_a_readme_beside_an_export_is_none(tmp_path: Path) -> 
 def test_a_zip_without_a_listen_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
         file.writestr("a.txt", "hello")
-    assert "in no format that is known" in refusal(tmp_path / "x.zip")
+    assert "supported format" in refusal(tmp_path / "x.zip")
 
 
 @pytest.mark.parametrize("records", [PLAYS, LISTENS])
 @pytest.mark.parametrize("listener", [None, "", "  "])
-def test_an_export_that_names_nobody_asks_for_the_listener(tmp_path: Path, records: Any, listener: str | None) -> None:
+def test_an_export_without_a_listener_asks_for_one(tmp_path: Path, records: Any, listener: str | None) -> None:
     assert "LISTENER=" in refusal(write(tmp_path, json.dumps(records)), listener)
 
 
-def test_a_dump_names_its_listeners_and_a_record_that_does_not_is_quarantined(tmp_path: Path) -> None:
+def test_a_dump_record_without_a_listener_is_quarantined(tmp_path: Path) -> None:
     reads = read(write(tmp_path, lines([listen(0, user_name="bob"), listen(1)])), None)
     assert listen_of(reads[0]) is not None
     assert listen_of(reads[0]).user_id == "bob"
-    assert "whose listen" in str(reads[1].reason)
+    assert "listener" in str(reads[1].reason)
 
 
 def damaged_zip(folder: Path, entry: str, records: list[dict[str, Any]]) -> Path:
@@ -213,7 +216,7 @@ def damaged_zip(folder: Path, entry: str, records: list[dict[str, Any]]) -> Path
 
 
 @pytest.mark.slow
-def test_damage_in_a_zip_is_told_once_and_what_precedes_it_goes_in(tmp_path: Path) -> None:
+def test_damage_in_a_zip_is_reported_once_after_earlier_records(tmp_path: Path) -> None:
     reads = read(
         damaged_zip(tmp_path, "hurt.jsonl", [listen(n, noise=n * 2_654_435_761 % 2**32) for n in range(20_000)])
     )
@@ -223,7 +226,7 @@ def test_damage_in_a_zip_is_told_once_and_what_precedes_it_goes_in(tmp_path: Pat
     assert names(reads[len(hurt) :]) == [f"Song {n}" for n in range(5)]
 
 
-def test_a_gzip_cut_in_the_middle_of_a_record_is_told_once(tmp_path: Path) -> None:
+def test_a_gzip_truncated_in_a_record_is_reported_once(tmp_path: Path) -> None:
     data = gzip.compress(lines([listen(n, noise=n * 2_654_435_761 % 2**32) for n in range(5_000)]).encode())
     reads = read(write(tmp_path, data[: len(data) // 2]))
     assert [each for each in reads if each.reason] == reads[-1:]
@@ -231,7 +234,7 @@ def test_a_gzip_cut_in_the_middle_of_a_record_is_told_once(tmp_path: Path) -> No
     assert "damaged" in str(reads[-1].reason)
 
 
-def test_damage_from_the_first_byte_is_told_too(tmp_path: Path) -> None:
+def test_damage_from_the_first_byte_is_reported(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
         file.writestr("gone.jsonl", lines(LISTENS))
         file.writestr("whole.jsonl", lines(LISTENS))
@@ -245,9 +248,7 @@ def test_damage_from_the_first_byte_is_told_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [json.dumps(PLAYS), json.dumps(PLAYS, indent=2), lines(PLAYS), lines(LISTENS)])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
-def test_an_export_cut_at_any_byte_gives_every_record_before_the_cut_and_invents_none(
-    tmp_path: Path, data: str, draws: st.DataObject
-) -> None:
+def test_a_truncated_export_yields_exactly_the_records_before(tmp_path: Path, data: str, draws: st.DataObject) -> None:
     whole = read(write(tmp_path, data))
     raw = data.encode()
     path = write(tmp_path, raw[: draws.draw(st.integers(0, len(raw)))])
@@ -259,7 +260,7 @@ def test_an_export_cut_at_any_byte_gives_every_record_before_the_cut_and_invents
     kept = [each for each in reads if listen_of(each)]
     assert kept == whole[: len(kept)]
     assert len(reads) - len(kept) <= 1
-    assert all("it was cut" in str(each.reason) for each in reads[len(kept) :])
+    assert all("download it again" in str(each.reason) for each in reads[len(kept) :])
     assert ADDRESS not in str(reads)
     assert "Kepler" not in str(reads)
 
@@ -267,7 +268,7 @@ def test_an_export_cut_at_any_byte_gives_every_record_before_the_cut_and_invents
 @pytest.mark.parametrize("before, between, after", [("[", ", ", "]"), ("[\n", ",\n", "\n]"), ("", "\n", "")])  # noqa: PT006
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
-def test_one_corrupted_record_loses_only_that_one(
+def test_a_corrupted_record_loses_no_other(
     tmp_path: Path, before: str, between: str, after: str, draws: st.DataObject
 ) -> None:
     parts = [json.dumps(record) for record in PLAYS]

@@ -9,7 +9,7 @@ import pytest
 
 from resources.sources import exports
 from resources.sources.exports import UnsupportedFile
-from resources.sources.records.listen import Read
+from resources.sources.records.listen import RecordResult
 from tests.exporting import listen_of
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
@@ -48,19 +48,19 @@ def samples() -> Path:
     return Path(folder) / "importers"
 
 
-def read(path: Path) -> list[Read]:
+def read(path: Path) -> list[RecordResult]:
     return list(exports.read(path, "ann", NOW))
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_sample_gives_all_that_is_in_it(samples: Path, name: str) -> None:
+def test_a_sample_yields_all_its_records(samples: Path, name: str) -> None:
     reads = read(samples / name)
-    assert [each.reason for each in reads if not each.found] == []
-    assert Counter(each.found.source for each in reads) == WHOLE[name]  # type: ignore[attr-defined]
+    assert [each.reason for each in reads if not each.parsed] == []
+    assert Counter(each.parsed.source for each in reads) == WHOLE[name]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_record_of_a_sample_is_quarantined_and_the_rest_goes_in(samples: Path, name: str) -> None:
+def test_a_broken_record_of_a_sample_is_quarantined_alone(samples: Path, name: str) -> None:
     whole, reason = BROKEN[name]
     reads = read(samples / name)
     assert sum(listen_of(each) is not None for each in reads) == whole
@@ -70,14 +70,14 @@ def test_a_broken_record_of_a_sample_is_quarantined_and_the_rest_goes_in(samples
 
 @pytest.mark.parametrize("name", NOTHING)
 def test_a_sample_without_a_listen_is_refused(samples: Path, name: str) -> None:
-    with pytest.raises(UnsupportedFile, match="in no format that is known"):
+    with pytest.raises(UnsupportedFile, match="supported format"):
         read(samples / name)
 
 
-def test_a_sample_of_what_plays_now_is_passed_over(samples: Path) -> None:
-    assert [each.skipped for each in read(samples / PLAYING)] == ["a track playing now, not yet listened to"]
+def test_a_sample_of_the_track_playing_now_is_skipped(samples: Path) -> None:
+    assert [each.skipped for each in read(samples / PLAYING)] == ["a track that is still playing"]
 
 
-def test_there_is_no_sample_that_nobody_looks_at(samples: Path) -> None:
+def test_every_sample_is_tested(samples: Path) -> None:
     ours = {*WHOLE, *BROKEN, *NOTHING, PLAYING}
     assert {f.name for f in samples.iterdir()} - ours == set()

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from resources.sources.exports import UnsupportedFile
-from resources.sources.records.listen import Read
+from resources.sources.records.listen import RecordResult
 from tests.exporting import read
 from tests.fuzz.samples import EXPORTS as SEEDS
 
@@ -22,7 +22,7 @@ PIECES = st.one_of(
 )
 
 
-def outcome(folder: Path, data: bytes) -> list[Read]:
+def outcome(folder: Path, data: bytes) -> list[RecordResult]:
     """What is read of a file, nothing if it is refused in one line; any other error is a failure."""
     refusal, reads = "", []
     try:
@@ -34,16 +34,14 @@ def outcome(folder: Path, data: bytes) -> list[Read]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_seeds_are_exports(tmp_path: Path, seed: str) -> None:
-    assert all(r.found for r in read(tmp_path, SEEDS[seed]))
+def test_the_seeds_are_valid_exports(tmp_path: Path, seed: str) -> None:
+    assert all(r.parsed for r in read(tmp_path, SEEDS[seed]))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_bytes_changed_cut_or_put_in_anywhere_are_told_of_or_read_past(
-    tmp_path: Path, seed: str, data: st.DataObject
-) -> None:
+def test_any_damage_is_reported_record_by_record(tmp_path: Path, seed: str, data: st.DataObject) -> None:
     hurt = bytearray(SEEDS[seed])
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(hurt)))
@@ -51,11 +49,11 @@ def test_bytes_changed_cut_or_put_in_anywhere_are_told_of_or_read_past(
         kept = data.draw(st.sampled_from([at, at + len(piece), at + 1, len(hurt)]))
         hurt[at:kept] = piece
     for each in outcome(tmp_path, bytes(hurt)):
-        assert sum(told is not None for told in (each.found, each.reason, each.skipped)) == 1
+        assert sum(told is not None for told in (each.parsed, each.reason, each.skipped)) == 1
         assert each.raw is None or each.raw.encode() is not None
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=400))
-def test_bytes_at_random_are_refused_in_one_line(tmp_path: Path, data: bytes) -> None:
+def test_random_bytes_are_refused_in_one_line(tmp_path: Path, data: bytes) -> None:
     outcome(tmp_path, data)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from resources.sources.readers.archive import UnsupportedFile
-from resources.sources.records.listen import Read
+from resources.sources.records.listen import RecordResult
 from resources.sources.records.social import Deletion, Post, Relationship, Share, TagAssignment, id_of
 from tests.exporting import feedback, read, reasons
 
@@ -30,14 +30,14 @@ def note(content: Any, **more: Any) -> dict[str, Any]:
     return {"id": f"{ADA}/statuses/1", "type": "Note", "attributedTo": ADA, "published": AT, "content": content} | more
 
 
-def told(folder: Path, *records: Any, listener: str | None = None) -> list[Read]:
+def told(folder: Path, *records: Any, listener: str | None = None) -> list[RecordResult]:
     return read(folder, "\n".join(map(json.dumps, records)), listener)
 
 
 def found(folder: Path, *records: Any, listener: str | None = None) -> list[Any]:
     reads = told(folder, *records, listener=listener)
-    assert [r.reason or r.skipped for r in reads if not r.found] == []
-    return [r.found for r in reads]
+    assert [r.reason or r.skipped for r in reads if not r.parsed] == []
+    return [r.parsed for r in reads]
 
 
 def post(folder: Path, content: Any, **more: Any) -> Post:
@@ -46,7 +46,7 @@ def post(folder: Path, content: Any, **more: Any) -> Post:
     return one
 
 
-def test_a_follow_has_a_direction_and_undoing_it_an_end(tmp_path: Path) -> None:
+def test_a_follow_has_a_direction_and_its_undo_is_an_end(tmp_path: Path) -> None:
     follow = {"type": "Follow", "actor": ADA, "object": BOB}  # Mastodon tells no time of it
     undo = activity("Undo", follow, published=LATER)
     assert found(tmp_path, {"@context": CONTEXT, **follow}, activity("Follow", {"id": BOB}), undo) == [
@@ -56,7 +56,7 @@ def test_a_follow_has_a_direction_and_undoing_it_an_end(tmp_path: Path) -> None:
     ]
 
 
-def test_a_relationship_makes_friends_whoever_of_them_tells_of_it(tmp_path: Path) -> None:
+def test_a_friendship_may_be_submitted_by_either_friend(tmp_path: Path) -> None:
     friends = {"type": "Relationship", "subject": ADA, "object": BOB,
                "relationship": "http://purl.org/vocab/relationship/friendOf"}  # fmt: skip
     begun, told_by_bob, undone, removed = found(
@@ -72,7 +72,7 @@ def test_a_relationship_makes_friends_whoever_of_them_tells_of_it(tmp_path: Path
     assert (undone.ends, undone.happened_at) == (True, NEXT_NOON)
 
 
-def test_a_post_tells_its_text_whom_it_mentions_its_hashtags_and_what_is_playing(tmp_path: Path) -> None:
+def test_a_post_has_text_mentions_hashtags_and_the_playing_track(tmp_path: Path) -> None:
     tags = [
         {"type": "Mention", "href": BOB, "name": "@bob@music.example"},
         {"type": "Hashtag", "href": f"{HOST}/tags/nowplaying", "name": "#NowPlaying"},
@@ -95,7 +95,7 @@ def test_a_post_tells_its_text_whom_it_mentions_its_hashtags_and_what_is_playing
     )
 
 
-def test_text_is_read_for_mentions_and_hashtags_where_no_tag_tells_them(tmp_path: Path) -> None:
+def test_mentions_and_hashtags_come_from_the_text_without_tags(tmp_path: Path) -> None:
     got = post(tmp_path, "@bob @cy@other.example #Jazz")
     assert (got.mentions, got.hashtags) == (("bob@music.example", "cy@other.example"), ("jazz",))
     assert post(tmp_path, "@bob #Jazz", tag=[]).hashtags == ()
@@ -104,18 +104,18 @@ def test_text_is_read_for_mentions_and_hashtags_where_no_tag_tells_them(tmp_path
     )  # one, without a list
 
 
-def test_a_recording_that_a_post_links_to_as_playing_is_that_recording(tmp_path: Path) -> None:
+def test_a_linked_recording_counts_only_if_it_is_playing(tmp_path: Path) -> None:
     link = f'<a href="{PAGE}">this</a>'
     assert post(tmp_path, f"#nowplaying {link}").recording_mbid == MBID
     assert post(tmp_path, f"read about {link}").recording_mbid is None
 
 
-def test_plain_text_is_left_as_it_is_and_a_language_stands_in_for_content(tmp_path: Path) -> None:
+def test_plain_text_stays_and_content_map_replaces_content(tmp_path: Path) -> None:
     assert post(tmp_path, "a <b> c", mediaType="text/plain").text == "a <b> c"
     assert post(tmp_path, None, contentMap={"en": "<p>hello</p>"}).text == "hello"
 
 
-def test_a_post_that_is_edited_or_deleted_says_so_on_its_own_day(tmp_path: Path) -> None:
+def test_an_edit_and_a_deletion_keep_the_time_of_the_post(tmp_path: Path) -> None:
     edit = activity("Update", note("new", updated=LATER), published=None)
     gone = activity("Delete", {"type": "Tombstone", "id": f"{ADA}/statuses/1", "published": AT}, published=LATER)
     edited, deleted = found(tmp_path, edit, gone)
@@ -123,7 +123,7 @@ def test_a_post_that_is_edited_or_deleted_says_so_on_its_own_day(tmp_path: Path)
     assert (deleted.post_id, deleted.posted_at, deleted.taken_back) == (edited.post_id, NOON, True)
 
 
-def test_what_not_everybody_may_read_is_passed_over(tmp_path: Path) -> None:
+def test_posts_that_are_not_public_are_skipped(tmp_path: Path) -> None:
     public = activity("Create", note("a"), to=[PUBLIC], cc=[f"{ADA}/followers"])
     unlisted = activity("Create", note("b", id="2", cc=PUBLIC, to=[f"{ADA}/followers"]))
     private = activity("Create", note("c"), to=[BOB])
@@ -164,7 +164,7 @@ def test_a_share_is_of_a_recording_a_playlist_or_a_post(
     ],
 )
 @pytest.mark.parametrize(("when", "at"), [(LATER, NEXT_NOON), (None, None)])
-def test_what_is_taken_back_by_its_id_alone_is_a_deletion(
+def test_an_undo_or_delete_by_id_alone_is_a_deletion(
     tmp_path: Path, kind: str, what: Any, when: str | None, at: datetime | None
 ) -> None:
     id = post(tmp_path, "hi").post_id
@@ -173,7 +173,7 @@ def test_what_is_taken_back_by_its_id_alone_is_a_deletion(
     ]
 
 
-def test_a_relation_is_known_by_the_address_it_was_told_under(tmp_path: Path) -> None:
+def test_a_relationship_gets_its_id_from_its_address(tmp_path: Path) -> None:
     friends = {"type": "Relationship", "subject": ADA, "object": BOB, "relationship": "friendOf"}
     told = [
         activity("Follow", BOB, id=f"{ADA}/1"),
@@ -184,13 +184,13 @@ def test_a_relation_is_known_by_the_address_it_was_told_under(tmp_path: Path) ->
     assert [r.submitted_id for r in found(tmp_path, *told)] == [id_of(f"{ADA}/1")] * 3 + [None]
 
 
-def test_liking_a_recording_is_feedback_and_liking_a_post_is_passed_over(tmp_path: Path) -> None:
+def test_liking_a_recording_is_feedback_and_liking_a_post_is_skipped(tmp_path: Path) -> None:
     like = activity("Like", PAGE)
     reads = told(
         tmp_path, like, activity("Dislike", PAGE), activity("Undo", like), activity("Like", f"{BOB}/statuses/7")
     )
     assert [(f.recording_mbid, f.score) for f in feedback(reads)] == [(MBID, 1), (MBID, -1), (MBID, 0)]
-    assert reads[3].skipped == "an opinion on something else than a recording"
+    assert reads[3].skipped == "an opinion on something other than a recording"
 
 
 ARTIST = f"https://musicbrainz.org/artist/{MBID}"
@@ -205,7 +205,7 @@ def test_a_hashtag_added_to_an_artist_is_a_tag_assignment(tmp_path: Path, target
     ]
 
 
-def test_a_hashtag_of_ones_own_profile_is_passed_over(tmp_path: Path) -> None:
+def test_a_hashtag_added_to_a_profile_is_skipped(tmp_path: Path) -> None:
     featured = activity("Add", {"type": "Hashtag", "name": "#a"}, target=f"{ADA}/collections/featured")
     assert told(tmp_path, activity("Follow", BOB), featured)[1].skipped
 
@@ -223,14 +223,12 @@ def test_a_hashtag_of_ones_own_profile_is_passed_over(tmp_path: Path) -> None:
         ([ADA, BOB], "ada@music.example"),
     ],
 )
-def test_people_are_known_by_their_account_else_by_their_address_or_name(
-    tmp_path: Path, actor: Any, known: str
-) -> None:
+def test_the_user_id_is_the_account_else_the_address_or_name(tmp_path: Path, actor: Any, known: str) -> None:
     (follow,) = found(tmp_path, activity("Follow", "cy", actor))
     assert follow.user_id == known
 
 
-def test_whoever_hands_in_their_own_outbox_is_its_actor(tmp_path: Path) -> None:
+def test_the_listener_named_at_import_is_the_actor_of_an_outbox(tmp_path: Path) -> None:
     outbox = {
         "@context": CONTEXT,
         "id": "outbox.json",
@@ -238,7 +236,7 @@ def test_whoever_hands_in_their_own_outbox_is_its_actor(tmp_path: Path) -> None:
         "totalItems": 2,
         "orderedItems": [activity("Create", note("hi @ada")), activity("Follow", BOB)],
     }
-    hi, follow = (r.found for r in read(tmp_path, json.dumps(outbox, indent=2), "countess"))
+    hi, follow = (r.parsed for r in read(tmp_path, json.dumps(outbox, indent=2), "countess"))
     assert isinstance(hi, Post) and isinstance(follow, Relationship)
     assert (hi.user_id, hi.mentions) == ("countess", ("countess",))
     assert (follow.user_id, follow.other_id) == ("countess", "bob@music.example")
@@ -247,59 +245,59 @@ def test_whoever_hands_in_their_own_outbox_is_its_actor(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
-        (activity("Follow", ADA), "one person"),
-        (activity("Follow", None), "who is followed"),
-        (activity("Undo", None), "what it takes back"),
-        (activity("Delete", {"type": "Tombstone"}), "what it takes back"),
+        (activity("Follow", ADA), "are the same"),
+        (activity("Follow", None), "followed account"),
+        (activity("Undo", None), "no id"),
+        (activity("Delete", {"type": "Tombstone"}), "no id"),
         (activity("Delete", ADA), "make erase"),
-        (activity("Undo", activity("Follow", BOB, "cy")), "what another did"),
-        (activity("Undo", {"type": "Follow", "actor": ADA, "object": BOB}, published=None), "when it ended"),
+        (activity("Undo", activity("Follow", BOB, "cy")), "another person"),
+        (activity("Undo", {"type": "Follow", "actor": ADA, "object": BOB}, published=None), "no time"),
         (activity("Create", f"{ADA}/statuses/1"), "by its id alone"),
-        (activity("Create", note("x", published=None), published=None), "when it was posted"),
-        (activity("Create", note("x", published="soon")), "a time that is none"),
+        (activity("Create", note("x", published=None), published=None), "published"),
+        (activity("Create", note("x", published="soon")), "published"),
         (activity("Create", note(["x"])), "content is not text"),
         (activity("Create", note("x" * 100_001)), "longer than 100,000"),
         (activity("Create", note("x", tag=[{"type": "Hashtag", "name": "#a"}] * 1_001)), "more than 1,000 tags"),
         (activity("Create", note("a\0b")), "NUL"),
         (activity("Create", note("x", published="2030-01-01T00:00:00Z")), "posted at 2030-01-01T00:00:00+00:00"),
         (activity("Follow", BOB, published="1999-01-01T00:00:00Z"), "happened at 1999"),
-        (activity("Announce", PAGE, published=None), "when it was shared"),
-        (activity("Announce", None), "of what"),
+        (activity("Announce", PAGE, published=None), "published"),
+        (activity("Announce", None), "no id"),
         (activity("Add", {"type": "Hashtag", "name": "#"}, target=ARTIST), "no hashtag"),
         (activity("Add", {"type": "Hashtag"}, target=ARTIST), "no name of the hashtag"),
-        (activity("Remove", {"type": "Hashtag", "name": "#a"}, target=ARTIST), "taken off again"),
+        (activity("Remove", {"type": "Hashtag", "name": "#a"}, target=ARTIST), "removal of a tag"),
         (activity("Follow", "x" * 3_000), "longer than 2,048"),
         ({"type": "Follow", "object": BOB, "published": AT}, "no actor"),
-        ({"type": "Follow", "actor": ADA, "obj": 1}, "who is followed"),
+        ({"type": "Follow", "actor": ADA, "obj": 1}, "followed account"),
     ],
 )
-def test_what_is_malformed_goes_to_quarantine_with_its_reason_and_holds_up_nothing(
+def test_a_malformed_activity_is_quarantined_with_its_reason(
     tmp_path: Path, record: dict[str, Any], reason: str
 ) -> None:
     reads = told(tmp_path, activity("Follow", BOB), record, activity("Follow", "cy"))
     (told_why,) = reasons(reads)
     assert reason in told_why
-    assert [r.record for r in reads if r.found] == [1, 3]
+    assert [r.record for r in reads if r.parsed] == [1, 3]
 
 
 @pytest.mark.parametrize("kind", ["Accept", "Listen", "Block", "Move"])
-def test_other_activities_are_passed_over(tmp_path: Path, kind: str) -> None:
+def test_other_activities_are_skipped(tmp_path: Path, kind: str) -> None:
     reads = told(tmp_path, activity("Follow", BOB), activity(kind, BOB))
     assert reads[1].skipped and not reads[1].reason
 
 
-def test_personal_fields_reach_neither_what_is_found_nor_quarantine(tmp_path: Path) -> None:
+def test_personal_fields_reach_neither_records_nor_quarantine(tmp_path: Path) -> None:
     actor = {"type": "Person", "id": ADA, "email": "ada@home.example", "ip": "203.0.113.77", "userAgent": "Kepler/1.0"}
     reads = told(tmp_path, activity("Follow", BOB, actor), activity("Follow", None, actor))
     assert not {word for word in ("ada@home", "203.0.113", "Kepler") if word in str(reads)}
 
 
-def test_a_line_that_is_cut_costs_no_other(tmp_path: Path) -> None:
+def test_a_truncated_line_loses_no_other(tmp_path: Path) -> None:
     lines = [json.dumps(activity("Follow", name)) for name in ("a", "b", "c")]
     reads = read(tmp_path, "\n".join([lines[0], lines[1][:40], lines[2]]), None)
-    assert [bool(r.found) for r in reads] == [True, False, True]
+    assert [bool(r.parsed) for r in reads] == [True, False, True]
 
 
-def test_who_acts_must_be_told_by_somebody(tmp_path: Path) -> None:
+def test_activities_without_an_actor_ask_for_the_listener(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedFile, match="LISTENER="):
         told(tmp_path, activity("Follow", BOB, None))

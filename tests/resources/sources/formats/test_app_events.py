@@ -62,7 +62,7 @@ def events(folder: Path, *records: Any, listener: str | None = None) -> list[App
     """What records tell, which must all be events."""
     reads = read(folder, lines(*records), listener)
     assert reasons(reads) == []
-    return [r.found for r in reads if isinstance(r.found, AppEvent)]
+    return [r.parsed for r in reads if isinstance(r.parsed, AppEvent)]
 
 
 def shape(event: AppEvent) -> dict[str, tuple[str, str]]:
@@ -71,7 +71,7 @@ def shape(event: AppEvent) -> dict[str, tuple[str, str]]:
     return {field: (type_, outcome) for field, type_, outcome in rows}
 
 
-def test_both_versions_of_a_program_and_a_call_to_segment_say_the_same(tmp_path: Path) -> None:
+def test_two_program_versions_and_segment_yield_the_same_event(tmp_path: Path) -> None:
     first, second, segment = events(tmp_path, FIRST, SECOND, SEGMENT)
     for found in (first, second, segment):
         assert (found.user_id, found.at, found.event.lower(), found.event_id) == ("ada", AT, "seek", "0b7e")
@@ -85,7 +85,7 @@ def test_both_versions_of_a_program_and_a_call_to_segment_say_the_same(tmp_path:
     assert json.loads(segment.extra or "") == {"type": "track", "context": {"app": {"build": "7"}}}
 
 
-def test_a_view_that_segment_calls_a_page_is_one(tmp_path: Path) -> None:
+def test_a_page_call_of_segment_is_a_page_view(tmp_path: Path) -> None:
     (found,) = events(tmp_path, {"type": "page", "name": "Charts", "userId": "ada", "timestamp": 1_740_988_801})
     assert (found.event, found.page, found.at) == ("page_view", "Charts", AT.replace(microsecond=0))
 
@@ -108,7 +108,7 @@ def test_a_view_that_segment_calls_a_page_is_one(tmp_path: Path) -> None:
         ({"position": 60}, None),  # of what?
     ],
 )
-def test_a_position_is_read_where_it_is_one_and_else_kept_as_it_was(
+def test_a_valid_position_is_read_and_an_invalid_one_kept_in_extra(
     tmp_path: Path, told: dict[str, Any], found: int | None
 ) -> None:
     (event,) = events(tmp_path, FIRST | {"properties": told})
@@ -119,7 +119,7 @@ def test_a_position_is_read_where_it_is_one_and_else_kept_as_it_was(
         assert event.extra is None
 
 
-def test_a_value_of_another_type_keeps_its_event_and_is_seen_in_its_shape(tmp_path: Path) -> None:
+def test_a_value_of_another_type_is_marked_in_the_shape(tmp_path: Path) -> None:
     changes = {"schema_version": {"major": 3}, "properties": {"recording_mbid": 7, "query": ["a", "b"], "to_ms": "1"}}
     (event,) = events(tmp_path, FIRST | changes)
     assert (event.recording_mbid, event.query, event.schema_version, event.to_ms) == (None, None, None, 1)
@@ -131,57 +131,57 @@ def test_a_value_of_another_type_keeps_its_event_and_is_seen_in_its_shape(tmp_pa
     assert found["timestamp"] == ("string", "read")
 
 
-def test_an_event_without_an_id_is_known_by_all_that_it_says(tmp_path: Path) -> None:
+def test_an_event_without_id_gets_one_from_its_content(tmp_path: Path) -> None:
     nameless = {k: v for k, v in FIRST.items() if k != "event_id"}
     told_from = {**nameless, "context": {"ip": ADDRESS}}  # sent again from another place
     first, again, other = events(tmp_path, nameless, told_from, nameless | {"new": 1})
     assert first.event_id == again.event_id != other.event_id
 
 
-def test_whoever_is_named_by_the_operator_goes_before_the_record(tmp_path: Path) -> None:
+def test_the_listener_named_at_import_precedes_the_records_own(tmp_path: Path) -> None:
     ours = {k: v for k, v in FIRST.items() if k != "user_id"}
     assert [e.user_id for e in events(tmp_path, FIRST, ours, listener="bob")] == ["bob", "bob"]
     found = read(tmp_path, lines(FIRST, ours), None)
-    assert reasons(found) == ["it does not say whose event it is"]
+    assert ["listener" in reason for reason in reasons(found)] == [True]
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
         ({"timestamp": None}, "no timestamp"),
-        ({"timestamp": "2025-03-03T08:00:01"}, "timestamp is no time with its zone"),
-        ({"timestamp": "soon"}, "timestamp is no time with its zone"),
-        ({"timestamp": [1]}, "timestamp is no time with its zone"),
-        ({"timestamp": "2025-03-03T08:00:01+99:00"}, "timestamp is no time with its zone"),
-        ({"timestamp": -1}, "timestamp is no time with its zone"),
-        ({"timestamp": 1e300}, "timestamp is no time with its zone"),
-        ({"timestamp": 4_102_444_800}, "happened at 2100-01-01T00:00:00+00:00, which has not come yet"),
+        ({"timestamp": "2025-03-03T08:00:01"}, "timestamp is not a time with zone"),
+        ({"timestamp": "soon"}, "timestamp is not a time with zone"),
+        ({"timestamp": [1]}, "timestamp is not a time with zone"),
+        ({"timestamp": "2025-03-03T08:00:01+99:00"}, "timestamp is not a time with zone"),
+        ({"timestamp": -1}, "timestamp is not a time with zone"),
+        ({"timestamp": 1e300}, "timestamp is not a time with zone"),
+        ({"timestamp": 4_102_444_800}, "happened at 2100-01-01T00:00:00+00:00, which is in the future"),
         ({"timestamp": "1999-12-31T23:59:59Z"}, "happened at 1999-12-31T23:59:59+00:00, before 2002-10-01"),
         ({"event": " "}, "no event"),
         ({"event": None}, "no event"),
         ({"event": ["play"]}, "no event"),
     ],
 )
-def test_what_cannot_be_dated_or_named_is_quarantined_and_the_rest_goes_in(
+def test_an_event_without_valid_time_or_name_is_quarantined(
     tmp_path: Path, changes: dict[str, Any], reason: str
 ) -> None:
     reads = read(tmp_path, lines(FIRST, FIRST | changes, SECOND), None)
-    assert [isinstance(r.found, AppEvent) for r in reads] == [True, False, True]
+    assert [isinstance(r.parsed, AppEvent) for r in reads] == [True, False, True]
     (found,) = reasons(reads)
     assert found.startswith(reason)
 
 
-def test_broken_lines_are_quarantined_without_what_is_personal(tmp_path: Path) -> None:
+def test_broken_lines_are_quarantined_without_personal_values(tmp_path: Path) -> None:
     told = json.dumps(SEGMENT | {"event": None})
     reads = read(tmp_path, lines(FIRST, told, told[:-20], SECOND), None)
-    assert [isinstance(r.found, AppEvent) for r in reads] == [True, False, False, True]
+    assert [isinstance(r.parsed, AppEvent) for r in reads] == [True, False, False, True]
     raw = "".join(r.raw or "" for r in reads)
     assert "Seek" in raw or "messageId" in raw
     assert ADDRESS not in raw
     assert "Kepler" not in raw
 
 
-def test_what_is_personal_is_dropped_wherever_it_is_nested(tmp_path: Path) -> None:
+def test_personal_fields_are_dropped_at_any_depth(tmp_path: Path) -> None:
     hidden = {
         "clientIp": ADDRESS,
         "context": {
@@ -202,26 +202,26 @@ def test_what_is_personal_is_dropped_wherever_it_is_nested(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, zstandard.compress], ids=["plain", "gz", "zst"])
-def test_packed_files_and_lists_are_read_too(tmp_path: Path, pack: Any) -> None:
+def test_compressed_files_and_lists_are_read(tmp_path: Path, pack: Any) -> None:
     for data in (lines(FIRST, SECOND), json.dumps([FIRST, SECOND])):
         reads = read(tmp_path, pack(data.encode()), None)
-        assert [type(r.found) for r in reads] == [AppEvent, AppEvent]
+        assert [type(r.parsed) for r in reads] == [AppEvent, AppEvent]
 
 
-def test_listens_and_events_in_one_file_are_told_apart(tmp_path: Path) -> None:
+def test_listens_and_events_in_one_file_are_distinguished(tmp_path: Path) -> None:
     listen = {
         "listened_at": 1_700_000_000,
         "user_name": "ada",
         "track_metadata": {"artist_name": "A", "track_name": "B"},
     }
     reads = read(tmp_path, lines(FIRST, listen, SECOND), None)
-    assert [type(r.found) for r in reads] == [AppEvent, Listen, AppEvent]
+    assert [type(r.parsed) for r in reads] == [AppEvent, Listen, AppEvent]
 
 
-def test_a_record_nested_beyond_reason_holds_up_no_other(tmp_path: Path) -> None:
+def test_a_too_deep_record_loses_no_other(tmp_path: Path) -> None:
     deep = json.dumps(FIRST)[:-1] + ',"deep":' + '{"a":' * 600 + "1" + "}" * 600 + "}"
     reads = read(tmp_path, lines(FIRST, deep, SECOND), None)
-    assert [isinstance(r.found, AppEvent) for r in reads][::2] == [True, True]
+    assert [isinstance(r.parsed, AppEvent) for r in reads][::2] == [True, True]
     assert len(reads) == 3
 
 
@@ -280,7 +280,7 @@ def told(event: AppEvent) -> set[str]:
 @given(OBJECTS, OBJECTS)
 @example({"client": {"new": 1}}, {"position_ms": "1", "position_s": 2, "to_ms": 1.5})
 @example({"position_ms": 5}, {"position_ms": 6})
-def test_every_value_of_every_version_is_in_a_column_or_in_extra(
+def test_every_value_is_in_a_column_or_in_extra(
     tmp_path: Path, beside: dict[str, Any], properties: dict[str, Any]
 ) -> None:
     record = {"event": "play", "user_id": "ada", "timestamp": 1_740_988_801, **beside, "properties": properties}
@@ -291,7 +291,7 @@ def test_every_value_of_every_version_is_in_a_column_or_in_extra(
         if path in left:
             kept = left[path]
             same = kept == value and isinstance(kept, bool) == isinstance(value, bool)
-            assert same or kept in (personal.scrubbed(value), repr(value)), (path, value, kept)
+            assert same or kept in (personal.redact_addresses(value), repr(value)), (path, value, kept)
         elif value is not None and path != ("timestamp",):
             text = str(value).strip().lower()
             number = _rounded(value) if path[-1].endswith("_s") else None

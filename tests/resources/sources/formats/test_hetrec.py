@@ -10,7 +10,7 @@ import pytest
 
 from resources.sources import exports
 from resources.sources.readers.archive import UnsupportedFile
-from resources.sources.records.listen import Read
+from resources.sources.records.listen import RecordResult
 from resources.sources.records.social import Relationship, TagAssignment
 from tests.exporting import NOW, reasons
 
@@ -42,12 +42,12 @@ def zipped(where: Path, names: list[str]) -> Path:
     return path
 
 
-def read(path: Path) -> list[Read]:
+def read(path: Path) -> list[RecordResult]:
     return list(exports.read(path, "ann", NOW))
 
 
-def found(reads: list[Read]) -> Counter[object]:
-    return Counter(r.found for r in reads if r.found)
+def found(reads: list[RecordResult]) -> Counter[object]:
+    return Counter(r.parsed for r in reads if r.parsed)
 
 
 def friends(one: str, other: str) -> Relationship:
@@ -72,34 +72,34 @@ WANTED = Counter[object](
 )
 
 
-def test_friends_and_tags_come_with_the_names_that_other_tables_have(tmp_path: Path) -> None:
+def test_tags_get_the_names_from_other_tables(tmp_path: Path) -> None:
     reads = read(folder(tmp_path))
     assert found(reads) == WANTED
     assert sorted(reasons(reads)) == [
-        "1 columns where there are 2 headings",
-        "it tells of one person where there must be two",
-        "no tag of this number: give the data whole",
+        "1 columns instead of the table's 2",
+        "both persons of the friendship are the same",
+        "no tag with this number: import the whole zip or folder",
     ]
     assert Counter(r.skipped for r in reads if r.skipped) == {
-        "the name of what other records tell of": 4,
-        "how often an artist was listened to, without any time": 1,
+        "the name of an artist or a tag": 4,
+        "a play count of an artist, which has no time": 1,
     }
 
 
 @pytest.mark.parametrize("names", [sorted(TABLES), sorted(TABLES, reverse=True)])
-def test_a_zip_gives_the_same_whatever_comes_first_in_it(tmp_path: Path, names: list[str]) -> None:
+def test_the_order_of_files_in_the_zip_makes_no_difference(tmp_path: Path, names: list[str]) -> None:
     assert found(read(zipped(tmp_path, names))) == WANTED
 
 
-def test_a_folder_is_one_export_only_if_its_files_refer_to_one_another(tmp_path: Path) -> None:
-    assert exports.whole(folder(tmp_path))
+def test_a_folder_is_one_export_if_its_files_refer_to_each_other(tmp_path: Path) -> None:
+    assert exports.is_one_export(folder(tmp_path))
     other = tmp_path / "other"
     other.mkdir()
     (other / "a.jsonl").write_text("{}")
-    assert not exports.whole(other)
+    assert not exports.is_one_export(other)
 
 
-def test_a_folder_is_known_by_what_is_in_its_files_and_their_names(tmp_path: Path) -> None:
+def test_a_folders_fingerprint_covers_file_names_and_content(tmp_path: Path) -> None:
     path = folder(tmp_path)
     before = exports.fingerprint(path)
     (path / ".hidden").write_text("x")
@@ -108,20 +108,20 @@ def test_a_folder_is_known_by_what_is_in_its_files_and_their_names(tmp_path: Pat
     assert exports.fingerprint(tmp_path / "other") != before
 
 
-def test_times_are_no_listens_though_they_look_like_a_table_of_them(tmp_path: Path) -> None:
+def test_tag_times_are_not_read_as_listens(tmp_path: Path) -> None:
     reads = read(zipped(tmp_path, ["user_taggedartists-timestamps.dat"]))
     assert found(reads) == {}
-    assert reasons(reads) == ["no tag of this number: give the data whole"]
+    assert reasons(reads) == ["no tag with this number: import the whole zip or folder"]
 
 
-def test_a_file_that_only_looks_alike_is_refused(tmp_path: Path) -> None:
+def test_a_file_with_similar_headings_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.tsv"
     path.write_text("userID\tfriendID\tsince\n2\t275\t2009\n")
     with pytest.raises(UnsupportedFile):
         read(path)
 
 
-def test_the_real_data_give_what_was_published(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_real_dataset_yields_the_published_counts(capsys: pytest.CaptureFixture[str]) -> None:
     samples = os.environ.get("TUTTI_SAMPLES")
     if not samples:
         pytest.skip("TUTTI_SAMPLES names no folder of samples")
@@ -129,8 +129,8 @@ def test_the_real_data_give_what_was_published(capsys: pytest.CaptureFixture[str
     if not path.exists():
         pytest.skip("no hetrec_lastfm2k among the samples")
     reads = list(exports.read(path, None, datetime(2026, 1, 1, tzinfo=UTC)))
-    relationships = [r.found for r in reads if isinstance(r.found, Relationship)]
-    tag_assignments = [r.found for r in reads if isinstance(r.found, TagAssignment) and "timestamps" not in r.file]
+    relationships = [r.parsed for r in reads if isinstance(r.parsed, Relationship)]
+    tag_assignments = [r.parsed for r in reads if isinstance(r.parsed, TagAssignment) and "timestamps" not in r.file]
     counts = {
         "users": len({r.user_id for r in relationships} | {t.user_id for t in tag_assignments}),
         "friend relationships": len({frozenset((r.user_id, r.other_id)) for r in relationships}),

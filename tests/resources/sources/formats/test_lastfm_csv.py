@@ -37,7 +37,7 @@ BARE = [
 
 
 @pytest.mark.parametrize("text", HEADED + BARE)
-def test_every_exporters_table_gives_the_same_listen(tmp_path: Path, text: str) -> None:
+def test_the_table_of_every_exporter_yields_the_same_listen(tmp_path: Path, text: str) -> None:
     (one,) = listens(read(tmp_path, text, name="export.json"))
     assert (one.user_id, one.listened_at, one.artist_name, one.recording_name) == ("ann", AT, "A", "C")
     assert (one.release_name, one.ms_played, one.recording_mbid) == ("B", None, None)
@@ -51,13 +51,13 @@ def test_the_album_may_be_missing_as_a_column_and_as_a_value(tmp_path: Path) -> 
     assert [x.release_name for x in listens(read(tmp_path, f"Artist,Track,Album,Time\nA,C,,{UTS}\n"))] == [None]
 
 
-def test_a_heading_that_names_the_listener_is_enough_and_one_that_does_not_asks(tmp_path: Path) -> None:
+def test_a_table_whose_headings_name_no_listener_asks_for_one(tmp_path: Path) -> None:
     assert [x.user_id for x in listens(read(tmp_path, HEADED[2], None))] == ["ada"]
     with pytest.raises(UnsupportedFile, match="LISTENER="):
         read(tmp_path, HEADED[0], None)
 
 
-def test_quoted_fields_may_hold_delimiters_quotes_and_line_ends(tmp_path: Path) -> None:
+def test_quoted_fields_may_have_delimiters_quotes_and_line_ends(tmp_path: Path) -> None:
     text = f'Artist,Track,Album,Time\n"A, with ""B""\nand C",C;D,"#1",{UTS}\n#2,E,F,{UTS}\n'
     first, second = read(tmp_path, text)
     assert listen_of(first) is not None
@@ -67,7 +67,7 @@ def test_quoted_fields_may_hold_delimiters_quotes_and_line_ends(tmp_path: Path) 
     assert listen_of(second).artist_name == "#2"  # no comment, once there are headings
 
 
-def test_a_table_in_utf7_is_read_as_what_it_says(tmp_path: Path) -> None:
+def test_a_table_in_utf7_is_decoded(tmp_path: Path) -> None:
     text = f"+ACM- Data export,,,\nArtist,Track,Album,Time\nBj+APY-rk,J+APM-ga,Florence + Machine,{UTS}\n"
     (one,) = listens(read(tmp_path, text))
     assert (one.artist_name, one.recording_name, one.release_name) == ("Björk", "Jóga", "Florence + Machine")
@@ -76,22 +76,22 @@ def test_a_table_in_utf7_is_read_as_what_it_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ("A,C,B", "3 columns where there are 4 headings"),
-        (f"A,C,B,{UTS},x", "5 columns where there are 4 headings"),
+        ("A,C,B", "3 columns"),
+        (f"A,C,B,{UTS},x", "5 columns"),
         (f",C,B,{UTS}", "no artist"),
         (f"A,,B,{UTS}", "no title"),
         ("A,C,B,", "no time"),
         ("A,C,B,yesterday", "time is not a time"),
         ("A,C,B,31 Feb 2023 10:00", "time is not a time"),
         ("A,C,B,1", "before 2002-10-01"),
-        ("A,C,B,4102444800", "not come yet"),
-        (f'"A,C,B,{UTS}', "a quote is opened and not closed"),
+        ("A,C,B,4102444800", "in the future"),
+        (f'"A,C,B,{UTS}', "quote"),
         (f'"A"x,C,B,{UTS}', "not CSV"),
         (f"A\0,C,B,{UTS}", "NUL"),
     ],
 )
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_broken_row_is_quarantined_with_its_line_and_reason_and_the_rest_goes_in(
+def test_a_broken_row_is_quarantined_with_its_line_and_reason(
     tmp_path: Path, row: str, reason: str, place: int
 ) -> None:
     rows = [f"A,Song {n},B,{UTS}" for n in range(2)]
@@ -104,21 +104,21 @@ def test_a_broken_row_is_quarantined_with_its_line_and_reason_and_the_rest_goes_
     assert bad.raw is not None
 
 
-def test_bytes_that_are_not_utf8_cost_their_row_only(tmp_path: Path) -> None:
+def test_invalid_utf8_loses_only_its_row(tmp_path: Path) -> None:
     data = b"Artist,Track,Album,Time\nBj\xf6rk,C,B,%d\nA,C,B,%d\n" % (UTS, UTS)
     reads = read(tmp_path, data)
     assert reasons(reads) == ["not UTF-8 text"]
     assert len(reads) == 2
 
 
-def test_a_line_longer_than_any_listen_is_passed_by(tmp_path: Path) -> None:
+def test_an_oversized_line_is_quarantined(tmp_path: Path) -> None:
     text = f"Artist,Track,Album,Time\nA,{'x' * 3_000_000},B,{UTS}\nA,C,B,{UTS}\n"
     reads = read(tmp_path, text)
-    assert reasons(reads) == ["longer than 1 MB: no listen is"]
+    assert reasons(reads) == ["longer than 1 MB"]
     assert [(r.record, listen_of(r).recording_name) for r in reads if listen_of(r)] == [(3, "C")]
 
 
-def test_a_table_cut_at_any_byte_gives_what_precedes_the_cut(tmp_path: Path) -> None:
+def test_a_truncated_table_yields_the_rows_before_the_cut(tmp_path: Path) -> None:
     rows = [f'"Ä, {n}","Song {n}",B,{UTS + n}' for n in range(4)]
     data = ("Artist,Track,Album,Time\n" + "\n".join(rows)).encode()
     first = data.index(b"\n", data.index(b"Song 0")) + 1
@@ -137,14 +137,14 @@ def test_lastfmstats_writes_the_same_as_json(tmp_path: Path) -> None:
     assert (one.user_id, one.listened_at, one.recording_name, one.source) == ("ada", AT, "C", "lastfm")
 
 
-def test_a_list_of_releases_in_json_is_no_history(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedFile, match="in no format that is known"):
+def test_a_json_list_of_releases_is_not_a_history(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedFile, match="supported format"):
         read(tmp_path, json.dumps([{"artist": "A", "title": "C", "date": 2003, "length": 5}]))
 
 
-def test_what_is_a_table_of_something_else_is_refused(tmp_path: Path) -> None:
+def test_a_table_of_something_else_is_refused(tmp_path: Path) -> None:
     for text in ("name,price\nbread,2\n", "artist,album\nA,B\n", "just words, and more\n" * 5, "a,b,c,d\n"):
-        with pytest.raises(UnsupportedFile, match="in no format that is known"):
+        with pytest.raises(UnsupportedFile, match="supported format"):
             read(tmp_path, text)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from resources.sources.formats import listenbrainz_feedback
-from resources.sources.records.listen import Malformed, Nameless
+from resources.sources.records.listen import Malformed, MissingListener
 from tests.exporting import feedback, read
 
 MBID, MSID = "c7d0bf6e-b2aa-4ffa-bded-2448415b39b0", "2cfad207-3f55-4aec-8120-86cf66e34d59"
@@ -18,7 +18,7 @@ def given(**changes: Any) -> dict[str, Any]:
     return {"recording_msid": MSID, "recording_mbid": MBID, "score": 1, "created": 1_695_047_940} | changes
 
 
-def test_love_and_hate_of_an_export_are_kept_with_both_ids_and_the_time(tmp_path: Path) -> None:
+def test_love_and_hate_have_both_ids_and_the_time(tmp_path: Path) -> None:
     lines = [given(), given(score=-1, recording_mbid=None), given(score=0, created=None, recording_msid=None)]
     one, other, third = feedback(read(tmp_path, "\n".join(map(json.dumps, lines))))
     assert (one.user_id, one.score, one.source) == ("ann", 1, "listenbrainz")
@@ -28,7 +28,7 @@ def test_love_and_hate_of_an_export_are_kept_with_both_ids_and_the_time(tmp_path
     assert (third.score, third.created_at, third.recording_msid) == (0, None, None)
 
 
-def test_the_api_names_the_listener_and_maybe_the_recording(tmp_path: Path) -> None:
+def test_an_api_answer_names_the_listener_and_the_recording(tmp_path: Path) -> None:
     named = given(user_id="ada", track_metadata={"artist_name": "Clara", "track_name": "Prelude"})
     (one,) = feedback(read(tmp_path, json.dumps({"feedback": [named], "count": 1, "offset": 0}, indent=1), None))
     assert (one.user_id, one.artist_name, one.recording_name) == ("ada", "Clara", "Prelude")
@@ -40,15 +40,15 @@ def test_the_api_names_the_listener_and_maybe_the_recording(tmp_path: Path) -> N
         ({"score": 2}, "score is not"),
         ({"score": True}, "score is not"),
         ({"score": "1"}, "score is not"),
-        ({"recording_mbid": "x", "recording_msid": None}, "is a UUID"),
+        ({"recording_mbid": "x", "recording_msid": None}, "recording_mbid"),
         ({"created": "today"}, "created is not a number"),
     ],
 )
-def test_feedback_that_cannot_be_read_says_why(changes: dict[str, Any], reason: str) -> None:
+def test_invalid_feedback_raises_the_reason(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(Malformed, match=reason):
         listenbrainz_feedback.parse(given(**changes), "ann")
 
 
-def test_feedback_of_nobody_is_told() -> None:
-    with pytest.raises(Nameless):
+def test_feedback_without_a_listener_raises() -> None:
+    with pytest.raises(MissingListener):
         listenbrainz_feedback.parse(given(user_id=7), None)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from resources.errors import TuttiError
 from resources.sources.formats import lrc
-from resources.sources.formats.lrc import LATEST, MOST_BYTES, Line, Lrc, parse, read, write
+from resources.sources.formats.lrc import MAX_BYTES, MAX_STAMP_MS, Line, Lrc, parse, read, write
 
 PIECES = st.one_of(
     st.sampled_from(
@@ -53,24 +53,24 @@ def lines(text: str) -> list[tuple[int | None, str]]:
         ("[1:02:03.45]", 3_723_450),
     ],
 )
-def test_a_stamp_tells_when_a_line_is_sung(stamp: str, at: int) -> None:
+def test_a_stamp_is_the_time_of_its_line(stamp: str, at: int) -> None:
     assert lines(f"{stamp}la") == [(at, "la")]
     assert lines(f" {stamp}  la ") == [(at, "la")]
 
 
-def test_where_hundredths_follow_a_colon_no_line_is_hours_late() -> None:
+def test_hundredths_after_a_colon_are_not_read_as_seconds() -> None:
     """One that no second could be tells that none of them are seconds."""
     assert lines("[00:10:16]Joy\n[00:19:58]\n[00:29:75]all") == [(10_160, "Joy"), (19_580, ""), (29_750, "all")]
     assert lines("[00:10:16]Joy\n[00:19:58]all") == [(616_000, "Joy"), (1_198_000, "all")]
 
 
-def test_a_line_with_several_stamps_is_sung_several_times_each_in_its_place() -> None:
+def test_a_line_with_several_stamps_is_repeated_in_order() -> None:
     told = "[00:30.00]Verse\n[00:40.00] [00:20.00]Refrain\n[00:10.00]First"
     assert lines(told) == [(10_000, "First"), (20_000, "Refrain"), (30_000, "Verse"), (40_000, "Refrain")]
     assert parse(told).text == "First\nRefrain\nVerse\nRefrain"
 
 
-def test_stamps_of_words_are_left_out_and_syllables_stay_together() -> None:
+def test_stamps_of_words_are_dropped_and_syllables_joined() -> None:
     assert lines("[00:12.00] <00:12.04> When <00:12.16> the <00:13.00> truth") == [(12_000, "When the truth")]
     assert lines("[00:12.00]<00:12.04>Hal<00:12.50>le<00:13.10>lu<00:14.00>ja") == [(12_000, "Halleluja")]
 
@@ -85,16 +85,16 @@ def test_stamps_of_words_are_left_out_and_syllables_stay_together() -> None:
         "[00:00.00]纯音乐，请欣赏",
     ],
 )
-def test_that_nothing_is_sung_is_no_word(text: str) -> None:
+def test_an_instrumental_mark_is_not_lyrics(text: str) -> None:
     assert parse(text).instrumental
 
 
 @pytest.mark.parametrize("text", ["", "[au: Ann]", "la\n[Instrumental]\nla", "[au: instrumental]\nla", "[00:01.00]♪"])
-def test_a_pause_in_a_song_and_lyrics_without_words_do_not_say_that_nothing_is_sung(text: str) -> None:
+def test_a_pause_or_empty_lyrics_do_not_mark_an_instrumental(text: str) -> None:
     assert not parse(text).instrumental
 
 
-def test_tags_are_told_apart_from_words() -> None:
+def test_tags_are_distinguished_from_words() -> None:
     told = parse(
         "[ti:Song]\n[AR: Ann Lee ]\n[by:x]\n[length: 2:23]\n[al:]\n[Chorus: Ann]\n[00:01.00][ti:sung]\nla [ar:x]"
     )
@@ -103,7 +103,7 @@ def test_tags_are_told_apart_from_words() -> None:
 
 
 @pytest.mark.parametrize("offset", [-1500, 0, 500, 2000])
-def test_a_positive_offset_makes_every_line_come_sooner(offset: int) -> None:
+def test_a_positive_offset_makes_every_line_earlier(offset: int) -> None:
     """As https://en.wikipedia.org/wiki/LRC_(file_format) has it; no line is sung before the beginning."""
     told = "[00:01.00][00:05.00]a\n[00:03.00]b"
     found = lines(f"{told}\n[offset: {offset:+}]")  # wherever the tag stands
@@ -111,13 +111,13 @@ def test_a_positive_offset_makes_every_line_come_sooner(offset: int) -> None:
 
 
 @given(TEXTS, st.integers(-999_999, 999_999))
-def test_an_offset_shifts_everything(text: str, offset: int) -> None:
+def test_an_offset_shifts_every_line(text: str, offset: int) -> None:
     if "[offset" not in text.lower():
         shifted = parse(f"[offset:{offset}]\n{text}")
         plain = parse(text)
         assert [line.text for line in shifted.lines] == [line.text for line in plain.lines]
         for line, before in zip(shifted.lines, plain.lines, strict=True):
-            assert line.at_ms == (None if before.at_ms is None else min(max(0, before.at_ms - offset), LATEST))
+            assert line.at_ms == (None if before.at_ms is None else min(max(0, before.at_ms - offset), MAX_STAMP_MS))
 
 
 @given(TEXTS)
@@ -126,7 +126,7 @@ def test_an_offset_shifts_everything(text: str, offset: int) -> None:
 @example("[00:01.00]<00:02.00>[00:03.00]x")
 @example("[00:75:10]a\n[00:10:75]b")
 @example("[offset:1]\n\ufeff\ufeffa")
-def test_what_is_written_reads_as_the_same(text: str) -> None:
+def test_written_lyrics_are_read_back_unchanged(text: str) -> None:
     once = parse(text)
     assert parse(write(once)) == once
     write(once).encode()  # a table can hold it
@@ -144,10 +144,12 @@ WORDS = st.text("abcé愛' -", min_size=1).map(lambda text: " ".join(text.split(
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, LATEST), WORDS), min_size=1).map(lambda told: sorted(told, key=lambda x: x[0])),
+    st.lists(st.tuples(st.integers(0, MAX_STAMP_MS), WORDS), min_size=1).map(
+        lambda told: sorted(told, key=lambda x: x[0])
+    ),
     st.dictionaries(st.sampled_from(("ti", "ar", "al")), WORDS),
 )
-def test_lyrics_survive_being_written(told: list[tuple[int, str]], tags: dict[str, str]) -> None:
+def test_any_lyrics_survive_a_round_trip(told: list[tuple[int, str]], tags: dict[str, str]) -> None:
     lyrics = Lrc(tags, tuple(Line(at, text) for at, text in told))
     assert parse(write(lyrics)) == lyrics
 
@@ -186,24 +188,24 @@ OLDER = {
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_every_kind_of_unicode_is_read(tmp_path: Path, encoding: str) -> None:
+def test_every_unicode_encoding_is_read(tmp_path: Path, encoding: str) -> None:
     mark = {"utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}.get(encoding, b"")
     (tmp_path / "a.lrc").write_bytes(mark + f"{SONG}\r\n".encode(encoding))
     assert read(tmp_path / "a.lrc").lines == (Line(1000, "Être à toi"),)
 
 
 @pytest.mark.parametrize("encoding", OLDER)
-def test_older_encodings_are_found_out(encoding: str) -> None:
+def test_older_encodings_are_detected(encoding: str) -> None:
     text = "\n".join(f"[00:{n:02}.00]{line}" for n, line in enumerate(OLDER[encoding].split("\n")))
     assert parse(lrc.decoded(text.encode(encoding))).text == OLDER[encoding]
 
 
-def test_a_file_that_is_too_long_for_lyrics_is_told(tmp_path: Path) -> None:
-    (tmp_path / "a.lrc").write_bytes(b"a" * (MOST_BYTES + 1))
+def test_a_file_too_long_for_lyrics_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.lrc").write_bytes(b"a" * (MAX_BYTES + 1))
     with pytest.raises(TuttiError, match="longer than 1 MB"):
         read(tmp_path / "a.lrc")
 
 
-def test_a_line_sung_without_end_does_not_fill_the_memory() -> None:
+def test_endless_repetition_does_not_fill_the_memory() -> None:
     told = parse("[00:01.00]" * 30_000 + "la " * 20_000 + "\n[00:02.00]end")
     assert [line.at_ms for line in told.lines] == [1000, 2000]

@@ -27,13 +27,13 @@ ASKED = {"recording_mbid": RECORDING.upper(), "fetched_at": "2025-03-01T12:00:00
 UNKNOWN = {"statusCode": 404, "trackName": "A Song", "artistName": "Ann Lee"}
 
 
-def test_a_record_with_words_is_read_with_their_times() -> None:
-    told = parse(RECORD | ASKED)
-    assert (told.lyrics_id, told.origin) == (f"lrclib/3396226/{RECORDING}", "3396226")
-    assert (told.recording_id, told.title, told.artist_credit) == (RECORDING, "A Song", "Ann Lee")
-    assert (told.status, told.text) == (WORDS, "I sing of a river\nI sing of the sea\n\nOh")
-    assert told.lrc == "[00:17.120]I sing of a river\n[00:20.410]I sing of the sea\n[03:10.000]Oh\n[03:20.310]\n"
-    assert told.fetched_at and told.fetched_at.isoformat() == "2025-03-01T11:00:00+00:00"
+def test_a_record_with_words_is_read_with_times() -> None:
+    result = parse(RECORD | ASKED)
+    assert (result.lyrics_id, result.origin) == (f"lrclib/3396226/{RECORDING}", "3396226")
+    assert (result.recording_id, result.title, result.artist_credit) == (RECORDING, "A Song", "Ann Lee")
+    assert (result.status, result.text) == (WORDS, "I sing of a river\nI sing of the sea\n\nOh")
+    assert result.lrc == "[00:17.120]I sing of a river\n[00:20.410]I sing of the sea\n[03:10.000]Oh\n[03:20.310]\n"
+    assert result.fetched_at and result.fetched_at.isoformat() == "2025-03-01T11:00:00+00:00"
 
 
 @pytest.mark.parametrize(
@@ -49,24 +49,22 @@ def test_a_record_with_words_is_read_with_their_times() -> None:
         ({"plainLyrics": " \n ", "syncedLyrics": ""}, NOT_FOUND, None),
     ],
 )
-def test_what_is_instrumental_what_has_words_and_what_nothing_is_known_of(
-    changes: dict[str, Any], status: str, text: str | None
-) -> None:
-    told = parse(RECORD | changes)
-    assert (told.status, told.text) == (status, text)
-    assert told.lrc is None or status == WORDS
+def test_an_answer_is_words_instrumental_or_not_found(changes: dict[str, Any], status: str, text: str | None) -> None:
+    result = parse(RECORD | changes)
+    assert (result.status, result.text) == (status, text)
+    assert result.lrc is None or status == WORDS
 
 
-def test_that_a_recording_is_not_known_is_kept_with_the_time() -> None:
-    told = parse(UNKNOWN | ASKED)
-    assert (told.status, told.recording_id, told.origin, told.text) == (NOT_FOUND, RECORDING, None, None)
-    assert told.fetched_at
+def test_a_404_answer_is_kept_with_its_time() -> None:
+    result = parse(UNKNOWN | ASKED)
+    assert (result.status, result.recording_id, result.origin, result.text) == (NOT_FOUND, RECORDING, None, None)
+    assert result.fetched_at
     for lacking in ASKED:
-        with pytest.raises(ValueError, match="which recording"):
+        with pytest.raises(ValueError, match="recording_mbid"):
             parse({k: v for k, v in (UNKNOWN | ASKED).items() if k != lacking})
 
 
-def test_a_language_is_taken_if_it_is_one_and_something_is_sung() -> None:
+def test_a_language_is_kept_if_it_is_valid_and_there_are_words() -> None:
     assert parse(RECORD | {"language": "la"}).language == "la"
     assert parse(RECORD | {"language": "Latin"}).language is None
     assert parse(RECORD | {"language": "la", "instrumental": True}).language is None
@@ -89,17 +87,19 @@ def test_a_language_is_taken_if_it_is_one_and_something_is_sung() -> None:
         {"language": 3},
     ],
 )
-def test_a_record_that_is_none_is_told_and_hurts_no_other(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_an_invalid_record_is_reported_and_loses_no_other(tmp_path: Path, changes: dict[str, Any]) -> None:
     lines = [RECORD, RECORD | changes, RECORD | {"id": 2}]
     (tmp_path / "a.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     first, second, third = lyrics(tmp_path / "a.jsonl")
     assert isinstance(first, Lyrics) and isinstance(third, Lyrics)
-    assert isinstance(second, tuple) and second[0] == 2
+    assert isinstance(second, tuple) and second[0] == "line 2"
 
 
-def test_half_a_character_does_not_spoil_the_table() -> None:
-    told = parse(json.loads('{"id": 1, "trackName": "\\ud83d", "artistName": "A\\u0000", "plainLyrics": "l\\udc00a"}'))
-    for text in (told.title, told.artist_credit, told.text):
+def test_half_a_character_is_replaced() -> None:
+    result = parse(
+        json.loads('{"id": 1, "trackName": "\\ud83d", "artistName": "A\\u0000", "plainLyrics": "l\\udc00a"}')
+    )
+    for text in (result.title, result.artist_credit, result.text):
         assert text is not None and text.encode()
 
 
@@ -109,10 +109,10 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from([*RECORD, *ASKED, "statusCode", "language"]), JSON))
-def test_any_record_is_read_or_refused_for_a_reason(changes: dict[str, Any]) -> None:
+def test_any_record_is_read_or_refused_with_a_reason(changes: dict[str, Any]) -> None:
     try:
-        told = parse(RECORD | changes)
+        result = parse(RECORD | changes)
     except (KeyError, TypeError, ValueError, AttributeError):
         return
-    assert (told.text is not None) == (told.status == WORDS)
-    assert told.lrc is None or told.status == WORDS
+    assert (result.text is not None) == (result.status == WORDS)
+    assert result.lrc is None or result.status == WORDS

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from resources.sources.formats import maloja
-from resources.sources.records.listen import Malformed, Nameless
+from resources.sources.records.listen import Malformed, MissingListener
 from tests.exporting import listens, read
 
 AT = datetime(2023, 9, 18, 14, 39, tzinfo=UTC)
@@ -25,7 +25,7 @@ def old(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("indent", [None, 2])
-def test_an_export_gives_its_scrobbles_with_the_time_heard_and_the_client(tmp_path: Path, indent: int | None) -> None:
+def test_an_export_yields_scrobbles_with_play_time_and_client(tmp_path: Path, indent: int | None) -> None:
     document = {"maloja": {"export_time": 1_761_035_593}, "scrobbles": [scrobble(), old(), scrobble(duration=None)]}
     one, other, third = listens(read(tmp_path, json.dumps(document, indent=indent)))
     assert (one.user_id, one.listened_at, one.ms_played, one.source) == ("ann", AT, 245_000, "maloja")
@@ -38,7 +38,7 @@ def test_an_export_gives_its_scrobbles_with_the_time_heard_and_the_client(tmp_pa
 @pytest.mark.parametrize(
     ("origin", "client"), [("client:phone", "phone"), ("import:spotify", "import:spotify"), ("", None), (None, None)]
 )
-def test_what_was_imported_is_a_feed_of_its_own(origin: Any, client: str | None) -> None:
+def test_imported_scrobbles_are_a_feed_of_their_own(origin: Any, client: str | None) -> None:
     assert maloja.parse(scrobble(origin=origin), "ann").client == client
 
 
@@ -53,11 +53,11 @@ def test_what_was_imported_is_a_feed_of_its_own(origin: Any, client: str | None)
         (scrobble(track="Prelude"), "no track"),
     ],
 )
-def test_a_scrobble_that_cannot_be_a_listen_says_why(record: dict[str, Any], reason: str) -> None:
+def test_an_invalid_scrobble_raises_the_reason(record: dict[str, Any], reason: str) -> None:
     with pytest.raises(Malformed, match=reason):
         maloja.parse(record, "ann")
 
 
-def test_an_export_names_nobody() -> None:
-    with pytest.raises(Nameless):
+def test_an_export_names_no_listener() -> None:
+    with pytest.raises(MissingListener):
         maloja.parse(scrobble(), None)

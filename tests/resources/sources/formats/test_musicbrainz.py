@@ -19,7 +19,7 @@ from assets.content.releases import RELEASES
 from resources.sandbox import catalog, performers
 from resources.sandbox.entities import entities
 from resources.sources.formats import musicbrainz
-from resources.sources.formats.musicbrainz import KINDS, Kind, Read, read
+from resources.sources.formats.musicbrainz import KINDS, EntityResult, Kind, read
 from tests.examples import examples
 
 A, B, C, D, E = (f"00000000-0000-4000-8000-00000000000{n}" for n in range(5))
@@ -77,7 +77,7 @@ def told(tmp_path: Path, kind: Kind, *records: Any) -> list[Any]:
     return list(read(path, kind))
 
 
-def test_a_recording_of_two_names_both_in_order_and_the_earliest_release() -> None:
+def test_a_recording_has_its_artists_in_order_and_earliest_release() -> None:
     found = musicbrainz.recording(DUET)
     assert found.artist_credit == "Ada feat. Bob"
     assert (found.artist_ids, found.credited_names, found.join_phrases) == ([B, C], ["Ada", "Bob"], [" feat. ", ""])
@@ -87,12 +87,12 @@ def test_a_recording_of_two_names_both_in_order_and_the_earliest_release() -> No
     assert found.provenance == "MusicBrainz"
 
 
-def test_what_editors_note_is_not_where_a_record_is_from() -> None:
+def test_the_disambiguation_is_not_the_provenance() -> None:
     assert musicbrainz.recording(DUET | {"annotation": "Original vinyl"}).provenance == "MusicBrainz"
     assert musicbrainz.recording(DUET | {"provenance": "invented"}).provenance == "invented"
 
 
-def test_a_release_tells_its_group_its_tracks_and_as_much_of_its_date_as_is_known() -> None:
+def test_a_release_has_its_group_tracks_and_partial_date() -> None:
     found = musicbrainz.release(RELEASE)
     assert (found.release_group_id, found.media, found.tracks) == (D, 2, 19)
     assert (found.date, found.country, found.barcode, found.status) == ("1998-??-31", "XW", None, "Official")
@@ -101,7 +101,7 @@ def test_a_release_tells_its_group_its_tracks_and_as_much_of_its_date_as_is_know
     assert musicbrainz.release({"id": E, "title": "Album"}).tracks is None
 
 
-def test_an_artist_and_a_group_tell_what_is_known_and_no_more() -> None:
+def test_artists_and_release_groups_have_none_for_unknown_fields() -> None:
     found = musicbrainz.artist(ARTIST)
     assert (found.begin_date, found.end_date, found.ended, found.area) == ("????-12-10", "1852", True, "United Kingdom")
     bare = musicbrainz.artist({"id": B, "name": "Ada", "sort-name": "Ada", "area": None, "life-span": None})
@@ -110,14 +110,14 @@ def test_an_artist_and_a_group_tell_what_is_known_and_no_more() -> None:
     assert (group.primary_type, group.secondary_types, group.artist_credit) == ("Album", ["Live", "Compilation"], None)
 
 
-def test_a_date_that_is_none_costs_the_entity_nothing_else() -> None:
+def test_an_invalid_date_leaves_the_entity_intact() -> None:
     found = musicbrainz.recording(DUET | {"first-release-date": "2014-13-45"})
     assert (found.first_release_date, found.title) == (None, "A Song of Two")
 
 
-def test_the_id_that_was_asked_for_is_told_where_it_is_another(tmp_path: Path) -> None:
+def test_a_merged_id_is_returned_if_it_was_requested(tmp_path: Path) -> None:
     lines = [DUET, DUET | {"asked_for": C}, DUET | {"asked_for": A}]
-    assert [found.merged for found in told(tmp_path, musicbrainz.RECORDINGS, *lines)] == [None, C, None]
+    assert [found.merged_id for found in told(tmp_path, musicbrainz.RECORDINGS, *lines)] == [None, C, None]
 
 
 WRONG: list[dict[str, Any]] = [
@@ -141,14 +141,14 @@ WRONG: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("change", WRONG, ids=str)
-def test_a_record_that_is_none_gives_its_reason_and_the_next_one_comes(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_an_invalid_record_is_reported_and_the_next_is_read(tmp_path: Path, change: dict[str, Any]) -> None:
     bad, good = told(tmp_path, musicbrainz.RECORDINGS, DUET | change, DUET)
-    assert bad[0] == 1 and "not of the form expected" in bad[1]
-    assert isinstance(good, Read)
+    assert bad[0] == "line 1" and "invalid record" in bad[1]
+    assert isinstance(good, EntityResult)
 
 
 @BY_ENTITY
-def test_all_that_the_sandbox_tells_is_read_and_fits_its_table(kind: Kind) -> None:
+def test_every_entity_of_the_sandbox_fits_its_table(kind: Kind) -> None:
     works = catalog.works()[:200]
     records = entities(performers.recordings(works, 7)).of[kind.path].values()
     found = [kind.parse(record) for record in records]
@@ -177,16 +177,16 @@ JUNK = st.recursive(
 @BY_ENTITY
 @given(data=st.data())
 @examples(60)
-def test_whatever_stands_in_a_record_it_is_a_row_or_a_reason(
+def test_any_record_becomes_a_row_or_a_reason(
     tmp_path_factory: pytest.TempPathFactory, kind: Kind, data: st.DataObject
 ) -> None:
     keys = sorted({*GOOD[kind.entity], "tags", "genres", "asked_for", "provenance", "artist-credit", "life-span"})
     record = GOOD[kind.entity] | data.draw(st.dictionaries(st.sampled_from(keys), JUNK, max_size=3))
     (found,) = told(tmp_path_factory.mktemp("junk"), kind, record)
-    if isinstance(found, Read):
-        fits(kind, [found.found])
+    if isinstance(found, EntityResult):
+        fits(kind, [found.entity])
     else:
-        assert found[0] == 1 and found[1]
+        assert found[0] == "line 1" and found[1]
 
 
 @BY_ENTITY
@@ -206,8 +206,8 @@ def test_a_short_fuzz_finds_no_exception(tmp_path: Path, kind: Kind) -> None:
                 line[chance.randrange(len(line))] = chance.randrange(256)
         path.write_bytes(bytes(line) + b"\n" + good.encode() + b"\n")
         found = list(read(path, kind))
-        assert isinstance(found[-1], Read)  # what is good comes, whatever stands before it
-        fits(kind, [each.found for each in found if isinstance(each, Read)])
+        assert isinstance(found[-1], EntityResult)  # what is good comes, whatever stands before it
+        fits(kind, [each.entity for each in found if isinstance(each, EntityResult)])
         rows += len(found)
     assert rows >= 400
 
@@ -256,9 +256,9 @@ def test_recorded_answers_are_read_from_files_as_well(samples: Path, tmp_path: P
     for kind in KINDS:
         record = json.loads((samples / f"{kind.entity}.json").read_bytes())
         (found,) = told(tmp_path, kind, record)
-        assert isinstance(found, Read), kind.entity
+        assert isinstance(found, EntityResult), kind.entity
 
 
-def test_there_is_no_recorded_answer_that_nobody_looks_at(samples: Path) -> None:
+def test_every_recorded_answer_is_tested(samples: Path) -> None:
     ours = {f"{kind.entity}.json" for kind in KINDS}
     assert {path.name for path in samples.iterdir()} - ours == {"track.json"}  # a track of a release: no entity of ours

@@ -34,30 +34,30 @@ def packed(path: Path, text: str, name: str = "score.xml") -> Path:
 
 
 @pytest.mark.parametrize("suffix", ["mxl", "musicxml"])
-def test_the_words_are_read_each_verse_once_also_where_several_voices_sing_them(tmp_path: Path, suffix: str) -> None:
+def test_each_verse_is_read_once_even_if_several_voices_sing_it(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a.{suffix}"
     if suffix == "mxl":
         packed(path, SCORE)
     else:
         path.write_text(SCORE)
-    told = lyrics(path, "landing/lyrics/a")
-    assert (told.lyrics_id, told.title, told.artist_credit) == ("score/landing/lyrics/a", "A Hymn", "Ann Lee")
-    assert (told.status, told.text, told.lrc, told.recording_id) == (WORDS, "Hallelu to\nTwo", None, None)
+    result = lyrics(path, "landing/lyrics/a")
+    assert (result.lyrics_id, result.title, result.artist_credit) == ("score/landing/lyrics/a", "A Hymn", "Ann Lee")
+    assert (result.status, result.text, result.lrc, result.recording_id) == (WORDS, "Hallelu to\nTwo", None, None)
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (SCORE.replace("<text>", "<t>").replace("</text>", "</t>"), "without words"),
+        (SCORE.replace("<text>", "<t>").replace("</text>", "</t>"), "no words"),
         ('<!DOCTYPE a [<!ENTITY b "c">]><score-partwise>&b;</score-partwise>', "entities"),
         ('<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><score-partwise>&b;</score-partwise>', "entities"),
-        ("<opus/>", "no score"),
+        ("<opus/>", "not a score"),
         ("<score-partwise>", "not XML"),
         ("la la la", "not XML"),
         ("", "not XML"),
     ],
 )
-def test_what_is_no_score_or_not_safe_is_told(tmp_path: Path, text: str, reason: str) -> None:
+def test_an_invalid_or_unsafe_score_is_refused(tmp_path: Path, text: str, reason: str) -> None:
     (tmp_path / "a.musicxml").write_text(text)
     with pytest.raises(TuttiError, match=reason):
         lyrics(tmp_path / "a.musicxml", "a")
@@ -65,14 +65,14 @@ def test_what_is_no_score_or_not_safe_is_told(tmp_path: Path, text: str, reason:
         lyrics(packed(tmp_path / "a.mxl", text), "a")
 
 
-def test_a_score_beyond_the_size_limit_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(musicxml, "MOST_BYTES", 100)
+def test_a_score_beyond_the_size_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(musicxml, "MAX_BYTES", 100)
     with pytest.raises(TuttiError, match="longer than"):
         lyrics(packed(tmp_path / "a.mxl", SCORE), "a")
 
 
-def test_an_archive_without_a_score_is_told(tmp_path: Path) -> None:
-    with pytest.raises(TuttiError, match="no compressed score"):
+def test_an_archive_without_a_score_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TuttiError, match="not a compressed score"):
         lyrics(packed(tmp_path / "a.mxl", "la", "a.txt"), "a")
 
 
@@ -82,10 +82,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(data=st.data(), kind=st.sampled_from(["mxl", "musicxml"]))
-def test_no_damage_to_a_file_is_more_than_a_reason(place: Path, data: st.DataObject, kind: str) -> None:
-    whole = packed(place / "whole.mxl", SCORE).read_bytes() if kind == "mxl" else SCORE.encode()
-    at = data.draw(st.integers(0, len(whole)))
-    damaged = whole[:at] + data.draw(st.binary(max_size=8)) + whole[data.draw(st.integers(at, len(whole))) :]
+def test_any_damage_raises_only_tutti_error(place: Path, data: st.DataObject, kind: str) -> None:
+    intact = packed(place / "whole.mxl", SCORE).read_bytes() if kind == "mxl" else SCORE.encode()
+    at = data.draw(st.integers(0, len(intact)))
+    damaged = intact[:at] + data.draw(st.binary(max_size=8)) + intact[data.draw(st.integers(at, len(intact))) :]
     (place / "damaged").write_bytes(damaged)
     with suppress(TuttiError):
         assert lyrics(place / "damaged", "a").text

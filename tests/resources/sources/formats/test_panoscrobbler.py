@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from resources.sources.formats import panoscrobbler
-from resources.sources.records.listen import Malformed, Nameless
+from resources.sources.records.listen import Malformed, MissingListener
 from tests.exporting import feedback, listen_of, read
 
 AT = datetime(2023, 9, 18, 14, 39, 0, 123_000, tzinfo=UTC)
@@ -47,7 +47,7 @@ TEXTS = {"lines": "\n".join(map(json.dumps, LOG)), "list": json.dumps(LOG), "csv
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-def test_scrobbles_are_listens_love_is_feedback_and_other_events_are_passed_over(tmp_path: Path, text: str) -> None:
+def test_scrobbles_are_listens_love_is_feedback_others_are_skipped(tmp_path: Path, text: str) -> None:
     reads = read(tmp_path, text)
     first, last = (listen_of(r) for r in reads if listen_of(r))
     assert (first.user_id, first.listened_at, first.source) == ("ann", AT, "panoscrobbler")
@@ -58,7 +58,7 @@ def test_scrobbles_are_listens_love_is_feedback_and_other_events_are_passed_over
         (1, AT, "Prelude"),
         (0, AT, "Prelude"),
     ]
-    assert [r.skipped for r in reads if r.skipped] == ["an event that is no listen"]
+    assert [r.skipped for r in reads if r.skipped] == ["an event that is not a listen or feedback"]
 
 
 @pytest.mark.parametrize(
@@ -67,17 +67,17 @@ def test_scrobbles_are_listens_love_is_feedback_and_other_events_are_passed_over
         ({"timeMs": "soon"}, "timeMs is not a number"),
         ({"timeMs": True}, "timeMs is not a number"),
         ({"timeMs": -1}, "negative"),
-        ({"timeMs": 10**18}, "beyond the year 9999"),
+        ({"timeMs": 10**18}, "year 9999"),
         ({"artist": ""}, "no artist"),
         ({"track": None}, "no track"),
         ({"event": None}, "no event"),
     ],
 )
-def test_an_event_that_cannot_be_read_says_why(changes: dict[str, Any], reason: str) -> None:
+def test_an_invalid_event_raises_the_reason(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(Malformed, match=reason):
         panoscrobbler.parse(event(**changes), "ann")
 
 
-def test_a_log_names_nobody() -> None:
-    with pytest.raises(Nameless):
+def test_a_log_names_no_listener() -> None:
+    with pytest.raises(MissingListener):
         panoscrobbler.parse(event(), None)

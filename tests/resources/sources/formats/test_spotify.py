@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from resources.sources.formats import spotify
-from resources.sources.records.listen import Malformed, Nameless, PassedOver
+from resources.sources.records.listen import Malformed, MissingListener, SkippedRecord
 
 
 def play(**changes: Any) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def play(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def test_a_play_starts_where_ts_less_the_time_played_says_even_across_midnight_and_leap_day() -> None:
+def test_a_play_starts_at_ts_minus_the_play_time() -> None:
     listen = spotify.parse(play(), "ann")
     assert listen.listened_at == datetime(2020, 2, 29, 23, 59, 59, 500_000, tzinfo=UTC)
     assert listen.listened_at.tzinfo is UTC
@@ -37,17 +37,17 @@ def test_a_play_starts_where_ts_less_the_time_played_says_even_across_midnight_a
     assert listen.source_ref == "spotify:track:6RjKVXi31fui9m4dbiGRrL"
 
 
-def test_nothing_personal_is_part_of_a_listen() -> None:
+def test_a_listen_has_no_personal_fields() -> None:
     told = repr(spotify.parse(play(), "ann"))
     assert not [word for word in ("203.0.113.7", "Spotify/8.4", "someone", "android", "DE") if word in told]
 
 
 @pytest.mark.parametrize("ts", ["2020-03-01T00:03:20.25Z", "2020-03-01T00:03:20.250+00:00"])
-def test_fractions_of_a_second_and_a_written_out_utc_are_read(ts: str) -> None:
+def test_fractions_of_a_second_and_an_explicit_utc_are_read(ts: str) -> None:
     assert spotify.parse(play(ts=ts, ms_played=250), "ann").listened_at == datetime(2020, 3, 1, 0, 3, 20, tzinfo=UTC)
 
 
-def test_a_play_of_no_time_is_kept() -> None:
+def test_a_play_of_zero_milliseconds_is_kept() -> None:
     assert spotify.parse(play(ms_played=0), "ann").ms_played == 0
 
 
@@ -67,12 +67,12 @@ def test_a_play_of_no_time_is_kept() -> None:
         ({"ts": "0001-01-01T00:00:00Z"}, "ts is not a UTC time"),
         ({"master_metadata_album_artist_name": "  "}, "no master_metadata_album_artist_name"),
         ({"master_metadata_track_name": None}, "no master_metadata_track_name"),
-        ({"master_metadata_track_name": "a\0b"}, "holds a NUL character"),
-        ({"master_metadata_track_name": "a\ud800"}, "holds half a character"),
-        ({"master_metadata_album_album_name": "\udfff"}, "holds half a character"),
+        ({"master_metadata_track_name": "a\0b"}, "NUL character"),
+        ({"master_metadata_track_name": "a\ud800"}, "half a character"),
+        ({"master_metadata_album_album_name": "\udfff"}, "half a character"),
     ],
 )
-def test_a_play_that_cannot_be_a_listen_says_why(changes: dict[str, Any], reason: str) -> None:
+def test_an_invalid_play_raises_the_reason(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(Malformed, match=reason):
         spotify.parse(play(**changes), "ann")
 
@@ -80,11 +80,11 @@ def test_a_play_that_cannot_be_a_listen_says_why(changes: dict[str, Any], reason
 @pytest.mark.parametrize(
     ("changes", "what"), [({"episode_name": "News"}, "episode"), ({"audiobook_title": "A Book"}, "audiobook")]
 )
-def test_what_is_not_music_is_passed_over(changes: dict[str, Any], what: str) -> None:
-    with pytest.raises(PassedOver, match=what):
+def test_podcasts_and_audiobooks_are_skipped(changes: dict[str, Any], what: str) -> None:
+    with pytest.raises(SkippedRecord, match=what):
         spotify.parse(play(master_metadata_track_name=None, **changes), "ann")
 
 
-def test_a_history_without_a_listener_belongs_to_nobody_whatever_its_username_says() -> None:
-    with pytest.raises(Nameless):
+def test_the_username_field_does_not_name_the_listener() -> None:
+    with pytest.raises(MissingListener):
         spotify.parse(play(), None)

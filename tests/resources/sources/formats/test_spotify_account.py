@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from resources.sources.formats import spotify_account
-from resources.sources.records.listen import Malformed, Nameless
+from resources.sources.records.listen import Malformed, MissingListener
 from tests.exporting import listens, read
 
 
@@ -21,14 +21,14 @@ def play(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def test_a_play_starts_where_its_minute_less_the_time_played_says(tmp_path: Path) -> None:
+def test_a_play_starts_at_its_end_minute_minus_the_play_time(tmp_path: Path) -> None:
     (one,) = listens(read(tmp_path, json.dumps([play()], indent=2), name="endsong.json"))
     assert one.listened_at == datetime(2024, 2, 29, 23, 59, 39, 500_000, tzinfo=UTC)
     assert (one.user_id, one.ms_played, one.source) == ("ann", 200_500, "spotify_account")
     assert (one.artist_name, one.recording_name, one.release_name) == ("Clara Example", "Prelude", None)
 
 
-def test_podcasts_kept_apart_are_passed_over(tmp_path: Path) -> None:
+def test_podcasts_are_skipped(tmp_path: Path) -> None:
     spoken = {"endTime": "2024-03-01 00:03", "podcastName": "News", "episodeName": "Today", "msPlayed": 1}
     (one,) = read(tmp_path, json.dumps([spoken]))
     assert "podcast" in str(one.skipped)
@@ -49,11 +49,11 @@ def test_podcasts_kept_apart_are_passed_over(tmp_path: Path) -> None:
         ({"trackName": 5}, "trackName is not text"),
     ],
 )
-def test_a_play_that_cannot_be_a_listen_says_why(changes: dict[str, Any], reason: str) -> None:
+def test_an_invalid_play_raises_the_reason(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(Malformed, match=reason):
         spotify_account.parse(play(**changes), "ann")
 
 
-def test_account_data_name_nobody() -> None:
-    with pytest.raises(Nameless):
+def test_account_data_names_no_listener() -> None:
+    with pytest.raises(MissingListener):
         spotify_account.parse(play(), None)

@@ -37,7 +37,7 @@ def refusal(path: Path) -> str:
     return str(error.value)
 
 
-def test_plain_files_gzips_and_zips_are_told_apart_by_content(tmp_path: Path) -> None:
+def test_plain_files_gzips_and_zips_are_recognized_by_content(tmp_path: Path) -> None:
     plain, packed = tmp_path / "plain.zip", tmp_path / "packed.json"
     plain.write_bytes(TEXT)
     packed.write_bytes(gzip.compress(TEXT))
@@ -50,7 +50,7 @@ def test_plain_files_gzips_and_zips_are_told_apart_by_content(tmp_path: Path) ->
 @pytest.mark.parametrize(
     "name", ["../up.json", "a/../../up.json", "/etc/up.json", "C:/up.json", "a\\..\\up.json", "a/..", "up.json\0.txt"]
 )
-def test_a_path_that_climbs_out_refuses_the_whole_archive(tmp_path: Path, name: str) -> None:
+def test_an_archive_with_a_path_that_leaves_it_is_refused(tmp_path: Path, name: str) -> None:
     entry = zipfile.ZipInfo("PLACEHOLDER"[: len(name)].ljust(len(name), "_"))
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as file:
@@ -58,16 +58,16 @@ def test_a_path_that_climbs_out_refuses_the_whole_archive(tmp_path: Path, name: 
         file.writestr(entry, b"{}")
     path = tmp_path / "x.zip"
     path.write_bytes(data.getvalue().replace(entry.filename.encode(), name.encode()))
-    assert "leads out of it" in refusal(path)
+    assert "leads out" in refusal(path)
 
 
-def test_links_encryption_and_odd_packing_refuse_the_whole_archive(tmp_path: Path) -> None:
+def test_links_encryption_and_unusual_compression_are_refused(tmp_path: Path) -> None:
     link = zipfile.ZipInfo("link")
     link.external_attr = 0o120777 << 16
     with zipfile.ZipFile(tmp_path / "link.zip", "w") as file:
         file.writestr(link, "/etc/passwd")
-    assert "holds a link" in refusal(tmp_path / "link.zip")
-    assert "unusual way" in refusal(zipped(tmp_path / "lzma.zip", {"a": TEXT}, zipfile.ZIP_LZMA))
+    assert "contains a link" in refusal(tmp_path / "link.zip")
+    assert "compression method" in refusal(zipped(tmp_path / "lzma.zip", {"a": TEXT}, zipfile.ZIP_LZMA))
     data = bytearray(zipped(tmp_path / "secret.zip", {"a": TEXT}).read_bytes())
     data[data.rindex(b"PK\x01\x02") + 8] |= 1
     (tmp_path / "secret.zip").write_bytes(data)
@@ -75,14 +75,14 @@ def test_links_encryption_and_odd_packing_refuse_the_whole_archive(tmp_path: Pat
 
 
 @pytest.mark.parametrize("inner", [gzip.compress(TEXT), b"7z\xbc\xaf\x27\x1c", b"PK\x05\x06" + b"\0" * 18])
-def test_an_archive_in_an_archive_refuses_the_whole(tmp_path: Path, inner: bytes) -> None:
+def test_a_nested_archive_is_refused(tmp_path: Path, inner: bytes) -> None:
     assert "another archive (b.json)" in refusal(zipped(tmp_path / "x.zip", {"a.json": TEXT, "b.json": inner}))
 
 
 def test_too_many_files_are_refused_before_the_library_reads_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = zipped(tmp_path / "x.zip", {f"{n}.json": b"" for n in range(archive.MOST_FILES + 1)})
+    path = zipped(tmp_path / "x.zip", {f"{n}.json": b"" for n in range(archive.MAX_FILES + 1)})
     assert "10,000 files" in refusal(path)
     data = bytearray(path.read_bytes())
     struct.pack_into("<I", data, data.rindex(b"PK\x05\x06") + 12, 1 << 31)
@@ -92,40 +92,40 @@ def test_too_many_files_are_refused_before_the_library_reads_them(
 
 
 def test_a_zip_bomb_is_refused_by_its_directory(tmp_path: Path) -> None:
-    path = zipped(tmp_path / "x.zip", {"a.json": b" " * (archive.HARMLESS + 1)})
-    with pytest.raises(TuttiError, match="far more than any export"):
+    path = zipped(tmp_path / "x.zip", {"a.json": b" " * (archive.FREE_BYTES + 1)})
+    with pytest.raises(TuttiError, match="unpacks to far more"):
         next(archive.members(path))
 
 
-def test_a_bomb_whose_directory_lies_is_stopped_while_it_is_read(tmp_path: Path) -> None:
-    data = bytearray(zipped(tmp_path / "x.zip", {"a.json": b" " * (archive.HARMLESS + 1)}).read_bytes())
+def test_a_zip_bomb_with_false_sizes_is_stopped_while_reading(tmp_path: Path) -> None:
+    data = bytearray(zipped(tmp_path / "x.zip", {"a.json": b" " * (archive.FREE_BYTES + 1)}).read_bytes())
     struct.pack_into("<I", data, data.rindex(b"PK\x01\x02") + 24, 1_000)
     (tmp_path / "x.zip").write_bytes(data)
     [(read, damage)] = contents(tmp_path / "x.zip").values()
     assert len(read) <= 1_000
     assert "checksum" in str(damage)
-    (tmp_path / "x.gz").write_bytes(gzip.compress(b" " * (archive.HARMLESS + 1)))
-    assert "far more than any export" in refusal(tmp_path / "x.gz")
+    (tmp_path / "x.gz").write_bytes(gzip.compress(b" " * (archive.FREE_BYTES + 1)))
+    assert "unpacks to far more" in refusal(tmp_path / "x.gz")
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.9999])
-def test_a_zip_cut_anywhere_says_to_download_it_again(tmp_path: Path, share: float) -> None:
+def test_a_truncated_zip_asks_to_download_it_again(tmp_path: Path, share: float) -> None:
     path = zipped(tmp_path / "x.zip", {"a.json": TEXT})
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
-    assert "cut or damaged: download it again" in refusal(path)
+    assert "download it again" in refusal(path)
 
 
-def test_a_gzip_cut_gives_what_precedes_the_cut(tmp_path: Path) -> None:
+def test_a_truncated_gzip_yields_the_data_before_the_cut(tmp_path: Path) -> None:
     path = tmp_path / "x.gz"
     path.write_bytes(gzip.compress(TEXT)[:-20_000])
     [(read, damage)] = contents(path).values()
     assert len(read) > len(TEXT) // 2
     assert TEXT.startswith(read)
-    assert "damaged here" in str(damage)
+    assert "damaged" in str(damage)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_a_wrong_checksum_loses_nothing_and_is_told(tmp_path: Path, method: int) -> None:
+def test_a_wrong_checksum_loses_nothing_and_is_reported(tmp_path: Path, method: int) -> None:
     data = bytearray(zipped(tmp_path / "x.zip", {"a.json": TEXT, "b.json": b"b"}, method).read_bytes())
     data[data.index(b"PK\x01\x02") + 16] ^= 0xFF
     (tmp_path / "x.zip").write_bytes(data)
@@ -135,7 +135,7 @@ def test_a_wrong_checksum_loses_nothing_and_is_told(tmp_path: Path, method: int)
     assert read["x.zip/b.json"] == (b"b", None)
 
 
-def test_a_damaged_file_in_a_zip_gives_what_precedes_and_the_next_file_is_whole(tmp_path: Path) -> None:
+def test_a_damaged_file_in_a_zip_does_not_lose_the_next_one(tmp_path: Path) -> None:
     data = bytearray(zipped(tmp_path / "x.zip", {"a.json": TEXT, "b.json": b"b"}).read_bytes())
     middle = data.index(b"b.json") // 2
     data[middle : middle + 2_000] = b"\xff" * 2_000
@@ -146,7 +146,7 @@ def test_a_damaged_file_in_a_zip_gives_what_precedes_and_the_next_file_is_whole(
     assert read["x.zip/b.json"] == (b"b", None)
 
 
-def test_a_file_whose_own_header_is_gone_is_told_and_the_next_is_whole(tmp_path: Path) -> None:
+def test_a_file_with_a_lost_header_does_not_lose_the_next_one(tmp_path: Path) -> None:
     data = bytearray(zipped(tmp_path / "x.zip", {"a.json": TEXT, "b.json": b"b"}).read_bytes())
     data[0:4] = b"PK\0\0"
     (tmp_path / "x.zip").write_bytes(data)
@@ -159,18 +159,18 @@ def test_a_file_whose_own_header_is_gone_is_told_and_the_next_is_whole(tmp_path:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda path: None, "cannot be read (No such file or directory)"),
-        (lambda path: path.symlink_to("/dev/null"), "is a folder or a device"),
+        (lambda path: None, "no such file"),
+        (lambda path: path.symlink_to("/dev/null"), "is not a file"),
     ],
 )
-def test_what_cannot_be_opened_is_said_in_one_line(tmp_path: Path, make: Callable[[Path], None], words: str) -> None:
+def test_an_unreadable_file_is_reported_in_one_line(tmp_path: Path, make: Callable[[Path], None], words: str) -> None:
     path = tmp_path / "two\nlines"
     make(path)
     assert words in refusal(path)
 
 
-def test_a_fingerprint_is_that_of_the_bytes(tmp_path: Path) -> None:
+def test_a_fingerprint_depends_on_the_bytes_alone(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc")
     assert archive.fingerprint(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    with pytest.raises(TuttiError, match="cannot be read"):
+    with pytest.raises(TuttiError, match="no such file"):
         archive.fingerprint(tmp_path / "y")

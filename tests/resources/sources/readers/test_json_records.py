@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.sources.readers import json_records
-from resources.sources.readers.json_records import CUT, LONGEST, NOT_UTF8, TOO_LONG, UNENDED, Record, records
+from resources.sources.readers.json_records import (
+    FILE_CUT,
+    LIST_CUT,
+    MAX_RECORD_CHARS,
+    NOT_UTF8,
+    TOO_LONG,
+    Record,
+    records,
+)
 
 GOOD = [{"id": n, "name": f'{{"n"}} \\ é{n}', "inner": [{"a": {}}, {"b": "]},{"}]} for n in range(4)]
 
@@ -48,13 +56,17 @@ def texts(**style: Any) -> list[str]:
         "\n".join(json.dumps({"payload": half}) for half in (GOOD[:2], GOOD[2:])),
     ],
 )
-def test_every_layout_gives_the_same_records(data: str) -> None:
+def test_every_layout_yields_the_same_records(data: str) -> None:
     assert values(data) == GOOD
 
 
-def test_json_lines_count_lines_from_one_and_lists_count_from_zero() -> None:
+def test_json_lines_are_numbered_from_one_and_arrays_from_zero() -> None:
     assert [record.number for record in read("\n" + "\n".join(texts()))] == [2, 3, 4, 5]
     assert [record.number for record in read(json.dumps(GOOD))] == [0, 1, 2, 3]
+    assert [read("\n".join(texts()))[0].position, read(json.dumps(GOOD))[0].position] == [
+        "line 1",
+        "record 0 of the array",
+    ]
 
 
 BROKEN = [
@@ -80,7 +92,7 @@ BROKEN = [
 @pytest.mark.parametrize("broken", BROKEN)
 @pytest.mark.parametrize("place", range(5))
 @pytest.mark.parametrize("layout", ["[{}]", "[\n{}\n]", "lines"])
-def test_a_broken_record_takes_no_other_with_it(broken: str, place: int, layout: str) -> None:
+def test_a_broken_record_loses_no_other(broken: str, place: int, layout: str) -> None:
     parts = texts()
     parts.insert(place, broken)
     data = "\n".join(parts) if layout == "lines" else layout.replace("{}", ", ".join(parts))
@@ -90,12 +102,12 @@ def test_a_broken_record_takes_no_other_with_it(broken: str, place: int, layout:
     assert found[place].reason
 
 
-def test_two_broken_records_in_a_row_are_told_apart_where_their_braces_match() -> None:
+def test_two_adjacent_broken_records_are_separated_by_their_braces() -> None:
     found = read('[{"id": 0}, {"id": NaN}, {"id": }, {"id": 3}]')
     assert [(record.number, record.reason is None) for record in found] == [(0, 1), (1, 0), (2, 0), (3, 1)]
 
 
-def test_bytes_that_are_not_utf8_cost_their_record_only() -> None:
+def test_invalid_utf8_loses_only_its_record() -> None:
     for glue in (b"\n", b",\n"):
         parts = [text.encode() for text in texts(ensure_ascii=False)]
         parts[1] = b'{"id": 1, "name": "\xff\xfe"}'
@@ -104,48 +116,51 @@ def test_bytes_that_are_not_utf8_cost_their_record_only() -> None:
 
 
 @pytest.mark.parametrize("closed", ['"}', ""], ids=["whole", "unclosed"])
-@pytest.mark.parametrize("length", [LONGEST, 5 * LONGEST])
+@pytest.mark.parametrize("length", [MAX_RECORD_CHARS, 5 * MAX_RECORD_CHARS])
 @pytest.mark.parametrize("layout", ["list", "lines"])
-def test_a_record_longer_than_any_listen_is_passed_by(closed: str, length: int, layout: str) -> None:
+def test_an_oversized_record_is_skipped(closed: str, length: int, layout: str) -> None:
     parts = texts()
     parts.insert(2, '{"id": 9, "name": "' + "x" * length + closed)
     found = read("\n".join(parts) if layout == "lines" else "[" + ",".join(parts) + "]")
     assert [record.value for record in found if record.value] == GOOD
     assert [record.reason for record in found if record.reason] == [TOO_LONG]
-    assert max(len(record.text) for record in found) <= LONGEST
+    assert max(len(record.text) for record in found) <= MAX_RECORD_CHARS
 
 
-def test_a_record_may_begin_anywhere_in_what_is_read_at_once() -> None:
-    for length in range(2 * LONGEST - 8, 2 * LONGEST + 3):
-        lead = '{"id": "' + "x" * (LONGEST - 20) + '"},{"id": "'
+def test_a_record_may_begin_anywhere_in_a_block() -> None:
+    for length in range(2 * MAX_RECORD_CHARS - 8, 2 * MAX_RECORD_CHARS + 3):
+        lead = '{"id": "' + "x" * (MAX_RECORD_CHARS - 20) + '"},{"id": "'
         data = "[" + lead + "x" * (length - len(lead)) + '"},{"id": 2}]'
         assert read(data)[-1].value == {"id": 2}, length
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("times", [1, 3])
-def test_the_record_after_an_endless_one_is_found_where_two_readings_meet(times: int) -> None:
+def test_the_record_after_an_oversized_one_may_span_two_reads(times: int) -> None:
     for shift in range(-12, -5):
-        endless = '{"id": "' + "x" * (times * LONGEST + shift)
+        endless = '{"id": "' + "x" * (times * MAX_RECORD_CHARS + shift)
         found = read("[" + endless + "," + '{"id": 2}, {"id": 3}]')
         assert [record.value for record in found if record.value] == [{"id": 2}, {"id": 3}], shift
 
 
-def test_records_may_be_as_far_apart_as_they_like() -> None:
-    assert values('[{"id": 1},' + " " * 3 * LONGEST + '{"id": 2}' + "\n" * 3 * LONGEST + "]") == [{"id": 1}, {"id": 2}]
+def test_records_may_be_any_distance_apart() -> None:
+    assert values('[{"id": 1},' + " " * 3 * MAX_RECORD_CHARS + '{"id": 2}' + "\n" * 3 * MAX_RECORD_CHARS + "]") == [
+        {"id": 1},
+        {"id": 2},
+    ]
 
 
 def test_the_last_of_two_equal_keys_wins() -> None:
     assert values('[{"id": 1, "id": 2}]') == [{"id": 2}]
 
 
-def test_an_empty_list_holds_nothing_and_is_no_error() -> None:
+def test_an_empty_list_yields_nothing_and_no_error() -> None:
     assert read("[]") == read("") == read(" \n") == []
 
 
 @pytest.mark.parametrize("name", ["track", "payload", "orderedItems"])
 @pytest.mark.parametrize("held", [[], [[[]]], [1], [{"id": 7}]])
-def test_a_record_may_hold_a_list_named_as_those_of_documents(name: str, held: list[Any]) -> None:
+def test_a_record_may_have_a_list_with_the_name_of_a_documents_list(name: str, held: list[Any]) -> None:
     """Regression: it was taken for a document, and what it said itself was lost."""
     held_first = [{"id": 1, name: held, "more": True}, GOOD[2]]
     for wanted in (held_first, [GOOD[0], *held_first]):
@@ -153,16 +168,16 @@ def test_a_record_may_hold_a_list_named_as_those_of_documents(name: str, held: l
 
 
 @pytest.mark.parametrize("place", ["first", "last"])
-def test_a_record_nested_too_deep_in_such_a_list_is_told_of(place: str) -> None:
+def test_a_too_deep_record_in_a_documents_list_is_reported(place: str) -> None:
     deep = f'"track": {"[" * 9_000}{"]" * 9_000}'
     record = f'{{"id": 1, {deep}}}' if place == "last" else f'{{{deep}, "id": 1}}'
     for data in (f"[{record}, {json.dumps(GOOD[2])}]", f"{record}\n{json.dumps(GOOD[2])}"):
         broken, sound = read(data)
-        assert (broken.value, broken.reason, sound.value) == (None, "nested deeper than any listen", GOOD[2])
+        assert (broken.value, broken.reason, sound.value) == (None, "nested too deeply", GOOD[2])
 
 
 @pytest.mark.parametrize("style", [{}, {"indent": 2}], ids=["compact", "pretty"])
-def test_a_list_cut_at_any_byte_gives_what_precedes_the_cut_and_says_so(style: dict[str, Any]) -> None:
+def test_a_truncated_list_yields_the_records_before_and_a_reason(style: dict[str, Any]) -> None:
     text, ends = json.dumps(GOOD, ensure_ascii=False, **style), []
     for _ in GOOD:
         start = text.index("{", ends[-1] if ends else 0)
@@ -172,11 +187,11 @@ def test_a_list_cut_at_any_byte_gives_what_precedes_the_cut_and_says_so(style: d
         found = read(data[:length])
         whole = [record.value for record in found if record.value]
         assert whole == GOOD[: len(whole)]
-        assert [record.reason in (CUT, UNENDED) for record in found] == [False] * len(whole) + [True], length
+        assert [record.reason in (FILE_CUT, LIST_CUT) for record in found] == [False] * len(whole) + [True], length
         assert len(whole) == sum(end <= length for end in ends), length
 
 
-def test_json_lines_cut_at_any_byte_give_what_precedes_the_cut_and_say_so() -> None:
+def test_truncated_json_lines_yield_the_records_before_and_a_reason() -> None:
     data = "\n".join(texts(ensure_ascii=False)).encode()
     ends = [n for n in range(len(data) + 1) if n == len(data) or data[n : n + 1] == b"\n"]
     for length in range(len(data) + 1):
@@ -186,28 +201,28 @@ def test_json_lines_cut_at_any_byte_give_what_precedes_the_cut_and_say_so() -> N
         found = read(data[:length])
         assert [record.value for record in found if record.value] == GOOD[:whole]
         assert [record.reason for record in found[whole:]] == (
-            [] if length - 1 in (*ends, -1) or length in ends else [CUT]
+            [] if length - 1 in (*ends, -1) or length in ends else [FILE_CUT]
         )
 
 
 @given(st.data())
-def test_bytes_changed_in_one_record_lose_that_record_only(data: st.DataObject) -> None:
+def test_changed_bytes_lose_only_their_record(data: st.DataObject) -> None:
     parts = [text.encode() for text in texts(ensure_ascii=False)]
     hurt = data.draw(st.integers(0, 3))
     part = bytearray(parts[hurt])
     for _ in range(data.draw(st.integers(1, 4))):
         part[data.draw(st.integers(0, len(part) - 1))] = data.draw(st.sampled_from(list(b'{}[]",:\\ x0\xff')))
     parts[hurt] = bytes(part)
-    glue, around = data.draw(st.sampled_from([(b", ", b"[]"), (b",\n", b"[]"), (b"\n", b"")]))
-    found = values(around[:1] + glue.join(parts) + around[1:])
+    glue, brackets = data.draw(st.sampled_from([(b", ", b"[]"), (b",\n", b"[]"), (b"\n", b"")]))
+    found = values(brackets[:1] + glue.join(parts) + brackets[1:])
     rest = [record for n, record in enumerate(GOOD) if n != hurt]
     assert [record for record in found if record in rest] == rest
 
 
 @pytest.mark.slow
-def test_memory_stays_bounded_however_long_the_list() -> None:
+def test_memory_stays_bounded_for_a_long_list() -> None:
     class Endless:
-        left = 5 * LONGEST
+        left = 5 * MAX_RECORD_CHARS
 
         def read1(self, size: int, /) -> bytes:
             if self.left <= 0:
@@ -228,4 +243,4 @@ def test_memory_stays_bounded_however_long_the_list() -> None:
         patch.setattr(json_records._Window, "fill", fill)
         count = sum(1 for _ in records(Endless(), lambda record: True))
     assert count > 450_000
-    assert largest < 3 * LONGEST
+    assert largest < 3 * MAX_RECORD_CHARS

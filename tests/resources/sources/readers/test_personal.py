@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.sources.readers.personal import KEPT, cut
+from resources.sources.readers.personal import MAX_RAW_CHARS, redact_text
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0 Safari/537.36"
 ADDRESSES = st.one_of(
@@ -41,21 +41,21 @@ def record(address: str, agent: str) -> dict[str, Any]:
     }
 
 
-def test_json_keeps_everything_but_the_values_of_personal_keys() -> None:
-    kept = json.loads(cut(json.dumps(record("203.0.113.7", AGENT))))
+def test_json_keeps_all_but_the_values_of_personal_keys() -> None:
+    kept = json.loads(redact_text(json.dumps(record("203.0.113.7", AGENT))))
     assert kept["master_metadata_track_name"] == "Kept Song"
     assert kept["ts"] == "2020-03-01T10:44:25Z"
     assert kept["ip_addr"] == kept["user_agent_decrypted"] == kept["username"] == "[cut]"
 
 
 @pytest.mark.parametrize("value", [["Kepler", "Browser"], {"name": "Kepler", "version": "Browser"}, "Kepler"])
-def test_json_loses_the_whole_value_of_a_personal_key_whatever_its_shape(value: Any) -> None:
-    kept = json.loads(cut(json.dumps({"inner": [{"user_agent": value}], "id": 1})))
+def test_json_loses_the_entire_value_of_a_personal_key(value: Any) -> None:
+    kept = json.loads(redact_text(json.dumps({"inner": [{"user_agent": value}], "id": 1})))
     assert kept == {"inner": [{"user_agent": "[cut]"}], "id": 1}
 
 
-def test_broken_text_keeps_what_shows_how_it_is_broken() -> None:
-    kept = cut(json.dumps(record("203.0.113.7", AGENT)).replace('"ms_played": 5', '"ms_played": NaN,,'))
+def test_broken_text_keeps_the_part_that_shows_the_problem() -> None:
+    kept = redact_text(json.dumps(record("203.0.113.7", AGENT)).replace('"ms_played": 5', '"ms_played": NaN,,'))
     assert '"ms_played": NaN,,' in kept
     assert "Kept Song" in kept
     assert "10:44:25Z" in kept
@@ -64,36 +64,32 @@ def test_broken_text_keeps_what_shows_how_it_is_broken() -> None:
 
 
 @given(ADDRESSES, st.data(), st.sampled_from([{}, {"indent": 4}, {"separators": (",", ":")}]))
-def test_no_address_and_no_agent_survives_however_the_text_is_cut(
-    address: str, data: st.DataObject, style: Any
-) -> None:
+def test_no_address_or_agent_survives_any_truncation(address: str, data: st.DataObject, style: Any) -> None:
     text = json.dumps(record(address, AGENT), **style)
     first = data.draw(st.integers(0, len(text)))
     last = data.draw(st.integers(first, len(text)))
     for piece in (text[:last], text[first:], text[first:last]):
-        kept = cut(piece)
+        kept = redact_text(piece)
         assert address not in kept
         assert AGENT not in kept
         assert "Mozilla" not in kept
 
 
 @given(st.text(min_size=8), st.data(), st.sampled_from(KEYS), st.booleans())
-def test_any_agent_of_any_text_is_gone_from_a_record_that_ends_early(
-    agent: str, data: st.DataObject, key: str, escape: bool
-) -> None:
+def test_any_agent_is_redacted_in_a_truncated_record(agent: str, data: st.DataObject, key: str, escape: bool) -> None:
     secret = "Kepler" + agent
     text = json.dumps({"ts": "x", key: secret, "other": 1}, ensure_ascii=escape)
-    kept = cut(text[: data.draw(st.integers(0, len(text)))])
+    kept = redact_text(text[: data.draw(st.integers(0, len(text)))])
     assert "Kepler" not in kept
 
 
 @given(ADDRESSES, st.data())
-def test_no_address_survives_bytes_changed_anywhere_else(address: str, data: st.DataObject) -> None:
+def test_no_address_survives_changed_bytes_elsewhere(address: str, data: st.DataObject) -> None:
     text = list(json.dumps(record(address, AGENT)))
     for _ in range(3):
         text[data.draw(st.integers(0, len(text) - 1))] = data.draw(st.sampled_from('{}[]",:\\ \nx'))
     damaged = "".join(text)
-    assert address not in cut(damaged)
+    assert address not in redact_text(damaged)
 
 
 @pytest.mark.parametrize(
@@ -117,19 +113,27 @@ def test_no_address_survives_bytes_changed_anywhere_else(address: str, data: st.
         "Kepler/1.2 (Linux) without any quote 203.0.113.7",
     ],
 )
-def test_broken_text_of_every_kind_loses_what_is_personal(text: str) -> None:
-    kept = cut(text)
+def test_broken_text_of_every_kind_loses_personal_values(text: str) -> None:
+    kept = redact_text(text)
     assert not [secret for secret in ("203.0.113", "Kepler", "epler", "2001:db8", "7334", "Browser") if secret in kept]
 
 
-def test_text_is_kept_to_its_limit_and_fits_utf8() -> None:
-    kept = cut('{"name": "\\ud800", "long": "' + "1.2.3.4 é" * 5_000 + '"}')
-    assert len(kept) <= KEPT
+def test_text_is_limited_in_length_and_valid_utf8() -> None:
+    kept = redact_text('{"name": "\\ud800", "long": "' + "1.2.3.4 é" * 5_000 + '"}')
+    assert len(kept) <= MAX_RAW_CHARS
     assert "\\ud800" in kept
     assert "1.2.3" not in kept
-    assert cut("\udcff{").encode()
+    assert redact_text("\udcff{").encode()
 
 
-def test_hostile_text_is_cut_in_little_time() -> None:
-    for text in ('"' * KEPT, "a" * KEPT, ":" * KEPT, "ip_addr" * 2_000, '{"ip":' * 2_000, "1." * KEPT, "a/1." * KEPT):
-        assert len(cut(text)) <= KEPT
+def test_hostile_text_is_redacted_in_little_time() -> None:
+    for text in (
+        '"' * MAX_RAW_CHARS,
+        "a" * MAX_RAW_CHARS,
+        ":" * MAX_RAW_CHARS,
+        "ip_addr" * 2_000,
+        '{"ip":' * 2_000,
+        "1." * MAX_RAW_CHARS,
+        "a/1." * MAX_RAW_CHARS,
+    ):
+        assert len(redact_text(text)) <= MAX_RAW_CHARS

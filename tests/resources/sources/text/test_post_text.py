@@ -15,7 +15,7 @@ MASTODON = (
 )
 
 
-def test_html_is_read_as_a_reader_sees_it() -> None:
+def test_html_becomes_the_text_that_a_reader_sees() -> None:
     words, links = plain(MASTODON)
     assert words == "@bob #NowPlaying Simon & Garfunkel – America\nso good\nsecond"
     assert links == ["https://music.example/@bob", "https://music.example/tags/NowPlaying"]
@@ -34,14 +34,14 @@ def test_html_is_read_as_a_reader_sees_it() -> None:
         ("", ""),
     ],
 )
-def test_markup_is_no_part_of_the_text(html: str, seen: str) -> None:
+def test_markup_is_not_part_of_the_text(html: str, seen: str) -> None:
     assert plain(html)[0] == seen
 
 
 @pytest.mark.parametrize(
     "evil", ["<a ", "<", "<!--", "<a href='", "</", "&", "<p x=", "#", "@a.", " - ", "#nowplaying "]
 )
-def test_no_text_takes_long(evil: str) -> None:
+def test_hostile_text_takes_little_time(evil: str) -> None:
     text = evil * (100_000 // len(evil))
     began = time.process_time()
     words, _ = plain(text)
@@ -50,7 +50,7 @@ def test_no_text_takes_long(evil: str) -> None:
 
 
 @given(st.text(st.sampled_from("<>/ap=\"'& \n#@-–!;"), max_size=60))
-def test_any_markup_is_read_without_failing(text: str) -> None:
+def test_any_markup_is_parsed_without_an_error(text: str) -> None:
     words, _ = plain(text)
     hashtags(words), mentions(words), now_playing(words)
     assert all(line == line.strip() and line for line in words.splitlines())
@@ -73,11 +73,11 @@ def test_any_markup_is_read_without_failing(text: str) -> None:
         ("https://x.example/#nowplaying Artist – Title", None),
     ],
 )  # fmt: skip
-def test_what_is_playing_is_told_by_the_hashtag_and_a_dash(text: str, named: tuple[str, str] | None) -> None:
+def test_the_playing_track_is_found_by_the_hashtag_and_a_dash(text: str, named: tuple[str, str] | None) -> None:
     assert now_playing(text) == named
 
 
-def test_hashtags_and_mentions_are_read_from_text_once_each() -> None:
+def test_hashtags_and_mentions_of_a_text_are_returned_once_each() -> None:
     text = "@bob, @Ann@music.example. mail me@x.example #Jazz #jazz #1 #２nd! a#b https://x.example/@no#way &#39;"
     assert hashtags(text) == ["jazz", "2nd"]
     assert mentions(text) == ["bob", "Ann@music.example"]
