@@ -11,7 +11,7 @@ import click
 import pytest
 
 from orchestration.cli.main import COMMANDS, tutti
-from tests.docs.pages import PROJECT, lines
+from tests.docs.pages import PAGES, PROJECT, lines
 from tests.orchestration.conftest import MUSIC
 from tests.orchestration.support import Process, environ, table
 
@@ -126,6 +126,12 @@ def test_modules_exist_and_have_the_options(line: str) -> None:
         assert found.origin
         text = Path(found.origin).read_text()
         assert [option for option in options if f'"{option}"' not in text] == []
+
+
+def test_modules_in_sentences_exist() -> None:
+    named = {name for text in PAGES.values() for name in re.findall(r"python -m (tests[\w.]*\w)", text)}
+    assert named
+    assert [name for name in sorted(named) if importlib.util.find_spec(name) is None] == []
 
 
 def test_every_command_is_run_by_a_test_or_has_a_reason() -> None:
