@@ -39,6 +39,11 @@ REASONS = 20  # shown in the UI
 Importing: TypeAlias = Callable[..., Imported]
 
 
+LOGGED_FILES = 10  # of one import get a line each; of more files only totals are logged
+FILES_A_LINE = 100  # of many files, so many between two lines of progress
+COUNTED = {kind.counted for kind in RECORD_TYPES}
+
+
 class ImportConfig(dg.Config):
     """What to import: files of one listener, or (with none named) files of the landing folder."""
 
@@ -97,14 +102,22 @@ def import_listens(
         imported = import_landed(landing, files, config.listener, lake, now, tell, context.log.warning)
         try:
             for row, new in imported:
-                if new:  # whatever else is in the folder
-                    rows.append(_told(context, row["file"], row, new)[0])
+                if not new:  # whatever else is in the folder
+                    continue
+                rows.append(row)
+                if len(files) <= LOGGED_FILES:
+                    _told(context, row["file"], row, new)
+                elif len(rows) % FILES_A_LINE == 0:
+                    context.log.info("imported %s of %s files", f"{len(rows):,}", f"{len(files):,}")
         except Unexpected as error:  # the others are in
             wrong.append(error)
     else:
         raise TuttiError(
             "whose listens are these? name the listener (LISTENER=ada, or `listener: ada` in the launchpad)"
         )
+    if len(rows) > LOGGED_FILES and not config.listener:
+        for line in totals(rows):
+            context.log.info(line)
     prepare(lake)
     for key, metadata in told_of(rows, lake):
         yield dg.MaterializeResult(key, metadata=metadata)
@@ -187,6 +200,18 @@ def _told(context: dg.AssetExecutionContext, name: str, row: dict[str, Any], new
         "" if new else f" (already imported{other}, nothing changed)",
     )
     return row, new
+
+
+def totals(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield a line for each landing folder: its files and their records, without zeros."""
+    folders: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        folders.setdefault((row["landing_path"] or "").partition("/")[0], []).append(row)
+    for folder, files in sorted(folders.items()):
+        counts = {name: sum(row[name] or 0 for row in files) for name in COUNTS}
+        records = [_so_many(n, name.replace("_", " ")) for name, n in counts.items() if n and name in COUNTED]
+        left_out = [f"{counts[name]:,} {name}" for name in ("quarantined", "skipped") if counts[name]]
+        yield f"{printable(folder)}: {', '.join([_so_many(len(files), 'files'), *records, *left_out])}"
 
 
 def _so_many(n: int, records: str) -> str:

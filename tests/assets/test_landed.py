@@ -571,6 +571,13 @@ def test_a_file_imported_before_under_another_name_is_told_by_the_name_it_is_giv
     assert (told["rows_written"].value, told["dagster/row_count"].value) == (0, 1)
 
 
+def test_many_landed_files_are_logged_as_totals_without_zeros() -> None:
+    none = dict.fromkeys(ledger.COUNTS, 0)
+    found = [none | {"landing_path": f"listens/{n}.listens", "listens": 600, "quarantined": n} for n in range(3)]
+    found += [none | {"landing_path": "social/a.jsonl", "posts": 1, "shares": None}]
+    assert list(imports.totals(found)) == ["listens: 3 files, 1,800 listens, 3 quarantined", "social: 1 file, 1 post"]
+
+
 def test_a_file_that_is_wrong_does_not_keep_those_named_beside_it_out(tmp_path: Path, lake: Lake) -> None:
     good = [written(tmp_path / name, listen(n)) for n, name in enumerate(("a.json", "b.json"))]
     wrong = [written(tmp_path / "x.json", {"title": "a postcard"}), tmp_path / "missing.json"]
