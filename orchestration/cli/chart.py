@@ -43,7 +43,7 @@ def report(found: Ranking, limit: int) -> list[str]:
             lines += ["", f"{entity.capitalize()}s of {found.title}", *text_table.lines(HEADER, rows)]
     lines.append("")
     if found.compared_with:
-        since = "before" if found.title == "all time" else "in"
+        since = "before" if found.title == "all time" else "of"
         lines.append(f"move: places up or down from the chart {since} {found.compared_with}")
     if found.capped:
         lines.append(f"plays: of one listener and day at most {DAILY_CAP} count; time: of all plays")
