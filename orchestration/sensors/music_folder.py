@@ -4,9 +4,11 @@ import hashlib
 
 import dagster as dg
 
+from assets.content.audio_files import AUDIO_FILES
 from orchestration.cadence import ANALYZE_MUSIC
 from orchestration.instance.internals import NOT_FINISHED_STATUSES
 from resources.environments import music_folder as folder
+from resources.environments import open_lake
 from resources.folders.music import Music, MusicScan
 
 INTERVAL_S = 60  # a scan of a hundred thousand files takes one or two seconds
@@ -31,7 +33,19 @@ def music_folder(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Sk
         return dg.SkipReason("no files changed since the last analysis")
     if context.cursor != seen:
         return dg.SensorResult(skip_reason="files changed; waiting for the next scan in case more follow", cursor=seen)
+    if _analyzed(context.instance, look):
+        return dg.SensorResult(skip_reason="a command has analyzed these files", cursor=seen + REQUESTED)
     return dg.SensorResult([dg.RunRequest()], cursor=seen + REQUESTED)
+
+
+def _analyzed(instance: dg.DagsterInstance, look: MusicScan) -> bool:
+    """Return whether the last analysis succeeded and read the files as they are now."""
+    runs = instance.get_runs(dg.RunsFilter(job_name=ANALYZE_MUSIC), limit=1)
+    if not runs or runs[0].status != dg.DagsterRunStatus.SUCCESS:
+        return False
+    state = ["path", "bytes", "modified_at"]
+    table = open_lake().scan("content/audio_files", AUDIO_FILES).select(state).table()
+    return table.sort_by("path").equals(look.files.select(state).sort_by("path").cast(table.schema))
 
 
 def fingerprint(look: MusicScan) -> str:

@@ -5,10 +5,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 
+from assets.content.audio_files import AUDIO_FILES
 from orchestration.cadence import ANALYZE_MUSIC
 from orchestration.sensors.music_folder import music_folder
+from resources.folders.music import Music
+from resources.lake.lake import Lake
+
+
+@dg.job(name=ANALYZE_MUSIC)
+def analyze() -> None:
+    """A job of that name."""
 
 
 @pytest.fixture
@@ -78,3 +87,21 @@ def test_requests_nothing_during_an_analysis(instance: dg.DagsterInstance, music
 @dg.asset
 def a_table() -> None:
     """An asset for a job to build."""
+
+
+def test_requests_no_analysis_of_files_that_a_command_has_analyzed(instance: dg.DagsterInstance, music: Path) -> None:
+    (music / "a.flac").write_bytes(b"1")
+    look = Music(root=str(music)).look()
+    assert look
+    row = look.files.to_pylist()[0] | {"error": None}
+    stored = [dict.fromkeys(AUDIO_FILES.names) | row]
+    schema = pa.schema([f.with_nullable(True) for f in AUDIO_FILES])
+    Lake(music.parent / "lake").replace("content/audio_files", iter([pa.Table.from_pylist(stored, schema)]), schema)
+    run = instance.create_run_for_job(analyze, status=dg.DagsterRunStatus.STARTED)
+    sensor = Sensor(instance)
+    assert not sensor.requests_run()  # it is running
+    instance.report_run_canceled(run)
+    instance.create_run_for_job(analyze, status=dg.DagsterRunStatus.SUCCESS)
+    assert [sensor.requests_run() for _ in range(3)] == [False, False, False]
+    (music / "b.flac").write_bytes(b"2")
+    assert [sensor.requests_run() for _ in range(3)] == [False, True, False]
