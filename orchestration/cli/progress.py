@@ -30,11 +30,26 @@ class Progress(logging.Handler):
         self._written: dict[str, int | None] = {}
         self._parts: set[str] = set()  # of which a run makes some partitions: rows of several runs add up
         self.cause: str | None = None
+        self._expected = self._begun = 0
+        self._first_began = self._began
+
+    def expect(self, runs: int) -> None:
+        """Number the next runs, and print the title of each as it begins, with an estimate of the time left."""
+        self._expected, self._begun, self._first_began = runs, 0, time.monotonic()
 
     def begin(self, title: str) -> None:
-        """A run begins: what the one before failed of is not its fault."""
+        """Forget the cause of an earlier failure, and print or keep the title of a run that begins."""
         self.cause = None
         self._title = title
+        if self._begun < self._expected:
+            self._begun += 1
+            left = ""
+            if done := self._begun - 1:
+                seconds = (time.monotonic() - self._first_began) / done * (self._expected - done)
+                left = f", about {seconds:.0f} s left" if seconds < 100 else f", about {seconds / 60:.0f} min left"
+            self._title = None
+            self._say(f"{title} (run {self._begun} of {self._expected}{left})")
+            self._said = time.monotonic()
 
     def say(self, line: str) -> None:
         """Say something of the run, and before the first line which run it is."""

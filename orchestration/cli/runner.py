@@ -67,6 +67,7 @@ class Runner:
         """
         failed: list[TuttiError] = []
         today, done = datetime.now(UTC).date(), False
+        self.progress.expect(self._number_of_runs(today))
         missing: dict[str, set[date]] = {}  # days that runs of a job failed to build
         for job in self.cadence.dated:
             held = {day for name in self.cadence.upstream(job.name) for day in missing.get(name, ())}
@@ -92,6 +93,12 @@ class Runner:
             except TuttiError as error:
                 failed.append(error)
         return done, failed
+
+    def _number_of_runs(self, today: date) -> int:
+        """Return how many runs build what is stale, if none fails."""
+        stale = ((job, self.cadence.owed(self.instance, job.name).values()) for job in self.cadence.dated)
+        dated = sum(len(portions(job, set[date]().union(*days), today)) for job, days in stale)
+        return dated + bool(self.cadence.owed(self.instance, ALL_TIME))
 
     def _build(
         self,

@@ -53,3 +53,13 @@ def test_of_many_reasons_the_most_frequent_are_told_and_the_rest_is_counted() ->
     assert lines[0] == "  12 × reason 0: file 0, file 1, file 10 …"
     assert lines[-1] == "  3 for other reasons"
     assert len(lines) == 11
+
+
+def test_expected_runs_are_numbered_as_they_begin() -> None:
+    said: list[str] = []
+    progress = Progress(math.inf, said.append)
+    progress.begin("import_listens")
+    progress.expect(2)
+    for title in ("daily", "weekly", "all_time"):
+        progress.begin(title)
+    assert said == ["daily (run 1 of 2)", "weekly (run 2 of 2, about 0 s left)"]
