@@ -91,7 +91,7 @@ def a_table() -> None:
 
 def test_requests_no_analysis_of_files_that_a_command_has_analyzed(instance: dg.DagsterInstance, music: Path) -> None:
     (music / "a.flac").write_bytes(b"1")
-    look = Music(root=str(music)).look()
+    look = Music(root=str(music)).scan()
     assert look
     row = look.files.to_pylist()[0] | {"error": None}
     stored = [dict.fromkeys(AUDIO_FILES.names) | row]
