@@ -114,7 +114,7 @@ class Eraser:
             elif self._pulled(path) or self._theirs(path, plan.removed):
                 path.unlink()
                 done[name] = "removed"
-            elif any(self.scanner.of_file(path)) and (outcome := files.take_out(path, self.person)):
+            elif any(self.scanner.of_file(path)) and (outcome := files.remove_listener(path, self.person)):
                 done[name] = outcome
         for service in SERVICES:
             folder = root / "listens" / service / self.person.folder
@@ -157,8 +157,8 @@ class Eraser:
     def _undeclared(self, table: str) -> pa.Schema:
         """Return the schema of an undeclared table. Columns with names such as `user_id` count as personal."""
         stored = self.lake.stored(table)
-        marked = [f.with_metadata({"personal": "yes"}) if self.person.meant(f.name) else f for f in stored]
-        return pa.schema([f.with_nullable(not self.person.meant(f.name)) for f in marked])
+        marked = [f.with_metadata({"personal": "yes"}) if self.person.identifies(f.name) else f for f in stored]
+        return pa.schema([f.with_nullable(not self.person.identifies(f.name)) for f in marked])
 
     def _landed(self) -> list[Path]:
         """Return every file of the landing folder, including hidden ones."""
@@ -198,7 +198,7 @@ def owned(name: str, lake: Lake, schemas: Mapping[str, pa.Schema]) -> set[str]:
             rows = share.table()
             named, others = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
             for column in who:
-                hits = files.names(rows[column], name)
+                hits = files.matches(rows[column], name)
                 named |= hits
                 others |= ~hits & pc.is_valid(rows[column]).to_numpy(zero_copy_only=False)
             own |= set(rows[IMPORT].filter(pa.array(named)).unique().to_pylist())

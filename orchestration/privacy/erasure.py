@@ -141,7 +141,7 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
     say("verifying: searching every file again")
     Plan().keep(data)  # an empty plan: every step is done
     if left := list(found.traces()):
-        listed = "; ".join(found.person.struck(str(trace)) for trace in left[:MAX_TRACES])
+        listed = "; ".join(found.person.redact_words(str(trace)) for trace in left[:MAX_TRACES])
         raise TuttiError(f"{len(left)} places still name the listener: {listed}. Remove them and run it again")
     Plan.drop_history(data)
     if not (known or others):  # only failed commands name the listener, so every table keeps its older versions
@@ -186,7 +186,8 @@ def _elsewhere(found: Scanner) -> Iterator[Path]:
                 if any(trace.where == "its name" for trace in traces):
                     path.unlink()
                     yield path
-                elif path != found.data / PLAN and files.take_out(path, found.person):  # the plan is removed at the end
+                # The plan is removed at the end.
+                elif path != found.data / PLAN and files.remove_listener(path, found.person):
                     yield path
 
 
@@ -195,7 +196,7 @@ def _redact_history(context: dg.OpExecutionContext, found: Scanner) -> int:
     instance = context.instance
     for run in instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)):
         waits = run.status in WAITING and run.run_id != context.run_id
-        if waits and found.person.unwritten(dict(run.run_config)) != dict(run.run_config):
+        if waits and found.person.redact_history(dict(run.run_config)) != dict(run.run_config):
             instance.report_run_canceled(run, "The listener of this run was erased.")
     storages = {type(s).__name__ for s in (instance.run_storage, instance.event_log_storage, instance.schedule_storage)}
     if elsewhere := sorted(k for k in storages if not k.startswith(("Sqlite", "InMemory", "Batching", "NoneType"))):
@@ -208,9 +209,9 @@ def _redact_history(context: dg.OpExecutionContext, found: Scanner) -> int:
             with path.open("rb") as stream:
                 magic = stream.read(len(database.MAGIC)) == database.MAGIC
                 stream.seek(0)
-                mentioned = not magic and files.mentioned(stream, found.person.needles)
+                mentioned = not magic and files.contains(stream, found.person.needles)
             if magic:
-                redacted += database.strike(path, found.person, context.run_id)
+                redacted += database.redact(path, found.person, context.run_id)
             elif mentioned:
                 redacted += _redact_text(path, found.person)
     return redacted
@@ -219,7 +220,7 @@ def _redact_history(context: dg.OpExecutionContext, found: Scanner) -> int:
 def _redact_text(path: Path, person: Person) -> bool:
     """Redact a listener in a text file. Return whether the file changed."""
     text = path.read_bytes().decode(errors="surrogateescape")
-    redacted = "".join(person.unwritten(line) for line in text.splitlines(keepends=True))
+    redacted = "".join(person.redact_history(line) for line in text.splitlines(keepends=True))
     if "\0" in text or redacted == text:
         return False
     path.write_bytes(redacted.encode(errors="surrogateescape"))

@@ -1,1 +1,1 @@
-"""Erasure: a person is taken out of whatever the platform keeps, and proof that nothing of them is left."""
+"""Erasure: remove a listener from all stored data, and prove that no trace is left."""

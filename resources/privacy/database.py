@@ -1,6 +1,6 @@
-"""Databases of SQLite, in which Dagster keeps its history: a name is struck from every row and from the bytes beneath.
+"""SQLite databases, in which Dagster stores its history: redact a name in every row and in the bytes of deleted rows.
 
-What was deleted or written over stays in a database's free pages, and in the log beside it, until it is written afresh.
+Deleted and overwritten data stays in a database's free pages, and in its log, until the database is rewritten.
 """
 
 import re
@@ -11,67 +11,68 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from resources.privacy.files import mentioned
+from resources.privacy.files import contains
 from resources.privacy.person import Person
 
 MAGIC = b"SQLite format 3\x00"
-PATIENCE = 120  # seconds that others may keep a database locked
-CELLS = re.compile(rb'\|(?:[^|\n\x00{}"]{0,300}\|){2,}')  # of a preview, in which an artist may be called like a person
-WORD = rb"[A-Za-z\x80-\xff]*%b[A-Za-z\x80-\xff]*"  # that a name is, or is part of
-BESIDE = ("-wal", "-journal")  # what SQLite keeps beside a database
+LOCK_TIMEOUT_S = 120  # for other processes that hold the database's lock
+CELLS = re.compile(rb'\|(?:[^|\n\x00{}"]{0,300}\|){2,}')  # cells of a preview: an artist may have a listener's name
+WORD = rb"[A-Za-z\x80-\xff]*%b[A-Za-z\x80-\xff]*"  # a word that contains a name
+BESIDE = ("-wal", "-journal")  # suffixes of SQLite's files beside a database
 
 
-def strike(path: Path, person: Person, own: str) -> int:
-    """Strike a person from every row of a database, and write it afresh; in how many rows they were, but for the run
-    whose id is `own`, which is told whom to strike.
+def redact(path: Path, person: Person, run_id: str) -> int:
+    """Redact a listener in every row of a database, rewrite it, and return the number of redacted rows.
+
+    Rows of the run `run_id` are redacted too but not counted: its configuration contains the name.
     """
-    if not _told(path, person):
+    if not _mentions(path, person):
         return 0
-    struck = 0
+    redacted = 0
     with closing(_opened(path)) as database:
         database.execute("PRAGMA secure_delete = ON")
         with database:
             database.execute("BEGIN IMMEDIATE")
-            for table, row, column, value in list(_named(database, person)):
-                kept = person.unwritten(value, column)
-                if kept != value:
-                    struck += own not in value
+            for table, row, column, value in list(_texts_with_name(database, person)):
+                new = person.redact_history(value, column)
+                if new != value:
+                    redacted += run_id not in value
                     change = f"UPDATE {_quoted(table)} SET {_quoted(column)} = ? WHERE rowid = ?"  # noqa: S608 (quoted)
-                    database.execute(change, (kept, row))
-        _afresh(database)
-    return struck
+                    database.execute(change, (new, row))
+        _rewrite(database)
+    return redacted
 
 
 def traces(path: Path, person: Person, history: bool) -> Iterator[str]:
-    """Where a database names a person: tables and columns, and bytes that no row accounts for."""
-    if not _told(path, person):
+    """Yield the places where a database names a listener: tables and columns, and bytes of deleted rows."""
+    if not _mentions(path, person):
         return
     with closing(_opened(path)) as database:
-        found = {
+        places = {
             f"{table}.{column}"
-            for table, _, column, value in _named(database, person)
-            if (person.unwritten(value, column) if history else person.without(value, column)) != value
+            for table, _, column, value in _texts_with_name(database, person)
+            if (person.redact_history(value, column) if history else person.without(value, column)) != value
         }
-        yield from sorted(found)
-        if not found and _more_than_rows(database, path, person):
+        yield from sorted(places)
+        if not places and _more_than_rows(database, path, person):
             yield "bytes of deleted rows"
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
+    database = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None)
     database.text_factory = lambda text: text.decode(errors="surrogateescape")
     return database
 
 
-def _afresh(database: sqlite3.Connection) -> None:
-    """Write a database anew from its rows, without free pages, and leave nothing beside it."""
+def _rewrite(database: sqlite3.Connection) -> None:
+    """Rewrite a database from its rows, without free pages, and empty its log."""
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     database.execute("VACUUM")
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _named(database: sqlite3.Connection, person: Person) -> Iterator[tuple[str, int, str, str]]:
-    """Every text in which the person may be named: its table, row and column."""
+def _texts_with_name(database: sqlite3.Connection, person: Person) -> Iterator[tuple[str, int, str, str]]:
+    """Yield every text that may name the listener: table, row, column and value."""
     needles = [needle.decode() for needle in person.needles]
     tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
     for (table,) in tables.fetchall():
@@ -83,28 +84,28 @@ def _named(database: sqlite3.Connection, person: Person) -> Iterator[tuple[str, 
                     yield table, row, column, value
 
 
-def _told(path: Path, person: Person) -> bool:
-    """Whether the bytes of a database, or of what lies beside it, have the person's name."""
+def _mentions(path: Path, person: Person) -> bool:
+    """Return whether the bytes of a database, or of the files beside it, contain the listener's name."""
     for file in _beside(path):
         with file.open("rb") as stream:
-            if mentioned(stream, person.needles):
+            if contains(stream, person.needles):
                 return True
     return False
 
 
 def _more_than_rows(database: sqlite3.Connection, path: Path, person: Person) -> bool:
-    """Whether the bytes have a name more often than the rows alone.
+    """Return whether the bytes contain a name more often than the rows alone.
 
-    Previews do not count, nor do longer words of the rows, as `metadata` is for `ada`: what Dagster has written since
-    lies in old pages too.
+    Previews do not count, and neither do longer words in the rows, such as `metadata` for `ada`: old pages contain what
+    Dagster has written since, too.
     """
     with TemporaryDirectory() as folder:
         copy = Path(folder, "copy.db")
         database.execute("VACUUM INTO ?", (str(copy),))
         stored = copy.read_bytes()
     files = [file.read_bytes() for file in _beside(path)]
-    # Of a file that was written afresh all bytes are in rows. Only what Dagster wrote since needs a closer look, which
-    # words that are cut where a page ends would mislead.
+    # All bytes of a rewritten file are in rows. Only data that Dagster wrote since needs the search for words below,
+    # which words that are cut at the end of a page would mislead.
     more = [needle for needle in person.needles if sum(each.count(needle) for each in files) > stored.count(needle)]
     if not more:
         return False
@@ -118,7 +119,7 @@ def _more_than_rows(database: sqlite3.Connection, path: Path, person: Person) ->
 
 
 def _beside(path: Path) -> list[Path]:
-    """A database, and what SQLite keeps beside it just now."""
+    """Return the files of a database: its own, and those that SQLite has beside it now."""
     return [path, *(file for end in BESIDE if (file := path.with_name(path.name + end)).exists())]
 
 

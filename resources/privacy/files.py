@@ -1,8 +1,8 @@
-"""Files without a person: JSON, JSON lines, tables of text, Parquet, packed or in archives, whatever they are called.
+"""Remove a listener from files: JSON, JSON lines, CSV, Parquet, also compressed or in archives, with any file name.
 
-What is about the person goes, and what is about others stays as it was written. A file of which nothing is left is
-removed. Another takes its place whole or not at all. What is in none of these forms is left as it is, for whoever looks
-for traces to find.
+Records about the listener are removed, and others stay as they were written. A file without remaining records is
+removed; otherwise it is replaced atomically. A file in another format stays unchanged, and the scanner reports its
+traces.
 """
 
 import bz2
@@ -21,18 +21,18 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
 from resources.files import sync
-from resources.privacy.person import GONE, Person
+from resources.privacy.person import REMOVED, Person
 
-MEMORY = 32 << 20  # bytes of a file within another that are not laid on the disk
-LONGEST = 256 << 20  # bytes of a JSON document of many lines, which is read whole; lists so long come as JSON lines
-BLOCK = 1 << 20
-DRAFT = ".without"  # ends the hidden name of a file that takes the place of another
+MEMORY_BYTES = 32 << 20  # of a file in an archive; larger ones are spooled to disk
+MAX_DOCUMENT_BYTES = 256 << 20  # of a JSON document, which is read into memory; longer lists are JSON lines
+BLOCK_BYTES = 1 << 20
+DRAFT = ".without"  # suffix of the hidden draft that replaces a file
 GZIP, BZIP2, XZ, ZSTD, ZIP, PARQUET = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"PAR1"
 DAMAGED = (OSError, EOFError, ValueError, RuntimeError, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
 
 
-def take_out(path: Path, person: Person) -> str | None:
-    """Take a person out of a file: "removed" or "rewritten", or None where it is left as it was."""
+def remove_listener(path: Path, person: Person) -> str | None:
+    """Remove a listener from a file. Return "removed" or "rewritten", or None if the file is unchanged."""
     draft = path.with_name(f".{path.name.lstrip('.')}{DRAFT}")
     with path.open("rb") as source:
         try:
@@ -47,7 +47,7 @@ def take_out(path: Path, person: Person) -> str | None:
                 os.replace(draft, path)
             else:
                 path.unlink()
-            path.with_name(f".{path.name}.crc").unlink(missing_ok=True)  # Hadoop's, of the file as it was
+            path.with_name(f".{path.name}.crc").unlink(missing_ok=True)  # Hadoop's checksum of the old file
             sync(path.parent)
             return "rewritten" if left else "removed"
         finally:
@@ -55,17 +55,20 @@ def take_out(path: Path, person: Person) -> str | None:
 
 
 def is_draft(path: Path) -> bool:
-    """Whether a file is what is left of one that was to take the place of another."""
+    """Return whether a file is an unfinished draft of `remove_listener`."""
     return path.name.startswith(".") and path.name.endswith(DRAFT)
 
 
 def without(source: IO[bytes], sink: IO[bytes], person: Person) -> tuple[bool, bool]:
-    """Copy what is not about a person; whether anything was left out, and whether anything is left."""
+    """Copy `source` without the listener's records.
+
+    Return whether anything was left out, and whether anything was copied.
+    """
     head = source.read(512)
     source.seek(0)
-    for magic, how in PACKED.items():
+    for magic, codec in PACKED.items():
         if head.startswith(magic):
-            return _packed(source, sink, person, *how)
+            return _packed(source, sink, person, *codec)
     if head.startswith(ZIP):
         return _zipped(source, sink, person)
     if head[257:262] == b"ustar":
@@ -76,7 +79,7 @@ def without(source: IO[bytes], sink: IO[bytes], person: Person) -> tuple[bool, b
 
 
 def unpack_zstd(source: IO[bytes]) -> Any:
-    """What a zstd file unpacks to."""
+    """Return a stream of the decompressed content of a zstd file."""
     from zstandard import ZstdDecompressor
 
     return ZstdDecompressor(max_window_size=1 << 31).stream_reader(source, read_across_frames=True)
@@ -94,22 +97,22 @@ PACKED: dict[bytes, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
         lambda sink: gzip.GzipFile(filename="", mode="wb", fileobj=sink),
     ),
     BZIP2: (bz2.BZ2File, lambda sink: bz2.BZ2File(sink, "w")),
-    XZ: (lzma.LZMAFile, lambda sink: lzma.LZMAFile(sink, "w")),  # noqa: SIM115 (who packs closes it)
+    XZ: (lzma.LZMAFile, lambda sink: lzma.LZMAFile(sink, "w")),  # noqa: SIM115 (the caller closes it)
     ZSTD: (unpack_zstd, _pack_zstd),
 }
 
 
 def spooled(source: Any) -> IO[bytes]:
-    """A stream that can be read again, from its beginning; of a damaged one, what precedes the damage."""
-    held: Any = SpooledTemporaryFile(MEMORY)  # noqa: SIM115 (who reads closes it)
+    """Copy a stream to a seekable one, at its beginning; of a damaged stream, the part before the damage."""
+    copy: Any = SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 (the caller closes it)
     try:
-        while block := source.read(BLOCK):
-            held.write(block)
+        while block := source.read(BLOCK_BYTES):
+            copy.write(block)
     except DAMAGED:
         pass
-    held.seek(0)
-    found: IO[bytes] = held
-    return found
+    copy.seek(0)
+    result: IO[bytes] = copy
+    return result
 
 
 def _packed(
@@ -125,7 +128,7 @@ def _zipped(source: IO[bytes], sink: IO[bytes], person: Person) -> tuple[bool, b
         for entry in old.infolist():
             if entry.is_dir():
                 continue
-            with old.open(entry) as member, spooled(member) as plain, SpooledTemporaryFile(MEMORY) as kept:
+            with old.open(entry) as member, spooled(member) as plain, SpooledTemporaryFile(MEMORY_BYTES) as kept:
                 differs, stays = without(plain, kept, person)
                 changed, left = changed or differs, left or stays
                 if stays or not differs:
@@ -141,7 +144,7 @@ def _tarred(source: IO[bytes], sink: IO[bytes], person: Person) -> tuple[bool, b
         for entry in old:
             if not (member := old.extractfile(entry)):
                 continue
-            with spooled(member) as plain, SpooledTemporaryFile(MEMORY) as kept:
+            with spooled(member) as plain, SpooledTemporaryFile(MEMORY_BYTES) as kept:
                 differs, stays = without(plain, kept, person)
                 changed, left = changed or differs, left or stays
                 if stays or not differs:
@@ -159,22 +162,22 @@ def _parquet(source: IO[bytes], sink: IO[bytes], person: Person) -> tuple[bool, 
 
     file = pq.ParquetFile(source)
     schema = file.schema_arrow
-    personal = [f.name for f in schema if person.meant(f.name)]
+    personal = [f.name for f in schema if person.identifies(f.name)]
     changed = left = False
     with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
         for group in range(file.num_row_groups):
             rows = file.read_row_group(group)
             kept = rows
             for name in personal:
-                kept = kept.filter(pc.invert(pa.array(names(kept[name], person.name))))
+                kept = kept.filter(pc.invert(pa.array(matches(kept[name], person.name))))
             changed, left = changed or len(kept) < len(rows), left or len(kept) > 0
             if len(kept):
                 writer.write_table(kept)
     return changed, left
 
 
-def names(column: Any, name: str) -> Any:
-    """Which values of a column are a name, or a list with it."""
+def matches(column: Any, name: str) -> Any:
+    """Return a mask of the values of a column that are the name, or a list that contains it."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -182,10 +185,10 @@ def names(column: Any, name: str) -> Any:
     if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
         if not pa.types.is_string(column.type.value_type):
             return np.zeros(len(column), bool)
-        found = np.zeros(len(column), bool)
+        in_lists = np.zeros(len(column), bool)
         hits = pc.equal(pc.list_flatten(column), name)
-        found[pc.list_parent_indices(column).filter(hits).to_numpy()] = True
-        return found
+        in_lists[pc.list_parent_indices(column).filter(hits).to_numpy()] = True
+        return in_lists
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
@@ -194,15 +197,15 @@ def names(column: Any, name: str) -> Any:
 
 
 def _text(source: IO[bytes], sink: IO[bytes], person: Person) -> tuple[bool, bool]:
-    if not mentioned(source, person.needles):
+    if not contains(source, person.needles):
         left = _copy(source, sink) > 0
         return False, left
-    if (told := document(source)) is not None:
-        found = person.without(told)
-        if found == told:
+    if (parsed := read_document(source)) is not None:
+        left_over = person.without(parsed)
+        if left_over == parsed:
             return False, _copy(source, sink) > 0
-        empty = found is GONE or not _told(found)
-        sink.write(b"" if empty else json.dumps(found, ensure_ascii=False, indent=1).encode())
+        empty = left_over is REMOVED or not _has_content(left_over)
+        sink.write(b"" if empty else json.dumps(left_over, ensure_ascii=False, indent=1).encode())
         return True, not empty
     if table := table_of(source, person):
         return _csv(source, sink, person, *table)
@@ -215,39 +218,39 @@ def _text(source: IO[bytes], sink: IO[bytes], person: Person) -> tuple[bool, boo
 
 
 def _line(line: bytes, person: Person) -> bytes:
-    """A line without the person, or nothing if it is about them."""
+    """Return a line without the listener's name; empty if the line is about the listener."""
     text = line.decode(errors="surrogateescape")
     end = line[len(line.rstrip(b"\r\n")) :]
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        found: object = person.unsaid(text.rstrip("\r\n"))
+        found: object = person.redact_text(text.rstrip("\r\n"))
         return line if found == text.rstrip("\r\n") else str(found).encode(errors="surrogateescape") + end
     found = person.without(value)
-    if found is GONE:
+    if found is REMOVED:
         return b""
     return line if found == value else json.dumps(found, ensure_ascii=False).encode() + end
 
 
-def _told(value: Any) -> bool:
-    """Whether a document says anything: its lists are not all empty."""
+def _has_content(value: Any) -> bool:
+    """Return whether a document has content: not all of its lists are empty."""
     if isinstance(value, dict):
-        return any(_told(inner) for inner in value.values() if isinstance(inner, dict | list)) or not any(
+        return any(_has_content(inner) for inner in value.values() if isinstance(inner, dict | list)) or not any(
             isinstance(inner, dict | list) for inner in value.values()
         )
     return bool(value)
 
 
-def document(source: IO[bytes]) -> Any:
-    """A JSON document of many lines, whole; None for JSON lines and for what is no JSON."""
+def read_document(source: IO[bytes]) -> Any:
+    """Parse a JSON document of several lines; return None for JSON lines and for other formats."""
     try:
-        head = source.read(BLOCK).lstrip(b"\xef\xbb\xbf \t\r\n")
+        head = source.read(BLOCK_BYTES).lstrip(b"\xef\xbb\xbf \t\r\n")
         if head[:1] not in (b"{", b"["):
             return None
         first = head.split(b"\n", 1)[0]
         if head[:1] == b"{" and _is_json(first):
             return None
-        if source.seek(0, io.SEEK_END) > LONGEST:
+        if source.seek(0, io.SEEK_END) > MAX_DOCUMENT_BYTES:
             return None
         source.seek(0)
         return json.loads(source.read().decode("utf-8-sig"))
@@ -266,29 +269,29 @@ def _is_json(line: bytes) -> bool:
 
 
 def table_of(source: IO[bytes], person: Person) -> tuple[str, list[int]] | None:
-    """How cells of a table of text are divided, and which of them tell a person; None where none does.
+    """Return the delimiter of a CSV file and the indexes of its columns that name listeners; None if there are none.
 
-    A heading may name the listener of all rows: `Date#ada`.
+    A heading may name the listener of all rows, such as `Date#ada`.
     """
     head = source.read(1 << 16).decode(errors="replace").lstrip("\ufeff").splitlines()
     source.seek(0)
     if head and head[0].startswith(("{", "[")):
         return None
-    for divider in (",", ";", "\t"):
-        cells = next(csv.reader(head[:1], delimiter=divider), [])
-        who = [n for n, cell in enumerate(cells) if len(cells) > 1 and person.meant(cell.strip())]
-        if who or (len(cells) > 1 and any(cell.partition("#")[2].strip() == person.name for cell in cells)):
-            return divider, who
+    for delimiter in (",", ";", "\t"):
+        cells = next(csv.reader(head[:1], delimiter=delimiter), [])
+        columns = [n for n, cell in enumerate(cells) if len(cells) > 1 and person.identifies(cell.strip())]
+        if columns or (len(cells) > 1 and any(cell.partition("#")[2].strip() == person.name for cell in cells)):
+            return delimiter, columns
     return None
 
 
-def _csv(source: IO[bytes], sink: IO[bytes], person: Person, divider: str, who: list[int]) -> tuple[bool, bool]:
-    """A table of text without the person's rows; a row may go over several lines."""
+def _csv(source: IO[bytes], sink: IO[bytes], person: Person, delimiter: str, columns: list[int]) -> tuple[bool, bool]:
+    """Copy a CSV file without the listener's rows; a row may have several lines."""
     changed, left, first = False, False, True
-    for row, lines in table_rows(source, divider):
+    for row, lines in table_rows(source, delimiter):
         if first and any(cell.partition("#")[2].strip() == person.name for cell in row):
             return True, False
-        if any(n < len(row) and row[n].strip() == person.name for n in who):
+        if any(n < len(row) and row[n].strip() == person.name for n in columns):
             changed = True
             continue
         sink.write(lines)
@@ -297,21 +300,21 @@ def _csv(source: IO[bytes], sink: IO[bytes], person: Person, divider: str, who: 
     return changed, left
 
 
-def table_rows(source: Iterable[bytes], divider: str) -> Iterator[tuple[list[str], bytes]]:
-    """The rows of a table of text, as cells and as written."""
+def table_rows(source: Iterable[bytes], delimiter: str) -> Iterator[tuple[list[str], bytes]]:
+    """Yield the rows of a CSV file, as cells and as the original bytes."""
     held = b""
     for line in chain(source, [b""]):
         held += line
-        if held and (not line or held.count(b'"') % 2 == 0 or len(held) > BLOCK):
-            yield next(csv.reader(io.StringIO(held.decode(errors="surrogateescape")), delimiter=divider), []), held
+        if held and (not line or held.count(b'"') % 2 == 0 or len(held) > BLOCK_BYTES):
+            yield next(csv.reader(io.StringIO(held.decode(errors="surrogateescape")), delimiter=delimiter), []), held
             held = b""
 
 
-def mentioned(source: IO[bytes], needles: list[bytes]) -> bool:
-    """Whether some bytes occur in a stream; it is then at its beginning again."""
+def contains(source: IO[bytes], needles: list[bytes]) -> bool:
+    """Return whether a stream contains one of `needles`, and rewind it."""
     overlap, held = max(map(len, needles), default=1) - 1, b""
     try:
-        while block := source.read(BLOCK):
+        while block := source.read(BLOCK_BYTES):
             held += block
             if any(needle in held for needle in needles):
                 return True
@@ -323,6 +326,6 @@ def mentioned(source: IO[bytes], needles: list[bytes]) -> bool:
 
 def _copy(source: IO[bytes], sink: IO[bytes]) -> int:
     size = 0
-    while block := source.read(BLOCK):
+    while block := source.read(BLOCK_BYTES):
         size += sink.write(block)
     return size

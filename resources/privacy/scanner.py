@@ -1,8 +1,8 @@
-"""The scanner: where a person is named under some folders, in whatever form, packed or not.
+"""The scanner: find all places below some folders that name a listener, in any format.
 
-It is the proof of an erasure, so it decodes for itself what lies there: Parquet, the log of a table, zip and tar, all
-ways of packing, SQLite with the bytes beneath its rows, JSON, tables of text, and text. What counts as naming a person,
-`person` says. It reads every file, visible or hidden, also those that no table knows any more.
+It is the proof of an erasure, so it decodes all files itself: Parquet, table logs, zip and tar, compressed files,
+SQLite with the bytes of deleted rows, JSON, CSV and text. `person` defines what counts as a name. It reads every file,
+visible or hidden, including files that are no longer part of a table.
 """
 
 import json
@@ -23,21 +23,21 @@ LOG = "_delta_log"
 
 @dataclass(frozen=True)
 class Trace:
-    """A place that names a person."""
+    """A place that names a listener."""
 
     path: Path
-    where: str  # in the file: its member, column or line
+    where: str  # a member, column or line of the file
 
     def __str__(self) -> str:
         return f"{self.path} ({self.where})"
 
 
-MUSIC = "music"  # audio files, hours of reading: they are somebody's, and tell of nobody who listens
+MUSIC = "music"  # the folder of audio files: reading them takes hours, and they contain no listens
 
 
 @dataclass(frozen=True)
 class Scanner:
-    """What to look for, and where: the data folder, Dagster's home, and which columns of tables are personal."""
+    """A search for a listener in the data folder and Dagster's home, given the personal columns of tables."""
 
     person: Person
     data: Path
@@ -45,7 +45,7 @@ class Scanner:
     personal: Mapping[str, frozenset[str]]  # by table, "events/listens"
 
     def traces(self) -> Iterator[Trace]:
-        """Every place under the two folders that names the person, but for audio files."""
+        """Yield every place in the two folders that names the listener, without audio files."""
         roots = [self.data] if self.history.is_relative_to(self.data) else [self.data, self.history]
         for root in roots:
             for place, folders, names in os.walk(root):
@@ -57,33 +57,33 @@ class Scanner:
                     yield from self.of_file(Path(place, name))
 
     def of_file(self, path: Path) -> Iterator[Trace]:
-        """Every place in a file that names the person."""
+        """Yield every place in a file that names the listener."""
         if path.parent == self.data / "exports" and path.name.lstrip(".").startswith(f"{self.person.folder}."):
             yield Trace(path, "its name")
         try:
             with path.open("rb") as stream:
                 if stream.read(len(database.MAGIC)) == database.MAGIC:
-                    found = database.traces(path, self.person, self._of_history(path))
+                    places = database.traces(path, self.person, self._of_history(path))
                 else:
                     stream.seek(0)
-                    found = self._stream(stream, path)
-                for where in found:
+                    places = self._stream(stream, path)
+                for where in places:
                     yield Trace(path, where)
         except FileNotFoundError:
-            return  # gone meanwhile
+            return  # removed in the meantime
         except files.DAMAGED as error:
             if self._raw(path):
-                yield Trace(path, f"it cannot be read: {type(error).__name__}")
+                yield Trace(path, f"the file cannot be read: {type(error).__name__}")
 
     def _raw(self, path: Path) -> bool:
         with path.open("rb") as stream:
-            return files.mentioned(stream, self.person.needles)
+            return files.contains(stream, self.person.needles)
 
     def _stream(self, stream: IO[bytes], path: Path) -> Iterator[str]:
         head = stream.read(512)
         stream.seek(0)
-        if found := next((how for magic, how in files.PACKED.items() if head.startswith(magic)), None):
-            with files.spooled(found[0](stream)) as plain:
+        if codec := next((how for magic, how in files.PACKED.items() if head.startswith(magic)), None):
+            with files.spooled(codec[0](stream)) as plain:
                 yield from self._stream(plain, path)
         elif head.startswith(files.ZIP):
             with zipfile.ZipFile(stream) as archive:
@@ -100,11 +100,11 @@ class Scanner:
             yield from self._parquet(stream, path)
         elif head.startswith(database.MAGIC):
             yield from self._database(stream, path)
-        elif not path.name.endswith(("-shm", *database.BESIDE)):  # those are looked at with their database
+        elif not path.name.endswith(("-shm", *database.BESIDE)):  # those are scanned with their database
             yield from self._text(stream, path)
 
     def _database(self, stream: IO[bytes], path: Path) -> Iterator[str]:
-        """A database inside another file."""
+        """Scan a database inside another file."""
         with TemporaryDirectory() as folder:
             copy = Path(folder, "copy.db")
             copy.write_bytes(stream.read())
@@ -115,54 +115,56 @@ class Scanner:
 
         file = pq.ParquetFile(stream)
         columns = self._columns(path)
-        found: set[str] = set()
+        named_columns: set[str] = set()
         for batch in file.iter_batches():
             for name, column in zip(batch.schema.names, batch.columns, strict=True):
-                if name in found or (columns is not None and name not in columns):
+                if name in named_columns or (columns is not None and name not in columns):
                     continue
                 exact = columns is not None
                 if any(self._names(leaf, text, exact) for leaf, text in _texts(column, name)):
-                    found.add(name)
-        yield from (f"column {name}" for name in sorted(found))
+                    named_columns.add(name)
+        yield from (f"column {name}" for name in sorted(named_columns))
 
     def _names(self, leaf: str, texts: Any, exact: bool) -> bool:
-        """Whether some text of a column names the person."""
+        """Return whether a text of a column names the listener."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
         hits = None
         for form in self.person.forms:
-            found = pc.match_substring(texts, form)
-            hits = found if hits is None else pc.or_(hits, found)
-        told = pc.unique(texts.filter(pc.fill_null(hits, False))) if hits is not None else pa.array([], pa.string())
+            contains_form = pc.match_substring(texts, form)
+            hits = contains_form if hits is None else pc.or_(hits, contains_form)
+        candidates = (
+            pc.unique(texts.filter(pc.fill_null(hits, False))) if hits is not None else pa.array([], pa.string())
+        )
         return any(
             (exact and value == self.person.name) or self.person.without(value, leaf) != value
-            for value in told.to_pylist()
+            for value in candidates.to_pylist()
         )
 
     def _columns(self, path: Path) -> frozenset[str] | None:
-        """The personal columns of a file of a table; None where all of a file is looked at."""
+        """Return the personal columns of a table's file; None if all columns of a file must be scanned."""
         lake = self.data / "lake"
         if not path.is_relative_to(lake) or LOG in path.parts:
             return None
         return self.personal.get("/".join(path.relative_to(lake).parts[:2]))
 
     def _text(self, stream: IO[bytes], path: Path) -> Iterator[str]:
-        if not files.mentioned(stream, self.person.needles):
+        if not files.contains(stream, self.person.needles):
             return
         if self._of_history(path):
             for number, line in enumerate(stream, 1):
                 text = line.decode(errors="surrogateescape")
-                if self.person.unwritten(text) != text:
+                if self.person.redact_history(text) != text:
                     yield f"line {number}"
-        elif (document := files.document(stream)) is not None:
-            if self.person.within(document):
+        elif (document := files.read_document(stream)) is not None:
+            if self.person.is_named_in(document):
                 yield "JSON"
         elif table := files.table_of(stream, self.person):
-            divider, who = table
-            for number, (row, _) in enumerate(files.table_rows(stream, divider), 1):
+            delimiter, columns = table
+            for number, (row, _) in enumerate(files.table_rows(stream, delimiter), 1):
                 heads = number == 1 and any(cell.partition("#")[2].strip() == self.person.name for cell in row)
-                if heads or any(n < len(row) and row[n].strip() == self.person.name for n in who):
+                if heads or any(n < len(row) and row[n].strip() == self.person.name for n in columns):
                     yield f"row {number}"
         else:
             for number, line in enumerate(stream, 1):
@@ -171,28 +173,28 @@ class Scanner:
 
     def _in_line(self, text: str) -> bool:
         try:
-            return self.person.within(json.loads(text))
+            return self.person.is_named_in(json.loads(text))
         except (ValueError, RecursionError):
-            return self.person.unsaid(text) != text
+            return self.person.redact_text(text) != text
 
     def _of_history(self, path: Path) -> bool:
         return path.is_relative_to(self.history)
 
 
 def _texts(column: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """The texts in a column, however deep, each with the name that stands directly above it."""
+    """Yield the texts in a column at any depth, each with the name of the field that contains it."""
     import pyarrow as pa
 
-    kind = column.type
-    if pa.types.is_dictionary(kind):
+    data_type = column.type
+    if pa.types.is_dictionary(data_type):
         yield from _texts(column.dictionary, name)
-    elif pa.types.is_struct(kind):
-        for field, inner in zip(kind, column.flatten(), strict=True):
+    elif pa.types.is_struct(data_type):
+        for field, inner in zip(data_type, column.flatten(), strict=True):
             yield from _texts(inner, field.name)
-    elif pa.types.is_map(kind):
+    elif pa.types.is_map(data_type):
         yield from _texts(column.keys, name)
         yield from _texts(column.items, name)
-    elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    elif pa.types.is_list(data_type) or pa.types.is_large_list(data_type):
         yield from _texts(column.flatten(), name)
-    elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    elif pa.types.is_string(data_type) or pa.types.is_large_string(data_type):
         yield name, column

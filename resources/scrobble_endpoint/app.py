@@ -1,7 +1,7 @@
-"""The front door as clients see it: ListenBrainz's paths, answers, error bodies, limits and headers.
+"""The scrobble endpoint's HTTP interface: ListenBrainz's paths, answers, error bodies, limits and headers.
 
-Who asks is settled before a byte of the body is read, and a body is counted while it is read. Neither an address nor a
-user agent is written anywhere: addresses are counted in memory where no token tells who asks.
+The token is checked before the body is read, and the size of a body is checked while it is read. Addresses and user
+agents are never stored; addresses of requests without a valid token are counted in memory.
 """
 
 import asyncio
@@ -19,23 +19,21 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from resources.scrobble_endpoint.group_commit import DiskRefuses, GroupCommit
+from resources.scrobble_endpoint.group_commit import DiskError, GroupCommit
 from resources.scrobble_endpoint.journal import Journal
 from resources.scrobble_endpoint.limits import Limits, Standing
 from resources.scrobble_endpoint.playing import Playing
-from resources.scrobble_endpoint.submission import LONGEST_BODY, ListenType, read
+from resources.scrobble_endpoint.submission import MAX_BODY_BYTES, ListenType, read
 from resources.scrobble_endpoint.tokens import Tokens
 from resources.sources.records.listen import Malformed
 
-REQUESTS = 100_000  # of a token in ten seconds, as ListenBrainz has it: who has a token is known
-STRANGERS = (
-    300  # requests of an address in ten seconds without a valid token: enough for mistakes, too few to guess one
-)
-IN_MEMORY = 4 * LONGEST_BODY  # bytes of bodies at once: parsed, they take several times as much
-PATIENCE = 60  # seconds for a body to arrive
+REQUESTS = 100_000  # of a token in ten seconds
+ANONYMOUS_REQUESTS = 300  # of an address in ten seconds without a valid token: for mistakes, too few to guess a token
+MAX_BYTES_IN_MEMORY = 4 * MAX_BODY_BYTES  # of bodies at once: parsed, they take several times as much
+BODY_TIMEOUT_S = 60
 RETRY = {"Retry-After": "10"}
 
-# Browsers' scrobblers ask from other origins, and ListenBrainz lets them.
+# Scrobblers in browsers send requests from other origins; ListenBrainz allows them too.
 CROSS_ORIGIN = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Headers": "Authorization, Content-Type",
@@ -52,7 +50,7 @@ class Refused(Exception):
 
 
 class ScrobbleEndpoint:
-    """What the paths share."""
+    """The endpoint's state and the handlers of its paths."""
 
     def __init__(self, tokens: Tokens, journal: Journal, requests: int = REQUESTS) -> None:
         self._tokens, self._requests = tokens, requests
@@ -62,22 +60,22 @@ class ScrobbleEndpoint:
 
     @property
     def app(self) -> Starlette:
-        """The ASGI application; its lifespan ends by closing the journal."""
+        """Return the ASGI application; the end of its lifespan closes the journal."""
         return Starlette(
             routes=[
                 self._route("/1/submit-listens", "POST", self.submit_listens),
                 self._route("/1/validate-token", "GET", self.validate_token),
                 self._route("/1/user/{user_name}/playing-now", "GET", self.playing_now),
             ],
-            exception_handlers={HTTPException: _refuse},  # paths and methods that are none
+            exception_handlers={HTTPException: _refuse},  # unknown paths and methods
             lifespan=self._lifespan,
         )
 
-    async def submit_listens(self, request: Request, told: dict[str, str]) -> dict[str, Any]:
-        """Listens that are on disk once this answers; what is playing now is only remembered."""
-        user = self._user(request, told)
+    async def submit_listens(self, request: Request, headers: dict[str, str]) -> dict[str, Any]:
+        """Store submitted listens on disk before answering; remember a track that is playing now."""
+        user = self._user(request, headers)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(BODY_TIMEOUT_S):
                 body = await self._body(request)
         except TimeoutError:
             raise Refused(408, "The body did not arrive in time.", {"Connection": "close"}) from None
@@ -93,20 +91,20 @@ class ScrobbleEndpoint:
             await self._commit.put(submission.lines(user))
         return {"status": "ok"}
 
-    async def validate_token(self, request: Request, told: dict[str, str]) -> dict[str, Any]:
-        """Whose token it is; in the query too, where clients of old put it."""
+    async def validate_token(self, request: Request, headers: dict[str, str]) -> dict[str, Any]:
+        """Answer whether a token is valid and whose it is; old clients send it in the query."""
         token = _token(request) or request.query_params.get("token", "").encode()
         user = self._tokens.user(token) if token else None
-        self._count(request, user, told)
+        self._count(request, user, headers)
         if not token:
             raise Refused(400, "You need to provide an Authorization token.")
         if user is None:
             return {"code": 200, "message": "Token invalid.", "valid": False}
         return {"code": 200, "message": "Token valid.", "valid": True, "user_name": user}
 
-    async def playing_now(self, request: Request, told: dict[str, str]) -> dict[str, Any]:
-        """What the token's user plays now. (ListenBrainz tells it of everybody; here it is theirs alone.)"""
-        user, asked = self._user(request, told), request.path_params["user_name"]
+    async def playing_now(self, request: Request, headers: dict[str, str]) -> dict[str, Any]:
+        """Answer with the track that the token's user plays now. Unlike ListenBrainz, only the user may ask."""
+        user, asked = self._user(request, headers), request.path_params["user_name"]
         if user != asked:
             raise Refused(404, f"Cannot find user: {asked}")
         listen = self._playing.get(user, time.monotonic())
@@ -114,43 +112,43 @@ class ScrobbleEndpoint:
         payload = {"count": len(listens), "user_id": user, "playing_now": True, "listens": listens}
         return {"payload": payload}
 
-    def _user(self, request: Request, told: dict[str, str]) -> str:
-        """Who asks; a request of nobody is counted by its address."""
+    def _user(self, request: Request, headers: dict[str, str]) -> str:
+        """Return the token's user. Raises `Refused` if the token is invalid or the rate limit is exceeded."""
         token = _token(request)
         user = self._tokens.user(token) if token else None
-        self._count(request, user, told)
+        self._count(request, user, headers)
         if user is None:
-            given = "authorization" in request.headers
-            wrong = "Invalid authorization token." if given else "You need to provide an Authorization header."
+            has_header = "authorization" in request.headers
+            wrong = "Invalid authorization token." if has_header else "You need to provide an Authorization header."
             raise Refused(401, wrong, {"WWW-Authenticate": "Token"})
         return user
 
-    def _count(self, request: Request, user: str | None, told: dict[str, str]) -> None:
-        """One more request; `told` gets the headers that say how many may follow."""
+    def _count(self, request: Request, user: str | None, headers: dict[str, str]) -> None:
+        """Count a request and add the rate limit to `headers`. Raises `Refused` if the limit is exceeded."""
         if user is None:
             address = request.client.host if request.client else ""
-            standing: Standing = self._limits.count("address", address, STRANGERS, time.time())
+            standing: Standing = self._limits.count("address", address, ANONYMOUS_REQUESTS, time.time())
         else:
             standing = self._limits.count("user", user, self._requests, time.time())
-        told.update(standing.headers)
+        headers.update(standing.headers)
         if standing.exceeded:
-            raise Refused(429, "Too many requests: wait until the time that X-RateLimit-Reset tells.")
+            raise Refused(429, "Too many requests: wait until the time in X-RateLimit-Reset.")
 
     async def _body(self, request: Request) -> bytes:
-        """The body of a request, at most LONGEST_BODY bytes of it. Its length counts as held."""
+        """Read the body of a request and add its length to the bytes in memory. Raises `Refused` if it is too large."""
         if request.headers.get("content-encoding", "identity").lower() != "identity":
             raise Refused(415, "The body may not be compressed.")
         declared = request.headers.get("content-length", "0")
         chunks, length = [], 0
         try:
-            if declared.isdecimal() and int(declared[:20]) > LONGEST_BODY:
+            if declared.isdecimal() and int(declared[:20]) > MAX_BODY_BYTES:
                 raise _too_large()
             async for chunk in request.stream():
                 length += len(chunk)
                 self._held += len(chunk)
-                if length > LONGEST_BODY:
+                if length > MAX_BODY_BYTES:
                     raise _too_large()
-                if self._held > IN_MEMORY:
+                if self._held > MAX_BYTES_IN_MEMORY:
                     raise Refused(503, "Too much is being submitted at once, please try again later.", RETRY)
                 chunks.append(chunk)
         except BaseException:
@@ -164,21 +162,21 @@ class ScrobbleEndpoint:
         async def answer(request: Request) -> Response:
             if request.method == "OPTIONS":
                 return Response(headers=CROSS_ORIGIN | allowed)
-            told: dict[str, str] = {}
+            headers: dict[str, str] = {}
             try:
-                code, content = 200, await handle(request, told)
+                code, content = 200, await handle(request, headers)
             except Refused as refused:
                 code, content = refused.code, {"code": refused.code, "error": refused.error}
-                told |= refused.headers
-            except DiskRefuses:
+                headers |= refused.headers
+            except DiskError:
                 code, content = 503, {"code": 503, "error": "Cannot store listens now, please try again later."}
-                told |= RETRY
+                headers |= RETRY
             except ClientDisconnect:
-                return Response(status_code=400)  # for nobody
+                return Response(status_code=400)  # the client does not receive it
             except Exception:
                 traceback.print_exc(file=sys.stderr)
                 code, content = 500, {"code": 500, "error": "Something went wrong. Please try again."}
-            return JSONResponse(content, code, CROSS_ORIGIN | allowed | told)
+            return JSONResponse(content, code, CROSS_ORIGIN | allowed | headers)
 
         return Route(path, answer, methods=[method, "OPTIONS"])
 
@@ -191,11 +189,11 @@ class ScrobbleEndpoint:
 
 
 def _too_large() -> Refused:
-    return Refused(413, f"Payload too large. Payload cannot exceed {LONGEST_BODY} bytes")
+    return Refused(413, f"Payload too large. Payload cannot exceed {MAX_BODY_BYTES} bytes")
 
 
 def _token(request: Request) -> bytes:
-    """The token in `Authorization: Token …`, as the bytes it came in; none for other schemes."""
+    """Return the bytes of the token in `Authorization: Token …`; empty for other schemes."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip().encode("latin-1") if scheme.lower() == "token" else b""
 

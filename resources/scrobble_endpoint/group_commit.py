@@ -1,7 +1,7 @@
-"""Group commit: whoever waits for the disk shares the next fsync with all others who wait.
+"""Group commit: all requests that wait for the disk share the next fsync.
 
-An fsync takes milliseconds and holds any number of lines. While one runs, requests gather for the next, so that the
-more there are, the fewer each costs.
+An fsync takes milliseconds, whatever the number of lines. While one runs, requests gather for the next one, so the cost
+of a request falls as their number grows.
 """
 
 import asyncio
@@ -11,15 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 from resources.scrobble_endpoint.journal import Journal
 
-AGAIN = 1.0  # seconds until what the disk refused to make visible is tried again
+RETRY_S = 1.0  # until the next attempt to publish a file, if the disk refused
 
 
-class DiskRefuses(Exception):
-    """The lines are not on disk, and none of them is kept."""
+class DiskError(Exception):
+    """The lines could not be written, and none of them is stored."""
 
 
 class GroupCommit:
-    """A journal that many requests write to; `run` must be running."""
+    """Lets many requests write to one journal; `run` must be running."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -27,19 +27,19 @@ class GroupCommit:
         self._wake = asyncio.Event()
         self._ended = False
         self._refused: str | None = None
-        self._thread = ThreadPoolExecutor(1, "journal")  # one: the journal's turns, and fsync releases the event loop
+        self._thread = ThreadPoolExecutor(1, "journal")  # one thread: the journal is not thread-safe
 
     async def put(self, lines: bytes) -> None:
-        """Return once whole lines are on disk; DiskRefuses if they are not."""
+        """Write whole lines and return once they are on disk. Raises `DiskError` if they are not."""
         if self._ended:
-            raise DiskRefuses
+            raise DiskError
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((lines, done))
         self._wake.set()
         await done
 
     async def run(self) -> None:
-        """Write what is put, and make files visible in time, until `end`; then what waits is written first."""
+        """Write lines and publish files until `end` is called; write the waiting lines before returning."""
         try:
             await self._turns()
             await self._try(self._journal.close)
@@ -60,10 +60,10 @@ class GroupCommit:
                 await self._write()
             pause = self._journal.due()
             if pause == 0.0:
-                pause = self._journal.due() if await self._try(self._journal.publish) else AGAIN
+                pause = self._journal.due() if await self._try(self._journal.publish) else RETRY_S
 
     def end(self) -> None:
-        """Take no more."""
+        """Refuse further lines, and let `run` end."""
         self._ended = True
         self._wake.set()
 
@@ -72,17 +72,17 @@ class GroupCommit:
         lines, written = b"".join(lines for lines, _ in group), False
         try:
             written = await self._try(lambda: self._journal.append(lines))
-        finally:  # nobody waits for ever, whatever happened
+        finally:  # so that no request waits indefinitely
             for _, done in group:
                 if done.cancelled():
                     continue
                 if written:
                     done.set_result(None)
                 else:
-                    done.set_exception(DiskRefuses())
+                    done.set_exception(DiskError())
 
     async def _try(self, work: Callable[[], None]) -> bool:
-        """Whether the disk let something be done; a change of its mind is told once."""
+        """Run `work` and return whether the disk allowed it. Print a line if that differs from the last time."""
         refused = None
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -90,6 +90,6 @@ class GroupCommit:
             refused = error.strerror or type(error).__name__
         if refused != self._refused:
             self._refused = refused
-            told = f"listens are refused, the disk says: {refused}" if refused else "listens are stored again"
-            print(f"tutti: {told}", file=sys.stderr, flush=True)
+            state = f"refusing listens, because the disk fails: {refused}" if refused else "storing listens again"
+            print(f"tutti: {state}", file=sys.stderr, flush=True)
         return refused is None

@@ -1,8 +1,8 @@
-"""The journal: listens on disk before anybody is told that they are, in files that appear in the landing folder whole.
+"""The journal: stores listens on disk before they are acknowledged, in files that land complete.
 
-A file is open under a hidden name while lines are appended. After a few seconds or megabytes it is renamed to a visible
-one and never changed again. What a killed server left hidden becomes visible when the next one starts: all whole lines,
-among them every line that was acknowledged. A line cut short never was, and is dropped.
+A file has a hidden name while lines are appended. After a few seconds or megabytes it is renamed to a visible name and
+never changes again. When a server starts, it publishes the hidden files of a killed server: all complete lines, which
+include every acknowledged line. An incomplete line was never acknowledged and is dropped.
 """
 
 import json
@@ -19,63 +19,64 @@ from resources.errors import TuttiError
 from resources.files import sync
 from resources.locks import Busy, acquire_shared, release_shared
 
-SCROBBLES = "listens/scrobbles"  # where the files are, in the landing folder
-SECONDS = 2.0  # a listen should be in the lake within a minute, and the landing sensor needs most of it
-BYTES = 8_000_000  # an import of many years is several files, each read in a moment
+SCROBBLES = "listens/scrobbles"  # the files' folder in the landing folder
+PUBLISH_S = 2.0  # a listen should be in the lake within a minute, most of which the landing sensor needs
+PUBLISH_BYTES = 8_000_000  # so that an import of many years is several files, each read in a moment
 
 
 @dataclass
 class _Open:
-    """The file that lines are appended to."""
+    """The file to which lines are appended."""
 
     path: Path
     descriptor: int
     since: float
-    size: int = 0  # bytes that are on disk for good
+    size: int = 0  # bytes that are safely on disk
 
 
 class Journal:
-    """The files of one server. Not safe for several threads: whoever shares it takes turns."""
+    """The files of one server. Not safe for several threads at once."""
 
     def __init__(
-        self, folder: Path, *, seconds: float = SECONDS, size: int = BYTES, shared: Path | None = None
+        self, folder: Path, *, seconds: float = PUBLISH_S, size: int = PUBLISH_BYTES, shared: Path | None = None
     ) -> None:
-        """Take a folder for this server alone, making what is missing of it, and recover what lies there hidden.
+        """Lock a folder for this server, create it if necessary, and publish hidden files of a killed server.
 
-        While lines are hidden, nobody is alone with the data in the folder `shared`.
+        While lines are hidden, the journal holds the shared lock of the data folder `shared`. A file is due after
+        `seconds` or `size` bytes. Raises `TuttiError` if another server uses the folder, or during an erasure.
         """
         self.folder, self._seconds, self._size = folder, seconds, size
         self._file: _Open | None = None
-        self._left: list[Path] = []  # files with more in them than was acknowledged, which the disk would not let go
+        self._left: list[Path] = []  # files with unacknowledged bytes that could not be cut off
         _make(folder)
         self._lock = FileLock(folder / ".lock", mode=0o600, thread_local=False)  # closed by another thread
         try:
             self._lock.acquire(blocking=False)
         except Timeout:
             raise TuttiError(
-                f"an intake serves {folder} already: end that one first, or give this one a TUTTI_DATA_DIR of its own"
+                f"another scrobble endpoint uses {folder}. Stop it first, or set TUTTI_DATA_DIR to another folder."
             ) from None
         self._shared, self._sharing = shared, False
-        self.recovered, self.torn = 0, 0  # files that became visible at the start, and lines dropped from them
+        self.recovered, self.torn = 0, 0  # files published at the start, and lines dropped from them
         try:
-            self._share()
+            self._acquire_lock()
         except Busy as busy:
             self._lock.release()
-            raise TuttiError(f"{busy.strerror}: start the intake again once that has ended") from None
+            raise TuttiError(f"{busy.strerror}. Start the scrobble endpoint again after that.") from None
         for path in sorted(folder.glob(".*.jsonl")):
             self._recover(path)
-        self._settle()
+        self._release_lock_if_idle()
 
     def append(self, lines: bytes) -> None:
-        """Append whole lines. They are on disk when this returns; OSError if they are not, and then none is kept."""
-        self._share()
+        """Append whole lines and return once they are on disk. Raises `OSError` if the disk refuses all of them."""
+        self._acquire_lock()
         try:
             self._append(lines)
         finally:
-            self._settle()
+            self._release_lock_if_idle()
 
     def due(self) -> float | None:
-        """In how many seconds `publish` has something to do; None if there is nothing to publish."""
+        """Return the seconds until a file should be published; None if there is nothing to publish."""
         if self._left:
             return 0.0
         if not self._file or not self._file.size:
@@ -85,7 +86,7 @@ class Journal:
         return max(0.0, self._file.since + self._seconds - time.monotonic())
 
     def publish(self) -> None:
-        """Make visible what was appended; OSError if the disk refuses, and then a later call does it."""
+        """Publish the appended lines. Raises `OSError` if the disk refuses; a later call then publishes them."""
         while self._left:
             self._recover(self._left[0])
             del self._left[0]
@@ -95,13 +96,13 @@ class Journal:
             self._file = None
             os.close(file.descriptor)
             sync(self.folder)
-        self._settle()
+        self._release_lock_if_idle()
 
     def close(self) -> None:
-        """Publish, and leave the folder to others."""
+        """Publish the appended lines and release the folder."""
         try:
             self.publish()
-            if self._file:  # and nothing in it
+            if self._file:  # it is empty
                 self._file.path.unlink()
         finally:
             if self._file:
@@ -112,14 +113,14 @@ class Journal:
                 release_shared(self._shared)
                 self._sharing = False
 
-    def _share(self) -> None:
-        """Keep whoever must be alone waiting; raises `Busy` while somebody is."""
+    def _acquire_lock(self) -> None:
+        """Hold the shared lock of the data folder. Raises `Busy` during an erasure."""
         if self._shared and not self._sharing:
             acquire_shared(self._shared, wait=False)
             self._sharing = True
 
-    def _settle(self) -> None:
-        """Keep nobody waiting once nothing is hidden."""
+    def _release_lock_if_idle(self) -> None:
+        """Release the shared lock if no line is hidden."""
         hidden = self._left or (self._file and self._file.size)
         if self._sharing and self._shared and not hidden:
             release_shared(self._shared)
@@ -140,7 +141,7 @@ class Journal:
         file.size += len(lines)
 
     def _start(self) -> _Open:
-        """A new hidden file that outlives a power cut."""
+        """Create a hidden file that survives a power cut."""
         name = f".{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{uuid.uuid4().hex[:8]}.jsonl"
         path = self.folder / name
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
@@ -154,7 +155,7 @@ class Journal:
         return self._file
 
     def _undo(self, file: _Open) -> None:
-        """Cut off what was written since the last line on disk; a file that cannot be cut is given up for another."""
+        """Cut off the bytes written after the last acknowledged line; if that fails, continue with another file."""
         try:
             os.ftruncate(file.descriptor, file.size)
         except OSError:
@@ -163,28 +164,28 @@ class Journal:
             os.close(file.descriptor)
 
     def _recover(self, path: Path) -> None:
-        """Make a hidden file visible as far as its lines are whole."""
+        """Publish the complete lines of a hidden file."""
         with path.open("r+b") as file:
-            kept, torn = 0, False
+            size, torn = 0, False
             for line in file:
-                torn = not _whole(line)
+                torn = not _is_complete(line)
                 if torn:
                     break
-                kept += len(line)
-            if kept:
-                file.truncate(kept)
+                size += len(line)
+            if size:
+                file.truncate(size)
                 file.flush()
                 os.fsync(file.fileno())
-        if kept:
+        if size:
             _show(path)
         else:
             path.unlink()
         sync(self.folder)
-        self.recovered, self.torn = self.recovered + bool(kept), self.torn + torn
+        self.recovered, self.torn = self.recovered + bool(size), self.torn + torn
 
 
-def _whole(line: bytes) -> bool:
-    """Whether a line was written to its end; after a power cut it may hold anything in the right length."""
+def _is_complete(line: bytes) -> bool:
+    """Return whether a line is complete; after a power cut it may have the right length with any content."""
     try:
         return line.endswith(b"\n") and isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
@@ -196,7 +197,7 @@ def _show(path: Path) -> None:
 
 
 def _make(folder: Path) -> None:
-    """Make a folder, and those above it, so that they outlive a power cut."""
+    """Create a folder and its parents so that they survive a power cut."""
     if not folder.is_dir():
         _make(folder.parent)
         folder.mkdir(exist_ok=True)

@@ -1,17 +1,17 @@
-"""How often somebody may ask, counted as ListenBrainz counts: so many requests in each ten seconds of the clock.
+"""Rate limits, counted as in ListenBrainz: a number of requests in each window of ten seconds.
 
-A window that all share is forgotten whole when it ends, so that however many addresses come, few are kept, and none
-for longer than it lasts. (Libraries for this bring a store of their own for several servers; here there is one.)
+All counts are dropped when a window ends, so no address is stored for longer. Libraries for this task bring their own
+store for several servers, which is not needed here.
 """
 
 from collections import Counter
 from typing import NamedTuple
 
-WINDOW = 10  # seconds
+WINDOW_S = 10
 
 
 class Standing(NamedTuple):
-    """How somebody stands in the current window."""
+    """The rate limit of a client in the current window, and the requests used."""
 
     limit: int
     used: int
@@ -24,28 +24,28 @@ class Standing(NamedTuple):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What ListenBrainz's clients steer by."""
+        """Return the rate limit headers that ListenBrainz's clients read."""
         reset_in = str(max(1, round(self.reset - self.now)))
-        told = {
+        limits = {
             "X-RateLimit-Limit": str(self.limit),
             "X-RateLimit-Remaining": str(max(0, self.limit - self.used)),
             "X-RateLimit-Reset-In": reset_in,
             "X-RateLimit-Reset": str(self.reset),
         }
-        return told | {"Retry-After": reset_in} if self.exceeded else told
+        return limits | {"Retry-After": reset_in} if self.exceeded else limits
 
 
 class Limits:
-    """Requests counted by who sent them, in memory alone."""
+    """Counts of requests by client, in memory."""
 
     def __init__(self) -> None:
         self._window = 0
         self._used: Counter[tuple[str, str]] = Counter()
 
     def count(self, kind: str, who: str, limit: int, now: float) -> Standing:
-        """One more request of somebody."""
-        window = int(now // WINDOW)
+        """Count a request of a client, and return its rate limit."""
+        window = int(now // WINDOW_S)
         if window != self._window:
             self._window, self._used = window, Counter()
         self._used[kind, who] += 1
-        return Standing(limit, self._used[kind, who], (window + 1) * WINDOW, now)
+        return Standing(limit, self._used[kind, who], (window + 1) * WINDOW_S, now)

@@ -1,8 +1,8 @@
-"""The outbox: finished files of the journal move into the bucket of the landing folder, in a thread of their own.
+"""The outbox: a thread that moves finished files of the journal into the bucket of the landing folder.
 
 Listens are safe on this machine's disk before a client gets its answer, so the scrobble endpoint never waits for the
-object store. A file is removed here once the store has it. If the server is killed in between, the next one writes the
-same file with the same content again, and its listens count once.
+object store. A file is removed from the disk once the store has it. If the server is killed in between, the next one
+writes the same file again, and its listens count once.
 """
 
 import sys
@@ -12,10 +12,10 @@ from pathlib import Path
 from resources.errors import TuttiError
 from resources.storage import NoAnswer, Storage
 
-PAUSE_S = 1.0  # between looks for finished files
-FIRST_S = 5.0  # for the first answer, before the endpoint starts without it
+PAUSE_S = 1.0  # between two searches for finished files
+FIRST_ANSWER_TIMEOUT_S = 5.0  # after that the endpoint starts without an answer
+LAST_FILES_TIMEOUT_S = 10.0  # when the server ends
 SILENT = "the object store does not answer"
-LAST_S = 10.0  # for the last files, once the server ends
 
 
 class Outbox:
@@ -27,12 +27,12 @@ class Outbox:
         self._refused: TuttiError | None = None  # at the start
         self._failed = False  # whether `start` raised
         self._begun, self._ended = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)  # a store without an answer keeps nobody here
+        self._thread = threading.Thread(target=self._run, daemon=True)  # does not block the end of the process
 
     def start(self) -> None:
-        """Start. Raises `TuttiError` if the store refuses; if it does not answer, files wait for it."""
+        """Start the thread. Raises `TuttiError` if the store refuses; if it does not answer, files wait on disk."""
         self._thread.start()
-        if not self._begun.wait(FIRST_S):
+        if not self._begun.wait(FIRST_ANSWER_TIMEOUT_S):
             self._report(f"{self._store}: {SILENT}")
         if self._refused:
             self._failed = True
@@ -42,7 +42,7 @@ class Outbox:
     def end(self) -> None:
         """Move the last files, unless the store does not answer; then the next server moves them."""
         self._ended.set()
-        self._thread.join(LAST_S)
+        self._thread.join(LAST_FILES_TIMEOUT_S)
         if left := len(self._finished()):
             print(f"tutti: {left} files stay in {self._folder} until the next start", file=sys.stderr, flush=True)
 
@@ -52,9 +52,9 @@ class Outbox:
         except NoAnswer:
             self._report(f"{self._store}: {SILENT}")
         except TuttiError as error:
-            self._refused = error  # `start` raises it, or has returned before the store answered
+            self._refused = error  # `start` raises it, unless it has already returned
         except OSError:
-            pass  # moving a file has the same problem, or none
+            pass  # if the problem lasts, moving a file reports it
         finally:
             self._begun.set()
         while not self._ended.wait(PAUSE_S):
@@ -63,7 +63,7 @@ class Outbox:
             self._move()
 
     def _move(self) -> None:
-        """Move the files that are finished now."""
+        """Move all finished files."""
         try:
             for path in self._finished():
                 self._store.write(path.name, path.read_bytes())
@@ -79,8 +79,8 @@ class Outbox:
         return sorted(self._folder.glob("[!.]*.jsonl"))
 
     def _report(self, problem: str | None) -> None:
-        """Print a problem once, and once that it is over."""
+        """Print a problem once, and once that it has ended."""
         if problem != self._problem:
             self._problem = problem
-            told = f"{problem}; meanwhile listens stay in {self._folder}" if problem else "listens land again"
-            print(f"tutti: {told}", file=sys.stderr, flush=True)
+            state = f"{problem}; meanwhile listens stay in {self._folder}" if problem else "listens land again"
+            print(f"tutti: {state}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The server that keeps the front door open: settings, the port, and an end in good order."""
+"""The scrobble endpoint's server: settings, the port, and an orderly end."""
 
 import asyncio
 import os
@@ -20,18 +20,18 @@ from resources.storage import Storage
 
 PORT = 8765
 FOLDER = Path("landing", SCROBBLES)  # in the data folder
-DRAIN = 10  # seconds that requests under way may take once the server is told to end
+SHUTDOWN_S = 10  # for running requests once the server ends
 
 
 class _Server(uvicorn.Server):
-    """Says when it is ready, and ends with 0 when told to: uvicorn would raise the signal again once it is done."""
+    """Prints a line when it is ready, and exits with 0 after a signal; uvicorn would raise the signal again."""
 
     def __init__(self, config: uvicorn.Config, ready: str) -> None:
         super().__init__(config)
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start; ready is only who also ends in good order, and uvicorn does that in its main loop, which is next."""
+        """Start, and print `ready` once the main loop runs, which is when a signal ends the server in order."""
         await super().startup(sockets)
         asyncio.get_running_loop().call_soon(partial(print, self._ready, flush=True))
 
@@ -46,7 +46,10 @@ class _Server(uvicorn.Server):
 
 
 def serve(data: Path, landing: Storage) -> None:
-    """Accept listens until stopped; they land from the data folder."""
+    """Accept listens until a signal ends the server, and store them in the data folder or the bucket.
+
+    Raises `TuttiError` if a setting is invalid, the port or the folder is in use, or the bucket refuses.
+    """
     tokens = configured()
     requests = _number("TUTTI_SCROBBLE_RATE_LIMIT", REQUESTS, 1, 1_000_000_000)
     with _listening(_number("TUTTI_SCROBBLE_PORT", PORT, 0, 65535)) as listening:
@@ -59,40 +62,40 @@ def serve(data: Path, landing: Storage) -> None:
                 journal.close()
                 raise
         if journal.recovered or journal.torn:
-            dropped = f", and {journal.torn} cut short are dropped: nobody was told that they are stored"
-            told = f"what a killed intake left is in the landing folder: {journal.recovered} files of whole lines"
-            print(told + dropped * bool(journal.torn), flush=True)
+            dropped = f"; dropped {journal.torn} incomplete lines, which were never acknowledged"
+            recovered = f"recovered {journal.recovered} files of a killed scrobble endpoint"
+            print(recovered + dropped * bool(journal.torn), flush=True)
         config = uvicorn.Config(
             ScrobbleEndpoint(tokens, journal, requests).app,
             log_level="warning",
-            access_log=False,  # addresses, and tokens of clients that put them in the query
+            access_log=False,  # it would contain addresses, and tokens that clients send in the query
             server_header=False,
             lifespan="on",
             ws="none",
-            timeout_graceful_shutdown=DRAIN,
+            timeout_graceful_shutdown=SHUTDOWN_S,
         )
         port = listening.getsockname()[1]
         into = landing if landing.remote else data
-        ready = f"http://127.0.0.1:{port} takes listens as ListenBrainz does, into {into}; Ctrl-C ends it"
+        ready = f"http://127.0.0.1:{port} accepts listens as ListenBrainz does, into {into}. Press Ctrl-C to stop."
         server = _Server(config, ready)
         server.run(sockets=[listening])
         if outbox:
             outbox.end()
         if not server.started:
-            raise TuttiError("the intake could not start: what is above tells why")
+            raise TuttiError("the scrobble endpoint could not start. The lines above have the reason.")
 
 
-def _number(variable: str, default: int, least: int, most: int) -> int:
-    """A setting from the environment."""
-    given = os.environ.get(variable) or str(default)
-    if not (given.isascii() and given.isdecimal() and len(given) < 11 and least <= int(given) <= most):
-        raise TuttiError(f"{variable}={given} is not a number from {least} to {most}")
-    return int(given)
+def _number(variable: str, default: int, lowest: int, highest: int) -> int:
+    """Read a whole number from an environment variable. Raises `TuttiError` if it is out of range."""
+    text = os.environ.get(variable) or str(default)
+    if not (text.isascii() and text.isdecimal() and len(text) < 11 and lowest <= int(text) <= highest):
+        raise TuttiError(f"invalid {variable}: {text!r}. Expected a number from {lowest} to {highest}.")
+    return int(text)
 
 
 @contextmanager
 def _listening(port: int) -> Iterator[socket.socket]:
-    """A socket that clients can connect to at once, on this machine alone."""
+    """Open a socket for clients on this machine. Raises `TuttiError` if the port cannot be used."""
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -100,6 +103,6 @@ def _listening(port: int) -> Iterator[socket.socket]:
             listening.listen(1024)
         except OSError as error:
             raise TuttiError(
-                f"port {port} is not to be had ({error.strerror}): end what serves there, or set TUTTI_SCROBBLE_PORT"
+                f"cannot use port {port}: {error.strerror}. Stop the program that uses it, or set TUTTI_SCROBBLE_PORT."
             ) from None
         yield listening

@@ -1,8 +1,10 @@
-"""What a client submits: listens in the JSON that ListenBrainz documents, held to the rules that it documents.
+"""Submissions: parse and validate listens in ListenBrainz's documented JSON format.
 
-Names, times and limits are those by which listens are read from files, so that what is accepted here is read there.
-Listens are kept as they were sent, but for space around names, times in quotes, MBIDs in other spellings and whatever
-in `additional_info` is about the person's machine.
+The rules for names, times and limits are those of the readers of files, so that every accepted listen can be imported.
+Listens are stored as they were sent, except for
+
+- spaces around names, times in quotes, and MBIDs in other spellings, which are normalized;
+- fields of `additional_info` about the listener's machine or account, which are removed.
 """
 
 import json
@@ -18,22 +20,22 @@ from resources.sources.formats.listenbrainz import TUTTI_KEY
 from resources.sources.readers.personal import ADDRESS, AGENT, PERSONAL
 from resources.sources.records.listen import MAX_PLAY_MS, Malformed, instant, required_text, time_error
 
-SOURCE = "scrobble"  # the source of what comes in here: the same program may be in an export as well, seconds apart
-LONGEST_LISTEN = 10_240  # bytes
-MOST_LISTENS = 1_000  # in a request
-LONGEST_BODY = LONGEST_LISTEN * MOST_LISTENS
-MOST_TAGS = 50
-LONGEST_TAG = 64  # characters
-LONGEST = {"duration": 24 * 86_400, "duration_ms": MAX_PLAY_MS}  # of a track
+SOURCE = "scrobble"  # distinguishes these listens from the same ones in an export, which may differ by seconds
+MAX_LISTEN_BYTES = 10_240
+MAX_LISTENS = 1_000  # in a request
+MAX_BODY_BYTES = MAX_LISTEN_BYTES * MAX_LISTENS
+MAX_TAGS = 50
+MAX_TAG_CHARS = 64
+MAX_LENGTHS = {"duration": 24 * 86_400, "duration_ms": MAX_PLAY_MS}  # of a track, in seconds and milliseconds
 MBID_FIELDS = ("recording_mbid", "release_mbid", "release_group_mbid", "track_mbid")
 MBIDS_FIELDS = ("artist_mbids", "work_mbids")
-# Programs and their versions look like user agents and addresses ("mpd/0.23", "2.1.0.44"), and tell of no person.
+# Names and versions of programs look like user agents and addresses ("mpd/0.23", "2.1.0.44"), but are not personal.
 PROGRAM = re.compile(r"(?:media_player|(?:original_)?submission_client|music_service)(?:_name|_version)?")
 UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 
 
 class ListenType(StrEnum):
-    """What the listens of a request are."""
+    """The type of a request, as ListenBrainz defines it."""
 
     SINGLE = "single"
     PLAYING_NOW = "playing_now"
@@ -42,19 +44,19 @@ class ListenType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A request whose every listen keeps the rules."""
+    """A valid request."""
 
     listen_type: ListenType
     listens: list[dict[str, Any]]
 
     def lines(self, user_name: str) -> bytes:
-        """The listens of a user as JSON lines, which say by which door they came."""
+        """Return the listens as JSON lines with the user and the source."""
         beside = {"user_name": user_name, TUTTI_KEY: {"source": SOURCE}}
         return b"".join(_json(listen | beside) + b"\n" for listen in self.listens)
 
 
 def read(body: bytes, now: datetime) -> Submission:
-    """The submission in the body of a request; Malformed, in words for the client, if it breaks a rule."""
+    """Parse and validate the body of a request. Raises `Malformed` with a message for the client."""
     try:
         return _read(body, now)
     except RecursionError:
@@ -73,9 +75,9 @@ def _read(body: bytes, now: datetime) -> Submission:
         raise Malformed("The payload in the JSON document should be a list of listens.")
     if not payload:
         raise Malformed("JSON document does not contain any listens")
-    if len(payload) > MOST_LISTENS:
-        raise Malformed(f"Too many listens. You may not submit more than {MOST_LISTENS} listens at once.")
-    if len(body) > len(payload) * LONGEST_LISTEN:
+    if len(payload) > MAX_LISTENS:
+        raise Malformed(f"Too many listens. You may not submit more than {MAX_LISTENS} listens at once.")
+    if len(body) > len(payload) * MAX_LISTEN_BYTES:
         raise Malformed(TOO_LARGE)
     if data.get("listen_type") not in list(ListenType):
         raise Malformed("JSON document requires a valid listen_type key.")
@@ -89,13 +91,13 @@ def _read(body: bytes, now: datetime) -> Submission:
     return Submission(listen_type, [_listen(listen, listen_type, now) for listen in payload])
 
 
-TOO_LARGE = f"JSON document is too large. Each listen may not be larger than {LONGEST_LISTEN} bytes."
+TOO_LARGE = f"JSON document is too large. Each listen may not be larger than {MAX_LISTEN_BYTES} bytes."
 
 
 def _listen(listen: object, listen_type: ListenType, now: datetime) -> dict[str, Any]:
     if not isinstance(listen, dict):
         raise Malformed("A listen in the payload should be a json object.")
-    if len(_json(listen)) > LONGEST_LISTEN:
+    if len(_json(listen)) > MAX_LISTEN_BYTES:
         raise Malformed(TOO_LARGE)
     playing_now = listen_type is ListenType.PLAYING_NOW
     if playing_now and "listened_at" in listen:
@@ -109,12 +111,12 @@ def _listen(listen: object, listen_type: ListenType, now: datetime) -> dict[str,
     metadata = listen["track_metadata"]
     if not isinstance(metadata, dict):
         raise Malformed("track_metadata must be a json object.")
-    kept = {} if playing_now else {"listened_at": _listened_at(listen["listened_at"], now)}
-    return kept | {"track_metadata": _metadata(metadata)}
+    result = {} if playing_now else {"listened_at": _listened_at(listen["listened_at"], now)}
+    return result | {"track_metadata": _metadata(metadata)}
 
 
 def _listened_at(value: object, now: datetime) -> int:
-    seconds = _whole(value)
+    seconds = _as_int(value)
     if seconds is None:
         raise Malformed("JSON document must contain an int value for listened_at.")
     if wrong := time_error(instant(seconds, "listened_at"), now):
@@ -123,50 +125,50 @@ def _listened_at(value: object, now: datetime) -> int:
 
 
 def _metadata(metadata: dict[str, Any]) -> dict[str, Any]:
-    kept = dict(metadata)
+    result = dict(metadata)
     for name in ("artist_name", "track_name", "release_name"):
-        if name in kept or name != "release_name":
-            kept[name] = required_text(kept.get(name), f"track_metadata.{name}")
-    info = kept.get("additional_info")
+        if name in result or name != "release_name":
+            result[name] = required_text(result.get(name), f"track_metadata.{name}")
+    info = result.get("additional_info")
     if info is None:
-        kept.pop("additional_info", None)
+        result.pop("additional_info", None)
     elif isinstance(info, dict):
-        kept["additional_info"] = _information(info)
+        result["additional_info"] = _information(info)
     else:
         raise Malformed("track_metadata.additional_info must be a json object.")
-    return kept
+    return result
 
 
 def _information(info: dict[str, Any]) -> dict[str, Any]:
     tags = info.get("tags") or []
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         raise Malformed("track_metadata.additional_info.tags must be a list of strings.")
-    if len(tags) > MOST_TAGS:
-        raise Malformed(f"JSON document may not contain more than {MOST_TAGS} items in additional_info.tags.")
-    if any(len(tag) > LONGEST_TAG for tag in tags):
-        raise Malformed(f"JSON document may not contain additional_info.tags longer than {LONGEST_TAG} characters.")
+    if len(tags) > MAX_TAGS:
+        raise Malformed(f"JSON document may not contain more than {MAX_TAGS} items in additional_info.tags.")
+    if any(len(tag) > MAX_TAG_CHARS for tag in tags):
+        raise Malformed(f"JSON document may not contain additional_info.tags longer than {MAX_TAG_CHARS} characters.")
     if "duration" in info and "duration_ms" in info:
         raise Malformed("JSON document should not contain both duration and duration_ms.")
-    for field, longest in LONGEST.items():
-        length = _whole(info[field]) if field in info else 1
+    for field, longest in MAX_LENGTHS.items():
+        length = _as_int(info[field]) if field in info else 1
         if length is None or length <= 0:
             raise Malformed(f"Value for {field} is invalid, should be a positive integer.")
         if length > longest:
             raise Malformed(f"Value for {field} is too large, max permitted value is {longest}.")
-    kept = {key: value for key, value in info.items() if not _personal(key, value)}
+    result = {key: value for key, value in info.items() if not _personal(key, value)}
     for field in MBID_FIELDS:
-        if kept.get(field):  # null and "" say that there is none
-            kept[field] = _mbid(kept[field], field)
+        if result.get(field):  # null and "" mean none
+            result[field] = _mbid(result[field], field)
     for field in MBIDS_FIELDS:
-        if found := kept.get(field):
-            if not isinstance(found, list):
+        if mbids := result.get(field):
+            if not isinstance(mbids, list):
                 raise Malformed(f"{field} must be a list of MBIDs.")
-            kept[field] = [_mbid(value, field) if value else value for value in found]
-    return kept
+            result[field] = [_mbid(value, field) if value else value for value in mbids]
+    return result
 
 
 def _personal(key: str, value: object) -> bool:
-    """Whether a free field tells of the person's machine or account: an address, an agent, a user name."""
+    """Return whether a free field describes the listener's machine or account: an address, agent or user name."""
     if PROGRAM.fullmatch(key):
         return False
     if isinstance(value, dict):
@@ -184,8 +186,8 @@ def _mbid(value: object, field: str) -> str:
     return str(uuid.UUID(value))
 
 
-def _whole(value: object) -> int | None:
-    """A whole number, also in quotes or with decimals that are cut, as ListenBrainz takes them."""
+def _as_int(value: object) -> int | None:
+    """Return a whole number, also from text or with decimals, which are cut as in ListenBrainz; None if invalid."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -205,7 +207,7 @@ def _json(value: object) -> bytes:
     try:
         return ENCODER.encode(value).encode()
     except UnicodeEncodeError:
-        raise Malformed("JSON document holds half a character (a lone surrogate).") from None
+        raise Malformed("JSON document contains half a character (a lone surrogate).") from None
 
 
 def _finite(literal: str) -> float:
@@ -214,7 +216,7 @@ def _finite(literal: str) -> float:
 
 
 def _refuse(literal: str) -> NoReturn:
-    raise ValueError(f"{literal[:20]} is no number")
+    raise ValueError(f"{literal[:20]} is not a valid number")
 
 
 DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse)

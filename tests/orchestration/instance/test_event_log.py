@@ -12,7 +12,7 @@ import pytest
 from orchestration.automation import following
 from orchestration.instance.failed_checks import failed_checks
 from orchestration.instance.packed_event import unpack
-from resources.privacy.database import strike, traces
+from resources.privacy.database import redact, traces
 from resources.privacy.person import Person
 
 pytestmark = pytest.mark.slow
@@ -288,5 +288,5 @@ def test_events_with_personal_data_are_not_packed(instance: dg.DagsterInstance) 
     assert all("ada lovelace" in event for _, event in stored_events(instance) if isinstance(event, str))
     assert [type(event) for _, event in stored_events(instance)] == [str, str, str]
     person = Person("ada lovelace")
-    assert strike(database, person, own="its own run") >= 3
+    assert redact(database, person, run_id="its own run") >= 3
     assert list(traces(database, person, history=True)) == []

@@ -1,4 +1,4 @@
-"""Files in every form: the scanner finds the person before and nowhere after, and what is others' is as it was."""
+"""Files in every format: the scanner finds the listener before the removal only, and other records are unchanged."""
 
 import bz2
 import gzip
@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.privacy.files import take_out
+from resources.privacy.files import remove_listener
 from resources.privacy.person import Person
 from resources.privacy.scanner import Scanner
 
@@ -85,65 +85,67 @@ FORMS: dict[str, Callable[[Records], bytes]] = {
 }
 
 
-def looking(folder: Path, who: str = ADA) -> Scanner:
+def scanner_of(folder: Path, who: str = ADA) -> Scanner:
     return Scanner(Person(who), folder, folder / "history", {})
 
 
 @pytest.mark.parametrize("form", FORMS)
 @given(records=RECORDS)
-def test_the_person_goes_and_others_stay(form: str, records: Records, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_listener_is_removed_and_others_stay(
+    form: str, records: Records, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     folder = tmp_path_factory.mktemp("files")
     path, others = folder / "a file", [r for r in records if r[0] != ADA]
     path.write_bytes(FORMS[form](records))
-    scanner, before = looking(folder), path.read_bytes()
+    scanner, before = scanner_of(folder), path.read_bytes()
     assert bool(list(scanner.traces())) == (len(others) < len(records))
-    what = take_out(path, scanner.person)
+    outcome = remove_listener(path, scanner.person)
     assert list(scanner.traces()) == []
     if len(others) == len(records):
-        assert what is None
+        assert outcome is None
         assert path.read_bytes() == before
     else:
-        wanted = ("rewritten",) if others else ("removed", "rewritten")[: 1 + (form in ("zip", "tar.gz"))]
-        assert what in wanted  # of an archive a table may stay, which has no rows
+        allowed = ("rewritten",) if others else ("removed", "rewritten")[: 1 + (form in ("zip", "tar.gz"))]
+        assert outcome in allowed  # an archive may keep a table without rows
     if path.exists():
-        whole = folder / "wanted"
-        whole.write_bytes(FORMS[form](others))
-        assert unpacked(path) == unpacked(whole)
+        expected = folder / "expected"
+        expected.write_bytes(FORMS[form](others))
+        assert unpacked(path) == unpacked(expected)
 
 
 def unpacked(path: Path) -> list[str]:
-    """What a file says, whatever it is packed in, in an order of its own."""
+    """Return the records of a file in any format, sorted."""
     from resources.privacy import files
 
-    def said(content: bytes) -> list[str]:
+    def records_of(content: bytes) -> list[str]:
         for magic, (unpack, _) in files.PACKED.items():
             if content.startswith(magic):
-                return said(unpack(io.BytesIO(content)).read())
+                return records_of(unpack(io.BytesIO(content)).read())
         if content.startswith(b"PK"):
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                return [line for name in archive.namelist() for line in said(archive.read(name))]
+                return [line for name in archive.namelist() for line in records_of(archive.read(name))]
         if content[257:262] == b"ustar":
             with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-                return [line for entry in archive for line in said(archive.extractfile(entry).read())]  # type: ignore[union-attr]
+                return [line for entry in archive for line in records_of(archive.extractfile(entry).read())]  # type: ignore[union-attr]
         if content.startswith(b"PAR1"):
             return [repr(row) for row in pq.read_table(io.BytesIO(content)).to_pylist()]
         try:
             return [repr(record) for record in json.loads(content)["payload"]]
         except (ValueError, TypeError, KeyError):
             lines = content.decode().splitlines()
-            return [] if lines == ["artist;user"] else lines  # a table without rows says nothing
+            return [] if lines == ["artist;user"] else lines  # a table without rows has no records
 
-    return sorted(said(path.read_bytes()))
+    return sorted(records_of(path.read_bytes()))
 
 
-def test_what_is_damaged_is_not_lost_and_not_taken_for_clean(tmp_path: Path) -> None:
+def test_damaged_file_that_mentions_the_listener_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "cut.zip"
     path.write_bytes(b"PK\x03\x04 and then nothing of user_name: ada")
-    assert [trace.where for trace in looking(tmp_path).traces()] == ["it cannot be read: BadZipFile"]
+    assert [trace.where for trace in scanner_of(tmp_path).traces()] == ["the file cannot be read: BadZipFile"]
 
 
-def test_a_heading_that_names_the_listener_makes_the_table_theirs(tmp_path: Path) -> None:
+def test_csv_with_the_listener_in_its_heading_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "history.csv"
     path.write_text("artist,title,date#ada\nX,Y,1 Jan 2024\n")
-    assert list(looking(tmp_path).traces())
-    assert take_out(path, Person(ADA)) == "removed"
+    assert list(scanner_of(tmp_path).traces())
+    assert remove_listener(path, Person(ADA)) == "removed"

@@ -1,4 +1,4 @@
-"""Who is named, and what only has the same letters."""
+"""Data that names a listener is distinguished from data that only has the same letters."""
 
 import json
 from pathlib import Path
@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from resources.privacy.person import ERASED, GONE, Person
+from resources.privacy.person import ERASED, REMOVED, Person
 
 ADA = Person("ada", ["listenbrainz_ada.zip"], ["poster"], [Path("/home/ada/tutti/data"), Path("/home/ada")])
-AFAR = Person("ada@music.example")  # as a network knows her
+AFAR = Person("ada@music.example")  # with the address of a social network
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20).filter(str.strip)
 
 
@@ -29,25 +29,25 @@ NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
         {"type": "Create", "object": {"type": "Note", "attributedTo": "@ada", "content": "x"}},
     ],
 )
-def test_a_record_that_must_name_them_is_theirs(value: Any) -> None:
-    assert ADA.without(value) is GONE
+def test_record_that_identifies_the_listener_is_removed(value: Any) -> None:
+    assert ADA.without(value) is REMOVED
 
 
 @pytest.mark.parametrize(
     "address", ["https://music.example/users/ada", "https://music.example/@ada", "acct:ada@music.example"]
 )
-def test_the_address_of_a_profile_is_a_name_too(address: str) -> None:
-    assert AFAR.without({"type": "Follow", "actor": "https://other.example/users/bob", "object": address}) is GONE
-    assert AFAR.without({"type": "Create", "actor": {"id": address}, "object": {"type": "Note"}}) is GONE
+def test_address_of_a_profile_counts_as_a_name(address: str) -> None:
+    assert AFAR.without({"type": "Follow", "actor": "https://other.example/users/bob", "object": address}) is REMOVED
+    assert AFAR.without({"type": "Create", "actor": {"id": address}, "object": {"type": "Note"}}) is REMOVED
     other = address.replace("ada", "ada2")
-    for kept in (
+    for record in (
         {"type": "Follow", "actor": "bob", "object": other},
         {"type": "Like", "actor": "bob", "object": other},
     ):
-        assert AFAR.without(kept) == kept
+        assert AFAR.without(record) == record
 
 
-def test_a_post_of_another_stays_without_whom_it_mentions() -> None:
+def test_post_of_another_listener_stays_without_the_mention() -> None:
     mentioned = {"type": "Mention", "href": "https://music.example/users/ada", "name": "@ada@music.example"}
     words = '<a href="https://music.example/@ada">@ada@music.example</a>, <a href="https://music.example/@ada2">you</a>'
     note = {"type": "Note", "attributedTo": "bob", "content": words, "tag": [mentioned, {"type": "Hashtag"}]}
@@ -63,7 +63,7 @@ def test_a_post_of_another_stays_without_whom_it_mentions() -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        {"type": "Like", "actor": "bob", "object": "ada"},  # what is liked is no person
+        {"type": "Like", "actor": "bob", "object": "ada"},  # the object of a Like is not a listener
         {"artist_name": "ada", "track_name": "ada", "user_name": "bob"},
         {"user_name": "ada2"},
         {"user_name": "Ada"},
@@ -75,7 +75,7 @@ def test_a_post_of_another_stays_without_whom_it_mentions() -> None:
         "ada",
     ],
 )
-def test_others_and_artists_of_the_same_letters_stay(value: Any) -> None:
+def test_other_listeners_and_artists_with_the_same_letters_stay(value: Any) -> None:
     assert ADA.without(value) == value
 
 
@@ -88,13 +88,13 @@ def test_others_and_artists_of_the_same_letters_stay(value: Any) -> None:
         ({"playlist": {"creator": "ada", "track": []}}, {"playlist": {"creator": ERASED, "track": []}}),
         ({"users": {"ada": 1, "bob": 2}}, {"users": {"bob": 2}}),
         (
-            {"path": "file:/data/landing/listens/lastfm/ada/x.jsonl"},  # as a checkpoint of Spark tells of files
+            {"path": "file:/data/landing/listens/lastfm/ada/x.jsonl"},  # as in a checkpoint of Spark
             {"path": f"file:/data/landing/listens/lastfm/{ERASED}/x.jsonl"},
         ),
         ({"raw": '{"payload": [{"user": "ada"}, 1]}'}, {"raw": '{"payload": [1]}'}),
     ],
 )
-def test_what_is_anothers_stays_without_their_name(value: Any, left: Any) -> None:
+def test_data_of_others_stays_without_the_name(value: Any, left: Any) -> None:
     assert ADA.without(value) == left
     assert ADA.without(left) == left
 
@@ -110,34 +110,34 @@ def test_what_is_anothers_stays_without_their_name(value: Any, left: Any) -> Non
         ("listener=ada.", f"listener={ERASED}."),
     ],
 )
-def test_in_logs_every_word_of_their_name_is_struck(text: str, left: str) -> None:
-    assert ADA.unwritten(text) == left
+def test_name_is_redacted_in_logs_wherever_it_is_a_word(text: str, left: str) -> None:
+    assert ADA.redact_history(text) == left
 
 
-def test_dagster_knows_its_own_things_still_and_previews_of_music_stay() -> None:
+def test_names_of_dagsters_objects_and_previews_stay() -> None:
     plays = Person("plays")
     event = {
         "asset_key": {"path": ["derived", "recording_plays"]},
         "step_key": "plays",
         "config": {"listener": "plays"},
     }
-    assert plays.unwritten(event) == event | {"config": {"listener": ERASED}}
+    assert plays.redact_history(event) == event | {"config": {"listener": ERASED}}
     shown = {"metadata": {"preview": {"md_str": "| ada |"}, "note": {"text": "ada"}}}
-    assert ADA.unwritten(shown) == {"metadata": {"preview": {"md_str": "| ada |"}, "note": {"text": ERASED}}}
+    assert ADA.redact_history(shown) == {"metadata": {"preview": {"md_str": "| ada |"}, "note": {"text": ERASED}}}
 
 
 @given(NAMES, st.integers(0, 2))
 @example('Renée "R" O\'Neil ♫', 2)
 @example("a.b/c d", 1)
 @example("\\", 2)
-def test_no_name_survives_how_deep_and_however_written(name: str, depth: int) -> None:
+def test_no_name_survives_at_any_depth_in_any_encoding(name: str, depth: int) -> None:
     person, value = Person(name), {"user_name": name}
     for _ in range(depth):
         value = {"inner": json.dumps(value)}
-    told = {"header": 1, "list": [value, {"user_name": f"{name}2"}]}
-    for ascii in (True, False):
-        left = person.without(json.loads(json.dumps(told, ensure_ascii=ascii)))
+    record = {"header": 1, "list": [value, {"user_name": f"{name}2"}]}
+    for escaped in (True, False):
+        left = person.without(json.loads(json.dumps(record, ensure_ascii=escaped)))
         assert left == {"header": 1, "list": [{"user_name": f"{name}2"}]}
     config = {"ops": {"erase": {"config": {"listener": name}}}, "cursor": json.dumps([f"lastfm/{name}"])}
-    assert name == ERASED or person.unwritten(person.unwritten(config)) == person.unwritten(config)
-    assert person.unwritten(config)["ops"]["erase"]["config"]["listener"] == ERASED
+    assert name == ERASED or person.redact_history(person.redact_history(config)) == person.redact_history(config)
+    assert person.redact_history(config)["ops"]["erase"]["config"]["listener"] == ERASED

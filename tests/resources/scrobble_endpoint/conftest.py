@@ -1,4 +1,4 @@
-"""A front door that serves from a thread of the test's own process: a test can stand between it and the disk."""
+"""A scrobble endpoint in a thread of the test's own process, so that tests can patch its disk access."""
 
 import socket
 import threading
@@ -18,27 +18,27 @@ from tests.resources.scrobble_endpoint.support import TOKEN, authorized, lines
 
 
 @dataclass
-class Door:
-    """Where an intake serves, and the folder that it fills."""
+class Endpoint:
+    """A running scrobble endpoint: its address and its journal."""
 
     url: str
     journal: Journal
 
     def post(self, content: Any, token: str = TOKEN, **headers: str) -> requests.Response:
-        """Submit a body: bytes (or parts of it) as they are, else as JSON."""
-        given = {"json": content} if isinstance(content, dict) else {"data": content}
-        return requests.post(f"{self.url}/1/submit-listens", headers=authorized(token) | headers, timeout=60, **given)
+        """Submit a body: bytes or chunks unchanged, a dict as JSON."""
+        body = {"json": content} if isinstance(content, dict) else {"data": content}
+        return requests.post(f"{self.url}/1/submit-listens", headers=authorized(token) | headers, timeout=60, **body)
 
     def get(self, path: str, **headers: str) -> requests.Response:
         return requests.get(f"{self.url}{path}", headers=headers, timeout=60)
 
     def landed(self) -> list[dict[str, Any]]:
-        """Every line on disk, also of the file that is still hidden."""
+        """Return every line on disk, including those of the hidden file."""
         return lines(self.journal.folder)
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Iterator[Door]:
+def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
     journal = Journal(tmp_path / "landing" / "listens" / "scrobbles")
     app = ScrobbleEndpoint(Tokens(f"ada:{TOKEN}, bob:another:one"), journal, requests=200).app
     with socket.socket() as listening:
@@ -47,7 +47,7 @@ def door(tmp_path: Path) -> Iterator[Door]:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on"))
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
-        yield Door(f"http://127.0.0.1:{listening.getsockname()[1]}", journal)
+        yield Endpoint(f"http://127.0.0.1:{listening.getsockname()[1]}", journal)
         server.should_exit = True
         thread.join(timeout=60)
         assert not thread.is_alive()

@@ -1,4 +1,4 @@
-"""What tests of the front door share: requests, and what came of them on disk."""
+"""Helpers of the tests of the scrobble endpoint: requests, and the lines on disk."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ def authorized(token: str = TOKEN) -> dict[str, str]:
 
 
 def listen(listened_at: Any = 1_700_000_000, info: Any = None, **metadata: Any) -> dict[str, Any]:
-    """A listen as a client submits it; None leaves out what is None by default."""
+    """Return a listen as a client submits it; None omits `listened_at` or `info`."""
     names = {"artist_name": "Artist", "track_name": "Song"} | metadata
     if info is not None:
         names["additional_info"] = info
@@ -25,11 +25,11 @@ def single(*listens: Any, listen_type: Any = "single") -> dict[str, Any]:
 
 
 def lines(folder: Path, *, hidden: bool = True) -> list[dict[str, Any]]:
-    """The lines of all files in a folder, in the order of their names."""
+    """Return the lines of all files in a folder, in the order of the files' names."""
     files = [p for p in folder.rglob("*.jsonl") if hidden or not p.name.startswith(".")]
-    found = []
+    records = []
     for path in sorted(files, key=lambda p: p.name.removeprefix(".")):
         text = path.read_text()
         assert not text or text.endswith("\n")
-        found += [json.loads(line) for line in text.splitlines()]
-    return found
+        records += [json.loads(line) for line in text.splitlines()]
+    return records

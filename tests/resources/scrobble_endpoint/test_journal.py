@@ -1,4 +1,4 @@
-"""The journal: what it says is on disk is there, once and whole, whatever happens to the server or the disk."""
+"""The journal: every acknowledged line is on disk once, whatever happens to the server or the disk."""
 
 import errno
 import json
@@ -26,17 +26,17 @@ def line(number: int) -> bytes:
 
 
 def numbers(folder: Path, *, hidden: bool = False) -> list[int]:
-    return [found["n"] for found in lines(folder, hidden=hidden)]
+    return [record["n"] for record in lines(folder, hidden=hidden)]
 
 
 def kill(journal: Journal) -> None:
-    """End a journal as a kill does: nothing is published, and the kernel closes what was open."""
+    """End a journal as a kill does: nothing is published, and open files are closed."""
     if journal._file:
         os.close(journal._file.descriptor)
     journal._lock.release()
 
 
-def test_lines_are_hidden_until_they_are_due_and_then_appear_in_a_file_that_never_changes(tmp_path: Path) -> None:
+def test_lines_are_hidden_until_due_and_then_in_a_file_that_never_changes(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "a" / "b", seconds=0.2)
     assert journal.due() is None
     journal.append(line(1))
@@ -54,7 +54,7 @@ def test_lines_are_hidden_until_they_are_due_and_then_appear_in_a_file_that_neve
     assert [p.name for p in journal.folder.iterdir() if p.name.startswith(".")] == [".lock"]
 
 
-def test_a_file_that_grows_large_is_due_at_once(tmp_path: Path) -> None:
+def test_large_file_is_due_at_once(tmp_path: Path) -> None:
     journal = Journal(tmp_path, size=100)
     journal.append(line(1))
     assert journal.due() != 0.0
@@ -62,7 +62,7 @@ def test_a_file_that_grows_large_is_due_at_once(tmp_path: Path) -> None:
     assert journal.due() == 0.0
 
 
-def test_lines_are_synced_before_append_returns_and_so_is_the_name_of_their_file(tmp_path: Path) -> None:
+def test_lines_and_their_files_name_are_synced_before_append_returns(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     synced: list[str] = []
 
@@ -79,19 +79,19 @@ def test_lines_are_synced_before_append_returns_and_so_is_the_name_of_their_file
 
 def test_two_servers_never_share_a_folder(tmp_path: Path) -> None:
     first = Journal(tmp_path)
-    with pytest.raises(TuttiError, match="already: end that one first"):
+    with pytest.raises(TuttiError, match="another scrobble endpoint"):
         Journal(tmp_path)
     first.close()
     Journal(tmp_path).close()
 
 
-@given(whole=st.integers(0, 5), cut=st.integers(0, 8), published=st.booleans())
-def test_after_a_kill_whole_lines_appear_once_and_a_torn_one_is_dropped(
-    tmp_path_factory: pytest.TempPathFactory, whole: int, cut: int, published: bool
+@given(complete=st.integers(0, 5), cut=st.integers(0, 8), published=st.booleans())
+def test_after_a_kill_complete_lines_appear_once_and_a_torn_one_never(
+    tmp_path_factory: pytest.TempPathFactory, complete: int, cut: int, published: bool
 ) -> None:
     folder = tmp_path_factory.mktemp("journal")
     killed = Journal(folder)
-    for number in range(whole):
+    for number in range(complete):
         killed.append(line(number))
         if published and number == 1:
             killed.publish()
@@ -102,12 +102,12 @@ def test_after_a_kill_whole_lines_appear_once_and_a_torn_one_is_dropped(
     kill(killed)
     for _ in range(2):  # a second start finds nothing left to do
         journal = Journal(folder)
-        assert sorted(numbers(folder)) == list(range(whole))
+        assert sorted(numbers(folder)) == list(range(complete))
         assert not list(folder.glob(".*.jsonl"))
         kill(journal)
 
 
-def test_after_a_power_cut_what_is_no_json_ends_the_file(tmp_path: Path) -> None:
+def test_invalid_json_after_a_power_cut_ends_the_file(tmp_path: Path) -> None:
     (tmp_path / ".x.jsonl").write_bytes(line(1) + b"\0" * 8 + b"\n" + line(2))
     journal = Journal(tmp_path)
     assert (journal.recovered, journal.torn, numbers(tmp_path)) == (1, 1, [1])
@@ -115,9 +115,7 @@ def test_after_a_power_cut_what_is_no_json_ends_the_file(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("failing", ["write", "fsync"])
 @pytest.mark.parametrize("cannot_cut", [False, True])
-def test_what_the_disk_refuses_leaves_no_trace_and_the_journal_goes_on(
-    tmp_path: Path, failing: str, cannot_cut: bool
-) -> None:
+def test_refused_lines_leave_no_trace_and_the_journal_continues(tmp_path: Path, failing: str, cannot_cut: bool) -> None:
     journal = Journal(tmp_path)
     journal.append(line(1))
     with patch.object(os, failing, side_effect=FULL), pytest.raises(OSError, match="No space"):
@@ -125,7 +123,7 @@ def test_what_the_disk_refuses_leaves_no_trace_and_the_journal_goes_on(
     real = os.write
 
     def half(descriptor: int, data: Any) -> int:
-        """Write a part, and the rest not: what a full disk does."""
+        """Write only a part, as a full disk does."""
         if len(data) > 4:
             return real(descriptor, bytes(data)[:4])
         raise FULL
@@ -140,7 +138,7 @@ def test_what_the_disk_refuses_leaves_no_trace_and_the_journal_goes_on(
     assert not list(tmp_path.glob(".*.jsonl"))
 
 
-def test_what_cannot_be_renamed_now_is_renamed_later(tmp_path: Path) -> None:
+def test_failed_rename_is_repeated_later(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.append(line(1))
     with patch.object(Path, "rename", side_effect=FULL), pytest.raises(OSError, match="No space"):
@@ -151,7 +149,7 @@ def test_what_cannot_be_renamed_now_is_renamed_later(tmp_path: Path) -> None:
 
 
 def full(root: str) -> None:
-    """Append until the disk is full, make room, and go on."""
+    """Append until the disk is full, free some space, and continue."""
     journal, number, refused = Journal(Path(root, "landing")), 0, None
     filling = fill(Path(root), leave=40_000)
     while not refused:
@@ -167,10 +165,10 @@ def full(root: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_full_disk_refuses_and_once_there_is_room_all_goes_on(tmp_path: Path) -> None:
+def test_journal_continues_after_a_full_disk_has_space_again(tmp_path: Path) -> None:
     code = f"import sys; from {__name__} import full; full(sys.argv[1])"
     done = on_small_disk(tmp_path / "disk", sys.executable, "-c", code, str(tmp_path / "disk"))
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert (told["refused"], told["appended"] > 2) == (errno.ENOSPC, True)
-    assert told["landed"] == [number for number in range(told["appended"]) for _ in range(100)]
+    outcome = json.loads(done.stdout)
+    assert (outcome["refused"], outcome["appended"] > 2) == (errno.ENOSPC, True)
+    assert outcome["landed"] == [number for number in range(outcome["appended"]) for _ in range(100)]

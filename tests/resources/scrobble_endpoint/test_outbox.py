@@ -1,4 +1,4 @@
-"""The outbox: acknowledged listens reach the bucket once, also after the object store was away."""
+"""The outbox: acknowledged listens reach the bucket once, also after the object store was unavailable."""
 
 import json
 import threading
@@ -16,11 +16,11 @@ from resources.scrobble_endpoint.outbox import Outbox
 from resources.storage import Storage, Stored
 from tests import s3
 
-AWAY = "http://127.0.0.1:1"
+UNAVAILABLE = "http://127.0.0.1:1"
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "PAUSE_S", 0.05)
 
 
@@ -50,7 +50,7 @@ def waiting(folder: Path) -> int:
     return len(list(folder.glob("[!.]*.jsonl")))
 
 
-def test_listens_wait_on_disk_while_the_store_is_away_and_then_land_once(
+def test_listens_wait_for_an_unavailable_store_and_land_once(
     tmp_path: Path, store: Storage, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(storage, "RETRIES", 0)
@@ -59,7 +59,7 @@ def test_listens_wait_on_disk_while_the_store_is_away_and_then_land_once(
     append(journal, 1, 2)
     until(lambda: not waiting(tmp_path))
     with monkeypatch.context() as away:
-        away.setenv("AWS_ENDPOINT_URL", AWAY)
+        away.setenv("AWS_ENDPOINT_URL", UNAVAILABLE)
         append(journal, 3, 4)
         until(lambda: "does not answer" in capfd.readouterr().err)
         append(journal, 5)
@@ -72,14 +72,14 @@ def test_listens_wait_on_disk_while_the_store_is_away_and_then_land_once(
     assert capfd.readouterr().err == "tutti: listens land again\n"
 
 
-def test_what_is_left_when_the_server_ends_lands_after_the_next_start(
+def test_remaining_files_land_after_the_next_start(
     tmp_path: Path, store: Storage, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(storage, "RETRIES", 0)
     with monkeypatch.context() as away:
-        away.setenv("AWS_ENDPOINT_URL", AWAY)
+        away.setenv("AWS_ENDPOINT_URL", UNAVAILABLE)
         journal, moving = Journal(tmp_path), Outbox(tmp_path, store)
-        moving.start()  # whoever scrobbles does not wait for the store
+        moving.start()  # clients do not wait for the store
         append(journal, 1, 2)
         journal.close()
         moving.end()
@@ -90,10 +90,10 @@ def test_what_is_left_when_the_server_ends_lands_after_the_next_start(
     assert (landed(store), waiting(tmp_path)) == ([1, 2], 0)
 
 
-def test_a_store_that_refuses_late_is_reported_and_gets_the_listens_once_it_does_not(
+def test_store_that_refuses_late_is_reported_and_tried_again(
     tmp_path: Path, store: Storage, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(outbox, "FIRST_S", 0.0)
+    monkeypatch.setattr(outbox, "FIRST_ANSWER_TIMEOUT_S", 0.0)
     journal, moving = Journal(tmp_path), Outbox(tmp_path, store)
     append(journal, 1)
     files, begun = Storage.files, threading.Event()
@@ -114,13 +114,13 @@ def test_a_store_that_refuses_late_is_reported_and_gets_the_listens_once_it_does
     assert landed(store) == [1]
 
 
-def test_lost_answers_and_a_kill_before_a_file_is_removed_double_nothing(
+def test_lost_answers_and_a_kill_duplicate_nothing(
     tmp_path: Path, store: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = Journal(tmp_path)
     append(journal, *range(12))
     first = min(tmp_path.glob("*.jsonl"))
-    store.write(first.name, first.read_bytes())  # as a server did that was killed then
+    store.write(first.name, first.read_bytes())  # as a server that was killed afterwards
     with s3.losing(3) as (proxy, lost):
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy)
         moving = Outbox(tmp_path, store)
@@ -133,7 +133,7 @@ def test_lost_answers_and_a_kill_before_a_file_is_removed_double_nothing(
 
 
 @pytest.mark.parametrize(
-    ("change", "wanted"),
+    ("change", "expected"),
     [
         ({"AWS_SECRET_ACCESS_KEY": "another"}, "refuses the credentials"),
         ({"AWS_ACCESS_KEY_ID": ""}, "needs credentials"),
@@ -141,12 +141,12 @@ def test_lost_answers_and_a_kill_before_a_file_is_removed_double_nothing(
     ],
     ids=["wrong secret", "no credentials", "no such bucket"],
 )
-def test_a_store_that_refuses_is_an_error_at_the_start(
-    change: dict[str, str], wanted: str, tmp_path: Path, store: Storage, monkeypatch: pytest.MonkeyPatch
+def test_store_that_refuses_is_an_error_at_the_start(
+    change: dict[str, str], expected: str, tmp_path: Path, store: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in change.items():
         monkeypatch.setenv(name, value)
     place = store if change else Storage.at("s3://no-such-bucket-here/landing")
-    with pytest.raises(TuttiError, match=wanted) as raised:
+    with pytest.raises(TuttiError, match=expected) as raised:
         Outbox(tmp_path, place).start()
     assert len(str(raised.value).splitlines()) == 1

@@ -1,4 +1,4 @@
-"""What a client submits: accepted exactly where ListenBrainz's documented rules hold, and kept as it was sent."""
+"""Submissions are accepted exactly if they follow ListenBrainz's documented rules, and stored as sent."""
 
 import json
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.scrobble_endpoint.submission import LONGEST_LISTEN, Submission, read
+from resources.scrobble_endpoint.submission import MAX_LISTEN_BYTES, Submission, read
 from resources.sources.formats import listenbrainz
 from resources.sources.readers.json_records import DECODER
 from resources.sources.records.listen import Malformed
@@ -24,7 +24,7 @@ def accepted(content: Any) -> Submission:
     return read(content if isinstance(content, bytes) else json.dumps(content).encode(), NOW)
 
 
-def kept(content: Any) -> dict[str, Any]:
+def accepted_listen(content: Any) -> dict[str, Any]:
     (only,) = accepted(content).listens
     return only
 
@@ -35,9 +35,9 @@ def kept(content: Any) -> dict[str, Any]:
         (b"", "Cannot parse JSON document"),
         (b"\xff", "Cannot parse JSON document"),
         (b"[" * 100_000, "nested too deeply"),
-        (b'{"payload": [NaN]}', "NaN is no number"),
-        (b'{"payload": [-Infinity]}', "-Infinity is no number"),
-        (b'{"payload": [1e999]}', "1e999 is no number"),
+        (b'{"payload": [NaN]}', "NaN is not"),
+        (b'{"payload": [-Infinity]}', "-Infinity is not"),
+        (b'{"payload": [1e999]}', "1e999 is not"),
         (b'{"payload": [' + b"9" * 5000 + b"]}", "Cannot parse JSON document"),
         ([], "should be a json object"),
         ({"listen_type": "single"}, "should be a list"),
@@ -48,8 +48,11 @@ def kept(content: Any) -> dict[str, Any]:
         (single(listen(), listen_type=["single"]), "valid listen_type"),
         ({"payload": [listen()]}, "valid listen_type"),
         (single(*[listen()] * 1001, listen_type="import"), "more than 1000"),
-        (single(listen(info={"x": "y" * LONGEST_LISTEN})), "larger than 10240 bytes"),
-        (single(listen(info={"x": "é" * (LONGEST_LISTEN // 2)}), *[listen()] * 9, listen_type="import"), "10240 bytes"),
+        (single(listen(info={"x": "y" * MAX_LISTEN_BYTES})), "larger than 10240 bytes"),
+        (
+            single(listen(info={"x": "é" * (MAX_LISTEN_BYTES // 2)}), *[listen()] * 9, listen_type="import"),
+            "10240 bytes",
+        ),
         (single(None), "json object"),
         (single({"track_metadata": listen()["track_metadata"]}), "key listened_at"),
         (single({"listened_at": 1_700_000_000}), "key track_metadata"),
@@ -84,29 +87,31 @@ def kept(content: Any) -> dict[str, Any]:
         (single(listen(info={"work_mbids": MBID})), "list of MBIDs"),
     ],
 )
-def test_what_breaks_a_rule_is_refused_with_the_reason(content: Any, why: str) -> None:
+def test_invalid_submission_is_refused_with_the_reason(content: Any, why: str) -> None:
     with pytest.raises(Malformed, match=why):
         accepted(content)
 
 
 @pytest.mark.parametrize("listened_at", [FIRST, SECONDS + 3600, str(SECONDS), 1_700_000_000.75])
-def test_times_that_listenbrainz_takes_are_taken(listened_at: Any) -> None:
-    assert kept(single(listen(listened_at)))["listened_at"] == int(float(listened_at))
+def test_times_that_listenbrainz_accepts_are_accepted(listened_at: Any) -> None:
+    assert accepted_listen(single(listen(listened_at)))["listened_at"] == int(float(listened_at))
 
 
-def test_names_lose_the_space_around_them_and_mbids_get_one_spelling() -> None:
-    found = kept(single(listen(artist_name=" A ", info={"recording_mbid": MBID.upper().replace("-", ""), "x": " "})))
+def test_names_are_stripped_and_mbids_get_one_spelling() -> None:
+    stored = accepted_listen(
+        single(listen(artist_name=" A ", info={"recording_mbid": MBID.upper().replace("-", ""), "x": " "}))
+    )
     info = {"recording_mbid": MBID, "x": " "}
-    assert found["track_metadata"] == {"artist_name": "A", "track_name": "Song", "additional_info": info}
+    assert stored["track_metadata"] == {"artist_name": "A", "track_name": "Song", "additional_info": info}
 
 
-def test_fields_that_say_nothing_are_no_faults() -> None:
+def test_empty_fields_are_valid() -> None:
     info = {"recording_mbid": "", "release_mbid": None, "artist_mbids": [], "work_mbids": [None, MBID], "tags": []}
-    assert kept(single(listen(info=info)))["track_metadata"]["additional_info"] == info
-    assert "additional_info" not in kept(single(listen(additional_info=None)))["track_metadata"]
+    assert accepted_listen(single(listen(info=info)))["track_metadata"]["additional_info"] == info
+    assert "additional_info" not in accepted_listen(single(listen(additional_info=None)))["track_metadata"]
 
 
-def test_what_tells_of_the_persons_machine_is_dropped_and_what_tells_of_the_program_stays() -> None:
+def test_fields_about_the_machine_are_dropped_and_the_program_stays() -> None:
     stays = {"submission_client": "mpd/0.23.1", "media_player_version": "4.0.0.1", "duration": "300", "isrc": "x"}
     goes = {
         "ip_address": "x",
@@ -116,7 +121,7 @@ def test_what_tells_of_the_persons_machine_is_dropped_and_what_tells_of_the_prog
         "nested": {"deep": ["2001:db8::7e57"]},
         "username": "planted",
     }
-    assert kept(single(listen(info=stays | goes)))["track_metadata"]["additional_info"] == stays
+    assert accepted_listen(single(listen(info=stays | goes)))["track_metadata"]["additional_info"] == stays
 
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=40)
@@ -150,13 +155,13 @@ PARTS: dict[str, st.SearchStrategy[tuple[Any, bool]]] = {
 
 
 @given(st.fixed_dictionaries(PARTS), st.sampled_from(["single", "import"]))
-def test_it_is_accepted_exactly_where_every_rule_holds_and_then_kept_and_read_as_sent(
+def test_listen_is_accepted_if_every_rule_holds_and_read_back_as_sent(
     parts: dict[str, tuple[Any, bool]], listen_type: str
 ) -> None:
     sent = {name: value for name, (value, _) in parts.items()}
     info = {name: sent[name] for name in ("duration_ms", "recording_mbid", "tags", "free")}
-    given = listen(artist_name=sent["artist_name"], release_name=sent["release_name"], info=info)
-    content = single(given | {"listened_at": sent["listened_at"]}, listen_type=listen_type)
+    submitted = listen(artist_name=sent["artist_name"], release_name=sent["release_name"], info=info)
+    content = single(submitted | {"listened_at": sent["listened_at"]}, listen_type=listen_type)
     if not all(sound for _, sound in parts.values()):
         with pytest.raises(Malformed):
             accepted(content)
@@ -171,33 +176,33 @@ def test_it_is_accepted_exactly_where_every_rule_holds_and_then_kept_and_read_as
         "tutti": {"source": "scrobble"},
         "track_metadata": names | {"additional_info": info},
     }
-    heard = listenbrainz.parse(DECODER.decode(line.decode()), None)
-    assert (heard.user_id, heard.artist_name, heard.release_name) == (
+    parsed = listenbrainz.parse(DECODER.decode(line.decode()), None)
+    assert (parsed.user_id, parsed.artist_name, parsed.release_name) == (
         "ada",
         names["artist_name"],
         names["release_name"],
     )
-    assert (heard.listened_at.timestamp(), heard.recording_mbid) == (sent["listened_at"], sent["recording_mbid"])
-    assert heard.source == "scrobble"
+    assert (parsed.listened_at.timestamp(), parsed.recording_mbid) == (sent["listened_at"], sent["recording_mbid"])
+    assert parsed.source == "scrobble"
 
 
 @given(JSON | st.builds(single, JSON) | st.builds(lambda info: single(listen(info=info)), JSON), st.binary(max_size=99))
-def test_whatever_comes_is_accepted_or_refused_in_order(content: Any, noise: bytes) -> None:
+def test_any_body_is_accepted_or_refused_as_malformed(content: Any, noise: bytes) -> None:
     for body in (json.dumps(content).encode(), noise):
         try:
-            found = accepted(body)
+            submission = accepted(body)
         except Malformed:
             continue
-        assert found.lines("ada").count(b"\n") == len(found.listens) > 0
-        assert listenbrainz.parse(DECODER.decode(found.lines("ada").decode()), None).user_id == "ada"
+        assert submission.lines("ada").count(b"\n") == len(submission.listens) > 0
+        assert listenbrainz.parse(DECODER.decode(submission.lines("ada").decode()), None).user_id == "ada"
 
 
-def test_a_listen_of_an_export_of_ours_keeps_the_source_it_came_from() -> None:
+def test_listen_of_our_own_export_keeps_its_source() -> None:
     line = accepted(single(listen(info={"tutti": {"source": "spotify"}}))).lines("ada")
     assert listenbrainz.parse(DECODER.decode(line.decode()), None).source == "spotify"
 
 
-def test_numbers_are_kept_as_sent() -> None:
+def test_numbers_are_stored_as_sent() -> None:
     line = accepted(single(listen(info={"duration_played": 95.25, "big": 2**60, "small": 0.1}))).lines("ada")
     info = json.loads(line, parse_float=Decimal)["track_metadata"]["additional_info"]
     assert info == {"duration_played": Decimal("95.25"), "big": 2**60, "small": Decimal("0.1")}

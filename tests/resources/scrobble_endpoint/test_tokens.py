@@ -1,4 +1,4 @@
-"""Tokens: who may send listens, and how little a refusal tells."""
+"""Tokens identify users, and a refusal reveals nothing about them."""
 
 import ast
 import hmac
@@ -19,32 +19,32 @@ SECRETS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=",
 
 
 @given(pairs=st.dictionaries(USERS, SECRETS.map(str.strip), min_size=1), comma=st.booleans(), guess=SECRETS)
-def test_a_token_may_hold_any_character_but_comma_and_newline(pairs: dict[str, str], comma: bool, guess: str) -> None:
-    pairs = {user: token for token, user in {t: u for u, t in pairs.items()}.items()}  # a token is one user's
-    found = Tokens((", " if comma else "\n").join(f"{user}:{token}" for user, token in pairs.items()))
-    assert {found.user(token.encode()) for token in pairs.values()} == set(pairs)
-    assert found.user(guess.encode()) == next((u for u, t in pairs.items() if t == guess), None)
+def test_token_may_contain_any_character_but_comma_and_newline(pairs: dict[str, str], comma: bool, guess: str) -> None:
+    pairs = {user: token for token, user in {t: u for u, t in pairs.items()}.items()}  # each token has one user
+    accepted = Tokens((", " if comma else "\n").join(f"{user}:{token}" for user, token in pairs.items()))
+    assert {accepted.user(token.encode()) for token in pairs.values()} == set(pairs)
+    assert accepted.user(guess.encode()) == next((u for u, t in pairs.items() if t == guess), None)
 
 
-def test_a_token_beyond_ascii_counts_in_both_encodings_that_clients_give_headers() -> None:
-    found = Tokens("zoë:schlüssel")
-    assert found.user("schlüssel".encode()) == found.user("schlüssel".encode("latin-1")) == "zoë"
+def test_token_beyond_ascii_is_accepted_in_both_header_encodings() -> None:
+    accepted = Tokens("zoë:schlüssel")
+    assert accepted.user("schlüssel".encode()) == accepted.user("schlüssel".encode("latin-1")) == "zoë"
 
 
 @pytest.mark.parametrize(
     ("pairs", "why"),
     [
-        ("", "nobody may send listens yet: set TUTTI_SCROBBLE_TOKENS=ada:her-secret"),
-        (" ,\n, ", "nobody may send listens yet"),
-        ("hush", "token 1 is not of the form user:token"),
-        ("ada:x,:hush", "token 2 is not of the form user:token"),
-        ("ada:", "token 1 is not of the form user:token"),
+        ("", r"no tokens .*TUTTI_SCROBBLE_TOKENS "),
+        (" ,\n, ", "no tokens"),
+        ("hush", r"token 1 .*user:token"),
+        ("ada:x,:hush", r"token 2 .*user:token"),
+        ("ada:", r"token 1 .*user:token"),
         ("ada:hush,ada:other", "ada has two tokens"),
-        ("ada:hush\nbob:hush", "token 2 is there twice"),
+        ("ada:hush\nbob:hush", "token 2 is a duplicate"),
         ("a\x07da:hush", "cannot be printed"),
     ],
 )
-def test_what_is_unsound_is_refused_in_one_line_that_quotes_no_token(pairs: str, why: str) -> None:
+def test_invalid_tokens_are_refused_in_one_line_without_a_token(pairs: str, why: str) -> None:
     with pytest.raises(TuttiError, match=why) as refused:
         Tokens(pairs)
     assert "hush" not in str(refused.value)
@@ -53,22 +53,22 @@ def test_what_is_unsound_is_refused_in_one_line_that_quotes_no_token(pairs: str,
 
 def test_tokens_come_from_the_environment_or_the_file_it_names(tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text("\ufeffada:one\r\nbob:two:three\r\n")
-    found = configured({"TUTTI_SCROBBLE_TOKENS_FILE": str(tmp_path / "tokens")})
-    assert (found.user(b"one"), found.user(b"two:three"), found.user(b"two")) == ("ada", "bob", None)
+    accepted = configured({"TUTTI_SCROBBLE_TOKENS_FILE": str(tmp_path / "tokens")})
+    assert (accepted.user(b"one"), accepted.user(b"two:three"), accepted.user(b"two")) == ("ada", "bob", None)
     assert configured({"TUTTI_SCROBBLE_TOKENS": "ada:one"}).user(b"one") == "ada"
     with pytest.raises(TuttiError, match="not both"):
         configured({"TUTTI_SCROBBLE_TOKENS": "ada:one", "TUTTI_SCROBBLE_TOKENS_FILE": "x"})
-    with pytest.raises(TuttiError, match="cannot be read: No such file"):
+    with pytest.raises(TuttiError, match=r"TUTTI_SCROBBLE_TOKENS_FILE=.*No such file"):
         configured({"TUTTI_SCROBBLE_TOKENS_FILE": str(tmp_path / "none")})
-    with pytest.raises(TuttiError, match="nobody may send listens yet"):
+    with pytest.raises(TuttiError, match="no tokens"):
         configured({})
 
 
-def test_every_token_is_compared_in_constant_time_whichever_is_right() -> None:
-    found = Tokens("ada:one,bob:two,cleo:three")
+def test_every_token_is_compared_in_constant_time() -> None:
+    accepted = Tokens("ada:one,bob:two,cleo:three")
     for token, user in ((b"one", "ada"), (b"three", "cleo"), (b"wrong", None)):
         with patch.object(hmac, "compare_digest", wraps=hmac.compare_digest) as compared:
-            assert found.user(token) == user
+            assert accepted.user(token) == user
         assert compared.call_count == 3
         assert {len(side) for call in compared.call_args_list for side in call.args} == {32}
 
