@@ -1,4 +1,4 @@
-"""Exports to test with: written as a file, read through the door."""
+"""Helpers for tests that write an export file and read it with `exports.read`."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def written(folder: Path, data: str | bytes, name: str = "anything.bin") -> Path:
-    """A file of these bytes, under a name that says nothing."""
+    """Write a file with these bytes, under a name that does not reveal its format."""
     path = folder / name
     path.write_bytes(data.encode() if isinstance(data, str) else data)
     return path
@@ -21,31 +21,31 @@ def written(folder: Path, data: str | bytes, name: str = "anything.bin") -> Path
 def read(
     folder: Path, data: str | bytes, listener: str | None = "ann", name: str = "anything.bin"
 ) -> list[RecordResult]:
-    """What becomes of each record of such a file."""
+    """Write a file and return the result for each of its records."""
     return list(exports.read(written(folder, data, name), listener, NOW))
 
 
-def listen_of(read: RecordResult) -> Listen | None:
-    """The listen that a record is, if it is one."""
-    return read.parsed if isinstance(read.parsed, Listen) else None
+def listen_of(result: RecordResult) -> Listen | None:
+    """Return the listen of a result, or None if it is not a listen."""
+    return result.parsed if isinstance(result.parsed, Listen) else None
 
 
-def listens(reads: list[RecordResult]) -> list[Listen]:
-    """The listens among records, which must all be listens."""
-    assert [r.reason or r.skipped for r in reads if not listen_of(r)] == []
-    return [found for r in reads if (found := listen_of(r))]
+def listens(results: list[RecordResult]) -> list[Listen]:
+    """Return the listens of results, which must all be listens."""
+    assert [r.reason or r.skipped for r in results if not listen_of(r)] == []
+    return [listen for r in results if (listen := listen_of(r))]
 
 
-def feedback(reads: list[RecordResult]) -> list[Feedback]:
-    """The feedback among records."""
-    return [r.parsed for r in reads if isinstance(r.parsed, Feedback)]
+def feedback(results: list[RecordResult]) -> list[Feedback]:
+    """Return the feedback of results."""
+    return [r.parsed for r in results if isinstance(r.parsed, Feedback)]
 
 
-def tracks(reads: list[RecordResult]) -> list[Track]:
-    """The tracks among records."""
-    return [r.parsed for r in reads if isinstance(r.parsed, Track)]
+def tracks(results: list[RecordResult]) -> list[Track]:
+    """Return the tracks of results."""
+    return [r.parsed for r in results if isinstance(r.parsed, Track)]
 
 
-def reasons(reads: list[RecordResult]) -> list[str]:
-    """Why records are in quarantine."""
-    return [r.reason for r in reads if r.reason]
+def reasons(results: list[RecordResult]) -> list[str]:
+    """Return the reasons of quarantined records."""
+    return [r.reason for r in results if r.reason]

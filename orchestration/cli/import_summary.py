@@ -38,6 +38,7 @@ def summarize(data: Path, listener: str | None, since: datetime, before: int) ->
             ids = ValuesFilter.of("import_id", [row["import_id"] for row in imports])
             records = lake.scan("events/quarantine", QUARANTINE, ids).table().to_pylist()
             where = lake.root / "events" / "quarantine"
-            lines.append(f"quarantined: {quarantined:,} records that could not be read. Their text is in {where}:")
+            lines.append(f"quarantined: {quarantined:,} records that could not be read. Their text is in {where}.")
+            lines.append("Records are numbered by line from 1, or by index from 0 in a JSON array:")
             lines += reasons((row["reason"], f"{row['file']} record {row['record']}") for row in records)
     return lines

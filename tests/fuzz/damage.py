@@ -1,4 +1,4 @@
-"""Damage: what happens to files on their way, and what somebody may do to them on purpose."""
+"""Damage files as transmission errors do, and as an attacker may."""
 
 import bz2
 import gzip
@@ -38,16 +38,16 @@ PIECES = [
     *(b"<!DOCTYPE a>", b"&a;", b"&#0;", b"<track>" * 60, b"]]>", b"\t", b";", b"PAR1", b"PK\3\4", b"\x1f\x8b\x08"),
     *(b'{"playlist": {"track": [', b'"track": [', b'{"payload": {"listens": [', b'{"orderedItems": [', b"NaN"),
 ]
-BYTES = 200  # of a piece that is repeated or lost, at most
+MAX_STRETCH_BYTES = 200  # of bytes that are repeated or lost
 
 
 def another_value(dice: random.Random, data: bytes) -> bytes:
-    """A value, a key or a cell becomes another."""
+    """Replace a value, a key or a cell."""
     return _at_one_of(TOKEN, dice, data, lambda token: dice.choice(VALUES))
 
 
 def another_key(dice: random.Random, data: bytes) -> bytes:
-    """A key becomes another, or comes twice."""
+    """Replace or duplicate a key."""
 
     def change(key: bytes) -> bytes:
         new = dice.choice([b'"' + dice.choice(KEYS) + b'":', key])
@@ -57,40 +57,40 @@ def another_key(dice: random.Random, data: bytes) -> bytes:
 
 
 def a_bit(dice: random.Random, data: bytes) -> bytes:
-    """A bit flips."""
+    """Flip a bit."""
     at = dice.randrange(len(data))
     return data[:at] + bytes([data[at] ^ 1 << dice.randrange(8)]) + data[at + 1 :]
 
 
 def the_end(dice: random.Random, data: bytes) -> bytes:
-    """What follows is lost."""
+    """Truncate the data."""
     return data[: dice.randrange(len(data))]
 
 
 def a_piece(dice: random.Random, data: bytes) -> bytes:
-    """Something comes between, in place of what was there or not."""
+    """Insert a piece, or overwrite bytes with it."""
     at = dice.randrange(len(data) + 1)
     piece = dice.choice(PIECES)
     return data[:at] + piece + data[at + dice.choice([0, 1, len(piece)]) :]
 
 
 def a_stretch(dice: random.Random, data: bytes) -> bytes:
-    """Some bytes are lost, or come again, or many times."""
+    """Remove or repeat some bytes."""
     at = dice.randrange(len(data))
-    end = at + dice.randrange(BYTES)
+    end = at + dice.randrange(MAX_STRETCH_BYTES)
     return data[:at] + data[at:end] * dice.choice([0, 2, 2, 50]) + data[end:]
 
 
 def the_letters(dice: random.Random, data: bytes) -> bytes:
-    """The text is written in another encoding."""
+    """Write the text in another encoding."""
     return data.decode(errors="replace").encode(dice.choice(["utf-16", "utf-32-be", "utf-7", "latin-1"]), "replace")
 
 
 def _at_one_of(pattern: re.Pattern[bytes], dice: random.Random, data: bytes, change: Callable[[bytes], bytes]) -> bytes:
-    found = list(pattern.finditer(data))
-    if not found:
+    matches = list(pattern.finditer(data))
+    if not matches:
         return data
-    match = dice.choice(found)
+    match = dice.choice(matches)
     return data[: match.start()] + change(match[0]) + data[match.end() :]
 
 
@@ -108,7 +108,7 @@ PACKED: Mapping[str, Callable[[bytes], bytes]] = {
     "tar": lambda data: tarred(data, "a"),
     "tar.gz": lambda data: gzip.compress(tarred(data, "a")),
 }
-"""Ways of packing after which every record is there."""
+"""Packings that keep every record readable."""
 NESTED: Mapping[str, Callable[[bytes], bytes]] = {
     "zip in a zip": lambda data: zipped(zipped(data), "a.zip"),
     "gz in a zip": lambda data: zipped(gzip.compress(data), "a.gz"),
@@ -120,12 +120,12 @@ NESTED: Mapping[str, Callable[[bytes], bytes]] = {
 
 @cache
 def bombs() -> Mapping[str, bytes]:
-    """Small files that are much to read."""
+    """Return small files that unpack to, or contain, a huge record."""
     listen, much = lines(LISTENS), 1 << 28
     zeros = zip_of({"a": listen, "b": bytes(much)})
     return {
         "zip of zeros": zeros,
-        "zip whose directory lies": zeros.replace(much.to_bytes(4, "little"), b"\1\0\0\0"),
+        "zip with false sizes": zeros.replace(much.to_bytes(4, "little"), b"\1\0\0\0"),
         "zip in zip of zeros": zipped(zeros, "a.zip"),
         "zip of 20,000 files": zip_of({str(n): b"" for n in range(20_000)}),
         "gz of spaces": gzip.compress(listen + b" " * much),

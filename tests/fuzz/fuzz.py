@@ -1,4 +1,4 @@
-"""One case after the other: a sound file is damaged, and whatever reads such files must tell what is left of it."""
+"""Generate damaged files and check that their parser reports all damage and loses no valid record."""
 
 import random
 import signal
@@ -13,139 +13,146 @@ from typing import NamedTuple
 from tests.fuzz.damage import NESTED, PACKED, TO_A_FILE, TO_A_RECORD, TO_BYTES, bombs
 from tests.fuzz.parsers import PARSERS, Parser
 
-SECONDS = 20  # of CPU time that a case may take: a thousand times as long as most do
-MEMORY = 256 << 20  # bytes that a case may ask for: what unpacking may, twice
+MAX_CPU_S = 20  # of a case: a thousand times as long as most take
+MAX_MEMORY_BYTES = 256 << 20  # of a case: twice the limit of unpacking
 
 
 class Case(NamedTuple):
-    """A file, and what must be found in it, as far as that is known: records, and how many are told of at least."""
+    """A file for a parser, with the records that must be read from it as far as they are known."""
 
     parser: str
-    says: str
+    name: str
     data: bytes
-    found: Counter[str] = Counter()  # noqa: RUF012 (nobody changes it)
-    told: int = 0
+    required: Counter[str] = Counter()  # noqa: RUF012 (nobody changes it)
+    min_results: int = 0  # records that must be parsed or reported as broken
 
 
 class Hung(BaseException):
-    """A case that does not end; no parser takes it for damage."""
+    """Raised in a case that exceeds MAX_CPU_S. Parsers do not catch it."""
 
 
 def cases(seed: int, only: frozenset[str] = frozenset()) -> Iterator[Case]:
-    """Damaged files without end, the same for the same seed; bombs come first."""
+    """Yield damaged files indefinitely, the same for the same seed, beginning with bombs."""
     parsers = {name: parser for name, parser in PARSERS.items() if not only or name in only}
-    yield from (Case(parser, what, data) for what, data in bombs().items() for parser in parsers)
+    yield from (Case(parser, bomb, data) for bomb, data in bombs().items() for parser in parsers)
     number = 0
     while True:
         dice = random.Random(f"{seed}/{number}")
         number += 1
-        name = dice.choice(list(parsers))
-        sample, data = dice.choice(list(parsers[name].samples.items()))
-        says = f"case {number} of seed {seed}, {sample}"
-        lines = _apart(name, sample)
+        parser = dice.choice(list(parsers))
+        sample, data = dice.choice(list(parsers[parser].samples.items()))
+        name = f"case {number} of seed {seed}, {sample}"
+        lines = _record_lines(parser, sample)
         if lines and dice.random() < 0.5:
-            yield _beside(dice, name, says, data.split(b"\n"), dice.choice(list(lines.items())))
+            yield _with_damaged_record(dice, parser, name, data.split(b"\n"), dice.choice(list(lines.items())))
             continue
         for _ in range(dice.randrange(4)):
             data = dice.choice(TO_A_FILE)(dice, data) if data else data
-        if name == "exports" and dice.random() < 0.5:
-            way, pack = dice.choice([*PACKED.items(), *NESTED.items()])
-            says, data = f"{says}, {way}", pack(data)
+        if parser == "exports" and dice.random() < 0.5:
+            packing, pack = dice.choice([*PACKED.items(), *NESTED.items()])
+            name, data = f"{name}, {packing}", pack(data)
         for _ in range(dice.randrange(3)):
             data = dice.choice(TO_BYTES)(dice, data) if data else data
-        yield Case(name, says, data)
+        yield Case(parser, name, data)
 
 
-def _beside(
-    dice: random.Random, name: str, says: str, lines: list[bytes], hurt: tuple[int, tuple[Counter[str], int]]
+def _with_damaged_record(
+    dice: random.Random,
+    parser: str,
+    name: str,
+    lines: list[bytes],
+    damaged: tuple[int, tuple[Counter[str], int]],
 ) -> Case:
-    """A file of which one record is damaged: the others must be found."""
-    number, (others, told) = hurt
+    """Return a file with one damaged record. All others must be read."""
+    number, (others, results) = damaged
     line = lines[number].rstrip(b",")
     comma = lines[number][len(line) :]
     for _ in range(dice.randint(1, 2)):
         line = dice.choice(TO_A_RECORD)(dice, line).replace(b"\n", b"") or b"x"
     data = b"\n".join([*lines[:number], line + comma, *lines[number + 1 :]])
-    if name == "exports":
-        way, pack = dice.choice(list(PACKED.items()))
-        says, data = f"{says}, {way}", pack(data)
-    return Case(name, f"{says}, line {number + 1} of {len(lines)}", data, others, told)
+    if parser == "exports":
+        packing, pack = dice.choice(list(PACKED.items()))
+        name, data = f"{name}, {packing}", pack(data)
+    return Case(parser, f"{name}, line {number + 1} of {len(lines)}", data, others, results)
 
 
 @cache
-def _apart(name: str, sample: str) -> Mapping[int, tuple[Counter[str], int]]:
-    """The lines of a sample that are records of their own, each with what the others hold and how many there are."""
+def _record_lines(name: str, sample: str) -> Mapping[int, tuple[Counter[str], int]]:
+    """Return the lines of a sample that are one record each, with the other records and the number of all records."""
     import tempfile
 
     parser, data = PARSERS[name], PARSERS[name].samples[sample]
-    lines, found = data.split(b"\n"), {}
+    lines, result = data.split(b"\n"), {}
     with tempfile.TemporaryDirectory() as folder:
-        whole = _outcomes(parser, data, Path(folder, "x"))
+        all_records = _outcomes(parser, data, Path(folder, "x"))
         for n in range(len(lines)):
             try:
                 rest = _outcomes(parser, b"\n".join([*lines[:n], *lines[n + 1 :]]), Path(folder, "x"))
             except parser.refuses:
                 continue
-            if "csv" in sample and not n:  # what a table is called by its headings, or is taken for by its first byte
+            if "csv" in sample and not n:  # the first line determines the layout of a table
                 continue
-            if len(rest) == len(whole) - 1 and not Counter(rest) - Counter(whole):
-                found[n] = Counter(r for r in rest if r != "None"), len(whole)
-    return found
+            if len(rest) == len(all_records) - 1 and not Counter(rest) - Counter(all_records):
+                result[n] = Counter(r for r in rest if r != "None"), len(all_records)
+    return result
 
 
 def _outcomes(parser: Parser, data: bytes, path: Path) -> list[str]:
     path.write_bytes(data)
-    return [repr(each) for each in parser.read(path)]
+    return [repr(record) for record in parser.read(path)]
 
 
-def wrong(case: Case, path: Path) -> str | None:
-    """What is wrong with how a case is read, if anything."""
+def fault_of(case: Case, path: Path) -> str | None:
+    """Parse a case and return what its parser did wrong, or None."""
     parser = PARSERS[case.parser]
-    found: list[str] = []
+    records: list[str] = []
     try:
-        with _bounded() as took:
-            found = _outcomes(parser, case.data, path)
+        with _bounded() as memory_bytes:
+            records = _outcomes(parser, case.data, path)
     except parser.refuses as refusal:
         if "\n" in str(refusal):
-            return f"refused in more than a line: {refusal}"
-        if case.found:
-            return f"refused whole: {refusal}"
+            return f"refused in more than one line: {refusal}"
+        if case.required:
+            return f"the whole file is refused: {refusal}"
     except (Exception, Hung):
         return traceback.format_exc(limit=-6)
-    if took[0] > MEMORY:
-        return f"{took[0] >> 20} MB"
-    if missing := case.found - Counter(found):
+    if memory_bytes[0] > MAX_MEMORY_BYTES:
+        return f"{memory_bytes[0] >> 20} MB of memory"
+    if missing := case.required - Counter(records):
         return f"lost beside a broken record: {', '.join(missing)}"
-    if len(found) < case.told:
-        return f"{case.told} records, {len(found)} told of"
+    if len(records) < case.min_results:
+        return f"{len(records)} of {case.min_results} records are parsed or reported"
     return None
 
 
 @contextmanager
 def _bounded() -> Iterator[list[int]]:
-    """Raise `Hung` where this takes too long; the bytes that were asked for inside, at most, once it has ended."""
+    """Raise `Hung` after MAX_CPU_S. Yield a list of one number: after the block, the most bytes it used."""
 
     def stop(*_: object) -> None:
         raise Hung
 
-    took = [0]
-    before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, SECONDS)
-    began = _memory("VmRSS", afresh=True)
+    memory_bytes = [0]
+    handler = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, MAX_CPU_S)
+    start = _memory("VmRSS", reset=True)
     try:
-        yield took
+        yield memory_bytes
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
-        took[0] = _memory("VmHWM") - began
+        signal.signal(signal.SIGPROF, handler)
+        memory_bytes[0] = _memory("VmHWM") - start
 
 
-def _memory(what: str, afresh: bool = False) -> int:
-    """Resident bytes of this process, now or at most (since it was last asked afresh); 0 where no kernel tells."""
+def _memory(field: str, reset: bool = False) -> int:
+    """Return the resident bytes of this process, now (VmRSS) or at most since the last reset (VmHWM).
+
+    Return 0 if the kernel does not provide them.
+    """
     try:
-        if afresh:
+        if reset:
             Path("/proc/self/clear_refs").write_text("5")
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
         return 0
-    return next((int(line.split()[1]) << 10 for line in lines if line.startswith(what)), 0)
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith(field)), 0)

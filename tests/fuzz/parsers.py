@@ -1,4 +1,4 @@
-"""Whatever reads files from outside, each a line of `PARSERS`."""
+"""The parsers of files from outside, which are fuzzed. Each is a line of `PARSERS`."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -34,100 +34,100 @@ LISTENER = "ann"
 
 
 class Parser(NamedTuple):
-    """Sound files, what becomes of each record of a file (None for one that is told of as broken), and how a file is
-    refused."""
+    """A parser with valid sample files and the errors with which it refuses a file."""
 
     samples: Mapping[str, bytes]
-    read: Callable[[Path], Iterator[object]]
+    read: Callable[[Path], Iterator[object]]  # yields each parsed record, or None for one reported as broken
     refuses: type[Exception] | tuple[type[Exception], ...] = ()
 
 
 def imported(path: Path) -> Iterator[object]:
-    """The records of an export, each of which must fit the tables of an import."""
-    told: dict[str, Any] = {}
+    """Yield the records of an export. Each must fit the tables of an import."""
+    ledger: dict[str, Any] = {}
     days = {kind.table: set[date]() for kind in RECORD_TYPES}
-    found: list[object] = []
+    records: list[object] = []
 
-    def noted(reads: Iterable[RecordResult]) -> Iterator[RecordResult]:
-        for each in reads:
-            assert sum(told is not None for told in (each.parsed, each.reason, each.skipped)) == 1, each
-            assert each.reason is None or "\n" not in each.reason, each.reason
-            found.append(each.parsed if each.reason is None else None)
-            yield each
+    def noted(results: Iterable[RecordResult]) -> Iterator[RecordResult]:
+        for result in results:
+            outcomes = (result.parsed, result.reason, result.skipped)
+            assert sum(outcome is not None for outcome in outcomes) == 1, result
+            assert result.reason is None or "\n" not in result.reason, result.reason
+            records.append(result.parsed if result.reason is None else None)
+            yield result
 
-    reads = noted(exports.read(path, LISTENER, NOW))
-    for part in tables([("id", reads)], NOW, told, days):
+    results = noted(exports.read(path, LISTENER, NOW))
+    for part in tables([("id", results)], NOW, ledger, days):
         for table in part:
             table.validate(full=True)
-    counted = {key: n for key, n in told["id"].items() if key not in ("first_day", "last_day")}
-    assert sum(counted.values()) == len(found), f"{counted} of {len(found)} records"
-    yield from found
+    counts = {key: n for key, n in ledger["id"].items() if key not in ("first_day", "last_day")}
+    assert sum(counts.values()) == len(records), f"{counts} of {len(records)} records"
+    yield from records
 
 
-def catalogd(kind: Kind, schema: pa.Schema, path: Path) -> Iterator[object]:
-    """The records of a file of the catalog, each of which must fit its table."""
-    for each in musicbrainz.read(path, kind):
-        yield _fitting(each.entity, schema) if isinstance(each, musicbrainz.EntityResult) else None
+def entities(kind: Kind, schema: pa.Schema, path: Path) -> Iterator[object]:
+    """Yield the entities of a catalog file. Each must fit its table."""
+    for result in musicbrainz.read(path, kind):
+        yield _validated(result.entity, schema) if isinstance(result, musicbrainz.EntityResult) else None
 
 
-def sung(path: Path) -> Iterator[object]:
-    """LRCLIB's records, each of which must fit its table."""
-    for each in lrclib.lyrics(path):
-        yield None if isinstance(each, tuple) else _fitting(each, LYRICS)
+def lyrics(path: Path) -> Iterator[object]:
+    """Yield LRCLIB's lyrics. Each must fit its table."""
+    for result in lrclib.lyrics(path):
+        yield None if isinstance(result, tuple) else _validated(result, LYRICS)
 
 
-def _fitting(found: Any, schema: pa.Schema) -> object:
-    row = asdict(found)
+def _validated(record: Any, schema: pa.Schema) -> object:
+    row = asdict(record)
     pa.Table.from_pylist([row], pa.schema([f for f in schema if f.name in row])).validate(full=True)
-    return found
+    return record
 
 
 def submitted(path: Path) -> Iterator[object]:
-    """What a scrobbler sends; what is accepted is read as listens when it is imported."""
-    told = submission.read(path.read_bytes(), NOW)
-    path.write_bytes(told.lines(LISTENER))
-    if told.listen_type is not submission.ListenType.PLAYING_NOW:
-        for each in exports.read(path, None, NOW):
-            assert isinstance(each.parsed, Listen), each
-            yield each.parsed
+    """Yield the listens of a submission, after they have been written to a file and imported."""
+    accepted = submission.read(path.read_bytes(), NOW)
+    path.write_bytes(accepted.lines(LISTENER))
+    if accepted.listen_type is not submission.ListenType.PLAYING_NOW:
+        for result in exports.read(path, None, NOW):
+            assert isinstance(result.parsed, Listen), result
+            yield result.parsed
 
 
 def described(path: Path) -> Iterator[object]:
-    """What the inventory of a music folder tells of a file, which must fit its table, and the words in it."""
-    told = os.stat(path)
-    lying = pa.Table.from_pylist(
-        [{"path": path.name, "bytes": told.st_size, "modified_at": modified(told)}], FILE_COLUMNS
+    """Yield the row of an audio file in the inventory, which must fit its table, and the lyrics in it."""
+    state = os.stat(path)
+    files = pa.Table.from_pylist(
+        [{"path": path.name, "bytes": state.st_size, "modified_at": modified(state)}], FILE_COLUMNS
     )
-    rows = audio_files.described(lying, str(path.parent))
+    rows = audio_files.described(files, str(path.parent))
     rows.validate(full=True)
     yield from rows.drop_columns(["modified_at"]).to_pylist()
     with suppress(TuttiError):
         yield embedded_lyrics.tags(path)
 
 
-def heard(path: Path) -> Iterator[object]:
-    """How a file sounds, which must fit its table."""
-    found = features(path)
-    pa.Table.from_pylist([asdict(found)], pa.schema(FEATURES)).validate(full=True)
-    yield found
+def analyzed(path: Path) -> Iterator[object]:
+    """Yield the features of an audio file, which must fit their table."""
+    row = features(path)
+    pa.Table.from_pylist([asdict(row)], pa.schema(FEATURES)).validate(full=True)
+    yield row
 
 
-def scored(path: Path) -> Iterator[object]:
-    """The words of a score."""
+def scores(path: Path) -> Iterator[object]:
+    """Yield the lyrics of a score."""
     yield musicxml.lyrics(path, path.name)
 
 
 PARSERS: Mapping[str, Parser] = {
     "exports": Parser({**samples.EXPORTS, **samples.MORE}, imported, UnsupportedFile),
     "recordings": Parser(
-        {"recordings": samples.lines(samples.RECORDINGS)}, partial(catalogd, musicbrainz.RECORDINGS, RECORDINGS)
+        {"recordings": samples.lines(samples.RECORDINGS)}, partial(entities, musicbrainz.RECORDINGS, RECORDINGS)
     ),
-    "lyrics": Parser({"lyrics": samples.lines(samples.LYRICS)}, sung),
+    "lyrics": Parser({"lyrics": samples.lines(samples.LYRICS)}, lyrics),
     "scrobbles": Parser(samples.SUBMISSIONS, submitted, Malformed),
     "tags": Parser(sounds.tagged(), described),
-    "sounds": Parser({name: sounds.tagged()[name] for name in ("wav", "flac", "ogg", "mp3")}, heard, Undecodable),
+    "sounds": Parser({name: sounds.tagged()[name] for name in ("wav", "flac", "ogg", "mp3")}, analyzed, Undecodable),
     "lrc": Parser(
         {"lrc": f"[ti:Song]\n[offset:+20]\n{sounds.WORDS}\n".encode()}, lambda path: iter([lrc.read(path)]), TuttiError
     ),
-    "scores": Parser({"score": SCORE.encode()}, scored, TuttiError),
+    "scores": Parser({"score": SCORE.encode()}, scores, TuttiError),
 }

@@ -1,4 +1,4 @@
-"""Samples: small files of every format from outside, all of them sound."""
+"""Small valid sample files of every format."""
 
 import bz2
 import gzip
@@ -122,17 +122,17 @@ LYRICS = [
 
 
 def lines(records: list[Any]) -> bytes:
-    """One a line."""
+    """Return the records as JSON lines."""
     return "\n".join(json.dumps(record, ensure_ascii=False) for record in records).encode()
 
 
 def listed(records: list[Any]) -> bytes:
-    """As one list, each on a line of its own."""
+    """Return the records as a JSON array with one record a line."""
     return ("[\n" + ",\n".join(map(json.dumps, records)) + "\n]").encode()
 
 
 def parquet() -> bytes:
-    """Three listens as ListenBrainz's Spark dump has them."""
+    """Return three listens as in the Spark dump of ListenBrainz."""
     out = io.BytesIO()
     when = pa.array([UTS * 1000] * 3, pa.timestamp("ms"))
     columns = {"listened_at": when, "user_id": [1, 2, 3], "artist_name": ["A"] * 3, "recording_name": ["S"] * 3}
@@ -141,12 +141,12 @@ def parquet() -> bytes:
 
 
 def zipped(data: bytes, *names: str) -> bytes:
-    """A zip of files that hold the same."""
+    """Return a zip of files with the same content."""
     return zip_of(dict.fromkeys(names or ("a.json", "b.json"), data))
 
 
 def zip_of(files: Mapping[str, bytes]) -> bytes:
-    """A zip of these files."""
+    """Return a zip of these files."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:
         for name, data in files.items():
@@ -155,7 +155,7 @@ def zip_of(files: Mapping[str, bytes]) -> bytes:
 
 
 def tarred(data: bytes, *names: str) -> bytes:
-    """A tar of files that hold the same."""
+    """Return a tar of files with the same content."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as file:
         for name in names or ("a.json", "x" * 150):

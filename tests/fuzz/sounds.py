@@ -1,4 +1,4 @@
-"""Sounds to damage: a second in each format that can be written here, tagged, with words and a cover."""
+"""Audio files to damage: a second in each format, with tags, lyrics and a cover."""
 
 import io
 import tempfile
@@ -24,8 +24,8 @@ COMMENTS = {"title": "Song", "artist": ["A", "B"], "musicbrainz_trackid": MBID, 
 
 @cache
 def tagged() -> Mapping[str, bytes]:
-    """Files by what they are."""
-    found: dict[str, bytes] = {}
+    """Return the files by format."""
+    files: dict[str, bytes] = {}
     with tempfile.TemporaryDirectory() as folder:
         for suffix in ("wav", "flac", "ogg", "mp3", "m4a"):
             path = Path(folder, f"a.{suffix}")
@@ -34,8 +34,8 @@ def tagged() -> Mapping[str, bytes]:
             else:
                 soundfile.write(path, 0.5 * np.sin(np.arange(RATE) / 5), RATE)
             _tag(path)
-            found[suffix] = path.read_bytes()
-    return found
+            files[suffix] = path.read_bytes()
+    return files
 
 
 def _tag(path: Path) -> None:

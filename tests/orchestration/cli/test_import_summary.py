@@ -67,7 +67,7 @@ def test_summary_has_new_listens_and_quarantine_of_this_import_only(tmp_path: Pa
     lines = summarize(tmp_path, "ada", NOW, before)
     assert lines[0] == "listens: 3 new, 2 duplicates"
     assert lines[1].startswith("quarantined: 3 ") and f"{tmp_path}/lake/events/quarantine" in lines[1]
-    assert lines[2:] == [
+    assert lines[3:] == [
         "  2 × no time: a.json record 8, a.json record 9",
         "  1 × no title: a.json record 7",
     ]

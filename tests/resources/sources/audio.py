@@ -1,4 +1,4 @@
-"""Audio files as small as can be, to put tags into."""
+"""Write minimal audio files, to which tests add tags."""
 
 import struct
 import wave
@@ -6,20 +6,20 @@ from pathlib import Path
 
 
 def mp3(path: Path) -> Path:
-    """Ten silent frames of MPEG audio."""
+    """Write ten silent frames of MPEG audio."""
     path.write_bytes((b"\xff\xfb\x90\x64" + bytes(413)) * 10)
     return path
 
 
 def flac(path: Path) -> Path:
-    """A stream of FLAC that has not begun."""
+    """Write the header of a FLAC stream without frames."""
     info = struct.pack(">HH", 4096, 4096) + bytes(6) + (44100 << 44 | 1 << 41 | 15 << 36).to_bytes(8) + bytes(16)
     path.write_bytes(b"fLaC" + bytes([0x80]) + len(info).to_bytes(3) + info)
     return path
 
 
 def wav(path: Path) -> Path:
-    """A tenth of a second of silence."""
+    """Write a tenth of a second of silence."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -29,7 +29,7 @@ def wav(path: Path) -> Path:
 
 
 def m4a(path: Path) -> Path:
-    """MP4 with one track of audio, in which there is none."""
+    """Write an MP4 file with one empty audio track."""
 
     def atom(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data) + 8) + name + data
