@@ -1,4 +1,4 @@
-"""ListenBrainz's public dumps: tars of JSON lines and of Parquet, packed in every way, as they stream."""
+"""ListenBrainz's public dumps: tars of JSON lines or Parquet in every compression, read as streams."""
 
 import bz2
 import gzip
@@ -107,16 +107,16 @@ def test_a_truncated_dump_yields_the_records_before_and_a_reason(tmp_path: Path,
     many = {f"{n}.listens": lines(*range(2_000 * n, 2_000 * n + 2_000)) for n in range(4)}
     data = UNPACKERS[how](tar(many))
     reads = read(tmp_path, data[: len(data) * 3 // 4], None)
-    found = [listen_of(r) for r in reads if listen_of(r)]
-    assert [x.recording_name for x in found] == [f"Song {n}" for n in range(len(found))]
-    assert len(found) >= 2_000 or how == "bz2"  # which packs by blocks larger than this
+    found_listens = [listen_of(r) for r in reads if listen_of(r)]
+    assert [x.recording_name for x in found_listens] == [f"Song {n}" for n in range(len(found_listens))]
+    assert len(found_listens) >= 2_000 or how == "bz2"  # its blocks are larger than the file
     assert "download it again" in reasons(reads)[-1]
 
 
 def test_a_spark_file_yields_its_rows(tmp_path: Path) -> None:
-    found = listens(read(tmp_path, parquet(), None, name="1.json"))
-    assert [x.recording_name for x in found] == ["Song 0", "Song 1", "Song 2"]
-    one = found[0]
+    rows = listens(read(tmp_path, parquet(), None, name="1.json"))
+    assert [x.recording_name for x in rows] == ["Song 0", "Song 1", "Song 2"]
+    one = rows[0]
     assert (one.user_id, one.listened_at, one.source, one.ms_played) == ("listenbrainz:7", AT, "listenbrainz", None)
     assert (one.artist_name, one.release_name) == ("Artist", "Album")
     assert (one.recording_mbid, one.artist_mbids) == (MBID, (MBID,))
@@ -152,10 +152,10 @@ def test_a_damaged_row_group_does_not_lose_the_others(tmp_path: Path) -> None:
     data = bytearray(parquet(40, release_name=noise))
     data[3_000:3_300] = b"\xff" * 300
     reads = read(tmp_path, bytes(data), None)
-    found = [listen_of(r).recording_name for r in reads if listen_of(r)]
-    assert found == [f"Song {r.record}" for r in reads if listen_of(r)]
-    assert "Song 39" in found
-    assert len(found) < 40
+    names = [listen_of(r).recording_name for r in reads if listen_of(r)]
+    assert names == [f"Song {r.record}" for r in reads if listen_of(r)]
+    assert "Song 39" in names
+    assert len(names) < 40
     assert "damaged" in reasons(reads)[-1]
 
 

@@ -1,4 +1,4 @@
-"""The door: whole exports in, listens and quarantine out."""
+"""Reading entire exports: listens, quarantined and skipped records, and refused files."""
 
 import gzip
 import json
@@ -141,9 +141,9 @@ def test_episodes_are_skipped_not_quarantined(tmp_path: Path) -> None:
      b"[" * 5_000],
 )  # fmt: skip
 def test_an_unsupported_file_is_refused_in_one_line(tmp_path: Path, data: bytes) -> None:
-    told = refusal(write(tmp_path, data))
-    assert told.startswith("anything.bin ")
-    assert "Spotify" in told or "download it again" in told
+    message = refusal(write(tmp_path, data))
+    assert message.startswith("anything.bin ")
+    assert "Spotify" in message or "download it again" in message
 
 
 @pytest.mark.parametrize("data", [b"", gzip.compress(b"")])
@@ -157,8 +157,8 @@ def test_the_track_playing_now_is_skipped_with_the_reason(tmp_path: Path) -> Non
 
 
 def test_the_reason_of_the_first_record_is_given_if_none_is_valid(tmp_path: Path) -> None:
-    told = refusal(write(tmp_path, json.dumps(listen(0) | {"listened_at": float("nan")})))
-    assert "its first record is not JSON: NaN" in told
+    message = refusal(write(tmp_path, json.dumps(listen(0) | {"listened_at": float("nan")})))
+    assert "its first record is not JSON: NaN" in message
 
 
 TEXT = "Words about a program, of the kind that stand in a manual. " * 20
@@ -173,8 +173,8 @@ def test_prose_that_quotes_a_record_is_not_an_export(tmp_path: Path, before: str
 
 @pytest.mark.parametrize("end", [-1, 1, 60])
 def test_a_file_without_its_beginning_is_read_from_its_first_record(tmp_path: Path, end: int) -> None:
-    told = json.dumps([play(0), play(1)])
-    rest = told[told.index("}") - end :]
+    text = json.dumps([play(0), play(1)])
+    rest = text[text.index("}") - end :]
     assert [listen_of(r) is not None for r in read(write(tmp_path, rest))] == [False, True]
 
 
@@ -249,18 +249,18 @@ def test_damage_from_the_first_byte_is_reported(tmp_path: Path) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
 def test_a_truncated_export_yields_exactly_the_records_before(tmp_path: Path, data: str, draws: st.DataObject) -> None:
-    whole = read(write(tmp_path, data))
+    intact = read(write(tmp_path, data))
     raw = data.encode()
     path = write(tmp_path, raw[: draws.draw(st.integers(0, len(raw)))])
     try:
         reads = read(path)
     except TuttiError:
-        assert path.stat().st_size < len(raw) // 4  # not even the first record is whole
+        assert path.stat().st_size < len(raw) // 4  # not even the first record is intact
         return
-    kept = [each for each in reads if listen_of(each)]
-    assert kept == whole[: len(kept)]
-    assert len(reads) - len(kept) <= 1
-    assert all("download it again" in str(each.reason) for each in reads[len(kept) :])
+    complete = [each for each in reads if listen_of(each)]
+    assert complete == intact[: len(complete)]
+    assert len(reads) - len(complete) <= 1
+    assert all("download it again" in str(each.reason) for each in reads[len(complete) :])
     assert ADDRESS not in str(reads)
     assert "Kepler" not in str(reads)
 

@@ -1,4 +1,4 @@
-"""Samples of real exports, where a folder of them is at hand: TUTTI_SAMPLES holds `importers/`."""
+"""Samples of real exports, if TUTTI_SAMPLES is a folder with `importers/`."""
 
 import os
 from collections import Counter
@@ -61,9 +61,9 @@ def test_a_sample_yields_all_its_records(samples: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_record_of_a_sample_is_quarantined_alone(samples: Path, name: str) -> None:
-    whole, reason = BROKEN[name]
+    valid, reason = BROKEN[name]
     reads = read(samples / name)
-    assert sum(listen_of(each) is not None for each in reads) == whole
+    assert sum(listen_of(each) is not None for each in reads) == valid
     (bad,) = [each for each in reads if each.reason]
     assert reason in str(bad.reason)
 

@@ -1,4 +1,4 @@
-"""Malformed files of every kind: each is refused in words or read in part, and nothing else ever happens."""
+"""Malformed files of every kind: each is refused in one line or read in part, without other errors."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ PIECES = st.one_of(
 
 
 def outcome(folder: Path, data: bytes) -> list[RecordResult]:
-    """What is read of a file, nothing if it is refused in one line; any other error is a failure."""
+    """Return the results of a file, or none if it is refused in one line. Other errors fail the test."""
     refusal, reads = "", []
     try:
         reads = read(folder, data)
@@ -46,10 +46,10 @@ def test_any_damage_is_reported_record_by_record(tmp_path: Path, seed: str, data
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(hurt)))
         piece = data.draw(PIECES)
-        kept = data.draw(st.sampled_from([at, at + len(piece), at + 1, len(hurt)]))
-        hurt[at:kept] = piece
+        end = data.draw(st.sampled_from([at, at + len(piece), at + 1, len(hurt)]))
+        hurt[at:end] = piece
     for each in outcome(tmp_path, bytes(hurt)):
-        assert sum(told is not None for told in (each.parsed, each.reason, each.skipped)) == 1
+        assert sum(outcome is not None for outcome in (each.parsed, each.reason, each.skipped)) == 1
         assert each.raw is None or each.raw.encode() is not None
 
 

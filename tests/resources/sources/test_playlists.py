@@ -42,12 +42,12 @@ def xspf(body: str, header: str = "<title>Morning</title><creator>ada</creator>"
 
 @pytest.mark.parametrize("last", [False, True], ids=["header first", "header last"])
 def test_jspf_tracks_are_in_order_with_the_fields_of_the_playlist(tmp_path: Path, last: bool) -> None:
-    found = tracks(read(tmp_path, jspf(track(1), track(2, identifier=MBID), last=last)))
-    assert [(t.position, t.recording_name, t.recording_mbid) for t in found] == [
+    results = tracks(read(tmp_path, jspf(track(1), track(2, identifier=MBID), last=last)))
+    assert [(t.position, t.recording_name, t.recording_mbid) for t in results] == [
         (1, "Prelude 1", MBID),
         (2, "Prelude 2", MBID),
     ]
-    one = found[0]
+    one = results[0]
     assert (one.playlist_id, one.title, one.creator, one.user_id) == (ID, "Morning", "ada", "ann")
     assert one.created_at == datetime(2023, 9, 18, 14, 39, tzinfo=UTC)
     assert (one.artist_name, one.release_name, one.duration_ms, one.source) == (
@@ -183,8 +183,8 @@ def test_a_playlist_is_equal_in_both_formats(tmp_path: Path, listed: list[tuple[
 )
 def test_an_unknown_record_beside_a_playlist_is_quarantined(tmp_path: Path, record: dict[str, Any]) -> None:
     playlist = {"playlist": {"title": "Morning", "track": [{"title": "a"}]}}
-    found = read(tmp_path, "\n".join(map(json.dumps, [playlist, record])))
-    assert [r.recording_name for r in (f.parsed for f in found) if r] == ["a"]
-    assert [f.reason for f in found if not f.parsed] == ["not a track of a playlist"]
+    results = read(tmp_path, "\n".join(map(json.dumps, [playlist, record])))
+    assert [r.recording_name for r in (f.parsed for f in results) if r] == ["a"]
+    assert [f.reason for f in results if not f.parsed] == ["not a track of a playlist"]
     with pytest.raises(UnsupportedFile):
         read(tmp_path, json.dumps(record))

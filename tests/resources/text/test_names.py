@@ -1,4 +1,4 @@
-"""Naming: what is spelling, what is another recording, and what may be a typo."""
+"""Names: differences of spelling, other recordings, and possible typos."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Words: a text is split as its language does it."""
+"""Words: a text is split by the rules of its language."""
 
 import pytest
 

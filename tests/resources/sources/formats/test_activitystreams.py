@@ -1,4 +1,4 @@
-"""ActivityStreams: what people of a network do, from lines as Mastodon and the specification write them."""
+"""ActivityStreams: activities as Mastodon and the specification write them."""
 
 import json
 from datetime import UTC, datetime
@@ -30,26 +30,26 @@ def note(content: Any, **more: Any) -> dict[str, Any]:
     return {"id": f"{ADA}/statuses/1", "type": "Note", "attributedTo": ADA, "published": AT, "content": content} | more
 
 
-def told(folder: Path, *records: Any, listener: str | None = None) -> list[RecordResult]:
-    return read(folder, "\n".join(map(json.dumps, records)), listener)
+def read_results(folder: Path, *activities: Any, listener: str | None = None) -> list[RecordResult]:
+    return read(folder, "\n".join(map(json.dumps, activities)), listener)
 
 
-def found(folder: Path, *records: Any, listener: str | None = None) -> list[Any]:
-    reads = told(folder, *records, listener=listener)
-    assert [r.reason or r.skipped for r in reads if not r.parsed] == []
-    return [r.parsed for r in reads]
+def records(folder: Path, *activities: Any, listener: str | None = None) -> list[Any]:
+    results = read_results(folder, *activities, listener=listener)
+    assert [r.reason or r.skipped for r in results if not r.parsed] == []
+    return [r.parsed for r in results]
 
 
 def post(folder: Path, content: Any, **more: Any) -> Post:
-    (one,) = found(folder, activity("Create", note(content, **more)))
+    (one,) = records(folder, activity("Create", note(content, **more)))
     assert isinstance(one, Post)
     return one
 
 
 def test_a_follow_has_a_direction_and_its_undo_is_an_end(tmp_path: Path) -> None:
-    follow = {"type": "Follow", "actor": ADA, "object": BOB}  # Mastodon tells no time of it
+    follow = {"type": "Follow", "actor": ADA, "object": BOB}  # Mastodon gives no time
     undo = activity("Undo", follow, published=LATER)
-    assert found(tmp_path, {"@context": CONTEXT, **follow}, activity("Follow", {"id": BOB}), undo) == [
+    assert records(tmp_path, {"@context": CONTEXT, **follow}, activity("Follow", {"id": BOB}), undo) == [
         Relationship("ada@music.example", "bob@music.example", "follow", False, None, "activitystreams"),
         Relationship("ada@music.example", "bob@music.example", "follow", False, NOON, "activitystreams"),
         Relationship("ada@music.example", "bob@music.example", "follow", True, NEXT_NOON, "activitystreams"),
@@ -59,7 +59,7 @@ def test_a_follow_has_a_direction_and_its_undo_is_an_end(tmp_path: Path) -> None
 def test_a_friendship_may_be_submitted_by_either_friend(tmp_path: Path) -> None:
     friends = {"type": "Relationship", "subject": ADA, "object": BOB,
                "relationship": "http://purl.org/vocab/relationship/friendOf"}  # fmt: skip
-    begun, told_by_bob, undone, removed = found(
+    begun, from_bob, undone, removed = records(
         tmp_path,
         activity("Create", friends),
         activity("Create", friends | {"startTime": LATER}, BOB),
@@ -67,7 +67,7 @@ def test_a_friendship_may_be_submitted_by_either_friend(tmp_path: Path) -> None:
         activity("Delete", friends, published=LATER),
     )
     assert begun == Relationship("ada@music.example", "bob@music.example", "friendship", False, NOON, "activitystreams")
-    assert told_by_bob.happened_at == NEXT_NOON
+    assert from_bob.happened_at == NEXT_NOON
     assert undone == removed
     assert (undone.ends, undone.happened_at) == (True, NEXT_NOON)
 
@@ -118,7 +118,7 @@ def test_plain_text_stays_and_content_map_replaces_content(tmp_path: Path) -> No
 def test_an_edit_and_a_deletion_keep_the_time_of_the_post(tmp_path: Path) -> None:
     edit = activity("Update", note("new", updated=LATER), published=None)
     gone = activity("Delete", {"type": "Tombstone", "id": f"{ADA}/statuses/1", "published": AT}, published=LATER)
-    edited, deleted = found(tmp_path, edit, gone)
+    edited, deleted = records(tmp_path, edit, gone)
     assert (edited.text, edited.posted_at, edited.told_at) == ("new", NOON, NEXT_NOON)
     assert (deleted.post_id, deleted.posted_at, deleted.taken_back) == (edited.post_id, NOON, True)
 
@@ -128,8 +128,8 @@ def test_posts_that_are_not_public_are_skipped(tmp_path: Path) -> None:
     unlisted = activity("Create", note("b", id="2", cc=PUBLIC, to=[f"{ADA}/followers"]))
     private = activity("Create", note("c"), to=[BOB])
     within = activity("Create", note("d", to=[f"{ADA}/followers"]), to=[PUBLIC])
-    reads = told(tmp_path, public, unlisted, private, within)
-    assert [r.skipped for r in reads] == [None, None, "a post that is not public", "a post that is not public"]
+    results = read_results(tmp_path, public, unlisted, private, within)
+    assert [r.skipped for r in results] == [None, None, "a post that is not public", "a post that is not public"]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_share_is_of_a_recording_a_playlist_or_a_post(
     tmp_path: Path, object: Any, entity: str, entity_id: str
 ) -> None:
     announce = activity("Announce", object, id=f"{ADA}/statuses/9/activity", to=[PUBLIC])
-    shared, undone = found(tmp_path, announce, activity("Undo", announce, published=LATER))
+    shared, undone = records(tmp_path, announce, activity("Undo", announce, published=LATER))
     share_id = id_of(f"{ADA}/statuses/9/activity")
     assert shared == Share(share_id, "ada@music.example", NOON, entity, entity_id, False, "activitystreams")
     assert undone == Share(share_id, "ada@music.example", NOON, entity, entity_id, True, "activitystreams")
@@ -168,29 +168,29 @@ def test_an_undo_or_delete_by_id_alone_is_a_deletion(
     tmp_path: Path, kind: str, what: Any, when: str | None, at: datetime | None
 ) -> None:
     id = post(tmp_path, "hi").post_id
-    assert found(tmp_path, activity(kind, what, published=when)) == [
+    assert records(tmp_path, activity(kind, what, published=when)) == [
         Deletion("ada@music.example", id, at, "activitystreams")
     ]
 
 
 def test_a_relationship_gets_its_id_from_its_address(tmp_path: Path) -> None:
     friends = {"type": "Relationship", "subject": ADA, "object": BOB, "relationship": "friendOf"}
-    told = [
+    activities = [
         activity("Follow", BOB, id=f"{ADA}/1"),
         activity("Create", friends, id=f"{ADA}/1"),
         activity("Create", friends | {"id": f"{ADA}/1"}, id=f"{ADA}/2"),
         activity("Undo", activity("Follow", BOB, id=f"{ADA}/1")),
     ]
-    assert [r.submitted_id for r in found(tmp_path, *told)] == [id_of(f"{ADA}/1")] * 3 + [None]
+    assert [r.submitted_id for r in records(tmp_path, *activities)] == [id_of(f"{ADA}/1")] * 3 + [None]
 
 
 def test_liking_a_recording_is_feedback_and_liking_a_post_is_skipped(tmp_path: Path) -> None:
     like = activity("Like", PAGE)
-    reads = told(
+    results = read_results(
         tmp_path, like, activity("Dislike", PAGE), activity("Undo", like), activity("Like", f"{BOB}/statuses/7")
     )
-    assert [(f.recording_mbid, f.score) for f in feedback(reads)] == [(MBID, 1), (MBID, -1), (MBID, 0)]
-    assert reads[3].skipped == "an opinion on something other than a recording"
+    assert [(f.recording_mbid, f.score) for f in feedback(results)] == [(MBID, 1), (MBID, -1), (MBID, 0)]
+    assert results[3].skipped == "an opinion on something other than a recording"
 
 
 ARTIST = f"https://musicbrainz.org/artist/{MBID}"
@@ -200,14 +200,14 @@ ARTIST = f"https://musicbrainz.org/artist/{MBID}"
 def test_a_hashtag_added_to_an_artist_is_a_tag_assignment(tmp_path: Path, target: Any, name: str | None) -> None:
     add = activity("Add", {"type": "Hashtag", "name": "#Trip-Hop"}, target=target)
     origin = f"musicbrainz:artist:{MBID}"
-    assert found(tmp_path, add) == [
+    assert records(tmp_path, add) == [
         TagAssignment("ada@music.example", name, origin, "Trip-Hop", NOON.date(), "activitystreams")
     ]
 
 
 def test_a_hashtag_added_to_a_profile_is_skipped(tmp_path: Path) -> None:
     featured = activity("Add", {"type": "Hashtag", "name": "#a"}, target=f"{ADA}/collections/featured")
-    assert told(tmp_path, activity("Follow", BOB), featured)[1].skipped
+    assert read_results(tmp_path, activity("Follow", BOB), featured)[1].skipped
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_a_hashtag_added_to_a_profile_is_skipped(tmp_path: Path) -> None:
     ],
 )
 def test_the_user_id_is_the_account_else_the_address_or_name(tmp_path: Path, actor: Any, known: str) -> None:
-    (follow,) = found(tmp_path, activity("Follow", "cy", actor))
+    (follow,) = records(tmp_path, activity("Follow", "cy", actor))
     assert follow.user_id == known
 
 
@@ -274,30 +274,30 @@ def test_the_listener_named_at_import_is_the_actor_of_an_outbox(tmp_path: Path) 
 def test_a_malformed_activity_is_quarantined_with_its_reason(
     tmp_path: Path, record: dict[str, Any], reason: str
 ) -> None:
-    reads = told(tmp_path, activity("Follow", BOB), record, activity("Follow", "cy"))
-    (told_why,) = reasons(reads)
-    assert reason in told_why
-    assert [r.record for r in reads if r.parsed] == [1, 3]
+    results = read_results(tmp_path, activity("Follow", BOB), record, activity("Follow", "cy"))
+    (quarantine_reason,) = reasons(results)
+    assert reason in quarantine_reason
+    assert [r.record for r in results if r.parsed] == [1, 3]
 
 
 @pytest.mark.parametrize("kind", ["Accept", "Listen", "Block", "Move"])
 def test_other_activities_are_skipped(tmp_path: Path, kind: str) -> None:
-    reads = told(tmp_path, activity("Follow", BOB), activity(kind, BOB))
-    assert reads[1].skipped and not reads[1].reason
+    results = read_results(tmp_path, activity("Follow", BOB), activity(kind, BOB))
+    assert results[1].skipped and not results[1].reason
 
 
 def test_personal_fields_reach_neither_records_nor_quarantine(tmp_path: Path) -> None:
     actor = {"type": "Person", "id": ADA, "email": "ada@home.example", "ip": "203.0.113.77", "userAgent": "Kepler/1.0"}
-    reads = told(tmp_path, activity("Follow", BOB, actor), activity("Follow", None, actor))
-    assert not {word for word in ("ada@home", "203.0.113", "Kepler") if word in str(reads)}
+    results = read_results(tmp_path, activity("Follow", BOB, actor), activity("Follow", None, actor))
+    assert not {word for word in ("ada@home", "203.0.113", "Kepler") if word in str(results)}
 
 
 def test_a_truncated_line_loses_no_other(tmp_path: Path) -> None:
     lines = [json.dumps(activity("Follow", name)) for name in ("a", "b", "c")]
-    reads = read(tmp_path, "\n".join([lines[0], lines[1][:40], lines[2]]), None)
-    assert [bool(r.parsed) for r in reads] == [True, False, True]
+    results = read(tmp_path, "\n".join([lines[0], lines[1][:40], lines[2]]), None)
+    assert [bool(r.parsed) for r in results] == [True, False, True]
 
 
 def test_activities_without_an_actor_ask_for_the_listener(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedFile, match="LISTENER="):
-        told(tmp_path, activity("Follow", BOB, None))
+        read_results(tmp_path, activity("Follow", BOB, None))

@@ -1,4 +1,4 @@
-"""Application events: whatever a version of a program sends is read, kept or, where it is personal, dropped."""
+"""Application events of any program version: fields are read, kept in `extra` or, if personal, dropped."""
 
 import gzip
 import json
@@ -31,7 +31,7 @@ FIRST: dict[str, Any] = {
     "schema_version": 1,
     "properties": {"recording_mbid": MBID, "track_name": "Prelude", "position_ms": 60_000, "to_ms": 45_000},
 }
-SECOND = FIRST | {  # what one version wrote as numbers the next writes as text, and the other way round
+SECOND = FIRST | {  # a later version swaps numbers and text
     "timestamp": 1_740_988_801_250,
     "client_version": 2.0,
     "schema_version": "2",
@@ -59,25 +59,25 @@ def lines(*records: Any) -> str:
 
 
 def events(folder: Path, *records: Any, listener: str | None = None) -> list[AppEvent]:
-    """What records tell, which must all be events."""
-    reads = read(folder, lines(*records), listener)
-    assert reasons(reads) == []
-    return [r.parsed for r in reads if isinstance(r.parsed, AppEvent)]
+    """Return the events of records, which must all be events."""
+    results = read(folder, lines(*records), listener)
+    assert reasons(results) == []
+    return [r.parsed for r in results if isinstance(r.parsed, AppEvent)]
 
 
 def shape(event: AppEvent) -> dict[str, tuple[str, str]]:
-    """The fields that an event had: type and outcome."""
+    """Return type and outcome of each field of an event."""
     rows = [line.split("\t") for line in event.shape.split("\n")]
     return {field: (type_, outcome) for field, type_, outcome in rows}
 
 
 def test_two_program_versions_and_segment_yield_the_same_event(tmp_path: Path) -> None:
     first, second, segment = events(tmp_path, FIRST, SECOND, SEGMENT)
-    for found in (first, second, segment):
-        assert (found.user_id, found.at, found.event.lower(), found.event_id) == ("ada", AT, "seek", "0b7e")
-        assert (found.recording_mbid, found.recording_name) == (MBID, "Prelude")
-        assert (found.position_ms, found.to_ms) == (60_000, 45_000)
-        assert found.client == "Player"
+    for event in (first, second, segment):
+        assert (event.user_id, event.at, event.event.lower(), event.event_id) == ("ada", AT, "seek", "0b7e")
+        assert (event.recording_mbid, event.recording_name) == (MBID, "Prelude")
+        assert (event.position_ms, event.to_ms) == (60_000, 45_000)
+        assert event.client == "Player"
     assert [e.client_version for e in (first, second, segment)] == ["1.9", "2.0", "1.9"]
     assert [e.schema_version for e in (first, second, segment)] == ["1", "2", None]
     assert first.extra is None
@@ -86,12 +86,12 @@ def test_two_program_versions_and_segment_yield_the_same_event(tmp_path: Path) -
 
 
 def test_a_page_call_of_segment_is_a_page_view(tmp_path: Path) -> None:
-    (found,) = events(tmp_path, {"type": "page", "name": "Charts", "userId": "ada", "timestamp": 1_740_988_801})
-    assert (found.event, found.page, found.at) == ("page_view", "Charts", AT.replace(microsecond=0))
+    (view,) = events(tmp_path, {"type": "page", "name": "Charts", "userId": "ada", "timestamp": 1_740_988_801})
+    assert (view.event, view.page, view.at) == ("page_view", "Charts", AT.replace(microsecond=0))
 
 
 @pytest.mark.parametrize(
-    ("told", "found"),
+    ("properties", "position_ms"),
     [
         ({"position_ms": 60_000}, 60_000),
         ({"position_ms": "60000"}, 60_000),
@@ -99,22 +99,22 @@ def test_a_page_call_of_segment_is_a_page_view(tmp_path: Path) -> None:
         ({"position_s": 60.0004}, 60_000),
         ({"position_s": "60"}, 60_000),
         ({"position_ms": None, "position_s": 60}, 60_000),
-        ({"position_ms": 1.234}, None),  # a fraction of a millisecond means seconds, perhaps: nothing is guessed
+        ({"position_ms": 1.234}, None),  # a fraction may mean seconds, so it is not read
         ({"position_ms": -1}, None),
         ({"position_ms": True}, None),
         ({"position_ms": "a minute"}, None),
         ({"position_ms": [60_000]}, None),
         ({"position_ms": 24 * 86_400_000 + 1}, None),
-        ({"position": 60}, None),  # of what?
+        ({"position": 60}, None),  # without a unit
     ],
 )
 def test_a_valid_position_is_read_and_an_invalid_one_kept_in_extra(
-    tmp_path: Path, told: dict[str, Any], found: int | None
+    tmp_path: Path, properties: dict[str, Any], position_ms: int | None
 ) -> None:
-    (event,) = events(tmp_path, FIRST | {"properties": told})
-    assert event.position_ms == found
-    if found is None:
-        assert json.loads(event.extra or "") == {"properties": told}
+    (event,) = events(tmp_path, FIRST | {"properties": properties})
+    assert event.position_ms == position_ms
+    if position_ms is None:
+        assert json.loads(event.extra or "") == {"properties": properties}
     else:
         assert event.extra is None
 
@@ -123,26 +123,26 @@ def test_a_value_of_another_type_is_marked_in_the_shape(tmp_path: Path) -> None:
     changes = {"schema_version": {"major": 3}, "properties": {"recording_mbid": 7, "query": ["a", "b"], "to_ms": "1"}}
     (event,) = events(tmp_path, FIRST | changes)
     assert (event.recording_mbid, event.query, event.schema_version, event.to_ms) == (None, None, None, 1)
-    found = shape(event)
-    assert found["properties.recording_mbid"] == ("integer", "unreadable")
-    assert found["properties.query"] == ("array", "unreadable")
-    assert found["properties.to_ms"] == ("string", "read")
-    assert found["schema_version.major"] == ("integer", "extra")
-    assert found["timestamp"] == ("string", "read")
+    fields = shape(event)
+    assert fields["properties.recording_mbid"] == ("integer", "unreadable")
+    assert fields["properties.query"] == ("array", "unreadable")
+    assert fields["properties.to_ms"] == ("string", "read")
+    assert fields["schema_version.major"] == ("integer", "extra")
+    assert fields["timestamp"] == ("string", "read")
 
 
 def test_an_event_without_id_gets_one_from_its_content(tmp_path: Path) -> None:
     nameless = {k: v for k, v in FIRST.items() if k != "event_id"}
-    told_from = {**nameless, "context": {"ip": ADDRESS}}  # sent again from another place
-    first, again, other = events(tmp_path, nameless, told_from, nameless | {"new": 1})
+    resent = {**nameless, "context": {"ip": ADDRESS}}  # sent again from another place
+    first, again, other = events(tmp_path, nameless, resent, nameless | {"new": 1})
     assert first.event_id == again.event_id != other.event_id
 
 
 def test_the_listener_named_at_import_precedes_the_records_own(tmp_path: Path) -> None:
     ours = {k: v for k, v in FIRST.items() if k != "user_id"}
     assert [e.user_id for e in events(tmp_path, FIRST, ours, listener="bob")] == ["bob", "bob"]
-    found = read(tmp_path, lines(FIRST, ours), None)
-    assert ["listener" in reason for reason in reasons(found)] == [True]
+    results = read(tmp_path, lines(FIRST, ours), None)
+    assert ["listener" in reason for reason in reasons(results)] == [True]
 
 
 @pytest.mark.parametrize(
@@ -165,17 +165,17 @@ def test_the_listener_named_at_import_precedes_the_records_own(tmp_path: Path) -
 def test_an_event_without_valid_time_or_name_is_quarantined(
     tmp_path: Path, changes: dict[str, Any], reason: str
 ) -> None:
-    reads = read(tmp_path, lines(FIRST, FIRST | changes, SECOND), None)
-    assert [isinstance(r.parsed, AppEvent) for r in reads] == [True, False, True]
-    (found,) = reasons(reads)
-    assert found.startswith(reason)
+    results = read(tmp_path, lines(FIRST, FIRST | changes, SECOND), None)
+    assert [isinstance(r.parsed, AppEvent) for r in results] == [True, False, True]
+    (actual,) = reasons(results)
+    assert actual.startswith(reason)
 
 
 def test_broken_lines_are_quarantined_without_personal_values(tmp_path: Path) -> None:
-    told = json.dumps(SEGMENT | {"event": None})
-    reads = read(tmp_path, lines(FIRST, told, told[:-20], SECOND), None)
-    assert [isinstance(r.parsed, AppEvent) for r in reads] == [True, False, False, True]
-    raw = "".join(r.raw or "" for r in reads)
+    broken = json.dumps(SEGMENT | {"event": None})
+    results = read(tmp_path, lines(FIRST, broken, broken[:-20], SECOND), None)
+    assert [isinstance(r.parsed, AppEvent) for r in results] == [True, False, False, True]
+    raw = "".join(r.raw or "" for r in results)
     assert "Seek" in raw or "messageId" in raw
     assert ADDRESS not in raw
     assert "Kepler" not in raw
@@ -192,8 +192,8 @@ def test_personal_fields_are_dropped_at_any_depth(tmp_path: Path) -> None:
         "anonymousId": "y2",
     }
     (event,) = events(tmp_path, FIRST | hidden)
-    kept = repr(event)
-    assert [secret for secret in (ADDRESS, "Kepler", "x1", "y2", "Ada L.", "example.org") if secret in kept] == []
+    stored = repr(event)
+    assert [secret for secret in (ADDRESS, "Kepler", "x1", "y2", "Ada L.", "example.org") if secret in stored] == []
     assert json.loads(event.extra or "") == {
         "context": {"device": {"model": "Phone"}},
         "properties": {"from": "[cut]", "sent": [{"by": "[cut]"}]},
@@ -204,8 +204,8 @@ def test_personal_fields_are_dropped_at_any_depth(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, zstandard.compress], ids=["plain", "gz", "zst"])
 def test_compressed_files_and_lists_are_read(tmp_path: Path, pack: Any) -> None:
     for data in (lines(FIRST, SECOND), json.dumps([FIRST, SECOND])):
-        reads = read(tmp_path, pack(data.encode()), None)
-        assert [type(r.parsed) for r in reads] == [AppEvent, AppEvent]
+        results = read(tmp_path, pack(data.encode()), None)
+        assert [type(r.parsed) for r in results] == [AppEvent, AppEvent]
 
 
 def test_listens_and_events_in_one_file_are_distinguished(tmp_path: Path) -> None:
@@ -214,18 +214,18 @@ def test_listens_and_events_in_one_file_are_distinguished(tmp_path: Path) -> Non
         "user_name": "ada",
         "track_metadata": {"artist_name": "A", "track_name": "B"},
     }
-    reads = read(tmp_path, lines(FIRST, listen, SECOND), None)
-    assert [type(r.parsed) for r in reads] == [AppEvent, Listen, AppEvent]
+    results = read(tmp_path, lines(FIRST, listen, SECOND), None)
+    assert [type(r.parsed) for r in results] == [AppEvent, Listen, AppEvent]
 
 
 def test_a_too_deep_record_loses_no_other(tmp_path: Path) -> None:
     deep = json.dumps(FIRST)[:-1] + ',"deep":' + '{"a":' * 600 + "1" + "}" * 600 + "}"
-    reads = read(tmp_path, lines(FIRST, deep, SECOND), None)
-    assert [isinstance(r.parsed, AppEvent) for r in reads][::2] == [True, True]
-    assert len(reads) == 3
+    results = read(tmp_path, lines(FIRST, deep, SECOND), None)
+    assert [isinstance(r.parsed, AppEvent) for r in results][::2] == [True, True]
+    assert len(results) == 3
 
 
-# Nothing is lost.
+# No value is lost.
 
 KEYS = st.sampled_from(
     (
@@ -260,7 +260,7 @@ OBJECTS = st.dictionaries(KEYS, VALUES, max_size=6)
 
 
 def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every value that is no object, or an empty one, with its place."""
+    """Yield every value that is not an object with fields, with its path."""
     if isinstance(value, dict) and value:
         for key, inner in value.items():
             yield from leaves(inner, (*path, key))
@@ -268,8 +268,8 @@ def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
         yield path, value
 
 
-def told(event: AppEvent) -> set[str]:
-    """All that the columns of an event hold, as text."""
+def column_values(event: AppEvent) -> set[str]:
+    """Return the values of all columns of an event as text."""
     values = [getattr(event, n) for n in event.__slots__ if n not in ("extra", "shape")]
     seconds = [str(v / 1000) for v in (event.position_ms, event.to_ms) if v is not None]
     texts = {str(v).lower() for v in values}
@@ -286,12 +286,12 @@ def test_every_value_is_in_a_column_or_in_extra(
     record = {"event": "play", "user_id": "ada", "timestamp": 1_740_988_801, **beside, "properties": properties}
     (event,) = events(tmp_path, record)
     left = dict(leaves(json.loads(event.extra or "{}")))
-    columns = told(event)
+    columns = column_values(event)
     for path, value in leaves(json.loads(json.dumps(record))):
         if path in left:
-            kept = left[path]
-            same = kept == value and isinstance(kept, bool) == isinstance(value, bool)
-            assert same or kept in (personal.redact_addresses(value), repr(value)), (path, value, kept)
+            stored = left[path]
+            same = stored == value and isinstance(stored, bool) == isinstance(value, bool)
+            assert same or stored in (personal.redact_addresses(value), repr(value)), (path, value, stored)
         elif value is not None and path != ("timestamp",):
             text = str(value).strip().lower()
             number = _rounded(value) if path[-1].endswith("_s") else None
@@ -299,7 +299,7 @@ def test_every_value_is_in_a_column_or_in_extra(
 
 
 def _rounded(value: Any) -> str | None:
-    """Seconds to the millisecond, as a column holds them."""
+    """Return seconds rounded to milliseconds, as a column stores them, or None if it is not a number."""
     try:
         return str(round(float(value) * 1000) / 1000)
     except ValueError:
@@ -307,7 +307,7 @@ def _rounded(value: Any) -> str | None:
 
 
 def _as_number(text: str) -> set[str]:
-    """Other ways to write a number."""
+    """Return other ways to write a number."""
     try:
         return {str(float(text))}
     except ValueError:

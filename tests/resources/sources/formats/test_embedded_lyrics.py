@@ -1,4 +1,4 @@
-"""Lyrics inside audio files, in every kind of tags; a file that is none is told and hurts nobody."""
+"""Lyrics inside audio files in every tag format, and files that are damaged or not audio."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""HetRec 2011: six tables that refer to one another, read as one, in a folder as in the zip."""
+"""HetRec 2011: six tables that refer to each other, read as one export from a folder or zip."""
 
 import os
 import zipfile
@@ -46,7 +46,7 @@ def read(path: Path) -> list[RecordResult]:
     return list(exports.read(path, "ann", NOW))
 
 
-def found(reads: list[RecordResult]) -> Counter[object]:
+def parsed_counts(reads: list[RecordResult]) -> Counter[object]:
     return Counter(r.parsed for r in reads if r.parsed)
 
 
@@ -74,7 +74,7 @@ WANTED = Counter[object](
 
 def test_tags_get_the_names_from_other_tables(tmp_path: Path) -> None:
     reads = read(folder(tmp_path))
-    assert found(reads) == WANTED
+    assert parsed_counts(reads) == WANTED
     assert sorted(reasons(reads)) == [
         "1 columns instead of the table's 2",
         "both persons of the friendship are the same",
@@ -88,7 +88,7 @@ def test_tags_get_the_names_from_other_tables(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("names", [sorted(TABLES), sorted(TABLES, reverse=True)])
 def test_the_order_of_files_in_the_zip_makes_no_difference(tmp_path: Path, names: list[str]) -> None:
-    assert found(read(zipped(tmp_path, names))) == WANTED
+    assert parsed_counts(read(zipped(tmp_path, names))) == WANTED
 
 
 def test_a_folder_is_one_export_if_its_files_refer_to_each_other(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_folders_fingerprint_covers_file_names_and_content(tmp_path: Path) -> 
 
 def test_tag_times_are_not_read_as_listens(tmp_path: Path) -> None:
     reads = read(zipped(tmp_path, ["user_taggedartists-timestamps.dat"]))
-    assert found(reads) == {}
+    assert parsed_counts(reads) == {}
     assert reasons(reads) == ["no tag with this number: import the whole zip or folder"]
 
 

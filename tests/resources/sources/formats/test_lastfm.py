@@ -1,4 +1,4 @@
-"""Last.fm's and Libre.fm's API: pages as they come, and the lines that are kept of them."""
+"""Last.fm's and Libre.fm's API: pages of answers and lines written from them."""
 
 import json
 from datetime import UTC, datetime

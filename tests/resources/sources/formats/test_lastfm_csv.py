@@ -1,4 +1,4 @@
-"""Tables of Last.fm's and Libre.fm's histories, as each exporter writes them."""
+"""CSV tables of Last.fm and Libre.fm histories from several exporters."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ HEADED = [
     f'"uts","utc_time","artist","artist_mbid","album","album_mbid","track","track_mbid"\n"{UTS}","","A","","B","","C",""\n',
     f"\ufeffArtist;Album;AlbumId;Track;Date#ada\nA;B;b;C;{UTS}000\n",
     f"Artist,Track,Album,Time\r\nA,C,B,{UTS}\r\n",
-    f"# told by a person\n# 2025-07\nuserid,Artist,track,Album,time\n1,A,C,B,{UTS}\n",
+    f"# exported by hand\n# 2025-07\nuserid,Artist,track,Album,time\n1,A,C,B,{UTS}\n",
     f"+ACM- Data export,,,\n+ACM- 2025+AC0-07,,,\nArtist,Track,Album,Time\nA,C,B,{UTS}\n",
     f"artist\talbum\ttrack\ttimestamp\nA\tB\tC\t{UTS}\n",
     "track,artist,album,date\nC,A,B,2023-09-18 14:39:00\n",
@@ -124,10 +124,10 @@ def test_a_truncated_table_yields_the_rows_before_the_cut(tmp_path: Path) -> Non
     first = data.index(b"\n", data.index(b"Song 0")) + 1
     for length in range(first, len(data)):
         reads = read(tmp_path, data[:length])
-        whole = [listen_of(r).recording_name for r in reads if listen_of(r) and listen_of(r).listened_at >= AT]
-        assert whole == [f"Song {n}" for n in range(len(whole))]
-        assert len(whole) >= data[:length].count(b"\n") - 1
-        assert len(reads) - len(whole) <= 1
+        names_before = [listen_of(r).recording_name for r in reads if listen_of(r) and listen_of(r).listened_at >= AT]
+        assert names_before == [f"Song {n}" for n in range(len(names_before))]
+        assert len(names_before) >= data[:length].count(b"\n") - 1
+        assert len(reads) - len(names_before) <= 1
 
 
 def test_lastfmstats_writes_the_same_as_json(tmp_path: Path) -> None:
@@ -157,15 +157,15 @@ names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=
     st.sampled_from(",;\t"),
     st.sampled_from(("\n", "\r\n")),
 )
-def test_whatever_a_csv_writer_writes_is_read_back(
+def test_any_row_of_a_csv_writer_is_read_back(
     tmp_path: Path, rows: list[tuple[str, str, str]], delimiter: str, end: str
 ) -> None:
     text = io.StringIO(newline="")
     table = csv.writer(text, delimiter=delimiter, lineterminator=end, quoting=csv.QUOTE_ALL)
     table.writerow(["artist", "track", "album", "uts"])
     table.writerows([*row, UTS + n] for n, row in enumerate(rows))
-    found = listens(read(tmp_path, text.getvalue()))
-    assert [(x.artist_name, x.recording_name, x.release_name) for x in found] == [
+    rows_read = listens(read(tmp_path, text.getvalue()))
+    assert [(x.artist_name, x.recording_name, x.release_name) for x in rows_read] == [
         (artist.strip(), title.strip(), album.strip() or None) for artist, title, album in rows
     ]
-    assert [int(x.listened_at.timestamp()) - UTS for x in found] == list(range(len(rows)))
+    assert [int(x.listened_at.timestamp()) - UTS for x in rows_read] == list(range(len(rows)))

@@ -74,11 +74,11 @@ def test_play_time_is_duration_played_not_the_track_length(info: Any, ms: int | 
 
 
 @pytest.mark.parametrize(
-    ("zone", "kept"),
+    ("zone", "expected"),
     [("Europe/Berlin", "Europe/Berlin"), ("Europe", None), ("../etc/passwd", None), ("CEST", None), (3600, None)],
 )
-def test_only_iana_time_zones_are_kept(zone: object, kept: str | None) -> None:
-    assert parse({"time_zone": zone}).time_zone == kept
+def test_only_iana_time_zones_are_kept(zone: object, expected: str | None) -> None:
+    assert parse({"time_zone": zone}).time_zone == expected
 
 
 @pytest.mark.parametrize(

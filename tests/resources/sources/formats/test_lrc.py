@@ -1,4 +1,4 @@
-"""LRC: lines come in the order in which they are sung, whatever a file makes of it, and no text is refused."""
+"""LRC: lines are returned in the order in which they are sung, and every text is accepted."""
 
 from pathlib import Path
 
@@ -59,15 +59,15 @@ def test_a_stamp_is_the_time_of_its_line(stamp: str, at: int) -> None:
 
 
 def test_hundredths_after_a_colon_are_not_read_as_seconds() -> None:
-    """One that no second could be tells that none of them are seconds."""
+    """One value over 59 shows that none of them are seconds."""
     assert lines("[00:10:16]Joy\n[00:19:58]\n[00:29:75]all") == [(10_160, "Joy"), (19_580, ""), (29_750, "all")]
     assert lines("[00:10:16]Joy\n[00:19:58]all") == [(616_000, "Joy"), (1_198_000, "all")]
 
 
 def test_a_line_with_several_stamps_is_repeated_in_order() -> None:
-    told = "[00:30.00]Verse\n[00:40.00] [00:20.00]Refrain\n[00:10.00]First"
-    assert lines(told) == [(10_000, "First"), (20_000, "Refrain"), (30_000, "Verse"), (40_000, "Refrain")]
-    assert parse(told).text == "First\nRefrain\nVerse\nRefrain"
+    text = "[00:30.00]Verse\n[00:40.00] [00:20.00]Refrain\n[00:10.00]First"
+    assert lines(text) == [(10_000, "First"), (20_000, "Refrain"), (30_000, "Verse"), (40_000, "Refrain")]
+    assert parse(text).text == "First\nRefrain\nVerse\nRefrain"
 
 
 def test_stamps_of_words_are_dropped_and_syllables_joined() -> None:
@@ -95,19 +95,19 @@ def test_a_pause_or_empty_lyrics_do_not_mark_an_instrumental(text: str) -> None:
 
 
 def test_tags_are_distinguished_from_words() -> None:
-    told = parse(
+    lyrics = parse(
         "[ti:Song]\n[AR: Ann Lee ]\n[by:x]\n[length: 2:23]\n[al:]\n[Chorus: Ann]\n[00:01.00][ti:sung]\nla [ar:x]"
     )
-    assert told.tags == {"ti": "Song", "ar": "Ann Lee", "by": "x", "length": "2:23"}
-    assert told.text == "[Chorus: Ann]\n[ti:sung]\nla [ar:x]"
+    assert lyrics.tags == {"ti": "Song", "ar": "Ann Lee", "by": "x", "length": "2:23"}
+    assert lyrics.text == "[Chorus: Ann]\n[ti:sung]\nla [ar:x]"
 
 
 @pytest.mark.parametrize("offset", [-1500, 0, 500, 2000])
 def test_a_positive_offset_makes_every_line_earlier(offset: int) -> None:
-    """As https://en.wikipedia.org/wiki/LRC_(file_format) has it; no line is sung before the beginning."""
-    told = "[00:01.00][00:05.00]a\n[00:03.00]b"
-    found = lines(f"{told}\n[offset: {offset:+}]")  # wherever the tag stands
-    assert found == [(max(0, at - offset), text) for at, text in lines(told) if at is not None]
+    """As described in https://en.wikipedia.org/wiki/LRC_(file_format). Times are never negative."""
+    song = "[00:01.00][00:05.00]a\n[00:03.00]b"
+    shifted = lines(f"{song}\n[offset: {offset:+}]")  # the position of the tag does not matter
+    assert shifted == [(max(0, at - offset), text) for at, text in lines(song) if at is not None]
 
 
 @given(TEXTS, st.integers(-999_999, 999_999))
@@ -145,24 +145,24 @@ WORDS = st.text("abcé愛' -", min_size=1).map(lambda text: " ".join(text.split(
 
 @given(
     st.lists(st.tuples(st.integers(0, MAX_STAMP_MS), WORDS), min_size=1).map(
-        lambda told: sorted(told, key=lambda x: x[0])
+        lambda lines: sorted(lines, key=lambda x: x[0])
     ),
     st.dictionaries(st.sampled_from(("ti", "ar", "al")), WORDS),
 )
-def test_any_lyrics_survive_a_round_trip(told: list[tuple[int, str]], tags: dict[str, str]) -> None:
-    lyrics = Lrc(tags, tuple(Line(at, text) for at, text in told))
+def test_any_lyrics_survive_a_round_trip(timed: list[tuple[int, str]], tags: dict[str, str]) -> None:
+    lyrics = Lrc(tags, tuple(Line(at, text) for at, text in timed))
     assert parse(write(lyrics)) == lyrics
 
 
 @given(st.lists(WORDS | st.just(""), min_size=1))
-def test_plain_lyrics_keep_their_lines_and_the_gaps_between_verses(told: list[str]) -> None:
-    text = "\n".join(told)
+def test_plain_lyrics_keep_their_lines_and_the_gaps_between_verses(rows: list[str]) -> None:
+    text = "\n".join(rows)
     assert parse(text).text == text.strip("\n")
     assert not parse(text).synced
 
 
 def test_malformed_lines_stay_as_text_below_the_line_they_follow() -> None:
-    told = "intro\n[00:05.00]b\nand on\n[00:99.00]c\n[00:0x.00]d\n[00:01.00]a\n\n"
+    text = "intro\n[00:05.00]b\nand on\n[00:99.00]c\n[00:0x.00]d\n[00:01.00]a\n\n"
     wanted = [
         (None, "intro"),
         (1_000, "a"),
@@ -171,7 +171,7 @@ def test_malformed_lines_stay_as_text_below_the_line_they_follow() -> None:
         (None, "[00:99.00]c"),
         (None, "[00:0x.00]d"),
     ]
-    assert lines(told) == wanted
+    assert lines(text) == wanted
 
 
 SONG = "[00:01.00]Être à toi"
@@ -207,5 +207,5 @@ def test_a_file_too_long_for_lyrics_is_refused(tmp_path: Path) -> None:
 
 
 def test_endless_repetition_does_not_fill_the_memory() -> None:
-    told = parse("[00:01.00]" * 30_000 + "la " * 20_000 + "\n[00:02.00]end")
-    assert [line.at_ms for line in told.lines] == [1000, 2000]
+    lyrics = parse("[00:01.00]" * 30_000 + "la " * 20_000 + "\n[00:02.00]end")
+    assert [line.at_ms for line in lyrics.lines] == [1000, 2000]

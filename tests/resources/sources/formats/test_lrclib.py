@@ -1,4 +1,4 @@
-"""LRCLIB: what a record says becomes words, an instrumental, or nothing known, and these are three different things."""
+"""LRCLIB: an answer becomes words, an instrumental or not found."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Maloja's export: the document, its scrobbles, and who sent them."""
+"""Maloja's export: the document, its scrobbles and their clients."""
 
 import json
 from datetime import UTC, datetime

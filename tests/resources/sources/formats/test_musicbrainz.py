@@ -1,4 +1,4 @@
-"""MusicBrainz entities: what answers tell becomes rows, and whatever else comes is a reason, never an exception."""
+"""MusicBrainz entities: valid records become rows, invalid ones a reason, never an exception."""
 
 import copy
 import json
@@ -70,21 +70,21 @@ GOOD = {"recording": DUET, "artist": ARTIST, "release": RELEASE, "release_group"
 BY_ENTITY = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.entity)
 
 
-def told(tmp_path: Path, kind: Kind, *records: Any) -> list[Any]:
-    """What is read of records that lie in a file."""
+def read_results(tmp_path: Path, kind: Kind, *records: Any) -> list[Any]:
+    """Write records to a file and return the result of each."""
     path = tmp_path / "file.jsonl"
     path.write_text("".join(f"{json.dumps(record)}\n" for record in records))
     return list(read(path, kind))
 
 
 def test_a_recording_has_its_artists_in_order_and_earliest_release() -> None:
-    found = musicbrainz.recording(DUET)
-    assert found.artist_credit == "Ada feat. Bob"
-    assert (found.artist_ids, found.credited_names, found.join_phrases) == ([B, C], ["Ada", "Bob"], [" feat. ", ""])
-    assert (found.release_id, found.first_release_date, found.length_ms) == (D, "2014-06", 281000)
-    assert (found.tags, found.tag_counts) == (["seen live", "pop", "disputed"], [7, 5, -1])
-    assert found.genres == ["pop"]
-    assert found.provenance == "MusicBrainz"
+    entity = musicbrainz.recording(DUET)
+    assert entity.artist_credit == "Ada feat. Bob"
+    assert (entity.artist_ids, entity.credited_names, entity.join_phrases) == ([B, C], ["Ada", "Bob"], [" feat. ", ""])
+    assert (entity.release_id, entity.first_release_date, entity.length_ms) == (D, "2014-06", 281000)
+    assert (entity.tags, entity.tag_counts) == (["seen live", "pop", "disputed"], [7, 5, -1])
+    assert entity.genres == ["pop"]
+    assert entity.provenance == "MusicBrainz"
 
 
 def test_the_disambiguation_is_not_the_provenance() -> None:
@@ -93,17 +93,22 @@ def test_the_disambiguation_is_not_the_provenance() -> None:
 
 
 def test_a_release_has_its_group_tracks_and_partial_date() -> None:
-    found = musicbrainz.release(RELEASE)
-    assert (found.release_group_id, found.media, found.tracks) == (D, 2, 19)
-    assert (found.date, found.country, found.barcode, found.status) == ("1998-??-31", "XW", None, "Official")
+    entity = musicbrainz.release(RELEASE)
+    assert (entity.release_group_id, entity.media, entity.tracks) == (D, 2, 19)
+    assert (entity.date, entity.country, entity.barcode, entity.status) == ("1998-??-31", "XW", None, "Official")
     unknown = musicbrainz.release(RELEASE | {"media": [{"track-count": 10}, {"format": "CD"}]})
     assert (unknown.media, unknown.tracks) == (2, None)
     assert musicbrainz.release({"id": E, "title": "Album"}).tracks is None
 
 
 def test_artists_and_release_groups_have_none_for_unknown_fields() -> None:
-    found = musicbrainz.artist(ARTIST)
-    assert (found.begin_date, found.end_date, found.ended, found.area) == ("????-12-10", "1852", True, "United Kingdom")
+    entity = musicbrainz.artist(ARTIST)
+    assert (entity.begin_date, entity.end_date, entity.ended, entity.area) == (
+        "????-12-10",
+        "1852",
+        True,
+        "United Kingdom",
+    )
     bare = musicbrainz.artist({"id": B, "name": "Ada", "sort-name": "Ada", "area": None, "life-span": None})
     assert (bare.type, bare.area, bare.begin_date, bare.ended, bare.tags) == (None, None, None, None, [])
     group = musicbrainz.release_group(GROUP)
@@ -111,13 +116,13 @@ def test_artists_and_release_groups_have_none_for_unknown_fields() -> None:
 
 
 def test_an_invalid_date_leaves_the_entity_intact() -> None:
-    found = musicbrainz.recording(DUET | {"first-release-date": "2014-13-45"})
-    assert (found.first_release_date, found.title) == (None, "A Song of Two")
+    entity = musicbrainz.recording(DUET | {"first-release-date": "2014-13-45"})
+    assert (entity.first_release_date, entity.title) == (None, "A Song of Two")
 
 
 def test_a_merged_id_is_returned_if_it_was_requested(tmp_path: Path) -> None:
     lines = [DUET, DUET | {"asked_for": C}, DUET | {"asked_for": A}]
-    assert [found.merged_id for found in told(tmp_path, musicbrainz.RECORDINGS, *lines)] == [None, C, None]
+    assert [result.merged_id for result in read_results(tmp_path, musicbrainz.RECORDINGS, *lines)] == [None, C, None]
 
 
 WRONG: list[dict[str, Any]] = [
@@ -142,7 +147,7 @@ WRONG: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("change", WRONG, ids=str)
 def test_an_invalid_record_is_reported_and_the_next_is_read(tmp_path: Path, change: dict[str, Any]) -> None:
-    bad, good = told(tmp_path, musicbrainz.RECORDINGS, DUET | change, DUET)
+    bad, good = read_results(tmp_path, musicbrainz.RECORDINGS, DUET | change, DUET)
     assert bad[0] == "line 1" and "invalid record" in bad[1]
     assert isinstance(good, EntityResult)
 
@@ -151,19 +156,19 @@ def test_an_invalid_record_is_reported_and_the_next_is_read(tmp_path: Path, chan
 def test_every_entity_of_the_sandbox_fits_its_table(kind: Kind) -> None:
     works = catalog.works()[:200]
     records = entities(performers.recordings(works, 7)).of[kind.path].values()
-    found = [kind.parse(record) for record in records]
-    assert found
-    assert {row.disambiguation for row in found if hasattr(row, "disambiguation")} <= {"invented for a sandbox"}
-    assert all("invented" in row.provenance.lower() for row in found)
-    fits(kind, found)
+    rows = [kind.parse(record) for record in records]
+    assert rows
+    assert {row.disambiguation for row in rows if hasattr(row, "disambiguation")} <= {"invented for a sandbox"}
+    assert all("invented" in row.provenance.lower() for row in rows)
+    fits(kind, rows)
 
 
-def fits(kind: Kind, found: list[Any]) -> None:
-    """Whether rows go into their table, nothing lacking."""
+def fits(kind: Kind, rows: list[Any]) -> None:
+    """Assert that rows fit their table completely."""
     from dataclasses import asdict
 
     schema = SCHEMAS[kind.entity]
-    table = pa.Table.from_pylist([asdict(row) | {"merged_ids": []} for row in found], schema)
+    table = pa.Table.from_pylist([asdict(row) | {"merged_ids": []} for row in rows], schema)
     assert [f.name for f in schema if not f.nullable and table[f.name].null_count] == []
 
 
@@ -182,16 +187,16 @@ def test_any_record_becomes_a_row_or_a_reason(
 ) -> None:
     keys = sorted({*GOOD[kind.entity], "tags", "genres", "asked_for", "provenance", "artist-credit", "life-span"})
     record = GOOD[kind.entity] | data.draw(st.dictionaries(st.sampled_from(keys), JUNK, max_size=3))
-    (found,) = told(tmp_path_factory.mktemp("junk"), kind, record)
-    if isinstance(found, EntityResult):
-        fits(kind, [found.entity])
+    (result,) = read_results(tmp_path_factory.mktemp("junk"), kind, record)
+    if isinstance(result, EntityResult):
+        fits(kind, [result.entity])
     else:
-        assert found[0] == "line 1" and found[1]
+        assert result[0] == "line 1" and result[1]
 
 
 @BY_ENTITY
 def test_a_short_fuzz_finds_no_exception(tmp_path: Path, kind: Kind) -> None:
-    """Values deep inside swapped, dropped and replaced, and bytes of the file spoilt."""
+    """Swap, drop and replace values at any depth, and damage bytes of the file."""
     chance = random.Random(kind.entity)
     junk = [None, True, -1, 1 << 70, 1.5, "", "\ud800", "x" * 300, [], {}, [[]], {"id": A}]
     good = json.dumps(GOOD[kind.entity])
@@ -205,15 +210,15 @@ def test_a_short_fuzz_finds_no_exception(tmp_path: Path, kind: Kind) -> None:
             for _ in range(chance.randint(1, 4)):
                 line[chance.randrange(len(line))] = chance.randrange(256)
         path.write_bytes(bytes(line) + b"\n" + good.encode() + b"\n")
-        found = list(read(path, kind))
-        assert isinstance(found[-1], EntityResult)  # what is good comes, whatever stands before it
-        fits(kind, [each.entity for each in found if isinstance(each, EntityResult)])
-        rows += len(found)
+        results = list(read(path, kind))
+        assert isinstance(results[-1], EntityResult)  # a valid record is read after any invalid one
+        fits(kind, [result.entity for result in results if isinstance(result, EntityResult)])
+        rows += len(results)
     assert rows >= 400
 
 
 def spoil(value: Any, chance: random.Random, junk: list[Any]) -> None:
-    """Change something in a record, at any depth."""
+    """Change a value of a record at any depth."""
     keys = list(value) if isinstance(value, dict) else list(range(len(value)))
     if not keys:
         return
@@ -248,15 +253,15 @@ def test_recorded_answers_are_read(samples: Path) -> None:
     assert album.genres == ["genre1", "genre2"] and album.tags == ["genre1", "tag1", "genre2", "tag2"]
     group = musicbrainz.release_group(sample("release_group.json"))
     assert (group.release_group_id, group.first_release_date) == (album.release_group_id, "1973-03-24")
-    for kind, found in zip(KINDS, (song, who, album, group), strict=True):
-        fits(kind, [found])
+    for kind, result in zip(KINDS, (song, who, album, group), strict=True):
+        fits(kind, [result])
 
 
 def test_recorded_answers_are_read_from_files_as_well(samples: Path, tmp_path: Path) -> None:
     for kind in KINDS:
         record = json.loads((samples / f"{kind.entity}.json").read_bytes())
-        (found,) = told(tmp_path, kind, record)
-        assert isinstance(found, EntityResult), kind.entity
+        (result,) = read_results(tmp_path, kind, record)
+        assert isinstance(result, EntityResult), kind.entity
 
 
 def test_every_recorded_answer_is_tested(samples: Path) -> None:

@@ -1,4 +1,4 @@
-"""MusicXML: the words under the notes, and no harm from files that are none."""
+"""MusicXML: the words under the notes, and invalid or unsafe files."""
 
 import zipfile
 from contextlib import suppress

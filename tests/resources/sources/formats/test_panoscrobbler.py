@@ -1,4 +1,4 @@
-"""Pano Scrobbler's log: listens, love and the rest, as JSON lines and as CSV."""
+"""Pano Scrobbler's log of listens and love, as JSON lines and as CSV."""
 
 import csv
 import io

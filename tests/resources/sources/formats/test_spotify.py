@@ -1,4 +1,4 @@
-"""Spotify's extended history: what a play says, and what it does not."""
+"""Spotify's extended streaming history."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -38,8 +38,8 @@ def test_a_play_starts_at_ts_minus_the_play_time() -> None:
 
 
 def test_a_listen_has_no_personal_fields() -> None:
-    told = repr(spotify.parse(play(), "ann"))
-    assert not [word for word in ("203.0.113.7", "Spotify/8.4", "someone", "android", "DE") if word in told]
+    listen = repr(spotify.parse(play(), "ann"))
+    assert not [word for word in ("203.0.113.7", "Spotify/8.4", "someone", "android", "DE") if word in listen]
 
 
 @pytest.mark.parametrize("ts", ["2020-03-01T00:03:20.25Z", "2020-03-01T00:03:20.250+00:00"])

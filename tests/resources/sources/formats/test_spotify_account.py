@@ -1,4 +1,4 @@
-"""Spotify's account data: minutes in which plays ended."""
+"""Spotify's account data: plays whose end is known to the minute."""
 
 import json
 from datetime import UTC, datetime

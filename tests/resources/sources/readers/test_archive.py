@@ -1,4 +1,4 @@
-"""Archives from outside: what is refused, and what is saved from a damaged one."""
+"""Archives from outside: unsafe ones are refused, and damaged ones are read up to the damage."""
 
 import gzip
 import io

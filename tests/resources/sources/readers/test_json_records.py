@@ -1,4 +1,4 @@
-"""Records out of bytes: every layout, every way to be broken."""
+"""JSON records from bytes, in every layout and broken in every way."""
 
 import io
 import json
@@ -96,15 +96,15 @@ def test_a_broken_record_loses_no_other(broken: str, place: int, layout: str) ->
     parts = texts()
     parts.insert(place, broken)
     data = "\n".join(parts) if layout == "lines" else layout.replace("{}", ", ".join(parts))
-    found = read(data)
-    assert [record.value for record in found if record.value] == GOOD
-    assert len(found) == 5
-    assert found[place].reason
+    results = read(data)
+    assert [record.value for record in results if record.value] == GOOD
+    assert len(results) == 5
+    assert results[place].reason
 
 
 def test_two_adjacent_broken_records_are_separated_by_their_braces() -> None:
-    found = read('[{"id": 0}, {"id": NaN}, {"id": }, {"id": 3}]')
-    assert [(record.number, record.reason is None) for record in found] == [(0, 1), (1, 0), (2, 0), (3, 1)]
+    results = read('[{"id": 0}, {"id": NaN}, {"id": }, {"id": 3}]')
+    assert [(record.number, record.reason is None) for record in results] == [(0, 1), (1, 0), (2, 0), (3, 1)]
 
 
 def test_invalid_utf8_loses_only_its_record() -> None:
@@ -121,10 +121,10 @@ def test_invalid_utf8_loses_only_its_record() -> None:
 def test_an_oversized_record_is_skipped(closed: str, length: int, layout: str) -> None:
     parts = texts()
     parts.insert(2, '{"id": 9, "name": "' + "x" * length + closed)
-    found = read("\n".join(parts) if layout == "lines" else "[" + ",".join(parts) + "]")
-    assert [record.value for record in found if record.value] == GOOD
-    assert [record.reason for record in found if record.reason] == [TOO_LONG]
-    assert max(len(record.text) for record in found) <= MAX_RECORD_CHARS
+    results = read("\n".join(parts) if layout == "lines" else "[" + ",".join(parts) + "]")
+    assert [record.value for record in results if record.value] == GOOD
+    assert [record.reason for record in results if record.reason] == [TOO_LONG]
+    assert max(len(record.text) for record in results) <= MAX_RECORD_CHARS
 
 
 def test_a_record_may_begin_anywhere_in_a_block() -> None:
@@ -139,8 +139,8 @@ def test_a_record_may_begin_anywhere_in_a_block() -> None:
 def test_the_record_after_an_oversized_one_may_span_two_reads(times: int) -> None:
     for shift in range(-12, -5):
         endless = '{"id": "' + "x" * (times * MAX_RECORD_CHARS + shift)
-        found = read("[" + endless + "," + '{"id": 2}, {"id": 3}]')
-        assert [record.value for record in found if record.value] == [{"id": 2}, {"id": 3}], shift
+        results = read("[" + endless + "," + '{"id": 2}, {"id": 3}]')
+        assert [record.value for record in results if record.value] == [{"id": 2}, {"id": 3}], shift
 
 
 def test_records_may_be_any_distance_apart() -> None:
@@ -159,11 +159,11 @@ def test_an_empty_list_yields_nothing_and_no_error() -> None:
 
 
 @pytest.mark.parametrize("name", ["track", "payload", "orderedItems"])
-@pytest.mark.parametrize("held", [[], [[[]]], [1], [{"id": 7}]])
-def test_a_record_may_have_a_list_with_the_name_of_a_documents_list(name: str, held: list[Any]) -> None:
-    """Regression: it was taken for a document, and what it said itself was lost."""
-    held_first = [{"id": 1, name: held, "more": True}, GOOD[2]]
-    for wanted in (held_first, [GOOD[0], *held_first]):
+@pytest.mark.parametrize("inner", [[], [[[]]], [1], [{"id": 7}]])
+def test_a_record_may_have_a_list_with_the_name_of_a_documents_list(name: str, inner: list[Any]) -> None:
+    """Regression: such a record was read as a document and lost its own fields."""
+    with_list = [{"id": 1, name: inner, "more": True}, GOOD[2]]
+    for wanted in (with_list, [GOOD[0], *with_list]):
         assert values(json.dumps(wanted)) == values("\n".join(map(json.dumps, wanted))) == wanted
 
 
@@ -184,10 +184,10 @@ def test_a_truncated_list_yields_the_records_before_and_a_reason(style: dict[str
         ends.append(json.JSONDecoder().raw_decode(text, start)[1])
     data, ends = text.encode(), [len(text[:end].encode()) for end in ends]
     for length in range(1, len(data)):
-        found = read(data[:length])
-        whole = [record.value for record in found if record.value]
+        results = read(data[:length])
+        whole = [record.value for record in results if record.value]
         assert whole == GOOD[: len(whole)]
-        assert [record.reason in (FILE_CUT, LIST_CUT) for record in found] == [False] * len(whole) + [True], length
+        assert [record.reason in (FILE_CUT, LIST_CUT) for record in results] == [False] * len(whole) + [True], length
         assert len(whole) == sum(end <= length for end in ends), length
 
 
@@ -195,12 +195,12 @@ def test_truncated_json_lines_yield_the_records_before_and_a_reason() -> None:
     data = "\n".join(texts(ensure_ascii=False)).encode()
     ends = [n for n in range(len(data) + 1) if n == len(data) or data[n : n + 1] == b"\n"]
     for length in range(len(data) + 1):
-        whole = sum(end <= length for end in ends)
-        if whole == 0:
+        complete = sum(end <= length for end in ends)
+        if complete == 0:
             continue  # one cut record alone has no layout
-        found = read(data[:length])
-        assert [record.value for record in found if record.value] == GOOD[:whole]
-        assert [record.reason for record in found[whole:]] == (
+        results = read(data[:length])
+        assert [record.value for record in results if record.value] == GOOD[:complete]
+        assert [record.reason for record in results[complete:]] == (
             [] if length - 1 in (*ends, -1) or length in ends else [FILE_CUT]
         )
 
@@ -214,9 +214,9 @@ def test_changed_bytes_lose_only_their_record(data: st.DataObject) -> None:
         part[data.draw(st.integers(0, len(part) - 1))] = data.draw(st.sampled_from(list(b'{}[]",:\\ x0\xff')))
     parts[hurt] = bytes(part)
     glue, brackets = data.draw(st.sampled_from([(b", ", b"[]"), (b",\n", b"[]"), (b"\n", b"")]))
-    found = values(brackets[:1] + glue.join(parts) + brackets[1:])
+    results = values(brackets[:1] + glue.join(parts) + brackets[1:])
     rest = [record for n, record in enumerate(GOOD) if n != hurt]
-    assert [record for record in found if record in rest] == rest
+    assert [record for record in results if record in rest] == rest
 
 
 @pytest.mark.slow

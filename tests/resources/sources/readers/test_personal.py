@@ -1,4 +1,4 @@
-"""No address and no agent reaches quarantine, however broken the record."""
+"""No IP address or user agent reaches quarantine, even from broken records."""
 
 import json
 from typing import Any
@@ -42,25 +42,25 @@ def record(address: str, agent: str) -> dict[str, Any]:
 
 
 def test_json_keeps_all_but_the_values_of_personal_keys() -> None:
-    kept = json.loads(redact_text(json.dumps(record("203.0.113.7", AGENT))))
-    assert kept["master_metadata_track_name"] == "Kept Song"
-    assert kept["ts"] == "2020-03-01T10:44:25Z"
-    assert kept["ip_addr"] == kept["user_agent_decrypted"] == kept["username"] == "[cut]"
+    redacted = json.loads(redact_text(json.dumps(record("203.0.113.7", AGENT))))
+    assert redacted["master_metadata_track_name"] == "Kept Song"
+    assert redacted["ts"] == "2020-03-01T10:44:25Z"
+    assert redacted["ip_addr"] == redacted["user_agent_decrypted"] == redacted["username"] == "[cut]"
 
 
 @pytest.mark.parametrize("value", [["Kepler", "Browser"], {"name": "Kepler", "version": "Browser"}, "Kepler"])
 def test_json_loses_the_entire_value_of_a_personal_key(value: Any) -> None:
-    kept = json.loads(redact_text(json.dumps({"inner": [{"user_agent": value}], "id": 1})))
-    assert kept == {"inner": [{"user_agent": "[cut]"}], "id": 1}
+    redacted = json.loads(redact_text(json.dumps({"inner": [{"user_agent": value}], "id": 1})))
+    assert redacted == {"inner": [{"user_agent": "[cut]"}], "id": 1}
 
 
 def test_broken_text_keeps_the_part_that_shows_the_problem() -> None:
-    kept = redact_text(json.dumps(record("203.0.113.7", AGENT)).replace('"ms_played": 5', '"ms_played": NaN,,'))
-    assert '"ms_played": NaN,,' in kept
-    assert "Kept Song" in kept
-    assert "10:44:25Z" in kept
-    assert "203.0.113.7" not in kept
-    assert "Mozilla" not in kept
+    redacted = redact_text(json.dumps(record("203.0.113.7", AGENT)).replace('"ms_played": 5', '"ms_played": NaN,,'))
+    assert '"ms_played": NaN,,' in redacted
+    assert "Kept Song" in redacted
+    assert "10:44:25Z" in redacted
+    assert "203.0.113.7" not in redacted
+    assert "Mozilla" not in redacted
 
 
 @given(ADDRESSES, st.data(), st.sampled_from([{}, {"indent": 4}, {"separators": (",", ":")}]))
@@ -69,18 +69,18 @@ def test_no_address_or_agent_survives_any_truncation(address: str, data: st.Data
     first = data.draw(st.integers(0, len(text)))
     last = data.draw(st.integers(first, len(text)))
     for piece in (text[:last], text[first:], text[first:last]):
-        kept = redact_text(piece)
-        assert address not in kept
-        assert AGENT not in kept
-        assert "Mozilla" not in kept
+        redacted = redact_text(piece)
+        assert address not in redacted
+        assert AGENT not in redacted
+        assert "Mozilla" not in redacted
 
 
 @given(st.text(min_size=8), st.data(), st.sampled_from(KEYS), st.booleans())
 def test_any_agent_is_redacted_in_a_truncated_record(agent: str, data: st.DataObject, key: str, escape: bool) -> None:
     secret = "Kepler" + agent
     text = json.dumps({"ts": "x", key: secret, "other": 1}, ensure_ascii=escape)
-    kept = redact_text(text[: data.draw(st.integers(0, len(text)))])
-    assert "Kepler" not in kept
+    redacted = redact_text(text[: data.draw(st.integers(0, len(text)))])
+    assert "Kepler" not in redacted
 
 
 @given(ADDRESSES, st.data())
@@ -114,15 +114,17 @@ def test_no_address_survives_changed_bytes_elsewhere(address: str, data: st.Data
     ],
 )
 def test_broken_text_of_every_kind_loses_personal_values(text: str) -> None:
-    kept = redact_text(text)
-    assert not [secret for secret in ("203.0.113", "Kepler", "epler", "2001:db8", "7334", "Browser") if secret in kept]
+    redacted = redact_text(text)
+    assert not [
+        secret for secret in ("203.0.113", "Kepler", "epler", "2001:db8", "7334", "Browser") if secret in redacted
+    ]
 
 
 def test_text_is_limited_in_length_and_valid_utf8() -> None:
-    kept = redact_text('{"name": "\\ud800", "long": "' + "1.2.3.4 é" * 5_000 + '"}')
-    assert len(kept) <= MAX_RAW_CHARS
-    assert "\\ud800" in kept
-    assert "1.2.3" not in kept
+    redacted = redact_text('{"name": "\\ud800", "long": "' + "1.2.3.4 é" * 5_000 + '"}')
+    assert len(redacted) <= MAX_RAW_CHARS
+    assert "\\ud800" in redacted
+    assert "1.2.3" not in redacted
     assert redact_text("\udcff{").encode()
 
 

@@ -1,4 +1,4 @@
-"""Partial dates: what is known is kept, what is not stays unknown, and what is no date says so."""
+"""Partial dates: known parts are kept, unknown ones are None, and invalid dates raise."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ PARTS = st.tuples(st.booleans(), st.booleans(), st.booleans()).filter(any)
 
 
 @pytest.mark.parametrize(
-    ("text", "found", "written"),
+    ("text", "parsed", "written"),
     [
         ("1883", PartialDate(1883), "1883"),
         ("1883-05", PartialDate(1883, 5), "1883-05"),
@@ -32,10 +32,10 @@ PARTS = st.tuples(st.booleans(), st.booleans(), st.booleans()).filter(any)
     ],
 )
 def test_a_partial_date_is_parsed_and_formatted_in_its_shortest_form(
-    text: str, found: PartialDate, written: str
+    text: str, parsed: PartialDate, written: str
 ) -> None:
-    assert parse(text) == found
-    assert str(found) == written
+    assert parse(text) == parsed
+    assert str(parsed) == written
 
 
 @pytest.mark.parametrize("text", ["", "  ", "????", "????-??", "????-??-??", "0000", "0000-00-00"])
@@ -56,17 +56,17 @@ def test_an_invalid_date_raises(text: str) -> None:
 
 
 @given(FULL, PARTS)
-def test_any_partial_date_survives_a_round_trip(day: PartialDate, kept: tuple[bool, bool, bool]) -> None:
-    part = PartialDate(*(value if keep else None for value, keep in zip(day, kept, strict=True)))
+def test_any_partial_date_survives_a_round_trip(day: PartialDate, known: tuple[bool, bool, bool]) -> None:
+    part = PartialDate(*(value if keep else None for value, keep in zip(day, known, strict=True)))
     assert parse(str(part)) == part
 
 
 @given(st.one_of(st.text(max_size=12), st.text("0123456789-? ", max_size=12)))
 def test_any_text_is_parsed_or_raises_value_error(text: str) -> None:
     try:
-        found = parse(text)
+        parsed = parse(text)
     except ValueError:
         return
-    if found:
-        assert any(part is not None for part in found)
-        assert parse(str(found)) == found
+    if parsed:
+        assert any(part is not None for part in parsed)
+        assert parse(str(parsed)) == parsed

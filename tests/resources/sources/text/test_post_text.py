@@ -1,4 +1,4 @@
-"""The text of posts: what a reader sees of HTML, and what people write into it."""
+"""The text of posts: HTML to plain text, hashtags, mentions and the playing track."""
 
 import time
 
