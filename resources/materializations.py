@@ -44,7 +44,7 @@ def report_only(context: dg.OutputContext, partitions: Sequence[str]) -> None:
 
 
 def report_outside_runs(instance: dg.DagsterInstance, materializations: Sequence[dg.AssetMaterialization]) -> None:
-    """Report materializations that no run of Dagster made: of days, once these have partitions, or of whole tables."""
+    """Report materializations that happened outside Dagster's runs: of partitions that exist, or of whole tables."""
     _widen(instance, materializations)
     kind = DagsterEventType.ASSET_MATERIALIZATION.value
     for materialization, batch in _batch(materializations):

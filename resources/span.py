@@ -20,7 +20,7 @@ EVER = EARLIEST.date()  # also the day of records without a date
 
 
 class Span(NamedTuple):
-    """The first and the last day that have partitions; without a last day, they go on until today."""
+    """The first and the last day that have partitions; without a last day, there are partitions until today."""
 
     first: date
     last: date | None = None
@@ -55,7 +55,7 @@ def widen(home: Path, days: Iterable[date]) -> None:
         return
     first, last = min(dated), max(dated)
     with FileLock(home / f".{NAME}.lock"):
-        known = stored(home) if (home / NAME).exists() else Span(first)
-        wider = Span(min(first, known.first), known.last and max(last, known.last))
-        if wider != known or not (home / NAME).exists():
+        current = stored(home) if (home / NAME).exists() else Span(first)
+        wider = Span(min(first, current.first), current.last and max(last, current.last))
+        if wider != current or not (home / NAME).exists():
             store(home, wider)

@@ -134,15 +134,17 @@ class Artifacts:
         Raises `Missing` if no version is served, and `Damaged` if a file is missing or differs from what was written.
         """
         for _ in range(TRIES):
-            wanted = version_id or self.serving(name)
-            if wanted is None:
+            requested = version_id or self.serving(name)
+            if requested is None:
                 raise Missing(f"no version of {name} is served. Materialize {name}.")
             try:
-                version = self._version(name, wanted)
-                return Artifact(dict(self._files(name, version)), version.inputs, wanted)
+                version = self._version(name, requested)
+                return Artifact(dict(self._files(name, version)), version.inputs, requested)
             except (FileNotFoundError, ValueError) as error:
-                if version_id or wanted == self.serving(name):  # otherwise it was replaced in the meantime
-                    raise Damaged(f"{name} {wanted} is damaged: {_reason(error)}. Materialize {name} again.") from error
+                if version_id or requested == self.serving(name):  # otherwise it was replaced in the meantime
+                    raise Damaged(
+                        f"{name} {requested} is damaged: {_reason(error)}. Materialize {name} again."
+                    ) from error
         raise Damaged(f"{name} was replaced {TRIES} times while it was read. Try again.")
 
     def problems(self) -> dict[str, str]:
@@ -251,9 +253,9 @@ class Artifacts:
             self.store.remove([f"{name}/{SERVING}"])
             serves = None
         unserved = [version.id for version in self.versions(name) if version.id not in (serves, new)]
-        kept = {serves, new, *unserved[max(0, len(unserved) - self.keep) :]}
+        retained = {serves, new, *unserved[max(0, len(unserved) - self.keep) :]}
         for version_id in self._ids(name):
-            if version_id not in kept:
+            if version_id not in retained:
                 folder = _folder(name, version_id)
                 self.store.remove([f"{folder}/{MANIFEST}"])
                 self.store.remove(self.store.names(folder))

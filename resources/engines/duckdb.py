@@ -58,9 +58,11 @@ class DuckEngine(Engine):
             return self.from_arrow(scan.schema.empty_table())
         files = self._readable_names(scan.files) if scan.remote else list(scan.files)
         rows = self.db.read_parquet(files, union_by_name=len(files) > 1)
-        wanted = self.db.from_arrow(scan.stored.empty_table())
+        declared = self.db.from_arrow(scan.stored.empty_table())
         new = [
-            f'NULL::{t} AS "{c}"' for c, t in zip(wanted.columns, wanted.types, strict=True) if c not in rows.columns
+            f'NULL::{t} AS "{c}"'
+            for c, t in zip(declared.columns, declared.types, strict=True)
+            if c not in rows.columns
         ]
         rows = rows.project(", ".join(["*", *new]))  # columns that the table got after these files were written
         if scan.filter:

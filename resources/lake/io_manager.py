@@ -89,7 +89,7 @@ class LakeIO(dg.ConfigurableIOManager):
         written = self.lake.replace(table, rows, schema, where, order(metadata))
         context.log.debug("%s: %s rows in version %s", table, f"{written.rows:,}", written.version)
         files = [self.lake.root / table / f for f in written.files]
-        told: dict[str, Any] = {
+        totals: dict[str, Any] = {
             "dagster/row_count": self.lake.rows(table),
             "bytes": written.bytes,
             "files": len(files),
@@ -97,17 +97,17 @@ class LakeIO(dg.ConfigurableIOManager):
             "folder": dg.MetadataValue.path(str(self.lake.root / table)),
         }
         if where is None:
-            context.add_output_metadata(told | preview(files, schema))
+            context.add_output_metadata(totals | preview(files, schema))
             return
         by_date = figures(files, schema, where.column)
-        told |= {
+        totals |= {
             "rows_written": written.rows,
             DATES.get(where.column, "dates"): len(by_date),
             **preview(files, schema, where.column, by_date),
         }
-        own = {key: _partition(by_date.get(date.fromisoformat(key), {})) for key in keys}
-        # What is true of the whole run is shown with its last partition: repeated with each it would be plotted flat.
-        add_partition_metadata(context, own | {last: own[last] | told for last in keys[-1:]})
+        by_partition = {key: _partition(by_date.get(date.fromisoformat(key), {})) for key in keys}
+        # Totals are shown with the last partition only: repeated for each, Dagster would plot them as a flat line.
+        add_partition_metadata(context, by_partition | {last: by_partition[last] | totals for last in keys[-1:]})
 
 
 def _partition(figures: Mapping[str, float]) -> dict[str, float]:

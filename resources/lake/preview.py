@@ -21,27 +21,27 @@ from resources.storage import Storage
 Figures: TypeAlias = Mapping[date, Mapping[str, float]]
 
 ROWS = 10
-SAMPLE = 20_000  # rows of a distribution
+SAMPLE_ROWS = 20_000  # for a distribution
 LISTENER = "user_id"
-SUMMED = {"listens": "listens", "plays": "plays", "skips": "skips", "ms_played": "hours"}  # columns, as they are called
+SUMMED = {"listens": "listens", "plays": "plays", "skips": "skips", "ms_played": "hours"}  # names of sums, by column
 MS_A_MINUTE, MS_AN_HOUR = 60_000, 3_600_000
 ENTITIES = ("recording", "artist")  # of a chart
-INLINE = 1_000  # characters up to which Dagster shows Markdown in the page, and not behind a link
+INLINE_CHARS = 1_000  # Dagster shows longer Markdown behind a link
 LEADING = ("entity", "rank", "name", "title", "recording_name", "artist_name", "plays", "ms_played", "previous_rank")
 UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-ID_LETTERS = 8
-FEW_VALUES, MANY_LETTERS = 3, 100  # of a list and of a text in a cell
+ID_CHARS = 8
+CELL_VALUES, CELL_CHARS = 3, 100  # of a list and of a text in a cell
 
 
 def figures(files: Sequence[Storage], schema: pa.Schema, column: str) -> dict[date, dict[str, float]]:
     """Return figures of each date that has rows: rows, listeners, sums; numbers of a table with a row for each date."""
     summed = [name for name in SUMMED if name in schema.names] if LISTENER in schema.names else []
-    found: dict[date, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    by_date: dict[date, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     listeners = []
     for rows in _read(files, [column, *summed, *([LISTENER] if LISTENER in schema.names else [])]):
         counts = rows.group_by(column).aggregate([([], "count_all"), *((name, "sum") for name in summed)])
         for row in counts.to_pylist():
-            figure = found[row[column]]
+            figure = by_date[row[column]]
             figure["rows"] += row["count_all"]
             for name in summed:
                 figure[SUMMED[name]] += (row[f"{name}_sum"] or 0) / (MS_AN_HOUR if name == "ms_played" else 1)
@@ -50,21 +50,21 @@ def figures(files: Sequence[Storage], schema: pa.Schema, column: str) -> dict[da
     if listeners:
         distinct = pa.concat_tables(listeners).group_by([column, LISTENER]).aggregate([])
         for row in distinct.group_by(column).aggregate([([], "count_all")]).to_pylist():
-            found[row[column]]["listeners"] = row["count_all"]
-    elif found and all(figure["rows"] == 1 for figure in found.values()):
+            by_date[row[column]]["listeners"] = row["count_all"]
+    elif by_date and all(figure["rows"] == 1 for figure in by_date.values()):
         numbers = _numbers(schema)
         for rows in _read(files, [column, *numbers]):
             for row in rows.to_pylist():
-                found[row[column]] |= {name: row[name] for name in numbers if row[name] is not None}
-    return {day: {k: round(v, 3) if v % 1 else int(v) for k, v in found[day].items()} for day in sorted(found)}
+                by_date[row[column]] |= {name: row[name] for name in numbers if row[name] is not None}
+    return {day: {k: round(v, 3) if v % 1 else int(v) for k, v in by_date[day].items()} for day in sorted(by_date)}
 
 
 def preview(
     files: Sequence[Storage], schema: pa.Schema, column: str | None = None, by_date: Figures | None = None
 ) -> dict[str, dg.MetadataValue]:
-    """Return metadata to look at: the first rows of the newest date.
+    """Return a preview as metadata: the first rows of the newest date.
 
-    Of a table about listeners, figures of the newest dates and distributions of the newest one's numbers.
+    For a table about listeners, return figures of the newest dates and distributions of the newest date's numbers.
     """
     if not files:
         return {"preview": dg.MetadataValue.text("no rows")}
@@ -77,10 +77,10 @@ def preview(
     titles = [_title(name, schema.field(name)) for name in names]
     entities = ENTITIES if "entity" in schema.names else [None]
     parts = [_head(files, schema.names, ROWS // len(entities), column, newest, each).to_pylist() for each in entities]
-    for most in range(ROWS // len(entities), 0, -1):
-        table = _markdown(titles, [_cells(row, names, schema) for part in parts for row in part[:most]])
+    for rows_per_part in range(ROWS // len(entities), 0, -1):
+        table = _markdown(titles, [_cells(row, names, schema) for part in parts for row in part[:rows_per_part]])
         shown_as = f"{newest}:\n\n{table}" if newest else table
-        if len(shown_as) < INLINE:
+        if len(shown_as) < INLINE_CHARS:
             break
     return {"preview": dg.MetadataValue.md(shown_as)}
 
@@ -90,13 +90,13 @@ def _distributions(
 ) -> dict[str, dg.MetadataValue]:
     """Return how the numbers of a table are distributed, of the newest date if there are dates."""
     numbers = _numbers(schema)
-    sample = _head(files, numbers, SAMPLE, column, newest)
+    sample = _head(files, numbers, SAMPLE_ROWS, column, newest)
     values: dict[str, list[float]] = {}
     for name in numbers:
-        found = [v for v in sample[name].to_pylist() if v is not None]
+        numbers_of_column = [v for v in sample[name].to_pylist() if v is not None]
         minutes = _is_ms(schema.field(name))
         title = f"{_title(name, schema.field(name))}, minutes" if minutes else name.replace("_", " ")
-        values[title] = [v / MS_A_MINUTE for v in found] if minutes else found
+        values[title] = [v / MS_A_MINUTE for v in numbers_of_column] if minutes else numbers_of_column
     return {"distributions": histograms(values)} if any(values.values()) else {}
 
 
@@ -110,7 +110,7 @@ def _read(files: Sequence[Storage], columns: Sequence[str]) -> Iterator[pa.Table
 def _head(
     files: Sequence[Storage],
     columns: Sequence[str],
-    most: int,
+    count: int,
     column: str | None,
     newest: date | None,
     entity: str | None = None,
@@ -118,11 +118,11 @@ def _head(
     """Return the first rows, of the newest date if there are dates, and of one kind of entity if one is named."""
     import pyarrow.dataset as ds
 
-    wanted = {column: newest, "entity": entity}
-    conditions = [ds.field(name) == value for name, value in wanted.items() if name and value is not None]
-    chosen = reduce(and_, conditions) if conditions else None
+    equal_to = {column: newest, "entity": entity}
+    conditions = [ds.field(name) == value for name, value in equal_to.items() if name and value is not None]
+    condition = reduce(and_, conditions) if conditions else None
     dataset = ds.dataset([file.path for file in files], filesystem=files[0].fs, format="parquet")
-    return dataset.head(most, columns=list(columns), filter=chosen)
+    return dataset.head(count, columns=list(columns), filter=condition)
 
 
 def _numbers(schema: pa.Schema) -> list[str]:
@@ -173,7 +173,7 @@ def _cells(row: Mapping[str, Any], names: Sequence[str], schema: pa.Schema) -> l
 
 def _brief_id(value: Any) -> Any:
     """Return the first characters of a UUID, so that more rows are in the page."""
-    return f"{value[:ID_LETTERS]}…" if isinstance(value, str) and UUID.fullmatch(value) else value
+    return f"{value[:ID_CHARS]}…" if isinstance(value, str) and UUID.fullmatch(value) else value
 
 
 def _movement(rank: int, before: int | None) -> str:
@@ -190,6 +190,6 @@ def _markdown(head: Sequence[str], rows: Any) -> str:
 def _cell(value: Any) -> str:
     """Return a value as one line of bounded length."""
     if isinstance(value, list):
-        return f"[{', '.join(map(_cell, value[:FEW_VALUES]))}{', …' if len(value) > FEW_VALUES else ''}]"
+        return f"[{', '.join(map(_cell, value[:CELL_VALUES]))}{', …' if len(value) > CELL_VALUES else ''}]"
     text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).split())
-    return (text if len(text) <= MANY_LETTERS else f"{text[: MANY_LETTERS - 1]}…").replace("|", "\\|")
+    return (text if len(text) <= CELL_CHARS else f"{text[: CELL_CHARS - 1]}…").replace("|", "\\|")

@@ -128,13 +128,13 @@ def _zipped(source: IO[bytes], sink: IO[bytes], person: Person) -> tuple[bool, b
         for entry in old.infolist():
             if entry.is_dir():
                 continue
-            with old.open(entry) as member, spooled(member) as plain, SpooledTemporaryFile(MEMORY_BYTES) as kept:
-                differs, stays = without(plain, kept, person)
+            with old.open(entry) as member, spooled(member) as plain, SpooledTemporaryFile(MEMORY_BYTES) as copy:
+                differs, stays = without(plain, copy, person)
                 changed, left = changed or differs, left or stays
                 if stays or not differs:
-                    kept.seek(0)
+                    copy.seek(0)
                     with new.open(zipfile.ZipInfo(entry.filename, entry.date_time), "w", force_zip64=True) as place:
-                        _copy(kept, place)
+                        _copy(copy, place)
     return changed, left
 
 
@@ -144,14 +144,14 @@ def _tarred(source: IO[bytes], sink: IO[bytes], person: Person) -> tuple[bool, b
         for entry in old:
             if not (member := old.extractfile(entry)):
                 continue
-            with spooled(member) as plain, SpooledTemporaryFile(MEMORY_BYTES) as kept:
-                differs, stays = without(plain, kept, person)
+            with spooled(member) as plain, SpooledTemporaryFile(MEMORY_BYTES) as copy:
+                differs, stays = without(plain, copy, person)
                 changed, left = changed or differs, left or stays
                 if stays or not differs:
-                    entry.size = kept.tell()
+                    entry.size = copy.tell()
                     entry.pax_headers = {}
-                    kept.seek(0)
-                    new.addfile(entry, kept)
+                    copy.seek(0)
+                    new.addfile(entry, copy)
     return changed, left
 
 
@@ -167,12 +167,12 @@ def _parquet(source: IO[bytes], sink: IO[bytes], person: Person) -> tuple[bool, 
     with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
         for group in range(file.num_row_groups):
             rows = file.read_row_group(group)
-            kept = rows
+            remaining = rows
             for name in personal:
-                kept = kept.filter(pc.invert(pa.array(matches(kept[name], person.name))))
-            changed, left = changed or len(kept) < len(rows), left or len(kept) > 0
-            if len(kept):
-                writer.write_table(kept)
+                remaining = remaining.filter(pc.invert(pa.array(matches(remaining[name], person.name))))
+            changed, left = changed or len(remaining) < len(rows), left or len(remaining) > 0
+            if len(remaining):
+                writer.write_table(remaining)
     return changed, left
 
 
@@ -211,9 +211,9 @@ def _text(source: IO[bytes], sink: IO[bytes], person: Person) -> tuple[bool, boo
         return _csv(source, sink, person, *table)
     changed = left = False
     for line in source:
-        kept = _line(line, person)
-        changed, left = changed or kept != line, left or bool(kept.strip())
-        sink.write(kept)
+        remaining = _line(line, person)
+        changed, left = changed or remaining != line, left or bool(remaining.strip())
+        sink.write(remaining)
     return changed, left
 
 
@@ -224,12 +224,12 @@ def _line(line: bytes, person: Person) -> bytes:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        found: object = person.redact_text(text.rstrip("\r\n"))
-        return line if found == text.rstrip("\r\n") else str(found).encode(errors="surrogateescape") + end
-    found = person.without(value)
-    if found is REMOVED:
+        redacted: object = person.redact_text(text.rstrip("\r\n"))
+        return line if redacted == text.rstrip("\r\n") else str(redacted).encode(errors="surrogateescape") + end
+    redacted = person.without(value)
+    if redacted is REMOVED:
         return b""
-    return line if found == value else json.dumps(found, ensure_ascii=False).encode() + end
+    return line if redacted == value else json.dumps(redacted, ensure_ascii=False).encode() + end
 
 
 def _has_content(value: Any) -> bool:

@@ -104,7 +104,7 @@ class Person:
         A record that names the listener is removed; in a list, other elements stay.
         """
         if isinstance(value, dict):
-            kept: dict[str, Any] = {}
+            record: dict[str, Any] = {}
             kind = value.get("type")
             whom = PERSON_KEYS.get(kind, ()) if isinstance(kind, str) else ()
             for inner, element in value.items():
@@ -115,8 +115,8 @@ class Person:
                     return REMOVED
                 if inner == "creator" and "track" in value and element == self.name:  # of a playlist
                     result = ERASED
-                kept[inner] = result
-            return kept
+                record[inner] = result
+            return record
         if isinstance(value, list):
             return [result for each in value if (result := self.without(each, key, above)) is not REMOVED]
         if not isinstance(value, str) or (self.name not in value and not any(form in value for form in self.forms)):
@@ -170,7 +170,7 @@ class Person:
 
     def redact_words(self, text: str) -> str:
         """Redact the name in a text wherever it is a whole word, except in the platform's own folders."""
-        return self._word.sub(lambda match: match[0] if match["kept"] else ERASED, text)
+        return self._word.sub(lambda match: match[0] if match["own"] else ERASED, text)
 
     @cached_property
     def _files(self) -> list[str]:
@@ -192,9 +192,11 @@ class Person:
 
     @cached_property
     def _word(self) -> re.Pattern[str]:
-        kept = "|".join(f"{re.escape(folder)}(?=/|\\W|$)" for folder in sorted(self._folders, key=len, reverse=True))
+        own_folders = "|".join(
+            f"{re.escape(folder)}(?=/|\\W|$)" for folder in sorted(self._folders, key=len, reverse=True)
+        )
         files = "".join(f"|(?<![\\w]){re.escape(file)}(?![\\w])" for file in self._files)
-        return re.compile(rf"(?P<kept>{kept or '(?!)'})|(?:{self._any}{files})")
+        return re.compile(rf"(?P<own>{own_folders or '(?!)'})|(?:{self._any}{files})")
 
 
 def _in_json(text: str) -> list[str]:

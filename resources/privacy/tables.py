@@ -80,6 +80,6 @@ class Removal:
 
     def _without(self, name: str, value: Any) -> Any:
         if isinstance(value, list):
-            return [each for each in value if each != self.person.name]
+            return [element for element in value if element != self.person.name]
         result = REMOVED if value == self.person.name else self.person.without(value, name)
         return (ERASED if name in self.needed else None) if result is REMOVED else result

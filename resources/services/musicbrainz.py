@@ -156,19 +156,20 @@ def agent(url: str, configured: str | None, contact: str) -> str | None:
     return f"{configured or AGENT} ( {contact} )" if contact else configured
 
 
-def min_interval_s(url: str, wanted: str) -> float:
+def min_interval_s(url: str, configured: str) -> float:
     """Return the minimum number of seconds between two requests.
 
-    `wanted` is the configured number. The real service's limit of one second always holds. The default for a mirror on
-    this machine is 0, for another mirror one second. Raises `TuttiError` if `wanted` is not a number from 0 to 3600.
+    `configured` is the setting. The real service's limit of one second always holds. The default for a mirror on this
+    machine is 0, for another mirror one second. Raises `TuttiError` if the setting is not a number from 0 to 3600.
     """
     try:
-        seconds = float(wanted) if wanted.strip() else None
+        seconds = float(configured) if configured.strip() else None
     except ValueError:
         seconds = -1.0
     if seconds is not None and not 0 <= seconds <= 3600:
         raise TuttiError(
-            f"invalid TUTTI_MUSICBRAINZ_MIN_INTERVAL_S: {wanted[:20]!r}. Expected seconds from 0 to 3600, such as 0.2."
+            f"invalid TUTTI_MUSICBRAINZ_MIN_INTERVAL_S: {configured[:20]!r}. "
+            "Expected seconds from 0 to 3600, such as 0.2."
         )
     if is_real(url):
         return max(MIN_INTERVAL_S, seconds or 0.0)

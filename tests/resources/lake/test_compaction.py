@@ -154,8 +154,8 @@ def test_rows_without_a_day_stay_when_a_day_is_replaced(lake: Lake) -> None:
     lake.replace(TABLE, iter([pa.Table.from_pylist(rows, THINGS)]), THINGS)
     put(lake, "new", {DAYS[0]: 1}, RangeFilter("day", DAYS[0], DAYS[0]))
     put(lake, "new", {DAYS[1]: 1}, RangeFilter("day", DAYS[1], DAYS[1]))
-    found = {(r["day"], r["name"]) for r in lake.scan(TABLE, THINGS).table().to_pylist()}
-    assert found == {(None, "undated"), (DAYS[0], "new-0"), (DAYS[1], "new-0")}
+    rows_left = {(r["day"], r["name"]) for r in lake.scan(TABLE, THINGS).table().to_pylist()}
+    assert rows_left == {(None, "undated"), (DAYS[0], "new-0"), (DAYS[1], "new-0")}
     put(lake, "newer", {DAYS[0]: 1}, RangeFilter("day", DAYS[0], DAYS[0]))
     assert len(lake.scan(TABLE, THINGS).table()) == 3
 
@@ -179,7 +179,7 @@ def test_any_replacements_and_vacuums_equal_a_dictionary_of_days(
                 removed = lake.vacuum(TABLE, keep_days=step)
                 assert step == 0 or removed.files == 0
             if step == 0:  # only the newest version stays
-                versions = {v: found for v, found in versions.items() if v == max(versions)}
+                versions = {v: names for v, names in versions.items() if v == max(versions)}
             continue
         (first, last), counts = step
         span = RangeFilter("day", DAYS[first], DAYS[last])
@@ -187,7 +187,7 @@ def test_any_replacements_and_vacuums_equal_a_dictionary_of_days(
         put(lake, str(n), days, span)
         model |= {DAYS[day]: [] for day in range(first, last + 1)}
         model |= {day: [f"{n}-{i}" for i in range(count)] for day, count in days.items()}
-        versions[max(versions) + 1] = {(day, name) for day, found in model.items() for name in found}
+        versions[max(versions) + 1] = {(day, name) for day, names in model.items() for name in names}
         assert stored(lake) == sorted(versions[max(versions)])
     for version, expected in versions.items():
         assert stored(lake, version=version) == sorted(expected)

@@ -174,11 +174,11 @@ def test_any_replacements_equal_a_dictionary_of_days(
         lake.replace(TABLE, pandas.from_arrow(events(*rows)), EVENTS, only(DAYS[first], DAYS[last]), ["day", "name"])
         for day in range(first, last + 1):
             model[DAYS[day]] = [r["name"] for r in rows if r["day"] == DAYS[day]]
-        versions.append({(day, name) for day, found in model.items() for name in found})
-    for version, wanted in enumerate(versions, start=1):
-        found = [(r["day"], r["name"]) for r in stored(lake, version=version)]
-        assert len(found) == len(wanted)
-        assert set(found) == wanted
+        versions.append({(day, name) for day, pairs in model.items() for name in pairs})
+    for version, expected in enumerate(versions, start=1):
+        pairs = [(r["day"], r["name"]) for r in stored(lake, version=version)]
+        assert len(pairs) == len(expected)
+        assert set(pairs) == expected
     for day in DAYS:
         assert sorted(r["name"] for r in stored(lake, where=only(day))) == sorted(model.get(day, []))
 

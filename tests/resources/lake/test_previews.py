@@ -52,7 +52,7 @@ RANKS = pa.schema(
 
 
 def written(folder: Path, schema: pa.Schema, rows: list[tuple[Any, ...]]) -> list[Storage]:
-    """Rows in a file of the lake."""
+    """Write rows to a file of the lake."""
     pq.write_table(as_table(rows, schema), folder / "a.parquet")
     return [Storage.at(folder / "a.parquet")]
 
@@ -67,14 +67,14 @@ def test_figures_count_each_listener_of_a_day_once(tmp_path: Path) -> None:
     }
 
 
-def test_a_preview_of_listens_names_no_listener(tmp_path: Path) -> None:
+def test_preview_of_listens_names_no_listener(tmp_path: Path) -> None:
     files = written(tmp_path, PLAYS, [(MONDAY, "ada", 1_000), (TUESDAY, "bob", 2_000)])
     shown = preview(files, PLAYS, "day", figures(files, PLAYS, "day"))
     assert "2025-03-04" in str(shown["preview"].value)
     assert not any(name in str(each.value) for each in shown.values() for name in ("ada", "bob"))
 
 
-def test_a_chart_shows_movement_in_the_newest_period_with_ids_last(tmp_path: Path) -> None:
+def test_chart_shows_movement_in_the_newest_period_with_ids_last(tmp_path: Path) -> None:
     rows = [(MONDAY, "artist", "x", 1, 1_000, None, "Old"), (TUESDAY, "artist", "y", 1, 3_661_000, 3, "New")]
     rows += [(TUESDAY, "recording", "z", 2, 1_000, 1, "Tune"), (TUESDAY, "recording", "w", 3, 1_000, None, "Song")]
     files = written(tmp_path, RANKS, rows)

@@ -300,9 +300,9 @@ def test_log_keeps_thirty_days_and_names_a_missing_version(lake: Lake) -> None:
     assert len(list(log.glob("*.json"))) < 40
     newest = lake.version(TABLE)
     assert [names(lake, newest - n) for n in range(30)] == [[f"{n + 1} days ago"] for n in range(30)]
-    with pytest.raises(TuttiError, match=r"no version 5\..* 30 days") as gone:
+    with pytest.raises(TuttiError, match=r"no version 5\..* 30 days") as refused:
         lake.scan(TABLE, THINGS, version=5)
-    assert "\n" not in str(gone.value)
+    assert "\n" not in str(refused.value)
     lake.vacuum(TABLE)
     assert [names(lake, newest - n) for n in range(30)] == [[f"{n + 1} days ago"] for n in range(30)]
     assert 30 <= len(on_disk(lake)) <= 32

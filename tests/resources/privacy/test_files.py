@@ -31,8 +31,8 @@ def json_lines(records: Records) -> bytes:
 
 
 def document(records: Records) -> bytes:
-    found = [{"user_name": who, "artist_name": what} for who, what in records]
-    return json.dumps({"payload": found}, indent=1).encode()
+    payload = [{"user_name": who, "artist_name": what} for who, what in records]
+    return json.dumps({"payload": payload}, indent=1).encode()
 
 
 def table(records: Records) -> bytes:

@@ -59,9 +59,9 @@ class Place:
         landed: dict[str, list[str]] = {}
         for kind in KINDS:
             for path in sorted((self.root / kind.folder).rglob("*.jsonl")):
-                for found in read(path, kind):
-                    assert isinstance(found, EntityResult), found
-                    landed.setdefault(kind.folder, []).append(getattr(found.entity, f"{kind.entity}_id"))
+                for result in read(path, kind):
+                    assert isinstance(result, EntityResult), result
+                    landed.setdefault(kind.folder, []).append(getattr(result.entity, f"{kind.entity}_id"))
         return landed
 
     def provenances(self) -> set[str]:
@@ -83,8 +83,8 @@ class Place:
 
     def is_complete(self, recordings: list[str] | None = None) -> bool:
         """Assert that all entities that recordings refer to have landed once."""
-        landed, wanted = self.ids(), self.named(self.recordings if recordings is None else recordings)
-        assert {folder: sorted(ids) for folder, ids in landed.items()} == {k: sorted(v) for k, v in wanted.items()}
+        landed, expected = self.ids(), self.named(self.recordings if recordings is None else recordings)
+        assert {folder: sorted(ids) for folder, ids in landed.items()} == {k: sorted(v) for k, v in expected.items()}
         return True
 
 
@@ -249,7 +249,7 @@ def test_pull_killed_at_any_moment_resumes_and_loses_nothing(place: Place) -> No
     assert done.returncode == 0, done.stderr
     assert before.items() <= place.files().items()
     landed = place.ids()
-    assert {folder: set(found) for folder, found in landed.items()} == place.named(ids)
+    assert {folder: set(ids_of_folder) for folder, ids_of_folder in landed.items()} == place.named(ids)
     assert list(place.root.rglob("*.draft")) == []
 
 

@@ -119,10 +119,10 @@ def test_pages_contain_every_entity_once_with_the_next_offset(world: World) -> N
 def test_search_returns_matching_entities_page_by_page(world: World) -> None:
     everything = [r["id"] for page in world.api().search(RECORDINGS, "*") for r in page.records]
     assert everything == world.ids(RECORDINGS)
-    wanted = world.entities.of["recording"][everything[5]]
-    words = f'recording:"{wanted["title"]}" AND artist:"{wanted["artist-credit"][0]["name"]}"'
+    entity = world.entities.of["recording"][everything[5]]
+    words = f'recording:"{entity["title"]}" AND artist:"{entity["artist-credit"][0]["name"]}"'
     (page,) = world.api().search(RECORDINGS, words)
-    assert wanted["id"] in [record["id"] for record in page.records]
+    assert entity["id"] in [record["id"] for record in page.records]
     either = f"rid:({everything[1]} OR {everything[2]})"
     assert [r["id"] for page in world.api().search(RECORDINGS, either) for r in page.records] == everything[1:3]
     assert [page.records for page in world.api().search(ARTISTS, "Nobody at all")] == [[]]
@@ -231,7 +231,7 @@ def test_client_waits_if_the_rate_limit_is_exceeded(sandbox_entities: Entities) 
 
 
 @pytest.mark.parametrize(
-    ("url", "wanted", "seconds"),
+    ("url", "configured", "seconds"),
     [
         ("https://musicbrainz.org", "", 1.0),
         ("https://musicbrainz.org", "0", 1.0),
@@ -244,14 +244,14 @@ def test_client_waits_if_the_rate_limit_is_exceeded(sandbox_entities: Entities) 
         ("https://notmusicbrainz.org", "0", 0.0),
     ],
 )
-def test_limit_of_the_real_service_holds_for_any_setting(url: str, wanted: str, seconds: float) -> None:
-    assert min_interval_s(url, wanted) == seconds
+def test_limit_of_the_real_service_holds_for_any_setting(url: str, configured: str, seconds: float) -> None:
+    assert min_interval_s(url, configured) == seconds
 
 
-@pytest.mark.parametrize("wanted", ["fast", "-1", "nan", "1e9", "inf"])
-def test_invalid_interval_names_the_variable(wanted: str) -> None:
+@pytest.mark.parametrize("configured", ["fast", "-1", "nan", "1e9", "inf"])
+def test_invalid_interval_names_the_variable(configured: str) -> None:
     with pytest.raises(TuttiError, match="TUTTI_MUSICBRAINZ_MIN_INTERVAL_S"):
-        min_interval_s("http://127.0.0.1", wanted)
+        min_interval_s("http://127.0.0.1", configured)
 
 
 def test_real_service_requires_a_contact_address() -> None:
