@@ -1,45 +1,45 @@
-"""Whoever is killed at whatever: tables are whole at once, and the same work done again gives what it should.
+"""Killed processes leave consistent tables, and a rerun gives the result of an undisturbed run.
 
-A few kills; `make storm` does hundreds, of imports on the command line too, which `test_commands` kills where it hurts.
+These tests kill a few times. `make chaos` kills hundreds of times, including imports on the command line.
 """
 
 from pathlib import Path
 
 import pytest
 
-from tests.chaos.front import FRONTS
 from tests.chaos.race import race
+from tests.chaos.targets import TARGETS
 from tests.conftest import ON_DASK, ON_SPARK
 
 
-def test_a_killed_import_leaves_whole_tables_and_files_that_vacuum_removes(tmp_path: Path) -> None:
-    blows = list(FRONTS["import"].blows(2, tmp_path / "import"))
-    assert [fault for blow in blows for fault in blow.faults] == []
-    assert any(blow.orphans for blow in blows), "no kill came between a write and its commit"
+def test_a_killed_import_leaves_only_orphans_that_vacuum_removes(tmp_path: Path) -> None:
+    outcomes = list(TARGETS["import"].attack(2, tmp_path / "import"))
+    assert [fault for outcome in outcomes for fault in outcome.faults] == []
+    assert any(outcome.orphans for outcome in outcomes), "no kill came between a write and its commit"
 
 
-@pytest.mark.parametrize(("front", "kills"), [("pandas", 2), ("duckdb", 1)])
-def test_each_day_is_as_before_the_kill_or_as_after_the_commit(front: str, kills: int, tmp_path: Path) -> None:
-    blows = FRONTS[front].blows(kills, tmp_path / front)
-    assert [fault for blow in blows for fault in blow.faults] == []
+@pytest.mark.parametrize(("target", "kills"), [("pandas", 2), ("duckdb", 1)])
+def test_each_day_has_its_old_or_its_new_rows_after_a_kill(target: str, kills: int, tmp_path: Path) -> None:
+    outcomes = TARGETS[target].attack(kills, tmp_path / target)
+    assert [fault for outcome in outcomes for fault in outcome.faults] == []
 
 
-@pytest.mark.parametrize("front", [ON_DASK, ON_SPARK])
-def test_a_cluster_or_a_part_of_it_may_be_killed_as_well(front: str, tmp_path: Path) -> None:
-    seed = {"dask": 5, "spark": 7}[front]  # at a new file, a worker alone and all at once
-    (blow,) = FRONTS[front].blows(1, tmp_path / front, seed)
-    assert blow.faults == []
+@pytest.mark.parametrize("target", [ON_DASK, ON_SPARK])
+def test_tables_survive_the_kill_of_a_cluster_or_part_of_it(target: str, tmp_path: Path) -> None:
+    seed = {"dask": 5, "spark": 7}[target]  # kill one worker, and everything, at a new file
+    (outcome,) = TARGETS[target].attack(1, tmp_path / target, seed)
+    assert outcome.faults == []
 
 
-@pytest.mark.parametrize("front", [pytest.param("stream", marks=[pytest.mark.cluster, pytest.mark.spark])])
-def test_a_killed_stream_goes_on_from_its_checkpoint_and_gives_what_an_import_gives(front: str, tmp_path: Path) -> None:
-    (blow,) = FRONTS[front].blows(1, tmp_path / front, seed=1)
-    assert blow.faults == []
+@pytest.mark.parametrize("target", [pytest.param("stream", marks=[pytest.mark.cluster, pytest.mark.spark])])
+def test_a_killed_stream_resumes_and_equals_an_import(target: str, tmp_path: Path) -> None:
+    (outcome,) = TARGETS[target].attack(1, tmp_path / target, seed=1)
+    assert outcome.faults == []
 
 
-def test_no_commit_is_lost_where_many_write_and_no_reader_sees_half_a_day(tmp_path: Path) -> None:
-    won = race(tmp_path, commits=24)
-    assert won.faults == []
-    assert won.commits == 24
-    assert won.reads > 10
-    assert won.vacuums > 10
+def test_concurrent_writers_lose_no_commit_and_readers_see_whole_days(tmp_path: Path) -> None:
+    result = race(tmp_path, commits=24)
+    assert result.faults == []
+    assert result.commits == 24
+    assert result.reads > 10
+    assert result.vacuums > 10

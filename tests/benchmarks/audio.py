@@ -1,9 +1,9 @@
-"""How well tempo, beats and key are heard in what the sandbox renders: `python -m tests.benchmarks.audio`.
+"""Measure the accuracy of tempo, beats and key on the sandbox's audio: `python -m tests.benchmarks.audio`.
 
-The tempo is right within 4 %, alone or where a half, a third, twice and three times count as well (Gouyon et al., "An
-Experimental Comparison of Audio Tempo Induction Algorithms", IEEE TSALP 2006: accuracies 1 and 2). Beats meet within
-70 ms (F-measure). Keys count by the weights of MIREX: a fifth away half, the relative key 0.3, the parallel 0.2; scores
-in modes other than major and minor are left out of them. Seconds are CPU seconds of one process.
+A tempo is correct within 4 %. Accuracy 2 also accepts a half, a third, twice and three times the tempo (Gouyon et al.,
+"An Experimental Comparison of Audio Tempo Induction Algorithms", IEEE TSALP 2006). The F-measure of beats allows 70 ms.
+Keys are weighted as in MIREX: 0.5 for a fifth, 0.3 for the relative key, 0.2 for the parallel key. Scores in modes
+other than major and minor are excluded. Seconds are CPU seconds of one process.
 """
 
 import argparse
@@ -23,84 +23,86 @@ from resources.audio.key import NAMES
 from resources.sandbox import audio
 from resources.sandbox.truth import Rendering, renderings
 
-WITHIN = 0.04  # of the tempo
-LEVELS = (1, 2, 1 / 2, 3, 1 / 3)
-NEAR_S = 0.07  # of a beat
+TEMPO_TOLERANCE = 0.04
+TEMPO_RATIOS = (1, 2, 1 / 2, 3, 1 / 3)
+BEAT_TOLERANCE_S = 0.07
 FLATS = {"Db": "C#", "Eb": "D#", "Gb": "F#", "Ab": "G#", "Bb": "A#"}
 EXPECTED = {"tempo, accuracy 2": 0.98, "key": 0.8, "times real time": 40}
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What is in a file, and what was heard in it."""
+class Result:
+    """A file, its true tempo, beats and key, and the features that the analysis found."""
 
     path: Path
     truth: Rendering
-    found: Features
+    features: Features
 
-    def at_level(self, levels: Sequence[float]) -> bool:
-        """Whether the tempo is right, or at one of these other levels of the metre."""
-        bpm = self.found.tempo_bpm
-        return bpm is not None and any(abs(bpm / (self.truth.tempo_bpm * n) - 1) <= WITHIN for n in levels)
+    def has_tempo(self, ratios: Sequence[float]) -> bool:
+        """Return whether the tempo is one of these multiples of the true tempo."""
+        bpm = self.features.tempo_bpm
+        return bpm is not None and any(abs(bpm / (self.truth.tempo_bpm * n) - 1) <= TEMPO_TOLERANCE for n in ratios)
 
     def beats(self) -> float:
-        """The F-measure of its beats."""
-        found, true = np.array(self.found.beats), np.array(self.truth.beats)
-        if not len(found):
+        """Compute the F-measure of the beats."""
+        detected, true = np.array(self.features.beats), np.array(self.truth.beats)
+        if not len(detected):
             return 0.0
-        hits = sum(np.abs(found[:, None] - true).min(axis=0) <= NEAR_S)
-        return float(2 * hits / (len(found) + len(true)))
+        hits = sum(np.abs(detected[:, None] - true).min(axis=0) <= BEAT_TOLERANCE_S)
+        return float(2 * hits / (len(detected) + len(true)))
 
     def key(self) -> float:
-        """What MIREX counts for its key."""
-        if self.found.key is None:
+        """Return the MIREX score of the key."""
+        if self.features.key is None:
             return 0.0
         true = FLATS.get(self.truth.key, self.truth.key)
-        up, same = (NAMES.index(self.found.key) - NAMES.index(true)) % 12, self.found.mode == self.truth.mode
+        up, same = (NAMES.index(self.features.key) - NAMES.index(true)) % 12, self.features.mode == self.truth.mode
         if same:
             return {0: 1.0, 5: 0.5, 7: 0.5}.get(up, 0.0)
         return {0: 0.2, 9 if self.truth.mode == "major" else 3: 0.3}.get(up, 0.0)
 
 
 def main() -> None:
-    """Render, listen, and print a table; with `--wrong` the clips whose tempo is not the true one."""
+    """Render clips, analyze them and print a table. With `--wrong`, also list the clips with a wrong tempo."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[7, 8, 9], help="of the worlds that are rendered")
-    parser.add_argument("--clips", type=int, default=audio.CLIPS, help="of each")
-    parser.add_argument("--wrong", action="store_true")
-    asked = parser.parse_args()
-    heard, listening = [], 0.0
-    for seed in asked.seeds:
+    parser.add_argument(
+        "--seeds", nargs="+", type=int, default=[7, 8, 9], help="seeds of the worlds to render (default: 7 8 9)"
+    )
+    parser.add_argument("--clips", type=int, default=audio.CLIPS, help="clips per world (default: all)")
+    parser.add_argument("--wrong", action="store_true", help="list the clips with a wrong tempo")
+    options = parser.parse_args()
+    results, analyzing = [], 0.0
+    for seed in options.seeds:
         with tempfile.TemporaryDirectory() as folder:
-            audio.write(Path(folder), seed=seed, clips=asked.clips)
+            audio.write(Path(folder), seed=seed, clips=options.clips)
             began = time.process_time()
-            heard += listened(Path(folder), renderings(seed, clips=asked.clips))
-            listening += time.process_time() - began
-    keyed = [h.key() for h in heard if h.truth.mode in ("major", "minor")]
-    told = {
-        "clips": len(heard),
-        "tempo, accuracy 1": mean(h.at_level([1]) for h in heard),
-        "tempo, accuracy 2": mean(h.at_level(LEVELS) for h in heard),
-        "beats, F-measure": mean(h.beats() for h in heard),
-        "key": mean(k == 1 for k in keyed),
-        "key, MIREX": mean(keyed),
-        "times real time": sum(h.found.duration_s for h in heard) / listening,
+            results += analyzed(Path(folder), renderings(seed, clips=options.clips))
+            analyzing += time.process_time() - began
+    key_scores = [result.key() for result in results if result.truth.mode in ("major", "minor")]
+    figures = {
+        "clips": len(results),
+        "tempo, accuracy 1": mean(result.has_tempo([1]) for result in results),
+        "tempo, accuracy 2": mean(result.has_tempo(TEMPO_RATIOS) for result in results),
+        "beats, F-measure": mean(result.beats() for result in results),
+        "key": mean(k == 1 for k in key_scores),
+        "key, MIREX": mean(key_scores),
+        "times real time": sum(result.features.duration_s for result in results) / analyzing,
     }
-    print("| | found | wanted |\n|---|---:|---:|")
-    for what, value in told.items():
-        print(f"| {what} | {value:{'.3f' if value < 10 else ',.0f'}} | {EXPECTED.get(what, '')} |")
-    for h in heard if asked.wrong else []:
-        if not h.at_level([1]):
-            level = "another level" if h.at_level(LEVELS) else "WRONG"
-            says = f"{h.truth.metre}, beat {h.truth.beat}, {h.truth.tempo_bpm:.1f}"
-            print(f"{level}: {h.path.stem} ({says}): {h.found.tempo_bpm}")
+    print("| | measured | expected |\n|---|---:|---:|")
+    for name, value in figures.items():
+        print(f"| {name} | {value:{'.3f' if value < 10 else ',.0f'}} | {EXPECTED.get(name, '')} |")
+    for result in results if options.wrong else []:
+        if not result.has_tempo([1]):
+            level = "another level" if result.has_tempo(TEMPO_RATIOS) else "WRONG"
+            truth = f"{result.truth.metre}, beat {result.truth.beat}, {result.truth.tempo_bpm:.1f}"
+            print(f"{level}: {result.path.stem} ({truth}): {result.features.tempo_bpm}")
 
 
-def listened(folder: Path, truth: dict[str, Rendering]) -> Iterator[Heard]:
-    """What is heard in the files of a folder whose truth is known."""
+def analyzed(folder: Path, truth: dict[str, Rendering]) -> Iterator[Result]:
+    """Analyze the files of a folder, whose truth is given by recording id."""
     for path in sorted(folder.rglob("*.flac")):
         if path.parent.name != audio.ODD:
-            yield Heard(path, truth[str(FLAC(path)["musicbrainz_trackid"][0])], features(path))
+            yield Result(path, truth[str(FLAC(path)["musicbrainz_trackid"][0])], features(path))
 
 
 if __name__ == "__main__":

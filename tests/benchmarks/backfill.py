@@ -1,10 +1,9 @@
-"""What a day of a backfill costs early and late in a year: `python -m tests.benchmarks.backfill`.
+"""Measure a day of a backfill early and late in a year: `python -m tests.benchmarks.backfill`.
 
-A year of a few of the sandbox's listeners is imported, file by file, and its days are made in the chunks of
-`make backfill`. Then two lakes, one with the first days made and one with the whole year, make more of it in turns, so
-that whatever else the machine does is shared: chunks, and single days as a service makes them. CPU seconds are those of
-the process that makes all runs of a lake, Dagster's own among them; its start and two runs over days without listens
-come before the first measurement.
+The benchmark imports a year of a few sandbox listeners and materializes its days in the chunks of `make backfill`. Then
+two lakes, one with the first days and one with the whole year, alternate so that load on the machine affects both. Each
+materializes chunks, and single days like a service. CPU seconds are those of the process that executes all runs of a
+lake, including Dagster's own work. Process start and two runs over empty days are excluded.
 """
 
 import argparse
@@ -31,16 +30,16 @@ if TYPE_CHECKING:
     from orchestration.cli.runner import Runner
 
 FIRST, LISTENERS = date(2023, 1, 2), 20
-SIZE = 30  # days in a chunk
-YEAR = 365
+CHUNK_DAYS = 30
+YEAR_DAYS = 365
 ENVIRONMENTS = {"pandas": "laptop", "duckdb": "workstation"}
-EXPECTED = 1.2  # what a day may cost late in the year, against early
-TIMES = 5  # chunks made by each lake; and twice as many single days
+MAX_RATIO = 1.2  # of a day's cost late in the year to early
+TIMES = 5  # measured chunks per lake, and half the number of single days
 
 
 @dataclass(frozen=True)
 class Cost:
-    """A stretch of days: CPU seconds and Dagster's bytes for each of them."""
+    """A range of days with the CPU seconds and bytes of Dagster's storage per day."""
 
     first: int
     last: int
@@ -49,7 +48,7 @@ class Cost:
 
 
 class Service:
-    """A lake and the process that makes its days."""
+    """A lake and the process that materializes its days."""
 
     def __init__(self, engine: str, data: Path) -> None:
         settings = {
@@ -65,27 +64,27 @@ class Service:
     def __exit__(self, *_: object) -> None:
         self._process.shutdown()
 
-    def take_in(self) -> None:
-        """The catalog and the year's files."""
-        self._process.submit(imported).result()
+    def import_year(self) -> None:
+        """Build the catalog and import the year's files."""
+        self._process.submit(import_year).result()
 
-    def make(self, first: int, last: int) -> Cost:
-        """Days of the year, counted from one, in a run."""
-        return self._process.submit(made, first, last).result()
+    def materialize(self, first: int, last: int) -> Cost:
+        """Materialize days of the year, counted from 1, in one run."""
+        return self._process.submit(materialize, first, last).result()
 
 
 def main() -> None:
-    """Measure, and print tables."""
+    """Measure backfills and print tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--engines", nargs="+", choices=ENVIRONMENTS, default=list(ENVIRONMENTS))
-    asked = parser.parse_args()
+    options = parser.parse_args()
     tables = [f"CPU seconds and Dagster's bytes for a day; {LISTENERS} listeners"]
     with tempfile.TemporaryDirectory() as folder:
         template = Path(folder, "template")
-        world.write(template / "landing", first_day=FIRST, days=YEAR, listeners=LISTENERS)
+        world.write(template / "landing", first_day=FIRST, days=YEAR_DAYS, listeners=LISTENERS)
         with Service("pandas", template) as service:
-            service.take_in()
-        for engine in asked.engines:
+            service.import_year()
+        for engine in options.engines:
             for name in ("early", "late"):
                 shutil.copytree(template, Path(folder, name))
             with Service(engine, Path(folder, "early")) as early, Service(engine, Path(folder, "late")) as late:
@@ -96,38 +95,44 @@ def main() -> None:
 
 
 def _measured(engine: str, early: Service, late: Service) -> Iterator[str]:
-    """What the lakes' days cost, as tables."""
-    chunks = [(day, min(day + SIZE - 1, YEAR)) for day in range(1, YEAR + 1, SIZE)]
-    year = [late.make(*chunk) for chunk in chunks]
+    """Measure the lakes' days and yield the lines of the tables."""
+    chunks = [(day, min(day + CHUNK_DAYS - 1, YEAR_DAYS)) for day in range(1, YEAR_DAYS + 1, CHUNK_DAYS)]
+    year = [late.materialize(*chunk) for chunk in chunks]
     yield f"\n| {engine}, days | CPU s | kB |\n|---|---:|---:|"
     yield from (f"| {c.first} to {c.last} | {c.cpu:.3f} | {c.stored / 1000:,.0f} |" for c in year)
     yield f"\n| {engine}, in turns | early, CPU s | late, CPU s | late / early | |\n|---|---:|---:|---:|---|"
-    together = [(early.make(1, SIZE), late.make(YEAR - SIZE + 1, YEAR)) for _ in range(TIMES)]
-    yield _compared(f"{SIZE} days to day {SIZE} and to day {YEAR}", together)
-    single = [(early.make(n, n), late.make(YEAR - SIZE + n, YEAR - SIZE + n)) for n in range(SIZE - 2 * TIMES, SIZE)]
+    together = [
+        (early.materialize(1, CHUNK_DAYS), late.materialize(YEAR_DAYS - CHUNK_DAYS + 1, YEAR_DAYS))
+        for _ in range(TIMES)
+    ]
+    yield _compared(f"{CHUNK_DAYS} days to day {CHUNK_DAYS} and to day {YEAR_DAYS}", together)
+    single = [
+        (early.materialize(n, n), late.materialize(YEAR_DAYS - CHUNK_DAYS + n, YEAR_DAYS - CHUNK_DAYS + n))
+        for n in range(CHUNK_DAYS - 2 * TIMES, CHUNK_DAYS)
+    ]
     yield _compared("one day, each with the day before", single)
 
 
-def _compared(what: str, costs: Sequence[tuple[Cost, Cost]]) -> str:
-    """A line: the medians of both lakes."""
+def _compared(name: str, costs: Sequence[tuple[Cost, Cost]]) -> str:
+    """Format a line with the medians of both lakes."""
     early, late = (statistics.median(c.cpu for c in lake) for lake in zip(*costs, strict=True))
-    told = "flat" if late / early <= EXPECTED else "GROWS"
-    return f"| {what} | {early:.3f} | {late:.3f} | {late / early:.2f} | {told} |"
+    verdict = "flat" if late / early <= MAX_RATIO else "GROWS"
+    return f"| {name} | {early:.3f} | {late:.3f} | {late / early:.2f} | {verdict} |"
 
 
 def _settle(settings: dict[str, str]) -> None:
     os.environ.update(settings)
 
 
-def imported() -> None:
-    """The catalog and the year's files taken in."""
+def import_year() -> None:
+    """Build the catalog and import the year's files."""
     runner = _runner()
     runner.run("build_catalog")
     runner.run("import_listens", config={"imports": {"config": {}}})
 
 
-def made(first: int, last: int) -> Cost:
-    """A run over some days of the year, each of which also asks for the day before, measured."""
+def materialize(first: int, last: int) -> Cost:
+    """Run and measure some days of the year and the day before them."""
     runner = _runner()
     start, end = (FIRST + timedelta(days=n) for n in (first - 2, last - 1))
     cpu, stored, days = time.process_time(), _stored(), last - first + 1
@@ -137,7 +142,7 @@ def made(first: int, last: int) -> Cost:
 
 @cache
 def _runner() -> "Runner":
-    """The platform in this process, its libraries loaded by two runs over days on which nobody listened."""
+    """Start the platform in this process and load its libraries by two runs over empty days."""
     from orchestration.cli.runner import Runner
     from orchestration.instance.home import dagster_home
 
@@ -149,7 +154,7 @@ def _runner() -> "Runner":
 
 
 def _stored() -> int:
-    """The bytes of Dagster's own records."""
+    """Return the size of Dagster's storage in bytes."""
     return sum(f.stat().st_size for f in Path(os.environ["DAGSTER_HOME"]).rglob("*") if f.is_file())
 
 

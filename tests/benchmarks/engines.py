@@ -1,9 +1,9 @@
-"""What the contract costs: `python -m tests.benchmarks.engines` (`make bench`).
+"""Measure the overhead of the contract: `python -m tests.benchmarks.engines` (`make bench`).
 
-Each job is run on each engine through the contract and by a query written by hand for that engine alone, in turns,
-each time in a fresh process whose engine has been started before the clock. Both read the same files and store the same
-rows, sorted and compressed alike. What counts is the ratio of CPU seconds, processes of the engine included. Results
-are kept as they come, so that a run that was interrupted goes on.
+Each job runs on each engine in two ways: through the contract, and as a query written by hand for that engine. The ways
+alternate, each in a new process whose engine starts before the measurement. Both read the same files and store the same
+rows, with the same order and compression. The result is the ratio of CPU seconds, including the engine's processes.
+Each result is stored at once, so an interrupted benchmark resumes.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from resources.engines.resource import EngineName
 from resources.environments import data_folder
 from resources.frames.frame import Engine
 from resources.lake.lake import Lake
-from resources.sandbox import load
+from resources.sandbox import listen_generator
 from tests.benchmarks.jobs import JOBS, MEMORY_GB, ROLLUPS, WORKERS, files
 from tests.benchmarks.meter import metered
 from tests.benchmarks.plot import Spread, plot
@@ -38,13 +38,13 @@ from tests.benchmarks.plot import Spread, plot
 WAYS = ("contract", "by hand")
 TARGETS = {"duckdb": 1.2, "spark": 1.2, "dask": 1.4, "pandas": 2.0}
 RUNS = 5
-PATIENCE = 3_600  # seconds for a run: a query by hand on Dask may wait for ever
-SIZE = 20_000_000  # listens
+TIMEOUT_S = 3_600  # per run: a hand-written Dask query may hang
+LISTENS_COUNT = 20_000_000
 
 
 @dataclass(frozen=True)
 class Run:
-    """One measurement: CPU and wall seconds, bytes of memory, and what the stored rows add up to."""
+    """One measurement: CPU and wall seconds, peak memory in bytes, and the sums of the stored columns."""
 
     engine: str
     job: str
@@ -57,7 +57,7 @@ class Run:
 
 
 def start(name: str, spill: str) -> Engine:
-    """An engine, started."""
+    """Start an engine."""
     match EngineName(name):
         case EngineName.pandas:
             from resources.engines.pandas import PandasEngine
@@ -96,11 +96,11 @@ def measure(engine: str, job: str, way: str, root: str) -> Run:
             stored = Lake(folder).scan("bench/out", work.schema).table()
         else:
             by_hand: Any = importlib.import_module(f"tests.benchmarks.handwritten.{engine}")
-            begun = by_hand.begin(spill)
+            handle = by_hand.begin(spill)
             os.makedirs(out)
-            read = files(lake, work)
+            paths = files(lake, work)
             with metered() as cost:
-                getattr(by_hand, job)(begun, out, *read)
+                getattr(by_hand, job)(handle, out, *paths)
             stored = ds.dataset(out, format="parquet").to_table(work.schema.names)
         counts = [f.name for f in work.schema if pa.types.is_integer(f.type)]
         sums = {c: pc.sum(stored[c]).as_py() or 0 for c in counts}
@@ -108,22 +108,22 @@ def measure(engine: str, job: str, way: str, root: str) -> Run:
 
 
 def fresh(engine: str, job: str, way: str, root: str) -> Run:
-    """Run a job once in a process of its own."""
+    """Run a job once in a new process."""
     command = [sys.executable, "-m", "tests.benchmarks.engines", "--one", engine, job, way, root]
     try:
-        told = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        sys.exit(f"{engine}, {job}, {way}: not at its end after {PATIENCE} s")
-    if told.returncode:
-        sys.exit(f"{told.stderr}\n{engine}, {job}, {way}: failed")
-    return Run(**json.loads(told.stdout.splitlines()[-1]))
+        sys.exit(f"{engine}, {job}, {way}: not finished after {TIMEOUT_S} s")
+    if result.returncode:
+        sys.exit(f"{result.stderr}\n{engine}, {job}, {way}: failed")
+    return Run(**json.loads(result.stdout.splitlines()[-1]))
 
 
 def prepare(root: str, listens: int) -> None:
-    """Make the tables that the jobs read, where they are missing."""
+    """Build the tables that the jobs read, unless they exist."""
     lake = Lake(root)
     if not lake.exists("events/listens"):
-        load.write(lake, "events/listens", LISTENS, identify, listens=listens)
+        listen_generator.write(lake, "events/listens", LISTENS, identify, listens=listens)
     engine = start("duckdb", f"{root}/spill")
     for table, rollup in ROLLUPS.items():
         if not lake.exists(table):
@@ -132,92 +132,94 @@ def prepare(root: str, listens: int) -> None:
 
 
 def identify(artist: str, title: str) -> tuple[str, str]:
-    """The ids of a recording and its artists that are known by name alone."""
+    """Return the recording and artist ids derived from names alone."""
     return recording_id(artist, title), artist_id(artist)
 
 
-def kept(path: Path) -> list[Run]:
-    """The runs measured so far."""
+def stored_runs(path: Path) -> list[Run]:
+    """Return the runs measured so far."""
     return [Run(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def missing(
     runs: Sequence[Run], engines: Sequence[str], jobs: Sequence[str], times: int, ways: Sequence[str] = WAYS
 ) -> Iterator[tuple[str, ...]]:
-    """What is still to be measured, in turns, so that what disturbs one disturbs all."""
+    """Yield the engine, job and way of each missing run, alternating so that load on the machine affects all."""
     for turn, engine, job, way in product(range(times), engines, jobs, ways):
         if sum((r.engine, r.job, r.way) == (engine, job, way) for r in runs) <= turn:
             yield engine, job, way
 
 
 def table(runs: Sequence[Run]) -> str:
-    """The results as Markdown: medians, and the spread of CPU seconds from least to most."""
+    """Format the results as a Markdown table of medians, with the range of CPU seconds."""
     lines = [
         "| job | engine | contract / by hand | CPU s, contract | CPU s, by hand | wall s | peak memory GB | limit |",
         "|---|---|---|---|---|---|---|---|",
     ]
     spreads = figures(runs)
     for job, engine in product(JOBS, TARGETS):
-        ours, theirs = ([r for r in runs if (r.engine, r.job, r.way) == (engine, job, way)] for way in WAYS)
-        if ours and theirs:
+        contract, by_hand = ([r for r in runs if (r.engine, r.job, r.way) == (engine, job, way)] for way in WAYS)
+        if contract and by_hand:
             cells = [
-                *(job, engine, f"**{ratio(ours, theirs):.2f}**"),
+                *(job, engine, f"**{ratio(contract, by_hand):.2f}**"),
                 *(str(spreads[job, engine, way]) for way in WAYS),
-                f"{median(ours, 'wall'):.1f} / {median(theirs, 'wall'):.1f}",
-                f"{median(ours, 'memory') / 1e9:.1f} / {median(theirs, 'memory') / 1e9:.1f}",
+                f"{median(contract, 'wall'):.1f} / {median(by_hand, 'wall'):.1f}",
+                f"{median(contract, 'memory') / 1e9:.1f} / {median(by_hand, 'memory') / 1e9:.1f}",
                 f"≤ {TARGETS[engine]}",
             ]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def ratio(ours: Sequence[Run], theirs: Sequence[Run]) -> float:
-    """Contract against by hand, of median CPU seconds."""
-    return median(ours, "cpu") / median(theirs, "cpu")
+def ratio(contract: Sequence[Run], by_hand: Sequence[Run]) -> float:
+    """Return the ratio of median CPU seconds."""
+    return median(contract, "cpu") / median(by_hand, "cpu")
 
 
-def median(runs: Sequence[Run], what: str) -> float:
-    """The median of a measure."""
-    return statistics.median(getattr(r, what) for r in runs)
+def median(runs: Sequence[Run], measure: str) -> float:
+    """Return the median of a measure."""
+    return statistics.median(getattr(r, measure) for r in runs)
 
 
 def figures(runs: Sequence[Run]) -> dict[tuple[str, str, str], Spread]:
     """Return the CPU seconds of each job, engine and way that was measured."""
-    found = {}
+    spreads = {}
     for job, engine, way in product(JOBS, TARGETS, WAYS):
         if seconds := [r.cpu for r in runs if (r.engine, r.job, r.way) == (engine, job, way)]:
-            found[job, engine, way] = Spread(statistics.median(seconds), min(seconds), max(seconds))
-    return found
+            spreads[job, engine, way] = Spread(statistics.median(seconds), min(seconds), max(seconds))
+    return spreads
 
 
 def main() -> None:
-    """Measure what is missing, and write the table and the plot."""
+    """Measure the missing runs, and write the table and the plot."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--listens", type=int, default=SIZE)
-    parser.add_argument("--runs", type=int, default=RUNS)
+    parser.add_argument("--listens", type=int, default=LISTENS_COUNT, help="listens to generate (default: %(default)s)")
+    parser.add_argument(
+        "--runs", type=int, default=RUNS, help="runs of each job, engine and way (default: %(default)s)"
+    )
     parser.add_argument("--engines", nargs="+", choices=list(TARGETS), default=list(TARGETS))
     parser.add_argument("--jobs", nargs="+", choices=list(JOBS), default=list(JOBS))
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
-    told = parser.parse_args()
-    if told.one:
-        print(json.dumps(asdict(measure(*told.one))))
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(asdict(measure(*options.one))))
         return
-    folder = data_folder() / f"bench-{told.listens}"
-    prepare(str(folder), told.listens)
+    folder = data_folder() / f"bench-{options.listens}"
+    prepare(str(folder), options.listens)
     results = folder / "engines.jsonl"
-    for engine, job, way in missing(kept(results), told.engines, told.jobs, told.runs, told.ways):
+    for engine, job, way in missing(stored_runs(results), options.engines, options.jobs, options.runs, options.ways):
         run = fresh(engine, job, way, str(folder))
         with results.open("a") as file:
             file.write(json.dumps(asdict(run)) + "\n")
         memory = f"{run.memory / 1e9:5.2f} GB"
         print(f"{engine:7} {job:9} {way:9} {run.cpu:8.1f} CPU s {run.wall:8.1f} s {memory}", flush=True)
-    runs = kept(results)
+    runs = stored_runs(results)
     if wrong := [job for job in JOBS if len({json.dumps([r.rows, r.sums]) for r in runs if r.job == job}) > 1]:
-        sys.exit(f"not all ways made the same rows: {', '.join(wrong)}")
+        sys.exit(f"contract and hand-written query differ in rows: {', '.join(wrong)}")
     plot(figures(runs), folder / "engines.svg")
     (folder / "engines.md").write_text(table(runs) + "\n")
-    print(f"\n{table(runs)}\n\nkept in {folder}: engines.md, engines.svg")
+    print(f"\n{table(runs)}\n\nResults in {folder}: engines.md, engines.svg")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Cost of listening and of Dagster's history of it: `python -m tests.benchmarks.history`.
+"""Measure commands and Dagster's run history: `python -m tests.benchmarks.history`.
 
-Runs the commands a person would run, each into a new data folder, and prints for each the CPU seconds of its processes,
-its wall time, the bytes of Dagster's history and the bytes of the lake. `--code` measures another checkout.
+Each case runs commands on a new data folder. The table has the CPU seconds of their processes, the wall time, and the
+size of Dagster's history and of the lake. `--code` measures another checkout.
 """
 
 import argparse
@@ -22,9 +22,9 @@ from typing import Any
 
 LISTENER = "ada"
 FIRST = datetime(2010, 1, 4, 9, tzinfo=UTC)
-SPARSE = 36  # listens
-APART = timedelta(days=152)  # 36 listens then take fifteen years
-YEARS_OF_CLUSTERS = (0, 14)  # after `FIRST`
+SPARSE_LISTENS = 36
+SPARSE_INTERVAL = timedelta(days=152)  # 36 listens then span fifteen years
+CLUSTER_YEARS = (0, 14)  # after `FIRST`
 DENSE_DAYS, DENSE_PER_DAY = 3_677, 63  # ten years, 231,651 listens
 YEAR_DAYS, YEAR_PER_DAY = 365, 40
 TITLES, ARTISTS = 2_000, 300
@@ -33,7 +33,7 @@ Listens = list[dict[str, Any]]
 
 
 def listen(at: datetime, n: int) -> dict[str, Any]:
-    """One play of Spotify's extended streaming history."""
+    """Return a record of Spotify's extended streaming history."""
     return {
         "ts": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "ms_played": 180_000,
@@ -45,45 +45,45 @@ def listen(at: datetime, n: int) -> dict[str, Any]:
 
 
 def spread() -> Listens:
-    """A few listens, evenly over fifteen years."""
-    return [listen(FIRST + n * APART, n) for n in range(SPARSE)]
+    """Return a few listens, evenly over fifteen years."""
+    return [listen(FIRST + n * SPARSE_INTERVAL, n) for n in range(SPARSE_LISTENS)]
 
 
 def clustered() -> Listens:
-    """As many, on the days of two months fourteen years apart."""
-    half = SPARSE // len(YEARS_OF_CLUSTERS)
-    starts = [FIRST + timedelta(days=365 * years) for years in YEARS_OF_CLUSTERS]
+    """Return the same number of listens, in two months fourteen years apart."""
+    half = SPARSE_LISTENS // len(CLUSTER_YEARS)
+    starts = [FIRST + timedelta(days=365 * years) for years in CLUSTER_YEARS]
     return [listen(start + timedelta(days=2 * n), n) for start in starts for n in range(half)]
 
 
 def three() -> Listens:
-    """Three listens of one day, a day after the others of a year."""
+    """Return three listens of one day, a day after the year ends."""
     return [listen(FIRST + timedelta(days=YEAR_DAYS + 1, hours=n), n) for n in range(3)]
 
 
 def daily(days: int, per_day: int) -> Listens:
-    """Listens on every day, of which few recordings have most."""
-    chance = random.Random(1)
+    """Return listens on every day, most of them of a few recordings."""
+    generator = random.Random(1)
     return [
-        listen(FIRST + timedelta(days=day, minutes=4 * n), int(TITLES * chance.random() ** 3))
+        listen(FIRST + timedelta(days=day, minutes=4 * n), int(TITLES * generator.random() ** 3))
         for day in range(days)
         for n in range(per_day)
     ]
 
 
 def dense() -> Listens:
-    """Ten years of every day."""
+    """Return listens on every day of ten years."""
     return daily(DENSE_DAYS, DENSE_PER_DAY)
 
 
 def year() -> Listens:
-    """A year of every day."""
+    """Return listens on every day of a year."""
     return daily(YEAR_DAYS, YEAR_PER_DAY)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """CPU and wall time in seconds; bytes of Dagster's history and of the lake afterwards."""
+    """CPU and wall time in seconds, and the bytes of Dagster's history and of the lake afterwards."""
 
     cpu: float
     wall: float
@@ -93,19 +93,19 @@ class Cost:
 
 @dataclass(frozen=True)
 class Checkout:
-    """The code that is measured."""
+    """The checkout whose code is measured."""
 
     code: Path
 
     def command(self, data: Path, *arguments: str) -> Cost:
-        """Run a command of the command line on a data folder. Raises CalledProcessError if it fails."""
-        own = {key: value for key, value in os.environ.items() if not key.startswith(("TUTTI_", "DAGSTER_"))}
+        """Run a `tutti` command on a data folder. Raise CalledProcessError if it fails."""
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("TUTTI_", "DAGSTER_"))}
         before, began = _children(), time.monotonic()
         with (data.parent / f"{data.name}.log").open("a") as log:
             subprocess.run(
                 [sys.executable, "-m", "orchestration", *arguments],
                 cwd=self.code,
-                env={**own, "TUTTI_DATA_DIR": str(data)},
+                env={**environment, "TUTTI_DATA_DIR": str(data)},
                 stdout=log,
                 stderr=log,
                 check=True,
@@ -113,8 +113,8 @@ class Checkout:
         cpu, wall = _children() - before, time.monotonic() - began
         return Cost(cpu, wall, _bytes(data / "dagster"), _bytes(data / "lake"))
 
-    def take(self, data: Path, listens: Listens) -> Cost:
-        """Import listens from a file beside the data folder."""
+    def import_listens(self, data: Path, listens: Listens) -> Cost:
+        """Import listens from a file next to the data folder."""
         file = data.parent / f"Streaming_History_Audio_{data.name}_{len(listens)}.json"
         file.write_text(json.dumps(listens))
         return self.command(data, "import", "--listener", LISTENER, "--", str(file))
@@ -131,25 +131,25 @@ def _bytes(folder: Path) -> int:
 
 def sparse(of: Checkout, data: Path, listens: Callable[[], Listens]) -> Iterator[tuple[str, Cost]]:
     """Import a few listens, then erase the listener."""
-    yield f"import of {SPARSE} listens, {listens.__name__}", of.take(data, listens())
-    yield "their erasure", of.command(data, "erase", "--listener", LISTENER, "--yes")
+    yield f"import of {SPARSE_LISTENS} listens, {listens.__name__}", of.import_listens(data, listens())
+    yield "erasure of the listener", of.command(data, "erase", "--listener", LISTENER, "--yes")
 
 
 def ten_years(of: Checkout, data: Path) -> Iterator[tuple[str, Cost]]:
     """Import ten years of every day."""
-    yield f"import of {DENSE_DAYS * DENSE_PER_DAY:,} listens, {DENSE_DAYS:,} days", of.take(data, dense())
+    yield f"import of {DENSE_DAYS * DENSE_PER_DAY:,} listens, {DENSE_DAYS:,} days", of.import_listens(data, dense())
 
 
 def one_year(of: Checkout, data: Path) -> Iterator[tuple[str, Cost]]:
-    """Import a year, then three listens; beside them the least that an import costs, that of a known file."""
+    """Import a year, the same file again, and three more listens."""
     listens = year()
-    yield f"import of {len(listens):,} listens, {YEAR_DAYS} days", of.take(data, listens)
-    yield "import of the same file, which has nothing new", of.take(data, listens)
-    yield "import of 3 listens after it", of.take(data, three())
+    yield f"import of {len(listens):,} listens, {YEAR_DAYS} days", of.import_listens(data, listens)
+    yield "import of the same file again", of.import_listens(data, listens)
+    yield "import of 3 more listens", of.import_listens(data, three())
 
 
 def demo(of: Checkout, data: Path) -> Iterator[tuple[str, Cost]]:
-    """Run the demo twice: the second finds its caches warm."""
+    """Run the demo twice, the second time with warm caches."""
     yield "demo", of.command(data / "demo", "demo")
     yield "demo, warm", of.command(data / "demo", "demo")
 
@@ -164,22 +164,24 @@ CASES: dict[str, Callable[[Checkout, Path], Iterator[tuple[str, Cost]]]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, and print a table."""
+    """Measure the cases and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"{', '.join(CASES)} (default: all)")
-    parser.add_argument("--code", type=Path, default=Path.cwd(), help="the checkout to measure (default: this one)")
-    parser.add_argument("--keep", type=Path, help="folder in which the data stays (default: a temporary one)")
-    asked = parser.parse_args(arguments)
-    if unknown := set(asked.cases) - set(CASES):
+    parser.add_argument(
+        "--code", type=Path, default=Path.cwd(), help="checkout to measure (default: the current folder)"
+    )
+    parser.add_argument("--keep", type=Path, help="folder to keep the data in (default: a temporary one)")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.cases) - set(CASES):
         parser.error(f"unknown case {', '.join(sorted(unknown))}: choose from {', '.join(CASES)}")
     with tempfile.TemporaryDirectory() as temporary:
-        folder: Path = asked.keep or Path(temporary)
+        folder: Path = options.keep or Path(temporary)
         print("| command | CPU s | wall s | history MB | lake MB |\n|---|---:|---:|---:|---:|", flush=True)
-        for case in asked.cases or CASES:
+        for case in options.cases or CASES:
             data = folder / case
             shutil.rmtree(data, ignore_errors=True)
             data.mkdir(parents=True)
-            for name, cost in CASES[case](Checkout(asked.code), data):
+            for name, cost in CASES[case](Checkout(options.code), data):
                 sizes = f"{cost.history / 1e6:,.1f} | {cost.lake / 1e6:,.1f}"
                 print(f"| {name} | {cost.cpu:,.1f} | {cost.wall:,.1f} | {sizes} |", flush=True)
 

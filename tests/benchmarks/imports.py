@@ -1,9 +1,8 @@
-"""What importing a large export takes on a laptop: `python -m tests.benchmarks.imports --gigabytes 2`.
+"""Measure the import of a large export on a laptop: `python -m tests.benchmarks.imports --gigabytes 2`.
 
-Each export is fifteen years of one listener (or `--years`), written as the service writes it: records of its own shape
-and size, as many as make the gigabytes asked for, in files of the size it makes. `python -m orchestration import` takes
-it into an empty data folder, with every table that follows. Memory is the greatest resident memory of that process and
-all its children, while it imports and over all.
+Each export has fifteen years (or `--years`) of one listener, in the service's format, with records and files of its
+usual size. `python -m orchestration import` imports it into an empty data folder and materializes the downstream
+tables. Memory is the peak resident memory of that process and all its children, during the import and overall.
 """
 
 import argparse
@@ -29,13 +28,13 @@ from tests.benchmarks.meter import metered
 
 GIGABYTE = 10**9
 FIRST = int(datetime(2010, 1, 1, tzinfo=UTC).timestamp())
-WAKING = 18 * 3600  # seconds of a day in which something is played
+LISTENING_S_PER_DAY = 18 * 3600
 RECORDINGS, ARTISTS = 60_000, 8_000
-A_FILE = 16_000  # records in a file of Spotify's: about eight megabytes
+SPOTIFY_RECORDS_PER_FILE = 16_000  # about eight megabytes
 
 
 class Track(NamedTuple):
-    """A recording, as services know it."""
+    """A recording with the names and ids that services export."""
 
     artist: str
     title: str
@@ -45,7 +44,7 @@ class Track(NamedTuple):
 
 
 class Play(NamedTuple):
-    """A listen: when it began and how long it lasted, in seconds."""
+    """A listen: its start (seconds since 1970), its duration in seconds and its recording."""
 
     at: int
     seconds: int
@@ -53,7 +52,7 @@ class Play(NamedTuple):
 
 
 def tracks() -> list[Track]:
-    """The recordings that there are."""
+    """Generate the recordings."""
     dice = random.Random(1)
     words = ["".join(dice.choices("aeiounrstlmdk", k=dice.randint(3, 9))) for _ in range(3_000)]
     artists = [" ".join(dice.choices(words, k=2)).title() for _ in range(ARTISTS)]
@@ -69,17 +68,17 @@ def tracks() -> list[Track]:
     ]
 
 
-def plays(known: list[Track], days: int, a_day: int) -> Iterator[Play]:
-    """So many listens on each day, some recordings much more often than others."""
-    dice, apart = random.Random(2), WAKING // a_day
+def plays(recordings: list[Track], days: int, per_day: int) -> Iterator[Play]:
+    """Generate listens, the same number each day, some recordings much more often than others."""
+    dice, interval = random.Random(2), LISTENING_S_PER_DAY // per_day
     for day in range(days):
-        for n in range(a_day):
-            track = known[int(len(known) * dice.random() ** 3)]
-            yield Play(FIRST + day * 86_400 + 4 * 3600 + n * apart, dice.randint(apart // 3, apart), track)
+        for n in range(per_day):
+            track = recordings[int(len(recordings) * dice.random() ** 3)]
+            yield Play(FIRST + day * 86_400 + 4 * 3600 + n * interval, dice.randint(interval // 3, interval), track)
 
 
 def spotify(play: Play) -> str:
-    """A record of the extended streaming history."""
+    """Format a record of Spotify's extended streaming history."""
     ended = datetime.fromtimestamp(play.at + play.seconds, UTC)
     return json.dumps(
         {
@@ -112,7 +111,7 @@ def spotify(play: Play) -> str:
 
 
 def listenbrainz(play: Play) -> str:
-    """A line of the user export."""
+    """Format a line of ListenBrainz's user export."""
     track = play.track
     recording, release, artist, msid = track.ids
     return json.dumps(
@@ -149,58 +148,58 @@ def listenbrainz(play: Play) -> str:
 
 
 def lastfm(play: Play) -> str:
-    """A line of the table that ghan.nl makes of a Last.fm history."""
+    """Format a line of ghan.nl's CSV export of a Last.fm history."""
     out, track, at = io.StringIO(), play.track, datetime.fromtimestamp(play.at, UTC)
     recording, release, artist, _ = track.ids
-    told = (play.at, f"{at:%d %b %Y, %H:%M}", track.artist, artist, track.release, release, track.title, recording)
-    csv.writer(out, quoting=csv.QUOTE_ALL).writerow(told)
+    row = (play.at, f"{at:%d %b %Y, %H:%M}", track.artist, artist, track.release, release, track.title, recording)
+    csv.writer(out, quoting=csv.QUOTE_ALL).writerow(row)
     return out.getvalue()
 
 
-def listing(out: IO[str], records: Iterable[str]) -> None:
-    """Records as one JSON list."""
-    before = "["
+def write_list(out: IO[str], records: Iterable[str]) -> None:
+    """Write records as one JSON list."""
+    separator = "["
     for record in records:
-        out.write(before + record)
-        before = ","
+        out.write(separator + record)
+        separator = ","
     out.write("]")
 
 
-def spotify_zip(path: Path, told: Iterator[Play]) -> None:
-    """Lists of plays, some megabytes each."""
+def spotify_zip(path: Path, listens: Iterator[Play]) -> None:
+    """Write a ZIP of JSON lists, some megabytes each."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
         for n in count():
-            if not (some := list(islice(told, A_FILE))):
+            if not (records := list(islice(listens, SPOTIFY_RECORDS_PER_FILE))):
                 break
             name = f"Spotify Extended Streaming History/Streaming_History_Audio_{n}.json"
             with packed.open(name, "w") as raw, io.TextIOWrapper(raw, "utf-8") as out:
-                listing(out, map(spotify, some))
+                write_list(out, map(spotify, records))
 
 
-def listenbrainz_zip(path: Path, told: Iterator[Play]) -> None:
-    """A file of lines for each month."""
+def listenbrainz_zip(path: Path, listens: Iterator[Play]) -> None:
+    """Write a ZIP with a file of JSON lines per month."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
         packed.writestr("user.json", json.dumps({"user_id": 1, "username": "ada"}))
-        for month, some in groupby(told, lambda play: f"{datetime.fromtimestamp(play.at, UTC):%Y/%-m}"):
+        for month, in_month in groupby(listens, lambda play: f"{datetime.fromtimestamp(play.at, UTC):%Y/%-m}"):
             with packed.open(f"listens/{month}.jsonl", "w") as raw, io.TextIOWrapper(raw, "utf-8") as out:
-                out.writelines(f"{listenbrainz(play)}\n" for play in some)
+                out.writelines(f"{listenbrainz(play)}\n" for play in in_month)
 
 
-def lastfm_csv(path: Path, told: Iterator[Play]) -> None:
-    """One table."""
+def lastfm_csv(path: Path, listens: Iterator[Play]) -> None:
+    """Write one CSV file."""
     with path.open("w", newline="") as out:
         out.write("uts,utc_time,artist,artist_mbid,album,album_mbid,track,track_mbid\r\n")
-        out.writelines(map(lastfm, told))
+        out.writelines(map(lastfm, listens))
 
 
-def spotify_json(path: Path, told: Iterator[Play]) -> None:
-    """All plays in one list."""
+def spotify_json(path: Path, listens: Iterator[Play]) -> None:
+    """Write all plays as one JSON list."""
     with path.open("w") as out:
-        listing(out, map(spotify, told))
+        write_list(out, map(spotify, listens))
 
 
 class Export(NamedTuple):
-    """An export: what it is called, a record of it as text, and how a file of them is written."""
+    """An export format: the file's name, a function that formats a record, and one that writes the file."""
 
     name: str
     record: Callable[[Play], str]
@@ -216,63 +215,71 @@ EXPORTS: Mapping[str, Export] = {
 
 
 def main() -> None:
-    """Measure, and print a table."""
+    """Measure the imports and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--gigabytes", type=float, default=2.0, help="of an export, unpacked")
-    parser.add_argument("--years", type=int, default=15, help="that it is about")
+    parser.add_argument(
+        "--gigabytes", type=float, default=2.0, help="unpacked size of an export in GB (default: %(default)s)"
+    )
+    parser.add_argument("--years", type=int, default=15, help="years of listening (default: %(default)s)")
     parser.add_argument("--exports", nargs="+", choices=EXPORTS, default=list(EXPORTS))
     parser.add_argument("--environment", default="laptop")
-    parser.add_argument("--verbose", action="store_true", help="what the import says, with memory")
-    parser.add_argument("--alone", action="store_true", help="the import without the tables that follow")
-    asked = parser.parse_args()
+    parser.add_argument("--verbose", action="store_true", help="print the import's output with the memory in use")
+    parser.add_argument("--alone", action="store_true", help="stop after the import, without downstream tables")
+    options = parser.parse_args()
     print("| export | GB unpacked | GB as a file | listens | seconds | peak memory GB, import | peak memory GB, all |")
     print("|---|---:|---:|---:|---:|---:|---:|")
-    for kind in asked.exports:
-        print(_measured(kind, asked), flush=True)
+    for kind in options.exports:
+        print(_measured(kind, options), flush=True)
 
 
-def _measured(kind: str, asked: argparse.Namespace) -> str:
-    """A line of the table: an export is written and imported."""
-    export, known, days = EXPORTS[kind], tracks(), asked.years * 365
-    size = sum(len(export.record(play)) + 1 for play in islice(plays(known, 1, 1000), 1000)) / 1000
-    a_day = max(1, round(asked.gigabytes * GIGABYTE / size / days))
+def _measured(kind: str, options: argparse.Namespace) -> str:
+    """Write and import an export, and format a line of the table."""
+    export, recordings, days = EXPORTS[kind], tracks(), options.years * 365
+    size = sum(len(export.record(play)) + 1 for play in islice(plays(recordings, 1, 1000), 1000)) / 1000
+    per_day = max(1, round(options.gigabytes * GIGABYTE / size / days))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, export.name)
-        export.write(path, plays(known, days, a_day))
-        del known
+        export.write(path, plays(recordings, days, per_day))
+        del recordings
         packed, began = path.stat().st_size / GIGABYTE, time.monotonic()
-        peaks = list(_imported(path, Path(folder, "data"), asked))
+        peaks = list(_imported(path, Path(folder, "data"), options))
         seconds = time.monotonic() - began
-    unpacked, listens = a_day * days * size / GIGABYTE, a_day * days
-    following = "" if asked.alone else f"{max(peaks):.2f}"
-    told = f"{unpacked:.2f} | {packed:.2f} | {listens:,} | {seconds:.0f} | {peaks[0]:.2f} | {following}"
-    return f"| {kind} | {told} |"
+    unpacked, listens = per_day * days * size / GIGABYTE, per_day * days
+    following = "" if options.alone else f"{max(peaks):.2f}"
+    figures = f"{unpacked:.2f} | {packed:.2f} | {listens:,} | {seconds:.0f} | {peaks[0]:.2f} | {following}"
+    return f"| {kind} | {figures} |"
 
 
-def _imported(path: Path, data: Path, asked: argparse.Namespace) -> Iterator[float]:
-    """Import a file; the most memory in GB while it is read, then between all that is said."""
+def _imported(path: Path, data: Path, options: argparse.Namespace) -> Iterator[float]:
+    """Import a file. Yield the peak memory in GB during the import, then during the downstream tables."""
     command = [sys.executable, "-m", "orchestration", "import", "--listener", "ada", str(path)]
-    own = os.environ | {"TUTTI_ENV": asked.environment, "TUTTI_DATA_DIR": str(data), "PYTHONPATH": str(PROJECT)}
-    own.pop("DAGSTER_HOME", None)
+    environment = os.environ | {
+        "TUTTI_ENV": options.environment,
+        "TUTTI_DATA_DIR": str(data),
+        "PYTHONPATH": str(PROJECT),
+    }
+    environment.pop("DAGSTER_HOME", None)
     reading = True
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=own, cwd=PROJECT) as child:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=PROJECT) as child:
         assert child.stdout
         with metered(child.pid) as cost:
             peak = 0
             for line in child.stdout:
-                if asked.verbose:
+                if options.verbose:
                     print(f"{cost.memory / GIGABYTE:6.2f} GB  {line}", end="", flush=True)
                 peak, cost.memory = max(peak, cost.memory), 0
                 if reading and "events/imports" in line:
                     reading = False
                     yield peak / GIGABYTE
                     peak = 0
-                    if asked.alone:
+                    if options.alone:
                         child.terminate()
                         return
             yield max(peak, cost.memory) / GIGABYTE
     if child.returncode:
-        raise SystemExit(f"the import of {path.name} failed")
+        raise SystemExit(
+            f"import of {path.name} failed with exit code {child.returncode}. Run with --verbose to see why."
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is measured: three jobs of the product, each from stored tables to a stored table, on any engine."""
+"""The measured jobs: three assets, each from stored tables to a stored table, on any engine."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,19 +15,22 @@ from assets.events.sessions import SESSIONS, sessions
 from resources.frames.filters import RangeFilter
 from resources.frames.frame import Engine, Frame
 from resources.lake.lake import Lake
-from resources.sandbox import load
+from resources.sandbox import listen_generator
 from tests.transformations import work_of
 
 WORKERS = 2
-MEMORY_GB = 2  # what DuckDB and each of two Dask workers may hold: three and four gigabytes in all are promised
+MEMORY_GB = 2  # for DuckDB, and for each of two Dask workers
 GAP = timedelta(minutes=30)
-WEEKS = (date(2025, 4, 7), date(2025, 4, 28))  # the first and last week of the charts; the week before is read too
-DAYS = (load.FIRST_DAY, load.FIRST_DAY + timedelta(days=load.DAYS - 1))  # of the listens
+WEEKS = (date(2025, 4, 7), date(2025, 4, 28))  # first and last week of the charts, which also read the week before
+DAYS = (
+    listen_generator.FIRST_DAY,
+    listen_generator.FIRST_DAY + timedelta(days=listen_generator.DAYS - 1),
+)  # of the listens
 
 
 @dataclass(frozen=True)
 class Job:
-    """An asset's work: what it reads, what it makes, and how its files are sorted."""
+    """An asset's computation: the tables it reads, its schema and the sort order of its files."""
 
     reads: Mapping[str, pa.Schema]
     schema: pa.Schema
@@ -37,7 +40,7 @@ class Job:
     days: RangeFilter | None = None
 
     def run(self, engine: Engine, lake: Lake, into: Lake, out: str) -> None:
-        """The job as the product does it: through the contract, from tables of one lake into one of another."""
+        """Run the job through the contract, from the tables of one lake into a table of another."""
         frames = [engine.read(lake.scan(table, schema, self.days)) for table, schema in self.reads.items()]
         into.replace(out, self.work(*frames, span=self.span), self.schema, order=self.order)
 
@@ -69,9 +72,9 @@ ROLLUPS = {
         {"events/listens": LISTENS}, DISPLAY_NAMES, ("day", "entity", "entity_id"), work_of(display_names)
     ),
 }
-"""What charts are counted from, made before they are measured."""
+"""The tables that charts are counted from. They are built before the measurement."""
 
 
 def files(lake: Lake, job: Job) -> list[list[str]]:
-    """The Parquet files that a job reads, table by table."""
+    """Return the Parquet files that a job reads, table by table."""
     return [[str(Path(f)) for f in lake.scan(table, schema).files] for table, schema in job.reads.items()]

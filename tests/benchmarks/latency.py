@@ -1,7 +1,8 @@
-"""From a listen to today's tables: `python -m tests.benchmarks.latency`.
+"""Measure the time from a listen to today's tables: `python -m tests.benchmarks.latency`.
 
-Starts the front door (`make intake`) and the web server with its daemon (`make ui`) on an empty folder, posts a listen,
-and waits until today's plays, activity and chart have it; several times, after a first one for which all is loaded.
+The benchmark starts the scrobble endpoint (`make serve-scrobbles`) and the web server with its daemon (`make ui`) on an
+empty folder. It posts a listen and waits until today's plays, daily listening and chart count it. The first listen
+warms up and is not reported.
 """
 
 import argparse
@@ -22,9 +23,9 @@ from resources.lake.lake import Lake
 from tests.benchmarks.scrobble_endpoint import TOKEN, Server
 from tests.orchestration.support import TUTTI, free_port, running
 
-WANTED = 60  # seconds
-PATIENCE = 600
-COUNTS = {  # of today, in each table: the listens that it tells of
+EXPECTED_S = 60
+TIMEOUT_S = 600
+COUNTS = {  # of today's listens: schema, day column and count column of each table
     "derived/recording_plays": (RECORDING_PLAYS, "day", "plays"),
     "events/daily_listening": (DAILY_LISTENING, "day", "listens"),
     "derived/charts_daily": (CHART, "period_start", "plays"),
@@ -32,28 +33,28 @@ COUNTS = {  # of today, in each table: the listens that it tells of
 
 
 def main() -> None:
-    """Measure, and print a table."""
+    """Measure the latency and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--times", type=int, default=5)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         data = Path(folder, "data")
-        intake = Server(data)
+        endpoint = Server(data)
         web = [*TUTTI, "ui", "--port", str(free_port())]
         try:
             with running(web, data, Path(folder, "ui.log")):
-                shown(intake.url, Lake(data / "lake"), 1)
+                wait_until_counted(endpoint.url, Lake(data / "lake"), 1)
                 print(f"| listen | {' | '.join(COUNTS)} |\n|---|{'---:|' * len(COUNTS)}", flush=True)
-                for n in range(2, asked.times + 2):
-                    took = shown(intake.url, Lake(data / "lake"), n)
+                for n in range(2, options.times + 2):
+                    took = wait_until_counted(endpoint.url, Lake(data / "lake"), n)
                     print(f"| {n - 1} | {' | '.join(f'{took[t]:.1f} s' for t in COUNTS)} |", flush=True)
-                print(f"(wanted: less than {WANTED} s)")
+                print(f"(expected: less than {EXPECTED_S} s)")
         finally:
-            intake.end()
+            endpoint.end()
 
 
-def shown(url: str, lake: Lake, listens: int) -> dict[str, float]:
-    """Post a listen, and wait until each table tells of so many today; the seconds that it took."""
+def wait_until_counted(url: str, lake: Lake, listens: int) -> dict[str, float]:
+    """Post a listen, wait until each table counts this many today, and return the seconds for each table."""
     began = time.monotonic()
     metadata = {"artist_name": "Clara Example", "track_name": f"Song {listens}"}
     body = {"listen_type": "single", "payload": [{"listened_at": int(time.time()) - 5, "track_metadata": metadata}]}
@@ -64,16 +65,16 @@ def shown(url: str, lake: Lake, listens: int) -> dict[str, float]:
     took: dict[str, float] = {}
     while len(took) < len(COUNTS):
         for table in COUNTS.keys() - took.keys():
-            if told(lake, table) >= listens:
+            if listens_today(lake, table) >= listens:
                 took[table] = time.monotonic() - began
-        if time.monotonic() - began > PATIENCE:
-            sys.exit(f"not shown after {PATIENCE} s: {', '.join(sorted(COUNTS.keys() - took.keys()))}")
+        if time.monotonic() - began > TIMEOUT_S:
+            sys.exit(f"not counted after {TIMEOUT_S} s: {', '.join(sorted(COUNTS.keys() - took.keys()))}")
         time.sleep(0.5)
     return took
 
 
-def told(lake: Lake, table: str) -> int:
-    """How many listens of today a table tells of."""
+def listens_today(lake: Lake, table: str) -> int:
+    """Return how many listens of today a table counts."""
     schema, day, counted = COUNTS[table]
     rows = lake.scan(table, schema).table()
     rows = rows.filter(pc.equal(rows[day], datetime.now(UTC).date()))

@@ -1,12 +1,12 @@
-"""How well names are told: precision and recall on names spelled otherwise, `python -m tests.benchmarks.matching`.
+"""Measure precision and recall of matching on misspelled names: `python -m tests.benchmarks.matching`.
 
-Recordings of the sandbox, and (where TUTTI_SAMPLES names a folder that has `hetrec_lastfm2k/artists.dat`) 17,632 real
-names of artists, each with one song. A fifth of them is kept out of the catalog: of those nothing is to be found, and
-what is found is wrong. Names are misspelled in every way, at random but the same each time. The names of even
-places are for choosing rules and limits, those of odd places tell how good these are.
+The names are recordings of the sandbox. If the folder TUTTI_SAMPLES has `hetrec_lastfm2k/artists.dat`, also 17,632 real
+artist names, each with one song. A fifth of the names is left out of the catalog, so any match of these is wrong. Names
+are misspelled in many ways by a seeded generator. Names at even positions serve to choose rules and thresholds, names
+at odd positions to evaluate them.
 
-A name determines the answer where it is nearer to its own than to any other name there is, kept out or not, by the
-letters that differ; and where the catalog has one recording of that name.
+A misspelled name counts only if it has a definite answer. Its edit distance to the original is smaller than to any
+other name, left out or not, and the catalog has one recording of that name.
 """
 
 import argparse
@@ -32,19 +32,19 @@ from resources.text.names import is_exact_word, normalize, parse_name
 from tests.tables import LEAP, at, raw, table
 from tests.transformations import with_keys
 
-KEPT_OUT = 0.2  # of the names, not in the catalog
-PRECISION, RECALL = 0.99, 0.95  # wanted
+LEFT_OUT_SHARE = 0.2  # of the names, missing from the catalog
+MIN_PRECISION, MIN_RECALL = 0.99, 0.95
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 MARKS = {"a": "á", "e": "é", "i": "í", "o": "ó", "u": "ü", "c": "ç", "n": "ñ", "s": "š"}
-SPELT_OUT = {"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "æ": "ae", "ß": "ss"}
+SPELLED_OUT = {"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "æ": "ae", "ß": "ss"}
 
 Pair = tuple[str, str]
 Spelling = Callable[[Pair, random.Random], Pair | None]
 
 
 @dataclass(frozen=True)
-class Known:
-    """A recording that somebody may name."""
+class NamedRecording:
+    """A recording, its artist and title, and whether it is in the catalog."""
 
     id: str
     pair: Pair
@@ -53,36 +53,36 @@ class Known:
 
 @dataclass
 class Tally:
-    """What became of names spelled in one way."""
+    """Counts of the answers for names with one kind of misspelling."""
 
-    right: int = 0
+    correct: int = 0
     wrong: int = 0
     missed: int = 0
-    nothing: int = 0  # rightly not found
+    correctly_unmatched: int = 0
 
     @property
     def precision(self) -> float:
-        return self.right / (self.right + self.wrong) if self.right + self.wrong else 1.0
+        return self.correct / (self.correct + self.wrong) if self.correct + self.wrong else 1.0
 
     @property
     def recall(self) -> float:
-        wanted = self.right + self.missed
-        return self.right / wanted if wanted else 1.0
+        matchable = self.correct + self.missed
+        return self.correct / matchable if matchable else 1.0
 
     def add(self, other: "Tally") -> None:
-        self.right += other.right
+        self.correct += other.correct
         self.wrong += other.wrong
         self.missed += other.missed
-        self.nothing += other.nothing
+        self.correctly_unmatched += other.correctly_unmatched
 
 
 def typo(text: str, rng: random.Random) -> str | None:
-    """One letter too many, too few, wrong or changed with the next, but never in a number or a single letter."""
+    """Insert, drop, replace or swap a letter, but not in numbers or words of one letter."""
     words = text.split(" ")
-    able = [n for n, w in enumerate(words) if w.isalpha() and w.isascii() and not is_exact_word(w.lower())]
-    if not able or sum(len(w) for w in words) < 5:
+    candidates = [n for n, w in enumerate(words) if w.isalpha() and w.isascii() and not is_exact_word(w.lower())]
+    if not candidates or sum(len(w) for w in words) < 5:
         return None
-    n = rng.choice(able)
+    n = rng.choice(candidates)
     word, i = words[n], rng.randrange(len(words[n]))
     letter = rng.choice(LETTERS)
     kind = rng.randrange(4)
@@ -115,9 +115,9 @@ def _one(change: Callable[[str, random.Random], str | None], side: int) -> Spell
 
 
 def _marked(name: str, rng: random.Random) -> str | None:
-    able = [i for i, c in enumerate(name) if c in MARKS]
-    i = rng.choice(able) if able else -1
-    return name[:i] + MARKS[name[i]] + name[i + 1 :] if able else None
+    candidates = [i for i, c in enumerate(name) if c in MARKS]
+    i = rng.choice(candidates) if candidates else -1
+    return name[:i] + MARKS[name[i]] + name[i + 1 :] if candidates else None
 
 
 def _unmarked(name: str, rng: random.Random) -> str | None:
@@ -125,9 +125,9 @@ def _unmarked(name: str, rng: random.Random) -> str | None:
     return plain if plain != name else None
 
 
-def _spelt_out(name: str, rng: random.Random) -> str | None:
+def _spelled_out(name: str, rng: random.Random) -> str | None:
     spelled = "".join(
-        SPELT_OUT.get(c, SPELT_OUT.get(c.lower(), c).capitalize() if c.lower() in SPELT_OUT else c) for c in name
+        SPELLED_OUT.get(c, SPELLED_OUT.get(c.lower(), c).capitalize() if c.lower() in SPELLED_OUT else c) for c in name
     )
     return spelled if spelled != name else None
 
@@ -173,18 +173,18 @@ def _after(*suffixes: str) -> Callable[[str, random.Random], str | None]:
 
 GUEST = ("feat. Quentin Zabriskie", "ft. Quentin Zabriskie", "featuring Quentin Zabriskie")
 SPELLINGS: dict[str, Spelling] = {
-    "as it is": lambda pair, rng: pair,
+    "unchanged": lambda pair, rng: pair,
     "case": lambda pair, rng: (pair[0].upper(), pair[1].lower()),
     "quotes, dashes, white space": _both(_quoted),
     "without punctuation": _both(_unpunctuated),
-    "wide letters": _both(_wide),
+    "full-width letters": _both(_wide),
     "decomposed letters": lambda pair, rng: (
         unicodedata.normalize("NFD", pair[0]),
         unicodedata.normalize("NFD", pair[1]),
     ),
-    "a diacritic too many": _one(_marked, 0),
+    "an additional diacritic": _one(_marked, 0),
     "without diacritics": _one(_unmarked, 0),
-    "diacritics spelled out": _one(_spelt_out, 0),
+    "diacritics spelled out": _one(_spelled_out, 0),
     "transliterated": _one(_transliterated, 0),
     "article last": _both(_article_last),
     "without article": _one(_no_article, 0),
@@ -203,7 +203,7 @@ SPELLINGS: dict[str, Spelling] = {
 
 
 def _renumbered(name: str, rng: random.Random) -> str | None:
-    """Another number: that of another recording, which nobody need know."""
+    """Replace a digit, so that the name is that of another recording."""
     digits = [i for i, c in enumerate(name) if c.isdigit()]
     if not digits:
         return None
@@ -211,61 +211,67 @@ def _renumbered(name: str, rng: random.Random) -> str | None:
     return name[:i] + rng.choice([d for d in "123456789" if d != name[i]]) + name[i + 1 :]
 
 
-def sandbox() -> list[Known]:
-    """The recordings of the sandbox."""
+def sandbox() -> list[NamedRecording]:
+    """Return the recordings of the sandbox."""
     rng = random.Random(1)
-    found = performers.recordings(catalog.works(), 7)
-    return [Known(r.id, (r.credited, r.work.title), rng.random() >= KEPT_OUT) for r in found]
+    recordings = performers.recordings(catalog.works(), 7)
+    return [NamedRecording(r.id, (r.credited, r.work.title), rng.random() >= LEFT_OUT_SHARE) for r in recordings]
 
 
-def hetrec(folder: Path) -> list[Known]:
-    """Real artists, each with one song of the same name: what there is to tell is the artist."""
+def hetrec(folder: Path) -> list[NamedRecording]:
+    """Return real artists, each with one song of the same title, so that only the artist differs."""
     rng = random.Random(1)
     lines = (folder / "hetrec_lastfm2k" / "artists.dat").read_text("utf-8").splitlines()[1:]
     names = dict.fromkeys(line.split("\t")[1].strip() for line in lines)
-    return [Known(f"artist {n}", (name, "Song"), rng.random() >= KEPT_OUT) for n, name in enumerate(names) if name]
+    return [
+        NamedRecording(f"artist {n}", (name, "Song"), rng.random() >= LEFT_OUT_SHARE)
+        for n, name in enumerate(names)
+        if name
+    ]
 
 
-def measure(known: Sequence[Known], each: int, odd: bool, sides: Sequence[int] = (0, 1)) -> dict[str, Tally]:
-    """What is found of names spelled in every way, `each` of them a way."""
+def measure(
+    recordings: Sequence[NamedRecording], per_kind: int, odd: bool, sides: Sequence[int] = (0, 1)
+) -> dict[str, Tally]:
+    """Match `per_kind` names of each kind of misspelling and count the answers by kind."""
     rng = random.Random(2)
     shared = defaultdict(set)
-    for k in known:
+    for k in recordings:
         shared[parse_name(*k.pair).recording_key].add(k.id)
-    asked: list[tuple[str, Known | None, Pair]] = []
-    pool = [k for n, k in enumerate(known) if n % 2 == odd and len(shared[parse_name(*k.pair).recording_key]) == 1]
+    queries: list[tuple[str, NamedRecording | None, Pair]] = []
+    pool = [k for n, k in enumerate(recordings) if n % 2 == odd and len(shared[parse_name(*k.pair).recording_key]) == 1]
     for kind, spelling in SPELLINGS.items():
         if kind in ("a typo in the title", "a typo in each") and 1 not in sides:
             continue
         rng.shuffle(pool)
         spelled = ((k, p) for k in pool if (p := spelling(k.pair, rng)) is not None)
-        asked += [(kind, k, p) for (k, p), _ in zip(spelled, range(each), strict=False)]
-    asked = list(_determined(asked, known))
-    names = {normalize("\x1f".join(k.pair)) for k in known}
+        queries += [(kind, k, p) for (k, p), _ in zip(spelled, range(per_kind), strict=False)]
+    queries = list(_definite(queries, recordings))
+    names = {normalize("\x1f".join(k.pair)) for k in recordings}
     for side in sides:
         other = _one(_renumbered, side)
         spelled = ((k, p) for k in pool if (p := other(k.pair, rng)) is not None)
-        asked += [
+        queries += [
             ("another number", None, p)
-            for (_, p), _ in zip(spelled, range(each), strict=False)
+            for (_, p), _ in zip(spelled, range(per_kind), strict=False)
             if normalize("\x1f".join(p)) not in names
         ]
-    answers = found(known, [pair for _, _, pair in asked])
+    answers = matched(recordings, [pair for _, _, pair in queries])
     tallies: dict[str, Tally] = defaultdict(Tally)
-    for kind, right, pair in asked:
+    for kind, original, pair in queries:
         tally, answer = tallies[kind], answers[pair]
-        if right is not None and right.in_catalog:
-            tally.right += answer == right.id
-            tally.missed += answer != right.id
-            tally.wrong += answer not in (right.id, None)
+        if original is not None and original.in_catalog:
+            tally.correct += answer == original.id
+            tally.missed += answer != original.id
+            tally.wrong += answer not in (original.id, None)
         else:
             tally.wrong += answer is not None
-            tally.nothing += answer is None
+            tally.correctly_unmatched += answer is None
     return tallies
 
 
-def found(known: Sequence[Known], pairs: Sequence[Pair]) -> dict[Pair, str | None]:
-    """The recording of each name as the asset decides, or none where it is unmapped."""
+def matched(recordings: Sequence[NamedRecording], pairs: Sequence[Pair]) -> dict[Pair, str | None]:
+    """Return the recording that the asset matches to each name, or None if it is unmapped."""
     engine = PandasEngine()
     rows = [
         dict.fromkeys(RECORDINGS.names)
@@ -277,61 +283,62 @@ def found(known: Sequence[Known], pairs: Sequence[Pair]) -> dict[Pair, str | Non
             "isrcs": [],
             "provenance": "",
         }
-        for k in known
+        for k in recordings
         if k.in_catalog
     ]
-    asked = [raw(at(LEAP), n, artist_name=a, recording_name=t) for n, (a, t) in enumerate(dict.fromkeys(pairs))]
-    given = engine.from_arrow(table(asked, RAW_LISTENS)), engine.from_arrow(table(rows, RECORDINGS))
-    decided = with_keys(recording_matches)(*given, span=(LEAP, LEAP)).collect(RECORDING_MATCHES).to_pylist()
+    listens = [raw(at(LEAP), n, artist_name=a, recording_name=t) for n, (a, t) in enumerate(dict.fromkeys(pairs))]
+    frames = engine.from_arrow(table(listens, RAW_LISTENS)), engine.from_arrow(table(rows, RECORDINGS))
+    matches = with_keys(recording_matches)(*frames, span=(LEAP, LEAP)).collect(RECORDING_MATCHES).to_pylist()
     return {
-        (r["artist_name"], r["recording_name"]): None if r["rule"] == "unmapped" else r["recording_id"] for r in decided
+        (r["artist_name"], r["recording_name"]): None if r["rule"] == "unmapped" else r["recording_id"] for r in matches
     }
 
 
-def _determined(asked: Sequence[tuple[str, Known, Pair]], known: Sequence[Known]) -> Iterator[tuple[str, Known, Pair]]:
-    """Those of the names that are nearer to their own than to any other."""
+def _definite(
+    queries: Sequence[tuple[str, NamedRecording, Pair]], recordings: Sequence[NamedRecording]
+) -> Iterator[tuple[str, NamedRecording, Pair]]:
+    """Yield the queries whose names are nearer to their original than to any other name."""
 
     def letters(pair: Pair) -> str:
         return parse_name(*pair).any_version_key
 
-    texts = [letters(k.pair) for k in known]
-    place = {k.id: n for n, k in enumerate(known)}
+    texts = [letters(k.pair) for k in recordings]
+    place = {k.id: n for n, k in enumerate(recordings)}
     step = 500
-    for start in range(0, len(asked), step):
-        part = asked[start : start + step]
-        away = cdist([letters(p) for _, _, p in part], texts, scorer=OSA.distance, score_cutoff=4, dtype=np.uint8)
-        for row, one in zip(away, part, strict=True):
-            own = place[one[1].id]
-            rest = np.delete(row, own).min()
-            if row[own] < rest:
-                yield one
+    for start in range(0, len(queries), step):
+        part = queries[start : start + step]
+        distances = cdist([letters(p) for _, _, p in part], texts, scorer=OSA.distance, score_cutoff=4, dtype=np.uint8)
+        for row, query in zip(distances, part, strict=True):
+            original = place[query[1].id]
+            if row[original] < np.delete(row, original).min():
+                yield query
 
 
 def show(title: str, tallies: dict[str, Tally]) -> Tally:
-    """A table of what was found."""
+    """Print a table of the counts and return their total."""
     total = Tally()
     print(f"\n{title}")
-    print("spelled".ljust(28), " right  wrong missed not there precision  recall")
+    print("spelling".ljust(28), "correct  wrong missed unmatched precision  recall")
     for tally in tallies.values():
         total.add(tally)
-    for kind, t in [*tallies.items(), ("in all", total)]:
-        counts = f"{t.right:6d} {t.wrong:6d} {t.missed:6d} {t.nothing:9d}"
+    for kind, t in [*tallies.items(), ("total", total)]:
+        counts = f"{t.correct:7d} {t.wrong:6d} {t.missed:6d} {t.correctly_unmatched:9d}"
         print(f"{kind:28s} {counts} {t.precision:9.4f} {t.recall:7.4f}")
     return total
 
 
 def main() -> None:
-    """Both tables."""
+    """Measure matching and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--each", type=int, default=400, help="names spelled in each way")
-    parser.add_argument("--even", action="store_true", help="the half for choosing limits")
-    asked = parser.parse_args()
-    show("recordings of the sandbox", measure(sandbox(), asked.each, not asked.even))
+    parser.add_argument("--each", type=int, default=400, help="names per kind of misspelling (default: %(default)s)")
+    parser.add_argument("--even", action="store_true", help="use the half that serves to choose thresholds")
+    options = parser.parse_args()
+    show("recordings of the sandbox", measure(sandbox(), options.each, not options.even))
     folder = os.environ.get("TUTTI_SAMPLES")
     if folder and (Path(folder) / "hetrec_lastfm2k" / "artists.dat").exists():
-        show("real artists (HetRec 2011)", measure(hetrec(Path(folder)), asked.each, not asked.even, sides=(0,)))
+        show("real artists (HetRec 2011)", measure(hetrec(Path(folder)), options.each, not options.even, sides=(0,)))
     else:
-        print("\nreal artists: passed over, TUTTI_SAMPLES names no folder that has hetrec_lastfm2k/artists.dat")
+        print("\nreal artists skipped: no hetrec_lastfm2k/artists.dat in the folder TUTTI_SAMPLES")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a piece of work costs a process and all its children: CPU seconds, wall seconds and memory."""
+"""Measure CPU seconds, wall seconds and memory of a process and all its children."""
 
 import threading
 import time
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import psutil
 
-EVERY = 0.05  # seconds between two looks at memory
+SAMPLE_INTERVAL_S = 0.05  # of memory
 
 
 @dataclass
 class Cost:
-    """CPU and wall time in seconds, the greatest resident memory of all processes together in bytes."""
+    """CPU and wall time in seconds, and the peak resident memory of all processes together in bytes."""
 
     cpu: float = 0
     wall: float = 0
@@ -22,11 +22,11 @@ class Cost:
 
 @contextmanager
 def metered(pid: int | None = None) -> Iterator[Cost]:
-    """Measure what runs inside, in this process or in another."""
+    """Measure the cost of the `with` block, for this process or the one with `pid`. The cost is filled at its end."""
     cost, done = Cost(), threading.Event()
 
     def watch() -> None:
-        while not done.wait(EVERY):
+        while not done.wait(SAMPLE_INTERVAL_S):
             cost.memory = max(cost.memory, _memory(pid))
 
     watcher = threading.Thread(target=watch, daemon=True)
@@ -50,7 +50,7 @@ def _processes(pid: int | None) -> list[psutil.Process]:
 
 
 def _cpu(pid: int | None) -> float:
-    """CPU seconds so far, also of children that have ended."""
+    """Return the CPU seconds so far, including children that have ended."""
     total = 0.0
     for process in _processes(pid):
         try:

@@ -1,8 +1,8 @@
-"""The front door under load: `python -m tests.benchmarks.scrobble_endpoint [--kills N]`.
+"""Load the scrobble endpoint: `python -m tests.benchmarks.scrobble_endpoint [--kills N]`.
 
-Starts an intake on a fresh folder, has one process send single listens over fifty connections, and tells requests a
-second and latencies. With `--kills`, the intake is killed (kill -9) that often in the middle of the load and started
-again; then every acknowledged listen must be in the landing folder exactly once, and no line torn.
+The benchmark starts an endpoint on a new folder, sends single listens over fifty connections, and prints requests per
+second and latencies. With `--kills`, it first kills the endpoint (kill -9) under load that many times. Every
+acknowledged listen must then be in the landing folder exactly once, and every line complete.
 """
 
 import argparse
@@ -26,39 +26,39 @@ TOKEN = "a-token-of-the-benchmark"
 
 
 class Server:
-    """An intake in a process of its own, at a port of its own choice."""
+    """A scrobble endpoint in a child process, on a free port."""
 
     def __init__(self, data: Path, **variables: str) -> None:
         settings = {"TUTTI_DATA_DIR": str(data), "TUTTI_SCROBBLE_TOKENS": f"ada:{TOKEN}", "TUTTI_SCROBBLE_PORT": "0"}
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("TUTTI_", "DAGSTER_"))}
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("TUTTI_", "DAGSTER_"))}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "orchestration", "serve-scrobbles"],
             cwd=PROJECT,
-            env=kept | settings | variables,
+            env=environment | settings | variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        self.told: list[str] = []
+        self.output: list[str] = []
         assert self.process.stdout
         for line in self.process.stdout:
-            self.told.append(line)
+            self.output.append(line)
             if line.startswith("http://"):
                 break
         else:
             raise RuntimeError(self.process.stderr.read() if self.process.stderr else "")
-        self.url = self.told[-1].split()[0]
+        self.url = self.output[-1].split()[0]
         self.port = int(self.url.rpartition(":")[2])
 
     def end(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal and wait; the exit code."""
+        """Send a signal, wait for the process to end and return its exit code."""
         self.process.send_signal(number)
         self.process.communicate(timeout=60)
         return self.process.returncode
 
 
 def request(number: int) -> bytes:
-    """A single listen that tells its number, as a scrobbler sends it."""
+    """Return the HTTP request of a single listen whose timestamp encodes its number."""
     info = {"submission_client": "benchmark", "duration_ms": 215_000, "recording_mbid": f"{number:032x}", "isrc": "x"}
     metadata = {"artist_name": f"Artist {number % 997}", "track_name": f"Track {number}", "additional_info": info}
     listen = {"listened_at": FIRST + number, "track_metadata": metadata}
@@ -68,7 +68,7 @@ def request(number: int) -> bytes:
 
 
 class Load:
-    """Clients that send listen after listen, each waiting for the answer before the next, until told to stop."""
+    """Clients that send one listen after the other, each waiting for the response before the next."""
 
     def __init__(self) -> None:
         self.acknowledged: list[int] = []
@@ -77,7 +77,7 @@ class Load:
         self._next = 0
 
     async def client(self, port: int, until: float) -> None:
-        """One connection, for as long as the server holds it."""
+        """Send listens over one connection until a time or until the server closes it."""
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             while time.monotonic() < until:
@@ -94,28 +94,28 @@ class Load:
                     self.other[head.split(b"\r\n")[0].decode()] += 1
             writer.close()
         except (OSError, asyncio.IncompleteReadError):
-            self.other["the connection was cut"] += 1
+            self.other["connection lost"] += 1
 
     async def run(self, port: int, seconds: float, connections: int = CONNECTIONS) -> None:
-        """All connections, for some seconds or until the server is gone."""
+        """Send listens over all connections for some seconds or until the server stops."""
         until = time.monotonic() + seconds
         await asyncio.gather(*(self.client(port, until) for _ in range(connections)))
 
 
 def landed(data: Path, *, hidden: bool = False) -> Counter[int]:
-    """How often each number is in the landing folder; fails on a line that is torn."""
-    found: Counter[int] = Counter()
+    """Count each number in the landing folder. Raise AssertionError if a line is incomplete."""
+    counts: Counter[int] = Counter()
     for path in (data / FOLDER).glob("*.jsonl"):
         if path.name.startswith(".") and not hidden:
             continue
         for line in path.read_bytes().splitlines(keepends=True):
             assert line.endswith(b"\n"), path
-            found[json.loads(line)["listened_at"] - FIRST] += 1
-    return found
+            counts[json.loads(line)["listened_at"] - FIRST] += 1
+    return counts
 
 
-async def killed(server: Server, load: Load, seconds: float) -> None:
-    """Load, and a kill in the middle of it: some seconds after the first answer."""
+async def kill_under_load(server: Server, load: Load, seconds: float) -> None:
+    """Send listens and kill the server some seconds after the first response."""
     before = len(load.acknowledged)
     running = asyncio.create_task(load.run(server.port, 600))
     while len(load.acknowledged) == before:
@@ -127,36 +127,40 @@ async def killed(server: Server, load: Load, seconds: float) -> None:
 
 
 def faults(load: Load, data: Path) -> list[str]:
-    """What is wrong with what is on disk after a load: nothing, one hopes."""
-    found, acknowledged = landed(data), set(load.acknowledged)
-    lost = [n for n in acknowledged if not found[n]]
-    twice = [n for n, times in found.items() if times > 1]
+    """Return what is wrong with the landing folder after a load: lost and duplicate listens, and hidden files."""
+    counts, acknowledged = landed(data), set(load.acknowledged)
+    lost = [n for n in acknowledged if not counts[n]]
+    twice = [n for n, times in counts.items() if times > 1]
     hidden = [p.name for p in (data / FOLDER).glob(".*.jsonl")]
-    return [f"lost: {lost[:5]} of {len(lost)}"] * bool(lost) + [f"twice: {twice[:5]}"] * bool(twice) + hidden
+    return [f"lost: {lost[:5]} of {len(lost)}"] * bool(lost) + [f"duplicate: {twice[:5]}"] * bool(twice) + hidden
 
 
 def main() -> int:
-    """Print the figures; 1 if a listen was lost, doubled or torn."""
+    """Print the figures. Return 1 if a listen was lost, duplicated or incomplete."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=15)
-    parser.add_argument("--kills", type=int, default=0)
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=PROJECT) as folder:  # on a real disk: /tmp may be in memory
+    parser.add_argument("--seconds", type=float, default=15, help="duration of the load (default: %(default)s)")
+    parser.add_argument("--kills", type=int, default=0, help="kills before it (default: %(default)s)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=PROJECT) as folder:  # /tmp may be in memory
         data, load = Path(folder), Load()
-        for _ in range(given.kills):
-            asyncio.run(killed(Server(data), load, 1.5))
+        for _ in range(options.kills):
+            asyncio.run(kill_under_load(Server(data), load, 1.5))
         server = Server(data)
         began, before = time.monotonic(), len(load.acknowledged)
-        asyncio.run(load.run(server.port, given.seconds))
+        asyncio.run(load.run(server.port, options.seconds))
         rate = (len(load.acknowledged) - before) / (time.monotonic() - began)
         code = server.end()
         times = sorted(load.seconds[before:])
-        half, most = (1000 * times[int(len(times) * share)] for share in (0.5, 0.99))
-        print(f"{rate:,.0f} requests/s over {CONNECTIONS} connections, p50 {half:.1f} ms, p99 {most:.1f} ms; ", end="")
-        print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; the server ended with {code}")
+        median, slowest = (1000 * times[int(len(times) * share)] for share in (0.5, 0.99))
+        print(
+            f"{rate:,.0f} requests/s over {CONNECTIONS} connections, p50 {median:.1f} ms, p99 {slowest:.1f} ms; ",
+            end="",
+        )
+        print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; server exit code {code}")
         wrong = faults(load, data)
         print(
-            f"{len(load.acknowledged):,} acknowledged, {given.kills} kills, faults: {wrong or 'none'}", dict(load.other)
+            f"{len(load.acknowledged):,} acknowledged, {options.kills} kills, faults: {wrong or 'none'}",
+            dict(load.other),
         )
     return bool(wrong or code)
 

@@ -1,7 +1,7 @@
-"""The storm: kills processes of the platform at their work again and again, and looks at what is left.
+"""Kill processes of the platform at work repeatedly, and check the tables that remain.
 
-`python -m tests.chaos` prints a line for each kill and a table at the end. It ends with 1 if a table could not be read,
-a rerun was not equal to a calm run, vacuum left or took what it must not, or a commit was lost.
+`python -m tests.chaos` prints a line for each kill and a table at the end. It exits with 1 if a table cannot be read, a
+rerun differs from an undisturbed run, vacuum keeps or removes the wrong files, or a commit is lost.
 """
 
 import argparse
@@ -13,18 +13,18 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.chaos.front import FRONTS
 from tests.chaos.race import WRITERS, race
-from tests.chaos.storm import ALL, MOMENT, Blow
+from tests.chaos.storm import ALL, ANY_MOMENT, Outcome
+from tests.chaos.targets import TARGETS
 
 HEAD = (
-    "at work",
+    "target",
     "kills",
-    "aimed",
+    "triggered by a file or commit",
     "of a child or the driver alone",
     "between write and commit",
-    "files not committed",
-    "swept beside a job",
+    "uncommitted files",
+    "vacuumed during a job",
     "unreadable",
     "wrong",
     "seconds",
@@ -32,51 +32,57 @@ HEAD = (
 
 
 def main() -> int:
-    """Run the storm; 0 if nothing was found, 1 if something was."""
+    """Kill, rerun and check. Return 1 if there is a fault, else 0."""
     parser = argparse.ArgumentParser(prog="chaos", description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=200, help="in all; each front has its share")
-    parser.add_argument("--commits", type=int, default=500, help="of the race of writers")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", nargs="*", choices=FRONTS, default=FRONTS)
-    told = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the victims end as well
+    parser.add_argument(
+        "--kills", type=int, default=200, help="total number of kills, shared among the targets (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--commits", type=int, default=500, help="commits of the concurrent writers (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="random seed (default: %(default)s)")
+    parser.add_argument("--only", nargs="*", choices=TARGETS, default=TARGETS, help="targets to attack (default: all)")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the victims are stopped too
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     rows: list[Sequence[object]] = []
     faults: list[str] = []
-    for name in told.only:
-        began, kills = time.monotonic(), round(told.kills * FRONTS[name].share)
-        blows: list[Blow] = []
-        for blow in FRONTS[name].blows(kills, folder / name, told.seed):
-            blows.append(blow)
-            print(f"{name} {len(blows)}/{kills}: {blow}", flush=True)
-        rows.append([FRONTS[name].says, *_count(blows), round(time.monotonic() - began)])
-        faults += [f"{name}: {fault}" for blow in blows for fault in blow.faults]
+    for name in options.only:
+        began, kills = time.monotonic(), round(options.kills * TARGETS[name].share)
+        outcomes: list[Outcome] = []
+        for outcome in TARGETS[name].attack(kills, folder / name, options.seed):
+            outcomes.append(outcome)
+            print(f"{name} {len(outcomes)}/{kills}: {outcome}", flush=True)
+        rows.append([TARGETS[name].description, *_count(outcomes), round(time.monotonic() - began)])
+        faults += [f"{name}: {fault}" for outcome in outcomes for fault in outcome.faults]
     began = time.monotonic()
-    won = race(folder / "race", told.commits)
-    faults += [f"race: {fault}" for fault in won.faults]
+    result = race(folder / "race", options.commits)
+    faults += [f"race: {fault}" for fault in result.faults]
     print(f"\n{_table([HEAD, *rows])}\n")
-    beside = f"{won.reads} reads and {won.vacuums} vacuums beside them"
+    concurrent = f"{result.reads} concurrent reads and {result.vacuums} vacuums"
     seconds = time.monotonic() - began
-    print(f"{won.commits} commits by {WRITERS} processes, {beside}: {len(won.faults)} faults, {seconds:.0f} seconds")
+    print(
+        f"{result.commits} commits by {WRITERS} processes, {concurrent}: {len(result.faults)} faults, {seconds:.0f} s"
+    )
     if faults:
-        print("\n".join([f"\n{len(faults)} faults; what they left is in {folder}", *faults]))
+        print("\n".join([f"\n{len(faults)} faults. Data folders: {folder}", *faults]))
         return 1
     shutil.rmtree(folder)
     return 0
 
 
-def _count(blows: Sequence[Blow]) -> list[object]:
-    """What the table says of kills, but for its first column and its last."""
-    whole, torn = (sum(getattr(b.orphans, kind) for b in blows) for kind in ("whole", "torn"))
+def _count(outcomes: Sequence[Outcome]) -> list[object]:
+    """Return the columns of the table between the first and the last."""
+    complete, truncated = (sum(getattr(b.orphans, kind) for b in outcomes) for kind in ("complete", "truncated"))
     return [
-        len(blows),
-        sum(b.aim != MOMENT for b in blows),
-        sum(b.whom != ALL for b in blows),
-        sum(bool(b.orphans) for b in blows),
-        f"{whole} whole, {torn} torn",
-        sum(b.swept for b in blows),
-        sum(bool(b.unreadable) for b in blows),
-        sum(bool(b.wrong) for b in blows),
+        len(outcomes),
+        sum(b.trigger != ANY_MOMENT for b in outcomes),
+        sum(b.killed != ALL for b in outcomes),
+        sum(bool(b.orphans) for b in outcomes),
+        f"{complete} complete, {truncated} truncated",
+        sum(b.vacuumed for b in outcomes),
+        sum(bool(b.unreadable) for b in outcomes),
+        sum(bool(b.wrong) for b in outcomes),
     ]
 
 

@@ -1,8 +1,8 @@
-"""The daemon amid a backlog: `python -m tests.chaos.backlog`.
+"""Kill the daemon while it works on a backlog: `python -m tests.chaos.backlog`.
 
-Years of listens land at once, a file a day, while the web server and its daemon run; these are killed again and again,
-and then left to come to an end. What they leave must be what a calm import of the same files leaves: each table that
-follows by itself, row for row. It ends with 1 if it is not.
+Years of listens land at once, one file per day, while the web server and its daemon run. These are killed repeatedly,
+and then left to finish. Every automated table must then equal that of an undisturbed import of the same files, row for
+row. The exit code is 1 if one differs.
 """
 
 import argparse
@@ -23,10 +23,10 @@ from tests.orchestration.support import PROJECT, TUTTI, Process, environ, free_p
 
 FIRST_DAY = date(2016, 1, 1)
 LISTENERS = ("ada", "bo")
-A_DAY = 6  # listens, one of which has no time and so is put in quarantine each week
-LOOK = 20  # seconds between two looks at what is there
-PATIENCE = 7_200
-TAKE = """
+LISTENS_PER_DAY = 6  # once a week, one has no time and is quarantined
+POLL_INTERVAL_S = 20
+TIMEOUT_S = 7_200
+IMPORT_SCRIPT = """
 from orchestration.instance.home import dagster_home
 dagster_home()
 from orchestration.cli.runner import Runner
@@ -35,45 +35,56 @@ Runner().take({})
 
 
 def main() -> int:
-    """Run it; 0 if all is there at the end, 1 if it is not."""
+    """Kill, wait and compare. Return 1 if a table differs, else 0."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--days", type=int, default=2_000)
-    parser.add_argument("--kills", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=1)
-    asked = parser.parse_args()
-    chance, folder = Random(asked.seed), Path(tempfile.mkdtemp(prefix="backlog-"))
-    calm, data = folder / "calm", folder / "data"
-    for place in (calm, data):
-        land(place / "landing" / "listens", asked.days)
+    parser.add_argument("--days", type=int, default=2_000, help="days of listens (default: %(default)s)")
+    parser.add_argument("--kills", type=int, default=5, help="kills of the daemon (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="random seed (default: %(default)s)")
+    options = parser.parse_args()
+    random, folder = Random(options.seed), Path(tempfile.mkdtemp(prefix="backlog-"))
+    undisturbed, data = folder / "undisturbed", folder / "data"
+    for data_folder in (undisturbed, data):
+        land(data_folder / "landing" / "listens", options.days)
     began = time.monotonic()
-    subprocess.run([sys.executable, "-c", TAKE], cwd=PROJECT, env=environ(calm), stdout=subprocess.DEVNULL, check=True)
-    print(f"{asked.days} days taken in calmly by one command: {time.monotonic() - began:.0f} s", flush=True)
-    wanted = following(calm)
-    for n in range(asked.kills):
-        daemon, pause = serve(data, folder), chance.uniform(20, 120)
+    subprocess.run(
+        [sys.executable, "-c", IMPORT_SCRIPT],
+        cwd=PROJECT,
+        env=environ(undisturbed),
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    print(f"{options.days} days imported undisturbed: {time.monotonic() - began:.0f} s", flush=True)
+    expected = automated_tables(undisturbed)
+    for n in range(options.kills):
+        daemon, pause = serve(data, folder), random.uniform(20, 120)
         time.sleep(pause)
         daemon.kill()
-        there = {table: len(rows) for table, rows in rows_by_table(data).items()}
-        print(f"kill {n + 1} after {pause:.0f} s: {there.get('derived/recording_plays', 0)} rows of plays", flush=True)
+        counts = {table: len(rows) for table, rows in rows_by_table(data).items()}
+        print(
+            f"kill {n + 1} after {pause:.0f} s: {counts.get('derived/recording_plays', 0)} rows of plays",
+            flush=True,
+        )
     began, daemon = time.monotonic(), serve(data, folder)
     try:
-        while (lacking := different(wanted, following(data))) and time.monotonic() < began + PATIENCE:
-            time.sleep(LOOK)
-        print(f"left alone: {time.monotonic() - began:.0f} s until every table was as the calm one", flush=True)
-        time.sleep(3 * LOOK)  # what still follows must change nothing
-        lacking += different(wanted, following(data))
+        while (differing := different(expected, automated_tables(data))) and time.monotonic() < began + TIMEOUT_S:
+            time.sleep(POLL_INTERVAL_S)
+        print(
+            f"without kills: {time.monotonic() - began:.0f} s until all tables equal the undisturbed ones", flush=True
+        )
+        time.sleep(3 * POLL_INTERVAL_S)  # further runs must change nothing
+        differing += different(expected, automated_tables(data))
     finally:
         daemon.kill()
-    Process((*TUTTI, "maintenance"), data).fine()  # which buries the runs that the last kill left
-    faults = [f"{table} differs" for table in lacking] + history.faults(data / "dagster")
+    Process((*TUTTI, "maintenance"), data).fine()  # ends the run records that the last kill left
+    faults = [f"{table} differs" for table in differing] + history.faults(data / "dagster")
     print("\n".join(faults or ["no faults"]))
     if faults:
-        print(f"what is left is in {folder}")
+        print(f"Data folders: {folder}")
     return 1 if faults else 0
 
 
 def land(folder: Path, days: int) -> None:
-    """Hand in a file for each day, written on that day."""
+    """Write a file for each day, with that day as its modification time."""
     folder.mkdir(parents=True)
     for n in range(days):
         day = datetime.combine(FIRST_DAY + timedelta(days=n), datetime.min.time(), UTC)
@@ -83,7 +94,7 @@ def land(folder: Path, days: int) -> None:
                 "user_name": LISTENERS[k % 2],
                 "track_metadata": {"artist_name": f"Artist {n % 11}", "track_name": f"Song {(n + k) % 97}"},
             }
-            for k in range(A_DAY)
+            for k in range(LISTENS_PER_DAY)
         ]
         path = folder / f"{day:%Y-%m-%d}.jsonl"
         path.write_text("\n".join(map(json.dumps, lines)))
@@ -91,20 +102,20 @@ def land(folder: Path, days: int) -> None:
 
 
 def serve(data: Path, folder: Path) -> Tree:
-    """The web server and its daemon."""
+    """Start the web server and its daemon."""
     return Tree([*TUTTI, "ui", "--port", str(free_port())], folder / "ui.log", environ(data))
 
 
-def following(data: Path) -> dict[str, object]:
-    """The rows of the tables that follow by themselves, and of what was imported."""
+def automated_tables(data: Path) -> dict[str, object]:
+    """Return the rows of the automated tables and of the quarantine."""
     graph = build("laptop").resolve_asset_graph()
     dated = {k.to_user_string() for k in graph.get_all_asset_keys() if graph.get(k).partitions_def}
     return {table: rows for table, rows in rows_by_table(data).items() if table in {*dated, "events/quarantine"}}
 
 
-def different(wanted: dict[str, object], found: dict[str, object]) -> list[str]:
-    """The tables that are not as they should be; one that is not there has no rows."""
-    return [table for table, rows in wanted.items() if found.get(table, []) != rows]
+def different(expected: dict[str, object], actual: dict[str, object]) -> list[str]:
+    """Return the tables that differ. A missing table has no rows."""
+    return [table for table, rows in expected.items() if actual.get(table, []) != rows]
 
 
 if __name__ == "__main__":

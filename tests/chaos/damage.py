@@ -1,4 +1,4 @@
-"""What a kill may leave behind and what it must not."""
+"""Check what a kill leaves in a lake: orphan files are allowed, broken or wrong tables are not."""
 
 import json
 import re
@@ -18,41 +18,41 @@ COMMIT = re.compile(r"\d{20}\.json")
 
 @dataclass(frozen=True)
 class Orphans:
-    """Files of tables that no commit names: whole ones were written to the end, torn ones were not."""
+    """Numbers of data files that no commit refers to, by whether they were written completely."""
 
-    whole: int
-    torn: int
+    complete: int
+    truncated: int
 
     def __bool__(self) -> bool:
-        return bool(self.whole or self.torn)
+        return bool(self.complete or self.truncated)
 
 
 def files(lake: Path) -> tuple[set[Path], set[Path]]:
-    """The data files that lie in the tables of a lake, and those that any commit has ever added to them."""
-    lying = {p for p in lake.glob("*/*/**/*.parquet") if "_delta_log" not in p.parts}
-    named: set[Path] = set()
+    """Return the data files in a lake's table folders, and the data files that any commit has added."""
+    stored = {p for p in lake.glob("*/*/**/*.parquet") if "_delta_log" not in p.parts}
+    committed: set[Path] = set()
     for log in lake.glob("*/*/_delta_log"):
         for commit in log.iterdir():
             if COMMIT.fullmatch(commit.name):
                 actions = (json.loads(line) for line in commit.read_text().splitlines())
-                named |= {log.parent / a["add"]["path"] for a in actions if "add" in a}
-    return lying, named
+                committed |= {log.parent / a["add"]["path"] for a in actions if "add" in a}
+    return stored, committed
 
 
 def orphans(lake: Path) -> Orphans:
-    """The files that a kill left before they were committed."""
-    lying, named = files(lake)
-    torn = sum(map(_torn, lying - named))
-    return Orphans(len(lying - named) - torn, torn)
+    """Count the files that a kill left uncommitted."""
+    stored, committed = files(lake)
+    truncated = sum(map(_is_truncated, stored - committed))
+    return Orphans(len(stored - committed) - truncated, truncated)
 
 
 def unreadable(lake: Path, chains: Sequence[Sequence[Unit]], before: State, after: State) -> list[str]:
-    """The tables that cannot be opened, and commits that can be seen in part or out of their order."""
+    """Return the tables that cannot be read, and commits that are partial or out of order."""
     try:
         now = state(lake, {t: rows.schema for t, rows in after.items()})
     except Exception as error:
         return [f"cannot be read: {error!r}"]
-    found: list[str] = []
+    problems: list[str] = []
     for chain in chains:
         done = []
         for unit in chain:
@@ -62,37 +62,37 @@ def unreadable(lake: Path, chains: Sequence[Sequence[Unit]], before: State, afte
             elif rows.equals(unit.of(before)):
                 done.append(False)
             else:
-                found.append(f"{unit} is neither as it was nor as it is to be: {len(rows)} rows")
+                problems.append(f"{unit} has neither its old nor its new rows: {len(rows)} rows")
         if any(later and not earlier for earlier, later in pairwise(done)):
-            found.append(f"commits are missing among later ones: {done} of {chain}")
-    return found
+            problems.append(f"an earlier commit is missing: {done} of {chain}")
+    return problems
 
 
 def wrong(lake: Path, after: State) -> list[str]:
-    """The tables that are not as a calm run leaves them."""
+    """Return the tables that differ from an undisturbed run."""
     try:
         now = state(lake, {t: rows.schema for t, rows in after.items()})
     except Exception as error:
         return [f"cannot be read after the rerun: {error!r}"]
-    other = [t for t, rows in after.items() if not now[t].equals(rows)]
-    return [f"{t} has {len(now[t])} rows and not the {len(after[t])} of a calm run" for t in other]
+    different = [t for t, rows in after.items() if not now[t].equals(rows)]
+    return [f"{t} has {len(now[t])} rows and differs from the {len(after[t])} of an undisturbed run" for t in different]
 
 
-def unswept(lake: Path) -> list[str]:
-    """What is left or lost once every table was vacuumed and no job runs."""
+def not_vacuumed(lake: Path) -> list[str]:
+    """Vacuum every table while no job runs, and return the orphan files that remain and the committed files lost."""
     vacuum(lake)
-    lying, named = files(lake)
-    left = [f"{p} is left by vacuum" for p in sorted({*(lying - named), *lake.glob("*/*/_leases/*")})]
-    return left + [f"{p} is lost" for p in sorted(named - lying)]
+    stored, committed = files(lake)
+    remaining = [f"vacuum did not remove {p}" for p in sorted({*(stored - committed), *lake.glob("*/*/_leases/*")})]
+    return remaining + [f"{p} is lost" for p in sorted(committed - stored)]
 
 
 def vacuum(lake: Path) -> int:
-    """Vacuum every table there is; the number of files removed."""
+    """Vacuum every table, and return the number of files removed."""
     tables = Lake(lake)
     return sum(tables.vacuum(table, keep_days=30).files for table in tables.tables())
 
 
-def _torn(path: Path) -> bool:
+def _is_truncated(path: Path) -> bool:
     try:
         pq.read_metadata(path)
     except (pa.ArrowInvalid, OSError):

@@ -1,4 +1,4 @@
-"""Dagster's own storage after a kill: whether its databases are whole and every run can be told."""
+"""Check Dagster's storage after a kill: its databases and its run records."""
 
 import sqlite3
 from pathlib import Path
@@ -8,19 +8,19 @@ import pytest
 
 
 def faults(home: Path) -> list[str]:
-    """What is broken in a folder that Dagster keeps its runs in, once a run has ended well there."""
-    found = []
+    """Return the faults in a DAGSTER_HOME folder in which the last run succeeded."""
+    problems = []
     for path in sorted(home.rglob("*.db")):
         with sqlite3.connect(path) as database:
-            (said,) = database.execute("PRAGMA integrity_check").fetchone()
+            (result,) = database.execute("PRAGMA integrity_check").fetchone()
         database.close()
-        if said != "ok":
-            found.append(f"{path}: {said}")
+        if result != "ok":
+            problems.append(f"{path}: {result}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGSTER_HOME", str(home))
         with dg.DagsterInstance.get() as instance:
             runs = instance.get_runs()
-            silent = [run.run_id for run in runs if not instance.all_logs(run.run_id)]
-            left = [f"{run.job_name} {run.run_id}" for run in runs if not run.is_finished]
-    found += [f"the run {run} has no events" for run in silent]
-    return found + [f"the run of {run} is thought to go on" for run in left]
+            without_events = [run.run_id for run in runs if not instance.all_logs(run.run_id)]
+            unfinished = [f"{run.job_name} {run.run_id}" for run in runs if not run.is_finished]
+    problems += [f"the run {run} has no events" for run in without_events]
+    return problems + [f"the run of {run} is recorded as running" for run in unfinished]

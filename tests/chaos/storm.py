@@ -1,4 +1,4 @@
-"""Storms: rounds of work in which somebody is killed, and what came of each."""
+"""Rounds of work in which processes are killed, and the outcome of each."""
 
 import os
 import time
@@ -9,172 +9,173 @@ from random import Random
 
 from tests.chaos import damage
 from tests.chaos.damage import Orphans
-from tests.chaos.tree import PATIENCE
+from tests.chaos.tree import TIMEOUT_S
 from tests.chaos.victim import Victim
 from tests.chaos.work import Work
 
-MOMENT, FILE, COMMIT = "any moment", "a new file", "a commit"
-AIMS = {MOMENT: 3, FILE: 5, COMMIT: 2}  # how often the kill waits for what
+ANY_MOMENT, FILE, COMMIT = "any moment", "a new file", "a commit"
+TRIGGER_WEIGHTS = {ANY_MOMENT: 3, FILE: 5, COMMIT: 2}
 ALL, CHILD, DRIVER = "driver and children", "a child", "the driver alone"
-WHOM = {ALL: 6, CHILD: 3, DRIVER: 1}  # how often who is killed, where there are children
-LOOK = 0.002  # seconds between two looks at the folders
-LATE = 0.01  # seconds that every other aimed kill may come late: writing and committing take about as long
-NONE = Orphans(0, 0)
-SWEEP = 0.2  # seconds between two rounds of vacuum beside a running job
+KILLED_WEIGHTS = {ALL: 6, CHILD: 3, DRIVER: 1}  # if there are children
+POLL_INTERVAL_S = 0.002  # between two scans of the folders
+MAX_DELAY_S = 0.01  # of every other triggered kill: about the duration of a write or a commit
+NO_ORPHANS = Orphans(0, 0)
+VACUUM_INTERVAL_S = 0.2  # while a job runs
 
 
 @dataclass
-class Blow:
-    """A kill, and what was found after it."""
+class Outcome:
+    """A kill and its consequences."""
 
-    aim: str = ""
-    whom: str = ""
-    orphans: Orphans = NONE
-    swept: int = 0  # files that vacuum removed while the rerun ran
+    trigger: str = ""
+    killed: str = ""
+    orphans: Orphans = NO_ORPHANS
+    vacuumed: int = 0  # files that vacuum removed during the rerun
     unreadable: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
     @property
     def faults(self) -> list[str]:
-        """What must not be."""
+        """Return all faults."""
         return [*self.unreadable, *self.wrong]
 
     def __str__(self) -> str:
-        told = [f"{self.whom} at {self.aim}"]
+        parts = [f"{self.killed} at {self.trigger}"]
         if self.orphans:
-            told.append(f"not committed: {self.orphans.whole} whole files and {self.orphans.torn} torn ones")
-        return "; ".join([*told, *(f"FAULT: {f}" for f in self.faults)])
+            parts.append(f"uncommitted files: {self.orphans.complete} complete, {self.orphans.truncated} truncated")
+        return "; ".join([*parts, *(f"FAULT: {f}" for f in self.faults)])
 
 
 class Storm:
-    """Kills at a piece of work.
+    """Kill processes that do some work.
 
-    `start` makes a victim ready. While one works the next gets ready: it reruns what was killed, with vacuum running
-    beside it all the time, and is itself the victim of the round after. `children` are killed too where there are any.
+    `start` starts a victim. While one works, the next one starts. It reruns the killed work, with vacuum running
+    concurrently, and is the victim of the next round. `children`: also kill child processes.
     """
 
-    def __init__(self, work: Work, start: Callable[[], Victim], chance: Random, *, children: bool = False) -> None:
-        self._work, self._start, self._chance = work, start, chance
-        self._whom = WHOM if children else {ALL: 1}
+    def __init__(self, work: Work, start: Callable[[], Victim], random: Random, *, children: bool = False) -> None:
+        self._work, self._start, self._random = work, start, random
+        self._killed_weights = KILLED_WEIGHTS if children else {ALL: 1}
         self._ready: list[Victim] = []
         self._started: list[Victim] = []
-        self._seconds = float("inf")  # that a round takes which nobody disturbs, at best
-        self._new = {FILE: 0, COMMIT: 0}  # what a calm round brings
+        self._seconds = float("inf")  # of the fastest undisturbed round
+        self._new = {FILE: 0, COMMIT: 0}  # new entries in an undisturbed round
 
-    def blows(self, kills: int) -> Iterator[Blow]:
-        """Kill as often as asked, in a round each. The first round is calm and shows how long a round takes."""
+    def attack(self, kills: int) -> Iterator[Outcome]:
+        """Kill once per round and yield the outcomes. A first undisturbed round measures the duration of a round."""
         try:
-            self._calm()
+            self._run_undisturbed()
             n = 0
             while kills:
                 n += 1
-                if blow := self._round(n):
+                if outcome := self._round(n):
                     kills -= 1
-                    yield blow
+                    yield outcome
         finally:
             for victim in self._started:
                 victim.tree.kill()
 
-    def _calm(self) -> None:
-        """A round without a kill; it must be right, else there is nothing to compare with."""
-        lake, calm = self._work.prepare(0), Blow()
-        seen = {aim: set(_listing(lake, aim)) for aim in self._new}
-        self._rerun(0, lake, self._take(), calm)
-        assert not calm.faults, calm.faults
-        self._new = {aim: len(set(_listing(lake, aim)) - names) for aim, names in seen.items()}
+    def _run_undisturbed(self) -> None:
+        """Run a round without a kill, as the reference. Raise AssertionError if it has faults."""
+        lake, outcome = self._work.prepare(0), Outcome()
+        before = {trigger: set(_listing(lake, trigger)) for trigger in self._new}
+        self._rerun(0, lake, self._next_victim(), outcome)
+        assert not outcome.faults, outcome.faults
+        self._new = {trigger: len(set(_listing(lake, trigger)) - names) for trigger, names in before.items()}
 
-    def _round(self, n: int) -> Blow | None:
-        """One kill and what follows; nothing if the work was done before it."""
+    def _round(self, n: int) -> Outcome | None:
+        """Kill once, rerun and check. Return None if the work finished before the kill."""
         lake = self._work.prepare(n)
         before, after = self._work.before(n), self._work.after(n)
-        victim, spare = self._take(), self._take()
+        victim, spare = self._next_victim(), self._next_victim()
         self._ready.append(spare)
-        aim, whom = (self._chance.choices(list(odds), list(odds.values()))[0] for odds in (AIMS, self._whom))
+        weights = (TRIGGER_WEIGHTS, self._killed_weights)
+        trigger, killed = (self._random.choices(list(options), list(options.values()))[0] for options in weights)
         victim.begin(self._work.task(n))
         began = time.monotonic()
-        if not self._wait(victim, lake, aim):
-            assert victim.finish(), "a round that nobody disturbed failed"
-            self._ended(victim, began)
+        if not self._wait(victim, lake, trigger):
+            assert victim.finish(), "an undisturbed round failed"
+            self._finished(victim, began)
             return None
-        blow = Blow(aim, whom)
-        goes_on = self._strike(victim, blow)
-        blow.orphans = damage.orphans(lake)
-        blow.unreadable = damage.unreadable(lake, self._work.chains, before, after)
-        if goes_on:
-            blow.wrong += damage.wrong(lake, after)
+        outcome = Outcome(trigger, killed)
+        finished = self._kill(victim, outcome)
+        outcome.orphans = damage.orphans(lake)
+        outcome.unreadable = damage.unreadable(lake, self._work.chains, before, after)
+        if finished:
+            outcome.wrong += damage.wrong(lake, after)
             self._ready.append(victim)
-        self._rerun(n, lake, self._take(), blow)
-        if not goes_on:
-            victim.tree.kill()  # children who outlived their driver
-        blow.wrong += damage.unswept(lake) + self._work.ruin(n)
-        return blow
+        self._rerun(n, lake, self._next_victim(), outcome)
+        if not finished:
+            victim.tree.kill()  # children that outlived their driver
+        outcome.wrong += damage.not_vacuumed(lake) + self._work.other_damage(n)
+        return outcome
 
-    def _strike(self, victim: Victim, blow: Blow) -> bool:
-        """Kill; whether the victim came to the end of its work all the same."""
-        if blow.whom == DRIVER:
+    def _kill(self, victim: Victim, outcome: Outcome) -> bool:
+        """Kill, and return whether the victim finished its work nevertheless."""
+        if outcome.killed == DRIVER:
             victim.tree.kill_driver()
             return False
-        if blow.whom == CHILD and (kind := victim.tree.kill_child(self._chance)):
-            blow.whom = f"{CHILD}, {kind},"
+        if outcome.killed == CHILD and (kind := victim.tree.kill_child(self._random)):
+            outcome.killed = f"{CHILD}, {kind},"
             try:
                 return victim.finish()
             except TimeoutError as error:
-                blow.wrong.append(str(error))
+                outcome.wrong.append(str(error))
         else:
-            blow.whom = ALL
+            outcome.killed = ALL
         victim.tree.kill()
         return False
 
-    def _rerun(self, n: int, lake: Path, victim: Victim, blow: Blow) -> None:
-        """Do the work of a round to its end, with vacuum beside it."""
+    def _rerun(self, n: int, lake: Path, victim: Victim, outcome: Outcome) -> None:
+        """Do the whole work of a round, with concurrent vacuum."""
         victim.begin(self._work.task(n))
         began = time.monotonic()
-        while victim.working() and time.monotonic() < began + PATIENCE:
-            blow.swept += damage.vacuum(lake)
-            time.sleep(SWEEP)
+        while victim.working() and time.monotonic() < began + TIMEOUT_S:
+            outcome.vacuumed += damage.vacuum(lake)
+            time.sleep(VACUUM_INTERVAL_S)
         if victim.finish():
-            self._ended(victim, began)
+            self._finished(victim, began)
         else:
-            blow.wrong.append("the rerun failed")
-        blow.wrong += damage.wrong(lake, self._work.after(n))
+            outcome.wrong.append("the rerun failed")
+        outcome.wrong += damage.wrong(lake, self._work.after(n))
 
-    def _ended(self, victim: Victim, began: float) -> None:
-        """Take note of a round's time, and keep who did it for the next."""
+    def _finished(self, victim: Victim, began: float) -> None:
+        """Record a round's duration and make its victim available again."""
         self._seconds = min(self._seconds, time.monotonic() - began)
         self._ready.append(victim)
 
-    def _take(self) -> Victim:
-        """A victim that is ready or will soon be."""
+    def _next_victim(self) -> Victim:
+        """Return an idle victim, or start one."""
         if self._ready:
             return self._ready.pop()
         self._started.append(self._start())
         return self._started[-1]
 
-    def _wait(self, victim: Victim, lake: Path, aim: str) -> bool:
-        """Wait for the moment to kill; whether the victim is still at work then."""
+    def _wait(self, victim: Victim, lake: Path, trigger: str) -> bool:
+        """Wait for the trigger, and return whether the victim is still working then."""
         began = time.monotonic()
-        if aim == MOMENT:
-            until = began + self._chance.uniform(0, self._seconds)
+        if trigger == ANY_MOMENT:
+            until = began + self._random.uniform(0, self._seconds)
             while victim.working() and time.monotonic() < until:
-                time.sleep(LOOK)
+                time.sleep(POLL_INTERVAL_S)
             return victim.working()
-        seen, count = set(_listing(lake, aim)), self._chance.randint(1, max(1, self._new[aim]))
-        while victim.working() and time.monotonic() < began + PATIENCE:
-            new = set(_listing(lake, aim)) - seen
+        seen, count = set(_listing(lake, trigger)), self._random.randint(1, max(1, self._new[trigger]))
+        while victim.working() and time.monotonic() < began + TIMEOUT_S:
+            new = set(_listing(lake, trigger)) - seen
             seen |= new
             count -= len(new)
             if count <= 0:
-                time.sleep(self._chance.choice([0, self._chance.uniform(0, LATE)]))
+                time.sleep(self._random.choice([0, self._random.uniform(0, MAX_DELAY_S)]))
                 return victim.working()
-            time.sleep(LOOK)
+            time.sleep(POLL_INTERVAL_S)
         return False
 
 
-def _listing(lake: Path, aim: str) -> Iterator[str]:
-    """The data files of all tables of a lake, or what lies in their logs."""
+def _listing(lake: Path, trigger: str) -> Iterator[str]:
+    """Yield the paths of the data files of a lake's tables or, for COMMIT, of their log files."""
     for layer in _entries(str(lake)):
         for table in _entries(layer.path):
-            if aim == FILE:
+            if trigger == FILE:
                 yield from (e.path for e in _entries(table.path) if e.name.endswith(".parquet"))
             else:
                 yield from (e.path for e in _entries(f"{table.path}/_delta_log"))

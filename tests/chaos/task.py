@@ -1,4 +1,4 @@
-"""What a victim does: real work of the platform, commit after commit, until it is killed or done."""
+"""Tasks of victims: real work of the platform in several commits."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -19,38 +19,43 @@ from resources.lake.lake import Lake
 from tests.tables import LEAP
 from tests.transformations import TRANSFORMATIONS
 
-RAW, HEARD = "events/raw_listens", "events/listens"
-SCHEMAS = {RAW: RAW_LISTENS, HEARD: LISTENS, "events/sessions": SESSIONS, "derived/recording_plays": RECORDING_PLAYS}
-MADE = [table for table in SCHEMAS if table != RAW]
+RAW_TABLE, LISTENS_TABLE = "events/raw_listens", "events/listens"
+SCHEMAS = {
+    RAW_TABLE: RAW_LISTENS,
+    LISTENS_TABLE: LISTENS,
+    "events/sessions": SESSIONS,
+    "derived/recording_plays": RECORDING_PLAYS,
+}
+COMPUTED_TABLES = [table for table in SCHEMAS if table != RAW_TABLE]
 FIRST_DAY, DAYS = LEAP, 6
 NOW = datetime(2024, 12, 31, tzinfo=UTC)
-Span: TypeAlias = tuple[int, int]  # the first and last of some of the days, counted from 0
-STREAMED = 2  # files in a micro-batch
-CHUNK = 400  # records at once: with the platform's own number only files of gigabytes are taken in many steps
+Span: TypeAlias = tuple[int, int]  # first and last day, counted from 0
+FILES_PER_BATCH = 2  # of a stream
+CHUNK = 400  # records imported at a time: the platform's default splits only files of gigabytes
 
 
 def dates(span: Span) -> tuple[date, date]:
-    """The first and last day of a span."""
+    """Return the first and last day of a span."""
     return FIRST_DAY + timedelta(days=span[0]), FIRST_DAY + timedelta(days=span[1])
 
 
-def replace_days(engine: Engine, lake: Path, spans: Sequence[Span], wanted: Sequence[str]) -> None:
-    """Make tables one after the other, each in a commit for each span of days."""
-    tables, made = Lake(lake), {t.name: t for t in TRANSFORMATIONS}
-    for table in wanted:
+def replace_days(engine: Engine, lake: Path, spans: Sequence[Span], table_names: Sequence[str]) -> None:
+    """Compute tables one after the other, with one commit per span of days."""
+    tables, transformations = Lake(lake), {t.name: t for t in TRANSFORMATIONS}
+    for table in table_names:
         name = table.split("/")[1]
-        read = RAW if table == HEARD else HEARD
+        read = RAW_TABLE if table == LISTENS_TABLE else LISTENS_TABLE
         for first, last in map(dates, spans):
-            near, span = timedelta(days=name != "recording_plays"), (first, last)
-            given = [engine.read(tables.scan(read, SCHEMAS[read], RangeFilter("day", first - near, last + near)))]
-            if table == HEARD:
-                recording_matches = made["recording_matches"].run(
-                    *given, engine.from_arrow(RECORDINGS.empty_table()), span=span
+            margin, span = timedelta(days=name != "recording_plays"), (first, last)
+            inputs = [engine.read(tables.scan(read, SCHEMAS[read], RangeFilter("day", first - margin, last + margin)))]
+            if table == LISTENS_TABLE:
+                recording_matches = transformations["recording_matches"].run(
+                    *inputs, engine.from_arrow(RECORDINGS.empty_table()), span=span
                 )
-                replaced = made["duplicate_listens"].run(*given, recording_matches, span=span)
-                own = engine.read(tables.scan(read, SCHEMAS[read], RangeFilter("day", first, last)))
-                given = [own, recording_matches, replaced]
-            rows = made[name].run(*given, span=span)
+                duplicates = transformations["duplicate_listens"].run(*inputs, recording_matches, span=span)
+                of_span = engine.read(tables.scan(read, SCHEMAS[read], RangeFilter("day", first, last)))
+                inputs = [of_span, recording_matches, duplicates]
+            rows = transformations[name].run(*inputs, span=span)
             tables.replace(table, rows, SCHEMAS[table], RangeFilter("day", first, last), ["day", "user_id"])
 
 
@@ -61,12 +66,12 @@ def import_file(engine: Engine, lake: Path, file: str, listener: str) -> None:
 
 
 def stream_landed(engine: Engine, data: str) -> None:
-    """Take in what lies in the landing folder as a stream, in several micro-batches."""
+    """Stream the files of the landing folder in several micro-batches."""
     from orchestration.streaming.query import start, wait
     from orchestration.streaming.sink import Sink
 
     sink = Sink(engine, Path(data), report=len, log=len)
-    wait(start(sink, once=True, files=STREAMED), sink, threading.Event())
+    wait(start(sink, once=True, files=FILES_PER_BATCH), sink, threading.Event())
 
 
 TASKS: dict[str, Callable[..., Any]] = {"days": replace_days, "import": import_file, "stream": stream_landed}

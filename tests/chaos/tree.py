@@ -1,4 +1,4 @@
-"""A process and all that it starts, to be killed without warning."""
+"""A process and its descendants, to be killed without warning."""
 
 import os
 import queue
@@ -15,11 +15,11 @@ import psutil
 
 from tests.orchestration.support import PROJECT
 
-PATIENCE = 180  # seconds, many times what any piece of work here takes on a busy machine
+TIMEOUT_S = 180  # many times the duration of any task here on a busy machine
 
 
 class Tree:
-    """A command in a session of its own, by which its processes are found even when their parents are gone."""
+    """A command in a new session, by which its processes are found even after their parents end."""
 
     def __init__(self, command: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
         with log.open("ab") as errors:
@@ -34,9 +34,9 @@ class Tree:
                 start_new_session=True,
             )
         self._lines: queue.Queue[str | None] = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=self._read_output, daemon=True).start()
 
-    def _listen(self) -> None:
+    def _read_output(self) -> None:
         assert self._driver.stdout
         for line in self._driver.stdout:
             self._lines.put(line.rstrip("\n"))
@@ -44,95 +44,95 @@ class Tree:
 
     @property
     def alive(self) -> bool:
-        """Whether the driver still runs."""
+        """Return whether the driver is running."""
         return self._driver.poll() is None
 
-    def tell(self, line: str) -> None:
-        """Send the driver a line."""
+    def send(self, line: str) -> None:
+        """Send a line to the driver."""
         assert self._driver.stdin
-        with suppress(BrokenPipeError):  # if it is dead, who waits for an answer learns so
+        with suppress(BrokenPipeError):  # if the driver is dead, wait_for() returns False
             self._driver.stdin.write(line + "\n")
             self._driver.stdin.flush()
 
-    def heard(self, *words: str) -> bool:
-        """Wait for one of these lines; whether it came before the driver ended. Raises `TimeoutError` for neither."""
-        until = time.monotonic() + PATIENCE
+    def wait_for(self, *lines: str) -> bool:
+        """Wait for one of these lines. Return False if the driver ends first. Raise TimeoutError if neither happens."""
+        until = time.monotonic() + TIMEOUT_S
         while (left := until - time.monotonic()) > 0:
             try:
                 line = self._lines.get(timeout=left)
             except queue.Empty:
                 break
             if line is None:
-                self._driver.wait(PATIENCE)
+                self._driver.wait(TIMEOUT_S)
                 return False
-            if line in words:
+            if line in lines:
                 return True
-        raise TimeoutError(f"{self._driver.args} neither went on nor ended in {PATIENCE} s")
+        raise TimeoutError(f"{self._driver.args} neither responded nor ended in {TIMEOUT_S} s")
 
-    def said(self) -> bool:
-        """Whether there is something to hear."""
+    def has_output(self) -> bool:
+        """Return whether there is unread output."""
         return not self._lines.empty()
 
-    def code(self) -> int:
-        """Wait for the driver to end; its exit code."""
-        return self._driver.wait(PATIENCE)
+    def exit_code(self) -> int:
+        """Wait for the driver to end and return its exit code."""
+        return self._driver.wait(TIMEOUT_S)
 
     def kill(self) -> None:
-        """End the driver and all its children at once, with SIGKILL, and wait until all are gone."""
+        """Kill the driver and all its descendants with SIGKILL, and wait until all have ended."""
         with suppress(ProcessLookupError):
             os.killpg(self._driver.pid, signal.SIGKILL)
-        until = time.monotonic() + PATIENCE
-        while found := self._members():  # some lead groups of their own, and some were just being born
-            for process in found:
-                _end(process)
+        until = time.monotonic() + TIMEOUT_S
+        while members := self._members():  # some have other process groups, and some were just starting
+            for process in members:
+                _kill(process)
             if time.monotonic() > until:
-                raise TimeoutError(f"{found} survive SIGKILL")
+                raise TimeoutError(f"{members} survive SIGKILL")
             time.sleep(0.002)
-        self._driver.wait(PATIENCE)
+        self._driver.wait(TIMEOUT_S)
 
     def kill_driver(self) -> None:
-        """End the driver alone, as the system does with the largest process when memory runs out."""
+        """Kill only the driver, as the system does when memory runs out."""
         self._driver.kill()
 
-    def kill_child(self, chance: Random) -> str | None:
-        """End one child alone, of a kind picked by chance; its kind, or none where there is no child."""
+    def kill_child(self, random: Random) -> str | None:
+        """Kill one child of a random kind and return its kind, or None if there is no child."""
         kinds: dict[str, list[psutil.Process]] = {}
         for process in self._members():
             if process.pid != self._driver.pid and (kind := _kind(process)):
                 kinds.setdefault(kind, []).append(process)
         if not kinds:
             return None
-        kind = chance.choice(sorted(kinds))
-        _end(chance.choice(kinds[kind]))
+        kind = random.choice(sorted(kinds))
+        _kill(random.choice(kinds[kind]))
         return kind
 
     def _members(self) -> list[psutil.Process]:
-        """The living processes of the session."""
-        found = []
+        """Return the running processes of the session."""
+        members = []
         for pid in psutil.pids():
             try:
                 if os.getsid(pid) == self._driver.pid:
                     process = psutil.Process(pid)
                     if process.status() != psutil.STATUS_ZOMBIE:
-                        found.append(process)
+                        members.append(process)
             except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):
                 continue
-        return found
+        return members
 
 
 def _kind(process: psutil.Process) -> str | None:
-    """What a child of an engine is; none for a helper of Python's that holds no work."""
+    """Return the kind of an engine's child process, or None for Python's helper processes, which do no work."""
     try:
-        words = " ".join(process.cmdline())
+        command = " ".join(process.cmdline())
     except psutil.NoSuchProcess:
         return None
     if "java" in process.name():
         return "JVM"
-    if "pyspark.daemon" in words:
+    if "pyspark.daemon" in command:
         return "Spark's Python"
-    return "Dask's worker" if "spawn_main" in words else None
+    return "Dask's worker" if "spawn_main" in command else None
 
 
-def _end(process: psutil.Process) -> None:
+def _kill(process: psutil.Process) -> None:
     with suppress(psutil.NoSuchProcess):
         process.kill()

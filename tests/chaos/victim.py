@@ -1,6 +1,6 @@
-"""Victims: processes that begin a task when told, so that they can be killed at it.
+"""Victims: processes that do tasks on request, so that they can be killed at work.
 
-A victim is started some time before it is needed, because Python, Dask and Spark take seconds to be ready.
+Victims start in advance, because Python, Dask and Spark take seconds to start.
 """
 
 import json
@@ -15,50 +15,50 @@ from tests.orchestration.support import TUTTI, environ
 
 
 class Victim(Protocol):
-    """A tree of processes to which tasks are given, one after the other."""
+    """A tree of processes that does one task after the other."""
 
     @property
     def tree(self) -> Tree:
-        """The processes that do the task."""
+        """Return the processes that do the task."""
 
     def begin(self, task: Mapping[str, Any]) -> None:
-        """Set to work."""
+        """Start a task."""
 
     def working(self) -> bool:
-        """Whether the task goes on."""
+        """Return whether the task is still running."""
 
     def finish(self) -> bool:
-        """Wait for the end of the task; whether it ended well."""
+        """Wait for the task to end, and return whether it succeeded."""
 
 
 class Worker:
-    """A process with one engine started, that does task after task."""
+    """A process with a started engine that does one task after the other."""
 
     def __init__(self, engine: str, folder: Path) -> None:
         self._log = folder / f"{engine}.log"
         command = [sys.executable, "-m", "tests.chaos.victim", engine, str(folder / "spill")]
-        # Java compiles as little as it can: a JVM that lives for a minute never earns back what more would cost.
-        hasty = os.environ | {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
-        self.tree = Tree(command, self._log, hasty)
+        # Compile little: optimized code does not pay off for a JVM that lives for a minute.
+        environment = os.environ | {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
+        self.tree = Tree(command, self._log, environment)
 
     def begin(self, task: Mapping[str, Any]) -> None:
-        if not self.tree.heard("ready"):
-            raise RuntimeError(f"a victim did not start: {self._log.read_text()[-3000:]}")
-        self.tree.tell(json.dumps(task))
+        if not self.tree.wait_for("ready"):
+            raise RuntimeError(f"victim did not start: {self._log.read_text()[-3000:]}")
+        self.tree.send(json.dumps(task))
 
     def working(self) -> bool:
-        return self.tree.alive and not self.tree.said()
+        return self.tree.alive and not self.tree.has_output()
 
     def finish(self) -> bool:
-        return self.tree.heard("done")
+        return self.tree.wait_for("done")
 
 
 class Command:
-    """The platform's own command line."""
+    """The platform's command line."""
 
     def __init__(self, folder: Path) -> None:
         self._log = folder / "command.log"
-        self.tree = Tree(["true"], self._log, os.environ)  # nobody works before there is a task
+        self.tree = Tree(["true"], self._log, os.environ)  # idle until there is a task
 
     def begin(self, task: Mapping[str, Any]) -> None:
         command = [*TUTTI, "import", "--listener", "ada", task["file"]]
@@ -69,11 +69,11 @@ class Command:
         return self.tree.alive
 
     def finish(self) -> bool:
-        return self.tree.code() == 0
+        return self.tree.exit_code() == 0
 
 
 def main(name: str, spill: str) -> None:
-    """Start an engine, and do what standard input says, a task a line."""
+    """Start an engine, and do the tasks on standard input, one per line."""
     import pyarrow as pa
 
     from resources.engines.resource import EngineName, EngineResource
@@ -81,7 +81,7 @@ def main(name: str, spill: str) -> None:
 
     engine = EngineResource(name=EngineName(name), memory_gb=1, workers=2, shuffle_partitions=2, spill_dir=spill).engine
     rows = engine.from_arrow(pa.table({"n": [1, 2]})).map(_same, schema=pa.schema([("n", pa.int64())]), kernel="arrow")
-    rows.collect()  # starts whatever the engine starts at first use
+    rows.collect()  # starts everything that the engine starts at first use
     print("ready", flush=True)
     for line in sys.stdin:
         task = json.loads(line)

@@ -1,6 +1,6 @@
-"""The work that storms interrupt: each round leads every table from one known state to another.
+"""The work that is interrupted: each round takes every table from one known state to another.
 
-What belongs here is what must come of the work; how it is done belongs in `task.py`, who is killed in `storm.py`.
+This module defines the expected states. `task.py` does the work, and `storm.py` kills it.
 """
 
 import json
@@ -22,84 +22,97 @@ from resources.folders.landing import Landing
 from resources.frames.filters import RangeFilter
 from resources.lake.lake import Lake
 from tests.chaos import export, history
-from tests.chaos.task import DAYS, HEARD, MADE, NOW, RAW, SCHEMAS, Span, dates, import_file, replace_days
+from tests.chaos.task import (
+    COMPUTED_TABLES,
+    DAYS,
+    LISTENS_TABLE,
+    NOW,
+    RAW_TABLE,
+    SCHEMAS,
+    Span,
+    dates,
+    import_file,
+    replace_days,
+)
 from tests.tables import many_raw_listens
 
 State = Mapping[str, pa.Table]
-LISTENERS = 4  # who import one after the other into one lake, before the next lake begins without a table
-WHEN = ("imported_at", "seen_at")  # the columns that differ from run to run
+LISTENERS = 4  # imported one after the other into a lake, before the next lake starts empty
+RUN_COLUMNS = ("imported_at", "seen_at")  # these differ between runs
 
 
 @dataclass(frozen=True)
 class Unit:
-    """What one commit replaces: a table, or a slice of it."""
+    """The rows that one commit replaces: a table, or a slice of it."""
 
     table: str
-    slice: RangeFilter | None = None
+    date_range: RangeFilter | None = None
 
     def of(self, state: State) -> pa.Table:
-        """The rows that the commit replaces."""
+        """Return the rows that the commit replaces."""
         rows = state[self.table]
-        if self.slice is None:
+        if self.date_range is None:
             return rows
-        column = rows[self.slice.column]
-        return rows.filter(pc.and_(pc.greater_equal(column, self.slice.first), pc.less_equal(column, self.slice.last)))
+        column = rows[self.date_range.column]
+        return rows.filter(
+            pc.and_(pc.greater_equal(column, self.date_range.first), pc.less_equal(column, self.date_range.last))
+        )
 
 
-IMPORTED = [Unit(RAW), Unit("events/quarantine"), Unit("events/imports")]
+IMPORTED = [Unit(RAW_TABLE), Unit("events/quarantine"), Unit("events/imports")]
 
 
 class Work(ABC):
-    """Rounds of work on tables. `chains` are a round's commits, those of one chain in the order they are made."""
+    """Rounds of work on tables. `chains` are a round's commits. Within a chain they are ordered."""
 
     chains: Sequence[Sequence[Unit]]
 
     @abstractmethod
     def prepare(self, n: int) -> Path:
-        """Bring the world to where round `n` begins; the folder of its lake."""
+        """Prepare the start of round `n`, and return the folder of its lake."""
 
     @abstractmethod
     def task(self, n: int) -> dict[str, Any]:
-        """What a victim is told to do."""
+        """Return the task for a victim."""
 
     @abstractmethod
     def before(self, n: int) -> State:
-        """Every table as round `n` finds it."""
+        """Return every table at the start of round `n`."""
 
     @abstractmethod
     def after(self, n: int) -> State:
-        """Every table when the round is done, as a calm run leaves it."""
+        """Return every table at the end of round `n`, from an undisturbed run."""
 
-    def ruin(self, n: int) -> list[str]:
-        """What is broken besides the tables."""
+    def other_damage(self, n: int) -> list[str]:
+        """Return faults outside the tables."""
         return []
 
 
 class Days(Work):
-    """Days made of raw listens, or of listens, over and over in one lake.
+    """Days computed from raw listens, or from listens, repeatedly in one lake.
 
-    There are two kinds of them by turns, and every row tells of which it is.
+    The rounds alternate between two inputs whose rows all differ.
     """
 
-    def __init__(self, folder: Path, spans: Sequence[Span], rows: int = 18_000, given: str = RAW) -> None:
-        self._lake, self._spans, self._given = folder / "lake", spans, given
-        self._made = [table for table in MADE if table != given]
-        self.chains = ([Unit(table, RangeFilter("day", *dates(span))) for table in self._made for span in spans],)
-        self._kinds = [many_raw_listens(rows, users=50, days=DAYS, seed=seed) for seed in (1, 2)]
-        if given == HEARD:
-            self._kinds = [_listens(folder / "beforehand", raw) for raw in self._kinds]
+    def __init__(self, folder: Path, spans: Sequence[Span], rows: int = 18_000, source: str = RAW_TABLE) -> None:
+        self._lake, self._spans, self._source = folder / "lake", spans, source
+        self._computed = [table for table in COMPUTED_TABLES if table != source]
+        self.chains = ([Unit(table, RangeFilter("day", *dates(span))) for table in self._computed for span in spans],)
+        self._inputs = [many_raw_listens(rows, users=50, days=DAYS, seed=seed) for seed in (1, 2)]
+        if source == LISTENS_TABLE:
+            self._inputs = [_listens(folder / "listens", raw) for raw in self._inputs]
         self._states: list[State] = []
 
     def prepare(self, n: int) -> Path:
-        for rows in self._kinds if not self._states else []:
-            self._hand_in(rows)
-            replace_days(PandasEngine(), self._lake, self._spans, self._made)
-            self._states.append(state(self._lake, {t: SCHEMAS[t] for t in self._made}))
-        self._hand_in(self._kinds[n % 2])
+        for rows in self._inputs if not self._states else []:
+            self._write_source(rows)
+            replace_days(PandasEngine(), self._lake, self._spans, self._computed)
+            self._states.append(state(self._lake, {t: SCHEMAS[t] for t in self._computed}))
+        self._write_source(self._inputs[n % 2])
         return self._lake
 
     def task(self, n: int) -> dict[str, Any]:
-        return {"task": "days", "lake": str(self._lake), "spans": self._spans, "wanted": self._made}
+        return {"task": "days", "lake": str(self._lake), "spans": self._spans, "table_names": self._computed}
 
     def before(self, n: int) -> State:
         return self._states[1 - n % 2]
@@ -107,12 +120,12 @@ class Days(Work):
     def after(self, n: int) -> State:
         return self._states[n % 2]
 
-    def _hand_in(self, rows: pa.Table) -> None:
-        Lake(self._lake).replace(self._given, iter([rows]), SCHEMAS[self._given], order=["day"])
+    def _write_source(self, rows: pa.Table) -> None:
+        Lake(self._lake).replace(self._source, iter([rows]), SCHEMAS[self._source], order=["day"])
 
 
 class Imports(Work):
-    """An export of several megabytes handed in for one listener after the other."""
+    """An export of several megabytes, imported for one listener after the other."""
 
     chains = (IMPORTED,)
 
@@ -123,12 +136,12 @@ class Imports(Work):
 
     def prepare(self, n: int) -> Path:
         if not self._states:
-            schemas = dict(zip((u.table for u in IMPORTED), (SCHEMAS[RAW], QUARANTINE, IMPORTS), strict=True))
-            calm = self._folder / "calm"
-            self._states.append(state(calm, schemas))
+            schemas = dict(zip((u.table for u in IMPORTED), (SCHEMAS[RAW_TABLE], QUARANTINE, IMPORTS), strict=True))
+            undisturbed = self._folder / "undisturbed"
+            self._states.append(state(undisturbed, schemas))
             for listener in range(LISTENERS):
-                import_file(PandasEngine(), calm, self._file, f"listener {listener}")
-                self._states.append(state(calm, schemas))
+                import_file(PandasEngine(), undisturbed, self._file, f"listener {listener}")
+                self._states.append(state(undisturbed, schemas))
         return self._lake(n)
 
     def task(self, n: int) -> dict[str, Any]:
@@ -150,9 +163,9 @@ class Imports(Work):
 
 
 class Commands(Work):
-    """`python -m orchestration import` into a new lake: the import and all that follows, as a person runs it.
+    """`python -m orchestration import` into a new lake, with all downstream tables.
 
-    The first round is the calm run that the others are compared with.
+    The first round is the undisturbed run that the others are compared with.
     """
 
     chains = ()
@@ -160,7 +173,7 @@ class Commands(Work):
     def __init__(self, folder: Path, records: int = 2_000) -> None:
         self._folder = folder
         self._file = str(export.write(folder / "my_spotify_data.zip", records, days=10))
-        self._made: State = {}
+        self._expected: State = {}
 
     def prepare(self, n: int) -> Path:
         return self._data(n) / "lake"
@@ -169,16 +182,16 @@ class Commands(Work):
         return {"data": str(self._data(n)), "file": self._file, "environment": ("laptop", "workstation")[n % 2]}
 
     def before(self, n: int) -> State:
-        return {t: rows.slice(0, 0) for t, rows in self._made.items()}
+        return {t: rows.slice(0, 0) for t, rows in self._expected.items()}
 
     def after(self, n: int) -> State:
-        if not self._made:
+        if not self._expected:
             lake = self._data(0) / "lake"
-            self._made = state(lake, {t: _columns(lake, t) for t in Lake(lake).tables()})
-            self.chains = (IMPORTED, *([Unit(t)] for t in self._made if Unit(t) not in IMPORTED))
-        return self._made
+            self._expected = state(lake, {t: _columns(lake, t) for t in Lake(lake).tables()})
+            self.chains = (IMPORTED, *([Unit(t)] for t in self._expected if Unit(t) not in IMPORTED))
+        return self._expected
 
-    def ruin(self, n: int) -> list[str]:
+    def other_damage(self, n: int) -> list[str]:
         return history.faults(self._data(n) / "dagster")
 
     def _data(self, n: int) -> Path:
@@ -186,7 +199,7 @@ class Commands(Work):
 
 
 class Landings(Work):
-    """Files of the landing folder streamed into a new lake, in several micro-batches; compared with an import."""
+    """Landed files, streamed into a new lake in several micro-batches. The reference is an import."""
 
     chains = ()
 
@@ -195,10 +208,13 @@ class Landings(Work):
         self._after: State = {}
 
     def prepare(self, n: int) -> Path:
-        for data in [self._data(n)] if self._after else [self._data(n), self._folder / "calm"]:
+        for data in [self._data(n)] if self._after else [self._data(n), self._folder / "undisturbed"]:
             self._land(data / "landing" / "listens")
         if not self._after:
-            landing, lake = Landing(root=str(self._folder / "calm" / "landing")), self._folder / "calm" / "lake"
+            landing, lake = (
+                Landing(root=str(self._folder / "undisturbed" / "landing")),
+                self._folder / "undisturbed" / "lake",
+            )
             files = sorted(landing.list_files("listens"), key=lambda f: f.modified)
             list(import_landed(landing, files, None, Lake(lake), NOW, untold, print))
             self._after = state(lake, {t: _columns(lake, t) for t in Lake(lake).tables()})
@@ -217,7 +233,7 @@ class Landings(Work):
         return self._folder / f"data-{n}"
 
     def _land(self, folder: Path) -> None:
-        """Files of several listeners, of which one is there twice and one is no export."""
+        """Write files of several listeners, one of them twice, and one unsupported file."""
         folder.mkdir(parents=True)
         for n in range(self._files):
             lines = (
@@ -236,25 +252,25 @@ class Landings(Work):
 
 
 def _listens(lake: Path, raw: pa.Table) -> pa.Table:
-    """The listens of raw listens."""
-    Lake(lake).replace(RAW, iter([raw]), SCHEMAS[RAW], order=["day"])
-    replace_days(PandasEngine(), lake, [(0, DAYS - 1)], [HEARD])
-    return Lake(lake).scan(HEARD, SCHEMAS[HEARD]).table()
+    """Compute listens from raw listens."""
+    Lake(lake).replace(RAW_TABLE, iter([raw]), SCHEMAS[RAW_TABLE], order=["day"])
+    replace_days(PandasEngine(), lake, [(0, DAYS - 1)], [LISTENS_TABLE])
+    return Lake(lake).scan(LISTENS_TABLE, SCHEMAS[LISTENS_TABLE]).table()
 
 
 def state(lake: Path, schemas: Mapping[str, pa.Schema]) -> State:
-    """The newest version of tables, whole, their rows sorted."""
+    """Read the newest version of tables, with sorted rows."""
     return {table: _sorted(Lake(lake).scan(table, schema).table()) for table, schema in schemas.items()}
 
 
 def _sorted(rows: pa.Table) -> pa.Table:
-    """The rows in an order of their own, whatever order they lie in; lists have none, so they do not count."""
+    """Sort rows by all columns except lists, which have no order."""
     return rows.sort_by([(f.name, "ascending") for f in rows.schema if not pa.types.is_list(f.type)])
 
 
 def _columns(lake: Path, table: str) -> pa.Schema:
-    """The columns of a table by which runs can be compared."""
+    """Return the schema of a table without the columns that differ between runs."""
     from deltalake import DeltaTable
 
     schema = pa.schema(DeltaTable(str(lake / table)).schema().to_arrow())
-    return pa.schema([f for f in schema if f.name not in WHEN])
+    return pa.schema([f for f in schema if f.name not in RUN_COLUMNS])

@@ -19,7 +19,7 @@ from liblistenbrainz import errors
 
 from resources.folders.landing import Landing
 from resources.scrobble_endpoint.server import FOLDER
-from tests.benchmarks.scrobble_endpoint import FIRST, TOKEN, Load, Server, faults, killed
+from tests.benchmarks.scrobble_endpoint import FIRST, TOKEN, Load, Server, faults, kill_under_load
 from tests.orchestration.support import TUTTI, Process, rows
 
 RECORDING, ARTIST = "c7d0bf6e-b2aa-4ffa-bded-2448415b39b0", "20ddea3a-1ad2-4036-9ca7-5f3383ad31c1"
@@ -125,10 +125,10 @@ def test_kills_under_load_lose_and_duplicate_no_acknowledged_listen(tmp_path: Pa
     load, output = Load(), []
     for _ in range(3):
         server = Server(tmp_path)
-        output += server.told
-        asyncio.run(killed(server, load, random.uniform(0, 1)))
+        output += server.output
+        asyncio.run(kill_under_load(server, load, random.uniform(0, 1)))
     server = Server(tmp_path)
-    output += server.told
+    output += server.output
     assert len(load.acknowledged) >= 3
     assert faults(load, tmp_path) == []
     assert any("what a killed intake left is in the landing folder" in line for line in output)
@@ -139,7 +139,7 @@ def test_acknowledged_listens_reach_a_bucket_once_through_kills(tmp_path: Path, 
     load, landing = Load(), Landing(root=bucket)
     for endpoint in (os.environ["AWS_ENDPOINT_URL"], "http://127.0.0.1:1"):  # the second does not answer
         server = Server(tmp_path, TUTTI_LANDING_URL=bucket, AWS_ENDPOINT_URL=endpoint)
-        asyncio.run(killed(server, load, random.uniform(1, 4)))
+        asyncio.run(kill_under_load(server, load, random.uniform(1, 4)))
     assert list((tmp_path / FOLDER).glob("*.jsonl"))
     server = Server(tmp_path, TUTTI_LANDING_URL=bucket)
     assert server.end() == 0

@@ -1,4 +1,4 @@
-"""The three jobs in SQL, as one would write them for DuckDB alone."""
+"""The three jobs in SQL, written for DuckDB alone."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,14 +9,14 @@ from tests.benchmarks.jobs import MEMORY_GB, WEEKS
 
 
 def begin(spill: str) -> Any:
-    """A connection."""
+    """Open a connection."""
     database = duckdb.connect(config={"memory_limit": f"{MEMORY_GB}GB", "temp_directory": spill})
     database.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
     return database
 
 
 def plays(database: Any, out: str, listens: Sequence[str]) -> None:
-    """Plays and time of each day, listener and recording."""
+    """Count plays and time per day, listener and recording."""
     _write(
         database,
         f"""
@@ -28,13 +28,13 @@ def plays(database: Any, out: str, listens: Sequence[str]) -> None:
 
 
 def charts(database: Any, out: str, plays: Sequence[str], artist_plays: Sequence[str], names: Sequence[str]) -> None:
-    """Weekly charts of recordings and artists."""
+    """Rank recordings and artists by week."""
     first, last = WEEKS
     span = f"day BETWEEN DATE '{first}' - 7 AND DATE '{last}' + 6"
     _write(
         database,
         f"""
-        WITH heard AS (
+        WITH counted AS (
             SELECT date_trunc('week', day)::DATE AS period_start, 'recording' AS entity, recording_id AS entity_id,
                    user_id, plays, ms_played, least(plays, 3) AS capped
             FROM {_table(plays)} WHERE {span}
@@ -44,7 +44,7 @@ def charts(database: Any, out: str, plays: Sequence[str], artist_plays: Sequence
         ), totals AS (
             SELECT period_start, entity, entity_id, sum(plays)::BIGINT AS plays, sum(ms_played)::BIGINT AS ms_played,
                    count(DISTINCT user_id) AS listeners, sum(capped)::BIGINT AS plays_capped
-            FROM heard GROUP BY ALL
+            FROM counted GROUP BY ALL
         ), ranked AS (
             SELECT *, row_number() OVER (PARTITION BY period_start, entity ORDER BY plays DESC, entity_id) AS rank
             FROM totals
@@ -69,7 +69,7 @@ def charts(database: Any, out: str, plays: Sequence[str], artist_plays: Sequence
 
 
 def sessions(database: Any, out: str, listens: Sequence[str]) -> None:
-    """Sessions of thirty minutes' silence, cut at the closing midnight of a day without a gap."""
+    """Build sessions that end after thirty minutes of silence or at the midnight that closes a day without a gap."""
     _write(
         database,
         f"""

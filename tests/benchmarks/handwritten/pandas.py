@@ -1,4 +1,4 @@
-"""The three jobs as one would write them for pandas alone."""
+"""The three jobs, written for pandas alone."""
 
 from collections.abc import Sequence
 
@@ -13,54 +13,57 @@ LISTENED = ["day", "user_id", "recording_id", "listened_at", "ended_at", "ms_pla
 
 
 def begin(spill: str) -> None:
-    """Nothing to start."""
+    """Do nothing: pandas needs no start."""
 
 
-def plays(started: None, out: str, listens: Sequence[str]) -> None:
-    """Plays and time of each day, listener and recording."""
+def plays(handle: None, out: str, listens: Sequence[str]) -> None:
+    """Count plays and time per day, listener and recording."""
     write(count_plays(read(listens, ["day", "user_id", "recording_id", "ms_played"])), f"{out}/rows.parquet")
 
 
 def count_plays(listens: pd.DataFrame) -> pd.DataFrame:
-    """Plays and time of each day, listener and recording, by these."""
+    """Count the plays and time of listens per day, listener and recording."""
     keys = ["day", "user_id", "recording_id"]
     return listens.groupby(keys).agg(plays=("ms_played", "size"), ms_played=("ms_played", "sum")).reset_index()
 
 
-def charts(started: None, out: str, plays: Sequence[str], artist_plays: Sequence[str], names: Sequence[str]) -> None:
-    """Weekly charts of recordings and artists."""
-    heard = pd.concat(
+def charts(handle: None, out: str, plays: Sequence[str], artist_plays: Sequence[str], names: Sequence[str]) -> None:
+    """Rank recordings and artists by week."""
+    totals = pd.concat(
         [
-            of_each(read(files, ["day", "user_id", id, "plays", "ms_played"]), id, entity)
-            for files, id, entity in ((plays, "recording_id", "recording"), (artist_plays, "artist_id", "artist"))
+            count_by_week(read(files, ["day", "user_id", id_column, "plays", "ms_played"]), id_column, entity)
+            for files, id_column, entity in (
+                (plays, "recording_id", "recording"),
+                (artist_plays, "artist_id", "artist"),
+            )
         ]
     )
-    write(rank(heard, read(names)), f"{out}/rows.parquet")
+    write(rank(totals, read(names)), f"{out}/rows.parquet")
 
 
-def of_each(plays: pd.DataFrame, id: str, entity: str) -> pd.DataFrame:
-    """Plays, time and listeners of each week and recording (or artist)."""
+def count_by_week(plays: pd.DataFrame, id_column: str, entity: str) -> pd.DataFrame:
+    """Count plays, time and listeners per week and recording (or artist)."""
     plays = _in_weeks(plays)
     plays["plays_capped"] = plays["plays"].clip(upper=3)
     counts = ["plays", "ms_played", "plays_capped"]
-    of_each = plays.groupby(["period_start", id, "user_id"], sort=False)[counts].sum()
-    totals = of_each.groupby(level=["period_start", id], sort=False).agg(
+    by_listener = plays.groupby(["period_start", id_column, "user_id"], sort=False)[counts].sum()
+    totals = by_listener.groupby(level=["period_start", id_column], sort=False).agg(
         plays=("plays", "sum"),
         ms_played=("ms_played", "sum"),
         listeners=("plays", "size"),
         plays_capped=("plays_capped", "sum"),
     )
-    return totals.reset_index().rename(columns={id: "entity_id"}).assign(entity=entity)
+    return totals.reset_index().rename(columns={id_column: "entity_id"}).assign(entity=entity)
 
 
 def rank(totals: pd.DataFrame, names: pd.DataFrame) -> pd.DataFrame:
-    """Places, movement and names."""
+    """Add rank, previous rank and name."""
     order = ["period_start", "entity", "plays", "entity_id"]
     chart = totals.sort_values(order, ascending=[True, True, False, True])
     chart["rank"] = chart.groupby(["period_start", "entity"]).cumcount() + 1
     key = ["period_start", "entity", "entity_id"]
-    called = _in_weeks(names).sort_values(["day", "name"]).drop_duplicates(key, keep="last")[[*key, "name"]]
-    chart = chart.merge(called, on=key, how="left")
+    latest_names = _in_weeks(names).sort_values(["day", "name"]).drop_duplicates(key, keep="last")[[*key, "name"]]
+    chart = chart.merge(latest_names, on=key, how="left")
     before = chart[[*key, "rank", "name"]].rename(columns={"rank": "previous_rank", "name": "earlier"})
     before["period_start"] += pd.Timedelta(days=7)
     chart = chart.merge(before, on=key, how="left")
@@ -70,13 +73,13 @@ def rank(totals: pd.DataFrame, names: pd.DataFrame) -> pd.DataFrame:
     return chart[chart["period_start"].between(first, last)].sort_values(["period_start", "entity", "rank"])
 
 
-def sessions(started: None, out: str, listens: Sequence[str]) -> None:
-    """Sessions of thirty minutes' silence, cut at the closing midnight of a day without a gap."""
+def sessions(handle: None, out: str, listens: Sequence[str]) -> None:
+    """Build sessions that end after thirty minutes of silence or at the midnight that closes a day without a gap."""
     write(sessionize(read(listens, LISTENED)), f"{out}/rows.parquet")
 
 
 def sessionize(listens: pd.DataFrame) -> pd.DataFrame:
-    """The sessions of whole listeners."""
+    """Build the sessions of all listens of some listeners."""
     rows = listens.sort_values(["user_id", "listened_at"], ignore_index=True)
     when = rows["listened_at"].dt.tz_localize(None)
     midnight = when.dt.floor("D")
@@ -97,12 +100,12 @@ def sessionize(listens: pd.DataFrame) -> pd.DataFrame:
         listens=("listened_at", "size"),
         ms_played=("ms_played", "sum"),
     )
-    heard = rows[["session", "recording_id"]].drop_duplicates().groupby("session", sort=False).size()
-    return sessions.assign(recordings=heard).sort_values(["day", "user_id", "started_at"])
+    recordings = rows[["session", "recording_id"]].drop_duplicates().groupby("session", sort=False).size()
+    return sessions.assign(recordings=recordings).sort_values(["day", "user_id", "started_at"])
 
 
 def _in_weeks(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the weeks charted and the one before, with the Monday of each."""
+    """Select the rows of the charted weeks and the week before, and add the Monday of each."""
     day = rows["day"]
     first, last = pd.Timestamp(WEEKS[0]) - pd.Timedelta(days=7), pd.Timestamp(WEEKS[1]) + pd.Timedelta(days=6)
     rows = rows.assign(period_start=day - pd.to_timedelta(day.dt.day_of_week, unit="D"))
@@ -110,10 +113,10 @@ def _in_weeks(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def read(files: Sequence[str], columns: list[str] | None = None) -> pd.DataFrame:
-    """Some columns of files, with dates as pandas has them."""
+    """Read columns of files, with dates as pandas timestamps."""
     return ds.dataset(list(files)).to_table(columns).to_pandas(date_as_object=False)
 
 
 def write(rows: pd.DataFrame, path: str) -> None:
-    """Store rows."""
+    """Write rows to a Parquet file."""
     rows.to_parquet(path, compression="zstd", index=False, row_group_size=100_000)

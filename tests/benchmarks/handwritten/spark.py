@@ -1,4 +1,4 @@
-"""The three jobs in SQL, as one would write them for Spark alone."""
+"""The three jobs in SQL, written for Spark alone."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,12 +8,12 @@ from tests.benchmarks.jobs import WEEKS
 
 
 def begin(spill: str) -> Any:
-    """A session with the settings that the platform's has."""
+    """Start a session with the platform's settings."""
     return SparkEngine(spill_dir=spill).session
 
 
 def plays(spark: Any, out: str, listens: Sequence[str]) -> None:
-    """Plays and time of each day, listener and recording."""
+    """Count plays and time per day, listener and recording."""
     spark.read.parquet(*listens).createOrReplaceTempView("listens")
     query = """
         SELECT day, user_id, recording_id, count(*) AS plays, sum(ms_played) AS ms_played
@@ -23,13 +23,13 @@ def plays(spark: Any, out: str, listens: Sequence[str]) -> None:
 
 
 def charts(spark: Any, out: str, plays: Sequence[str], artist_plays: Sequence[str], names: Sequence[str]) -> None:
-    """Weekly charts of recordings and artists."""
+    """Rank recordings and artists by week."""
     for name, files in (("plays", plays), ("artist_plays", artist_plays), ("names", names)):
         spark.read.parquet(*files).createOrReplaceTempView(name)
     first, last = WEEKS
     span = f"day BETWEEN DATE '{first}' - 7 AND DATE '{last}' + 6"
     query = f"""
-        WITH heard AS (
+        WITH counted AS (
             SELECT date(date_trunc('WEEK', day)) AS period_start, 'recording' AS entity, recording_id AS entity_id,
                    user_id, plays, ms_played, least(plays, 3) AS capped
             FROM plays WHERE {span}
@@ -39,7 +39,7 @@ def charts(spark: Any, out: str, plays: Sequence[str], artist_plays: Sequence[st
         ), listened AS (
             SELECT period_start, entity, entity_id, user_id, sum(plays) AS plays, sum(ms_played) AS ms_played,
                    sum(capped) AS capped
-            FROM heard GROUP BY 1, 2, 3, 4
+            FROM counted GROUP BY 1, 2, 3, 4
         ), totals AS (
             SELECT period_start, entity, entity_id, sum(plays) AS plays, sum(ms_played) AS ms_played,
                    count(*) AS listeners, sum(capped) AS plays_capped
@@ -67,7 +67,7 @@ def charts(spark: Any, out: str, plays: Sequence[str], artist_plays: Sequence[st
 
 
 def sessions(spark: Any, out: str, listens: Sequence[str]) -> None:
-    """Sessions of thirty minutes' silence, cut at the closing midnight of a day without a gap."""
+    """Build sessions that end after thirty minutes of silence or at the midnight that closes a day without a gap."""
     spark.read.parquet(*listens).createOrReplaceTempView("listens")
     query = """
         WITH paused AS (
@@ -90,14 +90,14 @@ def sessions(spark: Any, out: str, listens: Sequence[str]) -> None:
                      AND midnight - date_trunc('DAY', opened) <= INTERVAL 24 HOURS
                 THEN opened ELSE midnight END AS session
             FROM opened
-        ), heard AS (
+        ), counted AS (
             SELECT user_id, session, recording_id, min(listened_at) AS started_at, max(ended_at) AS ended_at,
                    count(*) AS listens, sum(ms_played) AS ms_played
             FROM numbered GROUP BY 1, 2, 3
         )
         SELECT date(min(started_at)) AS day, user_id, min(started_at) AS started_at, max(ended_at) AS ended_at,
                sum(listens) AS listens, count(*) AS recordings, sum(ms_played) AS ms_played
-        FROM heard GROUP BY user_id, session
+        FROM counted GROUP BY user_id, session
     """
     _write(spark.sql(query).sortWithinPartitions("day", "user_id", "started_at"), out)
 
