@@ -37,10 +37,10 @@ def sandbox(
     faults: Faults | None = None,
     requests: int = UNLIMITED,
     entities: Entities | None = None,
-    a_second: int = UNLIMITED,
+    musicbrainz_per_second: int = UNLIMITED,
     lyrics: Sequence[Record] = (),
 ) -> Iterator[str]:
     """Serve the sandbox's services, and yield their URL."""
-    options = {"entities": entities, "a_second": a_second, "lyrics": lyrics}
+    options = {"entities": entities, "musicbrainz_per_second": musicbrainz_per_second, "lyrics": lyrics}
     with server.served(server.application(accounts, faults or Faults(), requests, **options)) as url:
         yield url

@@ -21,7 +21,7 @@ from resources.engines.resource import EngineResource
 from resources.environments import ENVIRONMENTS
 from resources.frames.frame import Engine
 from resources.pulls import listens
-from resources.sandbox.http.accounts import Account, Accounts, Heard
+from resources.sandbox.http.accounts import Account, AccountListen, Accounts
 from resources.schema import declared
 from resources.sources import exports
 from resources.storage import Storage
@@ -136,7 +136,7 @@ def test_the_service_is_pulled_like_any_other(
     added: Mapping[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = int(at(LEAP, 10).timestamp())
-    account = Account("ann", [Heard(seconds, "Ann", "Song", msid="1")], [])
+    account = Account("ann", [AccountListen(seconds, "Ann", "Song", msid="1")], [])
     with sandbox(Accounts([account])) as url:
         monkeypatch.setattr(added["resources/services/librefm.py"], "URL", f"{url}/2.0/")
         api = listens.connect("librefm", {}, len)

@@ -107,7 +107,9 @@ def day_of(today: str) -> date:
 def materialize(runner: "Runner", recordings: Sequence[Recording]) -> None:
     """Build everything, from what landed and from services that know these recordings."""
     known, lyrics = entities(recordings), lrclib.of_world(recordings)
-    services = server.application(Accounts([]), Faults(), entities=known, a_second=A_SECOND, lyrics=lyrics)
+    services = server.application(
+        Accounts([]), Faults(), entities=known, musicbrainz_per_second=A_SECOND, lyrics=lyrics
+    )
     with server.served(services) as url:
         os.environ |= {"TUTTI_MUSICBRAINZ_URL": url, "TUTTI_LRCLIB_URL": url}
         os.environ.pop("TUTTI_MUSICBRAINZ_MIN_INTERVAL_S", None)

@@ -1,4 +1,4 @@
-"""What the sandbox's services keep of each listener: listens and feedback, which every face shows in its own shape."""
+"""Accounts: each listener's listens and feedback, which the mock services return in their own formats."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +11,12 @@ from resources.sandbox.world import World
 
 Record = dict[str, Any]
 LOVED, HATED = 1, -1
-SKIPPED = 5_000  # milliseconds: what every seventh listener skips as fast, they say they hate
+MAX_HATED_MS = 5_000  # every seventh listener hates what they skip within this
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """A listen. `info` is what the player adds to the names, in ListenBrainz's words."""
+class AccountListen:
+    """A listen. `info` is the additional_info that the player submits to ListenBrainz."""
 
     listened_at: int  # seconds since 1970
     artist: str
@@ -31,53 +31,54 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What a listener thinks of a recording, since when."""
+    """A listener's feedback on a recording, and its time in seconds since 1970."""
 
-    of: Heard
+    listen: AccountListen
     score: int
     created: int
 
 
 @dataclass
 class Account:
-    """A listener's; a private one keeps its scrobbles from Last.fm's API. `playing` has not ended yet."""
+    """A listener's account. Last.fm's API hides the scrobbles of a private one. `playing` is the current listen."""
 
     name: str
-    heard: Sequence[Heard] = ()  # newest first
+    listens: Sequence[AccountListen] = ()  # newest first
     opinions: Sequence[Opinion] = ()  # newest first
     private: bool = False
-    playing: Heard | None = None
+    playing: AccountListen | None = None
 
 
 class Accounts:
-    """Accounts by name, for which case does not matter."""
+    """Accounts by case-insensitive name."""
 
     def __init__(self, accounts: Iterable[Account]) -> None:
         self._by_name = {account.name.lower(): account for account in accounts}
 
     def find(self, name: str) -> Account | None:
+        """Return the account of a name, or None."""
         return self._by_name.get(name.lower())
 
     def names(self) -> list[str]:
-        """Who has an account, who listens most first."""
-        return [a.name for a in sorted(self._by_name.values(), key=lambda a: (-len(a.heard), a.name))]
+        """Return all names, most listens first."""
+        return [a.name for a in sorted(self._by_name.values(), key=lambda a: (-len(a.listens), a.name))]
 
 
-def of_world(told: World) -> Accounts:
-    """The accounts of a world's listeners: what they heard, each listen once, and what they say of it."""
-    people, listens = told.people, told.listens
+def of_world(simulated: World) -> Accounts:
+    """Return the accounts of a world's listeners, with each listen once, and their feedback."""
+    people, listens = simulated.people, simulated.listens
     arrived = np.zeros_like(listens.listened_at)
-    sent = told.kind == world.SENT
-    arrived[told.row[sent]] = told.arrived[sent]
-    columns = (listens.listener, listens.recording, listens.listened_at, listens.ms_played, told.unmapped, arrived)
-    heard: list[list[Heard]] = [[] for _ in people.user_name]
+    sent = simulated.kind == world.SENT
+    arrived[simulated.row[sent]] = simulated.arrived[sent]
+    columns = (listens.listener, listens.recording, listens.listened_at, listens.ms_played, simulated.unmapped, arrived)
+    by_listener: list[list[AccountListen]] = [[] for _ in people.user_name]
     hated: list[list[Opinion]] = [[] for _ in people.user_name]
     for listener, played, at, ms_played, plain, inserted in zip(*(c.tolist() for c in columns), strict=True):
-        recording = told.recordings[played]
+        recording = simulated.recordings[played]
         metadata = world.track_metadata(people, listener, recording, ms_played, plain)
         info = metadata["additional_info"]
-        heard[listener].append(
-            Heard(
+        by_listener[listener].append(
+            AccountListen(
                 listened_at=at,
                 artist=metadata["artist_name"],
                 title=metadata["track_name"],
@@ -89,20 +90,20 @@ def of_world(told: World) -> Accounts:
                 info=info,
             )
         )
-        if listener % 7 == 0 and ms_played < SKIPPED:
-            hated[listener].append(Opinion(heard[listener][-1], HATED, at + 2))
+        if listener % 7 == 0 and ms_played < MAX_HATED_MS:
+            hated[listener].append(Opinion(by_listener[listener][-1], HATED, at + 2))
     return Accounts(
-        Account(name, theirs[::-1], _opinions(theirs, others) if n % 2 == 0 else ())
-        for n, (name, theirs, others) in enumerate(zip(people.user_name, heard, hated, strict=True))
+        Account(name, own_listens[::-1], _opinions(own_listens, own_hated) if n % 2 == 0 else ())
+        for n, (name, own_listens, own_hated) in enumerate(zip(people.user_name, by_listener, hated, strict=True))
     )
 
 
-def _opinions(heard: Sequence[Heard], hated: Sequence[Opinion]) -> list[Opinion]:
-    """What a listener hates, and loves: what was heard twice, since the second time."""
-    found = {opinion.of.msid: opinion for opinion in hated}
+def _opinions(listens: Sequence[AccountListen], hated: Sequence[Opinion]) -> list[Opinion]:
+    """Return what a listener hates and loves, newest first. They love a recording from its second listen."""
+    by_msid = {opinion.listen.msid: opinion for opinion in hated}
     times: dict[str, int] = {}
-    for listen in heard:
+    for listen in listens:
         times[listen.msid] = times.get(listen.msid, 0) + 1
         if times[listen.msid] == 2:
-            found[listen.msid] = Opinion(listen, LOVED, listen.listened_at + 60)
-    return sorted(found.values(), key=lambda opinion: (-opinion.created, opinion.of.msid))
+            by_msid[listen.msid] = Opinion(listen, LOVED, listen.listened_at + 60)
+    return sorted(by_msid.values(), key=lambda opinion: (-opinion.created, opinion.listen.msid))

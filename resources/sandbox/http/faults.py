@@ -1,4 +1,4 @@
-"""Faults: how the sandbox's services misbehave when they are told to, as real ones do unasked."""
+"""Faults: configurable misbehavior of the mock services."""
 
 import asyncio
 import random
@@ -14,51 +14,51 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 KINDS = (
     "busy",  # 429, with Retry-After in seconds, as a date, or with none
     "unavailable",  # 503
-    "cut",  # the connection ends in the middle of the body, whose length was told
-    "cut_chunked",  # the same of a body that comes in chunks
-    "broken",  # half of the JSON, as if it were all
-    "slow",  # nothing comes for a while
-    "empty",  # a page without records, where there are some
+    "cut",  # the connection ends in the middle of a body with Content-Length
+    "cut_chunked",  # the connection ends in the middle of a chunked body
+    "broken",  # half of the JSON, with a matching Content-Length
+    "slow",  # a delayed response
+    "empty",  # a page without its records
 )
-EMPTY = "tutti.empty"  # in the scope of a request: the face is to show an empty page
+EMPTY = "tutti.empty"  # in the scope of a request: the service must return an empty page
 
 
 @dataclass
 class Faults:
-    """Which requests go wrong, and how: those of `script` first (None: the request goes well), then by chance."""
+    """Which requests fail, and how: first by `script` (None is no fault), then at random."""
 
     rate: float = 0.0
     kinds: tuple[str, ...] = KINDS
     seed: int = 0
     script: list[str | None] = field(default_factory=list)
     retry_after: int = 1  # seconds
-    delay: float = 2.0  # seconds that a slow answer takes
+    delay: float = 2.0  # seconds, of a slow response
 
     def __post_init__(self) -> None:
-        self.tell(self.rate, self.kinds, self.seed)
+        self.configure(self.rate, self.kinds, self.seed)
 
-    def tell(self, rate: float, kinds: Iterable[str], seed: int = 0) -> None:
-        """From now on, go wrong at a rate and in these ways. Raises `ValueError` for a way or a rate that is none."""
+    def configure(self, rate: float, kinds: Iterable[str], seed: int = 0) -> None:
+        """Set the rate and kinds of random faults, and reset the counts. Raise ValueError if one is invalid."""
         kinds = tuple(kinds)
         if not 0 <= rate <= 1 or not set(kinds) <= set(KINDS) or (rate and not kinds):
-            raise ValueError(f"faults are a rate from 0 to 1 and some of {', '.join(KINDS)}")
+            raise ValueError(f"invalid faults: expected a rate from 0 to 1 and kinds out of {', '.join(KINDS)}")
         self.rate, self.kinds, self.seed = rate, kinds, seed
-        self.chance = random.Random(seed)
+        self.random = random.Random(seed)
         self.happened: Counter[str] = Counter()
         self.requests = 0
 
     def draw(self) -> str | None:
-        """What goes wrong with the next request, if anything does."""
+        """Return the fault of the next request, or None."""
         self.requests += 1
-        by_chance = self.chance.choice(self.kinds) if self.chance.random() < self.rate else None
-        kind = self.script.pop(0) if self.script else by_chance
+        at_random = self.random.choice(self.kinds) if self.random.random() < self.rate else None
+        kind = self.script.pop(0) if self.script else at_random
         if kind:
             self.happened[kind] += 1
         return kind
 
 
 class Faulty:
-    """An ASGI application that goes wrong as `faults` say."""
+    """An ASGI application with injected faults."""
 
     def __init__(self, app: ASGIApp, faults: Faults) -> None:
         self.app, self.faults = app, faults
@@ -86,18 +86,18 @@ class Faulty:
             {"Retry-After": formatdate(time() + seconds, usegmt=True)},
             {},
         ]
-        headers = self.faults.chance.choice(forms)
+        headers = self.faults.random.choice(forms)
         return JSONResponse({"code": 429, "error": "You have exceeded your rate limit"}, 429, headers)
 
     async def _half(self, kind: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Half the body: all that comes, or all that is said to come."""
-        sent: list[Message] = []
+        """Send half the body, with a Content-Length for half, all, or none."""
+        messages: list[Message] = []
 
-        async def keep(message: Message) -> None:
-            sent.append(message)
+        async def collect(message: Message) -> None:
+            messages.append(message)
 
-        await self.app(scope, receive, keep)
-        start, body = sent[0], b"".join(message.get("body", b"") for message in sent[1:])
+        await self.app(scope, receive, collect)
+        start, body = messages[0], b"".join(message.get("body", b"") for message in messages[1:])
         half = body[: max(1, len(body) // 2)]
         headers = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
         if kind == "cut":
@@ -105,5 +105,5 @@ class Faulty:
         elif kind == "broken":
             headers.append((b"content-length", b"%d" % len(half)))
         await send({**start, "headers": headers})
-        # The server closes the connection of whoever leaves before the end of the body.
+        # The server closes the connection if the application ends before the end of the body.
         await send({"type": "http.response.body", "body": half, "more_body": kind != "broken"})

@@ -1,4 +1,4 @@
-"""A rate limit as the MetaBrainz services have it: so many requests in a window, told in the headers of each answer."""
+"""Rate limit: a number of requests per caller and time window, reported in the headers of each response."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +12,7 @@ OVER = JSONResponse({"code": 429, "error": "You have exceeded your rate limit. S
 
 
 class Limited:
-    """An ASGI application that answers so many `requests` of a caller in so many `seconds`, and `over` to the rest."""
+    """An ASGI application that serves at most `requests` per caller and `seconds`, and responds `over` to the rest."""
 
     def __init__(
         self,
@@ -20,10 +20,10 @@ class Limited:
         requests: int = 30,
         seconds: int = 10,
         now: Callable[[], float] = time,
-        most_callers: int = 10_000,
+        max_callers: int = 10_000,
         over: Response = OVER,
     ) -> None:
-        self.app, self.requests, self.seconds, self.now, self.most_callers = app, requests, seconds, now, most_callers
+        self.app, self.requests, self.seconds, self.now, self.max_callers = app, requests, seconds, now, max_callers
         self.over = over
         self._windows: dict[str, tuple[float, int]] = {}
 
@@ -31,10 +31,10 @@ class Limited:
         now, caller = self.now(), (scope.get("client") or ("?", 0))[0]
         end, spent = self._windows.get(caller, (0.0, 0))
         end, spent = (end, spent + 1) if now < end else (now + self.seconds, 1)
-        if len(self._windows) >= self.most_callers:
+        if len(self._windows) >= self.max_callers:
             self._windows.clear()
         self._windows[caller] = end, spent
-        told = {
+        headers = {
             "X-RateLimit-Limit": self.requests,
             "X-RateLimit-Remaining": max(0, self.requests - spent),
             "X-RateLimit-Reset-In": math.ceil(end - now),
@@ -43,7 +43,7 @@ class Limited:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update({name: str(value) for name, value in told.items()})
+                MutableHeaders(scope=message).update({name: str(value) for name, value in headers.items()})
             await send(message)
 
         await (self.over if spent > self.requests else self.app)(scope, receive, with_headers)

@@ -1,7 +1,7 @@
-"""LRCLIB's face of the sandbox: lyrics of its world, in the shapes and words of the API.
+"""Mock LRCLIB: lyrics of a world, in the format of its API.
 
-The works that have open lyrics are known with their words, of every other recording also with times; those are
-invented. Of the rest LRCLIB says that they are instrumental, or, of every third, that it does not know them.
+Works with open lyrics have their words, and every other recording of them also has invented times. Of the other
+recordings a third is unknown, the rest is instrumental.
 """
 
 import re
@@ -17,29 +17,29 @@ from resources.sandbox.http.accounts import Record
 from resources.sandbox.http.faults import EMPTY
 from resources.sandbox.performers import Recording
 
-NEAR = 2.0  # seconds by which a length may differ
+MAX_DURATION_DIFFERENCE_S = 2.0
 UNKNOWN = {"message": "Failed to find specified track", "name": "TrackNotFound", "statusCode": 404}
-BREATH = re.compile(r"(?<=[,;:.!?])\s+")  # where singers take one
-LINE_LENGTH = 80  # characters: scores have their verses in one line each, which are longer
+PHRASE_END = re.compile(r"(?<=[,;:.!?])\s+")
+MAX_LINE_CHARS = 80  # longer lines are whole verses of a score
 
 
 def of_world(recordings: Iterable[Recording]) -> list[Record]:
-    """What LRCLIB knows of the recordings of a world: always the same of the same."""
-    found = []
+    """Return LRCLIB's records of a world's recordings. The result is deterministic."""
+    records = []
     for number, recording in enumerate(recordings, start=1):
-        chance = UUID(recording.id).int
+        number_of_id = UUID(recording.id).int
         record = world.lrclib(number, recording)
         if recording.work.lyrics:
             lines = [line for long in recording.work.lyrics.split("\n") for line in _sung(long)]
-            timed = _timed(lines, recording.length_ms) if chance % 2 else None
-            found.append(record | {"plainLyrics": "\n".join(lines), "syncedLyrics": timed})
-        elif chance % 3:
-            found.append(record)
-    return found
+            timed = _timed(lines, recording.length_ms) if number_of_id % 2 else None
+            records.append(record | {"plainLyrics": "\n".join(lines), "syncedLyrics": timed})
+        elif number_of_id % 3:
+            records.append(record)
+    return records
 
 
 def routes(records: Sequence[Record]) -> list[Route]:
-    """The paths under which LRCLIB answers."""
+    """Return the routes of LRCLIB's API."""
     by_names: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         by_names.setdefault((_key(record["trackName"]), _key(record["artistName"])), []).append(record)
@@ -47,15 +47,15 @@ def routes(records: Sequence[Record]) -> list[Route]:
     async def get(request: Request) -> JSONResponse:
         query = request.query_params
         if missing := [name for name in ("track_name", "artist_name") if not query.get(name)]:
-            return _wrong(f"missing field `{missing[0]}`")
+            return _invalid(f"missing field `{missing[0]}`")
         try:
             seconds = float(query["duration"]) if query.get("duration") else None
         except ValueError:
-            return _wrong("duration: invalid float literal")
+            return _invalid("duration: invalid float literal")
         if request.scope.get(EMPTY):
             return JSONResponse(None)
         for record in by_names.get((_key(query["track_name"]), _key(query["artist_name"])), []):
-            near = seconds is None or abs(record["duration"] - seconds) <= NEAR
+            near = seconds is None or abs(record["duration"] - seconds) <= MAX_DURATION_DIFFERENCE_S
             if near and (not query.get("album_name") or _key(query["album_name"]) == _key(record["albumName"])):
                 return JSONResponse(record)
         return JSONResponse(UNKNOWN, 404)
@@ -64,21 +64,21 @@ def routes(records: Sequence[Record]) -> list[Route]:
 
 
 def _sung(line: str) -> list[str]:
-    """Divide a verse into the lines in which it is sung; a line stays as it is."""
-    return BREATH.split(line) if len(line) > LINE_LENGTH else [line]
+    """Split a verse into lines. Short lines are returned unchanged."""
+    return PHRASE_END.split(line) if len(line) > MAX_LINE_CHARS else [line]
 
 
 def _timed(lines: Sequence[str], length_ms: int) -> str:
-    """Lines with times, evenly from the tenth to the last of a recording's tenths, as LRCLIB writes them."""
+    """Format lines with times in LRC, evenly over the middle 80 % of a recording."""
     step = length_ms * 0.8 / len(lines) / 1000
     stamps = (divmod(length_ms / 10_000 + n * step, 60) for n in range(len(lines)))
     return "\n".join(f"[{int(m):02}:{s:05.2f}] {line}" for (m, s), line in zip(stamps, lines, strict=True))
 
 
 def _key(name: str) -> str:
-    """A name as it is compared."""
+    """Return a name in its form for comparison."""
     return " ".join(name.casefold().split())
 
 
-def _wrong(message: str) -> JSONResponse:
+def _invalid(message: str) -> JSONResponse:
     return JSONResponse({"message": message, "name": "ValidationError", "statusCode": 400}, 400)

@@ -1,7 +1,7 @@
-"""The sandbox's services over HTTP, on loopback: every face at the paths of the real one, all on one port.
+"""Mock services over HTTP on loopback, on one port and at the paths of the real services.
 
-A face is a list of routes in a file of its own, added here. How they misbehave is told at the start, or while they
-run: `PUT /sandbox/faults` takes {"rate": 0.2, "kinds": ["cut", "busy"], "seed": 1}, `GET` tells what happened.
+Each service is a list of routes in its own file, added here. Faults are configured at the start or at runtime:
+`PUT /sandbox/faults` takes {"rate": 0.2, "kinds": ["cut", "busy"], "seed": 1}. `GET` returns the fault counts.
 """
 
 import threading
@@ -33,52 +33,52 @@ def application(
     requests: int = 30,
     seconds: int = 10,
     entities: Entities | None = None,
-    a_second: int = 1,
+    musicbrainz_per_second: int = 1,
     lyrics: Sequence[Record] = (),
 ) -> Starlette:
-    """All faces of what the sandbox knows.
+    """Return an application with all mock services.
 
-    ListenBrainz's allows so many requests in so many seconds, MusicBrainz's so many `a_second`.
+    ListenBrainz serves at most `requests` in `seconds` per caller, MusicBrainz `musicbrainz_per_second`.
     """
     limited = Starlette(
         routes=listenbrainz.routes(accounts),
         middleware=[Middleware(Limited, requests=requests, seconds=seconds)],
         exception_handlers={HTTPException: listenbrainz.refusal},
     )
-    slow = Middleware(Limited, requests=a_second, seconds=1, over=musicbrainz.OVER)
-    catalog = Starlette(routes=musicbrainz.routes(entities), middleware=[slow]) if entities else Starlette()
+    rate_limit = Middleware(Limited, requests=musicbrainz_per_second, seconds=1, over=musicbrainz.OVER)
+    catalog = Starlette(routes=musicbrainz.routes(entities), middleware=[rate_limit]) if entities else Starlette()
     routes = [*lastfm.routes(accounts), *lrclib.routes(lyrics), Mount("/ws/2", catalog), Mount("/", limited)]
-    faces = Starlette(routes=routes)
+    services = Starlette(routes=routes)
 
-    async def told(_: Request) -> JSONResponse:
+    async def get_faults(_: Request) -> JSONResponse:
         return JSONResponse(_status(faults))
 
-    async def tell(request: Request) -> JSONResponse:
+    async def put_faults(request: Request) -> JSONResponse:
         try:
-            asked = await request.json()
-            faults.tell(float(asked["rate"]), asked.get("kinds", faults.kinds), int(asked.get("seed", 0)))
+            body = await request.json()
+            faults.configure(float(body["rate"]), body.get("kinds", faults.kinds), int(body.get("seed", 0)))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            return JSONResponse({"error": f"not understood: {error}"}, 400)
+            return JSONResponse({"error": f"invalid request: {error}"}, 400)
         return JSONResponse(_status(faults))
 
     return Starlette(
         routes=[
-            Route("/sandbox/faults", told, methods=["GET"]),
-            Route("/sandbox/faults", tell, methods=["PUT"]),
-            Mount("/", Faulty(faces, faults)),
+            Route("/sandbox/faults", get_faults, methods=["GET"]),
+            Route("/sandbox/faults", put_faults, methods=["PUT"]),
+            Mount("/", Faulty(services, faults)),
         ]
     )
 
 
 @contextmanager
 def served(application: Any) -> Iterator[str]:
-    """The address of an application, which is served until the block ends."""
+    """Serve an application until the block ends, and yield its URL. Raise RuntimeError if it does not start."""
     serving = server(application, 0)
     thread = threading.Thread(target=serving.run, daemon=True)
     thread.start()
     while not serving.started:
         if not thread.is_alive():
-            raise RuntimeError("the sandbox's services did not start")
+            raise RuntimeError("the mock services did not start")
         time.sleep(0.005)
     port = serving.servers[0].sockets[0].getsockname()[1]
     try:
@@ -89,10 +89,10 @@ def served(application: Any) -> Iterator[str]:
 
 
 def server(application: Any, port: int) -> uvicorn.Server:
-    """A server of these faces that has not begun yet; its own log stays silent, for it would tell of every fault."""
+    """Return a server that has not started. Its log is off, because it would report every injected fault."""
     return uvicorn.Server(uvicorn.Config(application, host=HOST, port=port, log_level="critical", lifespan="off"))
 
 
 def _status(faults: Faults) -> dict[str, object]:
-    told = {"rate": faults.rate, "kinds": list(faults.kinds), "seed": faults.seed}
-    return {**told, "requests": faults.requests, "happened": dict(faults.happened)}
+    settings = {"rate": faults.rate, "kinds": list(faults.kinds), "seed": faults.seed}
+    return {**settings, "requests": faults.requests, "happened": dict(faults.happened)}

@@ -66,7 +66,7 @@ def test_command_pulls_the_most_played_and_builds_tables(data: Path, url: str, f
     faults.script = [None, "broken", "unavailable", None, "empty"]
     first = command(data, url).fine()
     assert faults.happened.keys() == {"broken", "unavailable", "empty"}
-    faults.tell(0, KINDS)
+    faults.configure(0, KINDS)
     ranked = most_played(data)
     assert {row["recording_id"] for row in rows(data, "content/lyrics")} == set(ranked[:LIMIT])
     assert "retry in" in first.out and "tables made: " in first.out
@@ -141,9 +141,9 @@ def test_a_silent_service_is_retried_and_a_wrong_address_is_not(
         assert not result.success
         return len([event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"])
 
-    faults.tell(1, ["busy"], seed=1)
+    faults.configure(1, ["busy"], seed=1)
     try:
         assert retries(url) == 1
     finally:
-        faults.tell(0, KINDS)
+        faults.configure(0, KINDS)
     assert retries(f"{url}/elsewhere") == 0

@@ -48,7 +48,7 @@ def data(tmp_path: Path, url: str, faults: Faults, world: Entities, monkeypatch:
     """A lake with listens of a few recordings, one of them under an id that was merged into it."""
     monkeypatch.setenv("TUTTI_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("TUTTI_MUSICBRAINZ_URL", url)
-    faults.tell(0, KINDS)
+    faults.configure(0, KINDS)
     ids = [*submitted_ids(world), *submitted_ids(world)[:2], None]
     listens = [raw(at(LEAP, n), n, recording_mbid=mbid, recording_name=f"Song {n}") for n, mbid in enumerate(ids)]
     Lake(tmp_path / "lake").replace("events/raw_listens", iter([table(listens, RAW_LISTENS)]), RAW_LISTENS)
@@ -125,7 +125,7 @@ def test_a_failed_pull_changes_nothing_and_is_retried(
     monkeypatch.setattr(web, "LONGEST", -1.0)  # any wait is too long
     soon = dg.RetryPolicy(max_retries=1, delay=0)  # the default policy waits for minutes
     monkeypatch.setattr(OPS["musicbrainz"], "_retry_policy", soon)
-    faults.tell(1, ["busy"], seed=1)
+    faults.configure(1, ["busy"], seed=1)
     result = run("pull_metadata")
     assert not result.success
     assert len(events(result, "STEP_UP_FOR_RETRY")) == 1
@@ -150,7 +150,7 @@ def test_an_empty_lake_requests_nothing(
 ) -> None:
     monkeypatch.setenv("TUTTI_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("TUTTI_MUSICBRAINZ_URL", url)
-    faults.tell(0, KINDS)
+    faults.configure(0, KINDS)
     assert run("pull_metadata").success
     assert faults.requests == 0
 
@@ -168,7 +168,7 @@ def test_sensor_builds_the_catalog_unless_the_command_does(data: Path) -> None:
 
 
 def test_command_pulls_and_builds_the_catalog(tmp_path: Path, url: str, world: Entities, faults: Faults) -> None:
-    faults.tell(0, KINDS)
+    faults.configure(0, KINDS)
     ids = submitted_ids(world)
     lines = [
         {

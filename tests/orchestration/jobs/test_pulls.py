@@ -73,7 +73,7 @@ def test_a_pull_through_faults_imports_exactly_the_users_listens(
     assert faults.happened.keys() == {"unavailable", "broken", "cut", "empty"}
     wanted = sorted(
         (datetime.fromtimestamp(h.listened_at, UTC), h.artist, h.title)
-        for h in accounts.find(user).heard  # type: ignore[union-attr]
+        for h in accounts.find(user).listens  # type: ignore[union-attr]
     )
     found = [(r["listened_at"], r["artist_name"], r["recording_name"]) for r in rows(tmp_path, "events/listens")]
     assert sorted(found) == wanted
@@ -98,7 +98,7 @@ def test_scrobbles_land_for_the_import(tmp_path: Path, url: str, user: str, acco
 
     pull(connect(settings(url), len), user, FIRST, LAST, Storage.at(tmp_path), datetime.now(UTC))
     lines = [json.loads(line) for path in tmp_path.rglob("*.jsonl") for line in path.read_text().splitlines()]
-    assert len(lines) == len(accounts.find(user).heard)  # type: ignore[union-attr]
+    assert len(lines) == len(accounts.find(user).listens)  # type: ignore[union-attr]
     for line in lines:
         assert {"user_name", "artist", "name", "mbid", "album", "date"} <= line.keys()
         assert line["user_name"] == user and line["artist"]["#text"] and line["date"]["uts"].isdecimal()
@@ -160,12 +160,12 @@ def test_a_service_that_does_not_answer_is_retried(
     monkeypatch.setattr(web, "LONGEST", -1.0)  # any wait is too long
     # Its own policy waits for minutes.
     monkeypatch.setattr(OPS["listenbrainz"], "_retry_policy", dg.RetryPolicy(max_retries=1, delay=0))
-    faults.tell(1, ["busy"], seed=1)
+    faults.configure(1, ["busy"], seed=1)
     try:
         with dg.DagsterInstance.ephemeral() as instance:
             result = run(job, "listenbrainz", instance)
     finally:
-        faults.tell(0, KINDS)
+        faults.configure(0, KINDS)
     assert not result.success
     assert len([event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"]) == 1
 

@@ -18,7 +18,7 @@ from resources.errors import TuttiError
 from resources.pulls import listens as pulls
 from resources.pulls.landing_files import PROGRESS, one_pull
 from resources.pulls.listens import folder_name, pull
-from resources.sandbox.http.accounts import LOVED, Account, Accounts, Heard, Opinion
+from resources.sandbox.http.accounts import LOVED, Account, AccountListen, Accounts, Opinion
 from resources.sandbox.http.faults import KINDS, Faults
 from resources.services import lastfm, listenbrainz
 from resources.services.api import Api
@@ -39,8 +39,8 @@ def at(day: date, seconds: int) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) + seconds
 
 
-def song(n: int, listened_at: int) -> Heard:
-    return Heard(listened_at, "Ann", f"Song {n}", msid=str(n))
+def song(n: int, listened_at: int) -> AccountListen:
+    return AccountListen(listened_at, "Ann", f"Song {n}", msid=str(n))
 
 
 class Place:
@@ -82,7 +82,7 @@ class Place:
 
     def expected(self, first: date = FIRST, last: date = LAST) -> Counter[str]:
         bounds = at(first, 0), at(last + timedelta(days=1), 0)
-        return Counter(h.title for h in self.account.heard if bounds[0] <= h.listened_at < bounds[1])
+        return Counter(h.title for h in self.account.listens if bounds[0] <= h.listened_at < bounds[1])
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_file_names_sort_from_oldest_to_newest_day(place: Place, name: str) -> N
 def test_all_faults_together_leave_the_same_files(place: Place, name: str, tmp_path: Path) -> None:
     place.pull(name)
     fine, place.landing = place.files(), Storage.at(tmp_path / "again")
-    place.faults.tell(0.4, KINDS, seed=1)
+    place.faults.configure(0.4, KINDS, seed=1)
     place.pull(name)
     assert place.files() == fine
     assert sum(place.faults.happened.values()) > 3
@@ -161,7 +161,7 @@ def test_refetch_of_the_same_listens_changes_no_file(place: Place, name: str) ->
 @SERVICES
 def test_refetch_lands_late_listens(place: Place, name: str) -> None:
     place.pull(name)
-    place.account.heard = sorted([*place.account.heard, song(999, at(LAST, 7))], key=lambda h: -h.listened_at)
+    place.account.listens = sorted([*place.account.listens, song(999, at(LAST, 7))], key=lambda h: -h.listened_at)
     place.pull(name)
     assert "Song 999" not in place.titles()
     place.pull(name, refetch=True)

@@ -131,7 +131,7 @@ def test_lyrics_added_by_hand_count_as_answers(place: Place) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_all_faults_together_leave_the_same_answers(place: Place, seed: int) -> None:
-    place.faults.tell(0.5, KINDS, seed)
+    place.faults.configure(0.5, KINDS, seed)
     place.pull()
     assert place.statuses() == STATUS
     assert sum(place.faults.happened.values()) >= 3

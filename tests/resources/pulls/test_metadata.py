@@ -103,7 +103,7 @@ def serving(sandbox_entities: Entities) -> Iterator[tuple[str, Faults]]:
 @pytest.fixture
 def place(serving: tuple[str, Faults], sandbox_entities: Entities, tmp_path: Path) -> Place:
     url, faults = serving
-    faults.tell(0, FAULTS)
+    faults.configure(0, FAULTS)
     faults.script.clear()
     return Place(url, sandbox_entities, faults, tmp_path / "landing")
 
@@ -181,7 +181,7 @@ def test_other_wanted_entities_are_requested_too(place: Place) -> None:
 def test_all_faults_together_leave_the_same_files(place: Place, tmp_path: Path) -> None:
     place.pull()
     fine, place.root = place.files(), tmp_path / "again"
-    place.faults.tell(0.5, [kind for kind in FAULTS if kind != "slow"], seed=2)
+    place.faults.configure(0.5, [kind for kind in FAULTS if kind != "slow"], seed=2)
     place.pull()
     assert place.files() == fine
     assert len(place.faults.happened) > 4
@@ -207,7 +207,7 @@ def test_failed_pull_removes_nothing(place: Place) -> None:
     other.write_text("{}\n")
     place.pull([place.recordings[0]])
     before = place.files()
-    place.faults.tell(1, ["unavailable", "cut", "broken", "busy"])
+    place.faults.configure(1, ["unavailable", "cut", "broken", "busy"])
     with pytest.raises(Unanswered):
         place.pull(attempts=2)
     assert place.files() == before
@@ -235,7 +235,7 @@ def test_pull_killed_at_any_moment_resumes_and_loses_nothing(place: Place) -> No
     ids = list(place.entities.of["recording"])[:30]
     command = [sys.executable, "-c", KILLED, place.url, str(data), *ids]
     for requests in (3, 11, 30, 47):
-        place.faults.tell(0, FAULTS)
+        place.faults.configure(0, FAULTS)
         process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
         assert process.stdout and process.stdout.readline()
         process.stdout.close()

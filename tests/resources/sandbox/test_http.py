@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from resources.sandbox import world
 from resources.sandbox.http import server
-from resources.sandbox.http.accounts import Account, Accounts, Heard, of_world
+from resources.sandbox.http.accounts import Account, AccountListen, Accounts, of_world
 from resources.sandbox.http.faults import KINDS, Faults
 from resources.sandbox.world import World
 from tests.serving import Clock, sandbox
@@ -43,22 +43,22 @@ def listenbrainz(url: str, user: str, what: str = "listens", **query: Any) -> An
 
 def test_the_accounts_are_those_of_the_worlds_files(told: World, accounts: Accounts) -> None:
     """Each listen once, late ones included, with what its player submitted."""
-    found = [(name, h.listened_at) for name in accounts.names() for h in accounts.find(name).heard]  # type: ignore[union-attr]
+    found = [(name, h.listened_at) for name in accounts.names() for h in accounts.find(name).listens]  # type: ignore[union-attr]
     names = [told.people.user_name[n] for n in told.listens.listener.tolist()]
     assert sorted(found) == sorted(zip(names, told.listens.listened_at.tolist(), strict=True))
     busiest = accounts.find(accounts.names()[0])
-    assert busiest and [h.listened_at for h in busiest.heard] == sorted(
-        (h.listened_at for h in busiest.heard), reverse=True
+    assert busiest and [h.listened_at for h in busiest.listens] == sorted(
+        (h.listened_at for h in busiest.listens), reverse=True
     )
-    assert all(h.inserted_at > h.listened_at for h in busiest.heard)
-    plain = [h.recording_mbid is None for name in accounts.names() for h in accounts.find(name).heard]  # type: ignore[union-attr]
+    assert all(h.inserted_at > h.listened_at for h in busiest.listens)
+    plain = [h.recording_mbid is None for name in accounts.names() for h in accounts.find(name).listens]  # type: ignore[union-attr]
     assert 0.05 < sum(plain) / len(plain) < 0.2
     assert any(accounts.find(name).opinions for name in accounts.names())  # type: ignore[union-attr]
 
 
 def test_listenbrainz_shows_the_newest_and_pages_by_exclusive_bounds(url: str, accounts: Accounts) -> None:
     user = accounts.names()[0]
-    heard = [h.listened_at for h in accounts.find(user).heard]  # type: ignore[union-attr]
+    heard = [h.listened_at for h in accounts.find(user).listens]  # type: ignore[union-attr]
     newest = listenbrainz(url, user)
     assert [x["listened_at"] for x in newest["listens"]] == heard[:25]
     assert (newest["count"], newest["user_id"]) == (25, user)
@@ -117,7 +117,7 @@ def lastfm(url: str, **query: Any) -> Any:
 
 def test_lastfm_tells_numbers_as_text_and_pages_from_the_newest(url: str, accounts: Accounts) -> None:
     user = accounts.names()[0]
-    heard = [h.listened_at for h in accounts.find(user).heard]  # type: ignore[union-attr]
+    heard = [h.listened_at for h in accounts.find(user).listens]  # type: ignore[union-attr]
     query = {"method": "user.getRecentTracks", "user": user, "limit": 10, "page": 2, "from": heard[-1], "to": heard[0]}
     status, told = lastfm(url, **query)
     inside = [t for t in heard if heard[-1] <= t < heard[0]]
@@ -144,7 +144,7 @@ def test_lastfm_tells_numbers_as_text_and_pages_from_the_newest(url: str, accoun
     ],
 )
 def test_lastfm_refuses_by_number(query: dict[str, str], status: int, error: int) -> None:
-    with sandbox(Accounts([Account("ann", [Heard(1, "A", "B")]), Account("closed", private=True)])) as url:
+    with sandbox(Accounts([Account("ann", [AccountListen(1, "A", "B")]), Account("closed", private=True)])) as url:
         found, told = lastfm(url, **({"method": "user.getRecentTracks", "user": "ann"} | query))
     assert (found, told["error"]) == (status, error)
     assert told["message"]
@@ -153,14 +153,14 @@ def test_lastfm_refuses_by_number(query: dict[str, str], status: int, error: int
 @pytest.fixture
 def faulty() -> Iterator[tuple[str, Faults]]:
     faults = Faults(delay=0.5, retry_after=9)
-    account = Account("ann", [Heard(n, "Ann", "Song") for n in range(9, 0, -1)])
+    account = Account("ann", [AccountListen(n, "Ann", "Song") for n in range(9, 0, -1)])
     with sandbox(Accounts([account]), faults) as url:
         yield f"{url}/1/user/ann/listens", faults
 
 
 def test_it_is_busy_with_retry_after_in_every_form(faulty: tuple[str, Faults]) -> None:
     url, faults = faulty
-    faults.tell(1, ["busy"], seed=3)
+    faults.configure(1, ["busy"], seed=3)
     answers = [requests.get(url, timeout=10) for _ in range(12)]
     assert {a.status_code for a in answers} == {429}
     told = {a.headers.get("Retry-After") for a in answers}
@@ -198,7 +198,7 @@ def test_the_same_seed_makes_the_same_trouble() -> None:
 
 
 def test_trouble_is_told_to_a_running_server() -> None:
-    client = TestClient(server.application(Accounts([Account("ann", [Heard(1, "A", "B")])]), Faults()))
+    client = TestClient(server.application(Accounts([Account("ann", [AccountListen(1, "A", "B")])]), Faults()))
     assert client.get("/1/user/ann/listens").status_code == 200
     told = client.put("/sandbox/faults", json={"rate": 1, "kinds": ["unavailable"], "seed": 2}).json()
     assert (told["rate"], told["kinds"], told["requests"]) == (1, ["unavailable"], 0)

@@ -115,7 +115,7 @@ def test_what_is_found_by_words_has_a_score_and_its_credit(url: str, told: Entit
 
 
 def test_the_limit_is_one_request_a_second_and_over_it_the_answer_is_503(told: Entities) -> None:
-    with sandbox(Accounts([]), entities=told, a_second=1) as url:
+    with sandbox(Accounts([]), entities=told, musicbrainz_per_second=1) as url:
         answers = [requests.get(f"{url}/ws/2/artist/{first(told, 'artist')}", timeout=10) for _ in range(12)]
     refused = [answer for answer in answers if answer.status_code == 503]
     assert answers[0].status_code == 200 and refused

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from starlette.applications import Starlette
 
 from resources.errors import TuttiError
-from resources.sandbox.http.accounts import HATED, LOVED, Account, Accounts, Heard, Opinion
+from resources.sandbox.http.accounts import HATED, LOVED, Account, AccountListen, Accounts, Opinion
 from resources.sandbox.http.faults import KINDS, Faults
 from resources.sandbox.http.server import served as served_at
 from resources.services.api import Api
@@ -58,17 +58,17 @@ def world(served: World) -> World:
 
 
 def calm(world: World) -> World:
-    world.account.heard, world.account.opinions = [], []
+    world.account.listens, world.account.opinions = [], []
     world.account.private, world.account.playing = False, None
-    world.faults.tell(0, KINDS)
+    world.faults.configure(0, KINDS)
     world.faults.script.clear()
     world.log.clear()
     return world
 
 
-def heard(times: Iterable[int]) -> list[Heard]:
+def heard(times: Iterable[int]) -> list[AccountListen]:
     """Return listens at these times, newest first, each of a different song."""
-    return [Heard(at, "Ann", f"Song {n}", msid=str(n)) for n, at in enumerate(sorted(times, reverse=True))]
+    return [AccountListen(at, "Ann", f"Song {n}", msid=str(n)) for n, at in enumerate(sorted(times, reverse=True))]
 
 
 def titles(name: str, records: Iterable[Any]) -> Counter[str]:
@@ -79,7 +79,7 @@ def pulled(name: str, api: Api, since: int = SINCE, until: int = UNTIL, user: st
     return titles(name, (record for page in api.listens(user, since, until) for record in page.records))
 
 
-def expected(listens: Iterable[Heard], since: int = SINCE, until: int = UNTIL) -> Counter[str]:
+def expected(listens: Iterable[AccountListen], since: int = SINCE, until: int = UNTIL) -> Counter[str]:
     return Counter(listen.title for listen in listens if since <= listen.listened_at < until)
 
 
@@ -94,9 +94,9 @@ def test_every_listen_is_returned_once_wherever_pages_end(
 ) -> None:
     """`counts` are the numbers of listens in each second, fewer than a page, so that all can be requested."""
     world = calm(served)
-    world.account.heard = heard(SINCE + second for second, count in enumerate(counts) for _ in range(count))
+    world.account.listens = heard(SINCE + second for second, count in enumerate(counts) for _ in range(count))
     bounds = SINCE + since, SINCE + since + days
-    assert pulled(name, world.api(name), *bounds) == expected(world.account.heard, *bounds)
+    assert pulled(name, world.api(name), *bounds) == expected(world.account.listens, *bounds)
     assert world.log == []
 
 
@@ -104,7 +104,7 @@ def test_every_listen_is_returned_once_wherever_pages_end(
 @given(counts=st.lists(st.integers(0, PAGE_SIZE - 1), min_size=1, max_size=8), data=st.data())
 def test_paging_resumes_from_any_page(served: World, name: str, counts: list[int], data: st.DataObject) -> None:
     world = calm(served)
-    world.account.heard = heard(SINCE + second for second, count in enumerate(counts) for _ in range(count))
+    world.account.listens = heard(SINCE + second for second, count in enumerate(counts) for _ in range(count))
     api = world.api(name)
     pages = list(api.listens("Ann Lee", SINCE, UNTIL))
     assert pages[-1].cursor is None
@@ -116,7 +116,7 @@ def test_paging_resumes_from_any_page(served: World, name: str, counts: list[int
 
 def test_second_that_fills_a_page_is_logged_and_loses_no_other(world: World) -> None:
     """ListenBrainz returns at most one page of listens for a second."""
-    world.account.heard = heard([SINCE + 5] * 2 + [SINCE + 4] * 7 + [SINCE + 3] * 2)
+    world.account.listens = heard([SINCE + 5] * 2 + [SINCE + 4] * 7 + [SINCE + 3] * 2)
     counts = pulled("listenbrainz", world.api("listenbrainz", page_size=3))
     assert len(counts) == 2 + 3 + 2 and max(counts.values()) == 1
     assert len(world.log) == 1
@@ -126,26 +126,26 @@ def test_second_that_fills_a_page_is_logged_and_loses_no_other(world: World) -> 
 @pytest.mark.parametrize("name", SERVICES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_fault_loses_or_duplicates_a_listen(world: World, name: str, kind: str) -> None:
-    world.account.heard = heard(SINCE + 60 * n // 2 for n in range(17))
+    world.account.listens = heard(SINCE + 60 * n // 2 for n in range(17))
     world.faults.script = [kind, None, kind, kind, None, kind]
-    assert pulled(name, world.api(name)) == expected(world.account.heard)
+    assert pulled(name, world.api(name)) == expected(world.account.listens)
     assert world.faults.happened[kind] >= 3
 
 
 @pytest.mark.parametrize("name", SERVICES)
 @pytest.mark.parametrize("seed", range(3))
 def test_all_faults_together_lose_and_duplicate_no_listen(world: World, name: str, seed: int) -> None:
-    world.account.heard = heard(SINCE + 60 * n // 2 for n in range(120))
-    world.faults.tell(0.5, KINDS, seed)
-    assert pulled(name, world.api(name)) == expected(world.account.heard)
+    world.account.listens = heard(SINCE + 60 * n // 2 for n in range(120))
+    world.faults.configure(0.5, KINDS, seed)
+    assert pulled(name, world.api(name)) == expected(world.account.listens)
     assert len(world.faults.happened) > 3
 
 
 @pytest.mark.parametrize("name", SERVICES)
 @pytest.mark.parametrize("kind", [k for k in KINDS if k != "slow"])
 def test_permanent_fault_is_an_error_and_never_an_empty_page(world: World, name: str, kind: str) -> None:
-    world.account.heard = heard([SINCE + 1, SINCE + 2])
-    world.faults.tell(1, [kind])
+    world.account.listens = heard([SINCE + 1, SINCE + 2])
+    world.faults.configure(1, [kind])
     pages = world.api(name, attempts=3).listens("Ann Lee", SINCE, UNTIL)
     with pytest.raises(Unanswered, match="3 times in a row"):
         next(pages)
@@ -154,7 +154,7 @@ def test_permanent_fault_is_an_error_and_never_an_empty_page(world: World, name:
 @pytest.mark.parametrize("name", SERVICES)
 def test_day_without_listens_is_empty(world: World, name: str) -> None:
     assert pulled(name, world.api(name)) == Counter()
-    world.account.heard = heard([SINCE - 1, UNTIL])
+    world.account.listens = heard([SINCE - 1, UNTIL])
     assert pulled(name, world.api(name)) == Counter()
 
 
@@ -177,14 +177,14 @@ def test_invalid_user_name_is_not_requested(world: World, name: str, user: str) 
 @pytest.mark.parametrize("name", SERVICES)
 @pytest.mark.parametrize("user", ["../Ann Lee", "Ann Lee/../Ann Lee", "Ann%20Lee", "Ann Lee?max_ts=1", "Ann Lee#"])
 def test_user_name_never_changes_the_address(world: World, name: str, user: str) -> None:
-    world.account.heard = heard([SINCE])
+    world.account.listens = heard([SINCE])
     with pytest.raises(TuttiError, match="has no user"):
         pulled(name, world.api(name), user=user)
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_record_has_the_user_name(world: World, name: str) -> None:
-    world.account.heard = heard([SINCE])
+    world.account.listens = heard([SINCE])
     pages = world.api(name).listens(" ann lee ", SINCE, UNTIL)
     assert [record["user_name"] for page in pages for record in page.records] == ["Ann Lee"]
 
@@ -192,7 +192,7 @@ def test_every_record_has_the_user_name(world: World, name: str) -> None:
 def test_listens_of_listenbrainz_are_unchanged(world: World) -> None:
     mbid = "c7d0bf6e-b2aa-4ffa-bded-2448415b39b0"
     info = {"submission_client": "player", "duration_played": 61}
-    world.account.heard = [Heard(SINCE, "Ann", "Song", "Album", "m", mbid, (mbid,), SINCE + 70, info)]
+    world.account.listens = [AccountListen(SINCE, "Ann", "Song", "Album", "m", mbid, (mbid,), SINCE + 70, info)]
     ((record,),) = (page.records for page in world.api("listenbrainz").listens("Ann Lee", SINCE, UNTIL))
     assert record == {
         "listened_at": SINCE,
@@ -211,8 +211,8 @@ def test_listens_of_listenbrainz_are_unchanged(world: World) -> None:
 
 def test_scrobbles_of_lastfm_are_unchanged_without_the_playing_one(world: World) -> None:
     """A single track is not in a list, which must work too."""
-    world.account.heard = [Heard(SINCE, "Ann", "Song", "Album", "m")]
-    world.account.playing = Heard(0, "Ann", "Now", "Album", "n")
+    world.account.listens = [AccountListen(SINCE, "Ann", "Song", "Album", "m")]
+    world.account.playing = AccountListen(0, "Ann", "Now", "Album", "n")
     for playing in (world.account.playing, None):
         world.account.playing = playing
         ((record,),) = (page.records for page in world.api("lastfm").listens("Ann Lee", SINCE, UNTIL))
@@ -229,21 +229,21 @@ def test_scrobbles_of_lastfm_are_unchanged_without_the_playing_one(world: World)
 
 def test_list_that_changes_while_it_is_read_is_read_again(world: World) -> None:
     """A late scrobble moves every older one down by a place, so pages no longer fit together."""
-    world.account.heard = heard(SINCE + n for n in range(10))
+    world.account.listens = heard(SINCE + n for n in range(10))
     counts = Counter[str]()
     pages = world.api("lastfm").listens("Ann Lee", SINCE, UNTIL)
     counts |= titles("lastfm", next(pages).records)
-    late = Heard(SINCE + 9, "Ann", "Late", msid="late")
-    world.account.heard = [late, *world.account.heard]
+    late = AccountListen(SINCE + 9, "Ann", "Late", msid="late")
+    world.account.listens = [late, *world.account.listens]
     for page in pages:
         counts |= titles("lastfm", page.records)
-    assert counts == expected(world.account.heard)
+    assert counts == expected(world.account.listens)
 
 
 def test_missing_tracks_are_logged(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     from resources.sandbox.http import lastfm
 
-    world.account.heard = heard(SINCE + n for n in range(6))
+    world.account.listens = heard(SINCE + n for n in range(6))
     full_page = lastfm._page
 
     def short(*args: Any) -> Any:
@@ -267,7 +267,7 @@ def test_feedback_is_complete_oldest_first(world: World, kind: str | None) -> No
     assert loved[0]["track_metadata"]["track_name"] == songs[-1].title
     world.faults.script = [kind, None, kind]
     tracks = world.api("lastfm").feedback("Ann Lee")
-    assert [t["name"] for t in tracks] == [o.of.title for o in world.account.opinions[::-1] if o.score == LOVED]
+    assert [t["name"] for t in tracks] == [o.listen.title for o in world.account.opinions[::-1] if o.score == LOVED]
     assert all(t["loved"] == "1" and t["artist"]["name"] == "Ann" and t["user_name"] == "Ann Lee" for t in tracks)
 
 
@@ -285,7 +285,7 @@ def test_user_without_loved_tracks_has_no_feedback(world: World, name: str) -> N
     ],
 )
 def test_refusal_of_lastfm_names_the_next_step(world: World, key: str, private: bool, pattern: str) -> None:
-    world.account.private, world.account.heard = private, heard([SINCE])
+    world.account.private, world.account.listens = private, heard([SINCE])
     with pytest.raises(TuttiError, match=pattern) as error:
         pulled("lastfm", world.api("lastfm", key=key))
     assert "\n" not in str(error.value)
@@ -296,7 +296,7 @@ def test_refusal_of_lastfm_names_the_next_step(world: World, key: str, private: 
 def test_temporary_error_of_lastfm_is_retried(world: World, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     from resources.sandbox.http import lastfm
 
-    world.account.heard, answer, failures = heard([SINCE]), lastfm._recent, [200, 400, lastfm.STATUS[code]]
+    world.account.listens, answer, failures = heard([SINCE]), lastfm._recent, [200, 400, lastfm.STATUS[code]]
 
     def failing(*args: Any) -> Any:
         if failures:
@@ -304,7 +304,7 @@ def test_temporary_error_of_lastfm_is_retried(world: World, monkeypatch: pytest.
         return answer(*args)
 
     monkeypatch.setattr(lastfm, "_recent", failing)
-    assert pulled("lastfm", world.api("lastfm")) == expected(world.account.heard)
+    assert pulled("lastfm", world.api("lastfm")) == expected(world.account.listens)
     assert len(world.clock.slept) >= 3
 
 

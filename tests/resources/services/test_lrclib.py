@@ -56,7 +56,7 @@ def serving() -> Iterator[World]:
 @pytest.fixture
 def world(serving: World) -> World:
     """The mock service without faults."""
-    serving.faults.tell(0, KINDS)
+    serving.faults.configure(0, KINDS)
     serving.faults.script.clear()
     return serving
 
@@ -89,7 +89,7 @@ def test_no_fault_turns_lyrics_into_none(world: World, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [k for k in KINDS if k != "slow"])
 def test_permanent_fault_is_an_error_and_never_an_unknown_track(world: World, kind: str) -> None:
-    world.faults.tell(1, [kind])
+    world.faults.configure(1, [kind])
     with pytest.raises(Unanswered, match="3 times in a row"):
         world.api(attempts=3).get("A Song", "Ann Lee")
 

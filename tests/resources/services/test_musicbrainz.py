@@ -64,7 +64,7 @@ def serving(sandbox_entities: Entities) -> Iterator[World]:
 @pytest.fixture
 def world(serving: World) -> World:
     """The mock service without faults."""
-    serving.faults.tell(0, FAULTS)
+    serving.faults.configure(0, FAULTS)
     serving.faults.script.clear()
     serving.log.clear()
     return serving
@@ -143,13 +143,13 @@ def test_all_faults_together_leave_the_same_answers(world: World) -> None:
     ids = world.ids(ARTISTS)
     fine = [world.api().lookup(ARTISTS, id) for id in ids]
     assert len(ids) > 5
-    world.faults.tell(0.6, [kind for kind in FAULTS if kind != "slow"], seed=5)
+    world.faults.configure(0.6, [kind for kind in FAULTS if kind != "slow"], seed=5)
     assert [world.api().lookup(ARTISTS, id) for id in ids] == fine
     assert len(world.faults.happened) > 3, world.faults.happened
 
 
 def test_unavailable_service_is_an_error_in_one_line(world: World) -> None:
-    world.faults.tell(1, ["unavailable"])
+    world.faults.configure(1, ["unavailable"])
     with pytest.raises(Unanswered, match=r"MusicBrainz .* 3 times in a row .*503") as raised:
         world.api(attempts=3).lookup(ARTISTS, NOBODY)
     assert "\n" not in str(raised.value)
@@ -157,7 +157,7 @@ def test_unavailable_service_is_an_error_in_one_line(world: World) -> None:
 
 @pytest.mark.parametrize("mbid", ["", "x", "../../artist", NOBODY + "0", "🎵"])
 def test_invalid_id_is_never_requested(world: World, mbid: str) -> None:
-    world.faults.tell(0, FAULTS)
+    world.faults.configure(0, FAULTS)
     with pytest.raises(TuttiError, match="invalid MusicBrainz id"):
         world.api().lookup(ARTISTS, mbid)
     assert world.faults.requests == 0
