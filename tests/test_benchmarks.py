@@ -20,7 +20,7 @@ from tests.benchmarks.jobs import JOBS, ROLLUPS, files
 def lake(tmp_path_factory: pytest.TempPathFactory, duckdb: Engine) -> Lake:
     """Build a lake of generated listens and the tables that charts are counted from."""
     small = Lake(tmp_path_factory.mktemp("bench"))
-    listen_generator.write(small, "events/listens", LISTENS, identify, listens=12_000, workers=1, say=lambda _: None)
+    listen_generator.write(small, "events/listens", LISTENS, identify, listens=12_000, workers=1, report=lambda _: None)
     for name, rollup in ROLLUPS.items():
         rollup.run(duckdb, small, small, name)
     return small

@@ -1,7 +1,7 @@
-"""The sandbox's music folder: recordings rendered to FLAC, tagged as MusicBrainz Picard tags, and what spoils a folder.
+"""Audio: the sandbox's music folder, with recordings rendered to FLAC, Picard's tags, and some broken files.
 
-What belongs here: files, tags and names. What is played and how it sounds is elsewhere (takes, arrangement,
-synthesis).
+This module writes files, tags and names. `renditions.py` and `resources/synthesis` decide what is played and how it
+sounds.
 """
 
 import io
@@ -18,50 +18,50 @@ from mutagen.id3 import PictureType
 
 from resources.files import publish
 from resources.sandbox import catalog, performers
-from resources.sandbox.covers import SIDE, cover
+from resources.sandbox.covers import SIDE_PIXELS, cover
 from resources.sandbox.listeners import population
 from resources.sandbox.performers import INVENTED
 from resources.sandbox.renditions import Take, takes
 from resources.synthesis import arrangement, synthesizer
 from resources.synthesis.synthesizer import RATE
 
-CLIPS = 60  # enough for every form, and some 65 MB
-ODD = "Odd Files"  # the folder of those that something is wrong with
-LONGEST = 80  # characters of a name: some disks take 255 bytes, and a character may be four
-WORDS = (4, 9)  # of a sung line, at least and at most: a comma ends it in between
+CLIPS = 60  # enough for every form; about 65 MB
+ODD = "Odd Files"  # the folder of broken files
+MAX_NAME_CHARS = 80  # some disks allow 255 bytes, and a character may have four
+MIN_LINE_WORDS, MAX_LINE_WORDS = 4, 9  # of a sung line
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What was written."""
+    """Counts of what was written."""
 
     clips: int
     releases: int
     lyrics: int  # .lrc files
     odd: int
-    seconds: float  # of sound, the odd files left out
+    seconds: float  # of sound, without the odd files
     files: tuple[Path, ...]
 
 
 def rendered(seed: int = 7, listeners: int = 240, clips: int = CLIPS) -> list[Take]:
-    """What `write` renders of the world that `world.write` makes of the same seed and number of listeners."""
+    """Return the takes that `write` renders. They belong to the world of `world.write` with the same arguments."""
     recordings = performers.recordings(catalog.works(), seed)
     people = population(recordings, seed, listeners)
-    chances = np.diff(people.tastes, prepend=0.0)  # of each taste group, to play each recording
-    shares = np.diff(people.mixture, prepend=0.0).mean(axis=0)  # of each taste group, in all that is played
-    return takes(recordings, (shares @ chances).tolist(), clips)
+    probabilities = np.diff(people.tastes, prepend=0.0)  # [taste groups, recordings]
+    shares = np.diff(people.mixture, prepend=0.0).mean(axis=0)  # of each taste group in all plays
+    return takes(recordings, (shares @ probabilities).tolist(), clips)
 
 
 def write(folder: Path, *, seed: int = 7, listeners: int = 240, clips: int = CLIPS) -> Summary:
-    """Render recordings into a music folder, `Artist/Release/NN Title.flac`; the same arguments write the same bytes.
+    """Render recordings to a music folder, `Artist/Release/NN Title.flac`. The same arguments give the same bytes.
 
-    An excerpt of about 20 s each, 22.05 kHz, stereo, 16 bits. Songs have an `.lrc` file beside them with the second at
-    which each line begins, every other one its words in the tags too. `Odd Files` holds what a real folder has as
-    well: files cut short, silent, empty, named after what they are not, and one without tags. Each file appears whole
-    or not at all; other files in the folder are left alone. Raises `ValueError` if there is nothing to render.
+    Each file has an excerpt of about 20 s, 22.05 kHz, stereo, 16 bits. Songs have an `.lrc` file with the time of each
+    line, and every other song also has its words in the tags. The folder `Odd Files` has problems of real folders:
+    truncated, silent, empty and misnamed files, and one without tags. Files are written atomically, and other files in
+    the folder are not changed. Raise ValueError if `clips` is less than 1.
     """
     if clips < 1:
-        raise ValueError(f"nothing to render for {clips} clips")
+        raise ValueError(f"nothing to render: {clips} clips. Must be at least 1.")
     chosen = rendered(seed, listeners, clips)
     files, lyrics, seconds, covers = list[Path](), 0, 0.0, dict[str, bytes]()
     for take in chosen:
@@ -71,25 +71,25 @@ def write(folder: Path, *, seed: int = 7, listeners: int = 240, clips: int = CLI
             covers[release.id] = cover(release, artist.name)
         samples = synthesizer.render(arrangement.sounds(take), take.seconds(take.end), release.id)
         seconds += len(samples) / RATE
-        named = folder / safe(artist.name) / safe(release.title) / f"{take.track:02} {safe(recording.work.title)}.flac"
+        path = folder / safe(artist.name) / safe(release.title) / f"{take.track:02} {safe(recording.work.title)}.flac"
         lines = lrc(take)
         embedded = bool(lines) and lyrics % 2 == 0
-        files.append(publish(named, [_tagged(_flac(samples), _tags(take, embedded), covers[release.id])]))
+        files.append(publish(path, [_tagged(_flac(samples), _tags(take, embedded), covers[release.id])]))
         if lines:
             lyrics += 1
-            files.append(publish(named.with_suffix(".lrc"), [lines.encode()]))
+            files.append(publish(path.with_suffix(".lrc"), [lines.encode()]))
     odd = [publish(folder / ODD / name, [content]) for name, content in _odd(chosen[0])]
     return Summary(len(chosen), len(covers), lyrics, len(odd), seconds, (*files, *odd))
 
 
 def safe(name: str) -> str:
-    """A name that every disk takes, as Picard makes it: no separators, nothing hidden, no dot at the end."""
-    cut = re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", name).strip()[:LONGEST].rstrip(". ")
+    """Return a file name that is valid on every disk, as Picard does: no separators, no dot at either end."""
+    cut = re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", name).strip()[:MAX_NAME_CHARS].rstrip(". ")
     return re.sub(r"^\.", "_", cut) or "_"
 
 
 def lrc(take: Take) -> str:
-    """The words sung in a take, a line each with the time at which it begins; nothing if nothing is sung."""
+    """Return the lyrics of a take in LRC format, or an empty string if it has none."""
     lines = "".join(f"[{int(at // 60):02}:{at % 60:05.2f}]{line}\n" for at, line in sung(take))
     recording = take.recording
     head = f"[ar:{recording.credited}]\n[ti:{recording.work.title}]\n[al:{recording.release.title}]\n"
@@ -97,10 +97,10 @@ def lrc(take: Take) -> str:
 
 
 def sung(take: Take) -> list[tuple[float, str]]:
-    """The lines of a take and the second at which each begins; a word that the excerpt cuts is left out.
+    """Return the lyrics of a take as lines, each with its start in seconds. A word cut by the excerpt is left out.
 
-    Scores do not say where a line ends: it does at a comma or before a capital, if it has some words, and at the latest
-    when it is long.
+    Scores have no line ends. A line ends at a punctuation mark or before a capital, if it has MIN_LINE_WORDS, and at
+    the latest after MAX_LINE_WORDS.
     """
     words: list[tuple[float, str]] = []
     within = False
@@ -115,8 +115,8 @@ def sung(take: Take) -> list[tuple[float, str]]:
     for at, word in words:
         line = lines[-1][1] if lines else []
         capital = word[0].isupper() and word.strip() != "I"
-        ended = len(line) >= WORDS[0] and (capital or line[-1][-1] in ".,;:!?")
-        if not lines or ended or len(line) >= WORDS[1]:
+        ended = len(line) >= MIN_LINE_WORDS and (capital or line[-1][-1] in ".,;:!?")
+        if not lines or ended or len(line) >= MAX_LINE_WORDS:
             lines.append((at, []))
         lines[-1][1].append(word.strip())
     return [(at, " ".join(line)) for at, line in lines]
@@ -124,19 +124,19 @@ def sung(take: Take) -> list[tuple[float, str]]:
 
 def _flac(samples: synthesizer.Floats) -> io.BytesIO:
     file = io.BytesIO()
-    whole = np.rint(samples * 32_767).astype(np.int16)
-    soundfile.write(file, whole, RATE, format="FLAC", subtype="PCM_16")
+    integers = np.rint(samples * 32_767).astype(np.int16)
+    soundfile.write(file, integers, RATE, format="FLAC", subtype="PCM_16")
     return file
 
 
 def _tags(take: Take, embedded: bool) -> dict[str, str | list[str]]:
-    """Vorbis comments by the names that Picard gives them.
+    """Return Vorbis comments with Picard's names, in which `musicbrainz_trackid` is the recording.
 
-    https://picard-docs.musicbrainz.org/en/appendices/tag_mapping.html: `musicbrainz_trackid` is the recording.
+    See https://picard-docs.musicbrainz.org/en/appendices/tag_mapping.html.
     """
     recording, work = take.recording, take.recording.work
     lead, release = recording.credit[0][0], recording.release
-    told: dict[str, str | list[str]] = {
+    tags: dict[str, str | list[str]] = {
         "title": work.title,
         "artist": recording.credited,
         "artists": [artist.name for artist, _ in recording.credit],
@@ -160,19 +160,20 @@ def _tags(take: Take, embedded: bool) -> dict[str, str | list[str]]:
         f"{INVENTED}.",
     }
     if work.form:
-        told["genre"] = work.form
+        tags["genre"] = work.form
     if embedded and work.lyrics:
-        told["lyrics"] = work.lyrics
-    return told
+        tags["lyrics"] = work.lyrics
+    return tags
 
 
 def _tagged(file: io.BytesIO, tags: dict[str, str | list[str]], front: bytes) -> bytes:
+    """Add tags and a front cover to a FLAC file, and return its bytes."""
     file.seek(0)
     flac = FLAC(file)
     flac.update(tags)
     picture = Picture()
     picture.type, picture.mime, picture.desc = PictureType.COVER_FRONT, "image/jpeg", "front"
-    picture.width = picture.height = SIDE
+    picture.width = picture.height = SIDE_PIXELS
     picture.depth = 24
     picture.data = front
     flac.add_picture(picture)
@@ -182,7 +183,7 @@ def _tagged(file: io.BytesIO, tags: dict[str, str | list[str]], front: bytes) ->
 
 
 def _odd(take: Take) -> Iterator[tuple[str, bytes]]:
-    """Files that something is wrong with, by a name that says what."""
+    """Yield the names and contents of broken files. The names describe the problem."""
     samples = synthesizer.render(arrangement.sounds(take), take.seconds(take.end), take.recording.release.id)
     plain = _flac(samples).getvalue()
     yield "no tags.flac", plain

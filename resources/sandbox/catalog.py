@@ -1,7 +1,7 @@
-"""The works the sandbox plays: public-domain tunes and songs read from the `music21` package's corpus.
+"""Catalog: the works of the sandbox, public-domain tunes and songs from the corpus of the package `music21`.
 
-What belongs here: which files may be read, how their headers and words are read, and what the files do not tell
-but their collection does. Notes stay in the files; a `Work` says where they are. What is invented is elsewhere.
+This module lists the allowed files, parses their headers and words, and adds facts about their collections. Notes stay
+in the files, and a `Work` has their location. Everything here is real; `performers.py` has what is invented.
 """
 
 import functools
@@ -20,24 +20,24 @@ from resources.sandbox.songs import key as song_key
 from resources.sandbox.songs import songs
 from resources.sources.formats.musicxml import score, verses
 
-NAMESPACE = uuid.UUID("6a0d0ac4-6fc5-5d0e-9a5c-0b1f6f3c8e21")  # the sandbox's own; ids change if it does
+NAMESPACE = uuid.UUID("6a0d0ac4-6fc5-5d0e-9a5c-0b1f6f3c8e21")  # changing it changes all ids
 
-# The corpus disclaims any blanket license ("see the licenses embedded in individual compositions"), so a file is
-# read only if it is named here. Left out on purpose: essenFolksong (non-commercial), palestrina (rights reserved),
-# bach (by permission), monteverdi and trecento (modern editions), the rest of leadSheet, and all without a statement.
-AGE = "the tune is in the public domain by age, the file states no license"
+# The corpus has no common license ("see the licenses embedded in individual compositions"), so only the files listed
+# here are read. Left out on purpose: essenFolksong (non-commercial), palestrina (rights reserved), bach (by
+# permission), monteverdi and trecento (modern editions), the rest of leadSheet, and all files without a statement.
+PUBLIC_DOMAIN_BY_AGE = "the tune is in the public domain by age, the file states no license"
 
 
 @dataclass(frozen=True)
 class Collection:
-    """What is known of a collection as a whole, each line of it stated for all its works."""
+    """Facts about a collection that hold for all its works."""
 
     name: str
     files: str  # glob under the corpus folder
     title: str
     region: str | None
-    year: int | None  # in print no later than; null where the source is unknown
-    rights: str = AGE  # for scores: the notice in the file, which must still be there word for word
+    year: int | None  # in print no later than; None if the source is unknown
+    rights: str = PUBLIC_DOMAIN_BY_AGE  # for scores: the exact notice that the file must contain
 
 
 # fmt: off
@@ -62,15 +62,15 @@ COLLECTIONS = (
 )
 # fmt: on
 
-MINSTREL = re.compile(r"\b(coon|dat|gwine)\b", re.IGNORECASE)  # blackface songs of 1883: no demo needs them
+MINSTREL = re.compile(r"\b(coon|dat|gwine)\b", re.IGNORECASE)  # excludes blackface songs of 1883
 
 # fmt: off
-# Dance forms as the titles name them; longer names first, for "slip jig" is not a jig.
+# Dance forms as they occur in titles. Longer names come first, because "slip jig" is not a jig.
 FORMS = ("slip jig", "highland fling", "quick step", "hornpipe", "strathspey", "walkaround", "schottische", "allemande",
          "cotillon", "gavotte", "minuet", "polka", "waltz", "march", "slide", "clog", "reel", "jig")
 SAME_FORM = {"slipjig": "slip jig", "double jig": "jig", "single jig": "slide", "fling": "highland fling",
              "quickstep": "quick step", "cotillion": "cotillon"}
-# Who made the ABC, by a word that finds them in the `Z:` lines: those mix names with remarks, dates and mail addresses.
+# Transcribers by a word that identifies them in `Z:` lines, which mix names with remarks, dates and mail addresses.
 TRANSCRIBERS = {
     "campin": "Jack Campin", "davies": "Ray Davies", "chambers": "John Chambers", "trish": "Trish O'Neil",
     "norbeck": "Henrik Norbeck", "safranek": "Bob Safranek", "petersen": "Dan G. Petersen", "walsh": "John B. Walsh",
@@ -86,64 +86,64 @@ ACCENTS = {"'": "\u0301", "`": "\u0300", "^": "\u0302", '"': "\u0308", "~": "\u0
 
 @dataclass(frozen=True)
 class Work:
-    """One piece of music. Fields are null where neither the file nor its collection tells."""
+    """A piece of music. Fields are None if neither the file nor its collection has them."""
 
     id: str  # UUIDv5 of file and tune number
     title: str
     collection: str
     file: str  # under the corpus folder, with forward slashes
-    tune: int | None  # the `X:` of an ABC file; null for a score, which is its file
+    tune: int | None  # `X:` in an ABC file; None for a score, which has its own file
     form: str | None  # dance form: "reel", "slip jig", ...
     key: str | None  # tonic: "F#", "Bb", "C"
     mode: str | None  # "major", "minor", "dorian", ...
-    metre: str | None  # "6/8"; common time is "4/4", cut time "2/2"
-    tempo_bpm: float | None  # beats a minute, of the beat below
-    tempo_beat: str | None  # as a fraction of a whole note: "3/8" is a dotted quarter
+    meter: str | None  # "6/8"; common time is "4/4", cut time "2/2"
+    tempo_bpm: float | None  # beats per minute
+    tempo_beat: str | None  # the beat as a fraction of a whole note: "3/8" is a dotted quarter
     region: str | None
     year: int | None  # in print no later than
     transcriber: str | None
-    lyrics: str | None  # one verse a line if they are in the score, else in lines with an empty one between verses
-    provenance: str  # one sentence: package, file, tune, collection, rights; another one for words from elsewhere
+    lyrics: str | None  # from a score: one line per verse; else lines, with an empty one between verses
+    provenance: str  # package, file, tune, collection and rights, and the origin of the words
 
     @property
     def has_sung_score(self) -> bool:
-        """Whether the words are in the score, syllable by syllable."""
+        """Return whether the score has the words, by syllable."""
         return self.tune is None and self.lyrics is not None
 
 
 def works() -> list[Work]:
-    """Every allowed work, in the order of the table, then of file and tune. About 4,200 in half a second.
+    """Return every allowed work, by collection, file and tune: about 4,200 in half a second.
 
-    Settings that share title, key and metre within a collection count once: several files hold the same tune twice.
-    Raises `ModuleNotFoundError` without music21, `ValueError` if a score has lost its notice, `TuttiError` if it
-    is not safe to read.
+    Works with the same title, key and meter within a collection count once, because several files have duplicates.
+    Raise ModuleNotFoundError without music21, ValueError if a score lacks its notice, and TuttiError if it is not safe
+    to read.
     """
     return list(_works(_corpus(), COLLECTIONS))
 
 
 @functools.cache
 def _works(corpus: Path, collections: tuple[Collection, ...]) -> tuple[Work, ...]:
-    found: dict[tuple[str | None, ...], Work] = {}
+    unique: dict[tuple[str | None, ...], Work] = {}
     for collection in collections:
         for path in sorted(corpus.glob(collection.files)):
-            read = _tunes if path.suffix == ".abc" else _score
-            for work in read(path, path.relative_to(corpus).as_posix(), collection):
+            parse = _tunes if path.suffix == ".abc" else _score
+            for work in parse(path, path.relative_to(corpus).as_posix(), collection):
                 if not MINSTREL.search(work.title):
-                    found.setdefault((work.collection, work.title.casefold(), work.key, work.mode, work.metre), work)
-    return tuple(found.values())
+                    unique.setdefault((work.collection, work.title.casefold(), work.key, work.mode, work.meter), work)
+    return tuple(unique.values())
 
 
 def abc(work: Work) -> str:
-    """The tune in ABC notation, from the line after its number on. Raises `KeyError` for a work that is a score."""
+    """Return a tune in ABC notation, from the line after its number. Raise KeyError if the work is a score."""
     return _tunes_of(work.file)[work.tune]
 
 
 def musicxml(work: Work) -> Element:
-    """The root of a work's score. Raises `TuttiError` if it is not safe to read."""
+    """Return the root element of a work's score. Raise TuttiError if it is not safe to read."""
     return score(_corpus() / work.file)
 
 
-@functools.lru_cache(maxsize=128)  # the largest has 300 tunes; Ryan's have one each
+@functools.lru_cache(maxsize=128)  # the largest file has 300 tunes, Ryan's files have one each
 def _tunes_of(file: str) -> dict[int | None, str]:
     return dict(_blocks(_corpus() / file))
 
@@ -154,9 +154,9 @@ def _version() -> str:
 
 
 def _corpus() -> Path:
-    spec = importlib.util.find_spec("music21")  # locates without importing, which takes seconds
+    spec = importlib.util.find_spec("music21")  # importing takes seconds
     if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError("the sandbox's catalog needs the package music21", name="music21")
+        raise ModuleNotFoundError("the sandbox needs the package music21. Run `pip install music21`.", name="music21")
     return Path(spec.submodule_search_locations[0]) / "corpus"
 
 
@@ -169,7 +169,7 @@ def _work(
     transcriber: str | None,
     tempo_bpm: str | None,
     words_by: str | None = None,
-    **told: str | None,
+    **fields: str | None,
 ) -> Work:
     where = file if tune is None else f"{file}, tune {tune}"
     when = f"in print by {collection.year}" if collection.year else "year unknown"
@@ -187,24 +187,24 @@ def _work(
         transcriber=transcriber,
         provenance=f"Read from music21 {_version()}, corpus/{where}: {collection.title} ({when}){hand}; "
         f"rights: {collection.rights}.{words}",
-        **told,
+        **fields,
     )
 
 
 def _tunes(path: Path, file: str, collection: Collection) -> Iterator[Work]:
-    """The tunes of an ABC file; a header runs from `X:` to the first `K:` (ABC standard 2.1, section 3)."""
+    """Yield the tunes of an ABC file. A header extends from `X:` to the first `K:` (ABC standard 2.1, section 3)."""
     for tune, block in _blocks(path):
         lines = block.split("\n")
         header: dict[str, str] = {}
         for field, value in (line.split(":", 1) for line in lines if re.match(r"[A-Z]:", line)):
             value = re.sub(r"(?<!\\)%.*", "", value).strip()
-            header.setdefault(field, value)  # of several titles the first is the name
+            header.setdefault(field, value)  # the first of several titles counts
             if field == "K":
                 break
         title = _title(header.get("T", ""))
         song = songs().get(song_key(title))
         key = re.match(r"([A-G][#b]?)\s*([A-Za-z]{0,3})", header.get("K", ""))
-        tempo = re.match(r"(\d+/\d+)\s*=\s*(\d+)", header.get("Q", ""))  # a bare number names no beat: unknown
+        tempo = re.match(r"(\d+/\d+)\s*=\s*(\d+)", header.get("Q", ""))  # a number alone has no beat, so it is ignored
         yield _work(
             collection,
             file,
@@ -214,7 +214,7 @@ def _tunes(path: Path, file: str, collection: Collection) -> Iterator[Work]:
             form=_form(header.get("R", ""), title),
             key=key[1] if key else None,
             mode=MODES.get(key[2].lower()) if key else None,
-            metre={"C": "4/4", "C|": "2/2", "": None}.get(header.get("M", ""), header.get("M")),
+            meter={"C": "4/4", "C|": "2/2", "": None}.get(header.get("M", ""), header.get("M")),
             tempo_bpm=tempo[2] if tempo else None,
             tempo_beat=tempo[1] if tempo else None,
             lyrics=song.words if song else None,
@@ -223,21 +223,21 @@ def _tunes(path: Path, file: str, collection: Collection) -> Iterator[Work]:
 
 
 def _blocks(path: Path) -> Iterator[tuple[int, str]]:
-    """The tunes of an ABC file by number, each from the line after its number on."""
+    """Yield the tunes of an ABC file with their numbers, each from the line after its number."""
     data = path.read_bytes()
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
-        text = data.decode("latin-1")  # the ABC of the 1990s
+        text = data.decode("latin-1")  # ABC files of the 1990s
     for block in re.split(r"^X:", "\n".join(text.splitlines()), flags=re.MULTILINE)[1:]:
         number, _, tune = block.partition("\n")
         yield int(number.split("%")[0]), tune
 
 
 def _title(raw: str) -> str:
-    """A title as one would print it: `BAG OF MEAL., THE -- JIG` is "The Bag of Meal Jig"."""
+    """Return a title as printed: `BAG OF MEAL., THE -- JIG` becomes "The Bag of Meal Jig"."""
     text = re.sub(r"\\([\'`^\"~c])([A-Za-z])", lambda m: m[2] + ACCENTS[m[1]], raw)
-    text = unicodedata.normalize("NFC", text).replace("=", "-")  # Aird's printer joins words by `=`
+    text = unicodedata.normalize("NFC", text).replace("=", "-")  # Aird's book joins words with `=`
     text = re.sub(r"^(.+?)\.?, (the|an?)\.?(?=$| -)", r"\2 \1", text, flags=re.IGNORECASE)
     text = re.sub(r"\s+(-+\s+)?", " ", text).strip()
     text = re.sub(r'^"([^"]+)"$', r"\1", text)
@@ -250,11 +250,11 @@ def _title(raw: str) -> str:
 
 
 def _form(rhythm: str, title: str) -> str | None:
-    named = rhythm.lower().rstrip(".")
-    if named:
-        return SAME_FORM.get(named, named)
-    found = re.search(rf"\b({'|'.join((*FORMS, *SAME_FORM))})s?\b", title.lower())
-    return SAME_FORM.get(found[1], found[1]) if found else None
+    name = rhythm.lower().rstrip(".")
+    if name:
+        return SAME_FORM.get(name, name)
+    match = re.search(rf"\b({'|'.join((*FORMS, *SAME_FORM))})s?\b", title.lower())
+    return SAME_FORM.get(match[1], match[1]) if match else None
 
 
 def _transcriber(credits: str) -> str | None:
@@ -262,10 +262,10 @@ def _transcriber(credits: str) -> str | None:
 
 
 def _score(path: Path, file: str, collection: Collection) -> Iterator[Work]:
-    """The one work of a MusicXML score, if it still carries its notice."""
+    """Yield the work of a MusicXML score. Raise ValueError if it lacks its rights notice."""
     root = score(path)
     if collection.rights not in (rights.text for rights in root.iter("rights")):
-        raise ValueError(f"{file} no longer says {collection.rights!r}: not allowed")
+        raise ValueError(f"{file} lacks the rights notice {collection.rights!r}, so it must not be used")
     fifths, mode = root.findtext(".//key/fifths"), root.findtext(".//key/mode")
     tempo = next((sound.get("tempo") for sound in root.iter("sound") if sound.get("tempo")), None)
     yield _work(
@@ -277,8 +277,8 @@ def _score(path: Path, file: str, collection: Collection) -> Iterator[Work]:
         form=None,
         key=MAJOR_KEYS[int(fifths) + (10 if mode == "minor" else 7)] if fifths else None,
         mode=mode,
-        metre=f"{root.findtext('.//time/beats')}/{root.findtext('.//time/beat-type')}",
+        meter=f"{root.findtext('.//time/beats')}/{root.findtext('.//time/beat-type')}",
         tempo_bpm=tempo,
-        tempo_beat="1/4" if tempo else None,  # MusicXML counts `sound tempo` in quarters
+        tempo_beat="1/4" if tempo else None,  # `sound tempo` in MusicXML is in quarters
         lyrics=verses(root),
     )

@@ -1,7 +1,7 @@
-"""The sandbox's recordings, artists, releases and release groups, in the shapes in which MusicBrainz gives them.
+"""Entities: the sandbox's recordings, artists, releases and release groups in MusicBrainz's format.
 
-What belongs here is the shape: everything that MusicBrainz would include if asked. Performers and all about them are
-invented, and each entity says so.
+They have everything that MusicBrainz returns with all `inc` parameters. Performers are invented, and each entity's
+disambiguation says so.
 """
 
 from collections import Counter
@@ -14,26 +14,26 @@ from resources.sandbox.catalog import NAMESPACE
 from resources.sandbox.performers import INVENTED, Artist, Recording, Release
 
 Record = dict[str, Any]
-MERGED = 20  # of so many recordings, and artists, one has an older id that was merged into its own
+MERGED_EVERY = 20  # one in this many recordings and artists has an older id that was merged into its own
 COUNTRIES = (("IE", "Ireland"), ("GB", "United Kingdom"), ("US", "United States"), ("CA", "Canada"))
 NOTE = f"{INVENTED[0].upper()}{INVENTED[1:]}."
 
 
 @dataclass(frozen=True)
 class Entities:
-    """By kind, as MusicBrainz's addresses name it, and by id; and what was merged into what."""
+    """Entities by kind (as in MusicBrainz's URLs) and id, and merged ids by kind with the new id."""
 
     of: dict[str, dict[str, Record]] = field(default_factory=dict)
     merged: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def landed(self, kind: str) -> Iterator[Record]:
-        """The entities of a kind as a pull lands them: with the older id by which some were asked for."""
-        asked = {new: old for old, new in self.merged.get(kind, {}).items()}
-        return ({**e, "asked_for": asked[id]} if id in asked else e for id, e in self.of[kind].items())
+        """Yield the entities of a kind as a pull lands them: merged ones have the older id as `asked_for`."""
+        requested = {new: old for old, new in self.merged.get(kind, {}).items()}
+        return ({**e, "asked_for": requested[mbid]} if mbid in requested else e for mbid, e in self.of[kind].items())
 
 
 def entities(recordings: Sequence[Recording]) -> Entities:
-    """All that a world's recordings name, in the order in which they name it."""
+    """Return the entities of a world's recordings, in order of first use."""
     releases = {played.release.id: played for played in recordings}
     tracks = Counter(played.release.id for played in recordings)
     forms: dict[str, Counter[str]] = {}
@@ -42,21 +42,23 @@ def entities(recordings: Sequence[Recording]) -> Entities:
         for artist, _ in played.credit:
             artists[artist.id] = artist
             forms.setdefault(artist.id, Counter()).update([played.work.form] if played.work.form else [])
-    leads = {id: _lead(played) for id, played in releases.items()}
+    leads = {mbid: _lead(played) for mbid, played in releases.items()}
     of = {
         "recording": {played.id: of_recording(played) for played in recordings},
-        "artist": {id: of_artist(artist, forms[id]) for id, artist in artists.items()},
-        "release": {id: of_release(played.release, leads[id], tracks[id]) for id, played in releases.items()},
+        "artist": {mbid: of_artist(artist, forms[mbid]) for mbid, artist in artists.items()},
+        "release": {mbid: of_release(played.release, leads[mbid], tracks[mbid]) for mbid, played in releases.items()},
         "release-group": {
-            (group := of_group(played.release, leads[id]))["id"]: group for id, played in releases.items()
+            (group := of_group(played.release, leads[mbid]))["id"]: group for mbid, played in releases.items()
         },
     }
-    merged = {kind: {_id("merged", id): id for id in list(of[kind])[::MERGED]} for kind in ("recording", "artist")}
+    merged = {
+        kind: {_id("merged", mbid): mbid for mbid in list(of[kind])[::MERGED_EVERY]} for kind in ("recording", "artist")
+    }
     return Entities(of, merged)
 
 
 def of_recording(recording: Recording) -> Record:
-    """A recording, with artist-credits, isrcs, releases, tags, genres and provenance."""
+    """Return a recording with artist-credits, isrcs, releases, tags, genres and provenance."""
     work, release = recording.work, recording.release
     forms = [{"name": work.form, "count": 1}] if work.form else []
     issue = {"id": release.id, "title": release.title, "status": "Official", "date": release.date}
@@ -68,7 +70,7 @@ def of_recording(recording: Recording) -> Record:
         "disambiguation": INVENTED,
         "first-release-date": release.date,
         "artist-credit": _credit(recording.credit),
-        "isrcs": [],  # an ISRC names a real recording
+        "isrcs": [],  # an ISRC identifies a real recording
         "releases": [{**issue, "disambiguation": INVENTED}],
         "tags": forms,
         "genres": forms,
@@ -77,12 +79,12 @@ def of_recording(recording: Recording) -> Record:
 
 
 def of_artist(artist: Artist, forms: Counter[str]) -> Record:
-    """An artist, with tags, genres and provenance; of a third when they were born or founded is not known well."""
-    chance = UUID(artist.id).int
+    """Return an artist with tags, genres and provenance. Many begin dates are partial or missing."""
+    number = UUID(artist.id).int
     person = not artist.sort_name.endswith(", The")
-    country, area = COUNTRIES[chance % len(COUNTRIES)]
-    born = f"{1890 + chance % 90}-{1 + chance % 12:02d}-{1 + chance % 28:02d}"
-    begin = (born, born[:7], born[:4], f"????{born[4:]}", None, born)[chance // 7 % 6]
+    country, area = COUNTRIES[number % len(COUNTRIES)]
+    born = f"{1890 + number % 90}-{1 + number % 12:02d}-{1 + number % 28:02d}"
+    begin = (born, born[:7], born[:4], f"????{born[4:]}", None, born)[number // 7 % 6]
     genres = [{"id": _id("genre", name), "name": name, "count": count} for name, count in sorted(forms.items())]
     tags = [{"name": name, "count": count} for name, count in [*sorted(forms.items()), (INVENTED, 1)]]
     return {
@@ -102,7 +104,7 @@ def of_artist(artist: Artist, forms: Counter[str]) -> Record:
 
 
 def of_release(release: Release, lead: Artist, tracks: int) -> Record:
-    """A release, with artist-credits, release-groups, media, tags, genres and provenance."""
+    """Return a release with artist-credits, release-groups, media, tags, genres and provenance."""
     country, area = COUNTRIES[UUID(lead.id).int % len(COUNTRIES)]
     event = {"date": release.date, "area": {"id": _id("area", country), "name": area, "iso-3166-1-codes": [country]}}
     group = of_group(release, lead)
@@ -113,7 +115,7 @@ def of_release(release: Release, lead: Artist, tracks: int) -> Record:
         "date": release.date,
         "country": country,
         "release-events": [event],
-        "barcode": "",  # one names a real release
+        "barcode": "",  # a barcode identifies a real release
         "packaging": None,
         "quality": "normal",
         "disambiguation": INVENTED,
@@ -127,7 +129,7 @@ def of_release(release: Release, lead: Artist, tracks: int) -> Record:
 
 
 def of_group(release: Release, lead: Artist) -> Record:
-    """The group of a release, which is its only one, with artist-credits, tags, genres and provenance."""
+    """Return the group of a release, its only member, with artist-credits, tags, genres and provenance."""
     return {
         "id": _id("release-group", release.id),
         "title": release.title,
@@ -162,5 +164,5 @@ def _lead(recording: Recording) -> Artist:
     return recording.credit[0][0]
 
 
-def _id(kind: str, of: str) -> str:
-    return str(uuid5(NAMESPACE, f"{kind}/{of}"))
+def _id(kind: str, name: str) -> str:
+    return str(uuid5(NAMESPACE, f"{kind}/{name}"))

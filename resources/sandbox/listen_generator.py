@@ -1,8 +1,7 @@
-"""Load: the sandbox's listeners in any number, their listens written straight into the lake.
+"""Listen generator: listens of any number of sandbox listeners, written directly into the lake.
 
-What belongs here: one month of the world that `world.write` tells in files, as the table that the platform makes of
-them, without the dirt on the way; a lake of the size of a service in minutes. Who listens to what is the listeners'
-own affair.
+It writes one month of the world that `world.write` writes to files, as the table that the platform builds from them,
+without errors and duplicates. A lake of the size of a service takes minutes.
 """
 
 import multiprocessing
@@ -25,25 +24,27 @@ from resources.lake.write_transaction import Written
 from resources.sandbox import catalog, performers
 from resources.sandbox.listeners import ZONES, Ints, epoch, population, simulate_by_day
 from resources.sandbox.performers import Recording
-from resources.sandbox.world import NAMES_ONLY
+from resources.sandbox.world import NAMES_ONLY_SHARE
 from resources.sources.formats.listenbrainz import NAME
 
-# The days stay and the listeners grow: so a day grows as it does for a service that does well, the cost of a listen
-# stays the same, and every size has whole weeks and one whole month to chart.
+# The number of days is fixed and the number of listeners varies, so that days grow as in a growing service. The cost
+# per listen stays the same, and every size has whole weeks and one whole month for the charts.
 FIRST_DAY, DAYS = date(2025, 4, 1), 30
-LISTENS_A_DAY = 9.8  # of a listener, bots included, on average over those days: seen, not chosen
-BATCH = 200_000  # listens turned into text at a time: 60 MB
-TELL = 5.0  # seconds between two lines of progress
+LISTENS_PER_DAY = 9.8  # of a listener, including bots; measured average over these days
+BATCH_LISTENS = 200_000  # converted at a time: 60 MB
+PROGRESS_INTERVAL_S = 5.0
 
 Identify: TypeAlias = Callable[[str, str], tuple[str, str]]
-"""The ids that the platform gives a recording and its artist credit by the names of artist and recording alone."""
+"""Returns the ids of a recording and its artist credit that the platform derives from the names of both."""
 
 
 @dataclass(frozen=True)
-class Share:
+class DayRange:
     """Some days of a world of `listeners`."""
 
-    names: pa.Table  # what a listen says of its recording: a row for each as mapped, then a row for each by names alone
+    names: (
+        pa.Table
+    )  # recording columns of a listen: first a row per recording with MBIDs, then a row per recording by name
     listeners: int
     seed: int
     first_day: date
@@ -59,40 +60,41 @@ def write(
     listens: int,
     seed: int = 7,
     workers: int | None = None,
-    say: Callable[[str], None] = print,
+    report: Callable[[str], None] = print,
 ) -> Written:
-    """Write about as many listens as a table of the lake, sorted by day, listener and time, in one commit.
+    """Write about `listens` listens to a table of the lake, sorted by day, listener and time, in one commit.
 
-    The same size and seed write the same rows, whatever the number of workers (by default one for each core), each of
-    which holds about 300 bytes for each listen of a day. Raises `TuttiError` for a size without listeners, and where
-    the table has rows already. Where a worker fails or is killed, nothing is to be seen.
+    The same size and seed give the same rows, whatever the number of `workers` (default: one per core). A worker needs
+    about 300 bytes per listen of a day. Raise TuttiError if the size is too small, the table has rows, or a worker is
+    killed. In these cases nothing is written.
     """
-    listeners = round(listens / (DAYS * LISTENS_A_DAY))
+    listeners = round(listens / (DAYS * LISTENS_PER_DAY))
     if listeners < 1:
         raise TuttiError(
-            f"{listens} listens are fewer than one listener has: ask for {DAYS * LISTENS_A_DAY:.0f} or more"
+            f"too few listens: {listens}. One listener has {DAYS * LISTENS_PER_DAY:.0f}, so that is the minimum."
         )
 
     def refuse_to_overwrite() -> None:
         if lake.scan(table, schema).files:
             raise TuttiError(
-                f"{lake.root / table} has listens already: name an empty folder (make load DATA=data/another)"
+                f"{lake.root / table} already has listens. Name an empty folder, for example"
+                " `make generate-listens DATA=data/another`."
             )
 
     refuse_to_overwrite()
-    say(f"{listeners:,} listeners, {DAYS} days from {FIRST_DAY} ...")
+    report(f"{listeners:,} listeners, {DAYS} days from {FIRST_DAY} ...")
     names = _names(performers.recordings(catalog.works(), seed), identify)
-    shares = _divide(Share(names, listeners, seed, FIRST_DAY, DAYS), workers or os.cpu_count() or 1)
-    with lake.writing(table, schema) as draft:
-        draft.files += _run(shares, draft.writer, say)
-        refuse_to_overwrite()  # minutes have passed
-        return draft.publish(RangeFilter("day", FIRST_DAY, FIRST_DAY + timedelta(days=DAYS - 1)))
+    ranges = _divided(DayRange(names, listeners, seed, FIRST_DAY, DAYS), workers or os.cpu_count() or 1)
+    with lake.writing(table, schema) as transaction:
+        transaction.files += _run(ranges, transaction.writer, report)
+        refuse_to_overwrite()  # again, because generating takes minutes
+        return transaction.publish(RangeFilter("day", FIRST_DAY, FIRST_DAY + timedelta(days=DAYS - 1)))
 
 
-def tables(share: Share) -> Iterator[pa.Table]:
-    """The listens of a share, sorted by day, listener and time."""
-    recordings = performers.recordings(catalog.works(), share.seed)
-    people = population(recordings, share.seed, share.listeners)
+def tables(day_range: DayRange) -> Iterator[pa.Table]:
+    """Yield the listens of some days in batches, sorted by day, listener and time."""
+    recordings = performers.recordings(catalog.works(), day_range.seed)
+    people = population(recordings, day_range.seed, day_range.listeners)
     by_name = np.argsort(people.user_name)
     users = pa.table(
         {
@@ -102,14 +104,16 @@ def tables(share: Share) -> Iterator[pa.Table]:
     )
     place = np.argsort(by_name)
     for day, listens in simulate_by_day(
-        people, recordings, first_day=share.first_day, days=share.days, seed=share.seed
+        people, recordings, first_day=day_range.first_day, days=day_range.days, seed=day_range.seed
     ):
-        unmapped = np.random.default_rng([share.seed, 4, day.toordinal()]).random(len(listens.listener)) < NAMES_ONLY
+        unmapped = (
+            np.random.default_rng([day_range.seed, 4, day.toordinal()]).random(len(listens.listener)) < NAMES_ONLY_SHARE
+        )
         order = np.argsort(place[listens.listener] * 86_400 + listens.listened_at - epoch(day))
-        for start in range(0, len(order), BATCH):
-            rows = order[start : start + BATCH]
+        for start in range(0, len(order), BATCH_LISTENS):
+            rows = order[start : start + BATCH_LISTENS]
             at = listens.listened_at[rows] * 1_000_000
-            seconds_played = listens.ms_played[rows] // 1000  # ListenBrainz tells whole seconds
+            seconds_played = listens.ms_played[rows] // 1000  # ListenBrainz has whole seconds
             columns = {
                 "day": pa.repeat(pa.scalar(day), len(rows)),
                 "listened_at": _instants(at),
@@ -118,11 +122,11 @@ def tables(share: Share) -> Iterator[pa.Table]:
                 "ended_at": _instants(at + seconds_played * 1_000_000),
             }
             user = users.take(pa.array(place[listens.listener[rows]]))
-            named = share.names.take(pa.array(listens.recording[rows] + unmapped[rows] * len(recordings)))
+            named = day_range.names.take(pa.array(listens.recording[rows] + unmapped[rows] * len(recordings)))
             for table in (user, named):
                 columns |= dict(zip(table.column_names, table.columns, strict=True))
             yield pa.table(columns)
-        del listens, unmapped, order  # the next day needs the room
+        del listens, unmapped, order  # free memory for the next day
 
 
 def _instants(microseconds: Ints) -> pa.Array:
@@ -130,7 +134,7 @@ def _instants(microseconds: Ints) -> pa.Array:
 
 
 def _names(recordings: list[Recording], identify: Identify) -> pa.Table:
-    """What a listen says of each recording: first of each as players tell it that know its MBIDs, then as others do."""
+    """Return the recording columns of listens: a row per recording with MBIDs, then a row per recording by name."""
     mapped = [(r.id, [artist.id for artist, _ in r.credit]) for r in recordings]
     by_name = [identify(r.credited, r.work.title) for r in recordings]
     ids = [*mapped, *((recording_id, [artist_id]) for recording_id, artist_id in by_name)]
@@ -145,71 +149,72 @@ def _names(recordings: list[Recording], identify: Identify) -> pa.Table:
     )
 
 
-def _divide(whole: Share, shares: int) -> list[Share]:
-    """Stretches of days as even as can be: where two meet, both simulate a day on either side."""
-    starts = sorted({whole.days * n // shares for n in range(shares)})
+def _divided(all_days: DayRange, parts: int) -> list[DayRange]:
+    """Divide days into ranges as even as possible. Each range also simulates the day before it and after it."""
+    starts = sorted({all_days.days * n // parts for n in range(parts)})
     return [
-        replace(whole, first_day=whole.first_day + timedelta(days=start), days=end - start)
-        for start, end in zip(starts, [*starts[1:], whole.days], strict=True)
+        replace(all_days, first_day=all_days.first_day + timedelta(days=start), days=end - start)
+        for start, end in zip(starts, [*starts[1:], all_days.days], strict=True)
     ]
 
 
-def _run(shares: Sequence[Share], write: Writer, say: Callable[[str], None]) -> list[str]:
-    """Write each share in a process of its own; the names of the files."""
-    spawn = multiprocessing.get_context("spawn")  # a forked process deadlocks once deltalake was used
+def _run(ranges: Sequence[DayRange], write: Writer, report: Callable[[str], None]) -> list[str]:
+    """Write each range of days in its own process, and return the names of the files."""
+    spawn = multiprocessing.get_context("spawn")  # a forked process deadlocks after deltalake was used
     processes, pipes = [], []
     began = last = time.monotonic()
     listens, files = 0, list[str]()
     try:
-        for share in shares:
-            here, there = spawn.Pipe(duplex=False)
-            processes.append(spawn.Process(target=_work, args=(share, write, there), daemon=True))
+        for day_range in ranges:
+            receiver, sender = spawn.Pipe(duplex=False)
+            processes.append(spawn.Process(target=_work, args=(day_range, write, sender), daemon=True))
             processes[-1].start()
-            there.close()  # so that the pipe ends with the process
-            pipes.append(here)
+            sender.close()  # so that the pipe closes when the process ends
+            pipes.append(receiver)
         while pipes:
             ready = wait(pipes)
             for pipe in [p for p in pipes if p in ready]:
-                news = _news(pipe)
-                if isinstance(news, int):
-                    listens += news
+                message = _received(pipe)
+                if isinstance(message, int):
+                    listens += message
                 else:
-                    files += news
+                    files += message
                     pipes.remove(pipe)
-            if not pipes or time.monotonic() - last > TELL:
+            if not pipes or time.monotonic() - last > PROGRESS_INTERVAL_S:
                 last = time.monotonic()
-                say(f"  {listens:>13,} listens, {listens / (last - began):,.0f} a second")
+                report(f"  {listens:>13,} listens, {listens / (last - began):,.0f} per second")
     finally:
         for process in processes:
-            process.kill()  # whoever started this may have let SIGTERM be ignored
+            process.kill()  # SIGTERM may be ignored, which child processes inherit
             process.join()
     return files
 
 
-def _work(share: Share, write: Writer, pipe: "Connection[Any, Any]") -> None:
-    """Write a share and tell of it: the listens of each batch, and at the end the files or what went wrong."""
+def _work(day_range: DayRange, write: Writer, pipe: "Connection[Any, Any]") -> None:
+    """Write a range of days. Send the number of listens of each batch, and finally the files or the error."""
 
     def counted() -> Iterator[pa.Table]:
-        for rows in tables(share):
+        for rows in tables(day_range):
             pipe.send(len(rows))
             yield rows
 
     try:
         pipe.send(write(counted()))
     except BrokenPipeError:
-        pass  # nobody is left to publish what was written
+        pass  # the parent process is gone and cannot commit the files
     except Exception as error:
         pipe.send(error)
 
 
-def _news(pipe: "Connection[Any, Any]") -> int | list[str]:
-    """The next that a worker tells. Raises what it could not cope with."""
+def _received(pipe: "Connection[Any, Any]") -> int | list[str]:
+    """Return the next message of a worker. Raise its error, or TuttiError if it was killed."""
     try:
-        news = pipe.recv()
+        message = pipe.recv()
     except EOFError:
         raise TuttiError(
-            "a process that wrote listens was killed, maybe for want of memory: nothing is stored"
+            "a worker process was killed, perhaps because memory ran out. Nothing was written."
+            " Free memory or generate fewer listens, and run the same command again."
         ) from None
-    if isinstance(news, Exception):
-        raise news
-    return cast(int | list[str], news)
+    if isinstance(message, Exception):
+        raise message
+    return cast(int | list[str], message)

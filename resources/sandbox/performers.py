@@ -1,8 +1,4 @@
-"""Who plays the works, on what, and when it came out: all of it invented, and each entity says so.
-
-What belongs here: artists, releases and recordings in MusicBrainz's sense. The works they play are real; listeners
-are elsewhere.
-"""
+"""Performers: invented artists, releases and recordings (in MusicBrainz's sense) of real works."""
 
 import functools
 import random
@@ -12,12 +8,12 @@ from dataclasses import dataclass
 
 from resources.sandbox.catalog import NAMESPACE, Work
 
-INVENTED = "invented for a sandbox"  # the disambiguation of every entity below
+INVENTED = "invented for a sandbox"  # disambiguation of every entity below
 
-WORKS_PER_ARTIST = 14  # about one release each: enough for a listener to know an artist by
-ANOTHER_RECORDING = 0.25  # chance that a work has one more recording, and then one more
-DUETS = 0.08  # recordings credited to two artists
-TRACKS = 10  # per release
+WORKS_PER_ARTIST = 14  # enough for listeners to prefer an artist
+ANOTHER_RECORDING = 0.25  # probability that a work has a second recording, and of a third after that
+DUET_SHARE = 0.08  # recordings credited to two artists
+TRACKS_PER_RELEASE = 10
 
 # fmt: off
 GIVEN = ("Aoife", "Bram", "Calla", "Dorrit", "Eamon", "Fenna", "Gideon", "Hesper", "Isolde", "Jory", "Kestrel",
@@ -42,12 +38,12 @@ class Artist:
 class Release:
     id: str
     title: str
-    date: str  # as partial as MusicBrainz's: "2011", "2011-05", "2011-05-20"
+    date: str  # may be partial, as MusicBrainz's: "2011", "2011-05", "2011-05-20"
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One performance of a work. The credit reads name, join phrase, name, join phrase (the last one is empty)."""
+    """A performance of a work. The credit has pairs of artist and join phrase. The last phrase is empty."""
 
     id: str
     work: Work
@@ -57,14 +53,14 @@ class Recording:
 
     @functools.cached_property
     def credited(self) -> str:
-        """The artist credit as printed: "Orla Larkin feat. The Kelp Trio"."""
+        """The artist credit as text: "Orla Larkin feat. The Kelp Trio"."""
         return "".join(artist.name + phrase for artist, phrase in self.credit)
 
 
 def recordings(works: Sequence[Work], seed: int) -> list[Recording]:
-    """One or more recordings of each work, in the order of the works: the same for the same works and seed.
+    """Generate one or more recordings of each work, in the order of the works. The same arguments give the same result.
 
-    An artist keeps to one collection and, where its forms are known, mostly to one form: works are dealt in that order.
+    An artist plays one collection and, if its forms are known, mostly one form.
     """
     rng = random.Random(f"performers/{seed}")
     takes = [work for work in works for _ in range(_takes(rng))]
@@ -75,21 +71,21 @@ def recordings(works: Sequence[Work], seed: int) -> list[Recording]:
     performed: set[tuple[str, str]] = set()
     for i, work in enumerate(takes):
         lead = i * len(artists) // len(takes)
-        while (work.id, artists[lead].id) in performed:  # the next artist along, so that each plays a work once
+        while (work.id, artists[lead].id) in performed:  # take the next artist, so that each plays a work once
             lead = (lead + 1) % len(artists)
         performed.add((work.id, artists[lead].id))
         credit: tuple[tuple[Artist, str], ...] = ((artists[lead], ""),)
-        if rng.random() < DUETS:
+        if rng.random() < DUET_SHARE:
             guest = artists[(lead + rng.randrange(1, len(artists))) % len(artists)]
             credit = ((artists[lead], rng.choice((" & ", " feat. "))), (guest, ""))
-        volume = (artists[lead].id, i // TRACKS)
+        volume = (artists[lead].id, i // TRACKS_PER_RELEASE)
         if volume not in releases:
             releases[volume] = _release(artists[lead], work, rng)
         names = [artist.id for artist, _ in credit]
         length_ms = rng.randrange(95_000, 290_000)
         played.append(Recording(_id("recording", work.id, *names), work, credit, releases[volume], length_ms))
-    place = {work.id: i for i, work in enumerate(works)}
-    return sorted(played, key=lambda recording: place[recording.work.id])
+    position = {work.id: i for i, work in enumerate(works)}
+    return sorted(played, key=lambda recording: position[recording.work.id])
 
 
 def _takes(rng: random.Random) -> int:
@@ -110,5 +106,5 @@ def _release(artist: Artist, work: Work, rng: random.Random) -> Release:
     return Release(_id("release", artist.id, work.id), title, date[: rng.choice((4, 7, 10, 10))])
 
 
-def _id(kind: str, *of: str) -> str:
-    return str(uuid.uuid5(NAMESPACE, "/".join((kind, *of))))
+def _id(kind: str, *names: str) -> str:
+    return str(uuid.uuid5(NAMESPACE, "/".join((kind, *names))))

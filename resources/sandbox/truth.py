@@ -1,4 +1,4 @@
-"""What is true of the sandbox and never told: for tests to judge by, and for nothing else to import."""
+"""Ground truth of the sandbox, for tests only: no other code may import it."""
 
 from dataclasses import dataclass
 
@@ -8,37 +8,40 @@ from resources.sandbox.listeners import population
 
 @dataclass(frozen=True)
 class Truth:
-    """Listeners by user name, works by id. Bots have no taste; tempo and key are null where no source tells."""
+    """Ground truth, with listeners by user name and works by id.
+
+    Bots have no taste. Tempo and key are None if the source does not provide them.
+    """
 
     bots: frozenset[str]
     taste_group: dict[str, int]
     friends: frozenset[tuple[str, str]]  # each pair in both orders
-    tempo: dict[str, tuple[float, str] | None]  # beats a minute, and the beat: (120.0, "3/8")
+    tempo: dict[str, tuple[float, str] | None]  # beats per minute, and the beat: (120.0, "3/8")
     key: dict[str, tuple[str, str | None] | None]  # tonic and mode: ("E", "dorian")
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """What is to be heard in a file that `audio.write` renders. Loudness is not known: it has to be measured."""
+    """Ground truth of a file that `audio.write` renders. Loudness is unknown."""
 
-    tempo_bpm: float  # beats a minute, of the beat below
-    beat: str  # as a fraction of a whole note; "3/8" in 6/8, 9/8 and 12/8: the foot taps dotted quarters
-    beats: tuple[float, ...]  # the second of each, from the beginning of the file
-    downbeats: tuple[float, ...]  # the second at which each bar begins
-    metre: str
+    tempo_bpm: float  # beats per minute
+    beat: str  # as a fraction of a whole note: "3/8" in 6/8, 9/8 and 12/8
+    beats: tuple[float, ...]  # seconds from the beginning of the file
+    downbeats: tuple[float, ...]  # seconds at which bars begin
+    meter: str
     key: str  # tonic
     mode: str
 
 
 def renderings(seed: int = 7, listeners: int = 240, clips: int = audio.CLIPS) -> dict[str, Rendering]:
-    """The truth of each file that `audio.write` renders of the same arguments, by recording id."""
+    """Return the truth of each file that `audio.write` renders with the same arguments, by recording id."""
     return {
         take.recording.id: Rendering(
             tempo_bpm=take.tempo_bpm,
             beat=str(take.beat),
             beats=take.beats,
             downbeats=take.downbeats,
-            metre=take.recording.work.metre or "",
+            meter=take.recording.work.meter or "",
             key=take.recording.work.key or "",
             mode=take.recording.work.mode or "",
         )
@@ -47,7 +50,7 @@ def renderings(seed: int = 7, listeners: int = 240, clips: int = audio.CLIPS) ->
 
 
 def truth(seed: int = 7, listeners: int = 240) -> Truth:
-    """The truth of the world that `world.write` makes of the same seed and number of listeners."""
+    """Return the truth of the world that `world.write` writes with the same seed and number of listeners."""
     works = catalog.works()
     people = population(performers.recordings(works, seed), seed, listeners)
     name, bot = people.user_name, people.bot.tolist()

@@ -1,7 +1,7 @@
-"""The sandbox's outside world as files: what public sources would hold, in the shapes they hold it.
+"""World: the sandbox's data as files, in the formats of public sources.
 
-What belongs here: the file formats, when each listen arrives, and the dirt on the way. What is true comes from the
-catalog, the performers and the listeners; nothing that only the truth may tell is written.
+This module defines file formats, arrival times and data errors. Catalog, performers and listeners provide the true
+data. Ground truth such as who is a bot is never written.
 """
 
 import functools
@@ -32,15 +32,15 @@ from resources.sandbox.listeners import (
 )
 from resources.sandbox.performers import Recording
 
-# Shares of all listens. Each is rare enough to be noise and frequent enough that a demo shows it hundreds of times,
-# except impossible dates: a player with a dead clock battery is a curiosity.
-LATE, DUPLICATE, MALFORMED, IMPOSSIBLE = 0.01, 0.01, 0.003, 0.001
-NAMES_ONLY = 0.10  # of listens carry no MBIDs: their player knows only what the file's tags say
-IMPOSSIBLE_TIMES = (0, -441_849_600, 4_070_908_800)  # never set, the year 1956, the year 2099
+# Shares of all listens. Each is rare enough to be noise and frequent enough that a demo shows it hundreds of times.
+# Impossible dates are rarer, as a player with a dead clock battery is.
+LATE_SHARE, DUPLICATE_SHARE, MALFORMED_SHARE, IMPOSSIBLE_SHARE = 0.01, 0.01, 0.003, 0.001
+NAMES_ONLY_SHARE = 0.10  # of listens have no MBIDs, because their player knows only names
+IMPOSSIBLE_TIMES = (0, -441_849_600, 4_070_908_800)  # clock never set, the year 1956, the year 2099
 CLIENTS = ("Sandbox Desktop Player", "Sandbox Phone Player", "Sandbox Browser Extension")
-DAY = 86_400
-SENT, AGAIN, BROKEN, MISDATED = range(4)  # what a delivered line is: the listen, or one more line made of it
-# Folders of the landing folder, and what lies in them, as MusicBrainz's addresses name it.
+DAY_S = 86_400
+SENT, DUPLICATE, BROKEN, MISDATED = range(4)  # kinds of lines: the listen, or an additional line derived from it
+# Subfolders of the landing folder, and the kind of entity in them as in MusicBrainz's URLs.
 CATALOG = (
     ("recordings", "recording"),
     ("artists", "artist"),
@@ -51,7 +51,7 @@ CATALOG = (
 
 @dataclass(frozen=True)
 class Summary:
-    """What was written. `listens` counts each listen once, late ones included; the other dirt comes on top."""
+    """Counts of what was written. `listens` has each listen once, including late ones, without the other errors."""
 
     works: int
     recordings: int
@@ -62,20 +62,20 @@ class Summary:
     duplicates: int
     malformed: int
     impossible: int
-    app_events: int  # lines, and of them those that arrive once more
-    app_events_again: int
+    app_events: int  # lines, including duplicates
+    app_events_again: int  # duplicates
     posts: int
     files: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
 class World:
-    """What is true of a world, and what arrives of it: each line's listen, its kind and when."""
+    """The true data of a world, and the lines that arrive: the row of the listen, kind and time of arrival."""
 
     recordings: Sequence[Recording]
     people: Population
     listens: Listens
-    unmapped: Bools  # of the listens: those whose player knows names alone
+    unmapped: Bools  # listens without MBIDs
     row: Ints
     kind: Ints
     arrived: Ints
@@ -83,20 +83,20 @@ class World:
 
 
 def simulated(*, first_day: date, days: int = 14, seed: int = 7, listeners: int = 240, turnover: bool = False) -> World:
-    """The world that `write` writes: the same for the same arguments.
+    """Simulate the world that `write` writes. The same arguments give the same world.
 
-    Raises `ValueError` for an empty window or population.
+    Raise ValueError if there are no days or no listeners.
     """
     if days < 1 or listeners < 1:
-        raise ValueError(f"nothing to write for {days} days and {listeners} listeners")
+        raise ValueError(f"nothing to simulate: {days} days, {listeners} listeners. Both must be at least 1.")
     recordings = performers.recordings(catalog.works(), seed)
     people = population(recordings, seed, listeners)
     if turnover:
         people = with_turnover(people, first_day=first_day, days=days, seed=seed)
     listens = simulate(people, recordings, first_day=first_day, days=days, seed=seed)
     rng = np.random.default_rng([seed, 3])
-    row, kind, arrived, late = _deliveries(listens, epoch(first_day) + days * DAY - 1, rng)
-    unmapped = rng.random(len(listens.listener)) < NAMES_ONLY
+    row, kind, arrived, late = _deliveries(listens, epoch(first_day) + days * DAY_S - 1, rng)
+    unmapped = rng.random(len(listens.listener)) < NAMES_ONLY_SHARE
     return World(recordings, people, listens, unmapped, row, kind, arrived, late)
 
 
@@ -111,53 +111,55 @@ def write(
     lyrics: bool = True,
     turnover: bool = False,
 ) -> Summary:
-    """Write the world's files under `landing`; the same arguments write the same bytes.
+    """Write the world's files to `landing`. The same arguments give the same bytes.
 
-    - `recordings/sandbox.jsonl`, and so `artists`, `releases`, `release_groups`: MusicBrainz's entities, one a line.
-    - `lyrics/sandbox.jsonl`: LRCLIB records, one for each recording of a work with open lyrics, if `lyrics` is set.
-    - `listens/sandbox-<day>.listens`: ListenBrainz's public dump lines, by the UTC day and in the order of arrival.
-    - `app_events/sandbox-<day>.jsonl`: what the listeners who use the sandbox's own program do in it, likewise.
-    - `social/sandbox-<day>.jsonl`: ActivityStreams activities, by the UTC day.
+    - `recordings/sandbox.jsonl`, also `artists`, `releases`, `release_groups`: MusicBrainz entities, one per line.
+    - `lyrics/sandbox.jsonl`: LRCLIB records, one per recording of a work with open lyrics, if `lyrics` is set.
+    - `listens/sandbox-<day>.listens`: lines of ListenBrainz's public dumps, by UTC day, in order of arrival.
+    - `app_events/sandbox-<day>.jsonl`: events of the sandbox's player, likewise.
+    - `social/sandbox-<day>.jsonl`: ActivityStreams activities, by UTC day.
 
-    Listens begin in the UTC days from `first_day`, `days` of them; what arrives later than that is in the last file.
-    Of releases since `known_until`, a year or a date, there is neither metadata nor lyrics: services must be asked.
-    With `turnover`, listeners join, stop and skip weeks. A day without app events or activities has no file of them.
-    Each file appears whole or not at all; files of other days are left alone. Raises `ValueError` for an empty window
-    or population.
+    Listens start in the `days` UTC days from `first_day`. Later arrivals are in the last file. Releases since
+    `known_until`, a year or a date, have neither metadata nor lyrics, so that pulls have to request them. With
+    `turnover`, listeners join, stop and skip weeks. A day without app events or activities has no file of them. Files
+    are written atomically, and files of other days are not changed. Raise ValueError if there are no days or no
+    listeners.
     """
     world = simulated(first_day=first_day, days=days, seed=seed, listeners=listeners, turnover=turnover)
     recordings, listens, kind, start = world.recordings, world.listens, world.kind, epoch(first_day)
     known = [recording for recording in recordings if recording.release.date < known_until]
-    cataloged, named = entities(recordings), entities(known).of
+    catalog_entities, known_entities = entities(recordings), entities(known).of
     files = [
         *(
             _publish(
                 landing / folder / "sandbox.jsonl",
-                (_json(entity) for entity in cataloged.landed(kind) if entity["id"] in named[kind]),
+                (_json(entity) for entity in catalog_entities.landed(kind) if entity["id"] in known_entities[kind]),
             )
             for folder, kind in CATALOG
         ),
     ]
     if lyrics:
         files.append(_publish(landing / "lyrics" / "sandbox.jsonl", map(_json, _lrclib(known))))
-    midnights = start + DAY * np.arange(days + 1)
+    midnights = start + DAY_S * np.arange(days + 1)
     bounds = np.searchsorted(world.arrived, midnights)
     app_events = app.delivered(world.people, recordings, listens, world.unmapped, seed=seed, first=start, days=days)
     rng = np.random.default_rng([seed, 4])
-    told = social.activities(world.people, recordings, listens, start, start + days * DAY, rng)
-    said, sent = (np.searchsorted([at for at, _ in lines], midnights) for lines in (told, app_events))
+    activities = social.activities(world.people, recordings, listens, start, start + days * DAY_S, rng)
+    activity_bounds, event_bounds = (
+        np.searchsorted([at for at, _ in lines], midnights) for lines in (activities, app_events)
+    )
     for n in range(days):
         today, name = slice(bounds[n], bounds[n + 1]), f"sandbox-{first_day + timedelta(days=n)}"
         lines = _lines(world, world.row[today], kind[today])
-        pressed = [line for _, line in app_events[sent[n] : sent[n + 1]]]
-        activities = [_json(what) for _, what in told[said[n] : said[n + 1]]]
+        events_today = [line for _, line in app_events[event_bounds[n] : event_bounds[n + 1]]]
+        activities_today = [_json(a) for _, a in activities[activity_bounds[n] : activity_bounds[n + 1]]]
         files.append(_publish(landing / "listens" / f"{name}.listens", lines))
-        for folder, happened in (("app_events", pressed), ("social", activities)):
+        for folder, lines_today in (("app_events", events_today), ("social", activities_today)):
             path = landing / folder / f"{name}.jsonl"
-            if happened:
-                files.append(_publish(path, happened))
+            if lines_today:
+                files.append(_publish(path, lines_today))
             else:
-                path.unlink(missing_ok=True)  # of a world with other listeners
+                path.unlink(missing_ok=True)  # may be left from a world with other listeners
     return Summary(
         works=len({recording.work.id for recording in recordings}),
         recordings=len(recordings),
@@ -165,45 +167,45 @@ def write(
         lyrics=sum(recording.work.lyrics is not None for recording in recordings),
         listens=len(listens.listener),
         late=world.late,
-        duplicates=int((kind == AGAIN).sum()),
+        duplicates=int((kind == DUPLICATE).sum()),
         malformed=int((kind == BROKEN).sum()),
         impossible=int((kind == MISDATED).sum()),
         app_events=len(app_events),
         app_events_again=len(app_events) - len({line for _, line in app_events}),
-        posts=len({what["id"] for _, what in told if what["id"].endswith("/activity")}),
+        posts=len({a["id"] for _, a in activities if a["id"].endswith("/activity")}),
         files=tuple(files),
     )
 
 
 def _deliveries(listens: Listens, last: int, rng: Generator) -> tuple[Ints, Ints, Ints, int]:
-    """Every line that arrives, by time of arrival: its listen, its kind, when (never after `last`), and how many late.
+    """Return the listen's row, kind and time (at most `last`) of each line by arrival, and the number of late lines.
 
-    Broken and misdated lines come besides the listen they are made of, as from a player that fails once and tries
-    again: so all listens are there to be found.
+    Broken and misdated lines are in addition to their listen, as from a player that fails and retries. So no listen is
+    missing.
     """
     total = len(listens.listener)
     arrived = listens.listened_at + listens.ms_played // 1000 + rng.integers(1, 60, size=total)
-    late = rng.random(total) < LATE
-    arrived[late] += rng.integers(DAY, 5 * DAY, size=int(late.sum()))
+    late = rng.random(total) < LATE_SHARE
+    arrived[late] += rng.integers(DAY_S, 5 * DAY_S, size=int(late.sum()))
     rows, kinds, times = [np.arange(total)], [np.full(total, SENT)], [arrived]
-    for kind, share in ((AGAIN, DUPLICATE), (BROKEN, MALFORMED), (MISDATED, IMPOSSIBLE)):
+    for kind, share in ((DUPLICATE, DUPLICATE_SHARE), (BROKEN, MALFORMED_SHARE), (MISDATED, IMPOSSIBLE_SHARE)):
         row = np.flatnonzero(rng.random(total) < share)
-        soon, days_later = rng.integers(1, 7_200, size=len(row)), rng.integers(DAY, 3 * DAY, size=len(row))
-        wait = np.where((kind == AGAIN) & (rng.random(len(row)) < 0.5), days_later, soon)
+        soon, days_later = rng.integers(1, 7_200, size=len(row)), rng.integers(DAY_S, 3 * DAY_S, size=len(row))
+        wait = np.where((kind == DUPLICATE) & (rng.random(len(row)) < 0.5), days_later, soon)
         rows.append(row)
         kinds.append(np.full(len(row), kind))
         times.append(arrived[row] + wait)
-    row, kind_, when = np.concatenate(rows), np.concatenate(kinds), np.minimum(np.concatenate(times), last)
-    order = np.lexsort((kind_, row, when))
-    return row[order], kind_[order], when[order], int(late.sum())
+    row, kinds_of_lines, when = np.concatenate(rows), np.concatenate(kinds), np.minimum(np.concatenate(times), last)
+    order = np.lexsort((kinds_of_lines, row, when))
+    return row[order], kinds_of_lines[order], when[order], int(late.sum())
 
 
 def _lines(world: World, rows: Ints, kinds: Ints) -> Iterator[str]:
-    """The lines of the given listens, each of its kind, as the public dump of ListenBrainz has them."""
+    """Yield a line of each kind for each row of the listens, in the format of ListenBrainz's public dumps."""
     people, listens = world.people, world.listens
     columns = (listens.listener, listens.recording, listens.listened_at, listens.ms_played, world.unmapped)
     picked = (column[rows].tolist() for column in columns)
-    for row, kind, listener, played, listened_at, ms_played, plain in zip(
+    for row, kind, listener, played, listened_at, ms_played, names_only in zip(
         rows.tolist(), kinds.tolist(), *picked, strict=True
     ):
         recording = world.recordings[played]
@@ -211,24 +213,24 @@ def _lines(world: World, rows: Ints, kinds: Ints) -> Iterator[str]:
             "user_id": int(people.user_id[listener]),
             "user_name": people.user_name[listener],
             "timestamp": IMPOSSIBLE_TIMES[row % len(IMPOSSIBLE_TIMES)] if kind == MISDATED else listened_at,
-            "track_metadata": track_metadata(people, listener, recording, ms_played, plain),
+            "track_metadata": track_metadata(people, listener, recording, ms_played, names_only),
             "recording_msid": msid(recording),
         }
         yield _malformed(listen, row) if kind == BROKEN else _json(listen)
 
 
 def track_metadata(
-    people: Population, listener: int, recording: Recording, ms_played: int, plain: bool
+    people: Population, listener: int, recording: Recording, ms_played: int, names_only: bool
 ) -> dict[str, Any]:
-    """What a listener's player submits of a listen; a `plain` one knows no MBIDs."""
+    """Return the metadata that a listener's player submits. With `names_only`, it has no MBIDs."""
     info: dict[str, object] = {
         "duration_ms": recording.length_ms,
         "duration_played": ms_played // 1000,
         "submission_client": CLIENTS[listener % len(CLIENTS)],
-        # ListenBrainz names no such field; additional_info takes any
+        # Not a standard field of ListenBrainz, but additional_info allows any.
         "time_zone": list(ZONES)[people.zone[listener]],
     }
-    if not plain:
+    if not names_only:
         info["recording_mbid"] = recording.id
         info["artist_mbids"] = [artist.id for artist, _ in recording.credit]
     names = zip(("artist_name", "track_name", "release_name"), _names(recording), strict=True)
@@ -236,11 +238,11 @@ def track_metadata(
 
 
 def msid(recording: Recording) -> str:
-    """What ListenBrainz calls a recording by: one id for each spelling."""
+    """Return the id that ListenBrainz gives to a recording: one per spelling."""
     return _msid(_names(recording))
 
 
-@functools.cache  # each is played many times
+@functools.cache  # recordings are played many times
 def _msid(names: tuple[str, str, str]) -> str:
     return str(uuid.uuid5(catalog.NAMESPACE, "msid/" + "/".join(names)))
 
@@ -250,9 +252,9 @@ def _names(recording: Recording) -> tuple[str, str, str]:
 
 
 def _malformed(listen: dict[str, Any], row: int) -> str:
-    """The listen spoilt in one of the ways that real lines are."""
+    """Return the line of a listen, broken in one of the ways that occur in real data."""
     match row % 4:
-        case 0:  # the connection was lost
+        case 0:  # truncated
             text = _json(listen)
             return text[: len(text) // 2 + row % (len(text) // 2)]
         case 1:
@@ -265,15 +267,15 @@ def _malformed(listen: dict[str, Any], row: int) -> str:
 
 
 def _lrclib(recordings: Iterable[Recording]) -> Iterator[dict[str, object]]:
-    """LRCLIB's records of the recordings whose work has open lyrics."""
-    sung = (recording for recording in recordings if recording.work.lyrics)
-    for number, recording in enumerate(sung, start=1):
-        # not a field of LRCLIB, which knows recordings by name and length alone
+    """Yield LRCLIB's records of the recordings whose work has open lyrics."""
+    with_lyrics = (recording for recording in recordings if recording.work.lyrics)
+    for number, recording in enumerate(with_lyrics, start=1):
+        # Not a field of LRCLIB, which identifies recordings by name and duration.
         yield lrclib(number, recording) | {"recording_mbid": recording.id}
 
 
 def lrclib(number: int, recording: Recording) -> dict[str, object]:
-    """The recording as LRCLIB would know it by number: one of a work without open lyrics is instrumental."""
+    """Return a recording's LRCLIB record. Works without open lyrics are instrumental."""
     return {
         "id": number,
         "name": recording.work.title,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
-from resources.sandbox.renditions import BARS, Heard, Take, keynote
+from resources.sandbox.renditions import PHRASE_BARS, Take, TimedNote, keynote
 
 
 class Sound(NamedTuple):
@@ -88,7 +88,7 @@ def harmony(take: Take) -> list[tuple[int, tuple[int, ...]]]:
     """
     work = take.recording.work
     tonic = keynote(work.key or "C")
-    bars: list[list[Heard]] = [[] for _ in range(take.bars)]
+    bars: list[list[TimedNote]] = [[] for _ in range(take.bars)]
     for note in take.notes:
         if note.onset >= take.upbeat:
             bars[int((note.onset - take.upbeat) / take.bar)].append(note)
@@ -102,7 +102,7 @@ def harmony(take: Take) -> list[tuple[int, tuple[int, ...]]]:
         for degree, (chord, preference) in CHORDS[work.mode or "major"].items():
             inside = {(tonic + degree + step) % 12 for step in chord}
             fit = sum(w if note.pitch % 12 in inside else -CLASH * w for note, w in weights.items())
-            at_home = degree == 0 and (n % (2 * BARS) in (0, 2 * BARS - 1) or n == take.bars - 1)
+            at_home = degree == 0 and (n % (2 * PHRASE_BARS) in (0, 2 * PHRASE_BARS - 1) or n == take.bars - 1)
             fits[degree] = fit + preference + TONIC_BONUS * at_home
         best = max(fits, key=lambda degree: fits[degree])
         chosen.append(((tonic + best) % 12, CHORDS[work.mode or "major"][best][0]))

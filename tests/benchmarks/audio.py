@@ -94,7 +94,7 @@ def main() -> None:
     for result in results if options.wrong else []:
         if not result.has_tempo([1]):
             level = "another level" if result.has_tempo(TEMPO_RATIOS) else "WRONG"
-            truth = f"{result.truth.metre}, beat {result.truth.beat}, {result.truth.tempo_bpm:.1f}"
+            truth = f"{result.truth.meter}, beat {result.truth.beat}, {result.truth.tempo_bpm:.1f}"
             print(f"{level}: {result.path.stem} ({truth}): {result.features.tempo_bpm}")
 
 

@@ -182,7 +182,7 @@ def test_the_truth_is_of_the_files(flacs: list[Path], truth: dict[str, Rendering
     for path in flacs:
         told = truth[recording_of(path)]
         assert told.beats[0] >= 0 and told.beats[-1] < soundfile.info(path).duration
-        if told.metre in ("6/8", "9/8"):
+        if told.meter in ("6/8", "9/8"):
             assert told.beat == "3/8"
 
 

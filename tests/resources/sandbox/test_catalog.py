@@ -54,10 +54,10 @@ def test_music21_itself_is_not_imported() -> None:
     assert done.stdout.strip() == "False"
 
 
-def test_headers_become_form_key_mode_metre_and_tempo(all_works: list[Work]) -> None:
+def test_headers_become_form_key_mode_meter_and_tempo(all_works: list[Work]) -> None:
     by_tune = {(work.file, work.tune): work for work in all_works}
     aird = by_tune["airdsAirs/book1.abc", 4]
-    assert (aird.title, aird.form, aird.key, aird.mode, aird.metre) == (
+    assert (aird.title, aird.form, aird.key, aird.mode, aird.meter) == (
         "I'll Touzle your Kurchy",
         None,
         "E",
@@ -67,7 +67,7 @@ def test_headers_become_form_key_mode_metre_and_tempo(all_works: list[Work]) -> 
     assert (aird.tempo_bpm, aird.tempo_beat, aird.transcriber) == (120.0, "3/8", "Jack Campin")
     assert (aird.region, aird.year) == ("Scotland", 1801)
     slip = by_tune["oneills1850/1136-1175.abc", 1137]
-    assert (slip.title, slip.form, slip.metre, slip.tempo_bpm) == ("The Irish Girl", "slip jig", "9/8", None)
+    assert (slip.title, slip.form, slip.meter, slip.tempo_bpm) == ("The Irish Girl", "slip jig", "9/8", None)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_no_mail_address_of_a_transcriber_is_passed_on(all_works: list[Work]) ->
 
 
 def test_a_work_counts_once_though_several_files_hold_it(all_works: list[Work]) -> None:
-    assert sum(work.title == "The Kerry Cobbler" and work.metre == "6/8" for work in all_works) == 1
+    assert sum(work.title == "The Kerry Cobbler" and work.meter == "6/8" for work in all_works) == 1
 
 
 def test_a_score_with_words_has_each_verse_once(all_works: list[Work]) -> None:

@@ -63,7 +63,7 @@ def made(*shares: Share) -> pa.Table:
 
 
 def write(lake: Lake, size: int, **options: Any) -> Written:
-    return listen_generator.write(lake, T, LISTENS, ids, listens=size, **{"workers": 1, "say": str, **options})
+    return listen_generator.write(lake, T, LISTENS, ids, listens=size, **{"workers": 1, "report": str, **options})
 
 
 @pytest.fixture(scope="module")
@@ -276,8 +276,8 @@ def test_another_worlds_habits_are_told_apart(
 
 def test_listens_that_are_there_are_never_overwritten(lake: Lake) -> None:
     before, said = lake.version(T), Mock()
-    with pytest.raises(TuttiError, match="has listens already: name an empty folder"):
-        write(lake, 5_000, say=said)
+    with pytest.raises(TuttiError, match="already has listens"):
+        write(lake, 5_000, report=said)
     said.assert_not_called()  # nobody waits for minutes to be told
     assert lake.version(T) == before
 
@@ -291,7 +291,7 @@ def test_listens_that_came_while_the_load_was_written_are_not_overwritten(tmp_pa
             lake.replace(T, iter([own]), LISTENS)
 
     with pytest.raises(TuttiError, match="has listens already"):
-        write(lake, 300, say=somebody_else)
+        write(lake, 300, report=somebody_else)
     assert lake.scan(T, LISTENS).table().equals(own)
 
 
@@ -319,7 +319,7 @@ def test_a_killed_worker_fails_the_load_at_once_and_nothing_is_to_be_seen(
             process.kill()
 
     with pytest.raises(TuttiError, match="was killed"):
-        write(lake, 5_000, workers=2, say=kill)
+        write(lake, 5_000, workers=2, report=kill)
     assert lake.scan(T, LISTENS).files == []
     assert list((tmp_path / T).glob("*.parquet")) == []
     assert started() == []
@@ -329,7 +329,7 @@ def test_a_killed_worker_fails_the_load_at_once_and_nothing_is_to_be_seen(
 def test_what_a_worker_cannot_cope_with_is_told(tmp_path: Path, started: Callable[[], list[BaseProcess]]) -> None:
     narrow = pa.schema([f.with_type(pa.int64()) if f.name == "artist_name" else f for f in LISTENS])
     with pytest.raises(TuttiError, match="cannot write these rows"):
-        listen_generator.write(Lake(tmp_path), T, narrow, ids, listens=5_000, workers=2, say=str)
+        listen_generator.write(Lake(tmp_path), T, narrow, ids, listens=5_000, workers=2, report=str)
     assert started() == []
 
 

@@ -1,4 +1,4 @@
-"""What is rendered: in step with the metre, in the key that is said of it, and of many kinds."""
+"""What is rendered: in step with the meter, in the key that is said of it, and of many kinds."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ def chosen() -> list[Take]:
     return audio.rendered()
 
 
-def test_the_choice_covers_forms_keys_modes_metres_and_tempi(chosen: Sequence[Take]) -> None:
+def test_the_choice_covers_forms_keys_modes_meters_and_tempi(chosen: Sequence[Take]) -> None:
     works = [take.recording.work for take in chosen]
     assert len(chosen) == audio.CLIPS == len({take.recording.id for take in chosen})
     assert len({work.form for work in works}) >= 10
     assert len({work.key for work in works}) >= 6
     assert {"major", "minor", "dorian", "mixolydian"} <= {work.mode for work in works}
-    assert {"2/4", "3/4", "4/4", "2/2", "6/8", "9/8"} <= {work.metre for work in works}
+    assert {"2/4", "3/4", "4/4", "2/2", "6/8", "9/8"} <= {work.meter for work in works}
     tempi = sorted(take.tempo_bpm for take in chosen)
     assert tempi[0] < 85 and tempi[-1] > 150
     assert 10 <= len({take.recording.release.id for take in chosen}) <= 40
@@ -46,10 +46,10 @@ def test_an_excerpt_is_whole_bars_of_at_most_twenty_seconds(chosen: Sequence[Tak
 
 def test_the_beat_is_what_the_foot_taps(chosen: Sequence[Take]) -> None:
     for take in chosen:
-        metre = take.recording.work.metre
-        if metre in ("6/8", "9/8", "12/8"):
+        meter = take.recording.work.meter
+        if meter in ("6/8", "9/8", "12/8"):
             assert take.beat == F(3, 8)
-        if metre == "3/4":
+        if meter == "3/4":
             assert take.beat == F(1, 4)
         pace = PACES.get(take.recording.work.form or "")
         if pace and not take.recording.work.tempo_bpm:
