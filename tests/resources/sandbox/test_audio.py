@@ -1,4 +1,4 @@
-"""The music folder: files as a listener has them, in which key and beat can be heard and the tags tell what is what."""
+"""The music folder: file layout, tags, covers and lyrics, and audio with the stated beats and key."""
 
 import io
 import re
@@ -18,7 +18,7 @@ from resources.sandbox.truth import Rendering, renderings
 
 pytestmark = pytest.mark.slow  # renders audio
 
-CLIPS = 14  # songs first, then of each form: enough for every kind of arrangement
+CLIPS = 14  # enough for every kind of arrangement
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,8 @@ def chosen() -> dict[str, Take]:
     return {take.recording.id: take for take in audio.rendered(clips=CLIPS)}
 
 
-def heard(path: Path) -> tuple[np.ndarray, int]:
-    """The samples of both channels together, and their rate."""
+def mono(path: Path) -> tuple[np.ndarray, int]:
+    """Return the mean of both channels, and the sample rate."""
     samples, rate = soundfile.read(path, always_2d=True)
     return samples.mean(axis=1), rate
 
@@ -63,7 +63,7 @@ def test_the_same_arguments_write_the_same_bytes(music: Path, summary: Summary, 
     assert {music / name for name in first} == set(summary.files)
 
 
-def test_files_lie_by_artist_release_and_number(music: Path, flacs: list[Path], summary: Summary) -> None:
+def test_files_are_in_folders_by_artist_and_release(music: Path, flacs: list[Path], summary: Summary) -> None:
     assert len(flacs) == summary.clips == CLIPS
     for path in flacs:
         tags = FLAC(path)
@@ -72,7 +72,7 @@ def test_files_lie_by_artist_release_and_number(music: Path, flacs: list[Path], 
         assert name == f"{int(tags['tracknumber'][0]):02} {safe(tags['title'][0])}.flac"
 
 
-def test_sound_is_stereo_of_sixteen_bits_and_never_cut(flacs: list[Path], summary: Summary) -> None:
+def test_sound_is_stereo_of_sixteen_bits_and_never_clipped(flacs: list[Path], summary: Summary) -> None:
     seconds = 0.0
     for path in flacs:
         samples, rate = soundfile.read(path, dtype="int16")
@@ -85,12 +85,12 @@ def test_sound_is_stereo_of_sixteen_bits_and_never_cut(flacs: list[Path], summar
     assert abs(seconds - summary.seconds) < 0.01 and 14 < seconds / CLIPS < 23
 
 
-def test_loudness_is_not_the_same_everywhere(flacs: list[Path]) -> None:
-    levels = [20 * np.log10(np.sqrt(np.mean(heard(path)[0] ** 2))) for path in flacs]
+def test_loudness_varies_between_files(flacs: list[Path]) -> None:
+    levels = [20 * np.log10(np.sqrt(np.mean(mono(path)[0] ** 2))) for path in flacs]
     assert min(levels) > -26 and max(levels) < -10 and max(levels) - min(levels) > 4
 
 
-def test_tags_tell_what_picard_would(flacs: list[Path], chosen: dict[str, Take]) -> None:
+def test_tags_are_those_that_picard_writes(flacs: list[Path], chosen: dict[str, Take]) -> None:
     for path in flacs:
         tags = FLAC(path)
         take = chosen[recording_of(path)]
@@ -100,10 +100,10 @@ def test_tags_tell_what_picard_would(flacs: list[Path], chosen: dict[str, Take])
         assert tags["musicbrainz_albumid"] == [recording.release.id] and tags["date"] == [recording.release.date]
         assert tags.get("genre", []) == ([work.form] if work.form else [])
         assert work.provenance in tags["comment"][0] and "invented" in tags["comment"][0]
-        assert not {"isrc", "bpm", "key", "initialkey"} & set(tags.keys())  # the truth is not told
+        assert not {"isrc", "bpm", "key", "initialkey"} & set(tags.keys())  # ground truth
 
 
-def test_each_release_has_a_cover_of_its_own(flacs: list[Path]) -> None:
+def test_each_release_has_its_own_cover(flacs: list[Path]) -> None:
     covers: dict[str, set[bytes]] = {}
     for path in flacs:
         (picture,) = FLAC(path).pictures
@@ -111,13 +111,11 @@ def test_each_release_has_a_cover_of_its_own(flacs: list[Path]) -> None:
         image.load()
         assert image.size == (picture.width, picture.height) and picture.mime == "image/jpeg"
         covers.setdefault(FLAC(path)["musicbrainz_albumid"][0], set()).add(picture.data)
-    assert all(len(of_one) == 1 for of_one in covers.values())
+    assert all(len(of_release) == 1 for of_release in covers.values())
     assert len(set.union(*covers.values())) == len(covers)
 
 
-def test_lines_of_songs_begin_inside_the_clip_when_they_are_sung(
-    music: Path, chosen: dict[str, Take], summary: Summary
-) -> None:
+def test_lyrics_lines_start_when_they_are_sung(music: Path, chosen: dict[str, Take], summary: Summary) -> None:
     files = sorted(music.rglob("*.lrc"))
     assert len(files) == summary.lyrics >= 3
     embedded = 0
@@ -137,11 +135,11 @@ def test_lines_of_songs_begin_inside_the_clip_when_they_are_sung(
 
 
 def test_energy_rises_on_the_beats(flacs: list[Path], truth: dict[str, Rendering]) -> None:
-    """Onset strength (spectral flux) is greater on the beats of the truth than half-way and a third between them."""
+    """Onset strength (spectral flux) is greater on the true beats than between them."""
     for path in flacs:
-        told = truth[recording_of(path)]
+        true = truth[recording_of(path)]
         flux, frames = onsets(path)
-        beats, period = np.array(told.beats), 60 / told.tempo_bpm
+        beats, period = np.array(true.beats), 60 / true.tempo_bpm
 
         def near(times: np.ndarray, flux: np.ndarray = flux, frames: float = frames) -> float:
             at = (times * frames).astype(int)
@@ -151,61 +149,60 @@ def test_energy_rises_on_the_beats(flacs: list[Path], truth: dict[str, Rendering
 
 
 def onsets(path: Path) -> tuple[np.ndarray, float]:
-    """How much louder each frame is than the one before, over all frequencies, and frames a second."""
-    samples, rate = heard(path)
+    """Return the spectral flux of each frame, and frames per second."""
+    samples, rate = mono(path)
     window, hop = 1024, 220
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(samples, window // 2), window)[::hop]
     size = np.log1p(100 * np.abs(np.fft.rfft(frames * np.hanning(window), axis=1)))
     return np.maximum(0, np.diff(size, axis=0, prepend=size[:1])).sum(axis=1), rate / hop
 
 
-def test_the_notes_of_the_key_are_those_that_sound(flacs: list[Path], truth: dict[str, Rendering]) -> None:
-    """Of the twelve pitch classes, the keynote and its fifth are among the strongest in nearly every file."""
-    found = 0
+def test_tonic_and_fifth_are_among_the_strongest_pitch_classes(flacs: list[Path], truth: dict[str, Rendering]) -> None:
+    matching = 0
     for path in flacs:
-        told = truth[recording_of(path)]
-        samples, rate = heard(path)
-        padded = 2**19  # an odd length would take seconds
+        true = truth[recording_of(path)]
+        samples, rate = mono(path)
+        padded = 2**19  # other lengths take seconds
         size = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), padded))
         hertz = np.fft.rfftfreq(padded, 1 / rate)
         band = (hertz > 60) & (hertz < 2000)
         classes = np.round(69 + 12 * np.log2(hertz[band] / 440)).astype(int) % 12
         chroma = np.bincount(classes, weights=size[band] ** 2, minlength=12) ** 0.5
         strongest = set(np.argsort(chroma)[-4:].tolist())
-        tonic = keynote(told.key)
-        found += {tonic, (tonic + 7) % 12} <= strongest
-    assert found >= 0.85 * len(flacs)
+        tonic = keynote(true.key)
+        matching += {tonic, (tonic + 7) % 12} <= strongest
+    assert matching >= 0.85 * len(flacs)
 
 
-def test_the_truth_is_of_the_files(flacs: list[Path], truth: dict[str, Rendering]) -> None:
+def test_the_truth_matches_the_files(flacs: list[Path], truth: dict[str, Rendering]) -> None:
     assert {recording_of(path) for path in flacs} == truth.keys()
     for path in flacs:
-        told = truth[recording_of(path)]
-        assert told.beats[0] >= 0 and told.beats[-1] < soundfile.info(path).duration
-        if told.meter in ("6/8", "9/8"):
-            assert told.beat == "3/8"
+        true = truth[recording_of(path)]
+        assert true.beats[0] >= 0 and true.beats[-1] < soundfile.info(path).duration
+        if true.meter in ("6/8", "9/8"):
+            assert true.beat == "3/8"
 
 
-def test_odd_files_are_what_they_are_called(music: Path, summary: Summary) -> None:
+def test_odd_files_have_the_problem_in_their_name(music: Path, summary: Summary) -> None:
     odd = {path.name: path for path in (music / ODD).iterdir()}
     assert len(odd) == summary.odd == 6
     assert odd["empty.mp3"].stat().st_size == 0
     assert not soundfile.read(odd["silence.flac"])[0].any()
     assert not FLAC(odd["no tags.flac"]).tags and soundfile.info(odd["no tags.flac"]).duration > 10
     assert soundfile.info(odd["a WAV named otherwise.flac"]).format == "WAV"
-    whole = soundfile.info(odd["no tags.flac"])
+    complete = soundfile.info(odd["no tags.flac"])
     assert odd["cut short.flac"].stat().st_size < odd["no tags.flac"].stat().st_size
     try:
         read = len(soundfile.read(odd["cut short.flac"])[0])
     except soundfile.LibsndfileError:
         read = 0
-    assert read < whole.frames
+    assert read < complete.frames
     with pytest.raises((mutagen.MutagenError, soundfile.LibsndfileError)):
         soundfile.info(odd["a text named otherwise.m4a"])
 
 
-def test_no_clips_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="nothing to render"):
+def test_zero_clips_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="0 clips"):
         write(tmp_path, clips=0)
 
 
@@ -219,5 +216,5 @@ def test_no_clips_are_refused(tmp_path: Path) -> None:
         ("x" * 300, "x" * 80),
     ],
 )
-def test_names_are_such_as_every_disk_takes(name: str, file: str) -> None:
+def test_names_are_valid_on_every_disk(name: str, file: str) -> None:
     assert safe(name) == file

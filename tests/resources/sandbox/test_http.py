@@ -1,4 +1,4 @@
-"""The sandbox's services: they answer in the shapes and words of the real ones, and misbehave as they are told."""
+"""Mock services: responses in the format of the real ones, and injected faults."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -21,13 +21,13 @@ KEY = {"api_key": "k", "format": "json"}
 
 
 @pytest.fixture(scope="module")
-def told() -> World:
+def simulated() -> World:
     return world.simulated(first_day=FIRST, days=DAYS, listeners=40)
 
 
 @pytest.fixture(scope="module")
-def accounts(told: World) -> Accounts:
-    return of_world(told)
+def accounts(simulated: World) -> Accounts:
+    return of_world(simulated)
 
 
 @pytest.fixture(scope="module")
@@ -36,39 +36,38 @@ def url(accounts: Accounts) -> Iterator[str]:
         yield url
 
 
-def listenbrainz(url: str, user: str, what: str = "listens", **query: Any) -> Any:
-    answer = requests.get(f"{url}/1/user/{user}/{what}", query, timeout=10)
+def listenbrainz(url: str, user: str, resource: str = "listens", **query: Any) -> Any:
+    answer = requests.get(f"{url}/1/user/{user}/{resource}", query, timeout=10)
     return answer.json()["payload"] if answer.status_code == 200 else (answer.status_code, answer.json())
 
 
-def test_the_accounts_are_those_of_the_worlds_files(told: World, accounts: Accounts) -> None:
-    """Each listen once, late ones included, with what its player submitted."""
-    found = [(name, h.listened_at) for name in accounts.names() for h in accounts.find(name).listens]  # type: ignore[union-attr]
-    names = [told.people.user_name[n] for n in told.listens.listener.tolist()]
-    assert sorted(found) == sorted(zip(names, told.listens.listened_at.tolist(), strict=True))
+def test_accounts_have_each_listen_of_the_world_once(simulated: World, accounts: Accounts) -> None:
+    listens = [(name, h.listened_at) for name in accounts.names() for h in accounts.find(name).listens]  # type: ignore[union-attr]
+    names = [simulated.people.user_name[n] for n in simulated.listens.listener.tolist()]
+    assert sorted(listens) == sorted(zip(names, simulated.listens.listened_at.tolist(), strict=True))
     busiest = accounts.find(accounts.names()[0])
     assert busiest and [h.listened_at for h in busiest.listens] == sorted(
         (h.listened_at for h in busiest.listens), reverse=True
     )
     assert all(h.inserted_at > h.listened_at for h in busiest.listens)
-    plain = [h.recording_mbid is None for name in accounts.names() for h in accounts.find(name).listens]  # type: ignore[union-attr]
-    assert 0.05 < sum(plain) / len(plain) < 0.2
+    without_mbid = [h.recording_mbid is None for name in accounts.names() for h in accounts.find(name).listens]  # type: ignore[union-attr]
+    assert 0.05 < sum(without_mbid) / len(without_mbid) < 0.2
     assert any(accounts.find(name).opinions for name in accounts.names())  # type: ignore[union-attr]
 
 
-def test_listenbrainz_shows_the_newest_and_pages_by_exclusive_bounds(url: str, accounts: Accounts) -> None:
+def test_listenbrainz_returns_the_newest_and_pages_by_exclusive_bounds(url: str, accounts: Accounts) -> None:
     user = accounts.names()[0]
-    heard = [h.listened_at for h in accounts.find(user).listens]  # type: ignore[union-attr]
+    times = [h.listened_at for h in accounts.find(user).listens]  # type: ignore[union-attr]
     newest = listenbrainz(url, user)
-    assert [x["listened_at"] for x in newest["listens"]] == heard[:25]
+    assert [x["listened_at"] for x in newest["listens"]] == times[:25]
     assert (newest["count"], newest["user_id"]) == (25, user)
-    assert (newest["latest_listen_ts"], newest["oldest_listen_ts"]) == (heard[0], heard[-1])
-    before = listenbrainz(url, user, max_ts=heard[3], count=5)["listens"]
-    assert [x["listened_at"] for x in before] == [t for t in heard if t < heard[3]][:5]
-    after = listenbrainz(url, user, min_ts=heard[-4], count=5)["listens"]
-    assert [x["listened_at"] for x in after] == [t for t in heard if t > heard[-4]][-5:]
-    assert len(listenbrainz(url, user, count=5_000)["listens"]) == min(1000, len(heard))
-    assert listenbrainz(url, user, "listen-count") == {"count": len(heard)}
+    assert (newest["latest_listen_ts"], newest["oldest_listen_ts"]) == (times[0], times[-1])
+    before = listenbrainz(url, user, max_ts=times[3], count=5)["listens"]
+    assert [x["listened_at"] for x in before] == [t for t in times if t < times[3]][:5]
+    after = listenbrainz(url, user, min_ts=times[-4], count=5)["listens"]
+    assert [x["listened_at"] for x in after] == [t for t in times if t > times[-4]][-5:]
+    assert len(listenbrainz(url, user, count=5_000)["listens"]) == min(1000, len(times))
+    assert listenbrainz(url, user, "listen-count") == {"count": len(times)}
 
 
 @pytest.mark.parametrize(
@@ -79,15 +78,15 @@ def test_listenbrainz_shows_the_newest_and_pages_by_exclusive_bounds(url: str, a
         ({"count": -1}, "'count' should be a non-negative integer"),
     ],
 )
-def test_listenbrainz_refuses_in_its_own_words(url: str, accounts: Accounts, query: Any, error: str) -> None:
+def test_listenbrainz_returns_its_error_messages(url: str, accounts: Accounts, query: Any, error: str) -> None:
     assert listenbrainz(url, accounts.names()[0], **query) == (400, {"code": 400, "error": error})
 
 
-def test_listenbrainz_knows_no_strangers(url: str) -> None:
+def test_listenbrainz_does_not_find_unknown_users(url: str) -> None:
     assert listenbrainz(url, "nobody") == (404, {"code": 404, "error": "Cannot find user: nobody"})
 
 
-def test_listenbrainz_limits_requests_and_says_so(accounts: Accounts) -> None:
+def test_listenbrainz_limits_requests_and_reports_it_in_headers(accounts: Accounts) -> None:
     with sandbox(accounts, requests=2) as url:
         answers = [requests.get(f"{url}/1/user/nobody/listens", timeout=10) for _ in range(3)]
     assert [a.status_code for a in answers] == [404, 404, 429]
@@ -96,7 +95,7 @@ def test_listenbrainz_limits_requests_and_says_so(accounts: Accounts) -> None:
     assert answers[2].json()["code"] == 429
 
 
-def test_a_window_of_requests_ends() -> None:
+def test_the_rate_limit_ends_with_its_window() -> None:
     from resources.sandbox.http.limit import Limited
 
     async def fine(scope: Any, receive: Any, send: Any) -> None:
@@ -115,15 +114,15 @@ def lastfm(url: str, **query: Any) -> Any:
     return answer.status_code, answer.json()
 
 
-def test_lastfm_tells_numbers_as_text_and_pages_from_the_newest(url: str, accounts: Accounts) -> None:
+def test_lastfm_has_numbers_as_text_and_pages_from_the_newest(url: str, accounts: Accounts) -> None:
     user = accounts.names()[0]
-    heard = [h.listened_at for h in accounts.find(user).listens]  # type: ignore[union-attr]
-    query = {"method": "user.getRecentTracks", "user": user, "limit": 10, "page": 2, "from": heard[-1], "to": heard[0]}
-    status, told = lastfm(url, **query)
-    inside = [t for t in heard if heard[-1] <= t < heard[0]]
+    times = [h.listened_at for h in accounts.find(user).listens]  # type: ignore[union-attr]
+    query = {"method": "user.getRecentTracks", "user": user, "limit": 10, "page": 2, "from": times[-1], "to": times[0]}
+    status, body = lastfm(url, **query)
+    inside = [t for t in times if times[-1] <= t < times[0]]
     assert status == 200
-    assert [t["date"]["uts"] for t in told["recenttracks"]["track"]] == [str(t) for t in inside[10:20]]
-    assert told["recenttracks"]["@attr"] == {
+    assert [t["date"]["uts"] for t in body["recenttracks"]["track"]] == [str(t) for t in inside[10:20]]
+    assert body["recenttracks"]["@attr"] == {
         "user": user,
         "page": "2",
         "perPage": "10",
@@ -143,11 +142,11 @@ def test_lastfm_tells_numbers_as_text_and_pages_from_the_newest(url: str, accoun
         ({"page": "one"}, 400, 6),
     ],
 )
-def test_lastfm_refuses_by_number(query: dict[str, str], status: int, error: int) -> None:
+def test_lastfm_returns_error_codes(query: dict[str, str], status: int, error: int) -> None:
     with sandbox(Accounts([Account("ann", [AccountListen(1, "A", "B")]), Account("closed", private=True)])) as url:
-        found, told = lastfm(url, **({"method": "user.getRecentTracks", "user": "ann"} | query))
-    assert (found, told["error"]) == (status, error)
-    assert told["message"]
+        actual, body = lastfm(url, **({"method": "user.getRecentTracks", "user": "ann"} | query))
+    assert (actual, body["error"]) == (status, error)
+    assert body["message"]
 
 
 @pytest.fixture
@@ -158,17 +157,17 @@ def faulty() -> Iterator[tuple[str, Faults]]:
         yield f"{url}/1/user/ann/listens", faults
 
 
-def test_it_is_busy_with_retry_after_in_every_form(faulty: tuple[str, Faults]) -> None:
+def test_a_busy_service_sends_retry_after_in_every_form(faulty: tuple[str, Faults]) -> None:
     url, faults = faulty
     faults.configure(1, ["busy"], seed=3)
     answers = [requests.get(url, timeout=10) for _ in range(12)]
     assert {a.status_code for a in answers} == {429}
-    told = {a.headers.get("Retry-After") for a in answers}
-    assert {"9", None} < told
-    assert [parsedate_to_datetime(t) for t in told if t and not t.isdecimal()]
+    headers = {a.headers.get("Retry-After") for a in answers}
+    assert {"9", None} < headers
+    assert [parsedate_to_datetime(t) for t in headers if t and not t.isdecimal()]
 
 
-def test_it_cuts_breaks_delays_and_empties_what_it_says(faulty: tuple[str, Faults]) -> None:
+def test_responses_can_be_cut_broken_delayed_or_empty(faulty: tuple[str, Faults]) -> None:
     url, faults = faulty
     for kind in ("cut", "cut_chunked"):
         faults.script = [kind]
@@ -189,7 +188,7 @@ def test_it_cuts_breaks_delays_and_empties_what_it_says(faulty: tuple[str, Fault
     assert sum(faults.happened.values()) == 6
 
 
-def test_the_same_seed_makes_the_same_trouble() -> None:
+def test_the_same_seed_gives_the_same_faults() -> None:
     one, two, other = (Faults(0.5, seed=seed) for seed in (4, 4, 5))
     drawn = [[faults.draw() for _ in range(200)] for faults in (one, two, other)]
     assert drawn[0] == drawn[1] != drawn[2]
@@ -197,19 +196,19 @@ def test_the_same_seed_makes_the_same_trouble() -> None:
     assert 70 < drawn[0].count(None) < 130
 
 
-def test_trouble_is_told_to_a_running_server() -> None:
+def test_faults_can_be_configured_on_a_running_server() -> None:
     client = TestClient(server.application(Accounts([Account("ann", [AccountListen(1, "A", "B")])]), Faults()))
     assert client.get("/1/user/ann/listens").status_code == 200
-    told = client.put("/sandbox/faults", json={"rate": 1, "kinds": ["unavailable"], "seed": 2}).json()
-    assert (told["rate"], told["kinds"], told["requests"]) == (1, ["unavailable"], 0)
+    settings = client.put("/sandbox/faults", json={"rate": 1, "kinds": ["unavailable"], "seed": 2}).json()
+    assert (settings["rate"], settings["kinds"], settings["requests"]) == (1, ["unavailable"], 0)
     assert client.get("/1/user/ann/listens").status_code == 503
     assert client.get("/2.0/").status_code == 503
     assert client.get("/sandbox/faults").json()["happened"] == {"unavailable": 2}
-    for wrong in ({"rate": 2}, {"rate": 1, "kinds": ["moods"]}, {}, [], {"rate": "x"}):
-        assert client.put("/sandbox/faults", json=wrong).status_code == 400
+    for invalid in ({"rate": 2}, {"rate": 1, "kinds": ["moods"]}, {}, [], {"rate": "x"}):
+        assert client.put("/sandbox/faults", json=invalid).status_code == 400
     assert client.put("/sandbox/faults", json={"rate": 0}).status_code == 200
     assert client.get("/1/user/ann/listens").status_code == 200
 
 
-def test_paths_that_no_face_has_are_not_found(url: str) -> None:
+def test_unknown_paths_are_not_found(url: str) -> None:
     assert requests.get(f"{url}/3/user", timeout=10).status_code == 404

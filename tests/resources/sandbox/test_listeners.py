@@ -1,3 +1,5 @@
+"""Listeners: tastes, habits, friends and bots of the simulated population."""
+
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -32,7 +34,7 @@ def listens(people: Population, played: list[Recording]) -> Listens:
 
 
 def counts(people: Population, listens: Listens, played: list[Recording], chosen: NDArray[np.bool_]) -> Floats:
-    """Plays of each recording by each listener."""
+    """Count the plays, of shape [listeners, recordings]."""
     plays = np.zeros((len(people.user_id), len(played)))
     np.add.at(plays, (listens.listener[chosen], listens.recording[chosen]), 1)
     return plays
@@ -44,11 +46,11 @@ def local(people: Population, listens: Listens) -> list[datetime]:
     return [datetime.fromtimestamp(at, zones[zone]) for at, zone in pairs]
 
 
-def share(hours: list[int], wanted: set[int]) -> float:
-    return sum(hour in wanted for hour in hours) / len(hours)
+def share(hours: list[int], selected: set[int]) -> float:
+    return sum(hour in selected for hour in hours) / len(hours)
 
 
-def test_a_demo_holds_tens_of_thousands_of_listens_all_inside_its_days(listens: Listens) -> None:
+def test_a_demo_has_tens_of_thousands_of_listens_within_its_days(listens: Listens) -> None:
     start = datetime(2025, 2, 24, tzinfo=UTC).timestamp()
     assert 25_000 <= len(listens.listener) <= 40_000
     assert listens.listened_at.min() >= start
@@ -56,29 +58,27 @@ def test_a_demo_holds_tens_of_thousands_of_listens_all_inside_its_days(listens: 
     assert (np.diff(listens.listened_at) >= 0).all()
 
 
-def test_most_of_what_a_listener_hears_is_heard_once(
-    people: Population, listens: Listens, played: list[Recording]
-) -> None:
+def test_listeners_play_most_recordings_once(people: Population, listens: Listens, played: list[Recording]) -> None:
     plays = counts(people, listens, played, ~people.bot[listens.listener])[~people.bot]
     distinct = (plays > 0).sum(axis=1) / np.maximum(plays.sum(axis=1), 1)
     assert np.median(distinct) > 0.7
-    assert np.median(distinct) < 0.95  # and yet there are favorites
+    assert np.median(distinct) < 0.95  # but there are favorites
     assert (plays > 0).mean() < 0.03
-    assert ((plays > 0).any(axis=0)).mean() > 0.5  # the catalog is not left to a few hits
+    assert ((plays > 0).any(axis=0)).mean() > 0.5  # not only a few hits
 
 
-def test_listeners_of_one_taste_group_share_far_more_than_others(
+def test_listeners_of_a_taste_group_share_more_recordings(
     people: Population, listens: Listens, played: list[Recording]
 ) -> None:
-    heard = (counts(people, listens, played, ~people.bot[listens.listener]) > 0)[~people.bot].astype(float)
-    both = heard @ heard.T
-    jaccard = both / np.maximum(heard.sum(axis=1)[:, None] + heard.sum(axis=1)[None, :] - both, 1)
+    played_any = (counts(people, listens, played, ~people.bot[listens.listener]) > 0)[~people.bot].astype(float)
+    both = played_any @ played_any.T
+    jaccard = both / np.maximum(played_any.sum(axis=1)[:, None] + played_any.sum(axis=1)[None, :] - both, 1)
     group = people.taste_group[~people.bot]
-    alike, self_ = group[:, None] == group[None, :], np.eye(len(group), dtype=bool)
-    assert jaccard[alike & ~self_].mean() > 3 * jaccard[~alike].mean()
+    same_group, self_ = group[:, None] == group[None, :], np.eye(len(group), dtype=bool)
+    assert jaccard[same_group & ~self_].mean() > 3 * jaccard[~same_group].mean()
 
 
-def test_neighbors_in_taste_foretell_unheard_recordings_better_than_popularity(
+def test_taste_neighbors_predict_plays_better_than_popularity(
     people: Population, listens: Listens, played: list[Recording]
 ) -> None:
     human = ~people.bot[listens.listener]
@@ -86,42 +86,40 @@ def test_neighbors_in_taste_foretell_unheard_recordings_better_than_popularity(
     known = (counts(people, listens, played, human & early) > 0)[~people.bot].astype(float)
     later = (counts(people, listens, played, human & ~early) > 0)[~people.bot] & (known == 0)
     unit = known / np.maximum(np.linalg.norm(known, axis=1, keepdims=True), 1e-9)
-    likeness = unit @ unit.T
-    np.fill_diagonal(likeness, 0)
-    likeness[likeness < np.sort(likeness, axis=1)[:, [-25]]] = 0
+    similarity = unit @ unit.T
+    np.fill_diagonal(similarity, 0)
+    similarity[similarity < np.sort(similarity, axis=1)[:, [-25]]] = 0
 
     def precision_at_10(score: Floats) -> float:
         best = np.argsort(np.where(known > 0, -np.inf, score), axis=1)[:, -10:]
         return float(np.take_along_axis(later, best, axis=1).mean())
 
     popular = precision_at_10(np.broadcast_to(known.sum(axis=0), known.shape))
-    assert precision_at_10(likeness @ known) > 2 * popular > 0
+    assert precision_at_10(similarity @ known) > 2 * popular > 0
 
 
-def test_people_listen_in_the_evening_and_sleep_at_night_by_their_own_clocks(
-    people: Population, listens: Listens
-) -> None:
+def test_listeners_play_in_the_evening_and_sleep_in_local_time(people: Population, listens: Listens) -> None:
     when = local(people, listens)
     human = ~people.bot[listens.listener]
     for zones in ({"Europe/London", "Europe/Dublin"}, {"America/New_York"}, {"Asia/Kolkata"}):
-        there = np.isin(people.zone[listens.listener], [list(ZONES).index(zone) for zone in zones]) & human
-        hours = [when[i].hour for i in np.flatnonzero(there)]
+        in_zones = np.isin(people.zone[listens.listener], [list(ZONES).index(zone) for zone in zones]) & human
+        hours = [when[i].hour for i in np.flatnonzero(in_zones)]
         assert share(hours, {19, 20, 21, 22}) > 4 * share(hours, {2, 3, 4, 5})
 
 
-def test_weekends_are_fuller_and_begin_later(people: Population, listens: Listens) -> None:
+def test_weekends_have_more_listens_and_start_later(people: Population, listens: Listens) -> None:
     when = [at for at, bot in zip(local(people, listens), people.bot[listens.listener], strict=True) if not bot]
-    weekend, workday = ([at.hour for at in when if (at.weekday() >= 5) is wanted] for wanted in (True, False))
+    weekend, workday = ([at.hour for at in when if (at.weekday() >= 5) is at_weekend] for at_weekend in (True, False))
     assert len(weekend) / 2 > 1.1 * len(workday) / 5
     assert share(workday, {7, 8}) > 1.5 * share(weekend, {7, 8})
 
 
-def test_summer_time_moves_the_listeners_utc_hours_and_not_their_own(played: list[Recording]) -> None:
+def test_summer_time_moves_utc_hours_but_not_local_hours(played: list[Recording]) -> None:
     new_york = np.full(5_000, list(ZONES).index("America/New_York"))
     people = replace(population(played, SEED, 5_000), zone=new_york)
     listens = simulate(people, played, first_day=date(2025, 3, 1), days=10, seed=SEED)
     at = listens.listened_at[~people.bot[listens.listener]]
-    # two Sundays, from dawn to dawn; on the second, clocks went forward two hours before dawn
+    # Two Sundays, from dawn to dawn. On the second, clocks went forward two hours before dawn.
     before, after = (at[(at >= dawn) & (at < dawn + 86_400)] - dawn for dawn in (1_740_906_000, 1_741_507_200))
     assert datetime.fromtimestamp(1_740_906_000, UTC) == datetime(2025, 3, 2, 9, tzinfo=UTC)  # 4 o'clock EST
     assert datetime.fromtimestamp(1_741_507_200, UTC) == datetime(2025, 3, 9, 8, tzinfo=UTC)  # 4 o'clock EDT
@@ -129,14 +127,14 @@ def test_summer_time_moves_the_listeners_utc_hours_and_not_their_own(played: lis
     assert before.min() < 3_600 and after.min() < 3_600  # an hour wrong would leave the first hour empty
 
 
-def test_a_clock_time_is_told_in_utc_by_the_offset_of_its_own_hour() -> None:
+def test_local_times_are_converted_with_the_offset_of_their_hour() -> None:
     new_york = np.array([list(ZONES).index("America/New_York")] * 3)
     clock = np.array([18, 21, 23]) * 3600 + 1800  # half past: 22, 1 and 3 o'clock, the last one after the change
-    told = [datetime.fromtimestamp(t, UTC) for t in listeners._utc(date(2025, 3, 8), clock, new_york).tolist()]
-    assert [f"{at:%d %H:%M}" for at in told] == ["09 03:30", "09 06:30", "09 07:30"]
+    converted = [datetime.fromtimestamp(t, UTC) for t in listeners._utc(date(2025, 3, 8), clock, new_york).tolist()]
+    assert [f"{at:%d %H:%M}" for at in converted] == ["09 03:30", "09 06:30", "09 07:30"]
 
 
-def test_nobody_listens_to_two_things_at_once(people: Population, listens: Listens) -> None:
+def test_no_listener_plays_two_recordings_at_once(people: Population, listens: Listens) -> None:
     order = np.lexsort((listens.listened_at, listens.listener))
     who, start = listens.listener[order], listens.listened_at[order]
     end = start + listens.ms_played[order] // 1000
@@ -144,7 +142,9 @@ def test_nobody_listens_to_two_things_at_once(people: Population, listens: Liste
     assert (start[1:][same] >= end[:-1][same]).all()
 
 
-def test_people_listen_in_sessions_and_skip_some(people: Population, listens: Listens, played: list[Recording]) -> None:
+def test_listens_form_sessions_and_some_are_skipped(
+    people: Population, listens: Listens, played: list[Recording]
+) -> None:
     human = ~people.bot[listens.listener]
     order = np.lexsort((listens.listened_at[human], listens.listener[human]))
     who, at = listens.listener[human][order], listens.listened_at[human][order]
@@ -156,7 +156,7 @@ def test_people_listen_in_sessions_and_skip_some(people: Population, listens: Li
     assert (listens.ms_played[human] <= length).all() and (listens.ms_played[human] > 0).all()
 
 
-def test_friends_are_pairs_who_share_taste_more_than_chance(people: Population) -> None:
+def test_friends_share_a_taste_group_more_often_than_by_chance(people: Population) -> None:
     one, two = people.friends.T
     assert (one < two).all() and len(np.unique(people.friends, axis=0)) == len(one)
     alike = (people.taste_group[one] == people.taste_group[two]).mean()
@@ -175,7 +175,7 @@ def test_bots_are_few_and_play_day_and_night(people: Population, listens: Listen
     assert set(listens.ms_played[np.isin(listens.listener, loops)]) == {31_000}
 
 
-def test_a_longer_window_holds_the_listens_of_a_shorter_one(
+def test_a_longer_window_contains_the_listens_of_a_shorter_one(
     people: Population, listens: Listens, played: list[Recording]
 ) -> None:
     short = simulate(people, played, first_day=MONDAY + timedelta(days=2), days=3, seed=SEED)
@@ -185,6 +185,6 @@ def test_a_longer_window_holds_the_listens_of_a_shorter_one(
         assert (getattr(short, name) == getattr(listens, name)[inside]).all()
 
 
-def test_ten_times_the_listeners_make_ten_times_the_listens(played: list[Recording], listens: Listens) -> None:
+def test_ten_times_the_listeners_play_ten_times_the_listens(played: list[Recording], listens: Listens) -> None:
     many = simulate(population(played, SEED, 10 * SIZE), played, first_day=MONDAY, days=DAYS, seed=SEED)
     assert len(many.listener) == pytest.approx(10 * len(listens.listener), rel=0.15)

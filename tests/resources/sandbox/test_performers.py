@@ -1,3 +1,5 @@
+"""Performers: recordings, credits and releases of the sandbox."""
+
 from collections import Counter, defaultdict
 
 import pytest
@@ -37,18 +39,18 @@ def test_some_recordings_credit_two_artists_with_a_join_phrase(played: list[Reco
     assert len({recording.credit[0][1] for recording in duets}) == 2
 
 
-def test_performers_keep_to_one_collection(played: list[Recording]) -> None:
-    heard: defaultdict[str, Counter[str]] = defaultdict(Counter)
+def test_performers_play_one_collection(played: list[Recording]) -> None:
+    collections: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for recording in played:
-        heard[recording.credit[0][0].id][recording.work.collection] += 1
-    assert sum(max(c.values()) for c in heard.values()) / len(played) > 0.95
-    assert 300 < len(heard) < 500
+        collections[recording.credit[0][0].id][recording.work.collection] += 1
+    assert sum(max(c.values()) for c in collections.values()) / len(played) > 0.95
+    assert 300 < len(collections) < 500
 
 
-def test_release_dates_are_as_partial_as_in_musicbrainz(played: list[Recording]) -> None:
+def test_release_dates_may_be_partial_as_in_musicbrainz(played: list[Recording]) -> None:
     assert {len(recording.release.date) for recording in played} == {4, 7, 10}
 
 
-def test_the_seed_decides_everything(all_works: list[Work], played: list[Recording]) -> None:
+def test_the_seed_determines_the_recordings(all_works: list[Work], played: list[Recording]) -> None:
     assert recordings(all_works, seed=7) == played
     assert recordings(all_works, seed=8) != played

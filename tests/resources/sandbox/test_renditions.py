@@ -1,4 +1,4 @@
-"""What is rendered: in step with the meter, in the key that is said of it, and of many kinds."""
+"""Renditions: the chosen recordings are varied, and their notes match meter, tempo and key."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import pytest
 
 from resources.notation.scores import Bar, Note
 from resources.sandbox import audio
-from resources.sandbox.renditions import PACES, SECONDS, Take, _excerpt, keynote
+from resources.sandbox.renditions import MAX_EXCERPT_S, PACES, Take, _excerpt, keynote
 from resources.synthesis import arrangement, synthesizer
 
 
@@ -30,21 +30,21 @@ def test_the_choice_covers_forms_keys_modes_meters_and_tempi(chosen: Sequence[Ta
     assert 10 <= len({take.recording.release.id for take in chosen}) <= 40
 
 
-def test_songs_with_words_are_among_them(chosen: Sequence[Take]) -> None:
+def test_the_choice_has_songs_with_words(chosen: Sequence[Take]) -> None:
     assert sum(bool(take.recording.work.lyrics) for take in chosen) >= 3
 
 
-def test_an_excerpt_is_whole_bars_of_at_most_twenty_seconds(chosen: Sequence[Take]) -> None:
+def test_an_excerpt_has_whole_bars_and_at_most_twenty_seconds(chosen: Sequence[Take]) -> None:
     for take in chosen:
         music = take.seconds(take.end) - take.downbeats[0]
-        assert SECONDS / 2 < music <= SECONDS + 1e-9
+        assert MAX_EXCERPT_S / 2 < music <= MAX_EXCERPT_S + 1e-9
         assert len(take.downbeats) == take.bars and set(take.downbeats) <= set(take.beats)
         assert max(note.onset + note.duration for note in take.notes) <= take.end
         gaps = [b - a for a, b in zip(take.beats, take.beats[1:], strict=False)]
         assert max(gaps) - min(gaps) < 1e-6 and abs(60 / gaps[0] - take.tempo_bpm) < 1e-6
 
 
-def test_the_beat_is_what_the_foot_taps(chosen: Sequence[Take]) -> None:
+def test_the_beat_follows_the_meter_and_the_tempo_the_form(chosen: Sequence[Take]) -> None:
     for take in chosen:
         meter = take.recording.work.meter
         if meter in ("6/8", "9/8", "12/8"):
@@ -56,18 +56,17 @@ def test_the_beat_is_what_the_foot_taps(chosen: Sequence[Take]) -> None:
             assert pace.slowest <= take.tempo_bpm <= pace.fastest
 
 
-def test_chords_end_at_home(chosen: Sequence[Take]) -> None:
-    """Most tunes begin and end on their tonic's chord, and more bars have it than any other."""
-    homes, most = 0, 0
+def test_most_tunes_begin_on_the_tonic_chord_and_use_it_most(chosen: Sequence[Take]) -> None:
+    first_bars, most_bars = 0, 0
     for take in chosen:
         roots = [root for root, _ in arrangement.harmony(take)]
         tonic = keynote(take.recording.work.key or "")
-        homes += roots[0] == tonic
-        most += Counter(roots).most_common(1)[0][0] == tonic
-    assert homes > 0.8 * len(chosen) and most > 0.8 * len(chosen)
+        first_bars += roots[0] == tonic
+        most_bars += Counter(roots).most_common(1)[0][0] == tonic
+    assert first_bars > 0.8 * len(chosen) and most_bars > 0.8 * len(chosen)
 
 
-def test_a_score_out_of_step_is_not_played() -> None:
+def test_a_score_that_contradicts_its_meter_is_rejected() -> None:
     full, short = (Bar([Note(F(0), F(n, 4), 60)], F(n, 4), 0) for n in (4, 3))
     assert _excerpt([(full, 1), (full, 1)], F(0), F(1), 4)
     assert _excerpt([(full, 1), (short, 1)], F(0), F(1), 4) is None
@@ -79,11 +78,11 @@ def test_keynotes_are_pitch_classes() -> None:
     assert [keynote(key) for key in ("C", "G", "F", "Bb", "F#", "Cb")] == [0, 7, 5, 10, 6, 11]
 
 
-def test_what_sounds_is_the_tune_and_its_harmony(chosen: Sequence[Take]) -> None:
+def test_the_arrangement_contains_the_tune_and_is_deterministic(chosen: Sequence[Take]) -> None:
     for take in chosen:
-        heard = arrangement.sounds(take)
-        assert heard == arrangement.sounds(take)
-        assert {sound.timbre for sound in heard} <= {*synthesizer.TIMBRES, *synthesizer.DRUMS}
+        arranged = arrangement.sounds(take)
+        assert arranged == arrangement.sounds(take)
+        assert {sound.timbre for sound in arranged} <= {*synthesizer.TIMBRES, *synthesizer.DRUMS}
         tune = {note.pitch for note in take.notes}
-        assert tune <= {sound.pitch for sound in heard}
-        assert all(0 <= sound.at <= take.seconds(take.end) and 0 < sound.strength <= 1 for sound in heard)
+        assert tune <= {sound.pitch for sound in arranged}
+        assert all(0 <= sound.at <= take.seconds(take.end) and 0 < sound.strength <= 1 for sound in arranged)

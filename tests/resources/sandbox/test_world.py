@@ -1,3 +1,5 @@
+"""World: the sandbox's files, their formats, arrival times and data errors."""
+
 import json
 import re
 import uuid
@@ -34,7 +36,7 @@ def summary(landing: Path) -> Summary:
 
 @pytest.fixture(scope="module")
 def lines(landing: Path, summary: Summary) -> list[tuple[int, str]]:
-    """Every delivered line with the first second of the day it arrived on."""
+    """Return every delivered line with the start of its day of arrival, in seconds since 1970."""
     files = sorted((landing / "listens").glob("*.listens"))
     return [
         (START + n * DAY, line) for n, file in enumerate(files) for line in file.read_text("utf-8").split("\n")[:-1]
@@ -43,13 +45,13 @@ def lines(landing: Path, summary: Summary) -> list[tuple[int, str]]:
 
 @pytest.fixture(scope="module")
 def clean(lines: list[tuple[int, str]]) -> dict[str, tuple[int, dict[str, Any]]]:
-    """The good lines, once each, with the day of their first arrival."""
-    found: dict[str, tuple[int, dict[str, Any]]] = {}
+    """Return each valid line once, with the day of its first arrival and its listen."""
+    valid: dict[str, tuple[int, dict[str, Any]]] = {}
     for arrived, line in lines:
         listen = well_formed(line)
         if listen and 1e9 < listen["timestamp"] < 3e9:
-            found.setdefault(line, (arrived, listen))
-    return found
+            valid.setdefault(line, (arrived, listen))
+    return valid
 
 
 def well_formed(line: str) -> dict[str, Any] | None:
@@ -69,7 +71,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_the_same_arguments_write_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
+def test_the_same_arguments_write_the_same_bytes(tmp_path: Path) -> None:
     for name, seed in (("a", 7), ("b", 7), ("c", 8)):
         write(tmp_path / name, first_day=MONDAY, days=3, seed=seed, listeners=40)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
@@ -77,14 +79,14 @@ def test_the_same_arguments_write_the_same_bytes_and_another_seed_others(tmp_pat
     assert all(other[name] != data for name, data in contents(tmp_path / "a").items())
 
 
-def test_every_day_has_its_file_and_no_draft_is_left(landing: Path, summary: Summary) -> None:
+def test_every_day_has_its_file_and_no_temporary_file_remains(landing: Path, summary: Summary) -> None:
     names = sorted(path.name for path in (landing / "listens").iterdir())
     assert names == [f"sandbox-{MONDAY + timedelta(days=n)}.listens" for n in range(14)]
     assert {str(path.relative_to(landing)) for path in summary.files} == set(contents(landing))
 
 
-def test_a_day_on_which_nothing_happens_keeps_no_file_of_another_world(tmp_path: Path) -> None:
-    """Regression: an empty file went into quarantine; one of before would be taken in as this world's."""
+def test_a_day_without_events_has_no_file_from_another_world(tmp_path: Path) -> None:
+    """Regression: an empty file was quarantined, and an old file would be imported as this world's."""
     write(tmp_path, first_day=MONDAY, days=1, listeners=60)
     assert list(tmp_path.glob("app_events/*")) and list(tmp_path.glob("social/*"))
     write(tmp_path, first_day=MONDAY, days=1, listeners=1)
@@ -93,7 +95,7 @@ def test_a_day_on_which_nothing_happens_keeps_no_file_of_another_world(tmp_path:
     assert all(f.stat().st_size for f in tmp_path.rglob("*") if f.is_file())
 
 
-def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_file_unchanged(tmp_path: Path) -> None:
     def broken() -> Iterator[str]:
         yield "half"
         raise OSError("disk full")
@@ -104,20 +106,20 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     assert path.read_text() == "whole\n"
 
 
-def test_every_listen_is_delivered_and_begins_inside_the_window(
+def test_every_listen_is_delivered_and_starts_in_the_window(
     summary: Summary, clean: dict[str, tuple[int, dict[str, Any]]]
 ) -> None:
     assert len(clean) == summary.listens
     assert all(START <= listen["timestamp"] < START + 14 * DAY for _, listen in clean.values())
 
 
-def test_no_line_eats_another_and_dirt_comes_at_its_rates(
+def test_no_line_is_lost_and_errors_have_their_rates(
     summary: Summary, lines: list[tuple[int, str]], clean: dict[str, tuple[int, dict[str, Any]]]
 ) -> None:
     seen = Counter(line for _, line in lines)
-    dirt = {line: n for line, n in seen.items() if line not in clean}
-    malformed = sum(n for line, n in dirt.items() if well_formed(line) is None)
-    impossible = sum(n for line, n in dirt.items() if well_formed(line) is not None)
+    errors = {line: n for line, n in seen.items() if line not in clean}
+    malformed = sum(n for line, n in errors.items() if well_formed(line) is None)
+    impossible = sum(n for line, n in errors.items() if well_formed(line) is not None)
     again = sum(seen[line] - 1 for line in clean)
     assert (again, malformed, impossible) == (summary.duplicates, summary.malformed, summary.impossible)
     assert 0.008 < again / summary.listens < 0.012
@@ -128,27 +130,27 @@ def test_no_line_eats_another_and_dirt_comes_at_its_rates(
 def test_lines_are_malformed_and_misdated_in_several_ways(
     lines: list[tuple[int, str]], clean: dict[str, tuple[int, dict[str, Any]]]
 ) -> None:
-    ways: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
     for _, line in lines:
         if line in clean:
             continue
         try:
             listen = json.loads(line)
         except ValueError:
-            ways["cut"] += 1
+            kinds["cut"] += 1
             continue
         if not isinstance(listen["timestamp"], int):
-            ways["type of time"] += 1
+            kinds["type of time"] += 1
         elif isinstance(listen["track_metadata"], list):
-            ways["type of metadata"] += 1
+            kinds["type of metadata"] += 1
         elif "track_name" not in listen["track_metadata"]:
-            ways["no name"] += 1
+            kinds["no name"] += 1
         else:
-            ways[str(datetime.fromtimestamp(listen["timestamp"], UTC).year)] += 1
-    assert set(ways) == {"cut", "type of time", "type of metadata", "no name", "1970", "1956", "2099"}
+            kinds[str(datetime.fromtimestamp(listen["timestamp"], UTC).year)] += 1
+    assert set(kinds) == {"cut", "type of time", "type of metadata", "no name", "1970", "1956", "2099"}
 
 
-def test_late_listens_arrive_days_after_and_the_rest_as_they_end(
+def test_late_listens_arrive_days_later_and_others_at_their_end(
     summary: Summary, clean: dict[str, tuple[int, dict[str, Any]]]
 ) -> None:
     delay = [arrived - (listen["timestamp"] // DAY) * DAY for arrived, listen in clean.values()]
@@ -165,7 +167,9 @@ def test_some_duplicates_arrive_on_a_later_day(lines: list[tuple[int, str]]) -> 
     assert sum(len(days) > 1 for days in arrivals.values()) > 100
 
 
-def test_listens_have_the_shape_of_the_public_dump(landing: Path, clean: dict[str, tuple[int, dict[str, Any]]]) -> None:
+def test_listens_have_the_format_of_the_public_dump(
+    landing: Path, clean: dict[str, tuple[int, dict[str, Any]]]
+) -> None:
     known = {r["id"]: r for r in records(landing / "recordings" / "sandbox.jsonl")}
     mapped = 0
     for _, listen in clean.values():
@@ -175,11 +179,11 @@ def test_listens_have_the_shape_of_the_public_dump(landing: Path, clean: dict[st
         assert set(track) == {"artist_name", "track_name", "release_name", "additional_info"}
         info = track["additional_info"]
         assert 0 < info["duration_played"] * 1000 <= info["duration_ms"] and ZoneInfo(info["time_zone"])
-        plain = {"duration_ms", "duration_played", "submission_client", "time_zone"}
-        if set(info) == plain:
+        names_only = {"duration_ms", "duration_played", "submission_client", "time_zone"}
+        if set(info) == names_only:
             continue
         mapped += 1
-        assert set(info) == plain | {"recording_mbid", "artist_mbids"}
+        assert set(info) == names_only | {"recording_mbid", "artist_mbids"}
         recording = known[info["recording_mbid"]]
         credit = recording["artist-credit"]
         assert track["track_name"] == recording["title"]
@@ -189,35 +193,37 @@ def test_listens_have_the_shape_of_the_public_dump(landing: Path, clean: dict[st
 
 
 @pytest.fixture(scope="module")
-def pressed(landing: Path, summary: Summary) -> list[dict[str, Any]]:
-    """Application events as they arrive."""
+def app_events(landing: Path, summary: Summary) -> list[dict[str, Any]]:
+    """Return app events in order of arrival."""
     return [event for file in sorted((landing / "app_events").iterdir()) for event in records(file)]
 
 
-def test_application_events_agree_with_the_listens(
-    pressed: list[dict[str, Any]], summary: Summary, clean: dict[str, tuple[int, dict[str, Any]]]
+def test_app_events_match_the_listens(
+    app_events: list[dict[str, Any]], summary: Summary, clean: dict[str, tuple[int, dict[str, Any]]]
 ) -> None:
-    assert len(pressed) == summary.app_events
-    assert len({event["event_id"] for event in pressed}) == summary.app_events - summary.app_events_again
-    users = {event["user_id"] for event in pressed}
+    assert len(app_events) == summary.app_events
+    assert len({event["event_id"] for event in app_events}) == summary.app_events - summary.app_events_again
+    users = {event["user_id"] for event in app_events}
     assert len(users) == 24
-    heard = {(listen["user_name"], listen["timestamp"]) for _, listen in clean.values() if listen["user_name"] in users}
-    begun = {
-        (e["user_id"], when(e)) for e in pressed if e["event"] == "play" and int(e["properties"]["position_ms"]) == 0
+    listened = {
+        (listen["user_name"], listen["timestamp"]) for _, listen in clean.values() if listen["user_name"] in users
     }
-    assert begun == heard
-    assert {e["event"] for e in pressed} == {
+    started = {
+        (e["user_id"], when(e)) for e in app_events if e["event"] == "play" and int(e["properties"]["position_ms"]) == 0
+    }
+    assert started == listened
+    assert {e["event"] for e in app_events} == {
         *("play", "pause", "seek", "skip", "like", "dislike", "search", "add_to_playlist", "page_view")
     }
 
 
 def when(event: dict[str, Any]) -> float:
-    """The second at which an event happened, as either version tells it."""
+    """Return the time of an event in seconds, for either version of the player."""
     at = event["timestamp"]
     return at / 1000 if event["schema_version"] == 2 else datetime.fromisoformat(at).timestamp()
 
 
-def test_the_second_version_of_the_program_writes_times_and_positions_otherwise(pressed: list[dict[str, Any]]) -> None:
+def test_the_second_version_has_other_formats_for_times_and_positions(app_events: list[dict[str, Any]]) -> None:
     kinds = {
         (
             e["schema_version"],
@@ -225,18 +231,18 @@ def test_the_second_version_of_the_program_writes_times_and_positions_otherwise(
             type(e["properties"].get("position_ms", 0)),
             "network" in e["context"],
         )
-        for e in pressed
+        for e in app_events
         if "position_ms" in e["properties"]
     }
     assert kinds == {(1, str, int, False), (2, int, str, True)}
-    newer = [when(e) for e in pressed if e["schema_version"] == 2]
+    newer = [when(e) for e in app_events if e["schema_version"] == 2]
     assert START + 7 * DAY <= min(newer) < START + 8 * DAY
 
 
-def test_recordings_have_the_shape_of_musicbrainz_and_say_what_is_invented(landing: Path, summary: Summary) -> None:
-    found = records(landing / "recordings" / "sandbox.jsonl")
-    assert len(found) == summary.recordings and summary.works >= 1_000
-    for recording in found:
+def test_recordings_have_musicbrainz_format_and_say_what_is_invented(landing: Path, summary: Summary) -> None:
+    recordings = records(landing / "recordings" / "sandbox.jsonl")
+    assert len(recordings) == summary.recordings and summary.works >= 1_000
+    for recording in recordings:
         (release,) = recording["releases"]
         entities = [recording, release, *(credit["artist"] for credit in recording["artist-credit"])]
         assert {uuid.UUID(entity["id"]).version for entity in entities} == {5}
@@ -245,64 +251,64 @@ def test_recordings_have_the_shape_of_musicbrainz_and_say_what_is_invented(landi
         assert recording["isrcs"] == [] and recording["length"] > 0
         assert re.fullmatch(r"\d{4}(-\d\d){0,2}", recording["first-release-date"])
         assert recording["artist-credit"][-1]["joinphrase"] == ""
-    assert {len(recording["artist-credit"]) for recording in found} == {1, 2}
-    forms = Counter(genre["name"] for recording in found for genre in recording["genres"])
+    assert {len(recording["artist-credit"]) for recording in recordings} == {1, 2}
+    forms = Counter(genre["name"] for recording in recordings for genre in recording["genres"])
     assert forms["reel"] > 500 and forms["jig"] > 300
 
 
-def test_open_lyrics_come_in_the_shape_of_lrclib_with_their_recording(landing: Path, summary: Summary) -> None:
-    found = records(landing / "lyrics" / "sandbox.jsonl")
+def test_open_lyrics_have_lrclib_format_and_their_recording_id(landing: Path, summary: Summary) -> None:
+    lyrics = records(landing / "lyrics" / "sandbox.jsonl")
     known = {r["id"]: r for r in records(landing / "recordings" / "sandbox.jsonl")}
-    assert len(found) == summary.lyrics >= 4
-    for record in found:
+    assert len(lyrics) == summary.lyrics >= 4
+    for record in lyrics:
         recording = known[record["recording_mbid"]]
         assert record["trackName"] == recording["title"] and record["duration"] == recording["length"] / 1000
         assert len(record["plainLyrics"].split()) > 30
         assert record["instrumental"] is False and record["syncedLyrics"] is None
 
 
-def test_what_people_tell_each_other_is_true_and_told_in_time(
+def test_social_activities_match_the_listens_and_their_times(
     landing: Path, summary: Summary, clean: dict[str, tuple[int, dict[str, Any]]]
 ) -> None:
-    heard: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    played: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for _, listen in clean.values():
         track, began = listen["track_metadata"], listen["timestamp"]
-        named = listen["user_name"], f"{track['artist_name']} – {track['track_name']}"
-        heard.setdefault(named, []).append((began, began + track["additional_info"]["duration_played"] + 1))
+        key = listen["user_name"], f"{track['artist_name']} – {track['track_name']}"
+        played.setdefault(key, []).append((began, began + track["additional_info"]["duration_played"] + 1))
     friends: set[tuple[str, str]] = set()
     posts: set[str] = set()
     for n in range(14):
-        told = records(landing / "social" / f"sandbox-{MONDAY + timedelta(days=n)}.jsonl")
-        times = [int(datetime.fromisoformat(activity["published"]).timestamp()) for activity in told]
-        assert all(START + n * DAY - 60 <= at < START + (n + 1) * DAY for at in times)  # told twice, a minute apart
-        for activity, at in zip(told, times, strict=True):
-            about = activity["object"]
-            if activity["type"] == "Create" and about["type"] == "Relationship":
-                friends.add((about["subject"]["name"], about["object"]["name"]))
+        activities = records(landing / "social" / f"sandbox-{MONDAY + timedelta(days=n)}.jsonl")
+        times = [int(datetime.fromisoformat(activity["published"]).timestamp()) for activity in activities]
+        assert all(START + n * DAY - 60 <= at < START + (n + 1) * DAY for at in times)  # duplicates come a minute later
+        for activity, at in zip(activities, times, strict=True):
+            target = activity["object"]
+            if activity["type"] == "Create" and target["type"] == "Relationship":
+                friends.add((target["subject"]["name"], target["object"]["name"]))
             elif activity["type"] == "Create":
-                words, _ = plain(about["content"])
+                words, _ = plain(target["content"])
                 playing = " – ".join(now_playing(words) or ())
-                assert any(a <= at <= b for a, b in heard[activity["actor"]["name"], playing])
-                posts.add(about["id"])
+                assert any(a <= at <= b for a, b in played[activity["actor"]["name"], playing])
+                posts.add(target["id"])
     assert friends <= truth().friends
     assert {frozenset(pair) for pair in friends} == {frozenset(pair) for pair in truth().friends}
     assert len(posts) == summary.posts > 100
 
 
-def test_the_truth_is_in_no_file(landing: Path, clean: dict[str, tuple[int, dict[str, Any]]]) -> None:
-    secret = truth()
+def test_no_file_contains_ground_truth(landing: Path, clean: dict[str, tuple[int, dict[str, Any]]]) -> None:
+    hidden = truth()
     users = {listen["user_name"]: listen["user_id"] for _, listen in clean.values()}
-    assert secret.bots < set(users)
+    assert hidden.bots < set(users)
     everything = b"".join(contents(landing).values()).decode()
     assert not re.search(r"\bbots?\b|taste|ground.truth|is_bot", everything, re.IGNORECASE)
-    # neither names nor ids set bots apart: each word of a bot's name is also some listener's
+    # Neither names nor ids identify bots: other listeners have each word of a bot's name too.
     words = Counter(word for name in users for word in name.split("_")[:2])
-    assert all(words[word] > 1 for name in secret.bots for word in name.split("_")[:2])
+    assert all(words[word] > 1 for name in hidden.bots for word in name.split("_")[:2])
     ranks = sorted(users.values())
-    assert 0.1 < sum(ranks.index(users[name]) for name in secret.bots) / len(secret.bots) / len(ranks) < 0.9
+    assert 0.1 < sum(ranks.index(users[name]) for name in hidden.bots) / len(hidden.bots) / len(ranks) < 0.9
 
 
-def test_the_truth_knows_bots_tastes_friends_tempo_and_key() -> None:
+def test_the_truth_has_bots_tastes_friends_tempo_and_key() -> None:
     secret = truth(seed=7, listeners=100)
     assert len(secret.bots) == 3 and len(secret.taste_group) == 97 and not secret.bots & secret.taste_group.keys()
     assert len(set(secret.taste_group.values())) == 8
@@ -312,17 +318,17 @@ def test_the_truth_knows_bots_tastes_friends_tempo_and_key() -> None:
 
 
 def test_an_empty_window_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="nothing to write"):
+    with pytest.raises(ValueError, match="0 days"):
         write(tmp_path, first_day=MONDAY, days=0)
 
 
-def test_what_was_released_since_a_year_is_left_to_be_asked_for(tmp_path: Path) -> None:
-    """What is handed in of the rest is whole: whom and what it names, and nobody else."""
+def test_releases_since_known_until_are_not_landed(tmp_path: Path) -> None:
+    """The landed entities are complete: all that they refer to, and nothing else."""
     written = write(tmp_path, first_day=MONDAY, days=1, listeners=5, known_until="2024")
-    found = {kind: records(tmp_path / kind / "sandbox.jsonl") for kind in ("recordings", "artists", "releases")}
-    issued = {release["id"]: release["date"] for release in found["releases"]}
-    assert 0 < written.recordings - len(found["recordings"]) < 200
+    landed = {kind: records(tmp_path / kind / "sandbox.jsonl") for kind in ("recordings", "artists", "releases")}
+    issued = {release["id"]: release["date"] for release in landed["releases"]}
+    assert 0 < written.recordings - len(landed["recordings"]) < 200
     assert max(issued.values()) < "2024"
-    assert {release["id"] for r in found["recordings"] for release in r["releases"]} == issued.keys()
-    named = {credit["artist"]["id"] for r in found["recordings"] for credit in r["artist-credit"]}
-    assert {artist["id"] for artist in found["artists"]} == named
+    assert {release["id"] for r in landed["recordings"] for release in r["releases"]} == issued.keys()
+    named = {credit["artist"]["id"] for r in landed["recordings"] for credit in r["artist-credit"]}
+    assert {artist["id"] for artist in landed["artists"]} == named
