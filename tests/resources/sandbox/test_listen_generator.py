@@ -385,7 +385,7 @@ def test_the_command_reports_progress_and_where_the_listens_are(tmp_path: Path) 
     done = subprocess.run(command, cwd=PROJECT, env=environ(tmp_path), capture_output=True, text=True, check=True)
     rows = len(Lake(tmp_path / "lake").scan(T, LISTENS).table())
     assert f"{rows:,} listens, " in done.stdout
-    assert f"{rows:,} listens are in {tmp_path / 'lake' / T}" in done.stdout
+    assert f"{rows:,} listens in {tmp_path / 'lake' / T}" in done.stdout
     again = subprocess.run(command, cwd=PROJECT, env=environ(tmp_path), capture_output=True, text=True, check=False)
     assert (again.returncode, again.stderr.count("\n")) == (1, 1)
     assert again.stderr.startswith("tutti: ") and "already has listens" in again.stderr
