@@ -18,8 +18,8 @@ from tests.orchestration.support import TUTTI, free_port, running
 
 IMAGES = PROJECT / "docs" / "images"
 SIZE = {"width": 1440, "height": 900}  # pixels
-START_S, LOAD_MS = 120, 60_000  # until the web server answers, and until a page is complete
-SETTLE_MS = 12_000  # until the graph is drawn and statuses have arrived
+START_S, LOAD_MS = 240, 120_000  # until the web server answers, and until a page is complete
+SETTLE_MS = 20_000  # until the graph is drawn and statuses have arrived
 PAGES = {
     "lineage": ("/assets/derived/charts_weekly?view=lineage&lineageScope=upstream&lineageDepth=5", "raw_listens"),
     "asset": ("/assets/derived/charts_weekly?view=overview", "Columns"),

@@ -1,5 +1,6 @@
 """Names: the pages have every name that users can type or see, and no other."""
 
+import ast
 import re
 
 import pytest
@@ -16,9 +17,12 @@ from tests.snapshot import page
 README_LINES, PICTURE_BYTES = 150, 300_000  # at most
 MAKEFILE = (PROJECT / "Makefile").read_text()
 TARGETS = sorted(set(re.findall(r"^([a-z0-9-]+):.*##", MAKEFILE, re.MULTILINE)))
-CODE = [MAKEFILE, *(p.read_text() for room in ("orchestration", "resources") for p in (PROJECT / room).rglob("*.py"))]
 VARIABLE = re.compile(r"\bTUTTI_[A-Z][A-Z_]*[A-Z]\b")
-VARIABLES = sorted({name for text in CODE for name in VARIABLE.findall(text)})
+TEXTS = [MAKEFILE]  # of code that reads or names variables
+for path in (path for package in ("orchestration", "resources") for path in (PROJECT / package).rglob("*.py")):
+    nodes = ast.walk(ast.parse(path.read_text()))
+    TEXTS += [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+VARIABLES = sorted({name for text in TEXTS for name in VARIABLE.findall(text)})
 FOR_TESTS = {"TUTTI_SAMPLES"}
 ALL = "\n".join(PAGES.values())
 WRITTEN = "\n".join(text for path, text in PAGES.items() if path != "docs/assets.md")  # by people
