@@ -243,7 +243,7 @@ class FollowingSensor(dg.AutomationConditionSensorDefinition):
         days = cursors.get_cursor_values({DAYS}).get(DAYS, str(Span(EVER)))
         if days != str(SPAN) and not _at_work(context.instance):
             cursors.set_cursor_values({DAYS: str(SPAN)})
-            return SensorExecutionData(run_requests=stale(context), cursor=context.cursor)
+            return SensorExecutionData(run_requests=rebuild_stale(context), cursor=context.cursor)
         minute = int(time.time() / MAX_PAUSE_S)
         stored = context.instance.event_log_storage.get_maximum_record_id()
         if context.cursor and self._settled == (context.cursor, minute, stored):
@@ -267,17 +267,17 @@ class FollowingSensor(dg.AutomationConditionSensorDefinition):
         )
 
 
-def stale(context: dg.SensorEvaluationContext) -> list[dg.RunRequest]:
-    """Return the runs that build everything by day or longer period that is older than the imports it is made of."""
+def rebuild_stale(context: dg.SensorEvaluationContext) -> list[dg.RunRequest]:
+    """Return requests for runs that build all dated tables that are older than their imports."""
     assert context.repository_def
     cadence, today = Cadence(context.repository_def.asset_graph), datetime.now(UTC).date()
-    found: list[dg.RunRequest] = []
+    requests: list[dg.RunRequest] = []
     for job in cadence.dated:
-        owed = cadence.owed(context.instance, job.name)
-        for portion, keys in portions(job, set[date]().union(*owed.values()), today):
+        tables = cadence.stale(context.instance, job.name)
+        for portion, keys in portions(job, set[date]().union(*tables.values()), today):
             tags = {AUTOMATIC: "yes", **over(keys), **portion.tags}
-            found.append(dg.RunRequest(asset_selection=sorted(owed), tags=tags))
-    return found
+            requests.append(dg.RunRequest(asset_selection=sorted(tables), tags=tags))
+    return requests
 
 
 def _imported(context: dg.SensorEvaluationContext) -> Mapping[dg.AssetKey, int | None]:

@@ -60,7 +60,7 @@ class DatedJob:
     periods: Reach
 
     def reached(self, first: date, last: date, today: date) -> dg.PartitionKeyRange:
-        """Return the partitions that records of the days from `first` to `last` can change, if there are such."""
+        """Return the existing partitions that records of the days from `first` to `last` can change."""
         start = self.period.first(first - timedelta(days=self.days.back))
         for _ in range(self.periods.back):
             start = self.period.first(start - timedelta(days=1))
@@ -138,7 +138,7 @@ class Cadence:
         job = self.assets(self.jobs[table])
         return frozenset(key for key in job if key == table or table in self.graph.get_ancestor_asset_keys(key))
 
-    def owed(self, instance: dg.DagsterInstance, job: str) -> dict[dg.AssetKey, set[date]]:
+    def stale(self, instance: dg.DagsterInstance, job: str) -> dict[dg.AssetKey, set[date]]:
         """Return the stale tables of a job, each with the days that were imported since it was built.
 
         The state is in Dagster's storage, so a crash loses nothing. Each job has its own state, so a job that keeps
@@ -151,17 +151,17 @@ class Cadence:
             source: [(day, at) for day, at in _newest(instance, source).items() if day <= today]
             for source in set().union(*sources.values())
         }
-        found: dict[dg.AssetKey, set[date]] = {}
+        stale: dict[dg.AssetKey, set[date]] = {}
         for key in keys:
-            imports = [each for source in sources[key] for each in newest[source]]
+            imports = [event for source in sources[key] for event in newest[source]]
             if dated:
                 imports = [(day, at) for day, at in imports if SPAN.covers(day)]
                 built = _newest(instance, key) if imports else {}
-                found[key] = {day for day, at in imports if at > built.get(dated.period.first(day), 0)}
+                stale[key] = {day for day, at in imports if at > built.get(dated.period.first(day), 0)}
             else:
                 done = instance.fetch_materializations(key, limit=1).records
-                found[key] = {day for day, at in imports if not done or at > done[0].storage_id}
-        return {key: days for key, days in found.items() if days}
+                stale[key] = {day for day, at in imports if not done or at > done[0].storage_id}
+        return {key: days for key, days in stale.items() if days}
 
     def failed(self, instance: dg.DagsterInstance, tables: Collection[dg.AssetKey]) -> dict[dg.AssetKey, set[date]]:
         """Return the tables whose blocking check failed last, each with the first days of the failed partitions.

@@ -29,7 +29,8 @@ def close_day(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest |
     """
     day = context.scheduled_execution_time.astimezone(UTC).date() - timedelta(days=1)
     if not SPAN.covers(day):
-        yield dg.SkipReason(f"{day} has no partition: the history ended on {SPAN.last}, or begins later")
+        last = SPAN.last or "today"
+        yield dg.SkipReason(f"{day} has no partition, since the records are from {SPAN.first} through {last}")
         return
     assert context.repository_def
     cadence = Cadence(context.repository_def.asset_graph)
@@ -37,14 +38,14 @@ def close_day(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest |
         run_key=day.isoformat(), partition_key=day.isoformat(), asset_selection=_closed(context, cadence, day)
     )
     daily = cadence.by_name[DAILY]
-    owed = {table: {d for d in days if d < day} for table, days in cadence.owed(context.instance, DAILY).items()}
+    stale = {table: {d for d in days if d < day} for table, days in cadence.stale(context.instance, DAILY).items()}
     failed = cadence.failed(context.instance, daily.assets)
     failed = {table: {d for d in days if d < day} for table, days in failed.items()}
-    changed, failing = (set[date]().union(*each.values()) for each in (owed, failed))
+    changed, failing = (set[date]().union(*tables.values()) for tables in (stale, failed))
     for portion, keys in _requested(context.instance, daily, changed, failing, day):
         yield dg.RunRequest(
             run_key=f"{day}-{min(portion.changed)}",
-            asset_selection=sorted({table for each in (owed, failed) for table, days in each.items() if days}),
+            asset_selection=sorted({table for tables in (stale, failed) for table, days in tables.items() if days}),
             tags=over(keys) | portion.tags,
         )
 

@@ -17,6 +17,7 @@ import dagster as dg
 from assets.partitions import DAY
 from orchestration.cadence import ALL_TIME, Cadence, DatedJob, as_line, read_ahead
 from orchestration.cli.date_range import span as days_of
+from orchestration.cli.hints import RESUME
 from orchestration.cli.number import Number
 from orchestration.cli.runner import Runner
 from orchestration.run_tags import RANGE_END, RANGE_START
@@ -81,7 +82,7 @@ def backfill(first: str, last: str, select: str, size: int) -> None:
     today = datetime.now(UTC).date()
     span = days_of(first, last, today, COMMAND)
     open_lake().require_tables()
-    runner = Runner(patience=math.inf)
+    runner = Runner(patience_s=math.inf)
     parts = plan(runner.cadence, *span, size, select, today)
     options = f"{span[0]}...{span[1]} by {size} {select}".strip()
     with one_process(Path(runner.instance.root_directory, LOCK), "another backfill is running on this data"):
@@ -99,8 +100,8 @@ def backfill(first: str, last: str, select: str, size: int) -> None:
                 runner.run(part.job, part.keys, assets=part.assets, tags=tags)
             except TuttiError as error:
                 print(f"{len(done) + n - 1} of {len(parts)} runs are done, one failed. {runner.progress.total()}")
-                resume = "To resume, run the same command again"
-                raise TuttiError(f"{part.name}: {str(error).rstrip('.')}. {resume}") from error
+                cause = str(error).removesuffix(RESUME).rstrip(". ")
+                raise TuttiError(f"{part.name}: {cause}. {RESUME}") from error
             pace = (time.monotonic() - began) / sum(p.work for p in todo[:n])
             print(_progress(part, parts, pace * sum(p.work for p in todo[n:])), flush=True)
         days = (span[1] - span[0]).days + 1

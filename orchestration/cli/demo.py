@@ -40,26 +40,26 @@ DAYS = 42
 FIRST_DAY = TODAY - timedelta(days=DAYS)
 SEED = 7
 KNOWN_UNTIL = "2024"  # some hundred recordings released since then are pulled
-LYRICS_ASKED = 500  # recordings, the most played
-OWN = ("TUTTI_MUSIC_DIR", "TUTTI_LAKE_URL", "TUTTI_ARTIFACTS_URL", "TUTTI_LANDING_URL")
-A_SECOND = 1_000  # requests that the sandbox's MusicBrainz allows: nobody waits for a demo
+LYRICS_ASKED = 500  # most played recordings
+IGNORED = ("TUTTI_MUSIC_DIR", "TUTTI_LAKE_URL", "TUTTI_ARTIFACTS_URL", "TUTTI_LANDING_URL")
+REQUESTS_PER_S = 1_000  # allowed by the mock MusicBrainz, so that the demo is fast
 
 
 @click.command()
-@click.option("--today", default="", help=f"The day after the last one simulated. Default: {TODAY}.")
+@click.option("--today", default="", metavar="DATE", help=f"Day after the last simulated day. Default: {TODAY}.")
 def demo(today: str) -> None:
     """Simulate six weeks of listening and build every table."""
     first_day = day_of(today) - timedelta(days=DAYS) if today else FIRST_DAY
-    for own in OWN:  # the demo has its own
-        os.environ.pop(own, None)
+    for variable in IGNORED:  # the demo uses only its own folder
+        os.environ.pop(variable, None)
     data, began = data_folder(), time.monotonic()
     if data.name != "demo":
         raise TuttiError(
-            f"the demo would overwrite {data}: run it with `make demo`, or with a TUTTI_DATA_DIR named demo"
+            f"the demo would overwrite {data}. Run `make demo`, or set TUTTI_DATA_DIR to a folder named demo"
         )
     from orchestration.cli.runner import Runner  # its definitions read TUTTI_MUSIC_DIR
 
-    runner = Runner(patience=0)
+    runner = Runner(patience_s=0)
     for folder in ("lake", "landing", "music", "cache"):
         shutil.rmtree(data / folder, ignore_errors=True)
     last_day = first_day + timedelta(days=DAYS - 1)
@@ -81,19 +81,19 @@ def demo(today: str) -> None:
     rendered = audio.write(data / "music", seed=SEED)
     print(f"  {rendered.clips} recordings rendered, {rendered.seconds / 60:.0f} minutes of sound", flush=True)
     materialize(runner, performers.recordings(catalog.works(), SEED))
-    # The simulated history has ended: the UI would show each day since then as missing.
+    # The simulated history has ended. Otherwise the UI would show each later day as missing.
     store(dagster_home(), Span(first_day, last_day))
     print(f"\n{runner.progress.total()}\n\nWhat {first_day} through {last_day} show:")
     for line in findings(open_lake()):
         print(line)
     print(f"\nDone in {time.monotonic() - began:.0f} s. Next:")
-    print(f"  {make('chart')}    # the charts, with PERIOD=weekly those of a week")
+    print(f"  {make('chart')}    # print charts, for example with PERIOD=weekly")
     print(f"  {make('ui')}       # assets, checks, previews and runs in a browser")
     print('  make import LISTENER=ada FILES="my_spotify_data.zip"    # your own history')
 
 
 def day_of(today: str) -> date:
-    """Read the demo's today. Raises `TuttiError` for a day that is invalid, too early or in the future."""
+    """Return `today` as a date. Raises `TuttiError` if it is invalid, too early or in the future."""
     first, last = EARLIEST_DAY + timedelta(days=DAYS), datetime.now(UTC).date()
     try:
         day = date.fromisoformat(today)
@@ -105,20 +105,20 @@ def day_of(today: str) -> date:
 
 
 def materialize(runner: "Runner", recordings: Sequence[Recording]) -> None:
-    """Build everything, from what landed and from services that know these recordings."""
+    """Build every table from the landed files and from mock services that have these recordings."""
     known, lyrics = entities(recordings), lrclib.of_world(recordings)
     services = server.application(
-        Accounts([]), Faults(), entities=known, musicbrainz_per_second=A_SECOND, lyrics=lyrics
+        Accounts([]), Faults(), entities=known, musicbrainz_per_second=REQUESTS_PER_S, lyrics=lyrics
     )
     with server.served(services) as url:
         os.environ |= {"TUTTI_MUSICBRAINZ_URL": url, "TUTTI_LRCLIB_URL": url}
         os.environ.pop("TUTTI_MUSICBRAINZ_MIN_INTERVAL_S", None)
-        entities_known = [dg.AssetKey(["content", folder]) for folder, _ in world.CATALOG]
-        runner.run(BUILD_CATALOG, assets=entities_known)  # so that the pull knows what the catalog lacks
+        imported = [dg.AssetKey(["content", folder]) for folder, _ in world.CATALOG]
+        runner.run(BUILD_CATALOG, assets=imported)  # the pull requests what the catalog lacks
         runner.run(ANALYZE_MUSIC)
         runner.run(IMPORT_LISTENS)
         runner.run("pull_metadata", config={MUSICBRAINZ: {"config": {"limit": len(recordings)}}})
         runner.run(BUILD_CATALOG)
-        runner.take({})
+        runner.import_and_build({})
         runner.run("pull_lyrics", config={LRCLIB: {"config": {"limit": LYRICS_ASKED}}})
         runner.run(BUILD_CATALOG, assets=sorted(runner.cadence.made_of(LYRICS)))

@@ -33,7 +33,7 @@ def erase(listener: str, confirmed: bool) -> None:
         for name, count in event.step_output_data.metadata.items():
             if count.value:
                 print(f"  {name.replace('_', ' ')}: {count.value:,}")
-    runner.take({})
+    runner.import_and_build({})
     end_all_time_travel(data_folder())
     print(f"\nErased {listener} and rebuilt the tables that counted them. Tutti cannot reach these, so remove them:")
     print("backups, copies outside this folder, launchpad forms in your browser, and the listener's scrobble token.")

@@ -40,7 +40,7 @@ def import_and_summarize(runner: Runner, config: dict[str, Any]) -> None:
     data, listener, began = data_folder(), config.get("listener"), datetime.now(UTC)
     before, failed = count_listens(data, listener), None
     try:
-        new = runner.take(config)
+        new = runner.import_and_build(config)
     except TuttiError as error:
         new, failed = bool(runner.progress.seconds), error
     for line in summarize(data, listener, began, before):

@@ -9,6 +9,7 @@ from importlib import import_module
 
 import click
 
+from orchestration.cli.hints import RESUME
 from resources import lake_format
 from resources.environments import data_folder
 from resources.errors import TuttiError
@@ -84,6 +85,6 @@ def main() -> int:
         print(f"tutti: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("tutti: stopped. To resume, run the same command again", file=sys.stderr)
+        print(f"tutti: stopped. {RESUME}", file=sys.stderr)
         return INTERRUPTED
     return 0

@@ -1,4 +1,4 @@
-"""Runs of the platform's jobs in this process, one after the other, for the command line."""
+"""The runner of commands: it runs jobs in this process, one after the other."""
 
 import multiprocessing
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ import dagster as dg
 from assets.partitions import SPAN
 from orchestration import definitions
 from orchestration.cadence import ALL_TIME, IMPORT_LISTENS, Cadence, DatedJob, one_day
-from orchestration.cli.progress import PATIENCE, Progress, logger
+from orchestration.cli.progress import PATIENCE_S, Progress, logger
 from orchestration.instance import killed_runs
 from orchestration.instance.home import terminal_instance
 from orchestration.instance.internals import InMemoryJob, core_execute_in_process, list_under_job
@@ -23,82 +23,86 @@ from resources.span import stored
 
 
 class Runner:
-    """The jobs, Dagster's instance and what the terminal is told."""
+    """Runs jobs on the Dagster instance and shows their progress in the terminal."""
 
-    def __init__(self, patience: float = PATIENCE) -> None:
-        _ = ENVIRONMENTS[definitions.CHOSEN]().engine  # an engine that is not installed says so before anything is done
-        self.progress = Progress(patience)
-        own = dg.Definitions(loggers={"terminal": logger(self.progress)})
-        self.defs = dg.Definitions.merge(definitions.defs, own)
+    def __init__(self, patience_s: float = PATIENCE_S) -> None:
+        _ = ENVIRONMENTS[definitions.CHOSEN]().engine  # fails before any work if the engine is not installed
+        self.progress = Progress(patience_s)
+        terminal = dg.Definitions(loggers={"terminal": logger(self.progress)})
+        self.defs = dg.Definitions.merge(definitions.defs, terminal)
         self.cadence = Cadence(self.defs.resolve_asset_graph())
         self.instance = terminal_instance()
         killed_runs.bury(self.instance)
         self.process = killed_runs.begin(self.instance)
 
-    def take(self, what: dict[str, Any]) -> bool:
-        """Import files and build what follows from the days they touch. Return whether there was anything to do.
+    def import_and_build(self, config: dict[str, Any]) -> bool:
+        """Import files, and build the stale tables downstream. Return whether any table was stale.
 
-        Raises `TuttiError` with the first cause of a failure once everything else is done.
+        If a run fails, the others still run. Then `TuttiError` is raised with the first cause.
         """
         failed: list[TuttiError] = []
         try:
-            self.run(IMPORT_LISTENS, config={"imports": {"config": what}})
-        except TuttiError as error:  # of one file: others may have gone in
+            self.run(IMPORT_LISTENS, config={"imports": {"config": config}})
+        except TuttiError as error:  # of one file; others may be imported
             failed.append(error)
         if not SPAN.holds(stored(home_folder())):
-            # The new days have no partitions in this process: definitions are fixed when a process imports them.
+            # The new days have no partitions in this process, since the import of the definitions fixes the partitions.
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
-                done, others, rows, seconds = fresh.submit(_build, self.progress.patience).result()
+                done, others, rows, seconds = fresh.submit(_build, self.progress.patience_s).result()
             self.progress.rows |= rows
             self.progress.seconds |= seconds
         else:
             done, others = self.build()
         failed += others
         if failed:
-            more = f" (and {len(failed) - 1} more runs failed: look at them with `make ui`)" if failed[1:] else ""
+            more = f" ({len(failed) - 1} more runs failed. See them with `make ui`)" if failed[1:] else ""
             raise TuttiError(f"{failed[0]}{more}")
         return done
 
     def build(self) -> tuple[bool, list[TuttiError]]:
-        """Build what is stale. Return whether there was anything, and the failures.
+        """Build the stale tables, and those whose checks failed. Return whether there were any, and the failures.
 
-        Only tables made of what was imported are built, and those whose checks failed: days come first, what is
-        counted over all history last. A run that fails holds back only what is made of its days.
+        Daily tables come first, tables that cover all history last. A failed run blocks only what reads its days.
         """
         failed: list[TuttiError] = []
         today, done = datetime.now(UTC).date(), False
         self.progress.expect(self._number_of_runs(today))
         missing: dict[str, set[date]] = {}  # days that runs of a job failed to build
+        self.progress.plan(self._planned_runs(today))
         for job in self.cadence.dated:
-            held = {day for name in self.cadence.upstream(job.name) for day in missing.get(name, ())}
+            blocked = {day for name in self.cadence.upstream(job.name) for day in missing.get(name, ())}
             unsound = self.cadence.unsound(self.instance, job.assets)
-            owed = self.cadence.owed(self.instance, job.name)
-            changed = set().union(*owed.values()) - held
-            again = self.cadence.failed(self.instance, job.assets)
-            failing = set().union(*again.values()) - held
+            stale = self.cadence.stale(self.instance, job.name)
+            changed = set().union(*stale.values()) - blocked
+            unchecked = self.cadence.failed(self.instance, job.assets)
+            failing = set().union(*unchecked.values()) - blocked
             if unsound:
                 changed = {day for day in changed if not job.unsound(job.reached(day, day, today), unsound)}
                 failing = {day for day in failing if not job.unsound(one_day(day), unsound)}
             done |= bool(changed or failing)
-            for failure, days in self._build(job, sorted(owed.keys() | again.keys()), changed, failing, today):
+            for failure, days in self._build(job, sorted(stale.keys() | unchecked.keys()), changed, failing, today):
                 failed.append(failure)
                 missing[job.name] = missing.get(job.name, set()) | days
         assets = self.cadence.assets(ALL_TIME)
-        counted = sorted(self.cadence.owed(self.instance, ALL_TIME) | self.cadence.failed(self.instance, assets))
-        waits = self.cadence.upstream(ALL_TIME) & missing.keys() or self.cadence.unsound(self.instance, assets)
-        if counted and not waits:
+        cumulative = sorted(self.cadence.stale(self.instance, ALL_TIME) | self.cadence.failed(self.instance, assets))
+        blocking = self.cadence.upstream(ALL_TIME) & missing.keys() or self.cadence.unsound(self.instance, assets)
+        if cumulative and not blocking:
             done = True
             try:
-                self.run(ALL_TIME, assets=counted)
+                self.run(ALL_TIME, assets=cumulative)
             except TuttiError as error:
                 failed.append(error)
+        self.progress.plan(0)
         return done, failed
 
-    def _number_of_runs(self, today: date) -> int:
-        """Return how many runs build what is stale, if none fails."""
-        stale = ((job, self.cadence.owed(self.instance, job.name).values()) for job in self.cadence.dated)
-        dated = sum(len(portions(job, set[date]().union(*days), today)) for job, days in stale)
-        return dated + bool(self.cadence.owed(self.instance, ALL_TIME))
+    def _planned_runs(self, today: date) -> int:
+        """Return the number of runs that build everything stale, if none fails."""
+        runs = bool(self.cadence.stale(self.instance, ALL_TIME))
+        for job in self.cadence.dated:
+            changed = set[date]().union(*self.cadence.stale(self.instance, job.name).values())
+            failed = set[date]().union(*self.cadence.failed(self.instance, job.assets).values())
+            runs += len(portions(job, changed, today, failed))
+        return runs
 
     def _build(
         self,
@@ -108,11 +112,9 @@ class Runner:
         failed: Collection[date],
         today: date,
     ) -> Iterator[tuple[TuttiError, set[date]]]:
-        """Build what days that changed can change in some tables of a job, and partitions that failed.
+        """Build the partitions of a job's tables that changed days reach, and the failed partitions.
 
-        Yield each failure with its days.
-
-        If a run of several stretches fails, each half of its days is built by itself.
+        Yield each failure with its days. If a run of several ranges fails, each half of its days is built by itself.
         """
         for portion, keys in portions(job, changed, today, failed):
             try:
@@ -132,10 +134,14 @@ class Runner:
         assets: Sequence[dg.AssetKey] = (),
         tags: Mapping[str, str] | None = None,
     ) -> dg.ExecuteInProcessResult:
-        """Run a job, or some of its assets, for a range of its partitions. Raises `TuttiError` with the cause."""
-        self.progress.begin(f"{job}{f' from {keys.start} through {keys.end}' if keys else ''}")
+        """Run a job, or some of its assets, for a range of its partitions.
+
+        Raises `TuttiError` with the cause if the run fails.
+        """
+        title = f"{job} from {keys.start} through {keys.end}" if keys else job
+        self.progress.begin(title, tables=len(assets or self.cadence.assets(job)))
         chosen = self.defs.resolve_job_def(job).as_ephemeral_job({}, {}, asset_selection=assets)
-        # As `execute_in_process`, which would hold every table of a run in memory until the run has ended.
+        # Not `execute_in_process`, which would hold every table of a run in memory until the run has ended.
         list_under_job(self.instance, job, definitions.LOCATION)
         result = core_execute_in_process(
             job=InMemoryJob(chosen),
@@ -147,14 +153,12 @@ class Runner:
             raise_on_error=False,
         )
         if not result.success:
-            raise TuttiError(
-                self.progress.cause or f"the run {result.run_id} of {job} failed: look at it with `make ui`"
-            )
+            raise TuttiError(self.progress.cause or f"run {result.run_id} of {job} failed. See its log with `make ui`")
         return result
 
 
-def _build(patience: float) -> tuple[bool, list[TuttiError], dict[str, int | None], dict[str, float]]:
-    """Build what is stale in this process. Return what `Runner.build` does, and the rows and seconds of each table."""
-    runner = Runner(patience)
+def _build(patience_s: float) -> tuple[bool, list[TuttiError], dict[str, int | None], dict[str, float]]:
+    """Build the stale tables in this process. Return the result of `Runner.build`, and rows and seconds by table."""
+    runner = Runner(patience_s)
     done, failed = runner.build()
     return done, [TuttiError(str(error)) for error in failed], runner.progress.rows, runner.progress.seconds

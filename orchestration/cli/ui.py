@@ -1,4 +1,4 @@
-"""The command that serves Dagster's web UI and runs its daemon."""
+"""The command `ui`: it serves Dagster's web UI and runs its daemon."""
 
 import json
 import os
@@ -22,30 +22,30 @@ from resources.span import stored
 EXAMPLE = "make ui PORT=3001"
 POLL_S = 1
 TIMEOUT_S = 60
-AT_WORK = "{ runsOrError(filter: {statuses: [STARTING, STARTED, CANCELING]}, limit: 1) { ... on Runs { count } } }"
+ACTIVE_RUNS = "{ runsOrError(filter: {statuses: [STARTING, STARTED, CANCELING]}, limit: 1) { ... on Runs { count } } }"
 RELOAD = 'mutation { reloadRepositoryLocation(repositoryLocationName: "tutti") { __typename } }'
-# `dg dev`, which Dagster advises, needs a package more.
+# `dg dev`, which Dagster suggests instead, needs another package.
 QUIET = "ignore:Function `dev_command` is superseded"
 
 
 @click.command()
-@click.option("--port", "number", type=port(EXAMPLE), default=3000, show_default=True, help="Port of this machine.")
+@click.option("--port", "number", type=port(EXAMPLE), default=3000, show_default=True, help="Local port of the web UI.")
 def ui(number: int) -> None:
     """Serve Dagster's web UI and run its daemon until stopped."""
     data = data_folder()
     if os.environ.get("TUTTI_DATA_DIR") and not data.exists():
         raise TuttiError(f"no such data folder: {data}. Check DATA=, or run `make demo` or `make import` first.")
-    listen(number, EXAMPLE).close()  # Dagster would say so in one of its many lines
+    listen(number, EXAMPLE).close()  # otherwise the error would be hidden in Dagster's log
     from orchestration import definitions  # noqa: F401 (raises `TuttiError` for an unknown TUTTI_ENV)
 
     home = dagster_home()
     with DagsterInstance.get() as instance:
-        bury(instance)  # else Dagster would wait for them
+        bury(instance)  # otherwise Dagster would wait for them
         bury_launched(instance)
-    # Days of twenty years that change at once take the sensor longer than Dagster's minute on a busy machine.
+    # If days of twenty years change at once, the sensor needs more than Dagster's minute on a busy machine.
     os.environ.setdefault("DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS", "600")
     os.environ.setdefault("PYTHONWARNINGS", QUIET)
-    for stop in (signal.SIGINT, signal.SIGTERM):  # a script's background commands inherit that they are ignored
+    for stop in (signal.SIGINT, signal.SIGTERM):  # background commands of scripts inherit ignored signals
         signal.signal(stop, signal.SIG_DFL)
     server = os.getpid()
     if os.fork() == 0:
@@ -53,13 +53,13 @@ def ui(number: int) -> None:
     print(f"Starting Dagster on {data} ...", flush=True)
     command = ["dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-h", HOST, "-p", str(number)]
     os.chdir(PROJECT)
-    os.execv(  # noqa: S606 (it is ours)
+    os.execv(  # noqa: S606 (our own command)
         str(Path(sys.executable).with_name("dagster")), [*command, "--log-level", "warning"]
     )
 
 
 def _accompany(server: int, url: str, data: Path, home: Path) -> None:
-    """Print the address once the server answers, and reload its definitions when other days have partitions.
+    """Print the URL once the server answers, and reload its definitions when its partitions change.
 
     This process ends with the server, its parent.
     """
@@ -69,9 +69,9 @@ def _accompany(server: int, url: str, data: Path, home: Path) -> None:
         try:
             if not announced:
                 _ask(url, "{ version }")
-                print(f"{url} shows {data}; Ctrl-C ends it", flush=True)
+                print(f"{url} shows {data}. Press Ctrl-C to stop.", flush=True)
                 announced = True
-            elif (now := stored(home)) != span and not _ask(url, AT_WORK)["runsOrError"]["count"]:
+            elif (now := stored(home)) != span and not _ask(url, ACTIVE_RUNS)["runsOrError"]["count"]:
                 _ask(url, RELOAD)
                 span = now
         except OSError:  # it has not started yet, or is stopping
@@ -80,7 +80,8 @@ def _accompany(server: int, url: str, data: Path, home: Path) -> None:
 
 
 def _ask(url: str, query: str) -> dict[str, Any]:
+    """Return the data of a GraphQL query."""
     request = Request(f"{url}/graphql", json.dumps({"query": query}).encode(), {"Content-Type": "application/json"})  # noqa: S310 (this machine)
     with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
-        found: dict[str, Any] = json.load(answer)["data"]
-    return found
+        data: dict[str, Any] = json.load(answer)["data"]
+    return data

@@ -27,8 +27,8 @@ from dagster._core.execution.execute_in_process import core_execute_in_process
 # `DagsterInstance.from_config` takes the settings of a folder as they are; this takes others instead of some.
 from dagster._core.instance.ref import InstanceRef
 
-# The UI lists a run on its timeline and under its job only if the run's origin names both; a code location that is
-# named, but not described, needs neither a server nor a file.
+# The UI lists a run on its timeline and under its job only if the run's origin names both. A code location that is only
+# named needs neither a server nor a file.
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 # Dagster adds statuses now and then, so its own lists are used.
@@ -44,7 +44,7 @@ def resume_from(context: dg.SensorEvaluationContext, cursor: str | None) -> None
 
 
 def list_under_job(instance: dg.DagsterInstance, job: str, location: str) -> None:
-    """Let the UI list the runs that this instance creates from now on on its timeline and under a job."""
+    """Let the UI list all later runs of this instance on its timeline and under a job."""
     repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(location), SINGLETON_REPOSITORY_NAME)
     create = partial(type(instance).create_run_for_job, instance, remote_job_origin=RemoteJobOrigin(repository, job))
     instance.create_run_for_job = create  # type: ignore[method-assign]

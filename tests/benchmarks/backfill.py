@@ -147,7 +147,7 @@ def _runner() -> "Runner":
     from orchestration.instance.home import dagster_home
 
     dagster_home()
-    runner = Runner(patience=math.inf)
+    runner = Runner(patience_s=math.inf)
     for _ in range(2):
         runner.run("daily", dg.PartitionKeyRange("2010-01-01", "2010-01-02"))
     return runner

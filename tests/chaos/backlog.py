@@ -30,7 +30,7 @@ IMPORT_SCRIPT = """
 from orchestration.instance.home import dagster_home
 dagster_home()
 from orchestration.cli.runner import Runner
-Runner().take({})
+Runner().import_and_build({})
 """
 
 

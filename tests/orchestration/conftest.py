@@ -34,7 +34,7 @@ from orchestration.cli.runner import Runner
 runner = Runner()
 runner.run("build_catalog")
 runner.run("analyze_music")
-runner.take({})
+runner.import_and_build({})
 """
 
 

@@ -253,7 +253,7 @@ def test_imports_make_the_jobs_downstream_stale(imported: str, jobs: set[str]) -
         event = dg.AssetMaterialization(imported.split("/"), partition="2019-05-01")
         instance.report_runless_asset_event(event)
         names = [*(job.name for job in CADENCE.dated), ALL_TIME]
-        stale = {name for name in names if CADENCE.owed(instance, name)}
+        stale = {name for name in names if CADENCE.stale(instance, name)}
     assert stale & {*COUNTED, ALL_TIME} == jobs
 
 
@@ -261,7 +261,7 @@ def test_only_tables_downstream_of_an_import_are_stale() -> None:
     with dg.instance_for_test() as instance:
         for table, day in (("raw_app_events", "2019-05-01"), ("raw_posts", "2019-05-02")):
             instance.report_runless_asset_event(dg.AssetMaterialization(["events", table], partition=day))
-        stale = {key.to_user_string(): days for key, days in CADENCE.owed(instance, "daily").items()}
+        stale = {key.to_user_string(): days for key, days in CADENCE.stale(instance, "daily").items()}
     of_events, of_posts = {date(2019, 5, 1)}, {date(2019, 5, 2)}
     assert stale == {
         "events/daily_app_usage": of_events,

@@ -344,7 +344,7 @@ def test_import_resumes_after_a_full_disk_ended_it(command: tuple[str, ...], tmp
     )
     assert done.stdout.splitlines()[-1] == "1 0", done.stdout + done.stderr
     assert f"\ntutti: the disk of {data} is full" in f"\n{done.stderr}"
-    assert "\ntables made: " in done.stdout
+    assert "\nUpdated " in done.stdout
 
 
 def left_on_a_full_disk(data: str) -> None:

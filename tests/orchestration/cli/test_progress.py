@@ -1,4 +1,4 @@
-"""What a person at a terminal reads while runs go on."""
+"""The lines that the terminal shows during runs."""
 
 import math
 
@@ -10,46 +10,62 @@ from orchestration.cli.progress import Progress, logger, reasons
 
 @dg.asset
 def quick(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-    """An asset that has something to say."""
+    """An asset with a log line."""
     context.log.info("half of it")
     return dg.MaterializeResult(metadata={"dagster/row_count": 1_234})
 
 
-@pytest.mark.parametrize(("patience", "more"), [(0, ["  ✓ quick"]), (math.inf, [])])
-def test_of_runs_only_what_they_say_themselves_is_told_unless_the_terminal_was_silent_for_long(
-    patience: float, more: list[str]
-) -> None:
-    said: list[str] = []
-    progress = Progress(patience, said.append)
+@pytest.mark.parametrize(("patience_s", "more"), [(0, ["  ✓ quick"]), (math.inf, [])])
+def test_prints_log_lines_and_after_a_pause_each_table(patience_s: float, more: list[str]) -> None:
+    lines: list[str] = []
+    progress = Progress(patience_s, lines.append)
     defs = dg.Definitions([quick], jobs=[dg.define_asset_job("a_job")], loggers={"terminal": logger(progress)})
     progress.begin("a run")
     with dg.DagsterInstance.ephemeral() as instance:
         defs.resolve_job_def("a_job").execute_in_process({"loggers": {"terminal": {}}}, instance=instance)
-    assert [line.split("  1,234")[0].rstrip() for line in said] == ["a run", "    half of it", *more]
-    assert progress.total().startswith("tables made: 1, with 1,234 rows, in ")
+    assert [line.split("  1,234")[0].rstrip() for line in lines] == ["a run", "    half of it", *more]
+    assert progress.total().startswith("Updated 1 table (1,234 rows) in ")
+
+
+def test_numbers_planned_runs_and_counts_their_tables() -> None:
+    lines: list[str] = []
+    progress = Progress(1e-9, lines.append)
+    defs = dg.Definitions([silent], jobs=[dg.define_asset_job("a_job")], loggers={"terminal": logger(progress)})
+    progress.plan(2)
+    with dg.DagsterInstance.ephemeral() as instance:
+        for title in ("daily", "weekly", "another"):
+            progress.begin(title, tables=3)
+            defs.resolve_job_def("a_job").execute_in_process({"loggers": {"terminal": {}}}, instance=instance)
+    counted = "  1 of 3 tables built"
+    assert lines == ["run 1 of 2: daily", counted, "run 2 of 2: weekly", counted, "another", counted]
+
+
+@dg.asset
+def silent() -> None:
+    """An asset without a log line."""
 
 
 @dg.asset(partitions_def=dg.StaticPartitionsDefinition(["a", "b"]))
-def parted() -> dg.MaterializeResult:
-    """An asset that is made partition by partition."""
+def partitioned() -> dg.MaterializeResult:
+    """An asset that is built partition by partition."""
     return dg.MaterializeResult(metadata={"dagster/row_count": 10})
 
 
-def test_rows_of_partitions_add_up_and_a_table_that_is_made_anew_has_those_of_the_last_time() -> None:
+def test_rows_of_partitions_add_up_and_rebuilt_tables_count_once() -> None:
     progress = Progress(math.inf, len)
-    jobs = [dg.define_asset_job(asset.key.to_user_string(), [asset]) for asset in (quick, parted)]
-    defs = dg.Definitions([quick, parted], jobs=jobs, loggers={"terminal": logger(progress)})
+    jobs = [dg.define_asset_job(asset.key.to_user_string(), [asset]) for asset in (quick, partitioned)]
+    defs = dg.Definitions([quick, partitioned], jobs=jobs, loggers={"terminal": logger(progress)})
     with dg.DagsterInstance.ephemeral() as instance:
-        for job, partition in (("quick", None), ("quick", None), ("parted", "a"), ("parted", "b")):
+        for job, partition in (("quick", None), ("quick", None), ("partitioned", "a"), ("partitioned", "b")):
             defs.resolve_job_def(job).execute_in_process(
                 {"loggers": {"terminal": {}}}, instance=instance, partition_key=partition
             )
-    assert progress.rows == {"quick": 1_234, "parted": 20}
+    assert progress.rows == {"quick": 1_234, "partitioned": 20}
 
 
-def test_of_many_reasons_the_most_frequent_are_told_and_the_rest_is_counted() -> None:
-    found = [(f"reason {n}", f"file {i}") for n in range(12) for i in range(12 - n)]
-    lines = reasons(found)
+def test_lists_the_most_frequent_reasons_and_counts_the_rest() -> None:
+    failures = [(f"reason {n}", f"file {i}") for n in range(12) for i in range(12 - n)]
+    lines = reasons(failures)
     assert lines[0] == "  12 × reason 0: file 0, file 1, file 10 …"
     assert lines[-1] == "  3 for other reasons"
     assert len(lines) == 11

@@ -69,7 +69,7 @@ def test_command_pulls_the_most_played_and_builds_tables(data: Path, url: str, f
     faults.configure(0, KINDS)
     ranked = most_played(data)
     assert {row["recording_id"] for row in rows(data, "content/lyrics")} == set(ranked[:LIMIT])
-    assert "retry in" in first.out and "tables made: " in first.out
+    assert "retry in" in first.out and "Updated " in first.out
     second = command(data, url).fine()
     assert {row["recording_id"] for row in rows(data, "content/lyrics")} == set(ranked[: 2 * LIMIT])
     assert faults.requests == LIMIT, second.out  # no recording twice

@@ -41,7 +41,7 @@ from orchestration.cli.runner import Runner
 runner = Runner()
 for listener, file in json.loads(sys.argv[1]):
     runner.run("import_listens", config={"imports": {"config": {"listener": listener, "files": [file]}}})
-runner.take({})
+runner.import_and_build({})
 """
 KILL = """
 import os, signal, sys

@@ -302,8 +302,8 @@ def test_reported_days_become_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     defs, days = platform(), [date(2004, 11, 9) + timedelta(days=n) for n in range(600)]
     with dg.DagsterInstance.get() as instance:
         report_outside_runs(instance, [dg.AssetMaterialization(RAW, partition=day.isoformat()) for day in days])
-        owed = Cadence(defs.resolve_asset_graph()).owed(instance, DAILY)
-    assert set().union(*owed.values()) == set(days)
+        stale = Cadence(defs.resolve_asset_graph()).stale(instance, DAILY)
+    assert set().union(*stale.values()) == set(days)
 
 
 def test_names_the_environment_that_it_needs(tmp_path: Path) -> None:
