@@ -100,8 +100,7 @@ def backfill(first: str, last: str, select: str, size: int) -> None:
                 runner.run(part.job, part.keys, assets=part.assets, tags=tags)
             except TuttiError as error:
                 print(f"{len(done) + n - 1} of {len(parts)} runs are done, one failed. {runner.progress.total()}")
-                cause = str(error).removesuffix(RESUME).rstrip(". ")
-                raise TuttiError(f"{part.name}: {cause}. {RESUME}") from error
+                raise TuttiError(f"{part.name}: {str(error).rstrip('.')}. {RESUME}") from error
             pace = (time.monotonic() - began) / sum(p.work for p in todo[:n])
             print(_progress(part, parts, pace * sum(p.work for p in todo[n:])), flush=True)
         days = (span[1] - span[0]).days + 1

@@ -9,12 +9,12 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.cli.hints import RESUME
 from resources.errors import TuttiError
 
 PATIENCE_S = 10  # a terminal that prints nothing for longer seems to hang
 MAX_REASONS = 10
 MAX_ITEMS = 3  # per reason
+INTERRUPTED = "DagsterExecutionInterruptedError"
 IGNORED = ("Dependencies for step", "Skipping step")  # Dagster's messages, which follow from failures and options
 
 
@@ -36,13 +36,8 @@ class Progress(logging.Handler):
         self.seconds: dict[str, float] = {}
         self._written: dict[str, int | None] = {}
         self._partial: set[str] = set()  # tables of which a run builds some partitions, so that rows of runs add up
-        self.cause: str | None = None
-        self._expected = self._begun = 0
-        self._first_began = self._began
-
-    def expect(self, runs: int) -> None:
-        """Number the next runs, and print the title of each as it begins, with an estimate of the time left."""
-        self._expected, self._begun, self._first_began = runs, 0, time.monotonic()
+        self.cause: str | None = None  # why a run failed
+        self.interrupted = False  # by Ctrl-C or a signal
 
     def plan(self, runs: int) -> None:
         """Number the next runs, from 1 to `runs`."""
@@ -77,7 +72,9 @@ class Progress(logging.Handler):
         elif event.event_type_value == "ASSET_CHECK_EVALUATION":
             self._checked(event)
         elif event.event_type_value == "STEP_FAILURE" and self.cause is None:
-            self.cause = _root(event.step_failure_data.error)
+            error = _root(event.step_failure_data.error)
+            self.interrupted = error is not None and error.cls_name == INTERRUPTED
+            self.cause = _line(error) if error else None
 
     def _materialized(self, event: dg.DagsterEvent) -> None:
         materialization = event.materialization
@@ -102,7 +99,7 @@ class Progress(logging.Handler):
         self._built += 1
         if time.monotonic() - self._last_line < self.patience_s:
             return
-        if self.patience_s and self._tables:
+        if self.patience_s and self._tables > 1:
             self.say(f"  {self._built:,} of {self._tables:,} tables built")
         else:
             self.say(f"  ✓ {name:30s} {'' if rows is None else f'{rows:>10,} rows'} {seconds:8.1f} s")
@@ -152,14 +149,18 @@ def logger(progress: Progress) -> dg.LoggerDefinition:
     return terminal
 
 
-def _root(error: Any) -> str | None:
-    """Return the root cause of a failure in one line, or a `TuttiError` above it, which is clearer."""
-    tutti_errors = {"TuttiError", *(error_class.__name__ for error_class in TuttiError.__subclasses__())}
-    while error and error.cause and error.cls_name not in tutti_errors:
+def _root(error: Any) -> Any:
+    """Return the root cause of a failure, or a `TuttiError` above it, which is clearer."""
+    while error and error.cause and error.cls_name not in _tutti_errors():
         error = error.cause
-    if error is None:
-        return None
-    if error.cls_name == "DagsterExecutionInterruptedError":
-        return f"stopped. {RESUME}"
+    return error
+
+
+def _line(error: Any) -> str:
+    """Return the message of an error in one line. The name of the class is left out of a `TuttiError`."""
     line = " ".join(error.message.split())
-    return line.split(f"{error.cls_name}: ", 1)[-1] if error.cls_name in tutti_errors else line
+    return line.split(f"{error.cls_name}: ", 1)[-1] if error.cls_name in _tutti_errors() else line
+
+
+def _tutti_errors() -> set[str]:
+    return {"TuttiError", *(error_class.__name__ for error_class in TuttiError.__subclasses__())}

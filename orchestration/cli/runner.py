@@ -136,7 +136,7 @@ class Runner:
     ) -> dg.ExecuteInProcessResult:
         """Run a job, or some of its assets, for a range of its partitions.
 
-        Raises `TuttiError` with the cause if the run fails.
+        Raises `TuttiError` with the cause if the run fails, and `KeyboardInterrupt` if it is interrupted.
         """
         title = f"{job} from {keys.start} through {keys.end}" if keys else job
         self.progress.begin(title, tables=len(assets or self.cadence.assets(job)))
@@ -152,6 +152,8 @@ class Runner:
             output_capturing_enabled=False,
             raise_on_error=False,
         )
+        if self.progress.interrupted:
+            raise KeyboardInterrupt
         if not result.success:
             raise TuttiError(self.progress.cause or f"run {result.run_id} of {job} failed. See its log with `make ui`")
         return result

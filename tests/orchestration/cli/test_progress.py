@@ -4,8 +4,10 @@ import math
 
 import dagster as dg
 import pytest
+from dagster import DagsterExecutionInterruptedError
 
 from orchestration.cli.progress import Progress, logger, reasons
+from resources.errors import TuttiError
 
 
 @dg.asset
@@ -71,11 +73,26 @@ def test_lists_the_most_frequent_reasons_and_counts_the_rest() -> None:
     assert len(lines) == 11
 
 
-def test_expected_runs_are_numbered_as_they_begin() -> None:
-    said: list[str] = []
-    progress = Progress(math.inf, said.append)
-    progress.begin("import_listens")
-    progress.expect(2)
-    for title in ("daily", "weekly", "all_time"):
-        progress.begin(title)
-    assert said == ["daily (run 1 of 2)", "weekly (run 2 of 2, about 0 s left)"]
+@dg.asset
+def interrupted() -> None:
+    """An asset during which somebody presses Ctrl-C."""
+    raise DagsterExecutionInterruptedError
+
+
+def test_knows_an_interrupted_run_from_a_failed_one() -> None:
+    progress = Progress(math.inf, len)
+    for asset, expected in ((interrupted, True), (failing, False)):
+        job = dg.define_asset_job("a_job", [asset])
+        defs = dg.Definitions([asset], jobs=[job], loggers={"terminal": logger(progress)})
+        progress.begin("a run")
+        with dg.DagsterInstance.ephemeral() as instance:
+            config = {"loggers": {"terminal": {}}}
+            defs.resolve_job_def("a_job").execute_in_process(config, instance=instance, raise_on_error=False)
+        assert progress.interrupted == expected
+    assert progress.cause == "planted: a value"
+
+
+@dg.asset
+def failing() -> None:
+    """An asset that fails."""
+    raise TuttiError("planted: a value")
