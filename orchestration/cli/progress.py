@@ -29,9 +29,9 @@ class Progress(logging.Handler):
         self.patience_s = patience_s
         self._write = write or partial(print, flush=True)  # at once, even into a pipe
         self._title: str | None = None
-        self._runs = self._run = 0  # planned runs, and the number of the current one
         self._tables = self._built = 0  # of the current run
-        self._started = self._last_line = time.monotonic()
+        self._started = self._last_line = self._first_run = time.monotonic()
+        self._expected = self._run = 0  # runs, and the number of the current one
         self.rows: dict[str, int | None] = {}
         self.seconds: dict[str, float] = {}
         self._written: dict[str, int | None] = {}
@@ -39,16 +39,23 @@ class Progress(logging.Handler):
         self.cause: str | None = None  # why a run failed
         self.interrupted = False  # by Ctrl-C or a signal
 
-    def plan(self, runs: int) -> None:
-        """Number the next runs, from 1 to `runs`."""
-        self._runs, self._run = runs, 0
+    def expect(self, runs: int) -> None:
+        """Number the next runs, and print the title of each as it starts, with an estimate of the time left."""
+        self._expected, self._run, self._first_run = runs, 0, time.monotonic()
 
     def begin(self, title: str, tables: int = 0) -> None:
         """Start a run of `tables` tables, and forget why the last one failed."""
         self.cause = None
         self._tables, self._built = tables, 0
-        self._run += 1
-        self._title = f"run {self._run} of {self._runs}: {title}" if self._run <= self._runs else title
+        self._title = title
+        if self._run < self._expected:
+            self._run += 1
+            time_left = ""
+            if done := self._run - 1:
+                seconds = (time.monotonic() - self._first_run) / done * (self._expected - done)
+                time_left = f", about {seconds:.0f} s left" if seconds < 100 else f", about {seconds / 60:.0f} min left"
+            self._title = None
+            self.say(f"{title} (run {self._run} of {self._expected}{time_left})")
 
     def say(self, line: str) -> None:
         """Print a line about the current run. The first one follows the title of the run."""

@@ -66,9 +66,8 @@ class Runner:
         """
         failed: list[TuttiError] = []
         today, done = datetime.now(UTC).date(), False
-        self.progress.expect(self._number_of_runs(today))
         missing: dict[str, set[date]] = {}  # days that runs of a job failed to build
-        self.progress.plan(self._planned_runs(today))
+        self.progress.expect(self._number_of_runs(today))
         for job in self.cadence.dated:
             blocked = {day for name in self.cadence.upstream(job.name) for day in missing.get(name, ())}
             unsound = self.cadence.unsound(self.instance, job.assets)
@@ -92,10 +91,9 @@ class Runner:
                 self.run(ALL_TIME, assets=cumulative)
             except TuttiError as error:
                 failed.append(error)
-        self.progress.plan(0)
         return done, failed
 
-    def _planned_runs(self, today: date) -> int:
+    def _number_of_runs(self, today: date) -> int:
         """Return the number of runs that build everything stale, if none fails."""
         runs = bool(self.cadence.stale(self.instance, ALL_TIME))
         for job in self.cadence.dated:
