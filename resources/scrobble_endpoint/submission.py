@@ -16,7 +16,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NoReturn
 
-from resources.sources.formats.listenbrainz import TUTTI_KEY
+from resources.sources.formats.listenbrainz import OWN_KEY
 from resources.sources.readers.personal import ADDRESS, AGENT, PERSONAL
 from resources.sources.records.listen import MAX_PLAY_MS, Malformed, instant, required_text, time_error
 
@@ -51,7 +51,7 @@ class Submission:
 
     def lines(self, user_name: str) -> bytes:
         """Return the listens as JSON lines with the user and the source."""
-        beside = {"user_name": user_name, TUTTI_KEY: {"source": SOURCE}}
+        beside = {"user_name": user_name, OWN_KEY: {"source": SOURCE}}
         return b"".join(_json(listen | beside) + b"\n" for listen in self.listens)
 
 

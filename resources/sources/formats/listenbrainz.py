@@ -31,7 +31,7 @@ from resources.sources.records.listen import (
 
 NAME = "listenbrainz"
 # For fields that the format lacks: in `additional_info` of exports, beside the listen at the scrobble endpoint.
-TUTTI_KEY = "tutti"
+OWN_KEY = "tutti"
 EXPORT = "ListenBrainz"
 
 SPOTIFY_TRACK = re.compile(r"(?:https?://open\.spotify\.com/(?:intl-\w+/)?track/|spotify:track:)([0-9A-Za-z]{22})\b.*")
@@ -57,7 +57,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
     if not isinstance(metadata, dict):
         raise Malformed("no track_metadata")
     info, match = nested(metadata, "additional_info"), nested(metadata, "mbid_mapping")
-    ours, endpoint = nested(info, TUTTI_KEY), nested(record, TUTTI_KEY)
+    ours, endpoint = nested(info, OWN_KEY), nested(record, OWN_KEY)
     field = "listened_at" if "listened_at" in record else "timestamp" if "timestamp" in record else "listened_at"
     return Listen(
         user_id=user_id,
@@ -86,7 +86,7 @@ def record(listen: Mapping[str, Any]) -> dict[str, Any]:
         "time_zone": listen["time_zone"],
         "submission_client": listen["client"],
         "spotify_id": listen["source_ref"] if SPOTIFY_TRACK.fullmatch(listen["source_ref"] or "") else None,
-        TUTTI_KEY: {"source": listen["source"], "source_ref": listen["source_ref"]},
+        OWN_KEY: {"source": listen["source"], "source_ref": listen["source_ref"]},
     }
     names = {"artist_name": listen["artist_name"], "track_name": listen["recording_name"]}
     release = {"release_name": listen["release_name"]} if listen["release_name"] is not None else {}

@@ -9,7 +9,7 @@ A record is a score of 1 (love), -1 (hate) or 0 (withdrawn) for a recording iden
 from collections.abc import Mapping
 from typing import Any
 
-from resources.sources.formats.listenbrainz import TUTTI_KEY, nested
+from resources.sources.formats.listenbrainz import OWN_KEY, nested
 from resources.sources.records.feedback import HATE, LOVE, NEITHER, Feedback
 from resources.sources.records.listen import Malformed, find_listener, free_text, instant, mbid, optional_text
 
@@ -29,7 +29,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Feedback:
     if type(score) is not int or score not in (LOVE, HATE, NEITHER):
         raise Malformed("score is not 1, -1 or 0")
     recording_mbid, recording_msid = mbid(record.get("recording_mbid")), mbid(record.get("recording_msid"))
-    names, ours = nested(record, "track_metadata"), nested(record, TUTTI_KEY)
+    names, ours = nested(record, "track_metadata"), nested(record, OWN_KEY)
     artist, title = (
         optional_text(names.get("artist_name"), "artist_name"),
         optional_text(names.get("track_name"), "track_name"),
@@ -54,5 +54,5 @@ def record(feedback: Mapping[str, Any]) -> dict[str, Any]:
     fields = {name: feedback[name] for name in ("recording_mbid", "recording_msid", "score")}
     created = {} if feedback["created_at"] is None else {"created": int(feedback["created_at"].timestamp())}
     metadata = {key: value for key, value in names.items() if value is not None}
-    ours = {TUTTI_KEY: {"source": feedback["source"]}}
+    ours = {OWN_KEY: {"source": feedback["source"]}}
     return fields | created | ({"track_metadata": metadata} if metadata else {}) | ours
