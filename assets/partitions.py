@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypedDict
 
 import dagster as dg
@@ -33,12 +33,16 @@ class Period:
 
 def _period(name: str, cron_schedule: str, first: Callable[[date], date], longest: int) -> Period:
     """Return a period and its partitions, which hold all days of the span."""
+    # The current day, week, month and year have a partition too: people look at today. Of an ended history, Dagster
+    # would look for the newest partitions after its `end` (1.13: `get_paginated_partition_keys`), so the end is
+    # counted back from today.
+    today = datetime.now(UTC).date()
+    end_offset, start = 1, first(SPAN.last or today)
+    while start < first(today):
+        start = first(start + timedelta(days=longest))
+        end_offset -= 1
     partitions = dg.TimeWindowPartitionsDefinition(
-        start=first(SPAN.first).isoformat(),
-        end=first(first(SPAN.last) + timedelta(days=longest)).isoformat() if SPAN.last else None,
-        fmt="%Y-%m-%d",
-        cron_schedule=cron_schedule,
-        end_offset=1,  # the current day, week, month and year have a partition too: people look at today
+        start=first(SPAN.first).isoformat(), fmt="%Y-%m-%d", cron_schedule=cron_schedule, end_offset=end_offset
     )
     return Period(name, partitions, first, longest)
 

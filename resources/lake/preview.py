@@ -27,7 +27,7 @@ SUMMED = {"listens": "listens", "plays": "plays", "skips": "skips", "ms_played":
 MS_A_MINUTE, MS_AN_HOUR = 60_000, 3_600_000
 ENTITIES = ("recording", "artist")  # of a chart
 INLINE_CHARS = 1_000  # Dagster shows longer Markdown behind a link
-LEADING = ("entity", "rank", "name", "title", "recording_name", "artist_name", "plays", "ms_played", "previous_rank")
+LEADING = ("rank", "name", "title", "recording_name", "artist_name", "plays", "ms_played", "previous_rank")
 UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ID_CHARS = 8
 CELL_VALUES, CELL_CHARS = 3, 100  # of a list and of a text in a cell
@@ -73,13 +73,16 @@ def preview(
         hidden = dg.MetadataValue.text("not shown: the rows are about listeners")
         shown = dg.MetadataValue.md(_table_of(by_date)) if by_date else hidden
         return {"preview": shown} | _distributions(files, schema, column, newest)
-    names = _ordered([name for name in schema.names if name != column or newest is None])
+    left_out = {"entity", *([column] if newest else [])}
+    names = _ordered([name for name in schema.names if name not in left_out])
     titles = [_title(name, schema.field(name)) for name in names]
     entities = ENTITIES if "entity" in schema.names else [None]
     parts = [_head(files, schema.names, ROWS // len(entities), column, newest, each).to_pylist() for each in entities]
     for rows_per_part in range(ROWS // len(entities), 0, -1):
-        table = _markdown(titles, [_cells(row, names, schema) for part in parts for row in part[:rows_per_part]])
-        shown_as = f"{newest}:\n\n{table}" if newest else table
+        shown_as = f"{newest}:" if newest else ""
+        for entity, part in zip(entities, parts, strict=True):
+            table = _markdown(titles, [_cells(row, names, schema) for row in part[:rows_per_part]])
+            shown_as = "\n\n".join(filter(None, [shown_as, entity and f"{entity}s", table]))
         if len(shown_as) < INLINE_CHARS:
             break
     return {"preview": dg.MetadataValue.md(shown_as)}
