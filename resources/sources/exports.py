@@ -81,7 +81,7 @@ FORMATS: tuple[Format, ...] = tuple(
 )
 """The formats. If two recognize a record, the first reads it."""
 EXPORTERS = ", ".join(dict.fromkeys(format_.EXPORT for format_ in FORMATS))
-SUPPORTED_EXPORTS = f"Import the file as it was downloaded. Supported are exports of {EXPORTERS}."
+SUPPORTED_EXPORTS = f"Import the file as it was downloaded. Supported exports: {EXPORTERS}."
 
 
 class UnknownFormat(UnsupportedFile):
@@ -190,7 +190,7 @@ def _sniff(found: Iterator[Record], listener: str | None, name: str) -> tuple[It
             try:
                 format_.parse(record.value, listener)
             except MissingListener:
-                raise UnsupportedFile(f"{name} does not name its listener: name the listener, LISTENER=…") from None
+                raise UnsupportedFile(f"{name} does not name its listener: add LISTENER=name") from None
             except (Malformed, SkippedRecord):
                 pass
             return chain(seen, found), format_, first_error

@@ -82,7 +82,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Parsed:
     """Parse an activity. A given `listener` is the acting person, whatever the network calls them."""
     actor = account(record.get("actor"))
     if not (listener or actor):
-        raise MissingListener("no actor")
+        raise MissingListener("actor is missing")
     return _Activity(record, actor, listener).parse()
 
 
@@ -164,7 +164,7 @@ class _Activity:
     def _person(self, value: object, role: str) -> str:
         person = account(value)
         if not person:
-            raise Malformed(f"no {role}")
+            raise Malformed(f"{role} is missing")
         return self.user_id if person == self.actor else person
 
     def _follow(self, follow: dict[str, Any], ends: bool, at: datetime | None) -> Relationship:
@@ -186,7 +186,7 @@ class _Activity:
             raise SkippedRecord("a post that is not public")
         posted_at = _time(post, "published") or (None if edited else _time(record, "published"))
         if posted_at is None:
-            raise Malformed("no time of posting (published)")
+            raise Malformed("time of posting (published) is missing")
         told_at = (_time(post, "updated") or _time(record, "published") or posted_at) if edited else posted_at
         content = _content(post)
         is_plain = str(post.get("mediaType") or "").startswith(("text/plain", "text/markdown"))
@@ -227,7 +227,7 @@ class _Activity:
     def _deletion(self) -> Deletion:
         address = _address(self.object)
         if address is None:
-            raise Malformed("no id of the deleted object")
+            raise Malformed("id of the deleted object is missing")
         if account(address) == self.actor:
             raise Malformed("it deletes an account: to erase a listener's data run `make erase`")
         return Deletion(self.user_id, id_of(address), _time(self.record, "published"), NAME)
@@ -242,7 +242,7 @@ class _Activity:
     def _share(self, announce: dict[str, Any], withdrawn: bool) -> Share:
         shared_at = _time(announce, "published")
         if shared_at is None:
-            raise Malformed("no time of sharing (published)")
+            raise Malformed("time of sharing (published) is missing")
         if not _public(announce):
             raise SkippedRecord("a share that is not public")
         entity, entity_id = _entity(announce.get("object"))
@@ -281,7 +281,7 @@ def _entity(value: object) -> tuple[str, str]:
     kind = _type(value) if isinstance(value, dict) else ""
     address = _address(value)
     if address is None:
-        raise Malformed("no id of the shared or liked object")
+        raise Malformed("id of the shared or liked object is missing")
     if page := RECORDING_PAGE.fullmatch(address):
         if recording := mbid(page[1]):
             return RECORDING, recording

@@ -198,7 +198,7 @@ def as_instant(value: object) -> datetime | None:
 def _raise_invalid_time(value: object) -> datetime:
     """Raise Malformed with the problem of a timestamp."""
     if value is None:
-        raise Malformed("no timestamp")
+        raise Malformed("timestamp is missing")
     raise Malformed("timestamp is not a time with zone, such as 2024-05-06T07:08:09Z, nor a number since 1970")
 
 

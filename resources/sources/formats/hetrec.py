@@ -102,7 +102,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Relationship | TagAss
         user_id=_user_id(record["userID"]),
         artist_name=optional_text(record.get("artist"), "the artist's name"),
         source_ref=f"hetrec:artist:{_number(record['artistID'])}",
-        tag=required_text(record.get("tag"), "tag with this number: import the whole zip or folder"),
+        tag=required_text(record.get("tag"), "the name of the tag (import the whole zip or folder)"),
         tagged_on=_date(record),
         source=NAME,
     )

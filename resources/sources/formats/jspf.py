@@ -104,7 +104,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Track:
         source=record["source"],
     )
     if not (parsed.recording_mbid or parsed.recording_name):
-        raise Malformed("no title and no MusicBrainz recording")
+        raise Malformed("both title and MusicBrainz recording are missing")
     return parsed
 
 

@@ -103,5 +103,5 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen | Feedback:
 def _date(value: object) -> datetime:
     uts = parse_number(value.get("uts")) if isinstance(value, dict) else None
     if uts is None:
-        raise Malformed("no date")
+        raise Malformed("date is missing")
     return instant(uts, "uts")

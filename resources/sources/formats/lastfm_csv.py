@@ -78,7 +78,7 @@ def _time(record: dict[str, Any]) -> tuple[str, Any]:
     """Return the name and value of the most exact time column that is not empty."""
     times = [(name, record[name]) for name in TIME if name in record and record[name] not in (None, "")]
     if not times:
-        raise Malformed("no time")
+        raise Malformed("time is missing")
     name, time = times[0]
     return name, time.strip() if isinstance(time, str) else time
 
@@ -97,4 +97,4 @@ def _instant(name: str, value: object) -> datetime:
             return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    raise Malformed(f"{name} is not a time such as 1695047940 or 18 Sep 2023, 14:39")
+    raise Malformed(f"{name} is not in a known format, such as 1695047940 or 18 Sep 2023, 14:39")

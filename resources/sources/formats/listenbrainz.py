@@ -55,7 +55,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
         raise SkippedRecord("a track that is still playing")
     metadata = record.get("track_metadata")
     if not isinstance(metadata, dict):
-        raise Malformed("no track_metadata")
+        raise Malformed("track_metadata is missing or not an object")
     info, match = nested(metadata, "additional_info"), nested(metadata, "mbid_mapping")
     ours, endpoint = nested(info, OWN_KEY), nested(record, OWN_KEY)
     field = "listened_at" if "listened_at" in record else "timestamp" if "timestamp" in record else "listened_at"

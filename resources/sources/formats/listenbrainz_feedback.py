@@ -35,7 +35,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Feedback:
         optional_text(names.get("track_name"), "track_name"),
     )
     if not (recording_mbid or recording_msid or (artist and title)):
-        raise Malformed("no valid recording_mbid or recording_msid, and no artist and track name")
+        raise Malformed("no valid id (recording_mbid, recording_msid) and no artist and track name")
     return Feedback(
         user_id=user_id,
         recording_mbid=recording_mbid,

@@ -46,7 +46,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
         raise MissingListener("the listen does not name its listener")
     at = record.get("listened_at")
     if not isinstance(at, datetime):
-        raise Malformed("no listened_at" if at is None else "listened_at is not a time")
+        raise Malformed("listened_at is missing" if at is None else "listened_at is not a time")
     return Listen(
         user_id=listener or f"{NAME}:{number}",
         listened_at=at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC),

@@ -33,7 +33,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
     user_id = find_listener(listener)
     track = record.get("track", record)
     if not isinstance(track, dict):
-        raise Malformed("no track")
+        raise Malformed("track is not an object")
     return Listen(
         user_id=user_id,
         listened_at=instant(record.get("time"), "time"),

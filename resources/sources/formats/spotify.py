@@ -62,7 +62,7 @@ def parse(record: dict[str, Any], listener: str | None) -> Listen:
 
 def _ms_played(value: object) -> int:
     if type(value) is not int:  # isinstance would accept a bool
-        problem = "no ms_played" if value is None else "ms_played is not a whole number"
+        problem = "ms_played is missing" if value is None else "ms_played is not a whole number"
     elif value < 0:
         problem = "ms_played is negative"
     elif value > MAX_PLAY_MS:

@@ -82,7 +82,7 @@ def time_error(instant: datetime, now: datetime, verb: str = "listened at") -> s
 def instant(seconds: object, field: str) -> datetime:
     """Convert seconds since 1970 (int or Decimal, to the microsecond) to a UTC time. Raises Malformed otherwise."""
     if seconds is None:
-        raise Malformed(f"no {field}")
+        raise Malformed(f"{field} is missing")
     if isinstance(seconds, bool) or not isinstance(seconds, int | Decimal):
         raise Malformed(f"{field} is not a number of seconds")
     if seconds < 0:
@@ -146,7 +146,7 @@ def required_text(value: object, field: str) -> str:
     """Strip a text. Raises Malformed if it is absent, empty or not text, or no table can store it."""
     stripped = optional_text(value, field)
     if stripped is None:
-        raise Malformed(f"no {field}" if value is None or isinstance(value, str) else f"{field} is not text")
+        raise Malformed(f"{field} is missing" if value is None or isinstance(value, str) else f"{field} is not text")
     return stripped
 
 

@@ -31,7 +31,7 @@ def between(
     if one == other:
         raise Malformed(f"both persons of the {relation} are the same")
     if ends and at is None:
-        raise Malformed(f"the end of a {relation} has no time")
+        raise Malformed(f"the time of the end of a {relation} is missing")
     return Relationship(one, other, relation, ends, at, source, submitted_id)
 
 

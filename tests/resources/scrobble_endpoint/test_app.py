@@ -92,7 +92,7 @@ def test_playing_track_is_shown_to_its_user_until_it_ends(endpoint: Endpoint) ->
 
 def test_invalid_listen_refuses_the_whole_request(endpoint: Endpoint) -> None:
     answer = endpoint.post(single(listen(), listen(track_name=""), listen_type="import"))
-    assert error(answer) == (400, "no track_metadata.track_name")
+    assert error(answer) == (400, "track_metadata.track_name is missing")
     assert endpoint.landed() == []
 
 

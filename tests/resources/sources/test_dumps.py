@@ -131,7 +131,7 @@ def test_a_spark_dump_yields_the_rows_of_its_files(tmp_path: Path, how: str) -> 
 
 def test_a_row_without_a_required_field_is_quarantined_with_its_values(tmp_path: Path) -> None:
     reads = read(tmp_path, parquet(3, recording_name=["Song", None, " "]), None)
-    assert reasons(reads) == ["no recording_name", "no recording_name"]
+    assert reasons(reads) == ["recording_name is missing", "recording_name is missing"]
     assert [r.record for r in reads if r.reason] == [1, 2]
     assert "Artist" in str(reads[1].raw)
     late = read(tmp_path, parquet(1, listened_at=pa.array([datetime(2030, 1, 1)], pa.timestamp("ms"))), None)

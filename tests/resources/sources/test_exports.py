@@ -106,7 +106,7 @@ def test_a_broken_record_is_quarantined_with_position_reason_and_text(tmp_path: 
     assert names(reads) == [SONGS[1], SONGS[2], SONGS[4]]
     first, fourth = (each for each in reads if each.reason)
     assert (first.record, first.reason) == (0, "not JSON: NaN is not a number")
-    assert (fourth.record, fourth.reason) == (3, "no ms_played: without it the start of the play is unknown")
+    assert (fourth.record, fourth.reason) == (3, "ms_played is missing: without it the start of the play is unknown")
     for each in (first, fourth):
         assert "Söng" in str(each.raw) or "S\\u00f6ng" in str(each.raw)
         assert ADDRESS not in str(each.raw)

@@ -103,7 +103,7 @@ def test_a_broken_track_keeps_its_position(tmp_path: Path) -> None:
     nothing = track(2, title=None, identifier=None)
     reads = read(tmp_path, jspf(track(1), nothing, track(3)))
     assert [(t.position, t.recording_name) for t in tracks(reads)] == [(1, "Prelude 1"), (3, "Prelude 3")]
-    assert reasons(reads) == ["no title and no MusicBrainz recording"]
+    assert reasons(reads) == ["both title and MusicBrainz recording are missing"]
     hurt = jspf(track(1), track(2), track(3)).replace('"title": "Prelude 2"', '"title": Prelude 2')
     assert [t.position for t in tracks(read(tmp_path, hurt))] == [1, 3]
 
@@ -121,7 +121,7 @@ def test_an_xspf_playlist_equals_its_jspf(tmp_path: Path) -> None:
     assert (one.recording_mbid, one.recording_name, one.artist_name) == (MBID, "Prelude & Fugue", "Clara")
     assert (one.release_name, one.duration_ms) == ("Études", 200_000)
     assert (other.recording_name, other.recording_mbid, other.position) == ("Gigue", None, 2)
-    assert reasons(reads) == ["no title and no MusicBrainz recording"]
+    assert reasons(reads) == ["both title and MusicBrainz recording are missing"]
 
 
 def test_a_header_after_the_tracks_is_used(tmp_path: Path) -> None:

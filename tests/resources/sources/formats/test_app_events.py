@@ -148,7 +148,7 @@ def test_the_listener_named_at_import_precedes_the_records_own(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"timestamp": None}, "no timestamp"),
+        ({"timestamp": None}, "timestamp is missing"),
         ({"timestamp": "2025-03-03T08:00:01"}, "timestamp is not a time with zone"),
         ({"timestamp": "soon"}, "timestamp is not a time with zone"),
         ({"timestamp": [1]}, "timestamp is not a time with zone"),
@@ -157,9 +157,9 @@ def test_the_listener_named_at_import_precedes_the_records_own(tmp_path: Path) -
         ({"timestamp": 1e300}, "timestamp is not a time with zone"),
         ({"timestamp": 4_102_444_800}, "happened at 2100-01-01T00:00:00+00:00, which is in the future"),
         ({"timestamp": "1999-12-31T23:59:59Z"}, "happened at 1999-12-31T23:59:59+00:00, before 2002-10-01"),
-        ({"event": " "}, "no event"),
-        ({"event": None}, "no event"),
-        ({"event": ["play"]}, "no event"),
+        ({"event": " "}, "event is missing"),
+        ({"event": None}, "event is missing"),
+        ({"event": ["play"]}, "event is missing"),
     ],
 )
 def test_an_event_without_valid_time_or_name_is_quarantined(

@@ -78,7 +78,7 @@ def test_tags_get_the_names_from_other_tables(tmp_path: Path) -> None:
     assert sorted(reasons(reads)) == [
         "1 columns instead of the table's 2",
         "both persons of the friendship are the same",
-        "no tag with this number: import the whole zip or folder",
+        "the name of the tag (import the whole zip or folder) is missing",
     ]
     assert Counter(r.skipped for r in reads if r.skipped) == {
         "the name of an artist or a tag": 4,
@@ -111,7 +111,7 @@ def test_a_folders_fingerprint_covers_file_names_and_content(tmp_path: Path) -> 
 def test_tag_times_are_not_read_as_listens(tmp_path: Path) -> None:
     reads = read(zipped(tmp_path, ["user_taggedartists-timestamps.dat"]))
     assert parsed_counts(reads) == {}
-    assert reasons(reads) == ["no tag with this number: import the whole zip or folder"]
+    assert reasons(reads) == ["the name of the tag (import the whole zip or folder) is missing"]
 
 
 def test_a_file_with_similar_headings_is_refused(tmp_path: Path) -> None:

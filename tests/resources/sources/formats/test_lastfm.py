@@ -114,13 +114,13 @@ def test_librefm_is_recognized_by_its_addresses() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"date": None}, "no date"),
-        ({"date": {"#text": "18 Sep 2023, 14:39"}}, "no date"),
+        ({"date": None}, "date is missing"),
+        ({"date": {"#text": "18 Sep 2023, 14:39"}}, "date is missing"),
         ({"date": {"uts": "soon"}}, "uts is not a number"),
         ({"date": {"uts": -1}}, "negative"),
         ({"date": {"uts": "1695047940000"}}, "milliseconds"),
-        ({"artist": {"#text": ""}}, "no artist"),
-        ({"artist": None}, "no artist"),
+        ({"artist": {"#text": ""}}, "artist is missing"),
+        ({"artist": None}, "artist is missing"),
         ({"name": ["Prelude"]}, "name is not text"),
         ({"name": "a\0b"}, "NUL"),
     ],

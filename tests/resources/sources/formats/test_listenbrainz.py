@@ -118,15 +118,15 @@ def test_isrcs_are_compacted_and_placeholders_dropped() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"listened_at": None}, "no listened_at"),
+        ({"listened_at": None}, "listened_at is missing"),
         ({"listened_at": "1700000000"}, "not a number of seconds"),
         ({"listened_at": True}, "not a number of seconds"),
         ({"listened_at": -5}, "negative"),
         ({"listened_at": 1_486_449_409_000}, "milliseconds"),
         ({"listened_at": 1_486_449_409_000_000_000}, "milliseconds"),
         ({"listened_at": Decimal("1e999999")}, "milliseconds"),
-        ({"track_metadata": None}, "no track_metadata"),
-        ({"metadata": {"artist_name": ""}}, "no artist_name"),
+        ({"track_metadata": None}, "track_metadata is missing"),
+        ({"metadata": {"artist_name": ""}}, "artist_name is missing"),
         ({"metadata": {"track_name": ["Song"]}}, "track_name is not text"),
         ({"metadata": {"track_name": "\0Fade"}}, "NUL"),
         ({"user_name": "\ud83d"}, "half a character"),

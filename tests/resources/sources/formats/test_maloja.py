@@ -45,12 +45,12 @@ def test_imported_scrobbles_are_a_feed_of_their_own(origin: Any, client: str | N
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
-        (scrobble(time=None), "no time"),
+        (scrobble(time=None), "time is missing"),
         (scrobble(time="1695047940"), "time is not a number"),
-        (scrobble(track={"artists": [], "title": "x"}), "no artists"),
+        (scrobble(track={"artists": [], "title": "x"}), "artists is missing"),
         (scrobble(track={"artists": [1], "title": "x"}), "artists is not text"),
-        (scrobble(track={"artists": ["A"], "title": ""}), "no title"),
-        (scrobble(track="Prelude"), "no track"),
+        (scrobble(track={"artists": ["A"], "title": ""}), "title is missing"),
+        (scrobble(track="Prelude"), "track is not"),
     ],
 )
 def test_an_invalid_scrobble_raises_the_reason(record: dict[str, Any], reason: str) -> None:

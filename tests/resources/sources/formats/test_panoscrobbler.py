@@ -68,9 +68,9 @@ def test_scrobbles_are_listens_love_is_feedback_others_are_skipped(tmp_path: Pat
         ({"timeMs": True}, "timeMs is not a number"),
         ({"timeMs": -1}, "negative"),
         ({"timeMs": 10**18}, "year 9999"),
-        ({"artist": ""}, "no artist"),
-        ({"track": None}, "no track"),
-        ({"event": None}, "no event"),
+        ({"artist": ""}, "artist is missing"),
+        ({"track": None}, "track is missing"),
+        ({"event": None}, "event is missing"),
     ],
 )
 def test_an_invalid_event_raises_the_reason(changes: dict[str, Any], reason: str) -> None:

@@ -37,7 +37,7 @@ def test_podcasts_are_skipped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"endTime": None}, "no endTime"),
+        ({"endTime": None}, "endTime is missing"),
         ({"endTime": "2024-02-30 10:00"}, "endTime is not a UTC minute"),
         ({"endTime": "2024-02-03"}, "endTime is not a UTC minute"),
         ({"endTime": "0001-01-01 00:00"}, "endTime is not a UTC minute"),
@@ -45,7 +45,7 @@ def test_podcasts_are_skipped(tmp_path: Path) -> None:
         ({"msPlayed": True}, "msPlayed is not a number"),
         ({"msPlayed": -1}, "msPlayed is not a number"),
         ({"msPlayed": 10**30}, "msPlayed is not a number"),
-        ({"artistName": ""}, "no artistName"),
+        ({"artistName": ""}, "artistName is missing"),
         ({"trackName": 5}, "trackName is not text"),
     ],
 )
