@@ -42,11 +42,19 @@ def check(lake: Storage) -> bool:
         stored = " ".join(lake.read(FILE).decode(errors="replace").split())[:10]
     if stored == str(FORMAT) or (stored is None and not _has_tables(lake)):
         return stored is not None
-    where = f"Use another place than {lake}" if lake.remote else f"Move {Path(lake).parent} away"
+    found = f"format {stored}" if stored else "no format number"
     raise TuttiError(
-        f"the tables in {lake} have {f'format {stored}' if stored else 'no format number'}, but this version of Tutti "
-        f"reads format {FORMAT}. {where} and import again."
+        f"the tables in {lake} have {found}, but this version of Tutti reads format {FORMAT}. {_advice(lake, stored)}."
     )
+
+
+def _advice(lake: Storage, stored: str | None) -> str:
+    """Return what to do about tables of another format."""
+    if stored is not None and not (stored.isascii() and stored.isdecimal()):
+        return f"The file {lake / FILE} is damaged. Check it, or restore it from a backup"
+    if stored and int(stored) > FORMAT:
+        return "A newer version wrote them. Update Tutti"
+    return f"{f'Use another place than {lake}' if lake.remote else f'Move {Path(lake).parent} away'} and import again"
 
 
 def claim(lake: Storage) -> None:

@@ -32,8 +32,17 @@ def test_new_lake_gets_its_format_number_with_the_first_table(tmp_path: Path, la
     assert Lake(tmp_path / "lake").scan("layer/table", SCHEMA).table() == ROWS
 
 
-@pytest.mark.parametrize("number", [None, "", "0", f"{FORMAT + 1}", "a book of verse\n\nunderneath the bough"])
-def test_tables_of_another_format_are_neither_read_nor_written(lake: Lake, number: str | None) -> None:
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (None, "import again"),
+        ("0", "import again"),
+        (f"{FORMAT + 1}", "Update Tutti"),
+        ("", f"/{FILE} is damaged"),
+        ("a book of verse\n\nunderneath the bough", f"/{FILE} is damaged"),
+    ],
+)
+def test_tables_of_another_format_are_neither_read_nor_written(lake: Lake, number: str | None, advice: str) -> None:
     file = Path(lake.root, FILE)
     file.unlink()
     if number is not None:
@@ -51,6 +60,7 @@ def test_tables_of_another_format_are_neither_read_nor_written(lake: Lake, numbe
             use()
         assert "\n" not in str(refused.value)
         assert str(lake.root) in str(refused.value)
+        assert advice in str(refused.value)
     assert contents(Path(lake.root)) == before
 
 
