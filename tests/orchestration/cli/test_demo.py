@@ -1,4 +1,4 @@
-"""The small world, materialized: nothing is lost, nothing is told twice, and the records of runs tell of no person."""
+"""The small world, materialized: nothing is lost or duplicated, and the records of runs name no listener."""
 
 import re
 import sqlite3
@@ -20,16 +20,16 @@ from resources.sandbox.http import lrclib
 from tests.orchestration.conftest import DAYS, FIRST_DAY, MUSIC, World, rebuild
 from tests.orchestration.support import platform, rows, rows_by_table, table, tables, versions
 
-MADE = sorted(s.key.to_user_string() for s in platform().resolve_all_asset_specs())
+TABLES = sorted(s.key.to_user_string() for s in platform().resolve_all_asset_specs())
 SPECS = {s.key.to_user_string(): s for s in platform().resolve_all_asset_specs()}
 JOBS = {key.to_user_string(): job for key, job in Cadence(platform().resolve_asset_graph()).jobs.items()}
 IMPORTED = {*(kind.table for kind in RECORD_TYPES), "events/imports", "events/quarantine"}
 # The others grow batch by batch.
-THROUGH_LAKE = [n for n in MADE if n not in IMPORTED | {"content/audio_analyses"}]
+WITH_PREVIEW = [n for n in TABLES if n not in IMPORTED | {"content/audio_analyses"}]
 
 
 def latest(world: World, asset: str, partition: str | None = None) -> dg.AssetMaterialization:
-    """The newest record of an asset, or of one partition of it."""
+    """Return the newest materialization of an asset or of one partition."""
     key = dg.AssetKey(asset.split("/"))
     asked = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[partition] if partition else None)
     with world.instance() as instance:
@@ -54,11 +54,11 @@ def test_the_demo_asks_for_the_lyrics_of_songs_that_have_words() -> None:
     assert sum(words is not None for words in known.values()) > 10
 
 
-def test_every_asset_is_there(laptop: World) -> None:
-    assert tables(laptop.data) == MADE
+def test_every_table_is_built(laptop: World) -> None:
+    assert tables(laptop.data) == TABLES
 
 
-def test_every_listen_of_the_world_is_there_once(laptop: World) -> None:
+def test_every_simulated_listen_is_stored_once(laptop: World) -> None:
     summary = laptop.summary
     assert summary.duplicates
     assert summary.late
@@ -66,7 +66,7 @@ def test_every_listen_of_the_world_is_there_once(laptop: World) -> None:
     assert len(table(laptop.data, "events/listens")) == summary.listens
 
 
-def test_every_broken_or_misdated_record_is_in_quarantine_with_its_reason(laptop: World) -> None:
+def test_every_broken_record_is_quarantined_with_its_reason(laptop: World) -> None:
     summary, held = laptop.summary, rows(laptop.data, "events/quarantine")
     assert summary.malformed
     assert summary.impossible
@@ -77,7 +77,7 @@ def test_every_broken_or_misdated_record_is_in_quarantine_with_its_reason(laptop
     assert len(misdated) + len(negative) == summary.impossible
 
 
-def test_every_application_event_of_the_world_is_there_once_in_two_versions(laptop: World) -> None:
+def test_every_app_event_is_stored_once_in_two_versions(laptop: World) -> None:
     summary, found = laptop.summary, rows(laptop.data, "events/app_events")
     assert summary.app_events_again
     assert len(table(laptop.data, "events/raw_app_events")) == summary.app_events
@@ -90,53 +90,53 @@ def test_every_application_event_of_the_world_is_there_once_in_two_versions(lapt
     assert fields >= versions | {("properties.shuffle", "boolean", "extra"), ("context.ip", "string", "personal")}
 
 
-def test_plays_that_programs_tell_of_end_as_the_listens_do(laptop: World) -> None:
-    """They are two accounts of one evening, by way of different tables."""
+def test_plays_of_apps_end_as_their_listens_do(laptop: World) -> None:
+    """Both tables describe the same plays, through different assets."""
     done = rows(laptop.data, "events/daily_app_usage")
     users = {r["user_id"] for r in done}
-    begun = sum(r["plays_started"] for r in done)
-    heard = [r for r in rows(laptop.data, "events/listens") if r["user_id"] in users]
-    assert begun == len(heard)
-    assert 0 < sum(r["skipped"] for r in done) < sum(r["plays_ended"] for r in done) <= begun
+    started = sum(r["plays_started"] for r in done)
+    listens = [r for r in rows(laptop.data, "events/listens") if r["user_id"] in users]
+    assert started == len(listens)
+    assert 0 < sum(r["skipped"] for r in done) < sum(r["plays_ended"] for r in done) <= started
     assert 0 < sum(r["completed"] for r in done) < sum(r["with_track_length"] for r in done)
 
 
-def test_friends_and_follows_of_the_world_are_there_once(laptop: World) -> None:
-    told = rows(laptop.data, "events/raw_relationships")
-    pairs = {tuple(sorted((r["user_id"], r["other_id"]))) for r in told if r["relation"] == "friendship"}
+def test_friends_and_follows_are_stored_once(laptop: World) -> None:
+    raw = rows(laptop.data, "events/raw_relationships")
+    pairs = {tuple(sorted((r["user_id"], r["other_id"]))) for r in raw if r["kind"] == "friendship"}
     found = rows(laptop.data, "events/friendships")
     assert len(pairs) > 20
-    assert sum(r["relation"] == "friendship" and not r["ends"] for r in told) > len(pairs)  # some told by both
+    assert sum(r["kind"] == "friendship" and not r["ends"] for r in raw) > len(pairs)  # some reported by both
     assert sorted((r["user_a"], r["user_b"]) for r in found) == sorted(pairs)
     assert all(r["since"] for r in found)
     assert {(r["user_id"], r["followed_id"]) for r in rows(laptop.data, "events/follows")} == {
-        (r["user_id"], r["other_id"]) for r in told if r["relation"] == "follow"
+        (r["user_id"], r["other_id"]) for r in raw if r["kind"] == "follow"
     }
 
 
-def test_what_is_posted_as_playing_is_what_its_listener_was_hearing(laptop: World) -> None:
-    heard = {(r["user_id"], r["recording_id"]): r for r in rows(laptop.data, "events/listens")}
+def test_posts_name_what_their_listener_played(laptop: World) -> None:
+    played = {(r["user_id"], r["recording_id"]): r for r in rows(laptop.data, "events/listens")}
     posts = rows(laptop.data, "events/posts")
     assert len(posts) == laptop.summary.posts > 5
     assert all(p["hashtags"] == ["nowplaying"] for p in posts)
-    # The catalog may have a name twice: then its earliest recording is taken, which may be another than was heard.
+    # If the catalog has a name twice, the earliest recording is the match, which may not be the one that was played.
     sure = [p for p in posts if p["confidence"] > 0.9]
     assert len(sure) > len(posts) // 2
-    assert all((p["user_id"], p["recording_id"]) in heard for p in sure)
+    assert all((p["user_id"], p["recording_id"]) in played for p in sure)
     shared = rows(laptop.data, "events/shares")
     assert {s["entity_id"] for s in shared if s["entity"] == "post"} <= {p["post_id"] for p in posts}
     assert {s["entity"] for s in shared} <= {"post", "recording"}
 
 
-def test_artists_are_tagged_by_those_who_heard_them_each_tag_once(laptop: World) -> None:
-    heard = {(r["user_id"], artist) for r in rows(laptop.data, "events/listens") for artist in r["artist_ids"]}
+def test_artists_are_tagged_once_by_their_listeners(laptop: World) -> None:
+    played = {(r["user_id"], artist) for r in rows(laptop.data, "events/listens") for artist in r["artist_ids"]}
     raw, found = (rows(laptop.data, f"events/{name}") for name in ("raw_tag_assignments", "tag_assignments"))
     assert len(raw) >= len(found) > 1
     assert {r["artist_name"] for r in found} == {r["artist_name"] for r in raw}
-    assert sum((r["user_id"], r["entity_id"]) in heard for r in found) > 0.8 * len(found)  # else heard by name alone
+    assert sum((r["user_id"], r["entity_id"]) in played for r in found) > 0.8 * len(found)  # others by name only
 
 
-def test_the_catalog_and_the_lyrics_are_whole(laptop: World) -> None:
+def test_the_catalog_and_the_lyrics_are_complete(laptop: World) -> None:
     assert len(table(laptop.data, "content/recordings")) == laptop.summary.recordings
     lyrics = rows(laptop.data, "content/lyrics")
     assert len(lyrics) == laptop.summary.lyrics
@@ -146,13 +146,13 @@ def test_the_catalog_and_the_lyrics_are_whole(laptop: World) -> None:
     assert len(table(laptop.data, "derived/lyrics_word_counts")) > 0
 
 
-def test_the_music_folder_was_listened_to(laptop: World) -> None:
+def test_the_music_folder_is_analyzed(laptop: World) -> None:
     features = rows(laptop.data, "content/audio_features")
     assert [r["path"] for r in features] == list(MUSIC)
     assert [r["error"] for r in features] == [None] * len(MUSIC)
 
 
-def test_what_is_derived_adds_up_to_the_listens(laptop: World) -> None:
+def test_derived_tables_add_up_to_the_listens(laptop: World) -> None:
     listens = laptop.summary.listens
     assert sum(r["plays"] for r in rows(laptop.data, "derived/recording_plays")) == listens
     for name in ("sessions", "daily_listening", "active_listeners"):
@@ -162,13 +162,13 @@ def test_what_is_derived_adds_up_to_the_listens(laptop: World) -> None:
         assert sum(r["plays"] for r in chart if r["entity"] == "recording") == listens, period
 
 
-def test_both_engines_make_the_same_tables(laptop: World, workstation: World) -> None:
+def test_both_engines_build_the_same_tables(laptop: World, workstation: World) -> None:
     assert versions(laptop.data).keys() == versions(workstation.data).keys()
     ours, theirs = rows_by_table(laptop.data), rows_by_table(workstation.data)
-    assert [n for n in MADE if ours[n] != theirs[n]] == []
+    assert [n for n in TABLES if ours[n] != theirs[n]] == []
 
 
-def test_every_run_ended_well_and_every_check_passed(laptop: World, workstation: World) -> None:
+def test_every_run_succeeds_and_every_check_passes(laptop: World, workstation: World) -> None:
     for world in (laptop, workstation):
         with world.instance() as instance:
             runs = instance.get_runs()
@@ -184,8 +184,8 @@ def test_every_run_ended_well_and_every_check_passed(laptop: World, workstation:
         assert found[True] == len(platform().resolve_asset_graph().asset_check_keys)
 
 
-@pytest.mark.parametrize("asset", THROUGH_LAKE)
-def test_a_materialization_tells_columns_rows_bytes_version_and_a_preview(laptop: World, asset: str) -> None:
+@pytest.mark.parametrize("asset", WITH_PREVIEW)
+def test_materializations_have_rows_bytes_version_and_preview(laptop: World, asset: str) -> None:
     spec, metadata = SPECS[asset], latest(laptop, asset).metadata
     stored = table(laptop.data, asset)
     assert spec.metadata["dagster/column_schema"].columns
@@ -202,7 +202,7 @@ def test_a_materialization_tells_columns_rows_bytes_version_and_a_preview(laptop
         assert set(re.findall(r"[a-z]\w+", preview)) & set(stored.column_names)
 
 
-def test_each_partition_tells_its_own_rows(laptop: World) -> None:
+def test_each_partition_has_its_row_count(laptop: World) -> None:
     for asset in (
         "events/listens",
         "events/sessions",
@@ -232,7 +232,7 @@ def test_no_record_of_a_run_names_a_listener(laptop: World) -> None:
 
 
 def _records(data: Path) -> Iterator[str]:
-    """All that Dagster keeps: its databases row by row, and what runs wrote to their logs."""
+    """Yield the rows of Dagster's databases and the logs of runs."""
     for path in (data / "dagster").rglob("*"):
         if path.suffix == ".db":
             with sqlite3.connect(path) as base:
@@ -243,10 +243,10 @@ def _records(data: Path) -> Iterator[str]:
             yield path.read_text(errors="replace")
 
 
-def test_the_same_files_again_change_nothing(laptop: World) -> None:
+def test_importing_the_same_files_again_changes_nothing(laptop: World) -> None:
     before = versions(laptop.data)
     process = rebuild(laptop).fine()
-    assert " quarantined, " not in process.out  # nobody asked for files that were taken in before
+    assert " quarantined, " not in process.out  # files that were imported before are not listed
     after = versions(laptop.data)
-    # Read from the landing folder, and from the music folder, each time it is asked.
-    assert {JOBS.get(n) for n in MADE if after[n] != before[n]} <= {"build_catalog", "analyze_music"}
+    # These jobs read the landing and music folders each time.
+    assert {JOBS.get(n) for n in TABLES if after[n] != before[n]} <= {"build_catalog", "analyze_music"}

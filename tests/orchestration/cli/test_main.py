@@ -11,9 +11,9 @@ from orchestration.cli.main import COMMANDS, main, tutti
 from tests.orchestration.support import PROJECT
 
 
-def typed(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    """The exit code of a command line."""
-    monkeypatch.setattr(sys, "argv", ["tutti", *words])
+def exit_code(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Run a command line, and return its exit code."""
+    monkeypatch.setattr(sys, "argv", ["tutti", *arguments])
     return main()
 
 
@@ -23,33 +23,31 @@ def test_the_script_is_the_command_line() -> None:
     assert getattr(import_module(module), name) is main
 
 
-def test_help_names_every_command_with_what_it_does(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert typed(monkeypatch, "--help") == 0
+def test_help_describes_every_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(monkeypatch, "--help") == 0
     out = capsys.readouterr().out
     lines = {line.split()[0]: line.split(maxsplit=1)[1:] for line in out.splitlines() if line.strip()}
     assert [name for name in COMMANDS if not lines.get(name)] == []
-    assert "..." not in out.split("Commands:")[1]  # no help is cut
+    assert "..." not in out.split("Commands:")[1]  # no help is truncated
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_each_command_says_what_its_options_are(
+def test_each_command_describes_its_options(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = tutti.get_command(click.Context(tutti), name)
     assert command
     assert command.name == name
     assert [p.name for p in command.params if isinstance(p, click.Option) and not p.help] == []
-    assert typed(monkeypatch, name, "--help") == 0
+    assert exit_code(monkeypatch, name, "--help") == 0
     assert capsys.readouterr().out.startswith(f"Usage: tutti {name} ")
 
 
-@pytest.mark.parametrize("words", [("chrat",), ("chart", "--color"), ("generate-listens",), ("backfill", "now")])
-def test_refuses_what_it_does_not_know_in_one_line(
-    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("arguments", [("chrat",), ("chart", "--color"), ("generate-listens",), ("backfill", "now")])
+def test_refuses_unknown_words_in_one_line(
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert typed(monkeypatch, *words) == 2
+    assert exit_code(monkeypatch, *arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("tutti: ")
