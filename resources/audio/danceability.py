@@ -1,7 +1,8 @@
 """Danceability: how regular the level of a recording is at the time scale of beats and bars.
 
-Detrended fluctuation analysis by Streich & Herrera, "Detrended Fluctuation Analysis of Music Signals: Danceability
-Estimation and further Semantic Characterization", AES 118, 2005, on the scale that Essentia and AcousticBrainz use.
+The method is detrended fluctuation analysis, on the scale that Essentia and AcousticBrainz use. Source: Streich &
+Herrera, "Detrended Fluctuation Analysis of Music Signals: Danceability Estimation and further Semantic
+Characterization", AES 118, 2005.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """Spectrum: statistics of timbre, the usual input of genre and mood models.
 
-The definitions are librosa 0.10's defaults for mono sound at 22,050 Hz (McFee et al., "librosa: Audio and Music Signal
-Analysis in Python", SciPy 2015), so that models trained on its features work. All come from one Fourier transform, as
-running sums.
+The definitions are librosa 0.10's defaults for mono sound at 22,050 Hz, so that models trained on its features work.
+All come from one Fourier transform, as running sums. Source: McFee et al., "librosa: Audio and Music Signal Analysis in
+Python", SciPy 2015.
 """
 
 import math

@@ -53,7 +53,7 @@ class Recording:
 
     @functools.cached_property
     def credited(self) -> str:
-        """The artist credit as text: "Orla Larkin feat. The Kelp Trio"."""
+        """Return the artist credit as text: "Orla Larkin feat. The Kelp Trio"."""
         return "".join(artist.name + phrase for artist, phrase in self.credit)
 
 

@@ -1,9 +1,10 @@
 """Measure the accuracy of tempo, beats and key on the sandbox's audio: `python -m tests.benchmarks.audio`.
 
-A tempo is correct within 4 %. Accuracy 2 also accepts a half, a third, twice and three times the tempo (Gouyon et al.,
-"An Experimental Comparison of Audio Tempo Induction Algorithms", IEEE TSALP 2006). The F-measure of beats allows 70 ms.
-Keys are weighted as in MIREX: 0.5 for a fifth, 0.3 for the relative key, 0.2 for the parallel key. Scores in modes
-other than major and minor are excluded. Seconds are CPU seconds of one process.
+A tempo is correct within 4 %. Accuracy 2 also accepts a half, a third, twice and three times the tempo. Source: Gouyon
+et al., "An Experimental Comparison of Audio Tempo Induction Algorithms", IEEE TSALP 2006.
+
+The F-measure of beats allows 70 ms. Keys are weighted as in MIREX: 0.5 for a fifth, 0.3 for the relative key, 0.2 for
+the parallel key. Scores in modes other than major and minor are excluded. Seconds are CPU seconds of one process.
 """
 
 import argparse

@@ -1,7 +1,11 @@
 """Kill processes of the platform at work repeatedly, and check the tables that remain.
 
-`python -m tests.chaos` prints a line for each kill and a table at the end. It exits with 1 if a table cannot be read, a
-rerun differs from an undisturbed run, vacuum keeps or removes the wrong files, or a commit is lost.
+`python -m tests.chaos` prints a line for each kill and a table at the end. It exits with 1 if there is a fault:
+
+- A table cannot be read.
+- A rerun differs from an undisturbed run.
+- Vacuum keeps or removes the wrong files.
+- A commit is lost.
 """
 
 import argparse

@@ -323,7 +323,7 @@ def test_an_empty_window_is_refused(tmp_path: Path) -> None:
 
 
 def test_releases_since_known_until_are_not_landed(tmp_path: Path) -> None:
-    """The landed entities are complete: all that they refer to, and nothing else."""
+    """Also the landed artists and releases are exactly those that the recordings refer to."""
     written = write(tmp_path, first_day=MONDAY, days=1, listeners=5, known_until="2024")
     landed = {kind: records(tmp_path / kind / "sandbox.jsonl") for kind in ("recordings", "artists", "releases")}
     issued = {release["id"]: release["date"] for release in landed["releases"]}
