@@ -1,4 +1,4 @@
-"""The command that prints a chart."""
+"""The command `chart`: it prints the most played recordings and artists."""
 
 import click
 
@@ -9,25 +9,29 @@ from orchestration.cli.ranking import ALL_TIME, Place, Ranking
 from resources.environments import data_folder, open_lake
 from resources.errors import TuttiError
 
-LIMIT = Number("number of places", "make chart LIMIT=20", 1, default=10)
+LIMIT = Number("number of ranks", "make chart LIMIT=20", 1, default=10)
 HEADER = ("", "move", "plays", "listeners", "time", "name")
 
 
 @click.command()
-@click.option("--limit", type=LIMIT, default="", help="Places to print. Default: 10.")
+@click.option("--limit", type=LIMIT, default="", help="Ranks to print. Default: 10.")
 @click.option(
-    "--period", type=click.Choice(ranking.NAMES), default=ALL_TIME, show_default=True, help="Newest of these."
+    "--period",
+    type=click.Choice(ranking.NAMES),
+    default=ALL_TIME,
+    show_default=True,
+    help="Period of the chart. The newest one is printed.",
 )
 def chart(limit: int, period: str) -> None:
-    """Print the chart of all time, or the newest of a period.
+    """Print the most played recordings and artists.
 
-    Until a day was closed, there is no chart of all time: the newest year's is printed.
+    If the all-time chart is not built yet, the newest yearly chart is printed.
     """
     lake = open_lake()
     found = ranking.read(lake, period) or (ranking.read(lake, "yearly") if period == ALL_TIME else None)
     if not found:
         raise TuttiError(
-            f"there is no chart in {data_folder()} yet: import your history, or see the demo's with "
+            f"no chart in {data_folder()} yet. Import your history, or print the demo's chart: "
             "`make chart DATA=data/demo`"
         )
     for line in report(found, limit):
@@ -35,7 +39,7 @@ def chart(limit: int, period: str) -> None:
 
 
 def report(found: Ranking, limit: int) -> list[str]:
-    """Return a chart's lines: a table of recordings, one of artists, and what their columns mean."""
+    """Return the lines of a chart: a table of recordings, a table of artists, and notes on the columns."""
     lines = []
     for entity in ENTITIES:
         rows = [_row(place, bool(found.compared_with)) for place in found.places(entity, limit)]
@@ -46,7 +50,7 @@ def report(found: Ranking, limit: int) -> list[str]:
         since = "before" if found.title == "all time" else "of"
         lines.append(f"move: places up or down from the chart {since} {found.compared_with}")
     if found.capped:
-        lines.append(f"plays: of one listener and day at most {DAILY_CAP} count; time: of all plays")
+        lines.append(f"plays: at most {DAILY_CAP} per listener and day count. time: of all plays")
     return lines
 
 

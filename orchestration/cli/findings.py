@@ -1,6 +1,6 @@
-"""What the lake's tables show, in a few sentences: charts, retention, streaks, quarantine, lyrics and sound.
+"""Findings: sentences about the lake's tables, which the demo prints at its end.
 
-What belongs here: sentences for the end of the demo. The same tables give the same text. Names come from data.
+The same tables give the same text. All names come from the data.
 """
 
 import textwrap
@@ -22,14 +22,14 @@ from orchestration.cli.text_table import escaped
 from resources.lake.lake import Lake
 from resources.sources.records.lyrics import WORDS
 
-CLIMBERS = 20  # places among which the highest climb is looked for
-REASONS = 3  # of quarantined records, the most frequent
-LONG = 5  # letters: shorter words are mostly "the", "and", "with"
-SUNG = 5  # words
+MAX_RANK = 20  # of recordings considered for the highest climb
+MAX_REASONS = 3  # of quarantined records
+MIN_LETTERS = 5  # shorter words are mostly "the", "and", "with"
+MAX_WORDS = 5
 
 
 def findings(lake: Lake) -> list[str]:
-    """Return what the tables show: each finding begins with its subject, lines are short enough for a terminal."""
+    """Return the findings as lines for a terminal. Each finding starts with its subject."""
     subjects = (listening, weekly_chart, loops, retention, streak, quarantine, lyrics, sound)
     lines = []
     for subject in subjects:
@@ -43,7 +43,7 @@ Findings = Iterator[tuple[str, str]]
 
 
 def listening(lake: Lake) -> Findings:
-    """How much was listened to, by how many."""
+    """Yield the number of listens and listeners, and the time listened."""
     days = lake.scan("events/daily_listening", DAILY_LISTENING).select(["user_id", "listens", "ms_played"]).table()
     if not len(days):
         return
@@ -53,11 +53,11 @@ def listening(lake: Lake) -> Findings:
 
 
 def weekly_chart(lake: Lake) -> Findings:
-    """The leader of the newest week's chart, and who climbed most."""
+    """Yield the top of the newest weekly chart and the highest climb."""
     week = ranking.read(lake, "weekly")
     if not week:
         return
-    places = week.places("recording", CLIMBERS)
+    places = week.places("recording", MAX_RANK)
     first, title = places[0], week.title
     before = f"place {first.before} in {week.compared_with}" if first.before else "new"
     yield f"Top of {title}", f"{escaped(first.name)}, {first.plays:,} plays by {first.listeners:,} listeners ({before})"
@@ -68,7 +68,7 @@ def weekly_chart(lake: Lake) -> Findings:
 
 
 def loops(lake: Lake) -> Findings:
-    """The recording with the most plays, if few listeners made them."""
+    """Yield the recording with the most plays, if few listeners played it."""
     chart = lake.scan("derived/charts_all_time", CHART).table()
     most = chart.filter(pc.and_(pc.equal(chart["entity"], "recording"), pc.equal(chart["rank"], 1))).to_pylist()
     for row in most:
@@ -81,7 +81,7 @@ def loops(lake: Lake) -> Findings:
 
 
 def retention(lake: Lake) -> Findings:
-    """How many of those who came in earlier weeks were there in the newest full week."""
+    """Yield how many listeners of earlier weeks returned in the newest full week."""
     rows = lake.scan("events/retention", RETENTION).table().to_pylist()
     newest: dict[object, dict[str, int]] = {}
     for row in rows:
@@ -99,7 +99,7 @@ def retention(lake: Lake) -> Findings:
 
 
 def streak(lake: Lake) -> Findings:
-    """The longest streak and who has it."""
+    """Yield the longest streak and its listeners."""
     rows = lake.scan("events/streaks", STREAKS).table()
     longest = pc.max(rows["longest"]).as_py()
     if longest:
@@ -109,28 +109,28 @@ def streak(lake: Lake) -> Findings:
 
 
 def quarantine(lake: Lake) -> Findings:
-    """How many records are in quarantine, and the most frequent reasons."""
+    """Yield the number of quarantined records and the most frequent reasons."""
     reasons = Counter(lake.scan("events/quarantine", QUARANTINE).select(["reason"]).table()["reason"].to_pylist())
     ranked = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
     if ranked:
-        told = "; ".join(f"{n:,} × {escaped(reason)}" for reason, n in ranked[:REASONS])
-        yield "Quarantine", f"{reasons.total():,} unreadable records, most often {told}"
+        listed = "; ".join(f"{n:,} × {escaped(reason)}" for reason, n in ranked[:MAX_REASONS])
+        yield "Quarantine", f"{reasons.total():,} unreadable records, most often {listed}"
 
 
 def lyrics(lake: Lake) -> Findings:
-    """How many recordings have words, and the words sung most."""
+    """Yield the number of recordings with words, and the most frequent words."""
     texts = lake.scan("content/lyrics", LYRICS).select(["status", "language", "is_preferred"]).table()
     sung = texts.filter(pc.and_(texts["is_preferred"], pc.equal(texts["status"], WORDS)))
     if len(sung):
         counts = lake.scan("derived/lyrics_word_counts", WORD_COUNTS).table()
-        long = counts.filter(pc.greater_equal(pc.utf8_length(counts["word"]), LONG))
+        long = counts.filter(pc.greater_equal(pc.utf8_length(counts["word"]), MIN_LETTERS))
         top = long.sort_by([("works", "descending"), ("occurrences", "descending"), ("word", "ascending")])
-        words = ", ".join(f"{escaped(row['word'])} ({row['works']:,})" for row in top.slice(0, SUNG).to_pylist())
+        words = ", ".join(f"{escaped(row['word'])} ({row['works']:,})" for row in top.slice(0, MAX_WORDS).to_pylist())
         yield "Lyrics", f"{len(sung):,} recordings have words. Long words by the number of texts: {words}"
 
 
 def sound(lake: Lake) -> Findings:
-    """The range of tempos and the most frequent key of the audio files."""
+    """Yield the range of tempos and the most frequent key of the audio files."""
     files = lake.scan("content/audio_features", AUDIO_FEATURES).select(["tempo_bpm", "key", "mode", "error"]).table()
     fine = files.filter(pc.is_null(files["error"]))
     tempos = [tempo for tempo in fine["tempo_bpm"].to_pylist() if tempo]

@@ -1,7 +1,7 @@
-"""Charts as the terminal shows them: places by plays that count, movement, listeners and time.
+"""Rankings: charts as the terminal shows them, with ranks, movement, listeners and time.
 
-What belongs here: reading a chart of the lake and placing its rows. If a chart has several listeners, no one of them
-decides it: only so many of their plays of a day count, as `plays_capped` has it. A chart of one listener is theirs.
+A chart of several listeners is ranked by `plays_capped`, so that no single listener decides it. A chart of one listener
+is ranked by `plays`.
 """
 
 from dataclasses import dataclass
@@ -23,29 +23,29 @@ COUNTED = ["plays", "plays_capped"]
 
 @dataclass(frozen=True)
 class Place:
-    """A place of a chart. `before` is the place in the chart before, None if it had none."""
+    """A row of a chart. `before` is the rank in the previous chart, or None."""
 
     rank: int
     before: int | None
     entity_id: str
     name: str
-    plays: int  # that count
+    plays: int  # capped if the chart has several listeners
     listeners: int
     ms_played: int
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """A chart of recordings and artists, and the chart before it, if there is one."""
+    """A chart of recordings and artists, and the previous chart, if there is one."""
 
     title: str  # "all time"
-    compared_with: str  # "the week before"; empty if there is no chart before
+    compared_with: str  # "the week before"; empty without a previous chart
     capped: bool
     now: pa.Table
     before: pa.Table
 
     def places(self, entity: str, limit: int) -> list[Place]:
-        """Return the first places of recordings or artists."""
+        """Return the first `limit` ranks of recordings or artists."""
         counted = COUNTED[self.capped]
         order = [(counted, "descending"), ("entity_id", "ascending")]
         now, before = (t.filter(pc.equal(t["entity"], entity)).sort_by(order) for t in (self.now, self.before))
@@ -66,7 +66,7 @@ class Ranking:
 
 
 def read(lake: Lake, name: str) -> Ranking | None:
-    """Read the newest chart of a period by its name, or that of all time. Return None if there is none.
+    """Return the newest chart of a period, or the all-time chart. Return None if there is none.
 
     The chart of all time is compared with itself before the newest week.
     """

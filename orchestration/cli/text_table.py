@@ -1,4 +1,4 @@
-"""Tables for the terminal: columns as wide as they need, names cut to what an 80-column terminal has left."""
+"""Tables for an 80-column terminal."""
 
 from collections.abc import Sequence
 
@@ -9,24 +9,24 @@ BETWEEN = " – "  # artist and title
 
 
 def lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return a table's lines: columns to the right, the last one, a name, to the left and cut."""
+    """Return the lines of a table. Columns are right-aligned, except for the last one: a name, truncated to fit."""
     *numbers, _ = zip(header, *rows, strict=True)
     widths = [max(map(len, column)) for column in numbers]
-    left = WIDTH - sum(widths) - 2 * len(widths)
-    found = []
+    name_width = WIDTH - sum(widths) - 2 * len(widths)
+    table = []
     for *cells, name in (header, *rows):
         aligned = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
-        found.append("  ".join([*aligned, cut(escaped(name), left)]))
-    return found
+        table.append("  ".join([*aligned, cut(escaped(name), name_width)]))
+    return table
 
 
 def escaped(name: str) -> str:
-    """Return a name as any terminal can show it; of artist and title each by itself."""
+    """Return a name with characters escaped that a terminal cannot show, artist and title separately."""
     return BETWEEN.join(map(printable, name.split(BETWEEN)))
 
 
 def cut(name: str, width: int) -> str:
-    """Cut a name to a width: of artist and title, the artist first."""
+    """Truncate a name to a width. The artist is truncated before the title."""
     if len(name) <= width:
         return name
     artist, between, title = name.partition(BETWEEN)
@@ -37,7 +37,7 @@ def cut(name: str, width: int) -> str:
 
 
 def duration(ms: int) -> str:
-    """Return a time listened; sources that know no times give 0."""
+    """Return a time listened as text. A source without times gives 0."""
     if not ms:
         return "time unknown"
     minutes = ms / 60_000

@@ -127,25 +127,25 @@ NEITHER = ("neither a feature nor a reason", "exactly_one_set", changed(duration
 MANY_ERRORS = ("an error in a third of the rows", "error_rate", changed(error="broken", duration_s=None))
 OWN: Mapping[str, list[tuple[str, str, Spoil]]] = {
     "content/recordings": [
-        ("an id that is no UUID", "well_formed", changed(recording_id="no-uuid")),
+        ("an id that is not a UUID", "well_formed", changed(recording_id="no-uuid")),
         ("an id in capitals", "well_formed", changed(recording_id=STRANGER.replace("0", "A"))),
     ],
-    "content/artists": [("an id that is no UUID", "well_formed", changed(artist_id="no-uuid"))],
-    "content/releases": [("an id that is no UUID", "well_formed", changed(release_id="no-uuid"))],
+    "content/artists": [("an id that is not a UUID", "well_formed", changed(artist_id="no-uuid"))],
+    "content/releases": [("an id that is not a UUID", "well_formed", changed(release_id="no-uuid"))],
     "content/release_groups": [
-        ("an id that is no UUID", "well_formed", changed(release_group_id="no-uuid")),
+        ("an id that is not a UUID", "well_formed", changed(release_group_id="no-uuid")),
     ],
     "content/credits": [
-        ("an id that is no UUID", "well_formed", changed(artist_id="no-uuid")),
+        ("an id that is not a UUID", "well_formed", changed(artist_id="no-uuid")),
         ("a credit lost", "credits_match_recordings", fewer),
         ("a credit of another", "credits_match_recordings", changed(artist_id=STRANGER)),
         ("a credit of no recording", "credits_match_recordings", changed(recording_id=STRANGER)),
         ("another name", "credits_match_recordings", changed(credited_name="Somebody")),
         ("another place", "credits_match_recordings", more("position")),
     ],
-    "content/genres": [("an id that is no UUID", "well_formed", changed(entity_id="no-uuid"))],
+    "content/genres": [("an id that is not a UUID", "well_formed", changed(entity_id="no-uuid"))],
     "content/mbid_redirects": [
-        ("an id that is no UUID", "well_formed", changed(merged_id="no-uuid")),
+        ("an id that is not a UUID", "well_formed", changed(merged_id="no-uuid")),
     ],
     "content/lyrics": [
         ("a second text that counts", "unique_is_preferred", chosen_twice),
@@ -157,7 +157,7 @@ OWN: Mapping[str, list[tuple[str, str, Spoil]]] = {
         ),
         ("a status there is not", "expression_is_true", changed(status="unknown", text=None, language=None)),
         ("a source there is not", "expression_is_true", changed(source="hearsay")),
-        ("an instrumental that says it is none", "expression_is_true", changed(instrumental=True)),
+        ("an instrumental without the flag", "expression_is_true", changed(instrumental=True)),
         ("times that are not there", "expression_is_true", changed(synced=True)),
     ],
     "content/lyrics_lines": [
@@ -173,7 +173,7 @@ OWN: Mapping[str, list[tuple[str, str, Spoil]]] = {
         ENDED_EARLY,
         ("the two the wrong way", "ascending", changed(user_b="")),
     ],
-    "events/tag_assignments": [("an id that is no UUID", "well_formed", changed(entity_id="no-uuid"))],
+    "events/tag_assignments": [("an id that is not a UUID", "well_formed", changed(entity_id="no-uuid"))],
     "events/posts": [("an instant of the next day", "timestamp_in_partition", changed(posted_at=NEXT_DAY))],
     "events/shares": [("an instant of the next day", "timestamp_in_partition", changed(shared_at=NEXT_DAY))],
     "events/listens": [
@@ -183,12 +183,12 @@ OWN: Mapping[str, list[tuple[str, str, Spoil]]] = {
             "timestamp_in_partition",
             changed(listened_at=NEXT_DAY - timedelta(days=1, seconds=1)),
         ),
-        ("an id that is no UUID", "valid_recording_id", changed(recording_id="no-uuid")),
+        ("an id that is not a UUID", "valid_recording_id", changed(recording_id="no-uuid")),
         ("a row lost", "row_count_reconciles", fewer),
         ("a row twice", "row_count_reconciles", repeated),
     ],
     "events/recording_matches": [
-        ("an id that is no UUID", "well_formed", changed(recording_id="no-uuid")),
+        ("an id that is not a UUID", "well_formed", changed(recording_id="no-uuid")),
     ],
     "events/sessions": [
         ("an instant of the next day", "timestamp_in_partition", changed(started_at=NEXT_DAY)),
@@ -247,7 +247,7 @@ ABSENT = (
     (TRACK_RECORDS.table, TRACK_RECORDS.schema, [TRACK | {"position": n} for n in (1, 2)]),
     ("events/tag_assignments", TAG_ASSIGNMENTS, [TAGGED | {"tag": tag} for tag in ("jig", "reel")]),
 )
-"""Rows of what nobody in the small world hands in."""
+"""Rows of tables that the small world leaves empty."""
 
 
 @dataclass(frozen=True)

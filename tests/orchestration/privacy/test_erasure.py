@@ -51,7 +51,7 @@ dagster_home()
 from resources.privacy import database, files
 from resources.lake.lake import Lake
 from resources.storage import Storage
-owner = {"rewrite": Lake, "drop_history": Lake, "take_out": files, "strike": database}[what]
+owner = {"rewrite": Lake, "drop_history": Lake, "remove_listener": files, "redact": database}[what]
 original, calls = getattr(owner, what), 0
 def call_or_die(*args, **kwargs):
     global calls
@@ -239,7 +239,7 @@ def test_prints_what_was_removed_and_what_is_out_of_reach(erased: tuple[Path, Pr
 def test_an_erasure_that_was_killed_twice_resumes(worlds: Worlds, tmp_path: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(worlds.with_ada, data)
-    for what, times in (("rewrite", 4), ("strike", 2)):  # during the tables, then during Dagster's history
+    for what, times in (("rewrite", 4), ("redact", 2)):  # during the tables, then during Dagster's history
         assert Process((sys.executable, "-c", KILL, what, str(times)), data).code == -9
         assert traces(data, ADA)
     worlds.erase(data).fine()
