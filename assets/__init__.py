@@ -1,9 +1,12 @@
-"""Assets: the tables of the platform, one file per thing, in three layers. They know tables, not engines or folders."""
+"""Assets: the tables of the platform, one file per thing, in three layers.
+
+Assets work on tables. Engines, storage and folders are resources.
+"""
 
 import warnings
 
 from dagster import BetaWarning, PreviewWarning
 
-# Backfill policies, mappings before a partition's start and partitioned checks are marked so in the release we pin.
-for mark in (BetaWarning, PreviewWarning):
-    warnings.filterwarnings("ignore", category=mark)
+# The pinned Dagster marks backfill policies, partition mappings with offsets and partitioned checks as beta or preview.
+for category in (BetaWarning, PreviewWarning):
+    warnings.filterwarnings("ignore", category=category)

@@ -1,8 +1,8 @@
-"""Checks: what must be true of a table before anything is built on it.
+"""Checks: the promises that each table must keep before downstream assets are built on it.
 
-All checks of a table are computed in one step, with one pass over its rows for those that add up what is wrong with
-single rows. Each has a result of its own and blocks downstream assets while it fails. The offending rows stay in the
-table for inspection, and the version before it can still be read.
+All checks of a table run in one step. Checks of single rows share one pass over the table. Each check has its own
+result and blocks downstream assets while it fails. The offending rows stay in the table for inspection, and the
+previous version can still be read.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,23 +25,26 @@ from resources.schema import declared, key, subset
 from resources.sources.records.listen import CLOCK_SKEW, MBID
 
 COUNT = pa.schema([("rows", pa.int64())])
-ONLY_DAYS = pa.schema([("day", pa.date32())])  # the columns needed of another table to count its rows
-DAYS_AND_TIME = pa.schema([*ONLY_DAYS, ("ms_played", pa.int64())])  # and to add up the time listened
+# The columns of another table that are needed to count its rows, and to add up the time listened.
+ONLY_DAYS = pa.schema([("day", pa.date32())])
+DAYS_AND_TIME = pa.schema([*ONLY_DAYS, ("ms_played", pa.int64())])
 UUID = f"^{MBID.pattern}$"
 
-Figures: TypeAlias = dict[str, int]  # numbers by what they count, shown with a check's result
-Build: TypeAlias = Callable[[], nw.Expr]  # builds an expression; unlike the expression it can be pickled
+Figures: TypeAlias = dict[str, int]
+"""The numbers of a check's result, by name."""
+Build: TypeAlias = Callable[[], nw.Expr]
+"""Builds an expression. Unlike the expression, it can be pickled."""
 
 
 @dataclass(frozen=True)
 class Sum:
-    """A sum over the rows of a table: the columns it needs and how to add them up.
+    """A sum over the rows of a table: how to add them up, and the columns it needs.
 
-    `of` builds a Narwhals expression, or adds up a `pyarrow.Table` itself if its kernel is "arrow". Sums of parts of
-    the rows add up to the sum of all.
+    `add` builds a Narwhals expression. If the kernel is "arrow", it returns the sum of a `pyarrow.Table` instead.
+    The sums of parts of a table must add up to the sum of the whole.
     """
 
-    of: Callable[..., Any]
+    add: Callable[..., Any]
     columns: Sequence[str] = ()
     kernel: Kernel = "narwhals"
 
@@ -52,11 +55,11 @@ class Table:
 
     rows: Frame
     open: Callable[[dg.AssetKey, pa.Schema, RangeFilter | None], Frame]
-    dates: tuple[date, date] | None  # with which the first and the last partition begin
+    dates: tuple[date, date] | None  # the first date of the first and of the last partition
 
     @property
     def days(self) -> RangeFilter | None:
-        """The days of a daily table's partitions."""
+        """Return the filter for the days of a daily table's partitions, or None for a table without partitions."""
         return RangeFilter("day", *self.dates) if self.dates else None
 
 
@@ -64,8 +67,8 @@ class Table:
 class Check:
     """A promise about a table.
 
-    The figures of a check are its `sums` by name, or what `examine` makes of the table and these. By default it passes
-    if all its figures are zero.
+    The figures of a check are its `sums` by name, or the result of `examine` for the table and these sums. By default
+    a check passes if all its figures are zero.
     """
 
     name: str
@@ -78,9 +81,13 @@ class Check:
 
 
 def checks_of(asset: dg.AssetsDefinition | dg.AssetSpec, *more: Check) -> dg.AssetChecksDefinition:
-    """Return all checks of an asset as one step: `unique` and `complete`, which it declares, and `more`."""
+    """Return all checks of an asset as one step.
+
+    These are `unique` and `not_null`, which follow from the declared key and columns, and `more`. Raises `ValueError`
+    if the asset declares no key.
+    """
     spec = asset if isinstance(asset, dg.AssetSpec) else asset.get_asset_spec()
-    checks = [unique(*key(spec.metadata)), _complete(declared(spec.metadata)), *more]
+    checks = [unique(*key(spec.metadata)), _not_null(declared(spec.metadata)), *more]
     specs = [
         dg.AssetCheckSpec(
             check.name,
@@ -102,11 +109,10 @@ def checks_of(asset: dg.AssetsDefinition | dg.AssetSpec, *more: Check) -> dg.Ass
     def check_table(
         context: dg.AssetCheckExecutionContext, rows: Frame, io_manager: dg.ResourceParam[LakeIO]
     ) -> Iterator[dg.AssetCheckResult]:
-        wanted = [c for c in checks if dg.AssetCheckKey(spec.key, c.name) in context.selected_asset_check_keys]
-        within = dates(context.partition_key_range) if spec.partitions_def else None
-        table = Table(rows, io_manager.open, within)
-        sums = iter(add_up(rows, [each for check in wanted for each in check.sums.values()]))
-        for check in wanted:
+        selected = [c for c in checks if dg.AssetCheckKey(spec.key, c.name) in context.selected_asset_check_keys]
+        table = Table(rows, io_manager.open, dates(context.partition_key_range) if spec.partitions_def else None)
+        sums = iter(add_up(rows, [each for check in selected for each in check.sums.values()]))
+        for check in selected:
             figures = check.examine(table, {name: next(sums) for name in check.sums})
             yield dg.AssetCheckResult(
                 asset_key=spec.key,
@@ -120,147 +126,155 @@ def checks_of(asset: dg.AssetsDefinition | dg.AssetSpec, *more: Check) -> dg.Ass
 
 
 def unique(*key: str, among: str | None = None) -> Check:
-    """No two rows have the same key; with `among`, no two that have a key and for which that column is true.
+    """Check that no two rows have the same key.
 
-    Raises `ValueError` without a key.
+    With `among`, a boolean column, compare only rows for which it is true and whose key has no null. Raises
+    `ValueError` without a key.
     """
     if not key:
-        raise ValueError("no key to check: declare the asset with one, as in declare(SCHEMA, key=[…])")
+        raise ValueError("no key to check: declare the asset with one, for example declare(SCHEMA, key=[…])")
 
     def repeated(table: Table, _: Figures) -> Figures:
         rows = table.rows.select(*key)
         if among:
-            rows = table.rows.select(*key, among).map(partial(_true, column=among, key=key))
+            rows = table.rows.select(*key, among).map(partial(_flagged, column=among, key=key))
         return {"offending_rows": total(rows.per(list(key), partial(_repeated, key=key)))}
 
-    says = f"No two {f'{among} rows' if among else 'rows'} have the same {', '.join(key)}."
-    return Check(f"unique_{among}" if among else "unique", says, {}, repeated)
+    rows = f"rows with {among}" if among else "rows"
+    description = f"No two {rows} have the same {', '.join(key)}."
+    return Check(f"unique_{among}" if among else "unique", description, {}, repeated)
 
 
 def timestamp_in_partition(instant: str) -> Check:
-    """Every instant is within its day, and none is before the first day there is or in the future."""
+    """Check that every instant is within the day of its row, not before `FIRST_DAY` and not in the future."""
     outside = Sum(partial(_outside, instant=instant), ["day", instant], "arrow")
-    says = f"Every {instant} is within its UTC day, none before {FIRST_DAY} or in the future."
-    return Check("timestamp_in_partition", says, {"offending_rows": outside})
+    description = f"Every {instant} is on the UTC day of its row, not before {FIRST_DAY} and not in the future."
+    return Check("timestamp_in_partition", description, {"offending_rows": outside})
 
 
 def well_formed(*columns: str) -> Check:
-    """Every id is a UUID, as MusicBrainz ids are and ours of names."""
+    """Check that every id is a UUID, as MusicBrainz ids and ids made of names are."""
     return Check("well_formed", f"Every {', '.join(columns)} is a UUID.", {"offending_rows": _malformed(*columns)})
 
 
 def accepted_values(column: str, *values: int) -> Check:
-    """Every value is one of a few."""
-    says = f"Every {column} is one of {', '.join(map(str, values))}."
-    return _right("accepted_values", says, partial(_other, column, values), column)
+    """Check that every value of a column is one of `values`."""
+    description = f"Every {column} is one of {', '.join(map(str, values))}."
+    return _check_rows("accepted_values", description, partial(_not_accepted, column, values), column)
 
 
-def expression_is_true(says: str, wrong: Build, *columns: str) -> Check:
-    """No row is `wrong`, an expression over these columns; `says` describes the others."""
-    return _right("expression_is_true", says, wrong, *columns)
+def expression_is_true(description: str, wrong: Build, *columns: str) -> Check:
+    """Check that no row is `wrong`, an expression over these columns. The description states the promise."""
+    return _check_rows("expression_is_true", description, wrong, *columns)
 
 
 def in_range(ranges: Mapping[str, tuple[float, float]]) -> Check:
-    """Every value is in the range of its column, ends included, or is null."""
-    says = "; ".join(f"{low:,} ≤ {column} ≤ {high:,}" for column, (low, high) in ranges.items())
-    return _right("in_range", f"In every row {says}, or null.", partial(_beyond, ranges), *ranges)
+    """Check that every value is in the range of its column, ends included, or is null."""
+    limits = ", ".join(f"{column} {low:,} to {high:,}" for column, (low, high) in ranges.items())
+    return _check_rows("in_range", f"Values are in range or null: {limits}.", partial(_out_of_range, ranges), *ranges)
 
 
 def exactly_one_set(one: str, other: str) -> Check:
-    """Every row has a value in exactly one of two columns."""
-    says = f"Every row has either {one} or {other}."
-    return _right("exactly_one_set", says, partial(_neither_nor_both, one, other), one, other)
+    """Check that every row has a value in exactly one of two columns."""
+    description = f"Every row has a value in either {one} or {other}, and a null in the other."
+    return _check_rows("exactly_one_set", description, partial(_neither_or_both, one, other), one, other)
 
 
 def ascending(*chains: Sequence[str]) -> Check:
-    """In no row is a column of a chain greater than the next."""
-    says = "; ".join(" ≤ ".join(chain) for chain in chains)
+    """Check that within each row no column of a chain is greater than the next. Nulls pass."""
+    order = ", and ".join(" ≤ ".join(chain) for chain in chains)
+    description = f"Compares columns within each row: {order}. Nulls pass."
     columns = dict.fromkeys(c for chain in chains for c in chain)
-    return _right("ascending", f"In every row {says}.", partial(_descending, chains), *columns)
+    return _check_rows("ascending", description, partial(_descending, chains), *columns)
 
 
 def error_rate(column: str, share: float) -> Check:
-    """At most a share of the rows have something in a column that names an error. More are a warning."""
+    """Check that at most a share of the rows (from 0 to 1) have a value in an error column. More are a warning."""
     wrong = f"rows_with_{column}"
     return Check(
         "error_rate",
-        f"At most {share:.0%} of the rows have a value in {column}; more are a warning.",
-        {wrong: number(partial(_present, column), column), "rows": ROWS},
+        f"At most {share:.0%} of the rows have a value in {column}. A higher share is a warning.",
+        {wrong: rows_where(partial(_present, column), column), "rows": ROWS},
         passes=lambda figures: figures[wrong] <= share * figures["rows"],
         severity=dg.AssetCheckSeverity.WARN,
     )
 
 
 def monotonic(column: str, key: str, order: str) -> Check:
-    """Among the rows of a key no value is smaller than that of the row before; rows without one are skipped."""
+    """Check that among the rows of a key, in their order, no value is smaller than the one before. Skip nulls."""
 
-    def falling(table: Table, _: Figures) -> Figures:
-        known = table.rows.select(key, order, column).map(partial(_known, column=column))
-        return {"offending_rows": total(known.per(key, partial(_falling, column=column, key=key, order=order)))}
+    def decreasing(table: Table, _: Figures) -> Figures:
+        rows = table.rows.select(key, order, column).map(partial(_without_null, column=column))
+        return {"offending_rows": total(rows.per(key, partial(_decreasing, column=column, key=key, order=order)))}
 
-    return Check("monotonic", f"By {order}, no {column} of a {key} is smaller than the one before.", {}, falling)
+    description = f"Compares rows of the same {key}, ordered by {order}: {column} never decreases. Nulls are skipped."
+    return Check("monotonic", description, {}, decreasing)
 
 
 def covers_upstream(upstream: dg.AssetKey, schema: pa.Schema, key: str) -> Check:
-    """Every key of another table is a key of this table."""
+    """Check that every key of another table is a key of this table."""
 
-    def absent(table: Table, _: Figures) -> Figures:
+    def missing(table: Table, _: Figures) -> Figures:
         source = table.open(upstream, subset(schema, [key]), None)
-        return {"missing_rows": total(source.per(key, partial(_absent, key=key), table.rows.select(key)).map(count))}
+        return {"missing_rows": total(source.per(key, partial(_missing, key=key), table.rows.select(key)).map(count))}
 
-    return Check("covers_upstream", f"Every {key} of {'/'.join(upstream.path)} is here.", {}, absent, reads=[upstream])
+    description = f"Every {key} of {'/'.join(upstream.path)} has a row in this table."
+    return Check("covers_upstream", description, {}, missing, reads=[upstream])
 
 
 def valid_recording_id(catalog: dg.AssetKey) -> Check:
-    """Every recording id is a UUID; ids that the catalog lacks are allowed, and counted."""
-    malformed, id = "malformed_rows", "recording_id"
+    """Check that every recording id is a UUID. Count ids that the catalog lacks, which are allowed."""
+    malformed, recording_id = "malformed_rows", "recording_id"
 
     def unknown(table: Table, sums: Figures) -> Figures:
-        recordings = table.open(catalog, pa.schema([(id, pa.string())]), None)
-        missing = table.rows.select(id).per(id, partial(_absent, key=id), recordings)
+        recordings = table.open(catalog, pa.schema([(recording_id, pa.string())]), None)
+        missing = table.rows.select(recording_id).per(recording_id, partial(_missing, key=recording_id), recordings)
         return sums | {"rows_without_catalog_entry": total(missing.map(count))}
 
     return Check(
         "valid_recording_id",
-        "Every recording_id is a UUID. Those without a row in the catalog are allowed and counted.",
-        {malformed: _malformed(id)},
+        "Every recording_id is a UUID. Ids that are missing from the catalog are allowed and counted.",
+        {malformed: _malformed(recording_id)},
         unknown,
         lambda figures: not figures[malformed],
         [catalog],
     )
 
 
-def row_count_reconciles(raw: dg.AssetKey, replaced: dg.AssetKey) -> Check:
-    """Every raw record of these days is a row of this table, or was replaced by another record: none is lost."""
+def row_count_reconciles(raw: dg.AssetKey, duplicates: dg.AssetKey) -> Check:
+    """Check that every raw record of these days is a row of this table or a duplicate, so that none is lost."""
 
     def lost(table: Table, sums: Figures) -> Figures:
-        tables = (("raw_rows", raw), ("duplicate_rows", replaced))
-        there = {what: add_up(table.open(key, ONLY_DAYS, table.days), [ROWS])[0] for what, key in tables}
-        return there | sums | {"rows_lost": there["raw_rows"] - there["duplicate_rows"] - sums["rows_here"]}
+        tables = (("raw_rows", raw), ("duplicate_rows", duplicates))
+        upstream = {name: add_up(table.open(key, ONLY_DAYS, table.days), [ROWS])[0] for name, key in tables}
+        return upstream | sums | {"rows_lost": upstream["raw_rows"] - upstream["duplicate_rows"] - sums["rows_here"]}
 
     return Check(
         "row_count_reconciles",
-        f"Rows here and in {'/'.join(replaced.path)} are as many as in {'/'.join(raw.path)}.",
+        f"The rows of this table and of {'/'.join(duplicates.path)} add up to those of {'/'.join(raw.path)}.",
         {"rows_here": ROWS},
         lost,
         lambda figures: not figures["rows_lost"],
-        [raw, replaced],
+        [raw, duplicates],
     )
 
 
 def keys_match_upstream(upstream: dg.AssetKey, schema: pa.Schema, *key: str) -> Check:
-    """Every key of another table on these days is a key of this one: with `unique`, none is lost or counts twice."""
+    """Check that another table has as many distinct keys on these days.
+
+    Together with `unique`, this shows that no key is lost or counted twice.
+    """
 
     def keys(table: Table, _: Figures) -> Figures:
-        there = table.open(upstream, subset(schema, key), table.days)
+        source = table.open(upstream, subset(schema, key), table.days)
         return {
-            where: total(rows.select(*key).per(list(key), partial(distinct, key=key)).map(count))
-            for where, rows in (("keys_here", table.rows), ("keys_there", there))
+            name: total(rows.select(*key).per(list(key), partial(distinct, key=key)).map(count))
+            for name, rows in (("keys_here", table.rows), ("keys_there", source))
         }
 
     return Check(
         "keys_match_upstream",
-        f"There are as many {', '.join(key)} here as in {'/'.join(upstream.path)}.",
+        f"This table has as many distinct keys ({', '.join(key)}) as {'/'.join(upstream.path)} on the same days.",
         {},
         keys,
         lambda figures: figures["keys_here"] == figures["keys_there"],
@@ -275,67 +289,69 @@ def sums_match_upstream(
     period: Period | None = None,
     shows: Mapping[str, Sum] | None = None,
 ) -> Check:
-    """This table adds up to the same as the table it is built from, on the same days.
+    """Check that this table adds up to the same as an upstream table on the same days.
 
-    `sums` gives, by what is added up, a sum of this table and one of the other. The sums that it `shows` beside them
-    may have any value.
+    `sums` gives for each name a sum of this table and one of the upstream table. The figures of `shows` appear beside
+    them and may have any value.
     """
 
     def compared(table: Table, here: Figures) -> Figures:
-        # Dagster maps the inputs of checks without their mapping, and would ask for the days of a year to come.
+        # Dagster ignores partition mappings of check inputs, and would ask for the days of a year to come.
         days = None
         if period and table.dates:
             first, start = table.dates
             days = RangeFilter("day", first, period.following(start) - timedelta(days=1))
         there = add_up(table.open(upstream, schema, days), [theirs for _, theirs in sums.values()])
-        return here | {f"{what}_there": n for what, n in zip(sums, there, strict=True)}
+        return here | {f"{name}_there": n for name, n in zip(sums, there, strict=True)}
 
     return Check(
         "sums_match_upstream",
-        f"The {' and '.join(sums)} here add up to those of {'/'.join(upstream.path)}.",
-        {f"{what}_here": ours for what, (ours, _) in sums.items()} | dict(shows or {}),
+        f"The total {' and '.join(sums)} of this table equal those of {'/'.join(upstream.path)} for the same time.",
+        {f"{name}_here": ours for name, (ours, _) in sums.items()} | dict(shows or {}),
         compared,
-        lambda figures: all(figures[f"{what}_here"] == figures[f"{what}_there"] for what in sums),
+        lambda figures: all(figures[f"{name}_here"] == figures[f"{name}_there"] for name in sums),
         [upstream],
     )
 
 
-def number(condition: Build, *columns: str) -> Sum:
+def rows_where(condition: Build, *columns: str) -> Sum:
     """Return the number of rows that meet a condition over these columns."""
-    return Sum(partial(_number, condition), columns)
+    return Sum(partial(_rows_where, condition), columns)
 
 
-def added(column: str, where: Build | None = None, *columns: str) -> Sum:
-    """Return the sum of a column, of the rows alone that meet a condition over these columns."""
-    return Sum(partial(_sum, column, where), [column, *columns])
+def sum_of(column: str, where: Build | None = None, *columns: str) -> Sum:
+    """Return the sum of a column, limited to rows that meet a condition over these columns if there is one."""
+    return Sum(partial(_sum_of, column, where), [column, *columns])
 
 
-def alike(column: str) -> tuple[Sum, Sum]:
-    """Return the sums of a column that both tables have, for `totals`."""
-    return added(column), added(column)
+def in_both(column: str) -> tuple[Sum, Sum]:
+    """Return the sums of a column that both tables have, for `sums_match_upstream`."""
+    return sum_of(column), sum_of(column)
 
 
 def add_up(rows: Frame, sums: Sequence[Sum]) -> list[int]:
-    """Return these sums over the rows, computed in one pass for each kernel among them."""
-    found = [0] * len(sums)
-    for kernel, adding in PASSES.items():
+    """Return these sums over the rows, in their order. Each kernel among them needs one pass."""
+    totals = [0] * len(sums)
+    for kernel, add_part in ADD_PART.items():
         if named := {f"sum_{n}": each for n, each in enumerate(sums) if each.kernel == kernel}:
             columns = dict.fromkeys(c for each in named.values() for c in each.columns) or rows.columns[:1]
-            of = {name: each.of for name, each in named.items()}
+            adds = {name: each.add for name, each in named.items()}
             schema = pa.schema([(name, pa.int64()) for name in named])
-            parts = rows.select(*columns).map(partial(adding, sums=of), schema=schema, kernel=kernel).collect(schema)
+            parts = (
+                rows.select(*columns).map(partial(add_part, sums=adds), schema=schema, kernel=kernel).collect(schema)
+            )
             for name in named:
-                found[int(name.removeprefix("sum_"))] = sum(part or 0 for part in parts[name].to_pylist())
-    return found
+                totals[int(name.removeprefix("sum_"))] = sum(part or 0 for part in parts[name].to_pylist())
+    return totals
 
 
 def total(counts: Frame) -> int:
-    """Return the sum of the column `rows`, an integer for each part of a table."""
+    """Return the sum of the column `rows`, which has an integer for each part of a table."""
     return sum(n or 0 for n in counts.collect(COUNT)["rows"].to_pylist())
 
 
 def count(rows: nw.LazyFrame) -> nw.LazyFrame:
-    """Count rows, a number for each part of a table."""
+    """Return the number of rows in a part of a table as the column `rows`."""
     return rows.select(rows=nw.len())
 
 
@@ -344,45 +360,47 @@ def distinct(rows: nw.LazyFrame, key: Sequence[str]) -> nw.LazyFrame:
     return rows.group_by(*key).agg(n=nw.len()).select(*key)
 
 
-def _complete(schema: pa.Schema) -> Check:
-    """No column that is declared without nulls has one."""
-    needed = [f.name for f in schema if not f.nullable]
-    return _right("not_null", f"No row lacks {', '.join(needed)}.", partial(_lacking, needed), *needed)
+def _not_null(schema: pa.Schema) -> Check:
+    """Check that no column that is declared without nulls has one."""
+    required = [f.name for f in schema if not f.nullable]
+    return _check_rows(
+        "not_null", f"No row has a null in {', '.join(required)}.", partial(_any_null, required), *required
+    )
 
 
-def _right(name: str, says: str, wrong: Build, *columns: str) -> Check:
-    """A check of rows one by one, that counts those that are wrong."""
-    return Check(name, says, {"offending_rows": number(wrong, *columns)})
+def _check_rows(name: str, description: str, wrong: Build, *columns: str) -> Check:
+    """Return a check of single rows that counts the wrong ones."""
+    return Check(name, description, {"offending_rows": rows_where(wrong, *columns)})
 
 
 def _malformed(*columns: str) -> Sum:
-    """The number of ids in these columns that are not UUIDs."""
+    """Return the number of ids in these columns that are not UUIDs."""
     return Sum(partial(_not_uuids, columns=columns), columns, "arrow")
 
 
-def _added(rows: nw.LazyFrame, sums: Mapping[str, Build]) -> nw.LazyFrame:
+def _add_narwhals(rows: nw.LazyFrame, sums: Mapping[str, Build]) -> nw.LazyFrame:
     return rows.select(**{name: build() for name, build in sums.items()})
 
 
-def _added_here(rows: pa.Table, sums: Mapping[str, Callable[[pa.Table], int]]) -> pa.Table:
+def _add_arrow(rows: pa.Table, sums: Mapping[str, Callable[[pa.Table], int]]) -> pa.Table:
     return pa.table({name: pa.array([add(rows)], pa.int64()) for name, add in sums.items()})
 
 
-PASSES: Mapping[Kernel, Callable[..., Any]] = {"narwhals": _added, "arrow": _added_here}
+ADD_PART: Mapping[Kernel, Callable[..., Any]] = {"narwhals": _add_narwhals, "arrow": _add_arrow}
 
 
-def _number(condition: Build) -> nw.Expr:
+def _rows_where(condition: Build) -> nw.Expr:
     return nw.when(condition()).then(1).otherwise(0).sum()
 
 
-def _sum(column: str, where: Build | None) -> nw.Expr:
+def _sum_of(column: str, where: Build | None) -> nw.Expr:
     return nw.when(where()).then(nw.col(column)).otherwise(0).sum() if where else nw.col(column).sum()
 
 
 ROWS = Sum(nw.len)
 
 
-def _lacking(columns: Sequence[str]) -> nw.Expr:
+def _any_null(columns: Sequence[str]) -> nw.Expr:
     return nw.any_horizontal(*(nw.col(c).is_null() for c in columns), ignore_nulls=True)
 
 
@@ -390,16 +408,16 @@ def _present(column: str) -> nw.Expr:
     return ~nw.col(column).is_null()
 
 
-def _other(column: str, values: Sequence[int]) -> nw.Expr:
+def _not_accepted(column: str, values: Sequence[int]) -> nw.Expr:
     return ~nw.col(column).is_in(values)
 
 
-def _beyond(ranges: Mapping[str, tuple[float, float]]) -> nw.Expr:
+def _out_of_range(ranges: Mapping[str, tuple[float, float]]) -> nw.Expr:
     outside = (~nw.col(c).is_between(low, high) for c, (low, high) in ranges.items())
     return nw.any_horizontal(*outside, ignore_nulls=True)
 
 
-def _neither_nor_both(one: str, other: str) -> nw.Expr:
+def _neither_or_both(one: str, other: str) -> nw.Expr:
     return nw.col(one).is_null() == nw.col(other).is_null()
 
 
@@ -409,24 +427,24 @@ def _descending(chains: Sequence[Sequence[str]]) -> nw.Expr:
 
 
 def _repeated(rows: nw.LazyFrame, key: Sequence[str]) -> nw.LazyFrame:
-    many = rows.group_by(*key).agg(n=nw.len()).filter(nw.col("n") > 1)
-    return many.select(rows=nw.col("n").sum())
+    repeated = rows.group_by(*key).agg(n=nw.len()).filter(nw.col("n") > 1)
+    return repeated.select(rows=nw.col("n").sum())
 
 
-def _true(rows: nw.LazyFrame, column: str, key: Sequence[str]) -> nw.LazyFrame:
+def _flagged(rows: nw.LazyFrame, column: str, key: Sequence[str]) -> nw.LazyFrame:
     return rows.filter(nw.col(column), *(~nw.col(c).is_null() for c in key)).select(*key)
 
 
-def _known(rows: nw.LazyFrame, column: str) -> nw.LazyFrame:
+def _without_null(rows: nw.LazyFrame, column: str) -> nw.LazyFrame:
     return rows.filter(~nw.col(column).is_null())
 
 
-def _falling(rows: nw.LazyFrame, column: str, key: str, order: str) -> nw.LazyFrame:
+def _decreasing(rows: nw.LazyFrame, column: str, key: str, order: str) -> nw.LazyFrame:
     before = windowed(rows, [key], [order], before=nw.col(column).shift(1))
     return count(before.filter(nw.col("before") > nw.col(column)))
 
 
-def _absent(source: nw.LazyFrame, rows: nw.LazyFrame, key: str) -> nw.LazyFrame:
+def _missing(source: nw.LazyFrame, rows: nw.LazyFrame, key: str) -> nw.LazyFrame:
     return source.join(rows, on=key, how="anti")
 
 

@@ -27,7 +27,7 @@ class Period:
     longest: int
 
     def following(self, start: date) -> date:
-        """The first date of the period after the one that begins at `start`."""
+        """Return the first date of the period after the one that begins at `start`."""
         return self.first(start + timedelta(days=self.longest))
 
 
@@ -74,7 +74,7 @@ def daily(schema: pa.Schema, *, key: Sequence[str], order: Sequence[str] = ()) -
 
 
 def periodic(period: Period, schema: pa.Schema, *, key: Sequence[str], order: Sequence[str] = ()) -> Sliced:
-    """Return the same for a table by `period_start`, a partition for each `period`."""
+    """Return the arguments of `dg.asset` that declare a table by `period_start`, with one partition per `period`."""
     return _sliced(period, "period_start", schema, key, order)
 
 
@@ -88,25 +88,25 @@ def _sliced(period: Period, column: str, schema: pa.Schema, key: Sequence[str], 
 
 
 def dates(keys: dg.PartitionKeyRange) -> tuple[date, date]:
-    """The dates with which the first and the last partition of a range begin."""
+    """Return the first date of the first partition of a range, and that of the last one."""
     return date.fromisoformat(keys.start), date.fromisoformat(keys.end)
 
 
 def on_days(rows: nw.LazyFrame, first: date, last: date) -> nw.LazyFrame:
-    """The rows of these days, both included."""
+    """Return the rows of these days, both included."""
     return rows.filter(nw.col("day") >= first, nw.col("day") <= last)
 
 
 def with_previous() -> dg.TimeWindowPartitionMapping:
-    """From a period to its days and those of the period before."""
+    """Map a period to its days and those of the period before."""
     return dg.TimeWindowPartitionMapping(start_offset=-1, allow_nonexistent_upstream_partitions=True)
 
 
 def with_earlier(days: int) -> dg.TimeWindowPartitionMapping:
-    """From a day to itself and a number of days before it."""
+    """Map a day to itself and a number of days before it."""
     return dg.TimeWindowPartitionMapping(start_offset=-days, allow_nonexistent_upstream_partitions=True)
 
 
 def with_neighbors() -> dg.TimeWindowPartitionMapping:
-    """From a day to the day before, itself and the day after."""
+    """Map a day to the day before, itself and the day after."""
     return dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=1, allow_nonexistent_upstream_partitions=True)

@@ -1,7 +1,7 @@
-"""Tables: every asset of the platform, and what each declares of its table, by the table's name.
+"""Tables: all assets of the platform, and the schema and sort key of each table, by the table's name.
 
-A module of a layer is found by being there: no asset is listed anywhere else. Layers never import this module, since it
-imports them all; within an asset, another layer's columns come with its rows.
+Every module of a layer is loaded: no asset is listed anywhere else. Layers never import this module, since it imports
+them all. Within an asset, another layer's columns come with its rows.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,17 +15,17 @@ from resources.schema import declared, order
 
 LAYERS = (content, events, derived)
 ASSETS: Sequence[Any] = [
-    found for layer in LAYERS for found in dg.load_assets_from_package_module(layer, include_specs=True)
+    asset for layer in LAYERS for asset in dg.load_assets_from_package_module(layer, include_specs=True)
 ]
 
 
 def _specs() -> Iterator[dg.AssetSpec]:
-    """Yield the spec of each asset; a definition that writes several tables has several."""
-    for found in ASSETS:
-        if isinstance(found, dg.AssetSpec):
-            yield found
+    """Yield the spec of each table. A definition that writes several tables has several specs."""
+    for asset in ASSETS:
+        if isinstance(asset, dg.AssetSpec):
+            yield asset
         else:
-            yield from found.specs
+            yield from asset.specs
 
 
 _METADATA = {"/".join(spec.key.path): spec.metadata for spec in _specs()}

@@ -1,4 +1,4 @@
-"""The page about extending: its examples work as written, and take what the page says and nothing else."""
+"""The page about extending: its examples work as written, with the steps on the page and no others."""
 
 import re
 import sys
@@ -40,8 +40,8 @@ DERIVED = ("long_listens", "long_listens_month", "long_listeners")
 
 @pytest.fixture(scope="module")
 def added(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, ModuleType]]:
-    """The files of the page as modules, by their paths."""
-    folder, found = tmp_path_factory.mktemp("extending"), {}
+    """Return the files of the page as modules, by their paths."""
+    folder, modules = tmp_path_factory.mktemp("extending"), {}
     with pytest.MonkeyPatch.context() as patch:
         for path, text in EXAMPLES.items():
             name = path.removesuffix(".py").replace("/", ".")
@@ -51,25 +51,25 @@ def added(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Mod
             file.write_text(text)
             spec = spec_from_file_location(name, file)
             assert spec and spec.loader
-            found[path] = module_from_spec(spec)
-            patch.setitem(sys.modules, name, found[path])
-            spec.loader.exec_module(found[path])
-        yield found
+            modules[path] = module_from_spec(spec)
+            patch.setitem(sys.modules, name, modules[path])
+            spec.loader.exec_module(modules[path])
+        yield modules
 
 
 @pytest.fixture(scope="module")
 def assets(added: Mapping[str, ModuleType]) -> dict[str, dg.AssetsDefinition]:
-    """The derived assets of the page, by their names."""
+    """Return the derived assets of the page, by their names."""
     return {name: getattr(added[f"assets/derived/{name}.py"], name) for name in DERIVED}
 
 
-def test_each_path_that_it_names_exists_or_is_an_example() -> None:
-    named = set(re.findall(r"`((?:assets|docs|orchestration|resources|tests)/[\w/]+\.\w+)`", PAGE))
-    assert named
-    assert [path for path in named if not (PROJECT / path).exists() and path not in EXAMPLES] == []
+def test_each_path_on_the_page_exists_or_is_an_example() -> None:
+    paths = set(re.findall(r"`((?:assets|docs|orchestration|resources|tests)/[\w/]+\.\w+)`", PAGE))
+    assert paths
+    assert [path for path in paths if not (PROJECT / path).exists() and path not in EXAMPLES] == []
 
 
-def test_each_derived_asset_lands_in_a_job_with_its_reach(assets: Mapping[str, dg.AssetsDefinition]) -> None:
+def test_each_derived_asset_is_in_the_job_of_its_partitions(assets: Mapping[str, dg.AssetsDefinition]) -> None:
     cadence = Cadence(build("laptop", [*registry.ASSETS, *assets.values()]).resolve_asset_graph())
     jobs = {name: cadence.jobs[dg.AssetKey(["derived", name])] for name in DERIVED}
     assert jobs == {"long_listens": "daily", "long_listens_month": "long_listens_month", "long_listeners": "all_time"}
@@ -80,7 +80,7 @@ def test_each_derived_asset_lands_in_a_job_with_its_reach(assets: Mapping[str, d
 
 @pytest.fixture
 def registered(assets: Mapping[str, dg.AssetsDefinition], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The derived assets of the page among those of the platform."""
+    """Add the derived assets of the page to those of the platform."""
     for name, asset in assets.items():
         monkeypatch.setitem(transformations.ASSETS, f"derived/{name}", asset)
         schema: Any = declared(asset.get_asset_spec().metadata)
@@ -88,19 +88,20 @@ def registered(assets: Mapping[str, dg.AssetsDefinition], monkeypatch: pytest.Mo
 
 
 @pytest.mark.usefixtures("registered")
-def test_the_daily_asset_gives_what_its_plain_python_gives(local: Engine) -> None:
+def test_the_daily_asset_gives_the_rows_of_its_plain_python(local: Engine) -> None:
     imports, entry = EXAMPLES["tests/transformations.py"].split("\n\n", 1)
-    known = dict(vars(transformations))
-    exec(imports, known)
-    made: Transformation = eval(entry, known)
-    for rows, span in made.hard:
-        assert_same(made.on(local, [rows], span), made.oracle(rows, span=span), made.schema)
+    names = dict(vars(transformations))
+    exec(imports, names)
+    transformation: Transformation = eval(entry, names)
+    for rows, span in transformation.hard:
+        expected = transformation.oracle(rows, span=span)
+        assert_same(transformation.on(local, [rows], span), expected, transformation.schema)
     long = [listen(at(LEAP, n), ms_played=ms) for n, ms in enumerate((239_999, 240_000, 3_600_000, None))]
-    (found,) = made.on(local, [long], (LEAP, LEAP)).to_pylist()
-    assert (found["day"], found["listens"]) == (LEAP, 2)
+    (row,) = transformation.on(local, [long], (LEAP, LEAP)).to_pylist()
+    assert (row["day"], row["listens"]) == (LEAP, 2)
 
 
-def test_the_others_add_up_a_month_and_all_days(
+def test_the_other_assets_add_up_a_month_and_all_days(
     assets: Mapping[str, dg.AssetsDefinition], added: Mapping[str, ModuleType], local: Engine
 ) -> None:
     days = {n: LEAP + timedelta(days=n) for n in (0, 29, 30)}
@@ -125,10 +126,11 @@ def test_the_format_reads_its_export_and_quarantines_the_rest(
     monkeypatch.setattr(exports, "FORMATS", (added["resources/sources/formats/turntable.py"], *exports.FORMATS))
     text = "artist,title,album,played_at,seconds\nAnn,Song,,1709200800,240\n,Nobody's,,1709200801,1\n"
     good, bad = read(tmp_path, text)
-    found = listen_of(good)
-    assert found
-    assert (found.user_id, found.artist_name, found.recording_name, found.release_name) == ("ann", "Ann", "Song", None)
-    assert (found.listened_at, found.ms_played) == (datetime(2024, 2, 29, 10, tzinfo=UTC), 240_000)
+    record = listen_of(good)
+    assert record
+    names = (record.user_id, record.artist_name, record.recording_name, record.release_name)
+    assert names == ("ann", "Ann", "Song", None)
+    assert (record.listened_at, record.ms_played) == (datetime(2024, 2, 29, 10, tzinfo=UTC), 240_000)
     assert bad.reason == "no artist"
 
 
@@ -143,11 +145,11 @@ def test_the_service_is_pulled_like_any_other(
         pulled = listens.pull(api, "ann", LEAP, LEAP, Storage.at(tmp_path), datetime(2024, 3, 5, tzinfo=UTC))
     assert pulled["listens"] == 1
     (file,) = tmp_path.glob("listens/librefm/ann/*/*.jsonl")
-    (found,) = exports.read(file, None, datetime(2024, 3, 5, tzinfo=UTC))
-    assert listen_of(found)
+    (result,) = exports.read(file, None, datetime(2024, 3, 5, tzinfo=UTC))
+    assert listen_of(result)
 
 
-def test_the_engine_gets_its_settings_and_gives_the_rows_of_the_others(
+def test_the_engine_gets_its_settings_and_gives_the_same_rows(
     added: Mapping[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = added["resources/engines/frugal.py"]
@@ -157,9 +159,9 @@ def test_the_engine_gets_its_settings_and_gives_the_rows_of_the_others(
     engine = EngineResource.model_construct(name="frugal", memory_gb=1, spill_dir=str(tmp_path)).engine
     assert engine == module.FrugalEngine(memory_gb=1, spill_dir=str(tmp_path))
     assert engine.db.sql("SELECT current_setting('threads')").fetchall() == [(1,)]
-    made = next(t for t in transformations.TRANSFORMATIONS if t.name == "recording_plays")
-    *_, (rows, span) = made.hard
-    assert_same(made.on(engine, [rows], span), made.oracle(rows, span=span), made.schema)
+    plays = next(t for t in transformations.TRANSFORMATIONS if t.name == "recording_plays")
+    *_, (rows, span) = plays.hard
+    assert_same(plays.on(engine, [rows], span), plays.oracle(rows, span=span), plays.schema)
 
 
 def test_the_environment_has_the_form_of_the_others() -> None:

@@ -1,6 +1,6 @@
-"""The work of every asset on tables, and the same work in plain Python.
+"""Transformations: what every asset does with tables, and the same in plain Python.
 
-To put a new asset to the tests of equality, of division and of ranges, add a `Transformation` to `TRANSFORMATIONS`.
+To add a new asset to the tests of equality, division and increments, add a `Transformation` to `TRANSFORMATIONS`.
 """
 
 import inspect
@@ -31,9 +31,9 @@ from tests.oracle import Row
 from tests.tables import (
     CATALOG,
     DELETED,
-    HEARD_NAMES,
     LEAP,
     LENGTHS,
+    LISTENED_NAMES,
     TRICKY_APP_EVENTS,
     TRICKY_AUDIO,
     TRICKY_FEEDS,
@@ -42,9 +42,9 @@ from tests.tables import (
     TRICKY_NAMES,
     TRICKY_POSTS,
     TRICKY_RAW,
-    TRICKY_RELATIONS,
+    TRICKY_RELATIONSHIPS,
     TRICKY_SHARES,
-    TRICKY_TAGGINGS,
+    TRICKY_TAG_ASSIGNMENTS,
     app_event,
     at,
     listen,
@@ -56,25 +56,25 @@ Span = tuple[date, date]
 
 
 ASSETS = {
-    key.to_user_string(): found for found in PLATFORM if isinstance(found, dg.AssetsDefinition) for key in found.keys
+    key.to_user_string(): asset for asset in PLATFORM if isinstance(asset, dg.AssetsDefinition) for key in asset.keys
 }
-"""The asset that makes each table."""
+"""The asset of each table."""
 
 
 @dataclass(frozen=True, repr=False)
 class Transformation:
-    """The work of a table's asset for a range of its partitions, and the same work in plain Python.
+    """What a table's asset does for a range of its partitions, and the same in plain Python.
 
-    What the asset reads and does is its own unless `reads` and `run` say otherwise.
+    `reads` and `run` are those of the asset unless given.
     """
 
     table: str
-    oracle: Callable[..., list[Row]]  # of rows for each table read, and the range
-    drawn: st.SearchStrategy[tuple[list[Row], Span]]  # rows to begin with, and a range
-    hard: tuple[tuple[list[Row], Span], ...]
-    prepare: Callable[[list[Row], Span], Sequence[list[Row]]] = lambda rows, span: [rows]
+    oracle: Callable[..., list[Row]]  # gets the rows of each upstream table, and the range
+    drawn: st.SearchStrategy[tuple[list[Row], Span]]  # source rows, and a range
+    hard: tuple[tuple[list[Row], Span], ...]  # the same: empty, a single row, tricky
+    prepare: Callable[[list[Row], Span], Sequence[list[Row]]] = lambda rows, span: [rows]  # upstream rows of the source
     reads: dict[str, pa.Schema] = None  # type: ignore[assignment]
-    run: Callable[..., Frame] = None  # type: ignore[assignment]  # of a frame for each table read, and the range
+    run: Callable[..., Frame] = None  # type: ignore[assignment]  # gets a frame of each upstream table, and the range
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reads", self.reads or reads_of(self.asset))
@@ -85,23 +85,23 @@ class Transformation:
 
     @property
     def name(self) -> str:
-        """The name of the table within its layer."""
+        """Return the name of the table within its layer."""
         return self.table.split("/")[1]
 
     @property
     def asset(self) -> dg.AssetsDefinition:
-        """The asset that makes the table."""
+        """Return the asset of the table."""
         return ASSETS[self.table]
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns that the asset declares."""
+        """Return the columns that the asset declares."""
         return SCHEMAS[self.table]
 
     def on(self, engine: Engine, rows: Sequence[list[Row]], span: Span) -> pa.Table:
         """Return the result on an engine."""
-        given = [tables.table(r, schema) for r, schema in zip(rows, self.reads.values(), strict=True)]
-        return self.run(*map(engine.from_arrow, given), span=span).collect(self.schema)
+        upstream = [tables.table(r, schema) for r, schema in zip(rows, self.reads.values(), strict=True)]
+        return self.run(*map(engine.from_arrow, upstream), span=span).collect(self.schema)
 
 
 def reads_of(asset: dg.AssetsDefinition) -> dict[str, pa.Schema]:
@@ -119,30 +119,30 @@ def _function(asset: dg.AssetsDefinition) -> Any:
 
 
 def work_of(asset: dg.AssetsDefinition) -> Callable[..., Frame]:
-    """What an asset does to frames, without Dagster around it, which costs more than small tables do."""
-    fn, asks = _function(asset), "context" in _parameters(asset)
+    """Return an asset's function over frames, without Dagster, which costs more than small tables do."""
+    fn, has_context = _function(asset), "context" in _parameters(asset)
 
     def run(*frames: Frame, span: Span) -> Frame:
         keys = dg.PartitionKeyRange(span[0].isoformat(), span[1].isoformat())
-        return fn(*([SimpleNamespace(partition_key_range=keys)] if asks else []), *frames)
+        return fn(*([SimpleNamespace(partition_key_range=keys)] if has_context else []), *frames)
 
     return run
 
 
 def with_keys(asset: dg.AssetsDefinition) -> Callable[..., Frame]:
-    """What an asset does that looks names up in the catalog, of rows and, last, of the catalog."""
+    """Return the function of an asset that matches names. Its last frame is the catalog instead of its keys."""
     work = work_of(asset)
-    keys, parts = work_of(ASSETS["content/match_keys"]), work_of(ASSETS["content/blocking_keys"])
+    match_keys, blocking_keys = work_of(ASSETS["content/match_keys"]), work_of(ASSETS["content/blocking_keys"])
 
     def run(*frames: Frame, span: Span) -> Frame:
         *rows, recordings = frames
-        return work(*rows, keys(recordings, span=span), parts(recordings, span=span), span=span)
+        return work(*rows, match_keys(recordings, span=span), blocking_keys(recordings, span=span), span=span)
 
     return run
 
 
-def _plain(answer: Callable[[list[Row]], list[Row]]) -> Callable[..., list[Row]]:
-    return lambda rows, span: answer(rows)
+def _without_span(oracle: Callable[[list[Row]], list[Row]]) -> Callable[..., list[Row]]:
+    return lambda rows, span: oracle(rows)
 
 
 def at_any_time(rows: st.SearchStrategy[list[Row]]) -> st.SearchStrategy[tuple[list[Row], Span]]:
@@ -163,30 +163,30 @@ AMONG_DAYS = st.tuples(st.integers(0, 3), st.integers(0, 1)).map(
 
 def _chart(period: str) -> Transformation:
     def prepare(rows: list[Row], span: Span) -> list[list[Row]]:
-        """The days that a chart reads: those of its periods and of the one before."""
+        """Return the upstream rows of a chart: those of its periods and of the one before."""
         before = max(oracle.begin(span[0] - timedelta(days=1), period), FIRST_DAY)
         read = [r for r in rows if before <= r["day"] and oracle.begin(r["day"], period) <= span[1]]
         return [oracle.recording_plays(read), oracle.artist_plays(read), oracle.display_names(read)]
 
-    def answer(*rows: list[Row], span: Span) -> list[Row]:
+    def expected(*rows: list[Row], span: Span) -> list[Row]:
         return oracle.chart(*rows, period=period, first=span[0], last=span[1])
 
     starts = [oracle.begin(LEAP, period)]
     if period != "all_time":
         for _ in range(2):
-            starts.append(oracle.begin(starts[-1] + timedelta(days=_longest(period)), period))
-    days = sorted({s + timedelta(days=d) for s in starts for d in (-1, 0, _longest(period) // 2)})
+            starts.append(oracle.begin(starts[-1] + timedelta(days=_max_days(period)), period))
+    days = sorted({s + timedelta(days=d) for s in starts for d in (-1, 0, _max_days(period) // 2)})
     spans = [(first, last) for first in starts for last in starts if first <= last]
     return Transformation(
         f"derived/charts_{period}",
-        answer,
+        expected,
         st.tuples(tables.listens(days), st.sampled_from(spans)),
         _hard(SINGLE, TRICKY_LISTENS, (starts[0], starts[-1])),
         prepare,
     )
 
 
-def _longest(period: str) -> int:
+def _max_days(period: str) -> int:
     return {"daily": 1, "weekly": 7, "monthly": 31, "yearly": 366, "all_time": 1}[period]
 
 
@@ -199,25 +199,24 @@ SESSIONS_OF_LISTENS = Transformation(
 )
 
 
-def _activity(rows: list[Row], span: Span) -> list[list[Row]]:
-    """All activity."""
+def _daily_listening(rows: list[Row], span: Span) -> list[list[Row]]:
     return [oracle.daily_listening(rows, LENGTHS)]
 
 
-def _month_of_activity(rows: list[Row], span: Span) -> list[list[Row]]:
-    """The activity that active_listeners read: of their days and of the month before."""
+def _month_of_daily_listening(rows: list[Row], span: Span) -> list[list[Row]]:
+    """Return the upstream rows of active_listeners: those of its days and of the month before."""
     before = span[0] - timedelta(days=29)
     return [oracle.daily_listening([r for r in rows if before <= r["day"] <= span[1]], LENGTHS)]
 
 
-ACTIVITY_OF_LISTENS = Transformation(
+DAILY_LISTENING_OF_LISTENS = Transformation(
     "events/daily_listening",
     lambda listens, recordings, span: oracle.daily_listening(listens, recordings),
     at_any_time(tables.listens()),
     LISTENED,
     lambda rows, span: [rows, LENGTHS],
 )
-ACTIVES_OF_ACTIVITY = Transformation(
+ACTIVE_OF_DAILY_LISTENING = Transformation(
     "events/active_listeners",
     lambda rows, span: oracle.active_listeners(rows, *span),
     st.tuples(
@@ -227,23 +226,23 @@ ACTIVES_OF_ACTIVITY = Transformation(
         ),
     ),
     _hard(SINGLE, TRICKY_LISTENS, (LEAP, LEAP + timedelta(days=40))),
-    _month_of_activity,
+    _month_of_daily_listening,
 )
-RETENTION_OF_ACTIVITY = Transformation(
+RETENTION_OF_DAILY_LISTENING = Transformation(
     "events/retention",
-    _plain(oracle.retention),
+    _without_span(oracle.retention),
     at_any_time(tables.habits()),
     LISTENED,
-    _activity,
+    _daily_listening,
 )
-STREAKS_OF_ACTIVITY = Transformation(
+STREAKS_OF_DAILY_LISTENING = Transformation(
     "events/streaks",
-    _plain(oracle.streaks),
+    _without_span(oracle.streaks),
     at_any_time(tables.habits()),
     LISTENED,
-    _activity,
+    _daily_listening,
 )
-IDENTITIES_OF_NAMES = Transformation(
+MATCHES_OF_NAMES = Transformation(
     "events/recording_matches",
     lambda raw, recordings, span: oracle.recording_matches(raw, recordings),
     at_any_time(tables.names()),
@@ -254,151 +253,151 @@ IDENTITIES_OF_NAMES = Transformation(
 )
 
 
-def identified(rows: list[Row], span: Span) -> list[list[Row]]:
-    """Raw listens and what their names are."""
+def with_matches(rows: list[Row], span: Span) -> list[list[Row]]:
+    """Return raw listens and the matches of their names."""
     return [rows, oracle.recording_matches(rows, CATALOG)]
 
 
-def decided(rows: list[Row], span: Span) -> list[list[Row]]:
-    """Raw listens, what their names are, and which of them gave way."""
-    ids = oracle.recording_matches(rows, CATALOG)
-    return [rows, ids, oracle.replaced(rows, ids, date.min, date.max)]
+def with_duplicates(rows: list[Row], span: Span) -> list[list[Row]]:
+    """Return raw listens, the matches of their names, and the duplicates among them."""
+    matches = oracle.recording_matches(rows, CATALOG)
+    return [rows, matches, oracle.duplicate_listens(rows, matches, date.min, date.max)]
 
 
-TOLD = st.tuples(st.one_of(tables.feeds(), tables.raw_listens()), AMONG_DAYS)
-REPLACED = Transformation(
+RAW_LISTENS_DRAWN = st.tuples(st.one_of(tables.feeds(), tables.raw_listens()), AMONG_DAYS)
+DUPLICATES_OF_LISTENS = Transformation(
     "events/duplicate_listens",
-    lambda raw, ids, span: oracle.replaced(raw, ids, *span),
-    TOLD,
+    lambda raw, matches, span: oracle.duplicate_listens(raw, matches, *span),
+    RAW_LISTENS_DRAWN,
     _hard([raw(at(LEAP), 0)], [*TRICKY_FEEDS, *(r | {"import_id": "tricky"} for r in TRICKY_RAW)], WEEK),
-    identified,
+    with_matches,
 )
-ONCE = Transformation(
+LISTENS_ONCE = Transformation(
     "events/listens",
-    lambda raw, ids, replaced, span: oracle.listens(raw, ids, replaced),
-    TOLD,
+    lambda raw, matches, duplicates, span: oracle.listens(raw, matches, duplicates),
+    RAW_LISTENS_DRAWN,
     _hard([raw(at(LEAP), 0)], TRICKY_RAW),
-    decided,
+    with_duplicates,
 )
 
 
-def told_of_apps(rows: list[Row], span: Span) -> list[list[Row]]:
-    """Raw application events, and what the names are under which something was listened to on their days."""
-    return [rows, oracle.recording_matches(HEARD_NAMES, CATALOG)]
+def app_events_with_matches(rows: list[Row], span: Span) -> list[list[Row]]:
+    """Return raw application events, and the matches of the names that were listened to on their days."""
+    return [rows, oracle.recording_matches(LISTENED_NAMES, CATALOG)]
 
 
-def done_in_apps(rows: list[Row], span: Span) -> list[list[Row]]:
-    """Application events, each once, and the catalog."""
-    return [oracle.app_events(*told_of_apps(rows, span)), LENGTHS]
+def app_events_with_catalog(rows: list[Row], span: Span) -> list[list[Row]]:
+    """Return application events, each once, and the catalog."""
+    return [oracle.app_events(*app_events_with_matches(rows, span)), LENGTHS]
 
 
-PRESSED = st.tuples(tables.app_events(), AMONG_DAYS)
+APP_EVENTS_DRAWN = st.tuples(tables.app_events(), AMONG_DAYS)
 HARD_APP_EVENTS = _hard([app_event(at(LEAP), 0)], TRICKY_APP_EVENTS, WEEK)
 APP_EVENTS_ONCE = Transformation(
     "events/app_events",
     lambda raw, ids, span: oracle.app_events(raw, ids),
-    PRESSED,
+    APP_EVENTS_DRAWN,
     HARD_APP_EVENTS,
-    told_of_apps,
+    app_events_with_matches,
 )
-APP_ACTIVITY_OF_EVENTS = Transformation(
+DAILY_APP_USAGE_OF_EVENTS = Transformation(
     "events/daily_app_usage",
     lambda events, recordings, span: oracle.daily_app_usage(events, recordings, *span),
-    PRESSED,
+    APP_EVENTS_DRAWN,
     HARD_APP_EVENTS,
-    done_in_apps,
+    app_events_with_catalog,
 )
-SINGLE_RELATION = [
-    tables.relation(0, "ada", "bob", at(LEAP)),
-    tables.relation(1, "c", "a", None, relation="friendship"),
+SINGLE_RELATIONSHIP = [
+    tables.relationship(0, "ada", "bob", at(LEAP)),
+    tables.relationship(1, "c", "a", None, relation="friendship"),
 ]
 FOLLOWS_OF_RELATIONSHIPS = Transformation(
     "events/follows",
-    lambda rows, gone, span: oracle.spells(rows, gone, "follow", ("user_id", "followed_id")),
+    lambda rows, deletions, span: oracle.related(rows, deletions, "follow", ("user_id", "followed_id")),
     at_any_time(tables.relationships()),
-    _hard(SINGLE_RELATION, TRICKY_RELATIONS),
+    _hard(SINGLE_RELATIONSHIP, TRICKY_RELATIONSHIPS),
     lambda rows, span: [rows, DELETED],
 )
 FRIENDSHIPS_OF_RELATIONSHIPS = Transformation(
     "events/friendships",
-    lambda rows, gone, span: oracle.spells(rows, gone, "friendship", ("user_a", "user_b")),
+    lambda rows, deletions, span: oracle.related(rows, deletions, "friendship", ("user_a", "user_b")),
     at_any_time(tables.relationships()),
-    _hard(SINGLE_RELATION, TRICKY_RELATIONS),
+    _hard(SINGLE_RELATIONSHIP, TRICKY_RELATIONSHIPS),
     lambda rows, span: [rows, DELETED],
 )
 SHARES_ONCE = Transformation(
     "events/shares",
-    lambda raw, gone, span: oracle.shares(raw, gone),
+    lambda raw, deletions, span: oracle.shares(raw, deletions),
     at_any_time(tables.shares()),
     _hard([tables.share(0, at(LEAP))], TRICKY_SHARES),
     lambda rows, span: [rows, DELETED],
 )
-POSTS_IDENTIFIED = Transformation(
+POSTS_MATCHED = Transformation(
     "events/posts",
-    lambda raw, gone, recordings, span: oracle.posts(raw, gone, recordings),
+    lambda raw, deletions, recordings, span: oracle.posts(raw, deletions, recordings),
     at_any_time(tables.posts()),
     _hard([tables.post(0, at(LEAP), ("Artist", "Song"))], TRICKY_POSTS),
     lambda rows, span: [rows, DELETED, CATALOG],
     reads={"raw_posts": RAW_POSTS, "raw_deletions": RAW_DELETIONS, "recordings": RECORDINGS},
     run=with_keys(ASSETS["events/posts"]),
 )
-TAGGINGS_IDENTIFIED = Transformation(
+TAG_ASSIGNMENTS_MATCHED = Transformation(
     "events/tag_assignments",
     lambda raw, recordings, span: oracle.tag_assignments(raw, recordings),
     at_any_time(tables.tag_assignments()),
-    _hard([tables.tag_assignment(0, "Artist", "Pop")], TRICKY_TAGGINGS),
+    _hard([tables.tag_assignment(0, "Artist", "Pop")], TRICKY_TAG_ASSIGNMENTS),
     lambda rows, span: [rows, CATALOG],
 )
 TRANSFORMATIONS = (
-    IDENTITIES_OF_NAMES,
-    REPLACED,
-    ONCE,
+    MATCHES_OF_NAMES,
+    DUPLICATES_OF_LISTENS,
+    LISTENS_ONCE,
     SESSIONS_OF_LISTENS,
-    ACTIVITY_OF_LISTENS,
-    ACTIVES_OF_ACTIVITY,
-    RETENTION_OF_ACTIVITY,
-    STREAKS_OF_ACTIVITY,
+    DAILY_LISTENING_OF_LISTENS,
+    ACTIVE_OF_DAILY_LISTENING,
+    RETENTION_OF_DAILY_LISTENING,
+    STREAKS_OF_DAILY_LISTENING,
     APP_EVENTS_ONCE,
-    APP_ACTIVITY_OF_EVENTS,
+    DAILY_APP_USAGE_OF_EVENTS,
     Transformation(
         "events/app_event_schema",
-        _plain(oracle.app_event_schema),
-        PRESSED,
+        _without_span(oracle.app_event_schema),
+        APP_EVENTS_DRAWN,
         HARD_APP_EVENTS,
     ),
     FOLLOWS_OF_RELATIONSHIPS,
     FRIENDSHIPS_OF_RELATIONSHIPS,
     SHARES_ONCE,
-    POSTS_IDENTIFIED,
-    TAGGINGS_IDENTIFIED,
+    POSTS_MATCHED,
+    TAG_ASSIGNMENTS_MATCHED,
     Transformation(
         "derived/recording_plays",
-        _plain(oracle.recording_plays),
+        _without_span(oracle.recording_plays),
         at_any_time(tables.listens()),
         LISTENED,
     ),
     Transformation(
         "derived/artist_plays",
-        _plain(oracle.artist_plays),
+        _without_span(oracle.artist_plays),
         at_any_time(tables.listens()),
         LISTENED,
     ),
     Transformation(
         "derived/display_names",
-        _plain(oracle.display_names),
+        _without_span(oracle.display_names),
         at_any_time(tables.listens()),
         LISTENED,
     ),
     *CHARTS.values(),
     Transformation(
         "content/lyrics_lines",
-        _plain(oracle.lyrics_lines),
+        _without_span(oracle.lyrics_lines),
         at_any_time(tables.lyrics()),
         _hard(sung((None, "La")), TRICKY_LYRICS),
     ),
     Transformation(
         "derived/lyrics_word_counts",
-        _plain(oracle.word_counts),
+        _without_span(oracle.word_counts),
         at_any_time(tables.lyrics()),
         _hard(sung((None, "La")), TRICKY_LYRICS),
     ),
@@ -411,6 +410,6 @@ TRANSFORMATIONS = (
         tuple((made, (LEAP, LEAP)) for made in ([[], []], [[tables.audio_file("a", "ab")], []], TRICKY_AUDIO)),
         lambda made, span: made,
         reads={"files": pa.schema([AUDIO_FILES.field(c) for c in audio_features.NEEDED]), "analyses": AUDIO_ANALYSES},
-        run=lambda files, analyses, span: audio_features.of_files(files, analyses),
+        run=lambda files, analyses, span: audio_features.features_of_files(files, analyses),
     ),
 )

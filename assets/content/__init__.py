@@ -1,1 +1,1 @@
-"""Content: audio, metadata and lyrics."""
+"""Content: audio, catalog metadata and lyrics."""

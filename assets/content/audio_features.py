@@ -1,6 +1,6 @@
-"""Audio features: how each file of the music folder sounds.
+"""Audio features: tempo, key, loudness and more of each file in the music folder.
 
-A file has the features of its content, wherever it lies and whatever it is called.
+A file has the features of its content, independent of its path. `audio_analyses` computes them.
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ import narwhals as nw
 import pyarrow as pa
 
 from assets.checks import checks_of, covers_upstream, exactly_one_set, in_range
-from assets.content.audio_analyses import DRAWN, FEATURES, RANGES, distributions
+from assets.content.audio_analyses import FEATURES, HISTOGRAMS, RANGES, distributions
 from assets.content.audio_files import AUDIO_FILES
 from resources.frames.frame import Frame
 from resources.report.plots import bars, waveforms
@@ -24,27 +24,27 @@ AUDIO_FEATURES = pa.schema(
         AUDIO_FILES.field("content_sha256"),
         AUDIO_FILES.field("recording_id"),
         *FEATURES,
-        column("version", pa.int64(), "version of the analysis; null where it was not listened to", null=True),
-        column("error", pa.string(), "why there are no features", null=True),
+        column("version", pa.int64(), "version of the analysis, null if not analyzed", null=True),
+        column("error", pa.string(), "reason for missing features", null=True),
     ]
 )
 NEEDED = ["path", "content_sha256", "recording_id", "error"]
-MISSED = "it was gone or changed when it was to be listened to: it is the next time"
+NOT_ANALYZED = "deleted or changed before it could be analyzed; the next run analyzes it"
 KEYS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-WAVEFORMS = 9  # files whose waveform is shown
+MAX_WAVEFORMS = 9  # files whose waveform is shown in the metadata
 
 
-def sounding(files: nw.LazyFrame, analyses: nw.LazyFrame) -> nw.LazyFrame:
-    """Files with the features of their contents; of one that has none, why."""
-    found = files.rename({"error": "unread"}).join(analyses, on="content_sha256", how="left")
-    missed = nw.when(nw.col("version").is_null()).then(nw.lit(MISSED)).otherwise(nw.col("error"))
-    why = nw.when(nw.col("content_sha256").is_null()).then(nw.col("unread")).otherwise(missed)
-    return found.with_columns(error=why).select(AUDIO_FEATURES.names)
+def join_analyses(files: nw.LazyFrame, analyses: nw.LazyFrame) -> nw.LazyFrame:
+    """Join files with the features of their contents. A file without features gets the reason as its error."""
+    joined = files.rename({"error": "unread"}).join(analyses, on="content_sha256", how="left")
+    error = nw.when(nw.col("version").is_null()).then(nw.lit(NOT_ANALYZED)).otherwise(nw.col("error"))
+    reason = nw.when(nw.col("content_sha256").is_null()).then(nw.col("unread")).otherwise(error)
+    return joined.with_columns(error=reason).select(AUDIO_FEATURES.names)
 
 
-def of_files(files: Frame, analyses: Frame) -> Frame:
-    """The features of files, by their contents."""
-    return files.select(*NEEDED).per("content_sha256", sounding, analyses)
+def features_of_files(files: Frame, analyses: Frame) -> Frame:
+    """Return the features of files, by their contents."""
+    return files.select(*NEEDED).per("content_sha256", join_analyses, analyses)
 
 
 @dg.asset(
@@ -56,37 +56,37 @@ def of_files(files: Frame, analyses: Frame) -> Frame:
     metadata=declare(AUDIO_FEATURES, key=["path"]),
 )
 def audio_features(context: dg.AssetExecutionContext, audio_files: Frame, audio_analyses: Frame) -> Frame:
-    """Tempo, key, loudness, timbre and more of each file."""
-    rows = of_files(audio_files, audio_analyses).persist()
-    context.add_output_metadata(looks(rows))
+    """Audio features of each file in the music folder: tempo, key, loudness, timbre and more."""
+    rows = features_of_files(audio_files, audio_analyses).persist()
+    context.add_output_metadata(summary(rows))
     return rows
 
 
-def looks(rows: Frame) -> dict[str, Any]:
-    """What one sees of the table at a glance: waveforms, keys, and how features are distributed."""
-    told = rows.collect_as(subset(AUDIO_FEATURES, ["path", "key", "mode", "error", *DRAWN.values()]))
-    heard = [r for r in told.to_pylist() if r["error"] is None]
-    keys = Counter(f"{r['key']} {r['mode']}" for r in heard if r["key"])
-    found = {f"{k} {mode}": keys[f"{k} {mode}"] for mode in ("major", "minor") for k in KEYS}
-    paths = sorted(r["path"] for r in heard)[:WAVEFORMS]
+def summary(rows: Frame) -> dict[str, Any]:
+    """Return the metadata of the table: waveforms, files in each key, and histograms of features."""
+    values = rows.collect_as(subset(AUDIO_FEATURES, ["path", "key", "mode", "error", *HISTOGRAMS.values()]))
+    analyzed = [r for r in values.to_pylist() if r["error"] is None]
+    keys = Counter(f"{r['key']} {r['mode']}" for r in analyzed if r["key"])
+    counts = {f"{k} {mode}": keys[f"{k} {mode}"] for mode in ("major", "minor") for k in KEYS}
+    paths = sorted(r["path"] for r in analyzed)[:MAX_WAVEFORMS]
     peaks = (
-        rows.map(partial(among, paths=paths))
+        rows.map(partial(with_paths, paths=paths))
         .collect_as(subset(AUDIO_FEATURES, ["path", "waveform"]))
         .sort_by("path")
         .to_pylist()
     )
-    shown = {
+    plots = {
         "waveforms": waveforms({r["path"]: r["waveform"] for r in peaks}),
-        "features": distributions(told),
+        "features": distributions(values),
         "keys": bars(
-            "files in each key", {k.replace(" major", "").replace(" minor", "m"): n for k, n in found.items()}
+            "files in each key", {k.replace(" major", "").replace(" minor", "m"): n for k, n in counts.items()}
         ),
     }
-    return {"files_with_error": len(told) - len(heard), **(shown if heard else {})}
+    return {"files_with_error": len(values) - len(analyzed), **(plots if analyzed else {})}
 
 
-def among(rows: nw.LazyFrame, paths: list[str]) -> nw.LazyFrame:
-    """The rows of some files."""
+def with_paths(rows: nw.LazyFrame, paths: list[str]) -> nw.LazyFrame:
+    """Keep the rows of these files."""
     return rows.filter(nw.col("path").is_in(paths))
 
 

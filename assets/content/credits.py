@@ -1,7 +1,7 @@
-"""Credits: who is credited with a recording, a row for each name in the order in which it is printed.
+"""Credits: the artists credited with each recording, one row per name, in printed order.
 
-A recording by several artists is one recording with several credits. Whoever counts recordings counts those of
-`recordings`; whoever counts artists, each artist once for a recording, however often the credit names them.
+A recording by several artists is one recording with several credits. To count recordings, use `recordings`. To count
+artists, count each artist once per recording, even if the credit names them twice.
 """
 
 from functools import partial
@@ -23,44 +23,45 @@ CREDITS = pa.schema(
         column("recording_id", pa.string(), "MusicBrainz recording"),
         column("position", pa.int64(), "place in the credit, from 1"),
         column("artist_id", pa.string(), "MusicBrainz artist"),
-        column("credited_name", pa.string(), "what the artist is called there"),
-        column("join_phrase", pa.string(), "what follows the name: &, feat., or nothing"),
+        column("credited_name", pa.string(), "name of the artist in this credit"),
+        column("join_phrase", pa.string(), "phrase after the name: &, feat., or empty"),
     ]
 )
-COMPARED = ("recording_id", "artist_ids", "artist_credit")  # what credits are compared with
+COMPARED = ("recording_id", "artist_ids", "artist_credit")  # the columns of recordings that credits must match
 LISTS = {"artist_id": "artist_ids", "credited_name": "credited_names", "join_phrase": "join_phrases"}
 
 
-def each(recordings: pa.Table) -> pa.Table:
-    """A row for each name of each credit."""
+def split_credits(recordings: pa.Table) -> pa.Table:
+    """Return a row for each name of each credit."""
     ids = recordings["artist_ids"].combine_chunks()
-    of = pc.list_parent_indices(ids)
-    starts = pc.cast(pc.list_value_length(ids), pa.int64())
-    before = pc.subtract(pc.cumulative_sum(starts), starts)
-    position = pc.add(pc.subtract(pa.array(np.arange(len(of))), before.take(of)), 1)
-    told = {name: pc.list_flatten(recordings[lists].combine_chunks()) for name, lists in LISTS.items()}
-    return pa.table({"recording_id": recordings["recording_id"].take(of), "position": position, **told}, CREDITS)
+    row = pc.list_parent_indices(ids)
+    lengths = pc.cast(pc.list_value_length(ids), pa.int64())
+    before = pc.subtract(pc.cumulative_sum(lengths), lengths)
+    position = pc.add(pc.subtract(pa.array(np.arange(len(row))), before.take(row)), 1)
+    columns = {name: pc.list_flatten(recordings[lists].combine_chunks()) for name, lists in LISTS.items()}
+    return pa.table({"recording_id": recordings["recording_id"].take(row), "position": position, **columns}, CREDITS)
 
 
-def disagreeing(recordings: pa.Table, credits: pa.Table) -> pa.Table:
-    """How many of these recordings are not what their credits say, or have credits that are of no recording."""
-    said: dict[str, list[tuple[int, str, str]]] = {}
-    for id, position, artist, name, phrase in zip(*(credits[c].to_pylist() for c in CREDITS.names), strict=True):
-        said.setdefault(id, []).append((position, artist, f"{name}{phrase}"))
+def count_mismatches(recordings: pa.Table, credits: pa.Table) -> pa.Table:
+    """Count the recordings that differ from their credits, and the recording ids that only credits have."""
+    by_recording: dict[str, list[tuple[int, str, str]]] = {}
+    for key, position, artist, name, phrase in zip(*(credits[c].to_pylist() for c in CREDITS.names), strict=True):
+        by_recording.setdefault(key, []).append((position, artist, f"{name}{phrase}"))
     wrong = 0
-    for id, artists, printed in zip(*(recordings[c].to_pylist() for c in COMPARED), strict=True):
-        found = sorted(said.pop(id, []), key=lambda credit: credit[0] or 0)  # another check finds missing places
+    for key, artists, printed in zip(*(recordings[c].to_pylist() for c in COMPARED), strict=True):
+        # A null position is counted by `not_null`.
+        ordered = sorted(by_recording.pop(key, []), key=lambda credit: credit[0] or 0)
         places = list(range(1, len(artists) + 1))
         wrong += (
-            [f[0] for f in found] != places
-            or [f[1] for f in found] != artists
-            or "".join(f[2] for f in found) != printed
+            [credit[0] for credit in ordered] != places
+            or [credit[1] for credit in ordered] != artists
+            or "".join(credit[2] for credit in ordered) != printed
         )
-    return pa.table({"rows": [wrong + len(said)]}, COUNT)
+    return pa.table({"rows": [wrong + len(by_recording)]}, COUNT)
 
 
-def unknown(credits: nw.LazyFrame, artists: nw.LazyFrame) -> nw.LazyFrame:
-    """The artists of these credits, once each, of whom the catalog has no more than the credit."""
+def not_in_catalog(credits: nw.LazyFrame, artists: nw.LazyFrame) -> nw.LazyFrame:
+    """Return the artists of these credits, once each, that have no row in the catalog."""
     return distinct(credits, ["artist_id"]).join(artists, on="artist_id", how="anti")
 
 
@@ -70,31 +71,31 @@ def unknown(credits: nw.LazyFrame, artists: nw.LazyFrame) -> nw.LazyFrame:
     metadata=declare(CREDITS, key=["recording_id", "position"]),
 )
 def credits(recordings: Frame) -> Frame:
-    """Who is credited with each recording, in order."""
-    return recordings.select("recording_id", *LISTS.values()).map(each, schema=CREDITS, kernel="arrow")
+    """Artists credited with each recording, one row per name, in printed order."""
+    return recordings.select("recording_id", *LISTS.values()).map(split_credits, schema=CREDITS, kernel="arrow")
 
 
-def agree(table: Table, _: Figures) -> Figures:
-    """Count the recordings whose credits are wrong, the artists credited, and those that the catalog has."""
+def compare(table: Table, _: Figures) -> Figures:
+    """Count the recordings whose credits are wrong, the artists credited, and those of them in the catalog."""
     recordings = table.open(dg.AssetKey(["content", "recordings"]), subset(RECORDINGS, COMPARED), None)
     artists = table.open(dg.AssetKey(["content", "artists"]), subset(ARTISTS, ["artist_id"]), None)
-    named = table.rows.select("artist_id")
-    credited = total(named.per("artist_id", partial(distinct, key=["artist_id"])).map(count))
-    lacking = total(named.per("artist_id", unknown, artists).map(count))
+    artist_ids = table.rows.select("artist_id")
+    credited = total(artist_ids.per("artist_id", partial(distinct, key=["artist_id"])).map(count))
+    missing = total(artist_ids.per("artist_id", not_in_catalog, artists).map(count))
     return {
-        WRONG: total(recordings.per("recording_id", disagreeing, table.rows, schema=COUNT, kernel="arrow")),
+        WRONG: total(recordings.per("recording_id", count_mismatches, table.rows, schema=COUNT, kernel="arrow")),
         "artists": credited,
-        "artists_in_catalog": credited - lacking,
+        "artists_in_catalog": credited - missing,
     }
 
 
 WRONG = "offending_recordings"
 credits_match_recordings = Check(
     "credits_match_recordings",
-    "Credits, in order, are those of the recordings: none lacks, none is of another. Shows how many of the artists "
-    "have a row in content/artists.",
+    "The credits of each recording equal its artist_ids and artist_credit in content/recordings. The figures also "
+    "count the credited artists that have a row in content/artists.",
     {},
-    agree,
+    compare,
     lambda figures: not figures[WRONG],
     [dg.AssetKey(["content", "recordings"]), dg.AssetKey(["content", "artists"])],
 )

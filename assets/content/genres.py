@@ -1,6 +1,6 @@
-"""Genres: what people call recordings, artists, releases and release groups, in words of their own.
+"""Genres: the genres and tags that MusicBrainz users gave to recordings, artists, releases and release groups.
 
-A tag that is on MusicBrainz's list of genres is a genre; the others may be anything, "seen live" among them.
+A tag that is on MusicBrainz's list of genres is a genre. The others may be anything, such as "seen live".
 """
 
 import dagster as dg
@@ -15,25 +15,25 @@ from resources.schema import column, declare
 GENRES = pa.schema(
     [
         ENTITY,
-        column("entity_id", pa.string(), "its MusicBrainz id"),
+        column("entity_id", pa.string(), "MusicBrainz id of the entity"),
         column("name", pa.string(), "genre or tag, as MusicBrainz writes it"),
-        column("count", pa.int64(), "how many more people gave it than took it away"),
+        column("count", pa.int64(), "votes for it minus votes against it"),
         column("is_genre", pa.bool_(), "whether it is on MusicBrainz's list of genres"),
     ]
 )
 
 
-def each(rows: pa.Table, entity: str) -> pa.Table:
-    """A row for each tag of each entity."""
+def split_tags(rows: pa.Table, entity: str) -> pa.Table:
+    """Return a row for each tag of each entity."""
     names = rows["tags"].combine_chunks()
-    of = pc.list_parent_indices(names)
-    genres = [set(found) for found in rows["genres"].to_pylist()]
+    parent = pc.list_parent_indices(names)
+    genres = [set(listed) for listed in rows["genres"].to_pylist()]
     flat = pc.list_flatten(names)
-    is_genre = [name in genres[row] for name, row in zip(flat.to_pylist(), of.to_pylist(), strict=True)]
+    is_genre = [name in genres[row] for name, row in zip(flat.to_pylist(), parent.to_pylist(), strict=True)]
     return pa.table(
         {
-            "entity": pa.array([entity] * len(of), pa.string()),
-            "entity_id": rows[f"{entity}_id"].take(of),
+            "entity": pa.array([entity] * len(parent), pa.string()),
+            "entity_id": rows[f"{entity}_id"].take(parent),
             "name": flat,
             "count": pc.list_flatten(rows["tag_counts"].combine_chunks()),
             "is_genre": pa.array(is_genre, pa.bool_()),
@@ -48,9 +48,9 @@ def each(rows: pa.Table, entity: str) -> pa.Table:
     metadata=declare(GENRES, key=["entity", "entity_id", "name"]),
 )
 def genres(recordings: Frame, artists: Frame, releases: Frame, release_groups: Frame) -> Frame:
-    """What people call each entity of the catalog, and which of that are genres."""
+    """Genres and tags of each catalog entity, one row per entity and tag."""
     tables = {"recordings": recordings, "artists": artists, "releases": releases, "release_groups": release_groups}
-    return of_each(tables, ["tags", "tag_counts", "genres"], each, GENRES)
+    return of_each(tables, ["tags", "tag_counts", "genres"], split_tags, GENRES)
 
 
 checks = [checks_of(genres, well_formed("entity_id"))]

@@ -1,8 +1,12 @@
-"""Lyrics: the words of recordings, each text that a source has of them, and which of them counts.
+"""Lyrics: the texts of recordings from all sources, and the preferred one of each recording.
 
-Read from the landing folder ("lyrics": LRCLIB's records, one JSON object a line; LRC files; MusicXML scores) and from
-the music folder (LRC files beside audio files, and what is inside those). A recording that LRCLIB does not know is a
-row too, until a text of it comes from there. Of a music folder that is away, what was known stays.
+Texts come from two folders:
+
+- landing folder `lyrics`: LRCLIB's records (one JSON object per line), LRC files and MusicXML scores
+- music folder: LRC files beside audio files, and lyrics in their tags
+
+A recording that LRCLIB does not have gets a row that says so, until LRCLIB provides a text. If the music folder is
+unavailable, the lyrics read from it before stay.
 """
 
 from collections import defaultdict
@@ -44,90 +48,93 @@ from resources.text.names import parse_name
 
 LYRICS = pa.schema(
     [
-        column("lyrics_id", pa.string(), "source, and what it knows the text by"),
-        column("source", pa.string(), f"who has the text: {', '.join(SOURCES)}"),
-        column("origin", pa.string(), "LRCLIB's id, or where the file is: in the folder landing or music", null=True),
-        column("recording_id", pa.string(), "MusicBrainz recording, where the source tells", null=True),
-        column("title", pa.string(), "title as the source has it", null=True),
-        column("artist_credit", pa.string(), "artist as the source has it", null=True),
-        column("status", pa.string(), ", ".join(STATUSES)),
-        column("instrumental", pa.bool_(), "whether there is nothing to sing"),
-        column("synced", pa.bool_(), "whether it is told when lines are sung"),
-        column("text", pa.string(), "the words, in lines", null=True),
-        column("lrc", pa.string(), "the words in LRC, with the times at which they are sung", null=True),
-        column("language", pa.string(), "ISO 639-1 code, told by the source or found in the words", null=True),
-        column("language_confidence", pa.float64(), "from 0 to 1, where it was found in the words", null=True),
-        column("fetched_at", INSTANT, "when the source was asked; null for files", null=True),
-        column("is_preferred", pa.bool_(), "whether this is the text that counts for its recording"),
+        column("lyrics_id", pa.string(), "id of the text: its source, and its id or path there"),
+        column("source", pa.string(), f"source of the text: {', '.join(SOURCES)}"),
+        column("origin", pa.string(), "LRCLIB's id, or the path of the file, below landing/ or music/", null=True),
+        column("recording_id", pa.string(), "MusicBrainz recording, if the source provides it", null=True),
+        column("title", pa.string(), "title in the source", null=True),
+        column("artist_credit", pa.string(), "artist credit in the source", null=True),
+        column("status", pa.string(), f"kind of entry: {', '.join(STATUSES)}"),
+        column("instrumental", pa.bool_(), "whether the recording has no words"),
+        column("synced", pa.bool_(), "whether the lines have times"),
+        column("text", pa.string(), "text in lines", null=True),
+        column("lrc", pa.string(), "text in LRC format, with the time of each line", null=True),
+        column("language", pa.string(), "ISO 639-1 code, from the source or identified from the text", null=True),
+        column("language_confidence", pa.float64(), "confidence of an identified language, from 0 to 1", null=True),
+        column("fetched_at", INSTANT, "time of the request to the source, null for files", null=True),
+        column("is_preferred", pa.bool_(), "whether this is the preferred text of its recording"),
     ]
 )
 
-MUSIC = "music/"  # begins the origin of what lies in the music folder
+MUSIC = "music/"  # prefix of the origin of lyrics from the music folder
 T = TypeVar("T")
-Told: TypeAlias = Lyrics | tuple[str, str]  # or which file, or line of it, holds none, and why
-NEAREST = {EMBEDDED: 0, LRC: 0, LRCLIB: 1, SCORE: 2}
-"""What counts first where a recording has several texts. One that says which recording it is of goes before those that
-only name it. Then words before the word that there are none, since who says so may have missed them; what lies in or
-beside the very file before what was found by names, before a score, which has each verse once and not as it is sung.
-Of equals the one with times, then the one asked for last, then what lies in a file."""
+Result: TypeAlias = Lyrics | tuple[str, str]
+"""Lyrics, or the file or line without readable lyrics and the reason."""
+SOURCE_PRIORITY = {EMBEDDED: 0, LRC: 0, LRCLIB: 1, SCORE: 2}
+"""The priority of each source, the smallest first, if a recording has several texts.
+
+A text with a recording id goes before texts with names only. Words go before "instrumental", since that may be a
+mistake. Then the source decides: texts in or beside the audio file go before texts found by names. Scores come last,
+since they have each verse once instead of as sung. Of equals, a synced text goes first, then the one fetched last, then
+a file."""
 
 
-def found(landing: Landing, music: Music, look: MusicScan) -> Iterator[Told]:
-    """All lyrics there are in two folders, of which one was looked into."""
+def read_all(landing: Landing, music: Music, look: MusicScan) -> Iterator[Result]:
+    """Read all lyrics of the landing folder and of the scanned music folder."""
     for name, path in landing.files("lyrics"):
         origin = f"landing/{name}"
         match PurePosixPath(name).suffix.lower():
             case ".lrc":
-                yield of_file(path, origin, Tags())
+                yield from_lrc(path, origin, Tags())
             case ".mxl" | ".musicxml" | ".xml":
-                yield told(partial(musicxml.lyrics, path, origin), origin)
+                yield attempt(partial(musicxml.lyrics, path, origin), origin)
             case _:
                 for line in lrclib.lyrics(path):
                     yield line if isinstance(line, Lyrics) else (f"{origin}, {line[0]}", line[1])
-    yield from of_music(music, look)
+    yield from read_music(music, look)
 
 
-def of_music(music: Music, look: MusicScan) -> Iterator[Told]:
-    """What is inside the audio files of a folder, and in the LRC files beside them, whose names end otherwise alone."""
-    beside: dict[Path, list[Path]] = defaultdict(list)
-    for name, *_, wrong in sorted(look.rows, key=itemgetter(0)):
-        if wrong:
-            yield f"{MUSIC}{name}", wrong
+def read_music(music: Music, look: MusicScan) -> Iterator[Result]:
+    """Read the lyrics in the tags of audio files, and in LRC files with the same name except for the suffix."""
+    by_stem: dict[Path, list[Path]] = defaultdict(list)
+    for name, *_, error in sorted(look.rows, key=itemgetter(0)):
+        if error:
+            yield f"{MUSIC}{name}", error
         else:
-            beside[Path(name).with_suffix("")].append(Path(name))
-    for paths in beside.values():
-        known = Tags()
-        for below in sorted(paths, key=lambda path: path.suffix.lower() == ".lrc"):  # after those it lies beside
-            path, origin = Path(music.root, below), f"{MUSIC}{below.as_posix()}"
+            by_stem[Path(name).with_suffix("")].append(Path(name))
+    for paths in by_stem.values():
+        first_tags = Tags()
+        for relative in sorted(paths, key=lambda path: path.suffix.lower() == ".lrc"):  # audio files first
+            path, origin = Path(music.root, relative), f"{MUSIC}{relative.as_posix()}"
             if path.suffix.lower() == ".lrc":
-                yield of_file(path, origin, known)
+                yield from_lrc(path, origin, first_tags)
                 continue
-            tags = told(partial(embedded_lyrics.tags, path), origin)
+            tags = attempt(partial(embedded_lyrics.tags, path), origin)
             if not isinstance(tags, Tags):
                 yield tags
                 continue
-            known = known if known.recording_id or known.title else tags
+            first_tags = first_tags if first_tags.recording_id or first_tags.title else tags
             if tags.lyrics:
-                yield of_words(EMBEDDED, origin, tags, tags.lyrics)
+                yield as_lyrics(EMBEDDED, origin, tags, tags.lyrics)
 
 
-def away(known: pa.Table, look: MusicScan) -> list[Lyrics]:
-    """What was known of a music folder that is away or empty now, or of folders in it that cannot be looked into."""
-    rows = known.filter(pc.starts_with(known["origin"], MUSIC)).select([f.name for f in fields(Lyrics)]).to_pylist()
+def unavailable(stored: pa.Table, look: MusicScan) -> list[Lyrics]:
+    """Return the stored lyrics of the music folder if it is unavailable or empty, and of its unreadable folders."""
+    rows = stored.filter(pc.starts_with(stored["origin"], MUSIC)).select([f.name for f in fields(Lyrics)]).to_pylist()
     hidden = (row for row in rows if not look.rows or look.hidden(row["origin"].removeprefix(MUSIC)))
-    return [Lyrics(**row | {"language": None}) for row in hidden]  # which is found in the words once more
+    return [Lyrics(**row | {"language": None}) for row in hidden]  # the language is identified again
 
 
-def of_file(path: Path, origin: str, tags: Tags) -> Told:
-    """The lyrics of an LRC file; what the audio file beside it says of itself goes before what this says."""
-    words = told(partial(lrc.read, path), origin)
+def from_lrc(path: Path, origin: str, tags: Tags) -> Result:
+    """Read the lyrics of an LRC file. The tags of the audio file beside it override its own."""
+    words = attempt(partial(lrc.read, path), origin)
     if not isinstance(words, Lrc):
         return words
-    return of_words(LRC, origin, tags, words) if words.text or words.instrumental else (origin, "no words")
+    return as_lyrics(LRC, origin, tags, words) if words.text or words.instrumental else (origin, "no words")
 
 
-def of_words(source: str, origin: str, tags: Tags, words: Lrc) -> Lyrics:
-    """Lyrics of what the tags are of."""
+def as_lyrics(source: str, origin: str, tags: Tags, words: Lrc) -> Lyrics:
+    """Return words as the lyrics of the recording in the tags."""
     return Lyrics(
         lyrics_id=f"{source}/{origin}",
         source=source,
@@ -141,8 +148,8 @@ def of_words(source: str, origin: str, tags: Tags, words: Lrc) -> Lyrics:
     )
 
 
-def told(read: Callable[[], T], origin: str) -> T | tuple[str, str]:
-    """What is read, or which file it was and why it could not be."""
+def attempt(read: Callable[[], T], origin: str) -> T | tuple[str, str]:
+    """Return the result of `read`, or if it fails the origin and the reason."""
     try:
         return read()
     except TuttiError as error:
@@ -151,18 +158,18 @@ def told(read: Callable[[], T], origin: str) -> T | tuple[str, str]:
         return origin, error.strerror or "it cannot be read"
 
 
-def without_unknown(lyrics: Iterable[Lyrics]) -> list[Lyrics]:
-    """Each text once, as it was told last; that LRCLIB does not know a recording only where it told no text of it."""
+def latest(lyrics: Iterable[Lyrics]) -> list[Lyrics]:
+    """Return each text once, in its last version. Drop "not found" if LRCLIB has a text of the recording."""
     last = {row.lyrics_id: row for row in lyrics}
-    known = {row.recording_id for row in last.values() if row.source == LRCLIB and row.status != NOT_FOUND}
-    return [row for row in last.values() if row.status != NOT_FOUND or row.recording_id not in known]
+    with_text = {row.recording_id for row in last.values() if row.source == LRCLIB and row.status != NOT_FOUND}
+    return [row for row in last.values() if row.status != NOT_FOUND or row.recording_id not in with_text]
 
 
-def chosen(rows: Collection[Lyrics]) -> set[str]:
-    """Which text counts for each recording, by what `NEAREST` says.
+def preferred(rows: Collection[Lyrics]) -> set[str]:
+    """Return the lyrics_id of the preferred text of each recording, by the order at `SOURCE_PRIORITY`.
 
-    Texts are of one recording if they say so, or if they are of one artist and title, however spelled, and not of
-    several recordings.
+    Texts belong to one recording if they have its id. A text without an id belongs to the recording whose texts have
+    the same normalized artist and title, if there is only one.
     """
     ids: dict[str, set[str]] = defaultdict(set)
     for row in rows:
@@ -173,27 +180,27 @@ def chosen(rows: Collection[Lyrics]) -> set[str]:
         name = _name(row)
         return row.recording_id or (next(iter(ids[name])) if name and len(ids[name]) == 1 else name) or row.lyrics_id
 
-    def place(row: Lyrics) -> tuple[object, ...]:
-        asked = row.fetched_at.timestamp() if row.fetched_at else 0.0
-        status, near = STATUSES.index(row.status), NEAREST[row.source]
-        return row.recording_id is None, status, near, row.lrc is None, -asked, row.source, row.lyrics_id
+    def priority(row: Lyrics) -> tuple[object, ...]:
+        fetched = row.fetched_at.timestamp() if row.fetched_at else 0.0
+        status, source = STATUSES.index(row.status), SOURCE_PRIORITY[row.source]
+        return row.recording_id is None, status, source, row.lrc is None, -fetched, row.source, row.lyrics_id
 
     best: dict[str, Lyrics] = {}
-    for row in sorted(rows, key=place):
+    for row in sorted(rows, key=priority):
         best.setdefault(recording(row), row)
     return {row.lyrics_id for row in best.values()}
 
 
 def as_rows(lyrics: Collection[Lyrics]) -> list[dict[str, object]]:
-    """Rows of the table; the language of words is found in them where no source tells it."""
-    counts, rows = chosen(lyrics), []
+    """Return the rows of the table. Identify the language of a text if its source does not provide it."""
+    preferred_ids, rows = preferred(lyrics), []
     for row in lyrics:
-        seen = identify(row.text) if row.text and not row.language else None
+        guess = identify(row.text) if row.text and not row.language else None
         rows.append(
             asdict(row)
             | {"instrumental": row.status == INSTRUMENTAL, "synced": row.lrc is not None}
-            | {"language": seen[0] if seen else row.language, "language_confidence": seen[1] if seen else None}
-            | {"is_preferred": row.lyrics_id in counts}
+            | {"language": guess[0] if guess else row.language, "language_confidence": guess[1] if guess else None}
+            | {"is_preferred": row.lyrics_id in preferred_ids}
         )
     return rows
 
@@ -202,21 +209,22 @@ def as_rows(lyrics: Collection[Lyrics]) -> list[dict[str, object]]:
 def lyrics(
     context: dg.AssetExecutionContext, landing: Landing, music: Music, io_manager: dg.ResourceParam[LakeIO]
 ) -> pa.Table:
-    """The words of recordings: a row for each text of a source."""
+    """Lyrics of recordings, one row per text of a source, with the preferred text of each recording marked."""
     look = music.scan(SUFFIXES | {".lrc"}) or MusicScan()
-    rows = away(io_manager.lake.scan("content/lyrics", LYRICS).table(), look)
+    rows = unavailable(io_manager.lake.scan("content/lyrics", LYRICS).table(), look)
     if rows:
-        context.log.warning("%s is away, or a folder in it: its %s lyrics known stay", music.root, f"{len(rows):,}")
-    for text in found(landing, music, look):
+        message = "music folder, or a folder in it, is unavailable: %s. The table keeps its %s lyrics."
+        context.log.warning(message, music.root, f"{len(rows):,}")
+    for text in read_all(landing, music, look):
         if isinstance(text, Lyrics):
             rows.append(text)
         else:
-            context.log.warning("%s is passed over: %s", *text)
-    return pa.Table.from_pylist(as_rows(without_unknown(rows)), LYRICS)
+            context.log.warning("skipped %s: %s", *text)
+    return pa.Table.from_pylist(as_rows(latest(rows)), LYRICS)
 
 
-def wrong() -> nw.Expr:
-    """Rows that contradict themselves."""
+def inconsistent() -> nw.Expr:
+    """Match rows whose columns contradict each other."""
     words, times = nw.col("status") == WORDS, nw.col("synced")
     text, timed, spoken = (~nw.col(name).is_null() for name in ("text", "lrc", "language"))
     return (
@@ -230,16 +238,18 @@ def wrong() -> nw.Expr:
     )
 
 
-SAYS = "Words have a text, and nothing else has; times, and a language, only a text has."
+CONSISTENT = "Rows with status words have a text, and no others. Only rows with a text have times or a language."
 checks = [
     checks_of(
         lyrics,
         unique("recording_id", among="is_preferred"),
-        expression_is_true(SAYS, wrong, "source", "status", "instrumental", "synced", "text", "lrc", "language"),
+        expression_is_true(
+            CONSISTENT, inconsistent, "source", "status", "instrumental", "synced", "text", "lrc", "language"
+        ),
     )
 ]
 
 
 def _name(row: Lyrics) -> str | None:
-    """Artist and title as they are compared."""
+    """Return artist and title normalized for comparison, or None if one is missing."""
     return parse_name(row.artist_credit, row.title).recording_key if row.artist_credit and row.title else None

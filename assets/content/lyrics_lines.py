@@ -1,10 +1,10 @@
-"""Lines of lyrics: each as often as it is sung, and when, where that is told."""
+"""Lines of lyrics: every line in the order of singing, with its time if the text is synced."""
 
 import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import checks_of, monotonic, number, sums_match_upstream
+from assets.checks import checks_of, monotonic, rows_where, sums_match_upstream
 from assets.content.lyrics import LYRICS
 from resources.frames.frame import Frame
 from resources.schema import as_table, column, declare
@@ -13,20 +13,20 @@ from resources.sources.formats.lrc import Line
 
 LINES = pa.schema(
     [
-        column("lyrics_id", pa.string(), "text of `content/lyrics`"),
-        column("line", pa.int64(), "from 1, in the order in which they are sung"),
-        column("at_ms", pa.int64(), "when it is sung, from the beginning, where that is told", unit="ms", null=True),
-        column("text", pa.string(), "the line; empty between verses, and where singing pauses"),
+        column("lyrics_id", pa.string(), "id of the text in content/lyrics"),
+        column("line", pa.int64(), "number of the line in the order of singing, from 1"),
+        column("at_ms", pa.int64(), "time from the beginning of the recording, if synced", unit="ms", null=True),
+        column("text", pa.string(), "text of the line, empty between verses and where singing pauses"),
     ]
 )
 
 
 def lines(lyrics: pa.Table) -> pa.Table:
-    """The lines of each text: of the words with times where there are some."""
+    """Return the lines of each text, from its synced version if it has one."""
     rows: list[tuple[str, int, int | None, str]] = []
-    for id, text, timed in zip(*(lyrics[c].to_pylist() for c in ("lyrics_id", "text", "lrc")), strict=True):
-        sung = lrc.parse(timed).lines if timed else [Line(None, line) for line in text.split("\n")] if text else ()
-        rows += ((id, n, line.at_ms, line.text) for n, line in enumerate(sung, start=1))
+    for key, text, synced in zip(*(lyrics[c].to_pylist() for c in ("lyrics_id", "text", "lrc")), strict=True):
+        sung = lrc.parse(synced).lines if synced else [Line(None, line) for line in text.split("\n")] if text else ()
+        rows += ((key, n, line.at_ms, line.text) for n, line in enumerate(sung, start=1))
     return as_table(rows, LINES)
 
 
@@ -36,21 +36,21 @@ def lines(lyrics: pa.Table) -> pa.Table:
     metadata=declare(LINES, key=["lyrics_id", "line"]),
 )
 def lyrics_lines(lyrics: Frame) -> Frame:
-    """The lines of each text."""
+    """Lines of lyrics in the order of singing, with their times if the text is synced."""
     return lyrics.select("lyrics_id", "text", "lrc").map(lines, schema=LINES, kernel="arrow")
 
 
 def is_first() -> nw.Expr:
-    """First lines: one for each text."""
+    """Match the first line of each text."""
     return nw.col("line") == 1
 
 
 def has_text() -> nw.Expr:
-    """Lyrics with a text."""
+    """Match lyrics with a text."""
     return ~nw.col("text").is_null()
 
 
-TEXTS = {"texts": (number(is_first, "line"), number(has_text, "text"))}
+TEXTS = {"texts": (rows_where(is_first, "line"), rows_where(has_text, "text"))}
 checks = [
     checks_of(
         lyrics_lines,

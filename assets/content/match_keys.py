@@ -1,7 +1,7 @@
-"""Match keys and blocking keys: the keys by which each catalog recording is found, rebuilt when the catalog changes.
+"""Match keys and blocking keys: the keys by which each catalog recording is found.
 
-Names are matched every day against a catalog that rarely changes. Its keys are stored, sorted, so that a day costs as
-much as its names do.
+Names are matched every day with a catalog that rarely changes. Its keys are stored and sorted once per change, so that
+the cost of a day depends on its names alone.
 """
 
 from collections.abc import Iterator
@@ -12,72 +12,73 @@ import narwhals as nw
 import pyarrow as pa
 
 from assets.checks import checks_of
-from assets.matching import FIRST_CREDITED, ISRC, KNOWN, MBID, VERSION, key_of, named, parts
+from assets.matching import FIRST_CREDITED, ISRC, MBID, RECORDING_COLUMNS, VERSION, blocking_keys_of, key_of, name_texts
 from resources.frames.frame import Frame
 from resources.schema import as_table, column, declare
 from resources.text.names import Name, parse_name
 
 MATCH_KEYS = pa.schema(
     [
-        column("key", pa.string(), "a rule, and what it finds recordings by"),
-        *KNOWN,
-        column("candidates", pa.int64(), "how many recordings have the key; this one is of the earliest release"),
+        column("key", pa.string(), "number of a match rule, and the id, ISRC or name to match"),
+        *RECORDING_COLUMNS,
+        column("candidates", pa.int64(), "number of recordings with the key; the row has the one released first"),
     ]
 )
 BLOCKING_KEYS = pa.schema(
     [
-        column("key", pa.string(), "a part of the letters of credit and title, and all numbers in them"),
-        column("credit_words", pa.string(), "the words of the credit"),
-        column("title_words", pa.string(), "the words of the title"),
-        *KNOWN,
+        column("key", pa.string(), "some letters of artist credit and title, and all numbers in them"),
+        column("credit_words", pa.string(), "normalized words of the artist credit"),
+        column("title_words", pa.string(), "normalized words of the title"),
+        *RECORDING_COLUMNS,
     ]
 )
 
-CAP = 500  # recordings that share a part of their letters with so many others are told apart by other parts
-LAST = "9999"  # a release without a date comes after all others
+MAX_CANDIDATES = 500  # recordings of one blocking key; with more, comparing costs much and finds little
+NO_DATE = "9999"  # sorts a recording without a release date after all others
 CATALOG = ["recording_id", "artist_ids", "artist_credit", "title", "isrcs", "first_release_date", "merged_ids"]
 _KEYED = pa.schema([f for f in MATCH_KEYS if f.name != "candidates"])
 
 
-def known_keys(recordings: pa.Table) -> pa.Table:
-    """Map: the exact keys of each recording."""
+def build_match_keys(recordings: pa.Table) -> pa.Table:
+    """Map: return the exact keys of each recording."""
     rows = [
-        (found, *known)
-        for known, isrcs, merged in _catalog(recordings)
-        for found in {
-            *(key_of(MBID, id) for id in (known[0], *merged)),
+        (key, *recording)
+        for recording, isrcs, merged in _catalog(recordings)
+        for key in {
+            *(key_of(MBID, mbid) for mbid in (recording[0], *merged)),
             *(key_of(ISRC, isrc) for isrc in isrcs),
-            *(key_of(level, text) for level, text in named(known[2], known[3])),
-            *_known_alone(parse_name(known[2], known[3])),
+            *(key_of(level, text) for level, text in name_texts(recording[2], recording[3])),
+            *_catalog_only_keys(parse_name(recording[2], recording[3])),
         }
     ]
     return as_table(rows, _KEYED)
 
 
-def one_for_each_key(known: nw.LazyFrame) -> nw.LazyFrame:
-    """The recording of the earliest release for each key, and how many have it: names can be shared by thousands."""
-    counts = known.group_by("key").agg(candidates=nw.len())
-    first = known.unique(["key"], keep="first", order_by=["released", "recording_id"])
+def first_released(keys: nw.LazyFrame) -> nw.LazyFrame:
+    """Keep one recording for each key, that of the earliest release, and count all: thousands can share a name."""
+    counts = keys.group_by("key").agg(candidates=nw.len())
+    first = keys.unique(["key"], keep="first", order_by=["released", "recording_id"])
     return first.join(counts, on="key", how="inner").select(MATCH_KEYS.names)
 
 
-def known_parts(recordings: pa.Table) -> pa.Table:
-    """Map: parts of each recording's letters, and its words."""
+def build_blocking_keys(recordings: pa.Table) -> pa.Table:
+    """Map: return the blocking keys of each recording, with its words."""
     rows = []
-    for known, *_ in _catalog(recordings):
-        name = parse_name(known[2], known[3])
-        rows += [(part, " ".join(name.lead), " ".join(name.title), *known) for part in parts(name)]
+    for recording, *_ in _catalog(recordings):
+        name = parse_name(recording[2], recording[3])
+        words = " ".join(name.lead), " ".join(name.title)
+        rows += [(key, *words, *recording) for key in blocking_keys_of(name)]
     return as_table(rows, BLOCKING_KEYS)
 
 
-def telling(known: nw.LazyFrame) -> nw.LazyFrame:
-    """The parts that no more recordings have than a name can be compared with.
+def selective(keys: nw.LazyFrame) -> nw.LazyFrame:
+    """Drop the keys that more than `MAX_CANDIDATES` recordings share.
 
-    A part that more have is passed over, so that work grows with the names and not with their square: "the" beside
-    "sym" says little, and what is in it is found by its other parts or not at all.
+    This keeps the work proportional to the number of names instead of its square. A recording that loses a key, such
+    as "the" with "sym", can still be found by its other keys.
     """
-    few = known.group_by("key").agg(candidates=nw.len()).filter(nw.col("candidates") <= CAP)
-    return known.join(few.select("key"), on="key", how="inner").select(BLOCKING_KEYS.names)
+    few = keys.group_by("key").agg(candidates=nw.len()).filter(nw.col("candidates") <= MAX_CANDIDATES)
+    return keys.join(few.select("key"), on="key", how="inner").select(BLOCKING_KEYS.names)
 
 
 @dg.asset(
@@ -86,9 +87,9 @@ def telling(known: nw.LazyFrame) -> nw.LazyFrame:
     metadata=declare(MATCH_KEYS, key=["key"]),
 )
 def match_keys(recordings: Frame) -> Frame:
-    """What each recording of the catalog is found by: ids, codes and names."""
-    known = recordings.select(*CATALOG).map(known_keys, schema=_KEYED, kernel="arrow")
-    return known.per("key", one_for_each_key)
+    """Exact keys of catalog recordings: MusicBrainz ids, ISRCs and normalized names, one row per key."""
+    keys = recordings.select(*CATALOG).map(build_match_keys, schema=_KEYED, kernel="arrow")
+    return keys.per("key", first_released)
 
 
 @dg.asset(
@@ -97,9 +98,9 @@ def match_keys(recordings: Frame) -> Frame:
     metadata=declare(BLOCKING_KEYS, key=["key", "recording_id"]),
 )
 def blocking_keys(recordings: Frame) -> Frame:
-    """By which parts of its letters each recording of the catalog is found, however a name is misspelled."""
-    known = recordings.select(*CATALOG).map(known_parts, schema=BLOCKING_KEYS, kernel="arrow")
-    return known.per("key", telling)
+    """Blocking keys of catalog recordings, by which misspelled names find candidates to compare with."""
+    keys = recordings.select(*CATALOG).map(build_blocking_keys, schema=BLOCKING_KEYS, kernel="arrow")
+    return keys.per("key", selective)
 
 
 checks = [
@@ -108,10 +109,11 @@ checks = [
 ]
 
 
-def _known_alone(name: Name) -> Iterator[str]:
-    """What a recording is found by that a name says less of, or more.
+def _catalog_only_keys(name: Name) -> Iterator[str]:
+    """Yield the keys by which a submitted name with less or more detail finds a recording.
 
-    By its first artist, if it has others; by its title, for who names a version of it, if it is none itself.
+    A recording of several artists is found by the first one. A recording that is no version, such as live or remix,
+    is found by names of its versions.
     """
     if not name.has_single_artist:
         yield key_of(FIRST_CREDITED, name.first_artist_key)
@@ -120,7 +122,7 @@ def _known_alone(name: Name) -> Iterator[str]:
 
 
 def _catalog(recordings: pa.Table) -> Iterator[tuple[tuple[Any, ...], list[str], list[str]]]:
-    """What is kept of each recording, its codes, and the ids that were merged into it."""
+    """Yield for each recording the values of `RECORDING_COLUMNS`, its ISRCs and the ids merged into it."""
     for row in recordings.to_pylist():
-        known = (row["recording_id"], row["artist_ids"], row["artist_credit"], row["title"])
-        yield (*known, row["first_release_date"] or LAST), row["isrcs"], row["merged_ids"] or []
+        recording = (row["recording_id"], row["artist_ids"], row["artist_credit"], row["title"])
+        yield (*recording, row["first_release_date"] or NO_DATE), row["isrcs"], row["merged_ids"] or []

@@ -1,7 +1,7 @@
-"""MBID redirects: what MusicBrainz once called an entity, and what it calls it now.
+"""MBID redirects: old MusicBrainz ids, and the ids that replaced them.
 
-MusicBrainz finds that two entries are of one thing, and keeps one of them; the id of the other leads there ever after.
-Listens keep the id under which they were submitted. Here is what was asked for and led elsewhere.
+When MusicBrainz merges two entries of one thing, the id of one of them redirects to the other. Listens keep the id that
+was submitted. This table has the redirects that pulls have met.
 """
 
 import dagster as dg
@@ -16,18 +16,18 @@ from resources.schema import column, declare
 MBID_REDIRECTS = pa.schema(
     [
         ENTITY,
-        column("merged_id", pa.string(), "MusicBrainz id that was asked for"),
-        column("entity_id", pa.string(), "MusicBrainz id that answered"),
+        column("merged_id", pa.string(), "old MusicBrainz id, which redirects"),
+        column("entity_id", pa.string(), "current MusicBrainz id"),
     ]
 )
 
 
-def each(rows: pa.Table, entity: str) -> pa.Table:
-    """A row for each id that was merged."""
+def split_redirects(rows: pa.Table, entity: str) -> pa.Table:
+    """Return a row for each id that was merged into another."""
     merged = rows["merged_ids"].combine_chunks()
-    of = pc.list_parent_indices(merged)
-    told = {"merged_id": pc.list_flatten(merged), "entity_id": rows[f"{entity}_id"].take(of)}
-    return pa.table({"entity": pa.array([entity] * len(of), pa.string()), **told}, MBID_REDIRECTS)
+    parent = pc.list_parent_indices(merged)
+    ids = {"merged_id": pc.list_flatten(merged), "entity_id": rows[f"{entity}_id"].take(parent)}
+    return pa.table({"entity": pa.array([entity] * len(parent), pa.string()), **ids}, MBID_REDIRECTS)
 
 
 @dg.asset(
@@ -36,9 +36,9 @@ def each(rows: pa.Table, entity: str) -> pa.Table:
     metadata=declare(MBID_REDIRECTS, key=["entity", "merged_id"]),
 )
 def mbid_redirects(recordings: Frame, artists: Frame, releases: Frame, release_groups: Frame) -> Frame:
-    """What MusicBrainz has merged into what."""
+    """Old MusicBrainz ids that redirect to another entity, and the current id of each."""
     tables = {"recordings": recordings, "artists": artists, "releases": releases, "release_groups": release_groups}
-    return of_each(tables, ["merged_ids"], each, MBID_REDIRECTS)
+    return of_each(tables, ["merged_ids"], split_redirects, MBID_REDIRECTS)
 
 
 checks = [checks_of(mbid_redirects, well_formed("merged_id", "entity_id"))]

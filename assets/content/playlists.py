@@ -1,7 +1,6 @@
-"""Playlists: what people put together, a row for each track, in order.
+"""Playlists: the tracks of imported playlists, in order.
 
-Written by imports. A playlist that is handed in again, changed, is there once for each file: `import_id` tells them
-apart.
+Written by imports. A changed playlist that is imported again has rows for each file. `import_id` distinguishes them.
 """
 
 from assets.checks import checks_of

@@ -1,6 +1,6 @@
-"""Release groups: what people call an album, a single or an EP, whichever release of it they have.
+"""Release groups: albums, singles and EPs, each with all of its releases.
 
-Read from files of MusicBrainz release groups, one JSON object a line, in the landing folder ("release_groups").
+Read from files of MusicBrainz release groups, one JSON object per line, in the landing folder `release_groups`.
 """
 
 import dagster as dg
@@ -16,13 +16,18 @@ RELEASE_GROUPS = pa.schema(
     [
         column("release_group_id", pa.string(), "MusicBrainz release group"),
         column("title", pa.string(), "title"),
-        column("artist_credit", pa.string(), "the artists as credited, with what joins them", null=True),
+        column("artist_credit", pa.string(), "artists as credited, with the phrases that join them", null=True),
         column("artist_ids", pa.list_(pa.string()), "MusicBrainz artists, in the order of the credit"),
         column("primary_type", pa.string(), "Album, Single, EP, Broadcast or Other", null=True),
-        column("secondary_types", pa.list_(pa.string()), "Compilation, Live, Soundtrack, Remix, …"),
-        column("first_release_date", pa.string(), "as partial as known: 1983, 1983-05 or 1983-05-01", null=True),
-        column("disambiguation", pa.string(), "what tells the group from others of the title", null=True),
-        column("provenance", pa.string(), "where this is from, and what of it is invented"),
+        column("secondary_types", pa.list_(pa.string()), "further types: Compilation, Live, Soundtrack, Remix, …"),
+        column(
+            "first_release_date",
+            pa.string(),
+            "date of the first release, possibly partial: 1983, 1983-05 or 1983-05-01",
+            null=True,
+        ),
+        column("disambiguation", pa.string(), "comment that distinguishes release groups of the same title", null=True),
+        column("provenance", pa.string(), "origin of the record, and which of its fields are synthetic"),
         *TAGS,
         MERGED,
     ]
@@ -31,7 +36,7 @@ RELEASE_GROUPS = pa.schema(
 
 @dg.asset(key_prefix="content", metadata=declare(RELEASE_GROUPS, key=["release_group_id"]))
 def release_groups(context: dg.AssetExecutionContext, landing: Landing) -> pa.Table:
-    """What the catalog knows of each release group."""
+    """Catalog data of each release group: title, artists, types, date, genres and tags."""
     return table(context, landing, musicbrainz.RELEASE_GROUPS, RELEASE_GROUPS)
 
 

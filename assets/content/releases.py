@@ -1,6 +1,6 @@
-"""Releases: what was published at once, as MusicBrainz tells of each.
+"""Releases: the published editions of release groups, from MusicBrainz.
 
-Read from files of MusicBrainz releases, one JSON object a line, in the landing folder ("releases").
+Read from files of MusicBrainz releases, one JSON object per line, in the landing folder `releases`.
 """
 
 import dagster as dg
@@ -16,17 +16,17 @@ RELEASES = pa.schema(
     [
         column("release_id", pa.string(), "MusicBrainz release"),
         column("title", pa.string(), "title"),
-        column("artist_credit", pa.string(), "the artists as credited, with what joins them", null=True),
+        column("artist_credit", pa.string(), "artists as credited, with the phrases that join them", null=True),
         column("artist_ids", pa.list_(pa.string()), "MusicBrainz artists, in the order of the credit"),
-        column("release_group_id", pa.string(), "MusicBrainz release group: the album it is an issue of", null=True),
+        column("release_group_id", pa.string(), "MusicBrainz id of the album, single or EP", null=True),
         column("status", pa.string(), "Official, Promotion, Bootleg, Pseudo-Release, …", null=True),
-        column("date", pa.string(), "published, as partial as known: 1983, 1983-05 or 1983-05-01", null=True),
+        column("date", pa.string(), "release date, possibly partial: 1983, 1983-05 or 1983-05-01", null=True),
         column("country", pa.string(), "ISO 3166-1 code of the country, or XW (worldwide), XE (Europe)", null=True),
-        column("barcode", pa.string(), "digits under the barcode", null=True),
-        column("media", pa.int64(), "discs, tapes or files it comes on", null=True),
-        column("tracks", pa.int64(), "tracks on all of them", null=True),
-        column("disambiguation", pa.string(), "what tells the release from others of the title", null=True),
-        column("provenance", pa.string(), "where this is from, and what of it is invented"),
+        column("barcode", pa.string(), "digits of the barcode", null=True),
+        column("media", pa.int64(), "number of discs, tapes or files", null=True),
+        column("tracks", pa.int64(), "number of tracks on all media", null=True),
+        column("disambiguation", pa.string(), "comment that distinguishes releases of the same title", null=True),
+        column("provenance", pa.string(), "origin of the record, and which of its fields are synthetic"),
         *TAGS,
         MERGED,
     ]
@@ -35,7 +35,7 @@ RELEASES = pa.schema(
 
 @dg.asset(key_prefix="content", metadata=declare(RELEASES, key=["release_id"]))
 def releases(context: dg.AssetExecutionContext, landing: Landing) -> pa.Table:
-    """What the catalog knows of each release."""
+    """Catalog data of each release: title, artists, status, date, country, tracks, genres and tags."""
     return table(context, landing, musicbrainz.RELEASES, RELEASES)
 
 

@@ -1,6 +1,6 @@
-"""Wanted: what listens and the catalog name and the catalog does not have, for whoever can ask for it.
+"""Wanted ids: entities that listens or the catalog refer to and that the catalog lacks. Metadata pulls ask for them.
 
-Recordings that are listened to most are wanted most. Of what recordings and releases name, all is wanted alike.
+Recordings are ordered by plays, the most played first. Other entities are ordered by id.
 """
 
 import narwhals as nw
@@ -9,44 +9,44 @@ import pyarrow.compute as pc
 
 from resources.frames.frame import Frame
 
-HEARD = pa.schema([("recording_mbid", pa.string())])  # of events/raw_listens
+SUBMITTED_MBIDS = pa.schema([("recording_mbid", pa.string())])  # the column of events/raw_listens that is read
 IDS = pa.schema([("id", pa.string())])
 PLAYS = pa.schema([("id", pa.string()), ("plays", pa.int64())])
 
 
-def named(listens: nw.LazyFrame) -> nw.LazyFrame:
-    """The recordings that listens name, with how many do, as far as these know."""
-    found = listens.filter(~nw.col("recording_mbid").is_null()).group_by("recording_mbid").agg(plays=nw.len())
-    return found.rename({"recording_mbid": "id"})
+def count_plays(listens: nw.LazyFrame) -> nw.LazyFrame:
+    """Count the listens of each submitted recording id, in a part of the listens."""
+    counts = listens.filter(~nw.col("recording_mbid").is_null()).group_by("recording_mbid").agg(plays=nw.len())
+    return counts.rename({"recording_mbid": "id"})
 
 
 def add_up(counts: nw.LazyFrame) -> nw.LazyFrame:
-    """How many listens name each recording."""
+    """Add up the plays of each id."""
     return counts.group_by("id").agg(nw.col("plays").sum())
 
 
-def without(ids: nw.LazyFrame, known: nw.LazyFrame) -> nw.LazyFrame:
-    """The ids that are not known."""
-    return ids.join(known, on="id", how="anti")
+def not_in_catalog(ids: nw.LazyFrame, catalog_ids: nw.LazyFrame) -> nw.LazyFrame:
+    """Return the ids that the catalog lacks."""
+    return ids.join(catalog_ids, on="id", how="anti")
 
 
 def flat(rows: pa.Table) -> pa.Table:
-    """The ids in the columns of a table, or in its lists of ids."""
-    found = [c.combine_chunks() for c in rows.columns]
-    ids = [pc.list_flatten(c) if pa.types.is_list(c.type) else c.drop_null() for c in found]
+    """Return all ids in the columns of a table, which have ids or lists of ids."""
+    columns = [c.combine_chunks() for c in rows.columns]
+    ids = [pc.list_flatten(c) if pa.types.is_list(c.type) else c.drop_null() for c in columns]
     return pa.table({"id": pa.concat_arrays(ids) if ids else pa.array([], pa.string())}, IDS)
 
 
-def heard(listens: Frame, recordings: Frame) -> list[str]:
-    """The recordings that raw listens name and the catalog lacks, the most played first."""
-    known = recordings.select("recording_id", "merged_ids").map(flat, schema=IDS, kernel="arrow")
-    counted = listens.select("recording_mbid").map(named).per("id", add_up)
-    found = counted.per("id", without, known).collect(PLAYS).sort_by([("plays", "descending"), ("id", "ascending")])
-    return found["id"].to_pylist()
+def wanted_recordings(listens: Frame, recordings: Frame) -> list[str]:
+    """Return the recording ids of raw listens that the catalog lacks, the most played first."""
+    catalog_ids = recordings.select("recording_id", "merged_ids").map(flat, schema=IDS, kernel="arrow")
+    plays = listens.select("recording_mbid").map(count_plays).per("id", add_up)
+    wanted = plays.per("id", not_in_catalog, catalog_ids).collect(PLAYS)
+    return wanted.sort_by([("plays", "descending"), ("id", "ascending")])["id"].to_pylist()
 
 
-def lacking(table: Frame, id: str, *others: tuple[Frame, str]) -> list[str]:
-    """The ids in columns of other tables that a table has no row of, each once."""
-    known = table.select(id, "merged_ids").map(flat, schema=IDS, kernel="arrow")
-    first, *more = (other.select(column).map(flat, schema=IDS, kernel="arrow") for other, column in others)
-    return sorted(set(first.concat(*more).per("id", without, known).collect(IDS)["id"].to_pylist()))
+def wanted_ids(table: Frame, id_column: str, *references: tuple[Frame, str]) -> list[str]:
+    """Return the ids in columns of other tables that `table` lacks, sorted, each once."""
+    catalog_ids = table.select(id_column, "merged_ids").map(flat, schema=IDS, kernel="arrow")
+    first, *more = (other.select(column).map(flat, schema=IDS, kernel="arrow") for other, column in references)
+    return sorted(set(first.concat(*more).per("id", not_in_catalog, catalog_ids).collect(IDS)["id"].to_pylist()))

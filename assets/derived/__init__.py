@@ -1,1 +1,1 @@
-"""Derived: what follows from content and events. One file per derived thing."""
+"""Derived: results computed from content and events, one file per result."""

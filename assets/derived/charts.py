@@ -1,8 +1,8 @@
-"""Charts: the recordings and artists of each day, week, month and year, and of all time, most played first.
+"""Charts: recordings and artists by plays, for each day, week, month and year, and of all time.
 
-A chart ranks everything that was heard in its period, so that totals agree with the plays below it; how many places to
-show is the reader's choice, and so is whether one listener may decide them: beside all plays stand those of which each
-listener counts only so many. Movement is against the period before.
+A chart ranks everything that was played in its period, so that its sums equal those of the plays below it. Readers
+choose how many places to show, and whether to order by `plays` or by `plays_capped`, which limits the plays of one
+listener and day. Movement compares with the period before.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.checks import added, checks_of, sums_match_upstream
+from assets.checks import checks_of, sum_of, sums_match_upstream
 from assets.derived.recording_plays import RECORDING_PLAYS
 from assets.partitions import FIRST_DAY, PERIODS, Period, dates, periodic, with_previous
 from resources.frames.frame import Frame
@@ -21,24 +21,24 @@ from resources.frames.windows import windowed
 from resources.schema import column, declare
 
 DAILY_CAP = 3
-"""Plays of a recording or artist by one listener and day that `plays_capped` counts: nobody is to decide a chart.
+"""The most plays of a recording or artist by one listener and day that `plays_capped` counts.
 
-A listener who loves a song plays it a few times a day. A program that loops one plays it round the clock, every day: so
-the cap is what it counts for, in listeners who play once a day. At ten, the Official Charts Company's cap on streams
-of one user and day since 2014, a few programs lead the charts of some hundred listeners. At one, no favorite is seen.
+A listener who loves a song plays it a few times a day. A program that loops a song plays it all day, and so counts as
+much as this number of listeners who play it once. With a cap of ten, the Official Charts Company's since 2014, a few
+programs lead the charts of some hundred listeners. With a cap of one, favorites do not show.
 """
 CHART = pa.schema(
     [
         column("period_start", pa.date32(), "first UTC day of the period"),
-        column("entity", pa.string(), '"recording" or "artist"'),
+        column("entity", pa.string(), "kind of entity: recording or artist"),
         column("entity_id", pa.string(), "recording_id or artist id of the listens"),
-        column("rank", pa.int64(), "place by plays, from 1; of equals the smaller id comes first"),
-        column("plays", pa.int64(), "listens"),
-        column("ms_played", pa.int64(), "time listened, as far as sources tell", unit="ms"),
-        column("listeners", pa.int64(), "distinct listeners"),
-        column("plays_capped", pa.int64(), f"listens, at most {DAILY_CAP} of a listener and day"),
-        column("previous_rank", pa.int64(), "place in the period before; null if not heard then", null=True),
-        column("name", pa.string(), "what it was called last", null=True),
+        column("rank", pa.int64(), "place by plays, from 1; of equal ones the smaller id comes first"),
+        column("plays", pa.int64(), "number of listens"),
+        column("ms_played", pa.int64(), "time listened, as far as sources provide it", unit="ms"),
+        column("listeners", pa.int64(), "number of distinct listeners"),
+        column("plays_capped", pa.int64(), f"number of listens, at most {DAILY_CAP} per listener and day"),
+        column("previous_rank", pa.int64(), "place in the period before, null if not played then", null=True),
+        column("name", pa.string(), "latest display name", null=True),
     ]
 )
 ENTITIES = ("recording", "artist")
@@ -46,11 +46,11 @@ CALENDAR = ["entity", "day", "period"]
 KEY = ["entity", "entity_id"]
 COUNTS = ("plays", "ms_played", "plays_capped")
 INPUTS = {"plays": "recording_plays", "artist_plays": "artist_plays", "names": "display_names"}
-LONG = 300  # days: of a year and more, rows are counted for each listener where they lie before they come together
+LONG_PERIOD_DAYS = 300  # from which rows are counted per listener within each part before they are shuffled
 
 
 def calendar(period: Period, first: date, last: date) -> pa.Table:
-    """Each day of the periods from `first` to `last` and of the one before: entity, day, period (0 is the one before).
+    """Return each day of the periods from `first` to `last` and of the one before, which is period 0.
 
     Both dates are starts of periods.
     """
@@ -64,7 +64,7 @@ def calendar(period: Period, first: date, last: date) -> pa.Table:
 
 
 def of_entities(days: Sequence[date], periods: Sequence[int]) -> pa.Table:
-    """A calendar's days and periods, for each kind of entity: pandas joins by a date alone only one by one."""
+    """Return a calendar's days and periods for each kind of entity. Joins by a date alone are slow in pandas."""
     entities = [entity for entity in ENTITIES for _ in days]
     columns = (entities, [*days] * len(ENTITIES), [*periods] * len(ENTITIES))
     return pa.table(
@@ -73,20 +73,20 @@ def of_entities(days: Sequence[date], periods: Sequence[int]) -> pa.Table:
 
 
 def starts(period: Period, first: date, last: date) -> pa.Table:
-    """The periods that are charted: period (from 1), period_start."""
-    found = [first]
-    while found[-1] < last:
-        found.append(period.following(found[-1]))
-    return pa.table({"period": pa.array(range(1, len(found) + 1), pa.int64()), "period_start": found})
+    """Return the charted periods: period (from 1) and period_start."""
+    first_days = [first]
+    while first_days[-1] < last:
+        first_days.append(period.following(first_days[-1]))
+    return pa.table({"period": pa.array(range(1, len(first_days) + 1), pa.int64()), "period_start": first_days})
 
 
-def as_entity(plays: nw.LazyFrame, entity: str, id: str) -> nw.LazyFrame:
-    """Plays of recordings or artists in the columns both share."""
+def as_entity(plays: nw.LazyFrame, entity: str, id_column: str) -> nw.LazyFrame:
+    """Return plays of recordings or artists in the columns that both share."""
     return plays.select(
         "day",
         "user_id",
         nw.lit(entity, nw.String()).alias("entity"),
-        nw.col(id).alias("entity_id"),
+        nw.col(id_column).alias("entity_id"),
         "plays",
         "ms_played",
         plays_capped=nw.when(nw.col("plays") > DAILY_CAP).then(DAILY_CAP).otherwise("plays"),
@@ -94,39 +94,39 @@ def as_entity(plays: nw.LazyFrame, entity: str, id: str) -> nw.LazyFrame:
 
 
 def into_periods(rows: nw.LazyFrame, calendar: nw.LazyFrame) -> nw.LazyFrame:
-    """Plays or names with the period of their day."""
+    """Add the period of their day to plays or names."""
     return rows.join(calendar, on=["entity", "day"], how="inner")
 
 
 def count_listeners(plays: nw.LazyFrame) -> nw.LazyFrame:
-    """Plays, time and distinct listeners of each entity in a period.
+    """Return plays, time listened and distinct listeners of each entity and period.
 
-    Narwhals counts distinct values wrongly across the parts of a Dask frame; here each part is a table of whole keys.
+    Narwhals counts distinct values wrongly across the parts of a Dask frame. Here each part has whole keys.
     """
     totals = (nw.col(c).sum() for c in COUNTS)
     return plays.group_by("period", *KEY).agg(*totals, listeners=nw.col("user_id").n_unique())
 
 
 def of_listener(plays: nw.LazyFrame) -> nw.LazyFrame:
-    """Plays and time of each listener and entity in a period."""
+    """Return plays and time listened of each listener, entity and period."""
     return plays.group_by("period", *KEY, "user_id").agg(*(nw.col(c).sum() for c in COUNTS))
 
 
-def last_called(names: nw.LazyFrame) -> nw.LazyFrame:
-    """The last name of each entity in a period."""
+def latest_names(names: nw.LazyFrame) -> nw.LazyFrame:
+    """Return the latest name of each entity in a period."""
     return names.unique(["period", *KEY], keep="last", order_by=["day", "name"])
 
 
 def ranked(totals: nw.LazyFrame) -> nw.LazyFrame:
-    """Number the entities of each period from one, most plays first, of equals the smaller id."""
+    """Rank the entities of each period by plays, from one, of equal ones the smaller id first."""
     down = totals.with_columns(one=nw.lit(1), down=-nw.col("plays"))
     rows = windowed(down, ["period", "entity"], ["down", "entity_id"], rank=nw.col("one").cum_sum())
     return rows.drop("one", "down")
 
 
 def moved(chart: nw.LazyFrame, names: nw.LazyFrame) -> nw.LazyFrame:
-    """Each entity's place in the period before, and its last name in this period, else in that one."""
-    last = last_called(names).select("period", *KEY, "name")
+    """Add each entity's place in the period before, and its latest name in this period, else in the one before."""
+    last = latest_names(names).select("period", *KEY, "name")
     rows = chart.join(last, on=["period", *KEY], how="left")
     columns = {"before": "period", "place": "rank", "called": "name"}
     rows = windowed(rows, KEY, ["period"], **{new: nw.col(c).shift(1) for new, c in columns.items()})
@@ -139,42 +139,43 @@ def moved(chart: nw.LazyFrame, names: nw.LazyFrame) -> nw.LazyFrame:
 
 
 def dated(chart: nw.LazyFrame, starts: nw.LazyFrame) -> nw.LazyFrame:
-    """The periods asked for, by their first day."""
+    """Keep the charted periods, by their first day."""
     return chart.join(starts, on="period", how="inner").select(CHART.names)
 
 
 def rank_periods(plays: Frame, artist_plays: Frame, names: Frame, days: pa.Table, periods: pa.Table) -> Frame:
-    """Charts of the periods, from plays on the days of the calendar."""
-    heard = _heard(plays, "recording", "recording_id", days).concat(_heard(artist_plays, "artist", "artist_id", days))
-    # Kept, for it has few rows, and what follows then needs no memory beside the count's.
-    totals = heard.per("entity_id", count_listeners).persist()
+    """Return the charts of the periods, from plays and names on the days of the calendar."""
+    recordings = _in_periods(plays, "recording", "recording_id", days)
+    artists = _in_periods(artist_plays, "artist", "artist_id", days)
+    # Persisted since it has few rows: the steps after it then need no memory beside that of the count.
+    totals = recordings.concat(artists).per("entity_id", count_listeners).persist()
     chart = totals.per(["period", "entity"], ranked)
-    called = names.map(into_periods, broadcast=[days])
+    names = names.map(into_periods, broadcast=[days])
     if _is_long(days):
-        called = called.pre_combined(last_called)
-    return chart.per("entity_id", moved, called).map(dated, broadcast=[periods])
+        names = names.pre_combined(latest_names)
+    return chart.per("entity_id", moved, names).map(dated, broadcast=[periods])
 
 
-def _heard(plays: Frame, entity: str, id: str, days: pa.Table) -> Frame:
-    """Plays of recordings or artists in periods, those of a listener and a long period together."""
-    rows = plays.map(partial(as_entity, entity=entity, id=id)).map(into_periods, broadcast=[days])
+def _in_periods(plays: Frame, entity: str, id_column: str, days: pa.Table) -> Frame:
+    """Return plays of recordings or artists by period, already added up per listener if the period is long."""
+    rows = plays.map(partial(as_entity, entity=entity, id_column=id_column)).map(into_periods, broadcast=[days])
     rows = rows.select("period", *KEY, "user_id", *COUNTS)
     return rows.pre_combined(of_listener) if _is_long(days) else rows
 
 
 def _is_long(days: pa.Table) -> bool:
-    """Whether a calendar's periods have so many days that most of what is heard is heard again in them."""
-    return len(days) > LONG * len(ENTITIES) * len(days["period"].unique())
+    """Return whether a calendar's periods are so long that listeners play most recordings in them repeatedly."""
+    return len(days) > LONG_PERIOD_DAYS * len(ENTITIES) * len(days["period"].unique())
 
 
 def chart_of(period: Period) -> dg.AssetsDefinition:
-    """The chart of a period as an asset."""
+    """Return the asset with the charts of a length of period."""
 
     @dg.asset(
         key=["derived", f"charts_{period.name}"],
         ins={n: dg.AssetIn(["derived", t], partition_mapping=with_previous()) for n, t in INPUTS.items()},
         **periodic(period, CHART, key=["period_start", "entity", "entity_id"], order=["entity", "rank"]),
-        description=f"Recordings and artists by plays, {period.name}: place, listeners, time and movement.",
+        description=f"{period.name.title()} charts of recordings and artists: rank, plays, listeners and movement.",
     )
     def charts(context: dg.AssetExecutionContext, plays: Frame, artist_plays: Frame, names: Frame) -> Frame:
         first, last = dates(context.partition_key_range)
@@ -190,8 +191,8 @@ def chart_of(period: Period) -> dg.AssetsDefinition:
     metadata=declare(CHART, key=["period_start", "entity", "entity_id"], order=["period_start", "entity", "rank"]),
 )
 def charts_all_time(plays: Frame, artist_plays: Frame, names: Frame) -> Frame:
-    """Recordings and artists by plays, of all time: place, listeners and time."""
-    until = date.today() + timedelta(days=2)  # a listener's today may be tomorrow here
+    """All-time charts of recordings and artists: rank, plays, listeners and time listened."""
+    until = date.today() + timedelta(days=2)  # UTC may be a day ahead of this machine's today
     ever = [FIRST_DAY + timedelta(days=d) for d in range((until - FIRST_DAY).days)]
     days = of_entities(ever, [1] * len(ever))
     periods = pa.table({"period": [1], "period_start": pa.array([FIRST_DAY], pa.date32())})
@@ -199,11 +200,11 @@ def charts_all_time(plays: Frame, artist_plays: Frame, names: Frame) -> Frame:
 
 
 def of_recordings() -> nw.Expr:
-    """Rows of the chart of recordings: a recording by two artists counts for both of theirs in the other."""
+    """Match rows of recordings. In rows of artists, a recording by two artists counts twice."""
     return nw.col("entity") == "recording"
 
 
-SUMS = {"plays": (added("plays", of_recordings, "entity"), added("plays"))}
+SUMS = {"plays": (sum_of("plays", of_recordings, "entity"), sum_of("plays"))}
 charts = [*map(chart_of, PERIODS), charts_all_time]
 checks = [
     checks_of(chart, sums_match_upstream(dg.AssetKey(["derived", "recording_plays"]), RECORDING_PLAYS, SUMS, period))

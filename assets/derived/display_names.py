@@ -1,4 +1,4 @@
-"""Names: what each recording and artist was called on a day, so that charts can be read."""
+"""Display names: a readable name of each recording and artist per day, for charts."""
 
 import dagster as dg
 import narwhals as nw
@@ -12,16 +12,16 @@ from resources.schema import column
 
 DISPLAY_NAMES = pa.schema(
     [
-        column("day", pa.date32(), "UTC day on which it was heard"),
-        column("entity", pa.string(), '"recording" or "artist"'),
+        column("day", pa.date32(), "UTC day of the listens"),
+        column("entity", pa.string(), "kind of entity: recording or artist"),
         column("entity_id", pa.string(), "recording_id or artist id of the listens"),
-        column("name", pa.string(), "the artist's name, or artist credit and title of the recording"),
+        column("name", pa.string(), "artist name, or artist credit and title of a recording"),
     ]
 )
 
 
-def called(listens: pa.Table) -> pa.Table:
-    """What these listens call their recordings, and their artists where one alone is credited."""
+def submitted_names(listens: pa.Table) -> pa.Table:
+    """Return the names of the recordings of these listens, and of artists who are credited alone."""
     artists = listens["artist_ids"].combine_chunks()
     alone = listens.filter(pc.equal(pc.list_value_length(artists), 1))
     title = pc.binary_join_element_wise(listens["artist_name"], listens["recording_name"], " – ")
@@ -38,7 +38,7 @@ def called(listens: pa.Table) -> pa.Table:
 
 
 def one_name(names: nw.LazyFrame) -> nw.LazyFrame:
-    """One name for each thing and day: where sources differ, the last in the alphabet."""
+    """Keep one name for each entity and day. If sources differ, it is the last in the alphabet."""
     return names.group_by("day", "entity", "entity_id").agg(name=nw.col("name").max())
 
 
@@ -48,9 +48,10 @@ def one_name(names: nw.LazyFrame) -> nw.LazyFrame:
     **daily(DISPLAY_NAMES, key=["day", "entity", "entity_id"]),
 )
 def display_names(listens: Frame) -> Frame:
-    """What each recording and artist heard on a day was called."""
+    """Readable names of the recordings and artists played on a UTC day."""
     needed = listens.select("day", "recording_id", "artist_ids", "artist_name", "recording_name")
-    return needed.map(called, schema=DISPLAY_NAMES, kernel="arrow").per(["day", "entity", "entity_id"], one_name)
+    names = needed.map(submitted_names, schema=DISPLAY_NAMES, kernel="arrow")
+    return names.per(["day", "entity", "entity_id"], one_name)
 
 
 checks = [checks_of(display_names)]

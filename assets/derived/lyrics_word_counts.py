@@ -1,8 +1,7 @@
-"""Word counts of lyrics: MapReduce's own example, on songs.
+"""Word counts of lyrics, by language: the classic example of MapReduce.
 
-Map: count the words of each text. Combine: add up the counts within a partition. Shuffle: bring equal words together.
-Reduce: add up the rest. Of the texts of a recording only the chosen one counts. A repeated line counts as often as the
-text repeats it.
+Map counts the words of each text, combine adds up the counts within a partition, the shuffle groups equal words, and
+reduce adds up the rest. Only the preferred text of each recording counts. A repeated line counts each time.
 """
 
 from collections import Counter
@@ -18,20 +17,20 @@ from resources.text.words import words
 
 WORD_COUNTS = pa.schema(
     [
-        column("language", pa.string(), "ISO 639-1 code of the lyrics, where known", null=True),
-        column("word", pa.string(), "word, case folded, in Unicode's composed form (NFC)"),
-        column("occurrences", pa.int64(), "how often it is sung"),
-        column("works", pa.int64(), "in the texts of how many recordings"),
+        column("language", pa.string(), "ISO 639-1 code of the lyrics' language, null if unknown", null=True),
+        column("word", pa.string(), "word, case-folded, in Unicode normalization form C"),
+        column("occurrences", pa.int64(), "number of occurrences in all texts"),
+        column("works", pa.int64(), "number of recordings whose text has the word"),
     ]
 )
 
 
 def count_in_texts(lyrics: pa.Table) -> pa.Table:
-    """Map: count the words of each chosen text."""
+    """Map: count the words of each preferred text."""
     rows: list[tuple[str | None, str, int, int]] = []
     texts = (lyrics[name].to_pylist() for name in ("language", "text", "is_preferred"))
-    for language, text, chosen in zip(*texts, strict=True):
-        if text and chosen:
+    for language, text, is_preferred in zip(*texts, strict=True):
+        if text and is_preferred:
             rows += [(language, word, n, 1) for word, n in Counter(words(text, language)).items()]
     return as_table(rows, WORD_COUNTS)
 
@@ -47,7 +46,7 @@ def add_up(counts: nw.LazyFrame) -> nw.LazyFrame:
     metadata=declare(WORD_COUNTS, key=["language", "word"]),
 )
 def lyrics_word_counts(lyrics: Frame) -> Frame:
-    """How often each word is sung, by language."""
+    """Occurrences of each word in the preferred lyrics of recordings, by language."""
     counts = lyrics.select("language", "text", "is_preferred").map(count_in_texts, schema=WORD_COUNTS, kernel="arrow")
     return counts.per("word", add_up, combine=add_up)
 

@@ -1,1 +1,1 @@
-"""Events: listens and what else listeners do."""
+"""Events: listens and other actions of listeners, and statistics of them."""

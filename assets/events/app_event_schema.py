@@ -1,7 +1,7 @@
-"""Application event fields: which fields programs send, of which JSON type, and what becomes of them.
+"""Application event schema: the fields that programs send, their JSON types, and their outcomes.
 
-The registry that nobody has to keep: a field that is new, that changes its type or that no column holds is seen here on
-the day it first arrives, with the program and the version that sent it. All records count, those sent twice too.
+A schema registry without maintenance: a new field, a changed type or a field without a column appears here on its first
+day, with the program and version that sent it. All records count, including duplicates.
 """
 
 import dagster as dg
@@ -9,24 +9,25 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.checks import ONLY_DAYS, ROWS, added, checks_of, sums_match_upstream
+from assets.checks import ONLY_DAYS, ROWS, checks_of, sum_of, sums_match_upstream
 from assets.partitions import DAY, daily
 from resources.frames.frame import Frame
 from resources.schema import column
 
 APP_EVENT_SCHEMA = pa.schema(
     [
-        column("day", pa.date32(), "UTC day on which the events happened"),
-        column("field", pa.string(), "name of the field, and of the objects around it"),
-        column("type", pa.string(), "its JSON type: string, integer, number, boolean, array, object or null"),
+        column("day", pa.date32(), "UTC day of the events"),
+        column("field", pa.string(), "name of the field, after the names of its enclosing objects"),
+        column("type", pa.string(), "JSON type: string, integer, number, boolean, array, object or null"),
         column(
             "outcome",
             pa.string(),
-            "read into a column; extra, as no column is for it; unreadable, so extra as well; personal, so dropped",
+            "read (in a column), extra (in `extra`, without a column), unreadable (in `extra`, wrong type) or "
+            "personal (dropped)",
         ),
-        column("client", pa.string(), "program that sent it", null=True),
-        column("client_version", pa.string(), "its version", null=True),
-        column("events", pa.int64(), "records that have such a field"),
+        column("client", pa.string(), "program that sent the field", null=True),
+        column("client_version", pa.string(), "version of the program", null=True),
+        column("events", pa.int64(), "number of records with the field"),
     ]
 )
 FIELD = ["day", "field", "type", "outcome", "client", "client_version"]
@@ -34,16 +35,16 @@ SHAPE = ["day", "shape", "client", "client_version"]
 
 
 def count_shapes(raw: nw.LazyFrame) -> nw.LazyFrame:
-    """How many records of a program have the same fields: few shapes, however many records."""
+    """Count the records of each shape and program. There are few shapes, even with many records."""
     return raw.group_by(*SHAPE).agg(events=nw.len())
 
 
-def take_apart(shapes: pa.Table) -> pa.Table:
-    """A row for each field of each shape."""
+def split_shapes(shapes: pa.Table) -> pa.Table:
+    """Return a row for each field of each shape."""
     fields = pc.split_pattern(shapes["shape"].combine_chunks(), "\n")
     rows = pc.list_parent_indices(fields)
-    told = pc.split_pattern(pc.list_flatten(fields), "\t")
-    parts = [pc.list_element(told, n) for n in range(3)] if len(told) else [pa.array([], pa.string())] * 3
+    values = pc.split_pattern(pc.list_flatten(fields), "\t")
+    parts = [pc.list_element(values, n) for n in range(3)] if len(values) else [pa.array([], pa.string())] * 3
     field, type_, outcome = parts
     day, client, version, events = (shapes[c].take(rows) for c in ("day", "client", "client_version", "events"))
     return pa.table([day, field, type_, outcome, client, version, events], APP_EVENT_SCHEMA.names).cast(
@@ -52,7 +53,7 @@ def take_apart(shapes: pa.Table) -> pa.Table:
 
 
 def add_up(fields: nw.LazyFrame) -> nw.LazyFrame:
-    """How many records have each field, of whatever shapes."""
+    """Add up the records with each field over all shapes."""
     return fields.group_by(*FIELD).agg(nw.col("events").sum())
 
 
@@ -62,18 +63,18 @@ def add_up(fields: nw.LazyFrame) -> nw.LazyFrame:
     **daily(APP_EVENT_SCHEMA, key=FIELD, order=["field"]),
 )
 def app_event_schema(raw_app_events: Frame) -> Frame:
-    """Which fields application events had on a day, of which type, and what became of them."""
+    """Fields of raw application events by UTC day, with JSON type, program and outcome."""
     shapes = raw_app_events.select(*SHAPE).per(SHAPE, count_shapes)
-    return shapes.map(take_apart, schema=APP_EVENT_SCHEMA, kernel="arrow").per(FIELD, add_up)
+    return shapes.map(split_shapes, schema=APP_EVENT_SCHEMA, kernel="arrow").per(FIELD, add_up)
 
 
 def is_timestamp() -> nw.Expr:
-    """The field that every record has, so that its rows add up to the number of records."""
+    """Match the field that every record has, whose rows add up to the number of records."""
     return nw.col("field") == "timestamp"
 
 
 def is_unreadable() -> nw.Expr:
-    """Values that are not of the type their column is declared with."""
+    """Match values of another type than their column."""
     return nw.col("outcome") == "unreadable"
 
 
@@ -83,9 +84,9 @@ checks = [
         sums_match_upstream(
             dg.AssetKey(["events", "raw_app_events"]),
             ONLY_DAYS,
-            {"records": (added("events", is_timestamp, "field"), ROWS)},
+            {"records": (sum_of("events", is_timestamp, "field"), ROWS)},
             DAY,
-            shows={"unreadable_values": added("events", is_unreadable, "outcome")},
+            shows={"unreadable_values": sum_of("events", is_unreadable, "outcome")},
         ),
     )
 ]

@@ -1,15 +1,14 @@
-"""Application events: what people did in a program (play, pause, like, search), each event once.
+"""Application events: listeners' actions in a program (play, pause, like, search), each event once.
 
-A program sends an event again until it knows that it arrived: an event is known by whose it is, the UTC day on which it
-happened and its id, so that it counts once in whatever files and on whatever days it comes. Of records that differ, the
-earliest by its own time is kept. The rule is local to a day: an id that a program gives to events of two days is two
-events, as one that is set right over midnight is.
+A program repeats an event until it is acknowledged. Records with the same listener, UTC day and event id are one event,
+independent of their files and arrival. Of records that differ, the earliest by its own time is the event. The rule is
+local to a day: equal ids on two days are two events, even if a corrected time moved the event over midnight.
 
-The recording of an event is the MBID it contains, else the match of its names in `recording_matches`, which has every
-name that was listened to that day. Other events have no recording and keep their names.
+The recording of an event is its MBID, else the match of its names in `recording_matches`, which has every name that was
+listened to that day. Other events have no recording and keep their names.
 
-Events are no listens, and none is made of them: a program that tells of its plays here submits them as listens too, to
-whichever service its listener has chosen, and a play would count twice.
+Events do not become listens. A program that sends events here also submits its plays as listens to a service that its
+listener chose, so that a play would count twice.
 """
 
 import re
@@ -29,54 +28,56 @@ from resources.schema import INSTANT, column, subset
 
 APP_EVENTS = pa.schema(
     [
-        column("day", pa.date32(), "UTC day on which it happened"),
-        column("user_id", pa.string(), "who did it", personal=True),
-        column("at", INSTANT, "when it happened, by the program's clock", unit="UTC"),
-        column("event", pa.string(), "what was done: play, add_to_playlist, …, or another name, spelled alike"),
-        column("event_id", pa.string(), "the program's own id of it, else half a SHA-256 of all that it says"),
-        column("recording_id", pa.string(), "MusicBrainz recording, else what the names were heard as", null=True),
+        column("day", pa.date32(), "UTC day of the event"),
+        column("user_id", pa.string(), "listener", personal=True),
+        column("at", INSTANT, "time of the event by the program's clock", unit="UTC"),
+        column("event", pa.string(), "name of the event in snake case: play, add_to_playlist, …"),
+        column("event_id", pa.string(), "event id from the program, else half a SHA-256 of the record"),
+        column(
+            "recording_id", pa.string(), "MusicBrainz recording, else the id of listens with these names", null=True
+        ),
         column("artist_name", pa.string(), "artist credit as submitted", null=True),
         column("recording_name", pa.string(), "title as submitted", null=True),
-        column("position_ms", pa.int64(), "place in the recording; where a seek leaves from", unit="ms", null=True),
-        column("to_ms", pa.int64(), "place in the recording at which a seek arrives", unit="ms", null=True),
-        column("query", pa.string(), "what was searched for", null=True),
-        column("playlist", pa.string(), "the playlist to which it was added", null=True),
-        column("page", pa.string(), "the page that was viewed", null=True),
-        column("client", pa.string(), "program that submitted it", null=True),
-        column("client_version", pa.string(), "its version", null=True),
-        column("schema_version", pa.string(), "version of the record, where it tells", null=True),
-        column("extra", pa.string(), "what no column holds, as JSON", null=True, personal=True),
+        column("position_ms", pa.int64(), "position in the recording, of a seek its start", unit="ms", null=True),
+        column("to_ms", pa.int64(), "position in the recording at the end of a seek", unit="ms", null=True),
+        column("query", pa.string(), "search query", null=True),
+        column("playlist", pa.string(), "playlist to which the recording was added", null=True),
+        column("page", pa.string(), "viewed page", null=True),
+        column("client", pa.string(), "program that submitted the event", null=True),
+        column("client_version", pa.string(), "version of the program", null=True),
+        column("schema_version", pa.string(), "version of the record format, if submitted", null=True),
+        column("extra", pa.string(), "fields without a column, as JSON", null=True, personal=True),
     ]
 )
 KEY = ["day", "user_id", "event_id"]
 RAW = [n for n in RAW_APP_EVENTS.names if n in APP_EVENTS.names] + ["recording_mbid", NAME_KEY.name]
-SPELLED = subset(RAW_APP_EVENTS, [*RAW, *BY_ARRIVAL])
-HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-BETWEEN = re.compile(r"[\W_]+")
+RENAMED = subset(RAW_APP_EVENTS, [*RAW, *BY_ARRIVAL])
+CASE_CHANGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+SEPARATORS = re.compile(r"[\W_]+")
 
 
-def spelt_alike(event: str) -> str:
-    """The name of an event in small letters and underscores: "Add to Playlist" and "addToPlaylist" are one."""
-    return BETWEEN.sub("_", HUMP.sub("_", event).casefold()).strip("_") or event
+def snake_case(event: str) -> str:
+    """Return the name of an event in snake case, for example add_to_playlist for "Add to Playlist"."""
+    return SEPARATORS.sub("_", CASE_CHANGE.sub("_", event).casefold()).strip("_") or event
 
 
-def with_names_alike(raw: pa.Table) -> pa.Table:
-    """Spell the name of each raw event as all are spelled."""
+def rename_events(raw: pa.Table) -> pa.Table:
+    """Convert the names of raw events to snake case."""
     events = raw["event"].combine_chunks().dictionary_encode()
-    names = pa.array([spelt_alike(e) for e in events.dictionary.to_pylist()], pa.string()).take(events.indices)
+    names = pa.array([snake_case(e) for e in events.dictionary.to_pylist()], pa.string()).take(events.indices)
     return raw.set_column(raw.column_names.index("event"), "event", names)
 
 
-def once(raw: nw.LazyFrame) -> nw.LazyFrame:
-    """Return each event once: of those with one id the earliest."""
+def deduplicate(raw: nw.LazyFrame) -> nw.LazyFrame:
+    """Keep the earliest record of each event."""
     return raw.unique(KEY, keep="first", order_by=["at", *BY_ARRIVAL]).select(*RAW)
 
 
-def about(events: nw.LazyFrame) -> nw.LazyFrame:
-    """Give events the recording they are about, if that is known."""
+def with_recordings(events: nw.LazyFrame) -> nw.LazyFrame:
+    """Set the recording of each event to its MBID, else to the match of its names, else to null."""
     mbid = nw.col("recording_mbid")
-    found = nw.when(mbid.is_null()).then(nw.col("recording_id")).otherwise(mbid)
-    return events.with_columns(recording_id=found).select(APP_EVENTS.names)
+    recording = nw.when(mbid.is_null()).then(nw.col("recording_id")).otherwise(mbid)
+    return events.with_columns(recording_id=recording).select(APP_EVENTS.names)
 
 
 @dg.asset(
@@ -88,9 +89,9 @@ def about(events: nw.LazyFrame) -> nw.LazyFrame:
     **daily(APP_EVENTS, key=KEY, order=["user_id", "at"]),
 )
 def app_events(raw_app_events: Frame, recording_matches: Frame) -> Frame:
-    """What people did in their programs, each event once, by the UTC day it happened."""
-    raw = raw_app_events.select(*SPELLED.names).map(with_names_alike, schema=SPELLED, kernel="arrow")
-    return identify(raw.per(KEY, once), recording_matches, "recording_id").map(about)
+    """Application events of listeners, such as play, pause, like and search, each once, by UTC day."""
+    raw = raw_app_events.select(*RENAMED.names).map(rename_events, schema=RENAMED, kernel="arrow")
+    return identify(raw.per(KEY, deduplicate), recording_matches, "recording_id").map(with_recordings)
 
 
 checks = [

@@ -1,18 +1,19 @@
-"""Application activity: what each person did in programs on a day, and what became of the plays that began on it.
+"""Daily app usage: the actions of each listener in programs on a day, and the outcomes of plays that began on it.
 
-Events say what was pressed, not what was heard. A program plays one recording at a time, and what no event tells did
-not happen: it plays on until it is paused, skipped or given something else. So of each person and program, in order:
+Events are actions, not listening time. A program plays one recording at a time, and plays on until it is paused,
+skipped or given another recording. So for each listener and program, with events in order of time:
 
-1. A `play` begins a play, unless it resumes one: the event before it is a pause or a seek in the same recording, at
-   most twelve hours ago, and it does not say that it starts at the beginning.
-2. A play ends with the first `skip`, else where the next one begins. One that has not ended a day after it began is
-   open, and in no rate.
-3. It reached the furthest place that its events tell, or that it came to by playing on until the event after.
+1. A `play` begins a play, unless it resumes one. It resumes one if the previous event is a pause or seek in the same
+   recording, at most twelve hours ago, and its position is not the beginning.
+2. A play ends with its first `skip`, else when the next play begins. A play that has not ended after a day is open and
+   counts in no rate.
+3. The position that a play reached is the largest in its events, or the one that it had played to by the next event.
 
-The skip rate of any days and people is `skipped` by `ended`, the completion rate `completed` by `measured`; as in
-`activity`, nine tenths of a recording complete it. A play can be both: who skips the applause has heard the song. (The
-Music Streaming Sessions Dataset tells skips of its first seconds from those after most of it for the same reason,
-https://arxiv.org/abs/1901.09851.) A play belongs to the day on which it began, an event to its own.
+For any days and listeners, the skip rate is `skipped` / `plays_ended`, and the completion rate is `completed` /
+`with_track_length`. As in `daily_listening`, nine tenths of a recording complete it. A play can be both skipped and
+completed, for example if the applause is skipped. The Music Streaming Sessions Dataset distinguishes early and late
+skips for the same reason (https://arxiv.org/abs/1901.09851). A play belongs to the day on which it began, an event to
+its own day.
 """
 
 from datetime import timedelta
@@ -23,7 +24,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.checks import ONLY_DAYS, ROWS, added, ascending, checks_of, sums_match_upstream
+from assets.checks import ONLY_DAYS, ROWS, ascending, checks_of, sum_of, sums_match_upstream
 from assets.events.daily_listening import COMPLETE
 from assets.partitions import DAY, daily, dates, on_days, with_neighbors
 from resources.frames.frame import Frame
@@ -41,28 +42,26 @@ COUNTED = {
     "add_to_playlist": "playlist_adds",
     "page_view": "page_views",
 }
-"""Events by the columns that count them."""
+"""The column that counts each event."""
 DAILY_APP_USAGE = pa.schema(
     [
         column("day", pa.date32(), "UTC day"),
-        column("user_id", pa.string(), "who did it", personal=True),
+        column("user_id", pa.string(), "listener", personal=True),
         column("events", pa.int64(), "events of the day"),
-        *(column(name, pa.int64(), f"events of the day that are {event}") for event, name in COUNTED.items()),
-        column("others", pa.int64(), "events of the day that are none of these"),
-        column("plays_started", pa.int64(), "plays that began on the day, resumed ones once"),
-        column("plays_ended", pa.int64(), "of them, those whose end events tell"),
-        column("skipped", pa.int64(), "of those that ended, those that a skip ended"),
-        column(
-            "with_track_length", pa.int64(), "of those that ended, those of recordings whose length the catalog knows"
-        ),
-        column("completed", pa.int64(), "measured plays that reached nine tenths of the recording"),
+        *(column(name, pa.int64(), f"{event} events of the day") for event, name in COUNTED.items()),
+        column("others", pa.int64(), "other events of the day"),
+        column("plays_started", pa.int64(), "plays that began on the day, resumed plays counted once"),
+        column("plays_ended", pa.int64(), "of plays_started, plays with a known end"),
+        column("skipped", pa.int64(), "of plays_ended, plays ended by a skip"),
+        column("with_track_length", pa.int64(), "of plays_ended, plays of recordings with a length in the catalog"),
+        column("completed", pa.int64(), "of with_track_length, plays that reached nine tenths of the recording"),
     ]
 )
-OF_PLAYS = ["plays_started", "plays_ended", "skipped", "with_track_length", "completed"]
-RESUMED = timedelta(hours=12) // timedelta(milliseconds=1)  # a night: what is played after it is played anew
-LONGEST = timedelta(days=1) // timedelta(milliseconds=1)  # so that a day and its neighbors tell all of its plays
+PLAY_COUNTS = ["plays_started", "plays_ended", "skipped", "with_track_length", "completed"]
+MAX_PAUSE_MS = timedelta(hours=12) // timedelta(milliseconds=1)  # a night; a later play is a new one
+MAX_PLAY_MS = timedelta(days=1) // timedelta(milliseconds=1)  # so that a day and its neighbors have all of its plays
 
-# In this order at one instant: what ends a play, what begins one, what is in it.
+# The order of events at one instant: first what ends a play, then what begins one, then what is in it.
 TURNS = ["skip", "pause", "play", "seek"]
 SKIP, PAUSE, PLAY, SEEK = range(len(TURNS))
 PLAYBACK = pa.schema(
@@ -74,8 +73,8 @@ PLAYBACK = pa.schema(
         ("at", pa.int64()),  # milliseconds since 1970
         ("turn", pa.int64()),
         ("event_id", pa.string()),
-        ("from_ms", pa.int64()),  # where it plays on
-        ("at_ms", pa.int64()),  # where it was
+        ("from_ms", pa.int64()),  # position from which it plays on
+        ("at_ms", pa.int64()),  # position before the event
     ]
 )
 PLAYER = ["user_id", "client"]
@@ -83,7 +82,7 @@ ORDER = ["at", "turn", "event_id"]
 
 
 def playback(events: pa.Table) -> pa.Table:
-    """The events that are about playing, of whichever recording, in numbers."""
+    """Return the events about playing, as rows of `PLAYBACK`."""
     turn = pc.index_in(events["event"], pa.array(TURNS))
     rows = events.append_column("turn", turn).filter(pc.is_valid(turn))
     names = pc.binary_join_element_wise(*(pc.fill_null(rows[n], "") for n in ("artist_name", "recording_name")), "\x1f")
@@ -101,12 +100,12 @@ def playback(events: pa.Table) -> pa.Table:
 
 
 def with_lengths(playback: nw.LazyFrame, lengths: nw.LazyFrame) -> nw.LazyFrame:
-    """Playback with the length of its recordings, where the catalog knows it."""
+    """Add the length of each recording, null if the catalog lacks it."""
     return playback.join(lengths, on="recording", how="left")
 
 
 def follow(playback: nw.LazyFrame) -> nw.LazyFrame:
-    """What became of each play of whole players."""
+    """Return the outcome of each play of whole players: its day, listener and `PLAY_COUNTS` as zeros and ones."""
     at, turn, began = nw.col("at"), nw.col("turn"), nw.col("began")
     rows = windowed(
         playback,
@@ -120,9 +119,9 @@ def follow(playback: nw.LazyFrame) -> nw.LazyFrame:
     before = nw.col("turn_before")
     elsewhere = before.is_null() | ~before.is_in([PAUSE, SEEK]) | (nw.col("recording_before") != nw.col("recording"))
     start = ~nw.col("from_ms").is_null() & (nw.col("from_ms") == 0)
-    anew = elsewhere | (at - nw.col("at_before") > RESUMED) | start
-    begins = (turn == PLAY) & anew
-    # As columns first: over an expression, ordered windows of pandas take the rows as they lie.
+    is_new = elsewhere | (at - nw.col("at_before") > MAX_PAUSE_MS) | start
+    begins = (turn == PLAY) & is_new
+    # As columns first: ordered windows over an expression use the stored order of rows in pandas.
     rows = rows.with_columns(
         begins=nw.when(begins).then(1).otherwise(0),
         began=nw.when(begins).then(at).otherwise(0),
@@ -134,18 +133,18 @@ def follow(playback: nw.LazyFrame) -> nw.LazyFrame:
     newest = ("began", "played_at", "paused_at")
     rows = windowed(rows, PLAYER, ORDER, **{c: nw.col(c).cum_max() for c in newest}, play=nw.col("begins").cum_sum())
     rows = windowed(rows, [*PLAYER, "play"], ORDER, skips=nw.col("is_skip").cum_sum())
-    rows = rows.filter(nw.col("play") > 0, nw.col("skips") - nw.col("is_skip") == 0, at - began <= LONGEST)
-    goes_on = ((turn == PLAY) | ((turn == SEEK) & (nw.col("played_at") >= nw.col("paused_at")))) & (
-        nw.col("next_at") - began <= LONGEST
+    rows = rows.filter(nw.col("play") > 0, nw.col("skips") - nw.col("is_skip") == 0, at - began <= MAX_PLAY_MS)
+    plays_on = ((turn == PLAY) | ((turn == SEEK) & (nw.col("played_at") >= nw.col("paused_at")))) & (
+        nw.col("next_at") - began <= MAX_PLAY_MS
     )
-    origin = nw.when(begins & nw.col("from_ms").is_null()).then(0).otherwise(nw.col("from_ms"))
+    position = nw.when(begins & nw.col("from_ms").is_null()).then(0).otherwise(nw.col("from_ms"))
     rows = rows.with_columns(
-        came_to=nw.when(goes_on).then(origin + nw.col("next_at") - at),
+        played_to=nw.when(plays_on).then(position + nw.col("next_at") - at),
         first_day=nw.when(begins).then(nw.col("day")),
         length=nw.when(begins).then(nw.col("length_ms")),
     )
     plays = rows.group_by(*PLAYER, "play").agg(
-        nw.col("came_to").max(),
+        nw.col("played_to").max(),
         nw.col("at_ms").max(),
         nw.col("length").max(),
         nw.col("began").max(),
@@ -154,25 +153,26 @@ def follow(playback: nw.LazyFrame) -> nw.LazyFrame:
     )
     plays = windowed(plays, PLAYER, ["play"], next_began=began.shift(-1))
     skipped = nw.col("skipped") > 0
-    ended = skipped | (~nw.col("next_began").is_null() & (nw.col("next_began") - began <= LONGEST))
+    ended = skipped | (~nw.col("next_began").is_null() & (nw.col("next_began") - began <= MAX_PLAY_MS))
     measured = ended & ~nw.col("length").is_null() & (nw.col("length") > 0)
     enough = nw.col("length") * COMPLETE[0]
-    reached = (nw.col("came_to") * COMPLETE[1] >= enough, nw.col("at_ms") * COMPLETE[1] >= enough)
+    reached = (nw.col("played_to") * COMPLETE[1] >= enough, nw.col("at_ms") * COMPLETE[1] >= enough)
     completed = measured & nw.any_horizontal(*reached, ignore_nulls=True)
     met = {"plays_ended": ended, "with_track_length": measured, "completed": completed}
     plays = plays.with_columns(plays_started=nw.lit(1), **{n: nw.when(m).then(1).otherwise(0) for n, m in met.items()})
-    return plays.select("day", "user_id", *OF_PLAYS)
+    return plays.select("day", "user_id", *PLAY_COUNTS)
 
 
 def tally(events: nw.LazyFrame, plays: nw.LazyFrame) -> nw.LazyFrame:
-    """What each person did on a day: who began a play, pressed play."""
+    """Count the events of each listener and day, and add the counts of plays that began on it."""
     event = nw.col("event")
     kinds = {name: event == kind for kind, name in COUNTED.items()} | {"others": ~event.is_in(list(COUNTED))}
     rows = events.with_columns(**{name: nw.when(met).then(1).otherwise(0) for name, met in kinds.items()})
     counted = rows.group_by("day", "user_id").agg(*(nw.col(n).sum() for n in kinds), events=nw.len())
-    ended = plays.group_by("day", "user_id").agg(*(nw.col(n).sum() for n in OF_PLAYS))
+    ended = plays.group_by("day", "user_id").agg(*(nw.col(n).sum() for n in PLAY_COUNTS))
+    # Whoever began a play pressed play on that day, so that a left join loses none.
     both = counted.join(ended, on=["day", "user_id"], how="left")
-    none = {n: nw.when(nw.col(n).is_null()).then(0).otherwise(nw.col(n)) for n in OF_PLAYS}
+    none = {n: nw.when(nw.col(n).is_null()).then(0).otherwise(nw.col(n)) for n in PLAY_COUNTS}
     return both.with_columns(**none).select(DAILY_APP_USAGE.names)
 
 
@@ -185,18 +185,18 @@ def tally(events: nw.LazyFrame, plays: nw.LazyFrame) -> nw.LazyFrame:
     **daily(DAILY_APP_USAGE, key=["day", "user_id"]),
 )
 def daily_app_usage(context: dg.AssetExecutionContext, app_events: Frame, recordings: Frame) -> Frame:
-    """What each person did in programs on a day: events of each kind, plays skipped and completed."""
+    """Application events of each listener by UTC day, counted by kind, with started, skipped and completed plays."""
     first, last = dates(context.partition_key_range)
-    within = partial(on_days, first=first, last=last)
-    told = ["artist_name", "recording_name", "position_ms", "to_ms", "recording_id", "client", "event_id", "at"]
-    played = app_events.select("day", "user_id", "event", *told).map(playback, schema=PLAYBACK, kernel="arrow")
+    of_days = partial(on_days, first=first, last=last)
+    needed = ["artist_name", "recording_name", "position_ms", "to_ms", "recording_id", "client", "event_id", "at"]
+    played = app_events.select("day", "user_id", "event", *needed).map(playback, schema=PLAYBACK, kernel="arrow")
     lengths = recordings.select("recording_id", "length_ms").map(as_lengths)
-    plays = played.per("recording", with_lengths, lengths).per(PLAYER, follow).map(within)
-    return app_events.select("day", "user_id", "event").map(within).per(["day", "user_id"], tally, plays)
+    plays = played.per("recording", with_lengths, lengths).per(PLAYER, follow).map(of_days)
+    return app_events.select("day", "user_id", "event").map(of_days).per(["day", "user_id"], tally, plays)
 
 
 def as_lengths(recordings: nw.LazyFrame) -> nw.LazyFrame:
-    """Recordings by the name under which playback has them."""
+    """Rename the id of recordings to its name in `PLAYBACK`."""
     return recordings.rename({"recording_id": "recording"})
 
 
@@ -210,7 +210,7 @@ checks = [
         sums_match_upstream(
             dg.AssetKey(["events", "app_events"]),
             ONLY_DAYS,
-            {"events": (added("events"), ROWS)},
+            {"events": (sum_of("events"), ROWS)},
             DAY,
         ),
     )

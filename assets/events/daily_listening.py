@@ -1,8 +1,8 @@
-"""Activity: what each listener did on a day, in counts that add up.
+"""Daily listening: what each listener listened to on a day, in counts that add up.
 
-Rates are left to whoever reads: the skip rate of any days and listeners is their skips by their timed listens, the
-completion rate their completions by their measured listens. A listen whose source does not tell how long it was heard
-is in neither; nor is one of unknown length in the second.
+For any days and listeners, the skip rate is `skips` / `with_duration`, and the completion rate is `completions` /
+`with_track_length`. A listen without a duration counts in neither rate. A recording without a length in the catalog
+does not count in the completion rate.
 """
 
 from datetime import datetime
@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.checks import DAYS_AND_TIME, ROWS, added, alike, ascending, checks_of, sums_match_upstream
+from assets.checks import DAYS_AND_TIME, ROWS, ascending, checks_of, in_both, sum_of, sums_match_upstream
 from assets.partitions import DAY, daily
 from resources.frames.frame import Frame
 from resources.schema import column
@@ -22,20 +22,20 @@ from resources.schema import column
 DAILY_LISTENING = pa.schema(
     [
         column("day", pa.date32(), "UTC day on which the listens began"),
-        column("user_id", pa.string(), "who listened", personal=True),
-        column("listens", pa.int64(), "listens"),
-        column("recordings", pa.int64(), "distinct recordings"),
-        column("ms_played", pa.int64(), "time listened, as far as sources tell", unit="ms"),
-        column("with_duration", pa.int64(), "listens of which the source tells how long they were heard"),
-        column("skips", pa.int64(), "timed listens of less than 30 seconds"),
-        column("with_track_length", pa.int64(), "timed listens of recordings whose length the catalog knows"),
-        column("completions", pa.int64(), "measured listens of at least nine tenths of the recording"),
-        column("first_date", pa.date32(), "earliest date of a listen where the listener was, by UTC where not told"),
-        column("last_date", pa.date32(), "latest date of a listen where the listener was, by UTC where not told"),
+        column("user_id", pa.string(), "listener", personal=True),
+        column("listens", pa.int64(), "number of listens"),
+        column("recordings", pa.int64(), "number of distinct recordings"),
+        column("ms_played", pa.int64(), "time listened, as far as sources provide it", unit="ms"),
+        column("with_duration", pa.int64(), "listens with a time listened from the source"),
+        column("skips", pa.int64(), "of with_duration, listens of less than 30 seconds"),
+        column("with_track_length", pa.int64(), "of with_duration, listens of recordings with a length in the catalog"),
+        column("completions", pa.int64(), "of with_track_length, listens of at least nine tenths of the recording"),
+        column("first_date", pa.date32(), "earliest date of a listen in the listener's time zone, UTC if unknown"),
+        column("last_date", pa.date32(), "latest date of a listen in the listener's time zone, UTC if unknown"),
     ]
 )
-PLAYED = 30_000  # milliseconds from which services count, and pay for, a stream; Spotify's rule among others
-COMPLETE = (9, 10)  # of the length: what is left is often applause, a fade or silence
+MIN_STREAM_MS = 30_000  # from which services count, and pay for, a stream; Spotify's rule among others
+COMPLETE = (9, 10)  # of the length, as numerator and denominator; the rest is often applause, a fade or silence
 DATED = pa.schema(
     [
         ("day", pa.date32()),
@@ -45,32 +45,34 @@ DATED = pa.schema(
         ("date", pa.date32()),
     ]
 )
-SECOND = 1_000_000  # microseconds
-QUARTER, A_DAY = 15 * 60 * SECOND, 24 * 60 * 60 * SECOND  # clocks are put forward and back on a quarter of an hour
+SECOND_US = 1_000_000
+# Clocks are put forward and back on a quarter of an hour, so that one lookup per quarter is enough.
+QUARTER_US, DAY_US = 15 * 60 * SECOND_US, 24 * 60 * 60 * SECOND_US
 
 
 def on_dates(listens: pa.Table) -> pa.Table:
-    """Each listen with its date where the listener was; that of its UTC day where no source tells the time zone."""
+    """Add to each listen its date in the listener's time zone, or its UTC date if the time zone is unknown."""
     instants = np.asarray(listens["listened_at"].cast(pa.int64()))
     zones = listens["time_zone"].combine_chunks().dictionary_encode()
     place = np.asarray(pc.fill_null(zones.indices, -1))
     local = instants.copy()
     for number, zone in enumerate(zones.dictionary.to_pylist()):
         here = place == number
-        quarters, which = np.unique(instants[here] // QUARTER, return_inverse=True)
-        local[here] += np.array([_ahead(q * QUARTER // SECOND, zone) for q in quarters.tolist()], np.int64)[which]
-    date = pa.array((local // A_DAY).astype(np.int32)).cast(pa.date32())
+        quarters, which = np.unique(instants[here] // QUARTER_US, return_inverse=True)
+        offsets = np.array([_utc_offset_us(q * QUARTER_US // SECOND_US, zone) for q in quarters.tolist()], np.int64)
+        local[here] += offsets[which]
+    date = pa.array((local // DAY_US).astype(np.int32)).cast(pa.date32())
     return pa.table([*(listens[n] for n in DATED.names[:-1]), date], DATED)
 
 
 def measure(listens: nw.LazyFrame, recordings: nw.LazyFrame) -> nw.LazyFrame:
-    """What each listener did with each recording on a day, its length being known or not."""
+    """Count the listens of each listener, day and recording."""
     played, length = nw.col("ms_played"), nw.col("length_ms")
     with_duration = ~played.is_null()
     with_track_length = with_duration & ~length.is_null() & (length > 0)
     conditions = {
         "with_duration": with_duration,
-        "skips": with_duration & (played < PLAYED),
+        "skips": with_duration & (played < MIN_STREAM_MS),
         "with_track_length": with_track_length,
         "completions": with_track_length & (played * COMPLETE[1] >= length * COMPLETE[0]),
     }
@@ -85,7 +87,7 @@ def measure(listens: nw.LazyFrame, recordings: nw.LazyFrame) -> nw.LazyFrame:
 
 
 def add_up(recordings: nw.LazyFrame) -> nw.LazyFrame:
-    """What each listener did on a day, of what was done with each recording."""
+    """Add up the counts of recordings for each listener and day."""
     return recordings.group_by("day", "user_id").agg(
         *(
             nw.col(c).sum()
@@ -103,7 +105,7 @@ def add_up(recordings: nw.LazyFrame) -> nw.LazyFrame:
     **daily(DAILY_LISTENING, key=["day", "user_id"]),
 )
 def daily_listening(listens: Frame, recordings: Frame) -> Frame:
-    """What each listener did on a day: listens, skips, completions, time."""
+    """Listens, distinct recordings, time listened, skips and completions of each listener by UTC day."""
     needed = listens.select("day", "user_id", "recording_id", "ms_played", "listened_at", "time_zone")
     dated, lengths = needed.map(on_dates, schema=DATED, kernel="arrow"), recordings.select("recording_id", "length_ms")
     return dated.per("recording_id", measure, lengths).per(["day", "user_id"], add_up)
@@ -122,8 +124,8 @@ checks = [
             dg.AssetKey(["events", "listens"]),
             DAYS_AND_TIME,
             {
-                "listens": (added("listens"), ROWS),
-                "milliseconds": alike("ms_played"),
+                "listens": (sum_of("listens"), ROWS),
+                "milliseconds": in_both("ms_played"),
             },
             DAY,
         ),
@@ -131,8 +133,8 @@ checks = [
 ]
 
 
-def _ahead(seconds: int, zone: str) -> int:
-    """By how many microseconds the clocks of a zone are ahead of UTC at an instant, or behind it (negative)."""
-    ahead = datetime.fromtimestamp(seconds, ZoneInfo(zone)).utcoffset()
-    assert ahead is not None
-    return int(ahead.total_seconds()) * SECOND
+def _utc_offset_us(seconds: int, zone: str) -> int:
+    """Return the offset of a time zone from UTC at an instant, in microseconds, negative if behind UTC."""
+    offset = datetime.fromtimestamp(seconds, ZoneInfo(zone)).utcoffset()
+    assert offset is not None
+    return int(offset.total_seconds()) * SECOND_US

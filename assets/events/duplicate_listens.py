@@ -1,22 +1,22 @@
-"""Replaced listens: raw listens that tell once more of a listen that another record tells of, and which record that is.
+"""Duplicate listens: raw listen records that duplicate another record, the record they duplicate, and the rule.
 
-A listener hears one song at a time, but often by two feeds: a player's own history and a scrobbler, an import and the
-live door. A feed is a source (the live door is one) and the program that submits to it. What a feed tells, it tells
-once for each play, so within a feed only records of one instant are one listen, and a song played again stays two.
-Between two feeds, records of one listener are one listen where they are about the same and fit nobody else better:
+A listener plays one song at a time, but it is often recorded by two feeds, for example a player's history and a
+scrobbler, or an import and the scrobble endpoint. A feed is a source and the program that submits to it. A feed records
+each play once, so within a feed only records of the same instant are duplicates, and a repeated song stays two listens.
+Between two feeds, records of one listener are duplicates if they have the same subject and match best:
 
-1. They start together: within ten seconds, which is what clocks and network differ by; within a minute where a feed
-   tells minutes only. Each must be the nearest of the other's feed to the other, so that a song heard twice, by two
-   feeds, is two listens.
-2. One tells the start and the other the end, as some scrobblers do: among those without such a partner, one starts when
-   the other ends.
+1. `start_match`: they start within ten seconds, the usual difference of clocks and networks, or within a minute if a
+   feed has minutes only. Each must be the nearest record of its feed to the other, so that a song played twice and
+   recorded by two feeds is two listens.
+2. `end_start_match`: one feed records the start and the other the end, as some scrobblers do. Among the records without
+   a `start_match`, one starts when the other ends.
 
-Records are about the same if they are of the same recording, or if first artist and title are the same: one feed tells
-the MBID of what the other only names, and the catalog need not know it. Of two equally near, that of the same
-recording is nearer.
+Two records have the same subject if they have the same recording, or the same first artist and title. So a record with
+an MBID matches one with names only, even if the catalog lacks the recording. Of two equally near records, the one of
+the same recording is nearer.
 
-Of two, that of the feed that knows more stays as it is, within a feed that which tells an MBID. All is decided by the
-records themselves, whatever order they came in, and by those of the day and its neighbors.
+The canonical record is the one of the feed that records more, and within a feed the one with an MBID. The result
+depends only on the records of the day and its neighbors, not on their order of arrival.
 """
 
 from collections.abc import Sequence
@@ -40,50 +40,49 @@ from resources.schema import INSTANT, column
 
 DUPLICATE_LISTENS = pa.schema(
     [
-        column("day", pa.date32(), "UTC day on which the replaced record says the listen began"),
-        column("user_id", pa.string(), "who listened", personal=True),
-        column("recording_id", pa.string(), "what it is about, as its names or its id tell"),
-        column("listened_at", INSTANT, "start of play, as the replaced record has it", unit="UTC"),
-        column("source", pa.string(), "its format"),
-        column("client", pa.string(), "the program that submitted it", null=True),
-        column("file", pa.string(), "name of its file, and of its member in an archive"),
-        column("record", pa.int64(), "its line from 1, or index from 0 in a JSON array"),
-        column("import_id", pa.string(), "its import"),
-        column("rule", pa.string(), "same instant, same start or end for start: why both are one listen"),
-        column("canonical_listened_at", INSTANT, "start of play, as the record has it that it gave way to", unit="UTC"),
-        column("canonical_source", pa.string(), "the format of that record, which is a listen"),
-        column("canonical_client", pa.string(), "the program that submitted that record", null=True),
-        column("canonical_file", pa.string(), "name of that record's file"),
-        column("canonical_record", pa.int64(), "that record's line or index"),
-        column("canonical_import_id", pa.string(), "that record's import"),
+        column("day", pa.date32(), "UTC day of the duplicate's start of play"),
+        column("user_id", pa.string(), "listener", personal=True),
+        column("recording_id", pa.string(), "recording of the duplicate"),
+        column("listened_at", INSTANT, "start of play in the duplicate", unit="UTC"),
+        column("source", pa.string(), "source of the duplicate"),
+        column("client", pa.string(), "program that submitted the duplicate", null=True),
+        column("file", pa.string(), "file of the duplicate, with its path in an archive"),
+        column("record", pa.int64(), "line number from 1, or index from 0 in a JSON array"),
+        column("import_id", pa.string(), "import of the duplicate"),
+        column("rule", pa.string(), "matching rule: exact_time, start_match or end_start_match"),
+        column("canonical_listened_at", INSTANT, "start of play in the canonical record", unit="UTC"),
+        column("canonical_source", pa.string(), "source of the canonical record"),
+        column("canonical_client", pa.string(), "program that submitted the canonical record", null=True),
+        column("canonical_file", pa.string(), "file of the canonical record"),
+        column("canonical_record", pa.int64(), "line number or index of the canonical record"),
+        column("canonical_import_id", pa.string(), "import of the canonical record"),
     ]
 )
-# Which feed knows more, the first the most. Players that tell to the millisecond how long they played come first: their
-# start is their own. Then what scrobblers sent, the richer formats before Last.fm's, which drops what it was told of
-# players and of lengths. Spotify's account data and some tables of Last.fm's tell minutes. Sources unknown here come
-# after, in alphabetical order.
-TO_THE_MINUTE = ("lastfm_minutes", "spotify_account")
-SOURCES = ("spotify", "listenbrainz", "scrobble", "maloja", "panoscrobbler", "lastfm", "librefm", *TO_THE_MINUTE)
-TOGETHER = timedelta(seconds=10)
-TOGETHER_TO_THE_MINUTE = timedelta(seconds=60)
-LONGEST = timedelta(hours=2)  # of a play whose end is looked for: what is longer was paused, and its end tells nothing
-ROUNDS = 3  # in which neighbors pair up; few, so that a decision reaches hours and never beyond the neighboring days
+# Sources by how much they record, the best first. Players that record played time in milliseconds come first, since
+# their start of play is exact. Then scrobbles in rich formats, before Last.fm's, which drops players and lengths.
+# Spotify's account data and some tables of Last.fm's have minutes only. Other sources follow in alphabetical order.
+MINUTE_SOURCES = ("lastfm_minutes", "spotify_account")
+SOURCES = ("spotify", "listenbrainz", "scrobble", "maloja", "panoscrobbler", "lastfm", "librefm", *MINUTE_SOURCES)
+TOLERANCE = timedelta(seconds=10)
+MINUTE_TOLERANCE = timedelta(seconds=60)
+MAX_PLAY = timedelta(hours=2)  # a longer play was paused, so that its end cannot be computed
+ROUNDS = 3  # of pairing; few, so that a decision reaches over hours, never beyond the neighboring days
 SAME_INSTANT, SAME_START, END_FOR_START = RULES = ("exact_time", "start_match", "end_start_match")
 
-OWN = ["day", "user_id", "listened_at", "source", "client", *BY_ARRIVAL]  # what is kept of a raw listen
-ABOUT = ["recording_id", "name_id"]  # one of these is the same in what is about the same
-HEARD = [*OWN, "ms_played", "recording_mbid", *ABOUT]
+RECORD = ["day", "user_id", "listened_at", "source", "client", *BY_ARRIVAL]  # the columns that identify a raw listen
+SUBJECT = ["recording_id", "name_id"]  # records with the same value in one of these have the same subject
+COMPARED = [*RECORD, "ms_played", "recording_mbid", *SUBJECT]
 
 
-def contested(raw: nw.LazyFrame) -> nw.LazyFrame:
-    """Keep the raw listens of listeners who have more than one feed, or one feed twice at an instant.
+def ambiguous(raw: nw.LazyFrame) -> nw.LazyFrame:
+    """Keep the raw listens of listeners with more than one feed, or with two records of a feed at one instant.
 
-    All else is decided by that: most listeners have one feed.
+    Other listeners have no duplicates. This saves most of the work, since most listeners have one feed.
     """
-    heard = raw.filter(~nw.col("recording_id").is_null(), ~nw.col("name_id").is_null())
+    matched = raw.filter(~nw.col("recording_id").is_null(), ~nw.col("name_id").is_null())
     client = nw.col("client")
-    heard = heard.with_columns(program=nw.when(client.is_null()).then(nw.lit("")).otherwise(client))
-    instants = heard.group_by("user_id", "listened_at", "source", "program").agg(times=nw.len())
+    matched = matched.with_columns(program=nw.when(client.is_null()).then(nw.lit("")).otherwise(client))
+    instants = matched.group_by("user_id", "listened_at", "source", "program").agg(times=nw.len())
     users = instants.group_by("user_id").agg(
         nw.col("times").max(),
         first_source=nw.col("source").min(),
@@ -92,59 +91,60 @@ def contested(raw: nw.LazyFrame) -> nw.LazyFrame:
         last_program=nw.col("program").max(),
     )
     one_feed = (nw.col("first_source") == nw.col("last_source")) & (nw.col("first_program") == nw.col("last_program"))
-    doubtful = users.filter(~one_feed | (nw.col("times") > 1)).select("user_id")
-    return heard.join(doubtful, on="user_id", how="semi").select(HEARD)
+    selected = users.filter(~one_feed | (nw.col("times") > 1)).select("user_id")
+    return matched.join(selected, on="user_id", how="semi").select(COMPARED)
 
 
-def with_feeds(heard: pa.Table) -> pa.Table:
-    """Add the feed of each listen, named so that feeds that know more come first, whether it lacks an MBID, its end."""
-    sources = heard["source"].to_pylist()
-    clients = pc.fill_null(heard["client"], "").to_pylist()
+def with_feeds(records: pa.Table) -> pa.Table:
+    """Add `feed`, which sorts the best feeds first, `by_name`, whether a record lacks an MBID, and `ended_at`."""
+    sources = records["source"].to_pylist()
+    clients = pc.fill_null(records["client"], "").to_pylist()
     ranks = {s: f"{SOURCES.index(s) if s in SOURCES else len(SOURCES):02d}{s}" for s in set(sources)}
     feeds = [f"{ranks[s]}\x1f{c}" for s, c in zip(sources, clients, strict=True)]
-    short = pc.less_equal(heard["ms_played"], LONGEST // timedelta(milliseconds=1))
-    heard = heard.append_column("feed", pa.array(feeds, pa.string()))
-    heard = heard.append_column("by_name", pc.is_null(heard["recording_mbid"]))
-    return heard.append_column("ended_at", pc.if_else(short, ended_at(heard), pa.scalar(None, INSTANT)))
+    short = pc.less_equal(records["ms_played"], MAX_PLAY // timedelta(milliseconds=1))
+    records = records.append_column("feed", pa.array(feeds, pa.string()))
+    records = records.append_column("by_name", pc.is_null(records["recording_mbid"]))
+    return records.append_column("ended_at", pc.if_else(short, ended_at(records), pa.scalar(None, INSTANT)))
 
 
-def replaced(heard: pa.Table) -> pa.Table:
-    """The records of whole listeners that give way, each with the one it gives way to."""
+def find_duplicates(records: pa.Table) -> pa.Table:
+    """Return the duplicates among the records of whole listeners, each with its canonical record."""
     import numpy as np
 
-    heard = with_feeds(heard)
-    heard = heard.filter(pa.array(_told_twice(heard), pa.bool_()))
-    if not len(heard):
+    records = with_feeds(records)
+    records = records.filter(pa.array(_may_repeat(records), pa.bool_()))
+    if not len(records):
         return DUPLICATE_LISTENS.empty_table()
-    heard = heard.sort_by([(c, "ascending") for c in ("user_id", "listened_at", "feed", "by_name", *BY_ARRIVAL)])
-    about, feed = [_numbered(heard, "user_id", what) for what in ABOUT], _numbered(heard, "feed")
-    at, ended = (heard[c].cast(pa.int64()).fill_null(-1).to_numpy() for c in ("listened_at", "ended_at"))
-    minutes = pc.is_in(heard["source"], pa.array(TO_THE_MINUTE)).to_numpy()
+    records = records.sort_by([(c, "ascending") for c in ("user_id", "listened_at", "feed", "by_name", *BY_ARRIVAL)])
+    subjects, feed = [_numbered(records, "user_id", name) for name in SUBJECT], _numbered(records, "feed")
+    at, ended = (records[c].cast(pa.int64()).fill_null(-1).to_numpy() for c in ("listened_at", "ended_at"))
+    minutes = pc.is_in(records["source"], pa.array(MINUTE_SOURCES)).to_numpy()
 
-    first = _first_of([_classes(same, at, feed) for same in about])
-    repeated = first != np.arange(len(heard))
-    loser, winner = [np.flatnonzero(repeated)], [first[repeated]]
-    rule = [np.zeros(len(loser[0]), np.int64)]
+    first = _first_of([_classes(subject, at, feed) for subject in subjects])
+    repeated = first != np.arange(len(records))
+    duplicates, canonicals = [np.flatnonzero(repeated)], [first[repeated]]
+    rules = [np.zeros(len(duplicates[0]), np.int64)]
 
     once = np.flatnonzero(~repeated)
-    paired, clock = _Pairs(feed[once]), np.unique(at[once], return_inverse=True)
+    pairs, clock = _Pairs(feed[once]), np.unique(at[once], return_inverse=True)
     for number, when in ((1, at), (2, ended)):
-        near = [_near(same[once], clock, when[once], minutes[once]) for same in about]
-        near = [(a, b, len(about) * wait + n) for n, (a, b, wait) in enumerate(near)]  # the same recording before names
-        a, b = paired.pair(*(np.concatenate(x) for x in zip(*near, strict=True)))
-        later = np.where(feed[once][a] > feed[once][b], a, b)
-        loser.append(once[later])
-        winner.append(once[a + b - later])
-        rule.append(np.full(len(a), number))
-    lost, won, why = (np.concatenate(x) for x in (loser, winner, rule))
-    best = np.lexsort((feed[won], lost))  # of several, that of the feed that knows most
-    best = best[_begins(lost[best])]
-    lost, won, why = (x[best] for x in (lost, won, why))
-    gives_way_to = np.arange(len(heard))
-    gives_way_to[lost] = won
-    while (gives_way_to[won] != won).any():  # which gave way itself
-        won = gives_way_to[won]
-    return _rows(heard, lost, won, why)
+        near = [_near(subject[once], clock, when[once], minutes[once]) for subject in subjects]
+        # Of two equally near, the same recording goes before the same names.
+        near = [(a, b, len(subjects) * distance + n) for n, (a, b, distance) in enumerate(near)]
+        a, b = pairs.pair(*(np.concatenate(x) for x in zip(*near, strict=True)))
+        worse = np.where(feed[once][a] > feed[once][b], a, b)
+        duplicates.append(once[worse])
+        canonicals.append(once[a + b - worse])
+        rules.append(np.full(len(a), number))
+    duplicate, canonical, rule = (np.concatenate(x) for x in (duplicates, canonicals, rules))
+    best = np.lexsort((feed[canonical], duplicate))  # of several canonical records, the one of the best feed
+    best = best[_begins(duplicate[best])]
+    duplicate, canonical, rule = (x[best] for x in (duplicate, canonical, rule))
+    canonical_of = np.arange(len(records))
+    canonical_of[duplicate] = canonical
+    while (canonical_of[canonical] != canonical).any():  # a canonical record may be a duplicate itself
+        canonical = canonical_of[canonical]
+    return _rows(records, duplicate, canonical, rule)
 
 
 @dg.asset(
@@ -156,34 +156,34 @@ def replaced(heard: pa.Table) -> pa.Table:
     **daily(DUPLICATE_LISTENS, key=BY_ARRIVAL, order=["user_id", "listened_at"]),
 )
 def duplicate_listens(context: dg.AssetExecutionContext, raw_listens: Frame, recording_matches: Frame) -> Frame:
-    """Duplicate records of listens by UTC day, each with the record that it duplicates."""
+    """Duplicate listen records by UTC day, each with its canonical record and the matching rule."""
     first, last = dates(context.partition_key_range)
-    raw = raw_listens.select(*OWN, "ms_played", "recording_mbid", NAME_KEY.name)
-    doubtful = identify(raw, recording_matches, *ABOUT).persist().per("user_id", contested)
-    given_way = doubtful.per("user_id", replaced, schema=DUPLICATE_LISTENS, kernel="arrow")
-    return given_way.map(partial(on_days, first=first, last=last))
+    raw = raw_listens.select(*RECORD, "ms_played", "recording_mbid", NAME_KEY.name)
+    candidates = identify(raw, recording_matches, *SUBJECT).persist().per("user_id", ambiguous)
+    duplicates = candidates.per("user_id", find_duplicates, schema=DUPLICATE_LISTENS, kernel="arrow")
+    return duplicates.map(partial(on_days, first=first, last=last))
 
 
 checks = [checks_of(duplicate_listens)]
 
 
-def _told_twice(heard: pa.Table) -> Any:
-    """Which records are about what another feed tells of as well, or what their own tells twice of an instant."""
+def _may_repeat(records: pa.Table) -> Any:
+    """Return which records have a subject that another feed has, or that their own feed has twice at an instant."""
     import numpy as np
 
-    feed, at = _numbered(heard, "feed"), heard["listened_at"].cast(pa.int64()).to_numpy()
-    twice = np.zeros(len(heard), bool)
-    for same in (_numbered(heard, "user_id", what) for what in ABOUT):
-        first, last = np.full(len(heard), len(heard)), np.full(len(heard), -1)
-        np.minimum.at(first, same, feed)
-        np.maximum.at(last, same, feed)
-        instants = _classes(same, at, feed)
-        twice |= (first != last)[same] | (np.bincount(instants)[instants] > 1)
-    return twice
+    feed, at = _numbered(records, "feed"), records["listened_at"].cast(pa.int64()).to_numpy()
+    repeats = np.zeros(len(records), bool)
+    for subject in (_numbered(records, "user_id", name) for name in SUBJECT):
+        first, last = np.full(len(records), len(records)), np.full(len(records), -1)
+        np.minimum.at(first, subject, feed)
+        np.maximum.at(last, subject, feed)
+        instants = _classes(subject, at, feed)
+        repeats |= (first != last)[subject] | (np.bincount(instants)[instants] > 1)
+    return repeats
 
 
 class _Pairs:
-    """Records paired with one of each other feed at most."""
+    """Pairs of records. A record is paired with at most one record of each other feed."""
 
     def __init__(self, feed: Any) -> None:
         import numpy as np
@@ -192,58 +192,61 @@ class _Pairs:
         self.feeds = int(feed.max()) + 1
         self.taken = np.empty(0, np.int64)
 
-    def pair(self, a: Any, b: Any, wait: Any) -> tuple[Any, Any]:
-        """Pair those of the candidates that are nearest to each other; in a few rounds, as nearer ones are taken.
+    def pair(self, a: Any, b: Any, distance: Any) -> tuple[Any, Any]:
+        """Pair the candidates that are each other's nearest, in a few rounds, and return both sides.
 
-        Whom to `wait` for least is nearest; of two equally near, the earlier one.
+        Nearest is the smallest `distance`, of equal ones the earlier record. A paired record is no candidate for the
+        other's feed in later rounds.
         """
         import numpy as np
 
-        apart = self.feed[a] != self.feed[b]
-        a, b, wait = (np.concatenate(x) for x in ((a[apart], b[apart]), (b[apart], a[apart]), (wait[apart],) * 2))
-        found: list[tuple[Any, Any]] = []
+        differ = self.feed[a] != self.feed[b]
+        both = (a[differ], b[differ]), (b[differ], a[differ]), (distance[differ],) * 2
+        a, b, distance = (np.concatenate(x) for x in both)
+        pairs: list[tuple[Any, Any]] = []
         for _ in range(ROUNDS):
-            ours, theirs = a * self.feeds + self.feed[b], b * self.feeds + self.feed[a]
-            free = ~(np.isin(ours, self.taken) | np.isin(theirs, self.taken))
-            a, b, wait, ours, theirs = (x[free] for x in (a, b, wait, ours, theirs))
+            slot, other_slot = a * self.feeds + self.feed[b], b * self.feeds + self.feed[a]
+            free = ~(np.isin(slot, self.taken) | np.isin(other_slot, self.taken))
+            a, b, distance, slot, other_slot = (x[free] for x in (a, b, distance, slot, other_slot))
             if not len(a):
                 break
-            order = np.lexsort((b, wait, ours))
-            nearest = order[_begins(ours[order])]
+            order = np.lexsort((b, distance, slot))
+            nearest = order[_begins(slot[order])]
             chosen = a[nearest] * (len(self.feed)) + b[nearest]
             mutual = nearest[np.isin(b[nearest] * len(self.feed) + a[nearest], chosen)]
-            self.taken = np.concatenate([self.taken, ours[mutual], theirs[mutual]])
+            self.taken = np.concatenate([self.taken, slot[mutual], other_slot[mutual]])
             once = mutual[a[mutual] < b[mutual]]
-            found.append((a[once], b[once]))
+            pairs.append((a[once], b[once]))
         none = np.empty(0, np.int64)
-        first, second = (np.concatenate([none, *(f[n] for f in found)]) for n in range(2))
+        first, second = (np.concatenate([none, *(pair[n] for pair in pairs)]) for n in range(2))
         return first, second
 
 
-def _near(same: Any, clock: tuple[Any, Any], when: Any, minutes: Any) -> tuple[Any, Any, Any]:
-    """Pairs about the same of which the second starts about `when` is of the first, and by how much.
+def _near(subject: Any, clock: tuple[Any, Any], when: Any, minutes: Any) -> tuple[Any, Any, Any]:
+    """Return pairs of records with the same subject of which the second starts near `when` of the first.
 
-    The clock is all instants in order, and which of them each starts at. An instant below zero is not known.
+    `when` is an instant per record in microseconds, below zero if unknown. `clock` has all instants in order, and the
+    index of each record's start among them. The third array is the distance in microseconds.
     """
     import numpy as np
 
-    coarse, fine = (t // timedelta(microseconds=1) for t in (TOGETHER_TO_THE_MINUTE, TOGETHER))
+    coarse, fine = (t // timedelta(microseconds=1) for t in (MINUTE_TOLERANCE, TOLERANCE))
     instants, number = clock
-    place = same * (len(instants) + 1)
+    place = subject * (len(instants) + 1)
     order = np.argsort(place + number)
     starts = (place + number)[order]
     low = np.searchsorted(starts, place + np.searchsorted(instants, when - coarse))
     high = np.searchsorted(starts, place + np.searchsorted(instants, when + coarse, side="right"))
-    many = np.where(when >= 0, high - low, 0)
-    a = np.repeat(np.arange(len(same)), many)
-    b = order[np.arange(len(a)) - np.repeat(np.cumsum(many) - many, many) + np.repeat(low, many)]
-    wait = np.abs(instants[number[b]] - when[a])
-    close = (a != b) & (wait <= np.where(minutes[a] | minutes[b], coarse, fine))
-    return a[close], b[close], wait[close]
+    counts = np.where(when >= 0, high - low, 0)
+    a = np.repeat(np.arange(len(subject)), counts)
+    b = order[np.arange(len(a)) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(low, counts)]
+    distance = np.abs(instants[number[b]] - when[a])
+    close = (a != b) & (distance <= np.where(minutes[a] | minutes[b], coarse, fine))
+    return a[close], b[close], distance[close]
 
 
 def _begins(values: Any) -> Any:
-    """Which of sorted values are not like the one before."""
+    """Return which of sorted values differ from the one before."""
     import numpy as np
 
     begins = np.ones(len(values), bool)
@@ -252,14 +255,14 @@ def _begins(values: Any) -> Any:
 
 
 def _numbered(rows: pa.Table, *columns: str) -> Any:
-    """A number for each row, the same where columns of text are the same, and in their order."""
+    """Return a number for each row, equal for equal text in these columns, and in the order of the text."""
     joined = pc.binary_join_element_wise(*(rows[c] for c in columns), "\x1f").combine_chunks().dictionary_encode()
     places = pc.rank(joined.dictionary).to_numpy().astype("int64") - 1
     return places[joined.indices.to_numpy()]
 
 
 def _classes(*values: Any) -> Any:
-    """A number for each row, the same where all these are."""
+    """Return a number for each row, equal if all these values are equal."""
     import numpy as np
 
     order = np.lexsort(values)
@@ -269,30 +272,31 @@ def _classes(*values: Any) -> Any:
     return classes
 
 
-def _first_of(ways: Sequence[Any]) -> Any:
-    """For each row the first that is with it in a class of one of the ways to class them, or through others."""
+def _first_of(classifications: Sequence[Any]) -> Any:
+    """Return for each row the first row that it is connected with. Rows are connected by a common class."""
     import numpy as np
 
-    first, before = np.arange(len(ways[0])), None
+    first, before = np.arange(len(classifications[0])), None
     while before is None or (first != before).any():
         before = first
-        for classes in ways:
+        for classes in classifications:
             least = np.full(len(first), len(first))
             np.minimum.at(least, classes, first)
             first = least[classes]
     return first
 
 
-def _rows(heard: pa.Table, lost: Any, won: Any, why: Any) -> pa.Table:
+def _rows(records: pa.Table, duplicate: Any, canonical: Any, rule: Any) -> pa.Table:
+    """Return the rows of the table for pairs of records, by index, and the index of each rule."""
     import numpy as np
 
-    ours, theirs = heard.take(pa.array(lost)), heard.take(pa.array(won))
+    duplicates, canonicals = records.take(pa.array(duplicate)), records.take(pa.array(canonical))
     columns = [
-        pa.array(np.array(RULES, object)[why], pa.string())
+        pa.array(np.array(RULES, object)[rule], pa.string())
         if n == "rule"
-        else theirs[n.removeprefix("canonical_")]
+        else canonicals[n.removeprefix("canonical_")]
         if n.startswith("canonical_")
-        else ours[n]
+        else duplicates[n]
         for n in DUPLICATE_LISTENS.names
     ]
     return pa.table(columns, DUPLICATE_LISTENS)

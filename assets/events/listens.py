@@ -1,8 +1,7 @@
-"""Listens: who heard which recording and when, each once.
+"""Listens: which recording a listener played and when, each listen once.
 
-Several records of one listen (a file exported again, a player and a scrobbler) are one listen: `duplicate_listens` has
-the others. `recording_matches` decides which recording a listen is of. The same recording at another time is another
-listen.
+Several records of one listen, for example of a player and a scrobbler, are one row. `duplicate_listens` has the other
+records, and `recording_matches` determines the recording. The same recording at another time is another listen.
 """
 
 import dagster as dg
@@ -21,30 +20,30 @@ from resources.schema import INSTANT, column
 LISTENS = pa.schema(
     [
         column("day", pa.date32(), "UTC day on which the listen began"),
-        column("user_id", pa.string(), "who listened", personal=True),
+        column("user_id", pa.string(), "listener", personal=True),
         column("recording_id", pa.string(), "MusicBrainz recording, else a UUID of artist credit and title"),
         column("listened_at", INSTANT, "start of play", unit="UTC"),
-        column("ms_played", pa.int64(), "how long it was heard, where the source tells", unit="ms", null=True),
-        column("source", pa.string(), "format it was submitted in"),
-        column("time_zone", pa.string(), "where the listener was, as an IANA name", null=True),
+        column("ms_played", pa.int64(), "time listened, if the source provides it", unit="ms", null=True),
+        column("source", pa.string(), "service or program that the listen is from"),
+        column("time_zone", pa.string(), "listener's time zone, as an IANA name", null=True),
         column("artist_name", pa.string(), "artist credit as submitted"),
         column("recording_name", pa.string(), "title as submitted"),
         column("release_name", pa.string(), "release as submitted", null=True),
         column("artist_ids", pa.list_(pa.string()), "MusicBrainz artists, else one UUID of the artist credit"),
-        column("ended_at", INSTANT, "end of play, where the source tells", unit="UTC", null=True),
+        column("ended_at", INSTANT, "end of play, if the source provides the time listened", unit="UTC", null=True),
     ]
 )
-DECIDED = ["recording_id", "artist_ids"]
+MATCHED = ["recording_id", "artist_ids"]
 SUBMITTED = [n for n in LISTENS.names if n in RAW_LISTENS.names]
 
 
-def once(raw: nw.LazyFrame, replaced: nw.LazyFrame) -> nw.LazyFrame:
-    """Return each listen once: without the records that gave way to others."""
-    return raw.join(replaced, on=BY_ARRIVAL, how="anti").select(*SUBMITTED, NAME_KEY.name)
+def without_duplicates(raw: nw.LazyFrame, duplicates: nw.LazyFrame) -> nw.LazyFrame:
+    """Return the raw listens that are not duplicates."""
+    return raw.join(duplicates, on=BY_ARRIVAL, how="anti").select(*SUBMITTED, NAME_KEY.name)
 
 
 def with_ends(listens: pa.Table) -> pa.Table:
-    """Add to each listen its end."""
+    """Add the end of play."""
     ended = ended_at(listens)
     return pa.table([ended if n == "ended_at" else listens[n] for n in LISTENS.names], LISTENS)
 
@@ -59,10 +58,10 @@ def with_ends(listens: pa.Table) -> pa.Table:
     **daily(LISTENS, key=["user_id", "listened_at", "recording_id"], order=["user_id", "listened_at"]),
 )
 def listens(raw_listens: Frame, recording_matches: Frame, duplicate_listens: Frame) -> Frame:
-    """Who heard which recording and when, by the UTC day it began."""
+    """Listens of recordings, each once, by the UTC day on which they began."""
     raw = raw_listens.select(*SUBMITTED, NAME_KEY.name, *BY_ARRIVAL)
-    unrepeated = raw.per(BY_ARRIVAL, once, duplicate_listens.select(*BY_ARRIVAL))
-    return identify(unrepeated, recording_matches, *DECIDED).map(with_ends, schema=LISTENS, kernel="arrow")
+    unique = raw.per(BY_ARRIVAL, without_duplicates, duplicate_listens.select(*BY_ARRIVAL))
+    return identify(unique, recording_matches, *MATCHED).map(with_ends, schema=LISTENS, kernel="arrow")
 
 
 checks = [

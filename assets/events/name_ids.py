@@ -1,7 +1,6 @@
-"""Identity: which recording and which artists a listen is about.
+"""Name ids: ids of recordings and artists without a MusicBrainz id.
 
-An id is the MusicBrainz id where the source tells it, else a UUID of the names (RFC 9562, version 5), so that the
-same names give the same id on every machine and day.
+They are UUIDs of the names (RFC 9562, version 5), so that the same names give the same id on every machine and day.
 """
 
 import uuid
@@ -9,22 +8,22 @@ from functools import lru_cache
 
 from resources.text.names import normalize, parse_name
 
-NAMESPACE = uuid.UUID("d3b5a6b2-9a52-4c6e-8a1d-6f0f3c1f7e25")  # ours; changing it renames everything unmapped
+NAMESPACE = uuid.UUID("d3b5a6b2-9a52-4c6e-8a1d-6f0f3c1f7e25")  # a change gives everything unmatched a new id
 
 
 @lru_cache(maxsize=200_000)
 def recording_id(artist_name: str, recording_name: str) -> str:
-    """The id of a recording that only its names tell."""
+    """Return the id of a recording without a MusicBrainz id."""
     return str(uuid.uuid5(NAMESPACE, f"recording\x1f{normalize(artist_name)}\x1f{normalize(recording_name)}"))
 
 
 @lru_cache(maxsize=200_000)
 def artist_id(artist_name: str) -> str:
-    """The id of an artist credit that only its name tells."""
+    """Return the id of an artist credit without MusicBrainz ids."""
     return str(uuid.uuid5(NAMESPACE, f"artist\x1f{normalize(artist_name)}"))
 
 
 @lru_cache(maxsize=200_000)
 def name_id(artist_name: str, recording_name: str) -> str:
-    """What is the same for all ways to spell the first artist and the title, whichever recording they stand for."""
+    """Return an id that is equal for all spellings of first artist and title, even of different recordings."""
     return str(uuid.uuid5(NAMESPACE, f"name\x1f{parse_name(artist_name, recording_name).first_artist_key}"))

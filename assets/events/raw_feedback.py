@@ -1,7 +1,7 @@
-"""Feedback: which recordings listeners love and hate, and what they took back, as submitted.
+"""Raw feedback: recordings that listeners love or hate, and withdrawn feedback, as submitted.
 
-Written by imports. Rows are what was said, in every file that says it; the last word of a listener on a recording is
-for whoever reads them to find, by `created_at`.
+Written by imports, with duplicates from several files. The latest feedback of a listener on a recording is the one with
+the latest `created_at`.
 """
 
 from assets.checks import accepted_values, checks_of

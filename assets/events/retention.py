@@ -1,9 +1,9 @@
-"""Retention: of the listeners who first came in a week, how many were there in each week after.
+"""Retention: how many listeners who first listened in a week were active in each later week.
 
-Weeks are ISO weeks, which begin on Monday. Retention is the classic one, which Amplitude calls "return on": a listener
-is retained in a week if active in that very week, whatever they did before or after it. Week 0 is the cohort itself.
-The newest week that has listens is left out, as cohort and as week, since nothing tells that it is over: half a week
-would look like listeners lost. Weeks in which nobody came back are rows with zero, so that a mean over rows is right.
+Weeks are ISO weeks, which begin on Monday. This is classic retention, which Amplitude calls "return on": a listener is
+retained in a week if they are active in that week, independent of other weeks. Week 0 is the cohort itself. The newest
+week with listens is left out as cohort and as week, since it may not be over: half a week would look like lost
+listeners. Weeks in which nobody returned are rows with zero, so that a mean over rows is correct.
 """
 
 import dagster as dg
@@ -17,31 +17,31 @@ from resources.schema import column, declare
 
 RETENTION = pa.schema(
     [
-        column("cohort_week", pa.date32(), "Monday of the week in which these listeners were first active"),
-        column("weeks_since", pa.int64(), "weeks since then; 0 is that week itself"),
-        column("retained", pa.int64(), "those of them who were active in that week"),
-        column("cohort_size", pa.int64(), "how many listeners there are in all"),
+        column("cohort_week", pa.date32(), "Monday of the first active week of these listeners"),
+        column("weeks_since", pa.int64(), "weeks since the cohort week, which is 0", unit="weeks"),
+        column("retained", pa.int64(), "listeners of the cohort who were active in that week"),
+        column("cohort_size", pa.int64(), "listeners of the cohort"),
     ]
 )
 WEEKS = pa.schema([("user_id", pa.string()), ("week", pa.int64())])
-MONDAY = 3  # days from the Monday before to 1970-01-01, from which dates are counted: a Thursday
+MONDAY_OFFSET_DAYS = 3  # from the last Monday to 1970-01-01, a Thursday, from which dates are counted
 
 
 def in_weeks(daily_listening: pa.Table) -> pa.Table:
-    """Who was active in which week, as a number."""
+    """Return the listener and the number of the week for each active day."""
     day = np.asarray(daily_listening["day"].cast(pa.int32())).astype(np.int64)
-    return pa.table([daily_listening["user_id"], pa.array((day + MONDAY) // 7)], WEEKS)
+    return pa.table([daily_listening["user_id"], pa.array((day + MONDAY_OFFSET_DAYS) // 7)], WEEKS)
 
 
 def in_cohorts(weeks: nw.LazyFrame) -> nw.LazyFrame:
-    """How many listeners of each cohort were active in each week, as far as these listeners tell."""
+    """Count the active listeners of each cohort and week, in a part of the listeners."""
     rows = weeks.group_by("user_id", "week").agg(days=nw.len())
     rows = rows.with_columns(first=nw.col("week").min().over("user_id"))
     return rows.group_by("first", "week").agg(listeners=nw.len())
 
 
 def triangle(counts: pa.Table) -> pa.Table:
-    """The cohorts and the weeks since, without gaps, until the newest week. It needs all rows at once; they are few."""
+    """Return all cohorts and weeks without gaps, up to the week before the newest. Needs all rows, which are few."""
     if not len(counts):
         return RETENTION.empty_table()
     first, week, listeners = (np.asarray(counts[c].cast(pa.int64())) for c in ("first", "week", "listeners"))
@@ -51,7 +51,7 @@ def triangle(counts: pa.Table) -> pa.Table:
     active = active[:-1, :-1]
     cohorts = active.diagonal()
     cohort, at = np.nonzero(np.triu(np.ones_like(active)) * cohorts[:, None])
-    monday = pa.array(((cohort + oldest) * 7 - MONDAY).astype(np.int32)).cast(pa.date32())
+    monday = pa.array(((cohort + oldest) * 7 - MONDAY_OFFSET_DAYS).astype(np.int32)).cast(pa.date32())
     return pa.table([monday, at - cohort, active[cohort, at], cohorts[cohort]], RETENTION.names).cast(RETENTION)
 
 
@@ -61,7 +61,7 @@ def triangle(counts: pa.Table) -> pa.Table:
     metadata=declare(RETENTION, key=["cohort_week", "weeks_since"]),
 )
 def retention(daily_listening: Frame) -> Frame:
-    """How many of the listeners who first came in a week were there in each week after."""
+    """Weekly retention: listeners of each first week who were active in that and each later week."""
     weeks = daily_listening.select("day", "user_id").map(in_weeks, schema=WEEKS, kernel="arrow")
     return weeks.per("user_id", in_cohorts).per([], triangle, schema=RETENTION, kernel="arrow")
 

@@ -1,8 +1,7 @@
-"""Sessions: what one listener hears without a break.
+"""Sessions: listens of one listener without a break of thirty minutes.
 
-A session ends where thirty minutes pass without a listen, and belongs to the day of its first listen. A day can be
-computed from itself and its neighbors, in any order, because a session never reaches far: a UTC day that holds no gap
-ends its session at its closing midnight.
+A session belongs to the day of its first listen. Each day is computed from itself and its neighbors, in any order. This
+works because sessions are limited: at the end of a full UTC day without a break, its session ends at midnight.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -21,14 +20,12 @@ from resources.schema import INSTANT, column
 SESSIONS = pa.schema(
     [
         column("day", pa.date32(), "UTC day on which the session began"),
-        column("user_id", pa.string(), "who listened", personal=True),
+        column("user_id", pa.string(), "listener", personal=True),
         column("started_at", INSTANT, "start of the first listen", unit="UTC"),
-        column(
-            "ended_at", INSTANT, "end of the listen that ended last, or its start where no end is known", unit="UTC"
-        ),
+        column("ended_at", INSTANT, "latest end of a listen, or its start if the end is unknown", unit="UTC"),
         column("listens", pa.int64(), "listens in the session"),
         column("recordings", pa.int64(), "distinct recordings in the session"),
-        column("ms_played", pa.int64(), "time listened, as far as sources tell", unit="ms"),
+        column("ms_played", pa.int64(), "time listened, as far as sources provide it", unit="ms"),
     ]
 )
 GAP = timedelta(minutes=30)  # the web-analytics convention; ListenBrainz closes at 5 minutes to pair tracks
@@ -37,11 +34,12 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)  # before every listen
 
 
 def sessionize(listens: nw.LazyFrame) -> nw.LazyFrame:
-    """Each session of each listener.
+    """Return the sessions of each listener.
 
-    Within thirty-minute silences a session ends at each midnight that closes a day without a gap. That is every
-    midnight but the first, and the first too where the session opened its day: no listen of that day came earlier, and
-    the day was at most thirty minutes old. Of listens at one instant any may come first; the results are the same.
+    A session without a break of thirty minutes ends at each midnight that closes a full day without a break. These are
+    all midnights but the first. The first one counts too if the session opened its day: it has no earlier listen on
+    that day, and began within thirty minutes after midnight. The result does not depend on the order of listens at one
+    instant.
     """
     when, before, opened = nw.col("listened_at"), nw.col("before"), nw.col("opened")
     midnight, first_midnight = nw.col("midnight"), nw.col("first_midnight")
@@ -52,18 +50,19 @@ def sessionize(listens: nw.LazyFrame) -> nw.LazyFrame:
     )
     opens = before.is_null() | (when - before > GAP)
     opens_day = (before.is_null() | (before < midnight)) & (when - midnight <= GAP)
-    # One that opens its day is said to have opened at midnight, which tells the two kinds apart below.
-    told = nw.when(opens & opens_day).then(midnight).otherwise(nw.when(opens).then(when).otherwise(nw.lit(LONG_AGO)))
-    rows = rows.with_columns(opened=told, goes_on=nw.when(opens).then(0).otherwise(1))
-    rows = windowed(rows, ["user_id"], ["listened_at", "goes_on"], opened=opened.cum_max())
+    # A session that opens its day is set to open at midnight, which distinguishes the two kinds below.
+    opening = nw.when(opens).then(when).otherwise(nw.lit(LONG_AGO))
+    opening = nw.when(opens & opens_day).then(midnight).otherwise(opening)
+    rows = rows.with_columns(opened=opening, continues=nw.when(opens).then(0).otherwise(1))
+    rows = windowed(rows, ["user_id"], ["listened_at", "continues"], opened=opened.cum_max())
     rows = rows.with_columns(first_midnight=opened.dt.truncate("1d"))
     over_midnight = (opened != first_midnight) & (midnight - first_midnight <= A_DAY)
     unbroken = (midnight == first_midnight) | over_midnight
     rows = rows.with_columns(session=nw.when(unbroken).then(opened).otherwise(midnight))
-    heard = rows.group_by("user_id", "session", "recording_id").agg(
+    by_recording = rows.group_by("user_id", "session", "recording_id").agg(
         started_at=when.min(), ended_at=nw.col("ended_at").max(), listens=nw.len(), ms_played=nw.col("ms_played").sum()
     )
-    sessions = heard.group_by("user_id", "session").agg(
+    sessions = by_recording.group_by("user_id", "session").agg(
         started_at=nw.col("started_at").min(),
         ended_at=nw.col("ended_at").max(),
         recordings=nw.len(),
@@ -79,7 +78,7 @@ def sessionize(listens: nw.LazyFrame) -> nw.LazyFrame:
     **daily(SESSIONS, key=["user_id", "started_at"]),
 )
 def sessions(context: dg.AssetExecutionContext, listens: Frame) -> Frame:
-    """Listening without a break of thirty minutes, by the UTC day it began."""
+    """Listening sessions, which end after thirty minutes without a listen, by the UTC day on which they began."""
     first, last = dates(context.partition_key_range)
     needed = listens.select("user_id", "recording_id", "listened_at", "ended_at", "ms_played")
     return needed.per("user_id", sessionize).map(partial(on_days, first=first, last=last)).select(*SESSIONS.names)

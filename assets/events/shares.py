@@ -1,4 +1,4 @@
-"""Shares: recordings, playlists and posts that people passed on, each once, without those taken back."""
+"""Shares: recordings, playlists and posts that users shared, each share once, without withdrawn ones."""
 
 from functools import partial
 
@@ -15,24 +15,24 @@ from resources.schema import INSTANT, column
 
 SHARES = pa.schema(
     [
-        column("day", pa.date32(), "UTC day on which it was shared"),
-        column("share_id", pa.string(), "a UUID of the share's address"),
-        column("user_id", pa.string(), "who shared it", personal=True),
-        column("shared_at", INSTANT, "when it was shared", unit="UTC"),
-        column("entity", pa.string(), "recording, playlist or post"),
-        column("entity_id", pa.string(), "MusicBrainz recording, the playlist's own identifier, or post_id"),
-        column("source", pa.string(), "format it was submitted in"),
+        column("day", pa.date32(), "UTC day of the share"),
+        column("share_id", pa.string(), "UUID of the share's address"),
+        column("user_id", pa.string(), "user who shared it", personal=True),
+        column("shared_at", INSTANT, "time of the share", unit="UTC"),
+        column("entity", pa.string(), "kind of the shared entity: recording, playlist or post"),
+        column("entity_id", pa.string(), "MusicBrainz recording, playlist_id or post_id"),
+        column("source", pa.string(), "format of the record"),
     ]
 )
-OF = ["user_id", "share_id"]
-KEY = ["day", *OF]
+SHARE = ["user_id", "share_id"]
+KEY = ["day", *SHARE]
 
 
-def standing(told: nw.LazyFrame, deleted: nw.LazyFrame) -> nw.LazyFrame:
-    """Each share once, as its earliest record has it, unless any takes it back, or its author did by its id."""
-    gone = told.filter(nw.col("taken_back")).select(*KEY)
-    rows = told.unique(KEY, keep="first", order_by=["shared_at", "entity", "entity_id", *BY_ARRIVAL])
-    return rows.join(gone, on=KEY, how="anti").join(deleted, on=OF, how="anti").select(*SHARES.names)
+def earliest(raw: nw.LazyFrame, deleted: nw.LazyFrame) -> nw.LazyFrame:
+    """Return the earliest record of each share, unless a record or a deletion by its author withdraws it."""
+    removed = raw.filter(nw.col("taken_back")).select(*KEY)
+    rows = raw.unique(KEY, keep="first", order_by=["shared_at", "entity", "entity_id", *BY_ARRIVAL])
+    return rows.join(removed, on=KEY, how="anti").join(deleted, on=SHARE, how="anti").select(*SHARES.names)
 
 
 @dg.asset(
@@ -44,8 +44,8 @@ def standing(told: nw.LazyFrame, deleted: nw.LazyFrame) -> nw.LazyFrame:
     **daily(SHARES, key=KEY, order=["user_id", "shared_at"]),
 )
 def shares(raw_shares: Frame, raw_deletions: Frame) -> Frame:
-    """Who passed on which recording, playlist or post, by the UTC day."""
-    return raw_shares.per(OF, standing, raw_deletions.map(partial(deleted, id="share_id")))
+    """Shares of recordings, playlists and posts, each once, by UTC day. Withdrawn shares are left out."""
+    return raw_shares.per(SHARE, earliest, raw_deletions.map(partial(deleted, id_column="share_id")))
 
 
 checks = [checks_of(shares, timestamp_in_partition("shared_at"))]

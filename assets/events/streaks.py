@@ -1,8 +1,7 @@
-"""Streaks: days in a row on which a listener listened, by the listener's own calendar.
+"""Streaks: consecutive days on which a listener listened, by the listener's calendar.
 
-A day is a date where the listener was, as far as sources tell the time zone, else a UTC day; whoever crosses the date
-line is given the date that is passed over. Whether a streak still runs depends on the reader's today: it does if
-`last_day` is today or yesterday.
+A day is a date in the listener's time zone, or a UTC day if the time zone is unknown. A date that is skipped at the
+international date line counts as active. A streak is current if its `last_day` is today or yesterday.
 """
 
 import dagster as dg
@@ -16,29 +15,30 @@ from resources.schema import column, declare
 
 STREAKS = pa.schema(
     [
-        column("user_id", pa.string(), "who listened", personal=True),
-        column("latest_streak", pa.int64(), "days in a row that end with the last active one", unit="days"),
-        column("longest", pa.int64(), "most days in a row", unit="days"),
-        column("longest_first_day", pa.date32(), "first of them; of equally long streaks that of the earliest"),
-        column("longest_last_day", pa.date32(), "last of them"),
+        column("user_id", pa.string(), "listener", personal=True),
+        column("latest_streak", pa.int64(), "length of the streak that ends with the last active day", unit="days"),
+        column("longest", pa.int64(), "length of the longest streak", unit="days"),
+        column("longest_first_day", pa.date32(), "first day of the longest streak, of equal ones the earliest"),
+        column("longest_last_day", pa.date32(), "last day of the longest streak"),
         column("first_day", pa.date32(), "first active day"),
         column("last_day", pa.date32(), "last active day"),
-        column("active_days", pa.int64(), "active days in all", unit="days"),
+        column("active_days", pa.int64(), "number of active days", unit="days"),
     ]
 )
 SPANS = pa.schema([("user_id", pa.string()), ("day", pa.int64()), ("first", pa.int64()), ("last", pa.int64())])
 
 
 def numbered(daily_listening: pa.Table) -> pa.Table:
-    """Dates as numbers, of which engines agree how far one is from another."""
+    """Replace dates by their numbers, since engines differ in date arithmetic."""
     dates = (daily_listening[c].cast(pa.int32()).cast(pa.int64()) for c in ("day", "first_date", "last_date"))
     return pa.table([daily_listening["user_id"], *dates], SPANS)
 
 
 def in_a_row(spans: nw.LazyFrame) -> nw.LazyFrame:
-    """The longest and the last streak of each listener, of spans of dates that touch or overlap where a streak goes on.
+    """Return the longest and the latest streak of each listener.
 
-    A span holds the dates of a UTC day: one, or two that follow each other, or three across the date line.
+    A span has the dates of a UTC day: one, two consecutive ones, or three across the date line. Spans that touch or
+    overlap belong to one streak.
     """
     order = ["first", "last", "day"]
     rows = windowed(spans, ["user_id"], order, reached=nw.col("last").cum_max())
@@ -55,7 +55,7 @@ def in_a_row(spans: nw.LazyFrame) -> nw.LazyFrame:
         began=nw.when(nw.col("length") == nw.col("longest")).then(nw.col("first")),
         latest_streak=nw.when(nw.col("last") == nw.col("last_day")).then(nw.col("length")),
     )
-    found = streaks.group_by("user_id").agg(
+    rows = streaks.group_by("user_id").agg(
         nw.col("latest_streak").max(),
         nw.col("longest").max(),
         nw.col("last_day").max(),
@@ -64,11 +64,11 @@ def in_a_row(spans: nw.LazyFrame) -> nw.LazyFrame:
         active_days=nw.col("length").sum(),
     )
     ends = nw.col("longest_first_day") + nw.col("longest") - 1
-    return found.with_columns(longest_last_day=ends).select(STREAKS.names)
+    return rows.with_columns(longest_last_day=ends).select(STREAKS.names)
 
 
 def dated(streaks: pa.Table) -> pa.Table:
-    """Numbers as dates again."""
+    """Replace the numbers of dates by dates."""
     narrow = [pa.int32() if pa.types.is_date32(f.type) else f.type for f in STREAKS]
     return pa.table([streaks[f.name].cast(t).cast(f.type) for f, t in zip(STREAKS, narrow, strict=True)], STREAKS)
 
@@ -79,7 +79,7 @@ def dated(streaks: pa.Table) -> pa.Table:
     metadata=declare(STREAKS, key=["user_id"]),
 )
 def streaks(daily_listening: Frame) -> Frame:
-    """Days in a row on which each listener listened: the longest streak and the last."""
+    """Longest and latest streak of consecutive listening days of each listener."""
     dates = daily_listening.select("user_id", "day", "first_date", "last_date")
     spans = dates.map(numbered, schema=SPANS, kernel="arrow")
     return spans.per("user_id", in_a_row).map(dated, schema=STREAKS, kernel="arrow")

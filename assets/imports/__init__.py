@@ -1,4 +1,4 @@
-"""Landed: what files from outside give, kind by kind, and how a file is taken in.
+"""Imports: the record types of imported files, one module each, and the code that imports a file.
 
-A kind belongs to no layer here: its table lies in the layer that its name says.
+Record types belong to no layer. The name of a table gives its layer.
 """

@@ -1,10 +1,10 @@
-"""The one way into the ledger: files are imported in batches, so that a thousand small ones cost as few commits as one.
+"""Batches: the only way to import files. A thousand small files in a batch cost as few commits as one file.
 
-Each file is imported whole or not at all, and known by its content. A single file is a batch of one; the stream of
-landed files enters its micro-batches here as well. What belongs here is which files are new and which are left out;
-`ledger` has the tables and writes them.
+Each file is imported completely or not at all, and identified by its content. A single file is a batch of one, and the
+stream of landed files passes its micro-batches through here. This module decides which files are new and which are
+left out. `ledger` writes the tables.
 
-A file on which this program fails does not hold up the others: the batch is split until that file is alone.
+If Tutti fails on a file, the batch is split until that file is alone, so that the others are still imported.
 """
 
 import os
@@ -16,17 +16,17 @@ from typing import Any, TypeAlias
 
 from assets.imports.ledger import (
     IMPORTS,
-    LYING,
-    Tell,
+    LANDING_COLUMNS,
+    ReportDays,
     Unexpected,
-    explained,
     identify,
-    known,
-    lay,
-    lying,
+    ignore_days,
+    landed_file,
+    landing_state,
+    ledger_rows,
     refusal,
     replace_imports,
-    untold,
+    unexpected_errors,
     write,
 )
 from resources.folders.landing import Landed, Landing
@@ -36,8 +36,9 @@ from resources.sources import exports
 from resources.sources.readers.archive import Unreadable, UnsupportedFile, files_in, printable
 from resources.sources.records.listen import RecordResult
 
-FILES, BYTES = 1_000, 32_000_000  # in one commit, at most; a larger file is alone, and never in memory whole
-NAMED = 5  # files that an error names: the log has a line for each
+MAX_FILES = 1_000  # in one batch
+MAX_BYTES = 32_000_000  # in one batch; a larger file has its own, and is never in memory as a whole
+MAX_NAMED = 5  # files that an error names; the log has a line for each
 
 
 @dataclass(frozen=True)
@@ -47,51 +48,57 @@ class Incoming:
     path: Path
     name: str
     landed: Landed | None = None
-    copied: bool = False  # whether `path` is a copy, which nobody writes to
-    state: tuple[tuple[int, ...], ...] = ()  # of a file or folder that a person names, before it is identified
+    copied: bool = False  # whether `path` is a private copy
+    state: tuple[tuple[int, ...], ...] = ()  # of a named file or folder, before it is identified
 
     @classmethod
     def named(cls, path: Path, name: str) -> "Incoming":
-        """Name a file or folder that a person names, in its present state."""
+        """Return a file or folder that the user named, in its present state."""
         return cls(path, name, state=_state(path))
 
     @classmethod
     def of(cls, file: Landed, path: Path, copied: bool = False) -> "Incoming":
-        """Name a file of the landing folder."""
+        """Return a file of the landing folder."""
         return cls(path, Path(file.path).name, file, copied)
 
     @property
     def alone(self) -> bool:
-        """Whether it is imported in a batch of its own, chunk by chunk: an archive that a person names may be huge."""
-        return self.landed is None or self.landed.bytes > BYTES
+        """Whether it is imported in its own batch, chunk by chunk. A named archive may be huge."""
+        return self.landed is None or self.landed.bytes > MAX_BYTES
 
 
 Imported: TypeAlias = tuple[dict[str, Any], bool]
-"""A file's row of `imports`, from now or from before, and whether the file is new."""
+"""A file's row of `imports`, and whether the file is new."""
 Write: TypeAlias = Callable[[Mapping[str, Incoming]], dict[str, dict[str, Any]]]
-"""Writes the records of files by import_id, and returns what the ledger says of those that could be read."""
+"""Writes the records of files, by import_id, and returns the counts and days of each readable file for `imports`."""
 LeaveOut: TypeAlias = Callable[[Incoming, Exception], object]
-"""Called with a file that is not imported now, and why. It may raise: then no file of the batch is imported."""
+"""Called with a file that is not imported now, and the reason. If it raises, no file of the batch is imported."""
 
 
-def seen(lake: Lake) -> set[Landed]:
-    """Return the landed files that were imported or refused, in the state in which they were."""
-    found = lake.scan("events/imports", IMPORTS).select(LYING).table().drop_null()
-    return {landed for row in found.to_pylist() if (landed := lay(row))}
+def read_imported_files(lake: Lake) -> set[Landed]:
+    """Return the landed files that were imported or rejected, in their state at that time."""
+    rows = lake.scan("events/imports", IMPORTS).select(LANDING_COLUMNS).table().drop_null()
+    return {landed for row in rows.to_pylist() if (landed := landed_file(row))}
 
 
 def import_file(
-    path: Path, listener: str | None, lake: Lake, now: datetime, tell: Tell = untold, *, name: str | None = None
+    path: Path,
+    listener: str | None,
+    lake: Lake,
+    now: datetime,
+    report: ReportDays = ignore_days,
+    *,
+    name: str | None = None,
 ) -> Imported:
-    """Import one file, which tables call by `name` if not by its own.
+    """Import one file. Tables show `name` if given, else the file's own name.
 
-    Raises `UnsupportedFile`, `Unreadable`, also if it is written to meanwhile, or `Unexpected`.
+    Raises `UnsupportedFile`, `Unreadable` (also if the file changes during the import) or `Unexpected`.
     """
 
     def refuse(_: Incoming, error: Exception) -> None:
         raise error
 
-    (imported,) = Batch(listener, lake, now, tell, refuse).take([Incoming.named(path, printable(name or path.name))])
+    (imported,) = Batch(listener, lake, now, report, refuse).take([Incoming.named(path, printable(name or path.name))])
     return imported
 
 
@@ -101,151 +108,156 @@ def import_landed(
     listener: str | None,
     lake: Lake,
     now: datetime,
-    tell: Tell,
+    report: ReportDays,
     warn: Callable[[str], object],
 ) -> Iterator[Imported]:
-    """Import files of the landing folder, for `listener` where they do not name theirs.
+    """Import files of the landing folder. A record without a listener belongs to `listener`.
 
-    An unsupported file is quarantined as a whole, so that it holds up no other and is not tried again until its content
-    changes. A file that is gone, cannot be opened now or was written to meanwhile is left for the next time. So is one
-    on which this program fails: `Unexpected` is raised after the others are imported.
+    An unsupported file is quarantined as a whole, and not tried again until its content changes. A file that is
+    deleted, cannot be opened or changes during the import is left for the next import. So is a file on which Tutti
+    fails: `Unexpected` is raised after the others are imported.
     """
-    left: dict[Landed | None, Exception] = {}
+    left_out: dict[Landed | None, Exception] = {}
 
-    def leave(file: Landed | None, error: Exception) -> None:
-        if file not in left:  # a batch that is split meets it again
-            warn(f"{printable(file.path) if file else 'a file'} is left for the next time: {error}")
-        left[file] = error
+    def leave_out(file: Landed | None, error: Exception) -> None:
+        if file not in left_out:  # a batch that is split meets it again
+            warn(f"not imported, the next import tries again: {printable(file.path) if file else 'a file'}: {error}")
+        left_out[file] = error
 
-    batch = Batch(listener, lake, now, tell, lambda file, error: leave(file.landed, error))
+    batch = Batch(listener, lake, now, report, lambda file, error: leave_out(file.landed, error))
     for group in _groups(files):
-        with landing.copies(group, leave) as found:
-            yield from batch.take([Incoming.of(file, path, landing.store.remote) for file, path in found])
-    if failures := [error for error in left.values() if isinstance(error, Unexpected)]:
-        more = [f"{len(failures) - NAMED:,} more"] if len(failures) > NAMED else []
-        raise Unexpected("; ".join([*map(str, failures[:NAMED]), *more])) from failures[0].__cause__
+        with landing.copies(group, leave_out) as copies:
+            yield from batch.take([Incoming.of(file, path, landing.store.remote) for file, path in copies])
+    if failures := [error for error in left_out.values() if isinstance(error, Unexpected)]:
+        more = [f"{len(failures) - MAX_NAMED:,} more files"] if len(failures) > MAX_NAMED else []
+        raise Unexpected("; ".join([*map(str, failures[:MAX_NAMED]), *more])) from failures[0].__cause__
 
 
 def _groups(files: Iterable[Landed]) -> Iterator[list[Landed]]:
     """Split files into batches."""
-    held: list[Landed] = []
+    group: list[Landed] = []
     size = 0
     for file in files:
-        if held and (len(held) == FILES or size + file.bytes > BYTES):
-            yield held
-            held, size = [], 0
-        held.append(file)
+        if group and (len(group) == MAX_FILES or size + file.bytes > MAX_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(file)
         size += file.bytes
-    if held:
-        yield held
+    if group:
+        yield group
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Whose files are imported when and into which lake, and who is told of days and of files left out."""
+    """Imports files for one listener into one lake.
+
+    `report` gets the days of each table that changed, `leave_out` the files that are not imported.
+    """
 
     listener: str | None
     lake: Lake
     now: datetime
-    tell: Tell
+    report: ReportDays
     leave_out: LeaveOut
 
     def take(self, files: Sequence[Incoming]) -> list[Imported]:
-        """Import some files in one commit a table."""
+        """Import some files with one commit per table."""
         return self._take(dict(self._identified(files)))
 
     def _take(self, ids: dict[Incoming, str]) -> list[Imported]:
-        """Import files by import_id. If that fails unexpectedly, import each half of them, so that one is left out."""
+        """Import files by import_id. If that fails unexpectedly, import each half alone until one file is left out."""
         try:
             return self.enter(ids, self._write)
         except Unexpected as error:
             if len(ids) == 1:
-                ((file, id),) = ids.items()
-                # Part of it may be written. The next time its content, and so its id, may be another.
-                write([], self.lake, ValuesFilter.of("import_id", [id]), self.now, self.tell)
+                ((file, import_id),) = ids.items()
+                # Remove what is already written: by the next import the content, and so the id, may have changed.
+                write([], self.lake, ValuesFilter.of("import_id", [import_id]), self.now, self.report)
                 self.leave_out(file, _naming(file, error))
                 return []
-            half, all = len(ids) // 2, list(ids.items())
-            return self._take(dict(all[:half])) + self._take(dict(all[half:]))
+            half, items = len(ids) // 2, list(ids.items())
+            return self._take(dict(items[:half])) + self._take(dict(items[half:]))
 
     def enter(self, ids: dict[Incoming, str], write: Write) -> list[Imported]:
         """Enter files in the ledger, by import_id, after `write` has written the records of the new ones.
 
-        Until the ledger names a file none of its records count: a killed import is repeated whole.
+        A file counts as imported once the ledger has it. A killed import is repeated completely.
         """
         if not ids:
             return []
-        slice = ValuesFilter.of("import_id", ids.values())
-        entered = known(self.lake, slice)
-        new = {id: file for file, id in reversed(ids.items()) if id not in entered}  # of equal files the first
-        said = write(new) if new else {}
+        batch = ValuesFilter.of("import_id", ids.values())
+        entered = ledger_rows(self.lake, batch)
+        # Of files with equal content, the first is the new one.
+        new = {import_id: file for file, import_id in reversed(ids.items()) if import_id not in entered}
+        written = write(new) if new else {}
         rows: list[Imported] = []
-        for file, id in ids.items():
-            place = lying(file.landed) if file.landed else dict.fromkeys(LYING)
-            entry = {"import_id": id, "file": file.name, "listener": self.listener, "imported_at": self.now} | place
-            if id in said:
-                rows.append((entry | said[id], new[id] == file))
-            elif id in entered:  # the same content in another place, or written once more, if not the very file
-                same = next((row for row in entered[id] if lay(row) == file.landed), None)
-                rows.append((same or entered[id][0] | (entry if file.landed else {}), False))
-        old = [row for found in entered.values() for row in found]
+        for file, import_id in ids.items():
+            place = landing_state(file.landed) if file.landed else dict.fromkeys(LANDING_COLUMNS)
+            entry = {"import_id": import_id, "file": file.name, "listener": self.listener, "imported_at": self.now}
+            entry |= place
+            if import_id in written:
+                rows.append((entry | written[import_id], new[import_id] == file))
+            elif import_id in entered:  # the very file, or the same content at another path or written again
+                same = next((row for row in entered[import_id] if landed_file(row) == file.landed), None)
+                rows.append((same or entered[import_id][0] | (entry if file.landed else {}), False))
+        old = [row for same_id in entered.values() for row in same_id]
         if any(row not in old for row, _ in rows):
             places = {(row["import_id"], row["landing_path"]) for row, _ in rows}
-            kept = [row for row in old if (row["import_id"], row["landing_path"]) not in places]
-            replace_imports(kept + [row for row, _ in rows], self.lake, slice)
+            unchanged_rows = [row for row in old if (row["import_id"], row["landing_path"]) not in places]
+            replace_imports(unchanged_rows + [row for row, _ in rows], self.lake, batch)
         return rows
 
     def _identified(self, files: Sequence[Incoming]) -> Iterator[tuple[Incoming, str]]:
         for file in files:
             try:
-                with explained():
-                    id = identify(file.path, self.listener)
+                with unexpected_errors():
+                    import_id = identify(file.path, self.listener)
             except (Unreadable, FileNotFoundError) as error:
                 self.leave_out(file, error)
             except Unexpected as error:
                 self.leave_out(file, _naming(file, error))
             else:
-                yield file, id
+                yield file, import_id
 
     def _write(self, files: Mapping[str, Incoming]) -> dict[str, dict[str, Any]]:
-        """Write the records of new files; what the ledger says of those that could be read."""
-        slice = ValuesFilter.of("import_id", files)
+        """Write the records of new files, by import_id. Return the counts and days of each readable file."""
+        batch = ValuesFilter.of("import_id", files)
         try:
-            return write(self._reads(files), self.lake, slice, self.now, self.tell)
+            return write(self._reads(files), self.lake, batch, self.now, self.report)
         except (UnsupportedFile, Unreadable, FileNotFoundError) as error:
-            if len(files) > 1:  # not of a file that is read while it is written
+            if len(files) > 1:  # only a file that is alone is read lazily, so that reading fails during writing
                 raise
-            ((id, file),) = files.items()
-            if not (refused := self._refused(file, error)):
+            ((import_id, file),) = files.items()
+            if not (rejected := self._reject(file, error)):
                 return {}
-            return write([(id, refused)], self.lake, slice, self.now, self.tell)
+            return write([(import_id, rejected)], self.lake, batch, self.now, self.report)
 
     def _reads(self, files: Mapping[str, Incoming]) -> Iterator[tuple[str, Iterable[RecordResult]]]:
-        """The records of each file that can be read."""
-        for id, file in files.items():
+        """Yield the import_id and the records of each file that can be read."""
+        for import_id, file in files.items():
             if file.alone:
-                yield id, self._until_changed(file)
+                yield import_id, self._until_changed(file)
                 continue
             try:
-                found = list(exports.read(file.path, self.listener, self.now, file.name))
+                records = list(exports.read(file.path, self.listener, self.now, file.name))
             except (UnsupportedFile, Unreadable, FileNotFoundError) as error:
-                if not (found := self._refused(file, error)):
+                if not (records := self._reject(file, error)):
                     continue
             if unchanged(file):
-                yield id, found
+                yield import_id, records
             else:
                 self.leave_out(file, _changed(file))
 
     def _until_changed(self, file: Incoming) -> Iterator[RecordResult]:
-        """Yield the records of a file. Raises `Unreadable` at the end, before a row is published, if it changed."""
+        """Yield the records of a file. Raises `Unreadable` at the end, before any row is published, if it changed."""
         yield from exports.read(file.path, self.listener, self.now, file.name)
         if not unchanged(file):
             raise _changed(file)
 
-    def _refused(self, file: Incoming, error: Exception) -> list[RecordResult]:
-        """The record that stands for a landed file in quarantine; none for a file that is left out."""
+    def _reject(self, file: Incoming, error: Exception) -> list[RecordResult]:
+        """Return the quarantine record of an unsupported landed file. Leave any other file out, and return nothing."""
         if isinstance(error, UnsupportedFile):
-            if not unchanged(file):  # other content is unsupported than was identified
+            if not unchanged(file):  # the unsupported content is not the identified one
                 error = _changed(file)
             elif file.landed:
                 return refusal(file.name, error)
@@ -254,7 +266,7 @@ class Batch:
 
 
 def unchanged(file: Incoming) -> bool:
-    """Whether a file is in the state in which it was before it was identified."""
+    """Return whether a file is still in the state that it had before it was identified."""
     if file.copied:
         return True
     if not file.landed:
@@ -263,18 +275,18 @@ def unchanged(file: Incoming) -> bool:
 
 
 def _state(path: Path) -> tuple[tuple[int, ...], ...]:
-    """Return the size, the last change and the number of a file, or of each in a folder; nothing if it is gone."""
+    """Return size, modification time and inode of a file, or of each file in a folder. Empty if it does not exist."""
     try:
-        found = [os.stat(file) for file in (files_in(path) if path.is_dir() else [path])]
+        states = [os.stat(file) for file in (files_in(path) if path.is_dir() else [path])]
     except (OSError, ValueError):
         return ()
-    return tuple((each.st_size, each.st_mtime_ns, each.st_ino) for each in found)
+    return tuple((state.st_size, state.st_mtime_ns, state.st_ino) for state in states)
 
 
 def _changed(file: Incoming) -> Unreadable:
     if file.landed:
-        return Unreadable("it was written to while it was read")
-    return Unreadable(f"{printable(file.name)} was written to while it was read: import it again")
+        return Unreadable("the file changed while it was read")
+    return Unreadable(f"{printable(file.name)} changed while it was read. Import it again.")
 
 
 def _naming(file: Incoming, error: Unexpected) -> Unexpected:

@@ -1,4 +1,4 @@
-"""Landed deletions: what people took back by its id alone, whatever it was and whether or not it was told before."""
+"""Raw deletions: deletions that give an id only, of anything with that id, imported before or later."""
 
 import narwhals as nw
 import pyarrow as pa
@@ -9,23 +9,23 @@ from resources.sources.records.social import Deletion
 
 RAW_DELETIONS = pa.schema(
     [
-        column("user_id", pa.string(), "who took it back", personal=True),
-        column("deleted_id", pa.string(), "a UUID of its address: a post_id, a share_id or what a relation has"),
-        column("deleted_at", INSTANT, "when that was, where the source tells", unit="UTC", null=True),
-        column("source", pa.string(), "format it was submitted in"),
+        column("user_id", pa.string(), "listener who deleted it", personal=True),
+        column("deleted_id", pa.string(), "UUID of the deleted address: a post_id, share_id or submitted_id"),
+        column("deleted_at", INSTANT, "time of the deletion, if the source provides it", unit="UTC", null=True),
+        column("source", pa.string(), "format of the record"),
         *ARRIVAL,
     ]
 )
 
 
-def deleted(deletions: nw.LazyFrame, id: str) -> nw.LazyFrame:
-    """Who took back what, under the name that an id has among what was told."""
-    return deletions.select("user_id", nw.col("deleted_id").alias(id))
+def deleted(deletions: nw.LazyFrame, id_column: str) -> nw.LazyFrame:
+    """Return the deletions as `user_id` and `id_column`, the id's name in the table that they delete from."""
+    return deletions.select("user_id", nw.col("deleted_id").alias(id_column))
 
 
 DELETION_RECORDS = RecordType(
     table="events/raw_deletions",
-    description="What was taken back by its id alone, as submitted.",
+    description="Deletions that give an id only, as submitted. Written by imports.",
     counted="deletions",
     record=Deletion,
     schema=RAW_DELETIONS,

@@ -1,4 +1,4 @@
-"""Landed feedback: which recordings listeners love and hate, as their sources told it."""
+"""Raw feedback: recordings that listeners love or hate, as submitted."""
 
 import pyarrow as pa
 
@@ -8,14 +8,14 @@ from resources.sources.records.feedback import Feedback
 
 RAW_FEEDBACK = pa.schema(
     [
-        column("user_id", pa.string(), "whose opinion it is", personal=True),
-        column("recording_mbid", pa.string(), "MusicBrainz recording, where the source tells", null=True),
-        column("recording_msid", pa.string(), "ListenBrainz's id of names, where the source tells", null=True),
-        column("artist_name", pa.string(), "artist credit, where the source tells", null=True),
-        column("recording_name", pa.string(), "title, where the source tells", null=True),
-        column("score", pa.int64(), "1 love, -1 hate, 0 taken back"),
-        column("created_at", INSTANT, "when it was given, where the source tells", unit="UTC", null=True),
-        column("source", pa.string(), "service or program that kept it"),
+        column("user_id", pa.string(), "listener", personal=True),
+        column("recording_mbid", pa.string(), "MusicBrainz recording, if the source provides it", null=True),
+        column("recording_msid", pa.string(), "ListenBrainz's id of the names, if the source provides it", null=True),
+        column("artist_name", pa.string(), "artist credit, if the source provides it", null=True),
+        column("recording_name", pa.string(), "title, if the source provides it", null=True),
+        column("score", pa.int64(), "1 for love, -1 for hate, 0 for withdrawn"),
+        column("created_at", INSTANT, "time of the feedback, if the source provides it", unit="UTC", null=True),
+        column("source", pa.string(), "service or program that the feedback is from"),
         *ARRIVAL,
     ]
 )
@@ -23,7 +23,7 @@ RAW_FEEDBACK = pa.schema(
 
 FEEDBACK_RECORDS = RecordType(
     table="events/raw_feedback",
-    description="Love and hate given to recordings, and taken back, as submitted.",
+    description="Love and hate for recordings, given and withdrawn, as submitted. Written by imports.",
     counted="feedback",
     record=Feedback,
     schema=RAW_FEEDBACK,

@@ -1,4 +1,4 @@
-"""Landed playlists: a row for each track, in the order of the playlist."""
+"""Playlists: one row per track of an imported playlist, in its order."""
 
 import pyarrow as pa
 
@@ -8,17 +8,17 @@ from resources.sources.records.playlist import Track
 
 PLAYLISTS = pa.schema(
     [
-        column("playlist_id", pa.string(), "the playlist's own identifier, else a UUID of what is in it"),
-        column("title", pa.string(), "title of the playlist, where it has one", null=True),
-        column("creator", pa.string(), "who made it, as the file says", null=True, personal=True),
-        column("user_id", pa.string(), "whose it is here", null=True, personal=True),
+        column("playlist_id", pa.string(), "identifier in the file, else a UUID of the playlist's content"),
+        column("title", pa.string(), "title of the playlist, if given", null=True),
+        column("creator", pa.string(), "creator named in the file", null=True, personal=True),
+        column("user_id", pa.string(), "listener that the playlist was imported for", null=True, personal=True),
         column("position", pa.int64(), "place in the playlist, from 1"),
-        column("recording_mbid", pa.string(), "MusicBrainz recording, where the playlist tells", null=True),
-        column("artist_name", pa.string(), "artist credit, where the playlist tells", null=True),
-        column("recording_name", pa.string(), "title of the track, where the playlist tells", null=True),
-        column("release_name", pa.string(), "release, where the playlist tells", null=True),
-        column("duration_ms", pa.int64(), "length of the track, where the playlist tells", unit="ms", null=True),
-        column("created_at", INSTANT, "when the playlist was made, where it tells", unit="UTC", null=True),
+        column("recording_mbid", pa.string(), "MusicBrainz recording, if given", null=True),
+        column("artist_name", pa.string(), "artist credit, if given", null=True),
+        column("recording_name", pa.string(), "title of the track, if given", null=True),
+        column("release_name", pa.string(), "release, if given", null=True),
+        column("duration_ms", pa.int64(), "length of the track, if given", unit="ms", null=True),
+        column("created_at", INSTANT, "creation time of the playlist, if given", unit="UTC", null=True),
         column("source", pa.string(), "format of the playlist"),
         *ARRIVAL,
     ]
@@ -27,7 +27,7 @@ PLAYLISTS = pa.schema(
 
 TRACK_RECORDS = RecordType(
     table="content/playlists",
-    description="Imported playlists, one row per track.",
+    description="Tracks of imported playlists, in order. Written by imports.",
     counted="playlist_tracks",
     record=Track,
     schema=PLAYLISTS,

@@ -1,4 +1,4 @@
-"""Landed posts: each as it read when its source told it; one that is edited is told again, as is one taken back."""
+"""Raw posts: every submitted version of a post, including edits and deletions."""
 
 import pyarrow as pa
 
@@ -9,19 +9,19 @@ from resources.sources.records.social import Post
 
 RAW_POSTS = pa.schema(
     [
-        column("day", pa.date32(), "UTC day on which it was posted"),
-        column("post_id", pa.string(), "a UUID of the post's address"),
-        column("user_id", pa.string(), "who posted it", personal=True),
-        column("posted_at", INSTANT, "when it was posted", unit="UTC"),
-        column("told_at", INSTANT, "when it came to read so: posted, edited or taken back", unit="UTC"),
-        column("text", pa.string(), "what it says, without markup", personal=True),
-        column("mentions", pa.list_(pa.string()), "whom it mentions", personal=True),
-        column("hashtags", pa.list_(pa.string()), "its hashtags, without the sign and in lower case"),
-        column("artist_name", pa.string(), "artist credit of what it says is playing", null=True),
-        column("recording_name", pa.string(), "title of what it says is playing", null=True),
-        column("recording_mbid", pa.string(), "MusicBrainz recording that it links to as playing", null=True),
-        column("taken_back", pa.bool_(), "whether it was deleted then"),
-        column("source", pa.string(), "format it was submitted in"),
+        column("day", pa.date32(), "UTC day of the post"),
+        column("post_id", pa.string(), "UUID of the post's address"),
+        column("user_id", pa.string(), "author", personal=True),
+        column("posted_at", INSTANT, "time of the post", unit="UTC"),
+        column("told_at", INSTANT, "time of this version: posted, edited or deleted", unit="UTC"),
+        column("text", pa.string(), "text without markup", personal=True),
+        column("mentions", pa.list_(pa.string()), "mentioned users", personal=True),
+        column("hashtags", pa.list_(pa.string()), "hashtags in lower case, without the sign"),
+        column("artist_name", pa.string(), "artist credit of the recording named as playing", null=True),
+        column("recording_name", pa.string(), "title of the recording named as playing", null=True),
+        column("recording_mbid", pa.string(), "MusicBrainz recording linked as playing", null=True),
+        column("taken_back", pa.bool_(), "whether this version deletes the post"),
+        column("source", pa.string(), "format of the record"),
         NAME_KEY,
         *ARRIVAL,
     ]
@@ -30,7 +30,7 @@ RAW_POSTS = pa.schema(
 
 POST_RECORDS = RecordType(
     table="events/raw_posts",
-    description="Posts as submitted, a row for each submitted record; written by imports.",
+    description="Posts as submitted, one row per version. Written by imports.",
     counted="posts",
     record=Post,
     schema=RAW_POSTS,

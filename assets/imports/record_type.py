@@ -1,6 +1,7 @@
-"""Record types: one sort of record that files contain, and the table that stores such records.
+"""Record types: what every kind of imported record has in common.
 
-A table has the fields of its record by their names. What belongs here is what all record types have in common.
+A record type names a dataclass that readers produce and the table that stores such records. The table has the fields
+of the dataclass as columns of the same names.
 """
 
 from collections.abc import Sequence
@@ -17,28 +18,28 @@ from resources.schema import INSTANT, column, declare
 from resources.sources.records.listen import RecordResult
 
 ARRIVAL = (
-    column("file", pa.string(), "name of the file, and of its member in an archive"),
-    column("record", pa.int64(), "line from 1, or index from 0 in a JSON array"),
-    column("import_id", pa.string(), "the file's content and listener, as half a SHA-256"),
+    column("file", pa.string(), "name of the file, with its path in an archive"),
+    column("record", pa.int64(), "line number from 1, or index from 0 in a JSON array"),
+    column("import_id", pa.string(), "id of the import: half a SHA-256 of the file's content and the listener"),
 )
-"""The last columns of every record type: where a record was read."""
+"""The last columns of every record type: the place of a record in its file."""
 BY_ARRIVAL = ["import_id", "file", "record"]
-"""The same by name, in the order in which otherwise equal records are sorted."""
+"""The same columns, in the order in which otherwise equal records are sorted."""
 
 
 @dataclass(frozen=True)
 class RecordType:
-    """Records of one sort. A table that is `dated_by` a field has partitions by day, any other is a whole."""
+    """One kind of record and its table. A table that is `dated_by` a field is partitioned by day."""
 
     table: str  # "events/raw_listens"
-    description: str  # of the table, for the catalog
-    counted: str  # the column of `imports` that counts them
-    record: type  # the dataclass that a reader makes of such a record
-    schema: pa.Schema  # `day` if it is dated, fields of the record, NAME_KEY if it names a recording, ARRIVAL
-    order: tuple[str, ...]  # how rows are sorted in files
-    row_key: tuple[str, ...] = ()  # the columns that identify a row, if the table promises them
-    dated_by: str | None = None  # the field that gives the day, in UTC; FIRST_DAY where it is null
-    id: str | None = None  # the column by which a deletion may name rows
+    description: str  # of the table, in Dagster's catalog
+    counted: str  # the column of `imports` that counts these records
+    record: type  # the dataclass that readers produce
+    schema: pa.Schema  # `day` if dated, fields of the record, NAME_KEY if it names a recording, ARRIVAL
+    order: tuple[str, ...]  # the columns by which rows are sorted in files
+    row_key: tuple[str, ...] = ()  # the columns that identify a row, if the table promises this
+    dated_by: str | None = None  # the field that gives the day, in UTC; a null becomes FIRST_DAY
+    id: str | None = None  # the column by which a deletion names rows
 
     @property
     def dated(self) -> bool:
@@ -47,33 +48,33 @@ class RecordType:
 
     @property
     def happened(self) -> str | None:
-        """The column with the instant that gives the day; None where no instant does."""
+        """The column with the instant that gives the day, or None if no instant does."""
         return self.dated_by if self.dated_by and self.schema.field(self.dated_by).type == INSTANT else None
 
     @property
     def key(self) -> dg.AssetKey:
-        """The table as an asset."""
+        """The asset key of the table."""
         return dg.AssetKey(self.table.split("/"))
 
     @property
     def spec(self) -> dg.AssetSpec:
-        """The table as the catalog shows it."""
+        """The asset spec of the table, with its columns, key and order."""
         slices = "day" if self.dated else None
         metadata = declare(self.schema, key=self.row_key, slices=slices, order=self.order)
         return dg.AssetSpec(self.key, description=self.description, metadata=metadata)
 
     def rows(self, reads: Sequence[RecordResult], import_id: str) -> pa.Table:
-        """Return the records of this type among those of a file."""
-        own = [read for read in reads if isinstance(read.parsed, self.record)]
-        found = [read.parsed for read in own]
+        """Return the records of this type among those of a file, in the columns of `schema`."""
+        matching = [read for read in reads if isinstance(read.parsed, self.record)]
+        records = [read.parsed for read in matching]
         columns: dict[str, pa.Array] = {
-            "file": pa.array([read.file for read in own], pa.string()),
-            "record": pa.array([read.record for read in own], pa.int64()),
-            "import_id": pa.repeat(pa.scalar(import_id), len(own)),
+            "file": pa.array([read.file for read in matching], pa.string()),
+            "record": pa.array([read.record for read in matching], pa.int64()),
+            "import_id": pa.repeat(pa.scalar(import_id), len(matching)),
         }
         for field in self.schema:
             if field.name not in {*columns, "day", NAME_KEY.name}:
-                columns[field.name] = pa.array(list(map(attrgetter(field.name), found)), field.type)
+                columns[field.name] = pa.array(list(map(attrgetter(field.name), records)), field.type)
         if NAME_KEY.name in self.schema.names:
             columns[NAME_KEY.name] = name_keys(columns)
         if self.dated_by:

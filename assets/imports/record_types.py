@@ -1,4 +1,4 @@
-"""All record types. To add one, write its module here as the others are, and name it below."""
+"""All record types. To add one, write a module for it in this package and list it below."""
 
 from assets.imports.app_events import APP_EVENT_RECORDS
 from assets.imports.deletions import DELETION_RECORDS

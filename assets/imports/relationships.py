@@ -1,23 +1,22 @@
-"""Landed relationships: who follows or befriends whom, or no longer does, as sources tell it."""
+"""Raw relationships: begun and ended follows and friendships, as submitted."""
 
 import pyarrow as pa
 
 from assets.imports.record_type import ARRIVAL, RecordType
+from assets.partitions import FIRST_DAY
 from resources.schema import INSTANT, column
 from resources.sources.records.social import Relationship
 
 RAW_RELATIONSHIPS = pa.schema(
     [
-        column(
-            "day", pa.date32(), "UTC day on which it began or ended; the first there is where the source tells none"
-        ),
-        column("user_id", pa.string(), "who follows; of friends either", personal=True),
-        column("other_id", pa.string(), "who is followed; the other friend", personal=True),
-        column("relation", pa.string(), "follow or friendship"),
-        column("ends", pa.bool_(), "whether it ended then, or began"),
-        column("happened_at", INSTANT, "when that was, where the source tells", unit="UTC", null=True),
-        column("source", pa.string(), "format it was submitted in"),
-        column("submitted_id", pa.string(), "a UUID of the address it was told under, where it has one", null=True),
+        column("day", pa.date32(), f"UTC day of its beginning or end, {FIRST_DAY} if unknown"),
+        column("user_id", pa.string(), "follower, or one of two friends", personal=True),
+        column("other_id", pa.string(), "followed user, or the other friend", personal=True),
+        column("relation", pa.string(), "kind of relationship: follow or friendship"),
+        column("ends", pa.bool_(), "whether it ended (true) or began (false)"),
+        column("happened_at", INSTANT, "time of its beginning or end, if provided", unit="UTC", null=True),
+        column("source", pa.string(), "format of the record"),
+        column("submitted_id", pa.string(), "UUID of the record's address, if it has one", null=True),
         *ARRIVAL,
     ]
 )
@@ -25,7 +24,7 @@ RAW_RELATIONSHIPS = pa.schema(
 
 RELATIONSHIP_RECORDS = RecordType(
     table="events/raw_relationships",
-    description="Who follows or befriends whom, begun and ended, as submitted; written by imports.",
+    description="Beginnings and ends of follows and friendships, as submitted. Written by imports.",
     counted="relationships",
     record=Relationship,
     schema=RAW_RELATIONSHIPS,

@@ -1,4 +1,4 @@
-"""Landed shares: recordings, playlists and posts that people passed on, as sources tell it."""
+"""Raw shares: recordings, playlists and posts that users shared, as submitted."""
 
 import pyarrow as pa
 
@@ -8,14 +8,14 @@ from resources.sources.records.social import Share
 
 RAW_SHARES = pa.schema(
     [
-        column("day", pa.date32(), "UTC day on which it was shared"),
-        column("share_id", pa.string(), "a UUID of the share's address"),
-        column("user_id", pa.string(), "who shared it", personal=True),
-        column("shared_at", INSTANT, "when it was shared", unit="UTC"),
-        column("entity", pa.string(), "recording, playlist or post"),
-        column("entity_id", pa.string(), "MusicBrainz recording, the playlist's own identifier, or post_id"),
-        column("taken_back", pa.bool_(), "whether it was taken back"),
-        column("source", pa.string(), "format it was submitted in"),
+        column("day", pa.date32(), "UTC day of the share"),
+        column("share_id", pa.string(), "UUID of the share's address"),
+        column("user_id", pa.string(), "user who shared it", personal=True),
+        column("shared_at", INSTANT, "time of the share", unit="UTC"),
+        column("entity", pa.string(), "kind of the shared entity: recording, playlist or post"),
+        column("entity_id", pa.string(), "MusicBrainz recording, playlist_id or post_id"),
+        column("taken_back", pa.bool_(), "whether this record withdraws the share"),
+        column("source", pa.string(), "format of the record"),
         *ARRIVAL,
     ]
 )
@@ -23,7 +23,7 @@ RAW_SHARES = pa.schema(
 
 SHARE_RECORDS = RecordType(
     table="events/raw_shares",
-    description="Shares as submitted, a row for each submitted record; written by imports.",
+    description="Shares of recordings, playlists and posts, as submitted. Written by imports.",
     counted="shares",
     record=Share,
     schema=RAW_SHARES,

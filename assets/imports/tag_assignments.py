@@ -1,20 +1,21 @@
-"""Landed tag_assignments: words that people put to artists, as sources tell them."""
+"""Raw tag assignments: tags that users gave to artists, as submitted."""
 
 import pyarrow as pa
 
 from assets.imports.record_type import ARRIVAL, RecordType
+from assets.partitions import FIRST_DAY
 from resources.schema import column
 from resources.sources.records.social import TagAssignment
 
 RAW_TAG_ASSIGNMENTS = pa.schema(
     [
-        column("day", pa.date32(), "UTC day on which it was put; the first there is where the source tells none"),
-        column("user_id", pa.string(), "who put it", personal=True),
-        column("artist_name", pa.string(), "artist, where the source tells its name", null=True),
-        column("source_ref", pa.string(), "the source's own id of the artist"),
-        column("tag", pa.string(), "the word as it was put"),
-        column("tagged_on", pa.date32(), "when it was put, where the source tells a possible date", null=True),
-        column("source", pa.string(), "format it was submitted in"),
+        column("day", pa.date32(), f"UTC day of the assignment, {FIRST_DAY} if unknown"),
+        column("user_id", pa.string(), "user who gave the tag", personal=True),
+        column("artist_name", pa.string(), "artist name, if the source provides it", null=True),
+        column("source_ref", pa.string(), "id of the artist in the source"),
+        column("tag", pa.string(), "tag as submitted"),
+        column("tagged_on", pa.date32(), "date of the assignment, if the source provides a valid one", null=True),
+        column("source", pa.string(), "format of the record"),
         *ARRIVAL,
     ]
 )
@@ -22,7 +23,7 @@ RAW_TAG_ASSIGNMENTS = pa.schema(
 
 TAG_ASSIGNMENT_RECORDS = RecordType(
     table="events/raw_tag_assignments",
-    description="Tags as people put them to artists, as submitted; written by imports.",
+    description="Tags that users gave to artists, as submitted. Written by imports.",
     counted="tag_assignments",
     record=TagAssignment,
     schema=RAW_TAG_ASSIGNMENTS,

@@ -6,7 +6,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.content.wanted import HEARD, heard, lacking
+from assets.content.wanted import SUBMITTED_MBIDS, wanted_ids, wanted_recordings
 from assets.tables import SCHEMAS
 from resources.errors import TuttiError
 from resources.frames.frame import Frame
@@ -29,10 +29,10 @@ def metadata(io_manager: LakeIO) -> Wanted:
         table(f"content/{name}") for name in ("recordings", "artists", "releases", "release_groups")
     )
     return {
-        "recordings": heard(table("events/raw_listens", HEARD), recordings),
-        "artists": lacking(artists, "artist_id", *((rows, "artist_ids") for rows in (recordings, releases, groups))),
-        "releases": lacking(releases, "release_id", (recordings, "release_id")),
-        "release_groups": lacking(groups, "release_group_id", (releases, "release_group_id")),
+        "recordings": wanted_recordings(table("events/raw_listens", SUBMITTED_MBIDS), recordings),
+        "artists": wanted_ids(artists, "artist_id", *((rows, "artist_ids") for rows in (recordings, releases, groups))),
+        "releases": wanted_ids(releases, "release_id", (recordings, "release_id")),
+        "release_groups": wanted_ids(groups, "release_group_id", (releases, "release_group_id")),
     }
 
 

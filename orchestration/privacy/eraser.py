@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from assets.imports.batch import import_landed
-from assets.imports.ledger import IMPORTS, LYING, Tell, identify
+from assets.imports.ledger import IMPORTS, LANDING_COLUMNS, ReportDays, identify
 from assets.imports.packing import enter_pack, is_pack
 from resources.files import atomic_write
 from resources.folders.landing import ARRIVING, Landing
@@ -136,7 +136,7 @@ class Eraser:
                 self.log(f"{table}: {removed:,} rows removed")
         return done
 
-    def reimport(self, plan: Plan, now: datetime, report: Tell) -> int:
+    def reimport(self, plan: Plan, now: datetime, report: ReportDays) -> int:
         """Import the rewritten files again. Return the number of files."""
         landed = [self.landing.state_of(name) for name in sorted(plan.files)]
         visible = [file for file in landed if file and not Path(file.path).name.startswith(".")]
@@ -146,7 +146,7 @@ class Eraser:
         return sum(new for _, new in import_landed(self.landing, visible, None, self.lake, now, report, self.log))
 
     def _ledger(self) -> list[dict[str, object]]:
-        columns = [IMPORT, "file", "listener", *LYING]
+        columns = [IMPORT, "file", "listener", *LANDING_COLUMNS]
         rows: list[dict[str, object]] = self.lake.scan(LEDGER, IMPORTS).select(columns).table().to_pylist()
         return rows
 

@@ -17,7 +17,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from assets.events.imports import tell_days
+from assets.events.imports import report_days
 from assets.imports.record_types import RECORD_TYPES
 from assets.tables import SCHEMAS, SORT_KEYS
 from orchestration.instance.home import home_folder
@@ -112,7 +112,7 @@ def platform(data: Path) -> list[Path]:
 
 def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path) -> dict[str, int]:
     lake, landing = open_lake(data), landing_of(data)
-    say, tell = context.log.info, partial(tell_days, context)
+    say, tell = context.log.info, partial(report_days, context)
     eraser = Eraser(scanner(name, data, history), lake, landing, SCHEMAS, SORT_KEYS, say)
     known = (data / PLAN).exists()  # an earlier erasure was killed, or left traces
     say("searching the landing folder")

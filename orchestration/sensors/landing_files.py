@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import dagster as dg
 
-from assets.imports.batch import seen
+from assets.imports.batch import read_imported_files
 from orchestration.cadence import IMPORT_LISTENS
 from orchestration.instance.internals import NOT_FINISHED_STATUSES
 from orchestration.run_tags import BY_HAND, PRIORITY
@@ -106,7 +106,7 @@ def _age(file: Landed) -> tuple[int, str]:
 @lru_cache(maxsize=1)
 def _imported_files(root: Storage, version: int) -> set[Landed]:
     """Return the imported files at a version of the ledger. Each version is read once."""
-    return seen(Lake(root))
+    return read_imported_files(Lake(root))
 
 
 def imported_files(lake: Lake) -> set[Landed]:

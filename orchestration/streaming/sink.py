@@ -12,9 +12,9 @@ from typing import Any
 
 import dagster as dg
 
-from assets.events.imports import told_of
+from assets.events.imports import table_metadata
 from assets.imports.batch import Batch, Incoming
-from assets.imports.ledger import COUNTS, TABLES, commit, tell_of
+from assets.imports.ledger import COUNTS, TABLES, commit, report_changed_days
 from assets.imports.record_type import RecordType
 from assets.imports.record_types import RECORD_TYPES
 from orchestration.streaming.records import HAPPENED, LANDED, OUTCOME, REFUSED, Outcome
@@ -108,7 +108,7 @@ class Sink:
                 "some records were lost between reading and writing, so nothing was imported. Start the stream again"
             )
         days = {k.table: {day for o in chosen for day in o.days.get(k.table, ())} for k in RECORD_TYPES}
-        tell_of(days, [o.row for o in chosen], self.lake, imports, self._report_days)
+        report_changed_days(days, [o.row for o in chosen], self.lake, imports, self._report_days)
         return {o.import_id: o.row for o in chosen}
 
     def _report_days(self, kind: RecordType, days: Sequence[date]) -> None:
@@ -116,7 +116,7 @@ class Sink:
 
     def _report(self, new: Sequence[dict[str, Any]], late: int, watermark: datetime | None) -> None:
         """Report and log the imported files by their rows of `imports`."""
-        metadata = dict(told_of(new, self.lake))
+        metadata = dict(table_metadata(new, self.lake))
         if watermark:
             metadata[IMPORTS] |= {"late": late, "watermark": dg.MetadataValue.timestamp(watermark)}
         self.report([dg.AssetMaterialization(key, metadata=values) for key, values in metadata.items()])

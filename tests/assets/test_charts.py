@@ -1,4 +1,4 @@
-"""Charts of a few known plays."""
+"""Charts of a few plays."""
 
 from datetime import date, timedelta
 
@@ -15,30 +15,30 @@ MONDAY = date(2024, 2, 26)
 
 
 def chart(engine: Engine, period: str, rows: list[Row], first: date, last: date | None = None) -> list[Row]:
-    """The recordings of a chart, in order."""
+    """Return the recordings of charts, in order."""
     read = [oracle.recording_plays(rows), oracle.artist_plays(rows), oracle.display_names(rows)]
-    found = (
+    result = (
         CHARTS[period]
         .on(engine, read, (first, last or first))
         .sort_by([("period_start", "ascending"), ("rank", "ascending")])
     )
-    return [r for r in found.to_pylist() if r["entity"] == "recording"]
+    return [r for r in result.to_pylist() if r["entity"] == "recording"]
 
 
-def heard(day: date, **times: int) -> list[Row]:
-    return [listen(at(day, n), id, id) for id, count in times.items() for n in range(count)]
+def listens(day: date, **plays: int) -> list[Row]:
+    return [listen(at(day, n), key, key) for key, count in plays.items() for n in range(count)]
 
 
-def test_of_equals_the_smaller_id_comes_first(local: Engine) -> None:
-    found = chart(local, "daily", heard(MONDAY, b=2, é=2, a=1, B=2), MONDAY)
-    assert [(r["rank"], r["entity_id"]) for r in found] == [(1, "B"), (2, "b"), (3, "é"), (4, "a")]
+def test_of_equal_plays_the_smaller_id_ranks_first(local: Engine) -> None:
+    result = chart(local, "daily", listens(MONDAY, b=2, é=2, a=1, B=2), MONDAY)
+    assert [(r["rank"], r["entity_id"]) for r in result] == [(1, "B"), (2, "b"), (3, "é"), (4, "a")]
 
 
-def test_movement_is_against_the_period_before_and_no_other(local: Engine) -> None:
+def test_movement_compares_with_the_period_before_only(local: Engine) -> None:
     weeks = [MONDAY + timedelta(weeks=n) for n in range(3)]
-    rows = heard(weeks[0], a=1, b=2, c=3) + heard(weeks[1], a=2, b=1) + heard(weeks[2], a=1, c=2)
-    found = chart(local, "weekly", rows, weeks[1], weeks[2])
-    assert [(r["period_start"], r["entity_id"], r["rank"], r["previous_rank"]) for r in found] == [
+    rows = listens(weeks[0], a=1, b=2, c=3) + listens(weeks[1], a=2, b=1) + listens(weeks[2], a=1, c=2)
+    result = chart(local, "weekly", rows, weeks[1], weeks[2])
+    assert [(r["period_start"], r["entity_id"], r["rank"], r["previous_rank"]) for r in result] == [
         (weeks[1], "a", 1, 3),
         (weeks[1], "b", 2, 2),
         (weeks[2], "c", 1, None),
@@ -48,8 +48,8 @@ def test_movement_is_against_the_period_before_and_no_other(local: Engine) -> No
 
 def test_listeners_of_a_week_are_counted_once(local: Engine) -> None:
     rows = [listen(at(MONDAY + timedelta(days=d)), user, ms_played=BEYOND) for d in range(7) for user in ("ada", "bo")]
-    (found,) = chart(local, "weekly", rows, MONDAY)
-    assert (found["plays"], found["listeners"], found["ms_played"]) == (14, 2, 14 * BEYOND)
+    (result,) = chart(local, "weekly", rows, MONDAY)
+    assert (result["plays"], result["listeners"], result["ms_played"]) == (14, 2, 14 * BEYOND)
 
 
 def test_a_listener_who_loops_a_song_does_not_lead_the_capped_chart(engine: Engine) -> None:
@@ -59,33 +59,33 @@ def test_a_listener_who_loops_a_song_does_not_lead_the_capped_chart(engine: Engi
         *(listen(at(MONDAY, 5 * n), f"listener {n}", "day") for n in range(25)),
     ]
     read = [oracle.recording_plays(rows), oracle.artist_plays(rows), oracle.display_names(rows)]
-    found = CHARTS["weekly"].on(engine, read, (MONDAY, MONDAY)).to_pylist()
-    assert sorted((r["entity"], r["plays"], r["plays_capped"]) for r in found) == [
+    result = CHARTS["weekly"].on(engine, read, (MONDAY, MONDAY)).to_pylist()
+    assert sorted((r["entity"], r["plays"], r["plays_capped"]) for r in result) == [
         ("artist", 97, 3 + 3 + 25),
         ("recording", 25, 25),
         ("recording", 72, 3 + 3),
     ]
 
 
-def test_a_recording_by_two_artists_counts_once_for_either(local: Engine) -> None:
+def test_a_recording_by_two_artists_counts_once_for_each_in_charts(local: Engine) -> None:
     rows = [listen(at(MONDAY), artist_ids=["x", "y"]), listen(at(MONDAY, 5), artist_ids=["y"], artist_name="Y")]
     read = [oracle.recording_plays(rows), oracle.artist_plays(rows), oracle.display_names(rows)]
-    found = CHARTS["daily"].on(local, read, (MONDAY, MONDAY)).sort_by("rank").to_pylist()
-    artists = [(r["entity_id"], r["plays"], r["name"]) for r in found if r["entity"] == "artist"]
+    result = CHARTS["daily"].on(local, read, (MONDAY, MONDAY)).sort_by("rank").to_pylist()
+    artists = [(r["entity_id"], r["plays"], r["name"]) for r in result if r["entity"] == "artist"]
     assert artists == [("y", 2, "Y"), ("x", 1, None)]
 
 
-def test_a_chart_has_the_name_of_its_time(engine: Engine) -> None:
+def test_a_chart_shows_the_name_used_in_its_period(engine: Engine) -> None:
     """Regression: a range of periods run at once gave all of them the name of the last."""
     days = [MONDAY + timedelta(days=n) for n in range(3)]
     rows = [listen(at(day), recording_name=name) for day, name in zip(days, ("Old", "New", "Newest"), strict=True)]
-    found = chart(engine, "daily", rows, days[0], days[2])
-    assert [r["name"] for r in found] == ["Artist – Old", "Artist – New", "Artist – Newest"]
+    result = chart(engine, "daily", rows, days[0], days[2])
+    assert [r["name"] for r in result] == ["Artist – Old", "Artist – New", "Artist – Newest"]
 
 
 def test_the_chart_of_all_time_has_no_movement(local: Engine) -> None:
-    found = chart(local, "all_time", heard(FIRST_DAY, a=1) + heard(MONDAY, a=1, b=1), FIRST_DAY)
-    assert [(r["entity_id"], r["plays"], r["previous_rank"]) for r in found] == [("a", 2, None), ("b", 1, None)]
+    result = chart(local, "all_time", listens(FIRST_DAY, a=1) + listens(MONDAY, a=1, b=1), FIRST_DAY)
+    assert [(r["entity_id"], r["plays"], r["previous_rank"]) for r in result] == [("a", 2, None), ("b", 1, None)]
 
 
 @pytest.mark.parametrize("period", PERIODS, ids=lambda p: p.name)

@@ -1,4 +1,4 @@
-"""Clusters divide the work on large tables: rows never come to one place, and the result is that of pandas."""
+"""Clusters divide the work on large tables: rows are never collected, and the result equals that of pandas."""
 
 import pickle
 from collections.abc import Callable
@@ -16,7 +16,7 @@ import pytest
 
 import resources.engines.pandas
 from assets.derived.charts import KEY, as_entity, calendar, count_listeners, into_periods
-from assets.events.active_listeners import NUMBERED, add_up, hold, number
+from assets.events.active_listeners import NUMBERED, add_up, hold, number_days
 from assets.partitions import DAY
 from resources.engines.pandas import PandasEngine
 from resources.frames.frame import Engine, Frame, conform
@@ -29,30 +29,30 @@ from tests.tables import (
     LEAP,
     many_app_events,
     many_audio,
+    many_deletions,
     many_lyrics,
     many_posts,
     many_raw_listens,
     many_recordings,
     many_relationships,
-    many_retractions,
     many_shares,
-    many_taggings,
+    many_tag_assignments,
     table,
 )
 from tests.transformations import TRANSFORMATIONS, Span, Transformation
 
 LISTENS, DAYS, TEXTS, SOCIAL = 20_000, 40, 1_000, 4_000
-ENOUGH = 2  # shares that must have rows: those that a shuffle makes here
-FEW = 1_000  # rows: a table with fewer need not be divided
-UNMOVED = ("audio_features",)  # rows that Spark leaves where they are: it sends the small table of the join to them
-LARGE = {t.name: t for t in TRANSFORMATIONS if t.name not in ("charts_weekly", "charts_yearly")}  # as the others
+MIN_PARTITIONS = 2  # that must have rows after a shuffle
+SMALL_ROWS = 1_000  # a table with fewer rows need not be divided
+BROADCAST = ("audio_features",)  # tables that Spark joins without a shuffle
+LARGE = {t.name: t for t in TRANSFORMATIONS if t.name not in ("charts_weekly", "charts_yearly")}  # like other charts
 
 TALLIES = pa.schema([("user_id", pa.string()), ("listens", pa.int64())])
 
 
 @dataclass(frozen=True)
 class World:
-    """Large tables in a lake, as the assets make them on pandas."""
+    """Large tables in a lake, as the assets build them on pandas."""
 
     lake: Lake
     schemas: dict[str, pa.Schema]
@@ -60,91 +60,95 @@ class World:
     def read(self, engine: Engine, name: str) -> Frame:
         return engine.read(self.lake.scan(name, self.schemas[name]))
 
-    def make(self, engine: Engine, made: Transformation) -> Frame:
-        return made.run(*(self.read(engine, n) for n in made.reads), span=_span(made))
+    def build(self, engine: Engine, transformation: Transformation) -> Frame:
+        return transformation.run(*(self.read(engine, n) for n in transformation.reads), span=_span(transformation))
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """The large tables, made once: tests of Spark, of Dask and others may be in processes of their own."""
-    folder = once(tmp_path_factory, "large", make_world)
+    """Return the large tables, built once for all test processes, such as those of Spark and Dask."""
+    folder = once(tmp_path_factory, "large", build_world)
     return World(Lake(folder / "lake"), pickle.loads((folder / "schemas").read_bytes()))
 
 
-def make_world(folder: Path) -> None:
+def build_world(folder: Path) -> None:
     audio = zip(LARGE["audio_features"].reads.items(), many_audio(SOCIAL), strict=True)
-    given = {name: table(rows, schema) for (name, schema), rows in audio} | {
+    sources = {name: table(rows, schema) for (name, schema), rows in audio} | {
         "raw_listens": many_raw_listens(LISTENS, days=DAYS),
         "raw_app_events": many_app_events(LISTENS // 4, days=DAYS),
         "lyrics": many_lyrics(TEXTS),
         "recordings": many_recordings(400),
-        "relationships": many_relationships(SOCIAL),
-        "deletions": many_retractions(SOCIAL // 10),
+        "raw_relationships": many_relationships(SOCIAL),
+        "raw_deletions": many_deletions(SOCIAL // 10),
         "raw_shares": many_shares(SOCIAL),
         "raw_posts": many_posts(SOCIAL),
-        "raw_tag_assignments": many_taggings(SOCIAL),
+        "raw_tag_assignments": many_tag_assignments(SOCIAL),
     }
-    found = World(Lake(folder / "lake"), {name: rows.schema for name, rows in given.items()})
+    world = World(Lake(folder / "lake"), {name: rows.schema for name, rows in sources.items()})
     with patch.object(write_transaction, "FILE_ROWS", 6_000):  # many files, as of many days
-        for name, rows in given.items():
-            found.lake.replace(name, iter([rows]), found.schemas[name])
-        for name, made in LARGE.items():
-            found.schemas[name] = made.schema
-            found.lake.replace(name, found.make(PandasEngine(), made), made.schema)
-    (folder / "schemas").write_bytes(pickle.dumps(found.schemas))
+        for name, rows in sources.items():
+            world.lake.replace(name, iter([rows]), world.schemas[name])
+        for name, transformation in LARGE.items():
+            world.schemas[name] = transformation.schema
+            world.lake.replace(name, world.build(PandasEngine(), transformation), transformation.schema)
+    (folder / "schemas").write_bytes(pickle.dumps(world.schemas))
 
 
-@pytest.mark.parametrize("made", LARGE.values(), ids=str)
-def test_a_large_table_gives_the_rows_of_pandas_from_several_shares(
-    made: Transformation, cluster: Engine, world: World, tmp_path: Path
+@pytest.mark.parametrize("transformation", LARGE.values(), ids=str)
+def test_clusters_give_the_rows_of_pandas_from_several_partitions(
+    transformation: Transformation, cluster: Engine, world: World, tmp_path: Path
 ) -> None:
+    name, schema = transformation.name, transformation.schema
     with nothing_collected(), patch.object(Frame, "per", autospec=True, side_effect=Frame.per) as shuffle:
-        frame = world.make(cluster, made)
-    shares, wanted = stored(frame, made.schema, tmp_path), world.lake.scan(made.name, made.schema).table()
-    moved = shuffle.called and made.name not in UNMOVED
-    assert len(shares) >= (ENOUGH if moved and len(wanted) >= FEW else 1)
-    assert_equal(pa.concat_tables(shares), wanted)
+        frame = world.build(cluster, transformation)
+    partitions, expected = stored(frame, schema, tmp_path), world.lake.scan(name, schema).table()
+    shuffled = shuffle.called and name not in BROADCAST
+    assert len(partitions) >= (MIN_PARTITIONS if shuffled and len(expected) >= SMALL_ROWS else 1)
+    assert_equal(pa.concat_tables(partitions), expected)
 
 
 @pytest.mark.slow
-def test_pandas_gives_the_same_rows_share_by_share(world: World) -> None:
+def test_pandas_gives_the_same_rows_in_batches(world: World) -> None:
     with patch.object(resources.engines.pandas, "ROWS", 5_000):
-        for name, made in LARGE.items():
-            frame = world.make(PandasEngine(), made)
-            assert_equal(frame.collect(made.schema), world.lake.scan(name, made.schema).table())
+        for name, transformation in LARGE.items():
+            frame = world.build(PandasEngine(), transformation)
+            assert_equal(frame.collect(transformation.schema), world.lake.scan(name, transformation.schema).table())
 
 
 @pytest.mark.slow
 def test_duckdb_gives_the_rows_of_pandas(duckdb: Engine, world: World) -> None:
-    for name, made in LARGE.items():
-        assert_equal(world.make(duckdb, made).collect(made.schema), world.lake.scan(name, made.schema).table())
+    for name, transformation in LARGE.items():
+        frame, schema = world.build(duckdb, transformation), transformation.schema
+        assert_equal(frame.collect(schema), world.lake.scan(name, schema).table())
 
 
-def test_what_a_chart_ranks_is_counted_in_several_shares(cluster: Engine, world: World, tmp_path: Path) -> None:
+def test_chart_entities_are_counted_in_several_partitions(cluster: Engine, world: World, tmp_path: Path) -> None:
     days = calendar(DAY, LEAP, LEAP + timedelta(days=DAYS))
     with nothing_collected():
-        plays = world.read(cluster, "plays").map(partial(as_entity, entity="recording", id="recording_id"))
+        plays = world.read(cluster, "recording_plays").map(
+            partial(as_entity, entity="recording", id_column="recording_id")
+        )
         counted = plays.map(into_periods, broadcast=[days]).per(KEY, count_listeners)
     schema = pa.schema([("entity_id", pa.string()), ("plays", pa.int64())])
-    assert len(stored(counted, schema, tmp_path)) >= ENOUGH
+    assert len(stored(counted, schema, tmp_path)) >= MIN_PARTITIONS
 
 
-def test_listeners_are_told_apart_in_several_shares(cluster: Engine, world: World, tmp_path: Path) -> None:
+def test_active_listeners_are_counted_in_several_partitions(cluster: Engine, world: World, tmp_path: Path) -> None:
     schema = pa.schema([("number", pa.int64()), ("held", pa.int64()), ("listeners", pa.int64())])
     with nothing_collected():
-        numbered = world.read(cluster, "activity").map(number, schema=NUMBERED, kernel="arrow")
+        numbered = world.read(cluster, "daily_listening").map(number_days, schema=NUMBERED, kernel="arrow")
         held = numbered.per("user_id", hold).per(["number", "held"], add_up)
-    assert len(stored(held, schema, tmp_path)) >= ENOUGH
+    assert len(stored(held, schema, tmp_path)) >= MIN_PARTITIONS
 
 
-def test_an_opaque_function_of_whole_keys_works_in_several_shares(
+def test_an_arrow_function_of_whole_keys_runs_in_several_partitions(
     cluster: Engine, world: World, tmp_path: Path
 ) -> None:
     with nothing_collected():
         tallied = world.read(cluster, "listens").per("user_id", tally, schema=TALLIES, kernel="arrow")
-    shares = stored(tallied, TALLIES, tmp_path)
-    assert len(shares) >= ENOUGH
-    assert_equal(pa.concat_tables(shares), tally(world.lake.scan("listens", world.schemas["listens"]).table()))
+    partitions = stored(tallied, TALLIES, tmp_path)
+    assert len(partitions) >= MIN_PARTITIONS
+    assert_equal(pa.concat_tables(partitions), tally(world.lake.scan("listens", world.schemas["listens"]).table()))
 
 
 def tally(listens: pa.Table) -> pa.Table:
@@ -152,27 +156,27 @@ def tally(listens: pa.Table) -> pa.Table:
     return counts.rename_columns(TALLIES.names).cast(TALLIES)
 
 
-def test_collecting_while_a_frame_is_built_is_noticed(cluster: Engine) -> None:
+def test_collecting_while_a_frame_is_built_fails_the_test(cluster: Engine) -> None:
     rows = cluster.from_arrow(pa.table({"a": [1]}))
-    with nothing_collected(), pytest.raises(AssertionError, match="rows came"):
+    with nothing_collected(), pytest.raises(AssertionError, match="rows were collected"):
         rows.collect()
 
 
 def stored(frame: Frame, schema: pa.Schema, folder: Path) -> list[pa.Table]:
-    """What each share wrote, where it had rows."""
+    """Return the rows that each partition wrote, for those with rows."""
     write = partial(write_transaction.write_files, folder=Storage.at(folder), schema=schema, order=())
     files = [pq.read_table(folder / name) for name in frame.engine.store(frame.native, write)]
     return [f for f in files if len(f)]
 
 
-def assert_equal(got: pa.Table, want: pa.Table) -> None:
-    keys = [(f.name, "ascending") for f in want.schema if not pa.types.is_nested(f.type)]
-    same: bool = conform(got, want.schema).sort_by(keys).equals(want.sort_by(keys))
-    assert same, f"{len(got):,} rows differ from the {len(want):,} of pandas"
+def assert_equal(actual: pa.Table, expected: pa.Table) -> None:
+    keys = [(f.name, "ascending") for f in expected.schema if not pa.types.is_nested(f.type)]
+    same: bool = conform(actual, expected.schema).sort_by(keys).equals(expected.sort_by(keys))
+    assert same, f"{len(actual):,} rows differ from the {len(expected):,} of pandas"
 
 
 def nothing_collected() -> AbstractContextManager[Any]:
-    """While this lasts, no rows may come to this process."""
+    """Fail if rows are collected in this process within the context."""
     import dask
     import dask.dataframe as dd
     import distributed
@@ -181,31 +185,31 @@ def nothing_collected() -> AbstractContextManager[Any]:
     from resources.engines.dask import DaskEngine
     from resources.engines.spark import SparkEngine
 
-    ways: list[tuple[Any, str]] = [
+    methods: list[tuple[Any, str]] = [
         *((engine, "collect") for engine in (DaskEngine, SparkEngine)),
-        *((dd.DataFrame, way) for way in ("compute", "head", "__len__")),
+        *((dd.DataFrame, name) for name in ("compute", "head", "__len__")),
         (dask, "compute"),
-        *((distributed.Client, way) for way in ("compute", "gather", "get")),
-        *((DataFrame, way) for way in ("collect", "toArrow", "toPandas", "toLocalIterator", "count", "head", "take")),
+        *((distributed.Client, name) for name in ("compute", "gather", "get")),
+        *((DataFrame, name) for name in ("collect", "toArrow", "toPandas", "toLocalIterator", "count", "head", "take")),
     ]
     stack = ExitStack()
-    for place, way in ways:
-        stack.enter_context(patch.object(place, way, _refuse(way)))
+    for owner, name in methods:
+        stack.enter_context(patch.object(owner, name, _fail(name)))
     return stack
 
 
-def _refuse(way: str) -> Callable[..., Any]:
-    def refuse(*args: Any, **kwargs: Any) -> Any:
-        raise AssertionError(f"rows came here by {way}")
+def _fail(method: str) -> Callable[..., Any]:
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise AssertionError(f"rows were collected by {method}")
 
-    return refuse
+    return fail
 
 
-def _span(made: Transformation) -> Span:
-    """All partitions of the large tables."""
+def _span(transformation: Transformation) -> Span:
+    """Return the range of all partitions of the large tables."""
     last = LEAP + timedelta(days=DAYS - 1)
-    period = made.name.removeprefix("charts_")
-    if period == made.name:
+    period = transformation.name.removeprefix("charts_")
+    if period == transformation.name:
         return LEAP, last
     first: date = begin(LEAP, period)
     return first, begin(last, period)

@@ -1,4 +1,4 @@
-"""A range of days run at once gives the rows of its days run one by one, each from the days that it reads."""
+"""Increments: a range of days built at once has the rows of its days built one by one, from their upstream days."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -62,8 +62,8 @@ def engines(pandas: Engine, duckdb: Engine) -> Engines:
 @pytest.mark.parametrize("name", SLICED)
 @examples(8)
 @given(data=st.data())
-def test_shorter_ranges_give_the_range(name: str, pandas: Engine, data: st.DataObject) -> None:
-    """A range cut in two at any day: those that are cut again and again are its days one by one."""
+def test_two_parts_of_a_range_give_the_rows_of_the_range(name: str, pandas: Engine, data: st.DataObject) -> None:
+    """The range is cut in two at any day. Cutting repeatedly leads to its days one by one."""
     rows, _ = data.draw(BY_NAME[name].drawn)
     starts = partitions(name, rows)
     cut = data.draw(st.integers(1, max(1, len(starts) - 1)))
@@ -72,38 +72,38 @@ def test_shorter_ranges_give_the_range(name: str, pandas: Engine, data: st.DataO
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SLICED)
-def test_tricky_days_one_by_one_give_the_range(name: str, pandas: Engine, duckdb: Engine) -> None:
-    """The local engines take turns at the days."""
+def test_days_one_by_one_give_the_rows_of_the_range(name: str, pandas: Engine, duckdb: Engine) -> None:
+    """The local engines build the days in turn."""
     *_, (rows, _) = BY_NAME[name].hard
     check(name, (pandas, duckdb), rows, [[start] for start in partitions(name, rows)])
 
 
 @pytest.mark.slow
 @examples(5)
-@given(heard=tables.evenings(), days=st.permutations(range(6)))
-def test_days_may_come_in_any_order(
-    heard: list[Row], days: list[int], pandas: Engine, tmp_path_factory: pytest.TempPathFactory
+@given(listens=tables.evenings(), days=st.permutations(range(6)))
+def test_days_built_in_any_order_give_the_same_sessions(
+    listens: list[Row], days: list[int], pandas: Engine, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     lake = Lake(tmp_path_factory.mktemp("lake"))
     for day in (LEAP + timedelta(days=n - 1) for n in days):
-        lake.replace("sessions", run("sessions", pandas, heard, (day, day)), SESSIONS, RangeFilter("day", day, day))
+        lake.replace("sessions", run("sessions", pandas, listens, (day, day)), SESSIONS, RangeFilter("day", day, day))
     span = (LEAP - timedelta(days=1), LEAP + timedelta(days=4))
     stored = lake.scan("sessions", SESSIONS).table()
-    assert_same(stored, SESSIONS_OF_LISTENS.oracle(heard, span=span), SESSIONS)
+    assert_same(stored, SESSIONS_OF_LISTENS.oracle(listens, span=span), SESSIONS)
 
 
 @pytest.mark.slow
 @examples(12)
 @given(submitted=tables.feeds(), data=st.data())
-def test_files_late_days_and_erasures_in_any_order_leave_what_all_at_once_leaves(
+def test_imports_and_erasures_in_any_order_give_the_same_tables(
     submitted: list[Row], data: st.DataObject, engines: Engines, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Each file builds again only the days and weeks that it can change, and some listens come twice.
+    """Each file rebuilds only the days and weeks that it can change, and some listens are repeated.
 
-    A week's distinct listeners are those of its days together, whichever file added each; and what counts of one
-    listener and day is bounded, whichever files it came in. Who is erased disappears from each table at once, and the
-    days they listened on are built again, distinct counts too. What they submit later is new. Some days are built
-    again for no reason.
+    A week's distinct listeners are those of all of its days, independent of the files. The capped plays of a listener
+    and day do not depend on the files either. An erased listener disappears from each table at once, and the days on
+    which they listened are rebuilt, including distinct counts. Their later submissions are new. Some days are rebuilt
+    without a reason.
     """
     days = sorted({r["day"] + timedelta(days=n) for r in submitted for n in (-1, 0, 1)})
     again = data.draw(st.lists(st.sampled_from(submitted), max_size=6)) if submitted else []
@@ -127,19 +127,19 @@ def test_files_late_days_and_erasures_in_any_order_leave_what_all_at_once_leaves
                 lake.drop_history(table)
         for span in some_runs(changed, data):
             engine = data.draw(engines)
-            make_days(lake, engine, list(arrived.values()), span)
-            make_activity(lake, engine, span)
+            build_days(lake, engine, list(arrived.values()), span)
+            build_daily_listening(lake, engine, span)
         if changed:
             weeks = [begin(f(changed), "weekly") + timedelta(weeks=n) for f, n in ((min, 0), (max, 1))]
             with patch.object(charts, "DAILY_CAP", 1):
-                make_weeks(lake, data.draw(engines), (weeks[0], weeks[1]))
+                build_weeks(lake, data.draw(engines), (weeks[0], weeks[1]))
     ids = oracle.recording_matches(list(arrived.values()), CATALOG)
-    replaced = oracle.replaced(list(arrived.values()), ids, *EVER)
-    heard = oracle.listens(list(arrived.values()), ids, replaced)
-    active = oracle.daily_listening(heard, LENGTHS)
+    replaced = oracle.duplicate_listens(list(arrived.values()), ids, *EVER)
+    listens = oracle.listens(list(arrived.values()), ids, replaced)
+    active = oracle.daily_listening(listens, LENGTHS)
     assert_same(lake.scan("duplicate", DUPLICATE_LISTENS).table(), replaced, DUPLICATE_LISTENS)
-    assert_same(lake.scan("listens", LISTENS).table(), heard, LISTENS)
-    assert_same(lake.scan("recording_plays", RECORDING_PLAYS).table(), oracle.recording_plays(heard), RECORDING_PLAYS)
+    assert_same(lake.scan("listens", LISTENS).table(), listens, LISTENS)
+    assert_same(lake.scan("recording_plays", RECORDING_PLAYS).table(), oracle.recording_plays(listens), RECORDING_PLAYS)
     assert_same(lake.scan("daily_listening", DAILY_LISTENING).table(), active, DAILY_LISTENING)
     if days:
         ever = (days[0], days[-1] + timedelta(days=29))
@@ -149,18 +149,18 @@ def test_files_late_days_and_erasures_in_any_order_leave_what_all_at_once_leaves
             ACTIVE_LISTENERS,
         )
         weeks = [begin(f(days), "weekly") for f in (min, max)]
-        counted = [answer(heard) for answer in ROLLUPS]
-        ranked = oracle.chart(*counted, period="weekly", first=weeks[0], last=weeks[1] + timedelta(weeks=1), most=1)
+        counted = [answer(listens) for answer in ROLLUPS]
+        ranked = oracle.chart(*counted, period="weekly", first=weeks[0], last=weeks[1] + timedelta(weeks=1), cap=1)
         assert_same(lake.scan("charts_weekly", CHART).table(), ranked, CHART)
 
 
 @pytest.mark.slow
 @examples(5)
 @given(submitted=tables.app_events(), data=st.data())
-def test_application_events_late_and_sent_twice_leave_what_all_at_once_leaves(
+def test_late_and_repeated_app_events_give_the_same_tables(
     submitted: list[Row], data: st.DataObject, engines: Engines, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Each file builds again only the days that it can change, in any order."""
+    """Each file rebuilds only the days that it can change, in any order."""
     again = data.draw(st.lists(st.sampled_from(submitted), max_size=6)) if submitted else []
     sent = [*submitted, *(r | {"import_id": "2", "file": "again.jsonl"} for r in again)]
     lake = Lake(tmp_path_factory.mktemp("lake"))
@@ -195,14 +195,14 @@ def some_runs(days: set[date], data: st.DataObject) -> list[Span]:
     return data.draw(st.permutations([(first, last) for first, last in halves if first <= last]))
 
 
-def make_activity(lake: Lake, engine: Engine, span: Span) -> None:
-    """Make the activity of days, and count the listeners of the thirty days that each is one of."""
+def build_daily_listening(lake: Lake, engine: Engine, span: Span) -> None:
+    """Build daily listening, and the active listeners of the thirty days that each day affects."""
     month = (span[0], span[1] + timedelta(days=29))
-    heard = engine.read(lake.scan("listens", LISTENS, RangeFilter("day", *span)))
+    listens = engine.read(lake.scan("listens", LISTENS, RangeFilter("day", *span)))
     lengths = engine.from_arrow(tables.table(LENGTHS, BY_NAME["daily_listening"].reads["recordings"]))
     lake.replace(
         "daily_listening",
-        BY_NAME["daily_listening"].run(heard, lengths, span=span),
+        BY_NAME["daily_listening"].run(listens, lengths, span=span),
         DAILY_LISTENING,
         RangeFilter("day", *span),
     )
@@ -215,18 +215,18 @@ def make_activity(lake: Lake, engine: Engine, span: Span) -> None:
     )
 
 
-def make_days(lake: Lake, engine: Engine, raw: list[Row], span: Span) -> None:
-    """Make the tables of days, each from the rows in the lake of the one before."""
+def build_days(lake: Lake, engine: Engine, raw: list[Row], span: Span) -> None:
+    """Build the daily tables, each from the stored rows of the one before."""
     slice = RangeFilter("day", *span)
     for name, schema in (("duplicate_listens", DUPLICATE_LISTENS), ("listens", LISTENS)):
         lake.replace(name.removesuffix("_listens"), run(name, engine, raw, span), schema, slice)
-    heard = engine.read(lake.scan("listens", LISTENS, slice))
+    listens = engine.read(lake.scan("listens", LISTENS, slice))
     for name, schema in COUNTED.items():
-        lake.replace(name, BY_NAME[name].run(heard, span=span), schema, slice)
+        lake.replace(name, BY_NAME[name].run(listens, span=span), schema, slice)
 
 
-def make_weeks(lake: Lake, engine: Engine, span: Span) -> None:
-    """Make the charts of weeks, from the rows in the lake of their days and of the week before."""
+def build_weeks(lake: Lake, engine: Engine, span: Span) -> None:
+    """Build the charts of weeks, from the stored rows of their days and of the week before."""
     days = RangeFilter("day", span[0] - timedelta(weeks=1), span[1] + timedelta(days=6))
     counted = (engine.read(lake.scan(name, schema, days)) for name, schema in COUNTED.items())
     lake.replace(
@@ -235,7 +235,7 @@ def make_weeks(lake: Lake, engine: Engine, span: Span) -> None:
 
 
 def partitions(name: str, rows: list[Row]) -> list[date]:
-    """Every partition that has a row, and its neighbors."""
+    """Return every partition that has a row, and its neighbors."""
     period = next(p for p in PERIODS if p.partitions == BY_NAME[name].asset.partitions_def)
     days = [r["day"] + timedelta(days=d) for r in rows for d in (-1, 0, 1)] or [LEAP]
     starts = sorted({begin(day, period.name) for day in days})
@@ -243,13 +243,13 @@ def partitions(name: str, rows: list[Row]) -> list[date]:
 
 
 def _looks_back(asset: dg.AssetsDefinition) -> bool:
-    """Whether an asset by day reads more than a day back, and so has rows on days without any listen."""
+    """Return whether a daily asset reads more than a day back, so that it has rows on days without listens."""
     mappings = map(asset.get_partition_mapping, asset.keys_by_input_name.values())
     return asset.partitions_def == DAILY and any(getattr(m, "start_offset", 0) < -1 for m in mappings)
 
 
 def check(name: str, engines: Sequence[Engine], rows: list[Row], parts: list[list[date]]) -> None:
-    """Compare a range that the last engine runs at once with its parts, which all of them run one by one."""
+    """Compare a range that the last engine builds at once with its parts, built one by one by the engines in turn."""
     schema, takes_turns = BY_NAME[name].schema, cycle(engines)
     each = [run(name, next(takes_turns), rows, (part[0], part[-1])).collect(schema) for part in parts]
     whole = run(name, engines[-1], rows, (parts[0][0], parts[-1][-1])).collect(schema)
@@ -257,19 +257,19 @@ def check(name: str, engines: Sequence[Engine], rows: list[Row], parts: list[lis
 
 
 def run(name: str, engine: Engine, rows: list[Row], span: Span) -> Frame:
-    """An asset's rows for a range of its partitions, from the days that Dagster gives it."""
-    made = BY_NAME[name]
+    """Return an asset's rows for a range of its partitions, from the upstream days that Dagster maps them to."""
+    transformation = BY_NAME[name]
     frames = []
-    for table, input in zip(made.prepare(rows, EVER), made.reads, strict=True):
-        if "day" in made.reads[input].names:
-            first, last = read(made.asset, input, span)
+    for table, input in zip(transformation.prepare(rows, EVER), transformation.reads, strict=True):
+        if "day" in transformation.reads[input].names:
+            first, last = read(transformation.asset, input, span)
             table = [r for r in table if first <= r["day"] <= last]
-        frames.append(engine.from_arrow(tables.table(table, made.reads[input])))
-    return made.run(*frames, span=span)
+        frames.append(engine.from_arrow(tables.table(table, transformation.reads[input])))
+    return transformation.run(*frames, span=span)
 
 
 def read(asset: dg.AssetsDefinition, name: str, span: Span) -> Span:
-    """The first and last day of what Dagster hands to an asset as an input, for a range of its partitions."""
+    """Return the first and last day of an asset's input that Dagster maps a range of its partitions to."""
     mapping, partitions = asset.get_partition_mapping(asset.keys_by_input_name[name]), asset.partitions_def
     if mapping is None:
         return span

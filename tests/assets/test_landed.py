@@ -1,4 +1,4 @@
-"""Files taken in: each kind in its table, whole or not at all, once, and told."""
+"""Imports: each record in the table of its type, each file completely or not at all, once, and reported."""
 
 import errno
 import json
@@ -15,7 +15,7 @@ import pytest
 from assets.events import imports
 from assets.imports import batch, ledger
 from assets.imports.batch import import_file, import_landed
-from assets.imports.ledger import IMPORTS, QUARANTINE, untold
+from assets.imports.ledger import IMPORTS, QUARANTINE, ignore_days
 from assets.imports.record_type import RecordType
 from assets.imports.record_types import RECORD_TYPES
 from resources.engines.resource import EngineName, EngineResource
@@ -50,11 +50,11 @@ def written(path: Path, *records: Any) -> Path:
 
 
 def rows(lake: Lake, table: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = lake.scan(table, SCHEMAS[table]).table().to_pylist()
-    return found
+    stored: list[dict[str, Any]] = lake.scan(table, SCHEMAS[table]).table().to_pylist()
+    return stored
 
 
-def everything(lake: Lake) -> dict[str, list[dict[str, Any]]]:
+def all_rows(lake: Lake) -> dict[str, list[dict[str, Any]]]:
     return {table: sorted(rows(lake, table), key=repr) for table in SCHEMAS}
 
 
@@ -63,7 +63,7 @@ def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path / "lake")
 
 
-def test_each_record_goes_to_the_table_of_its_kind_and_the_ledger_counts_them(tmp_path: Path, lake: Lake) -> None:
+def test_records_go_to_the_table_of_their_type_and_are_counted(tmp_path: Path, lake: Lake) -> None:
     row, new = import_file(written(tmp_path / "a.bin", *MIXED), None, lake, NOW)
     assert new
     assert (row["listens"], row["feedback"], row["playlist_tracks"], row["quarantined"]) == (2, 1, 0, 1)
@@ -75,9 +75,8 @@ def test_each_record_goes_to_the_table_of_its_kind_and_the_ledger_counts_them(tm
     assert [(r["user_id"], r["recording_msid"], r["record"]) for r in rows(lake, "events/raw_feedback")] == [
         ("bob", MSID, 2)
     ]
-    assert [(r["record"], r["reason"]) for r in rows(lake, "events/quarantine")] == [
-        (4, "listened_at is not a number of seconds")
-    ]
+    ((number, reason),) = [(r["record"], r["reason"]) for r in rows(lake, "events/quarantine")]
+    assert (number, "listened_at" in reason) == (4, True)
     assert rows(lake, "events/imports") == [row]
     import_file(written(tmp_path / "b.bin", PLAYLIST), "ann", lake, NOW)
     assert [(r["position"], r["recording_name"], r["user_id"]) for r in rows(lake, "content/playlists")] == [
@@ -86,34 +85,34 @@ def test_each_record_goes_to_the_table_of_its_kind_and_the_ledger_counts_them(tm
     ]
 
 
-def test_the_same_content_changes_nothing_whatever_it_is_called(tmp_path: Path, lake: Lake) -> None:
+def test_importing_the_same_content_again_changes_nothing(tmp_path: Path, lake: Lake) -> None:
     first, _ = import_file(written(tmp_path / "a.bin", *MIXED), None, lake, NOW)
-    before = everything(lake)
+    before = all_rows(lake)
     again, new = import_file(written(tmp_path / "b.bin", *MIXED), None, lake, NOW)
     assert (again, new) == (first, False)
-    assert everything(lake) == before
+    assert all_rows(lake) == before
 
 
-def test_the_days_of_dated_kinds_are_told_before_the_file_counts_as_in(tmp_path: Path, lake: Lake) -> None:
-    told: list[tuple[str, list[date]]] = []
+def test_changed_days_are_reported_before_the_file_counts_as_imported(tmp_path: Path, lake: Lake) -> None:
+    reported: list[tuple[str, list[date]]] = []
 
-    def tell(kind: RecordType, days: Sequence[date]) -> None:
+    def report(kind: RecordType, days: Sequence[date]) -> None:
         assert rows(lake, "events/imports") == []
         assert len(rows(lake, "events/raw_listens")) == 2
-        told.append((kind.table, list(days)))
+        reported.append((kind.table, list(days)))
 
-    import_file(written(tmp_path / "a.bin", *MIXED), None, lake, NOW, tell)
-    assert told == [("events/raw_listens", [date(2020, 9, 13), date(2020, 9, 14)])]
+    import_file(written(tmp_path / "a.bin", *MIXED), None, lake, NOW, report)
+    assert reported == [("events/raw_listens", [date(2020, 9, 13), date(2020, 9, 14)])]
 
 
-def test_application_events_are_a_kind_of_their_own_and_their_days_are_told(tmp_path: Path, lake: Lake) -> None:
-    told: list[tuple[str, list[date]]] = []
-    pressed = {"event": "play", "event_id": "1", "user_id": "bob", "timestamp": 1_600_090_000, "new": {"a": [1]}}
-    path = written(tmp_path / "a.bin", listen(0), pressed, pressed | {"timestamp": "1600090000", "event_id": 2})
-    row, _ = import_file(path, None, lake, NOW, lambda kind, days: told.append((kind.table, list(days))))
+def test_application_events_have_their_own_table_and_days(tmp_path: Path, lake: Lake) -> None:
+    reported: list[tuple[str, list[date]]] = []
+    event = {"event": "play", "event_id": "1", "user_id": "bob", "timestamp": 1_600_090_000, "new": {"a": [1]}}
+    path = written(tmp_path / "a.bin", listen(0), event, event | {"timestamp": "1600090000", "event_id": 2})
+    row, _ = import_file(path, None, lake, NOW, lambda kind, days: reported.append((kind.table, list(days))))
     assert (row["listens"], row["app_events"], row["quarantined"]) == (1, 2, 0)
     assert (row["first_day"], row["last_day"]) == (date(2020, 9, 13), date(2020, 9, 14))
-    assert told == [("events/raw_listens", [date(2020, 9, 13)]), ("events/raw_app_events", [date(2020, 9, 14)])]
+    assert reported == [("events/raw_listens", [date(2020, 9, 13)]), ("events/raw_app_events", [date(2020, 9, 14)])]
     assert [(r["event_id"], r["extra"]) for r in rows(lake, "events/raw_app_events")] == [
         ("1", '{"new":{"a":[1]}}'),
         ("2", '{"new":{"a":[1]}}'),
@@ -121,30 +120,30 @@ def test_application_events_are_a_kind_of_their_own_and_their_days_are_told(tmp_
 
 
 @pytest.mark.parametrize("commits", range(4))
-def test_a_take_that_breaks_off_after_any_commit_is_made_up_for(
+def test_an_import_killed_after_any_commit_is_repeated_completely(
     tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch, commits: int
 ) -> None:
     path, left, commit = written(tmp_path / "a.bin", *MIXED), commits, WriteTransaction._commit
 
-    def breaking(self: WriteTransaction, *given: Any) -> int:
+    def killed(self: WriteTransaction, *args: Any) -> int:
         nonlocal left
         if left == 0:
             raise KeyboardInterrupt
         left -= 1
-        return commit(self, *given)
+        return commit(self, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(WriteTransaction, "_commit", breaking)
+        patch.setattr(WriteTransaction, "_commit", killed)
         with pytest.raises(KeyboardInterrupt):
             import_file(path, None, lake, NOW)
     assert rows(lake, "events/imports") == []
     import_file(path, None, lake, NOW)
-    calm = Lake(tmp_path / "calm")
-    import_file(path, None, calm, NOW)
-    assert everything(lake) == everything(calm)
+    undisturbed = Lake(tmp_path / "undisturbed")
+    import_file(path, None, undisturbed, NOW)
+    assert all_rows(lake) == all_rows(undisturbed)
 
 
-def test_rows_of_a_broken_off_take_that_are_no_longer_so_are_taken_back(tmp_path: Path, lake: Lake) -> None:
+def test_rows_of_a_killed_import_are_replaced(tmp_path: Path, lake: Lake) -> None:
     path = written(tmp_path / "a.bin", listen(0), listen(1, listened_at=1_767_300_000))
 
     def stop(*_: Any) -> None:
@@ -152,54 +151,54 @@ def test_rows_of_a_broken_off_take_that_are_no_longer_so_are_taken_back(tmp_path
 
     with pytest.raises(KeyboardInterrupt):
         import_file(path, None, lake, NOW, stop)
-    assert len(rows(lake, "events/quarantine")) == 1  # it has not come yet
+    assert len(rows(lake, "events/quarantine")) == 1  # its time is in the future
     import_file(path, None, lake, datetime(2026, 2, 1, tzinfo=UTC))
     assert rows(lake, "events/quarantine") == []
     assert len(rows(lake, "events/raw_listens")) == 2
 
 
 def test_many_chunks_are_one_import(tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "CHUNK", 7)
+    monkeypatch.setattr(ledger, "CHUNK_RECORDS", 7)
     row, _ = import_file(written(tmp_path / "a.bin", *(listen(n) for n in range(50))), None, lake, NOW)
     assert row["listens"] == 50
     assert len(rows(lake, "events/raw_listens")) == 50
 
 
-def test_an_unsupported_file_that_a_person_names_leaves_nothing(tmp_path: Path, lake: Lake) -> None:
+def test_an_unsupported_named_file_leaves_no_rows(tmp_path: Path, lake: Lake) -> None:
     with pytest.raises(UnsupportedFile):
         import_file(written(tmp_path / "a.bin", {"title": "a postcard"}), None, lake, NOW)
-    assert all(found == [] for found in everything(lake).values())
+    assert all(stored == [] for stored in all_rows(lake).values())
 
 
-@pytest.mark.parametrize("most", [batch.BYTES, 1])  # bytes read at once: a larger file is read while it is written
-def test_an_unsupported_landed_file_is_quarantined_until_its_content_changes(
-    tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch, most: int
+@pytest.mark.parametrize("max_bytes", [batch.MAX_BYTES, 1])  # a larger file is read while its rows are written
+def test_an_unsupported_landed_file_is_quarantined_until_it_changes(
+    tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch, max_bytes: int
 ) -> None:
-    monkeypatch.setattr(batch, "BYTES", most)
+    monkeypatch.setattr(batch, "MAX_BYTES", max_bytes)
     landing, path = Landing(root=str(tmp_path)), written(tmp_path / "listens" / "a.bin", {"title": "a postcard"})
 
     def landed() -> tuple[dict[str, Any], bool]:
-        ((row, new),) = import_landed(landing, landing.list_files("listens"), None, lake, NOW, untold, pytest.fail)
+        ((row, new),) = import_landed(landing, landing.list_files("listens"), None, lake, NOW, ignore_days, pytest.fail)
         return row, new
 
     row, new = landed()
     assert (new, row["listens"], row["quarantined"]) == (True, 0, 1)
-    (held,) = rows(lake, "events/quarantine")
-    assert (held["file"], held["record"]) == ("a.bin", -1)
-    assert "not in a supported format" in held["reason"]
+    (quarantined,) = rows(lake, "events/quarantine")
+    assert (quarantined["file"], quarantined["record"]) == ("a.bin", -1)
+    assert "a.bin" in quarantined["reason"]
     assert landed() == (row, False)
     written(path, listen(0))
     assert landed()[0]["listens"] == 1
 
 
-def test_a_file_that_was_imported_by_name_is_known_when_it_lands(tmp_path: Path, lake: Lake) -> None:
+def test_a_file_imported_by_name_adds_nothing_when_it_lands(tmp_path: Path, lake: Lake) -> None:
     path = written(tmp_path / "listens" / "a.bin", *MIXED)
     named, _ = import_file(path, None, lake, NOW)
     landing = Landing(root=str(tmp_path))
-    ((landed, new),) = import_landed(landing, landing.list_files("listens"), None, lake, NOW, untold, pytest.fail)
+    ((landed, new),) = import_landed(landing, landing.list_files("listens"), None, lake, NOW, ignore_days, pytest.fail)
     assert (new, landed["landing_path"], landed["listens"]) == (False, "listens/a.bin", 2)
     assert import_file(path, None, lake, NOW) == (named, False)
-    assert len(rows(lake, "events/imports")) == 2  # so that neither is read again
+    assert len(rows(lake, "events/imports")) == 2  # one row each, so that neither is read again
     assert len(rows(lake, "events/raw_listens")) == 2
 
 
@@ -207,11 +206,11 @@ def replacing(monkeypatch: pytest.MonkeyPatch, path: Path, *records: Any) -> Non
     """Write other records to a file after it is identified, before it is read."""
     read = exports.read
 
-    def replaced(*given: Any) -> Iterator[RecordResult]:
+    def replace_and_read(*args: Any) -> Iterator[RecordResult]:
         written(path, *records)
-        return read(*given)
+        return read(*args)
 
-    monkeypatch.setattr(exports, "read", replaced)
+    monkeypatch.setattr(exports, "read", replace_and_read)
 
 
 @pytest.mark.parametrize("other", [[listen(1), listen(2)], [{"title": "a postcard"}]], ids=["listens", "unsupported"])
@@ -221,9 +220,9 @@ def test_a_named_file_that_changes_while_it_is_read_is_not_imported(
     path = written(tmp_path / "a.bin", listen(0))
     with monkeypatch.context() as patch:
         replacing(patch, path, *other)
-        with pytest.raises(Unreadable, match=r"a\.bin was written to"):
+        with pytest.raises(Unreadable, match=r"a\.bin"):
             import_file(path, None, lake, NOW)
-    assert all(found == [] for found in everything(lake).values())
+    assert all(stored == [] for stored in all_rows(lake).values())
     written(path, listen(1), listen(2))
     import_file(path, None, lake, NOW)
     assert import_file(path, None, lake, NOW)[1] is False
@@ -235,26 +234,28 @@ def test_a_named_folder_that_changes_while_it_is_read_is_not_imported(
 ) -> None:
     path = written(tmp_path / "export" / "a.bin", listen(0))
     replacing(monkeypatch, path, listen(1), listen(2))
-    with pytest.raises(Unreadable, match="export was written to"):
+    with pytest.raises(Unreadable, match="export"):
         import_file(path.parent, None, lake, NOW)
-    assert all(found == [] for found in everything(lake).values())
+    assert all(stored == [] for stored in all_rows(lake).values())
 
 
-@pytest.mark.parametrize("most", [batch.BYTES, 1])
+@pytest.mark.parametrize("max_bytes", [batch.MAX_BYTES, 1])
 @pytest.mark.parametrize("other", [[listen(1), listen(2)], [{"title": "a postcard"}]], ids=["listens", "unsupported"])
-def test_a_landed_file_that_changes_while_it_is_read_is_imported_the_next_time(
-    tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch, most: int, other: list[Any]
+def test_a_landed_file_that_changes_while_read_waits_for_the_next_import(
+    tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch, max_bytes: int, other: list[Any]
 ) -> None:
-    monkeypatch.setattr(batch, "BYTES", most)
+    monkeypatch.setattr(batch, "MAX_BYTES", max_bytes)
     landing, path = Landing(root=str(tmp_path)), written(tmp_path / "listens" / "a.bin", listen(0))
     warned: list[str] = []
     with monkeypatch.context() as patch:
         replacing(patch, path, *other)
-        assert not list(import_landed(landing, landing.list_files("listens"), None, lake, NOW, untold, warned.append))
+        assert not list(
+            import_landed(landing, landing.list_files("listens"), None, lake, NOW, ignore_days, warned.append)
+        )
     assert len(warned) == 1
-    assert all(found == [] for found in everything(lake).values())
+    assert all(stored == [] for stored in all_rows(lake).values())
     written(path, listen(1), listen(2))
-    ((row, new),) = import_landed(landing, landing.list_files("listens"), None, lake, NOW, untold, pytest.fail)
+    ((row, new),) = import_landed(landing, landing.list_files("listens"), None, lake, NOW, ignore_days, pytest.fail)
     assert (new, row["listens"]) == (True, 2)
 
 
@@ -262,7 +263,7 @@ def test_a_landed_file_that_changes_while_it_is_read_is_imported_the_next_time(
 
 
 def run(tmp_path: Path, *files: Path, listener: str | None = "ann") -> dg.ExecuteInProcessResult:
-    """An import of these files or folders, else of the landing folder."""
+    """Import these files or folders, or the landing folder."""
     engine = EngineResource(name=EngineName.pandas, spill_dir=str(tmp_path / "spill"))
     lake = LakeIO(root=str(tmp_path / "lake"), engine=engine)
     config = {"files": [str(f) for f in files], "listener": listener if files else None}
@@ -281,7 +282,7 @@ def cause(result: dg.ExecuteInProcessResult) -> str:
 
 
 @pytest.mark.slow
-def test_one_bad_file_in_the_landing_folder_holds_nobody_up_and_is_not_tried_again(
+def test_bad_landed_files_do_not_block_others_and_are_not_tried_again(
     tmp_path: Path, lake: Lake, capfd: pytest.CaptureFixture[str]
 ) -> None:
     landing = tmp_path / "landing" / "listens"
@@ -290,24 +291,24 @@ def test_one_bad_file_in_the_landing_folder_holds_nobody_up_and_is_not_tried_aga
     (landing / "c.listens").write_bytes(b"PK\x03\x04 and no more")
     (landing / "d.listens").write_bytes(b"")
     written(landing / "e.listens", listen(1))
-    written(landing / ".f.listens", listen(2))  # not whole yet
+    written(landing / ".f.listens", listen(2))  # still being written
     assert run(tmp_path).success
     assert sorted(r["recording_name"] for r in rows(lake, "events/raw_listens")) == ["Song 0", "Song 1"]
-    held = {r["file"]: r for r in rows(lake, "events/quarantine")}
-    assert held.keys() == {"b.listens", "c.listens", "d.listens"}
-    assert {r["record"] for r in held.values()} == {-1}
-    before = everything(lake)
+    quarantined = {r["file"]: r for r in rows(lake, "events/quarantine")}
+    assert quarantined.keys() == {"b.listens", "c.listens", "d.listens"}
+    assert {r["record"] for r in quarantined.values()} == {-1}
+    before = all_rows(lake)
     assert "a.listens: 1 listen" in capfd.readouterr().err
     assert run(tmp_path).success
-    assert everything(lake) == before
-    assert "a.listens: 1 listen" not in capfd.readouterr().err  # nobody asked
+    assert all_rows(lake) == before
+    assert "a.listens: 1 listen" not in capfd.readouterr().err  # only new files are logged
     written(landing / "b.listens", listen(3))
     assert run(tmp_path).success
     assert len(rows(lake, "events/raw_listens")) == 3
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_left_for_the_next_time(tmp_path: Path, lake: Lake) -> None:
+def test_a_file_without_read_permission_waits_for_the_next_import(tmp_path: Path, lake: Lake) -> None:
     landing = tmp_path / "landing" / "listens"
     written(landing / "a.listens", listen(0)).chmod(0)
     written(landing / "b.listens", listen(1))
@@ -318,7 +319,7 @@ def test_a_file_that_may_not_be_read_is_left_for_the_next_time(tmp_path: Path, l
     assert len(rows(lake, "events/imports")) == 2
 
 
-def test_a_file_that_is_gone_by_the_time_it_is_read_holds_nobody_up(
+def test_a_file_deleted_before_it_is_read_does_not_block_others(
     tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     landing = tmp_path / "landing" / "listens"
@@ -341,9 +342,7 @@ LATE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", LATE)
-def test_a_record_of_the_last_moment_of_the_calendar_is_quarantined_and_the_others_imported(
-    tmp_path: Path, lake: Lake, kind: str
-) -> None:
+def test_a_record_dated_in_the_last_second_of_9999_is_quarantined(tmp_path: Path, lake: Lake, kind: str) -> None:
     landing = tmp_path / "landing" / "listens"
     written(landing / "a.listens", LATE[kind])
     text = (landing / "a.listens").read_text().replace('"LAST"', "253402300799.9999999")  # no float is so near
@@ -351,9 +350,9 @@ def test_a_record_of_the_last_moment_of_the_calendar_is_quarantined_and_the_othe
     written(landing / "b.listens", listen(0))
     assert run(tmp_path).success
     assert [r["recording_name"] for r in rows(lake, "events/raw_listens")] == ["Song 0"]
-    held = rows(lake, "events/quarantine")
-    assert {r["file"] for r in held} == {"a.listens"}
-    assert all("9999" in r["reason"] for r in held)
+    quarantined = rows(lake, "events/quarantine")
+    assert {r["file"] for r in quarantined} == {"a.listens"}
+    assert all("9999" in r["reason"] for r in quarantined)
     assert {r["file"] for r in rows(lake, "events/imports")} == {"a.listens", "b.listens"}
 
 
@@ -361,7 +360,7 @@ UNDATED = [253_402_300_799.9999, 0]
 
 
 @pytest.mark.parametrize("seconds", UNDATED)
-def test_feedback_and_playlists_are_imported_whatever_their_date(tmp_path: Path, lake: Lake, seconds: float) -> None:
+def test_feedback_and_playlists_are_imported_with_any_date(tmp_path: Path, lake: Lake, seconds: float) -> None:
     landing, date = tmp_path / "landing" / "listens", LAST if seconds else "1970-01-01T00:00:00Z"
     written(landing / "a.listens", LOVED | {"created": seconds})
     written(landing / "b.listens", {"playlist": PLAYLIST["playlist"] | {"date": date, "creator": "bob"}})
@@ -372,7 +371,7 @@ def test_feedback_and_playlists_are_imported_whatever_their_date(tmp_path: Path,
     assert len(rows(lake, "content/playlists")) == len(PLAYLIST["playlist"]["track"])
 
 
-def test_a_landed_file_whose_name_is_not_in_utf_8_is_left_out_until_it_is_renamed(
+def test_a_landed_file_without_a_utf_8_name_waits_until_it_is_renamed(
     tmp_path: Path, lake: Lake, capfd: pytest.CaptureFixture[str]
 ) -> None:
     landing = tmp_path / "landing" / "listens"
@@ -381,45 +380,47 @@ def test_a_landed_file_whose_name_is_not_in_utf_8_is_left_out_until_it_is_rename
     written(bad, listen(1))
     assert run(tmp_path).success
     assert [r["file"] for r in rows(lake, "events/imports")] == ["a.listens"]
-    assert capfd.readouterr().err.count(rf"listens/caf\xe9.listens is left out: {UNREADABLE_NAME}") == 1
+    warnings = [line for line in capfd.readouterr().err.splitlines() if r"listens/caf\xe9.listens" in line]
+    assert len(warnings) == 1
+    assert UNREADABLE_NAME in warnings[0]
     bad.rename(landing / "café.listens")
     assert run(tmp_path).success
     assert {r["file"] for r in rows(lake, "events/imports")} == {"a.listens", "café.listens"}
     assert len(rows(lake, "events/raw_listens")) == 2
 
 
-def test_a_named_file_whose_name_is_not_in_utf_8_is_imported_by_a_readable_name(tmp_path: Path, lake: Lake) -> None:
+def test_a_named_file_without_a_utf_8_name_gets_a_readable_name(tmp_path: Path, lake: Lake) -> None:
     path = written(Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.bin")), listen(0))
     import_file(path, None, lake, NOW)
     assert [(r["file"], r["listens"]) for r in rows(lake, "events/imports")] == [(r"caf\udce9.bin", 1)]
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
-    """Fail on the file with "Song 3", which is hated: when it is read, or at the commit that follows its listens'."""
+    """Fail on the file with "Song 3" and its "hate": when it is read, or when its feedback is committed."""
     read, publish = exports.read, WriteTransaction.publish
 
-    def reading(path: Path, *given: Any) -> Iterator[RecordResult]:
+    def failing_read(path: Path, *args: Any) -> Iterator[RecordResult]:
         if "Song 3" in path.read_text():
-            raise KeyError("nobody thought of it")
-        return read(path, *given)
+            raise KeyError("unforeseen")
+        return read(path, *args)
 
-    def publishing(self: WriteTransaction, slice: Any) -> Any:
+    def failing_publish(self: WriteTransaction, where: Any) -> Any:
         if str(self.folder).endswith("feedback"):
             scores = [pq.read_table(f"{self.folder}/{name}")["score"].to_pylist() for name in self.files]
-            if any(-1 in found for found in scores):
-                raise KeyError("nobody thought of it")
-        return publish(self, slice)
+            if any(-1 in column for column in scores):
+                raise KeyError("unforeseen")
+        return publish(self, where)
 
     if moment == "reading":
-        monkeypatch.setattr(exports, "read", reading)
+        monkeypatch.setattr(exports, "read", failing_read)
     else:
-        monkeypatch.setattr(WriteTransaction, "publish", publishing)
+        monkeypatch.setattr(WriteTransaction, "publish", failing_publish)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["reading", "committing"])
 @pytest.mark.parametrize("landed", [True, False], ids=["landed", "named"])
-def test_a_file_on_which_the_import_fails_is_named_and_the_others_are_imported(
+def test_an_unexpected_error_names_its_file_and_others_are_imported(
     tmp_path: Path,
     lake: Lake,
     monkeypatch: pytest.MonkeyPatch,
@@ -435,14 +436,14 @@ def test_a_file_on_which_the_import_fails_is_named_and_the_others_are_imported(
         result = run(tmp_path, *named)
     assert not result.success
     assert "3.listens" in cause(result)
-    assert "KeyError: 'nobody thought of it'" in cause(result)
+    assert "KeyError: 'unforeseen'" in cause(result)
     if landed:
-        assert capfd.readouterr().err.count("listens/3.listens is left for the next time") == 1
+        assert capfd.readouterr().err.count("next import tries again: listens/3.listens") == 1
     good = {f"{n}.listens" for n in range(6) if n != 3}
     assert {r["file"] for r in rows(lake, "events/imports")} == good
-    assert {r["file"] for r in rows(lake, "events/raw_listens")} == good  # nothing of the other stays
-    (told,) = [m for m in result.asset_materializations_for_node("imports") if m.asset_key.path[-1] == "imports"]
-    assert told.metadata["rows_written"].value == 5
+    assert {r["file"] for r in rows(lake, "events/raw_listens")} == good  # no row of the failed file stays
+    (event,) = [m for m in result.asset_materializations_for_node("imports") if m.asset_key.path[-1] == "imports"]
+    assert event.metadata["rows_written"].value == 5
 
     assert run(tmp_path, *named).success
     assert len(rows(lake, "events/imports")) == 6
@@ -450,21 +451,21 @@ def test_a_file_on_which_the_import_fails_is_named_and_the_others_are_imported(
 
 
 @pytest.mark.slow
-def test_a_disk_that_is_full_is_no_fault_of_a_file(tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_fails_the_import_at_once(tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(4):
         written(tmp_path / "landing" / "listens" / f"{n}.listens", listen(n))
-    tried: list[object] = []
+    attempts: list[object] = []
 
-    def full(self: WriteTransaction, slice: Any) -> Any:
-        tried.append(slice)
+    def full(self: WriteTransaction, where: Any) -> Any:
+        attempts.append(where)
         raise OSError(errno.ENOSPC, "no space left")
 
     monkeypatch.setattr(WriteTransaction, "publish", full)
     assert not run(tmp_path).success
-    assert len(tried) == 1
+    assert len(attempts) == 1
 
 
-def test_a_folder_gives_what_is_in_its_files_and_passes_over_the_rest(tmp_path: Path, lake: Lake) -> None:
+def test_supported_files_of_a_named_folder_are_imported(tmp_path: Path, lake: Lake) -> None:
     folder = tmp_path / "export"
     written(folder / "listens" / "2020" / "10.jsonl", listen(1))
     written(folder / "listens" / "2020" / "9.jsonl", listen(0))
@@ -497,19 +498,19 @@ def test_a_folder_whose_files_refer_to_one_another_is_one_export(tmp_path: Path,
     assert [(r["artist_name"], r["tag"], r["day"]) for r in rows(lake, "events/raw_tag_assignments")] == [
         ("Artist", "pop", date(2009, 4, 1))
     ]
-    told = rows(lake, "events/raw_relationships")
-    assert [(r["user_id"], r["other_id"], r["file"]) for r in told] == [
+    friends = rows(lake, "events/raw_relationships")
+    assert [(r["user_id"], r["other_id"], r["file"]) for r in friends] == [
         ("hetrec:2", "hetrec:275", "hetrec/user_friends.dat"),
         ("hetrec:275", "hetrec:2", "hetrec/user_friends.dat"),
     ]
     (row,) = rows(lake, "events/imports")
     assert (row["file"], row["relationships"], row["tag_assignments"], row["skipped"]) == ("hetrec", 2, 1, 2)
-    before = everything(lake)
+    before = all_rows(lake)
     assert run(tmp_path, folder).success
-    assert everything(lake) == before
+    assert all_rows(lake) == before
 
 
-def test_activities_told_twice_in_two_files_are_kept_as_told_and_a_file_counts_once(tmp_path: Path, lake: Lake) -> None:
+def test_repeated_activities_stay_raw_and_equal_files_count_once(tmp_path: Path, lake: Lake) -> None:
     note = {
         "type": "Note",
         "id": "https://x.example/1",
@@ -524,13 +525,11 @@ def test_activities_told_twice_in_two_files_are_kept_as_told_and_a_file_counts_o
     assert run(tmp_path).success
     assert len(rows(lake, "events/raw_posts")) == 3
     (follow,) = rows(lake, "events/raw_relationships")
-    assert (follow["day"], follow["happened_at"]) == (date(2002, 10, 1), None)  # told without a time
+    assert (follow["day"], follow["happened_at"]) == (date(2002, 10, 1), None)  # without a time
 
 
 @pytest.mark.slow
-def test_what_lies_there_and_is_in_is_not_read_again(
-    tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_imported_landed_files_are_not_read_again(tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     landing = tmp_path / "landing" / "listens"
     written(landing / "a.listens", listen(0))
     assert run(tmp_path).success
@@ -540,35 +539,35 @@ def test_what_lies_there_and_is_in_is_not_read_again(
     assert run(tmp_path).success
     assert read == ["b.listens"]
     assert {r["recording_name"] for r in rows(lake, "events/raw_listens")} == {"Song 0", "Song 1"}
-    os.utime(landing / "a.listens")  # written once more, as far as one can see
+    os.utime(landing / "a.listens")  # looks like a new write
     assert run(tmp_path).success
     assert read == ["b.listens", "a.listens"]
 
 
-def test_a_folder_without_an_export_is_told(tmp_path: Path, lake: Lake) -> None:
+def test_a_named_folder_without_an_export_fails(tmp_path: Path, lake: Lake) -> None:
     written(tmp_path / "photos" / "a.json", {"title": "a postcard"})
     result = run(tmp_path, tmp_path / "photos")
     assert not result.success
-    assert "contains no supported export" in cause(result)
+    assert "no supported export" in cause(result)
+    assert "photos" in cause(result)
 
 
-def test_a_person_who_names_a_file_is_told_what_is_wrong_with_it(tmp_path: Path, lake: Lake) -> None:
+def test_a_named_unsupported_file_fails_and_is_not_quarantined(tmp_path: Path, lake: Lake) -> None:
     result = run(tmp_path, written(tmp_path / "a.json", {"title": "a postcard"}))
     assert not result.success
-    assert "not in a supported format" in cause(result)
+    assert "a.json" in cause(result)
     assert rows(lake, "events/quarantine") == []
 
 
-def test_a_file_imported_before_under_another_name_is_told_by_the_name_it_is_given(
+def test_a_file_imported_before_under_another_name_is_logged_with_both(
     tmp_path: Path, lake: Lake, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run(tmp_path, written(tmp_path / "a.json", listen(0)))
     capfd.readouterr()
     result = run(tmp_path, written(tmp_path / "b.json", listen(0)))
-    said = "b.json: 1 listen, 0 quarantined, 0 passed over (already imported as a.json, nothing changed)"
-    assert said in capfd.readouterr().err
-    told = result.asset_materializations_for_node("imports")[0].metadata
-    assert (told["rows_written"].value, told["dagster/row_count"].value) == (0, 1)
+    assert "b.json: 1 listen (already imported as a.json, nothing changed)" in capfd.readouterr().err
+    metadata = result.asset_materializations_for_node("imports")[0].metadata
+    assert (metadata["rows_written"].value, metadata["dagster/row_count"].value) == (0, 1)
 
 
 def test_many_landed_files_are_logged_as_totals_without_zeros() -> None:
@@ -578,16 +577,16 @@ def test_many_landed_files_are_logged_as_totals_without_zeros() -> None:
     assert list(imports.totals(found)) == ["listens: 3 files, 1,800 listens, 3 quarantined", "social: 1 file, 1 post"]
 
 
-def test_a_file_that_is_wrong_does_not_keep_those_named_beside_it_out(tmp_path: Path, lake: Lake) -> None:
+def test_files_named_beside_unsupported_ones_are_imported(tmp_path: Path, lake: Lake) -> None:
     good = [written(tmp_path / name, listen(n)) for n, name in enumerate(("a.json", "b.json"))]
     wrong = [written(tmp_path / "x.json", {"title": "a postcard"}), tmp_path / "missing.json"]
     result = run(tmp_path, wrong[0], good[0], wrong[1], good[1])
     assert not result.success
-    assert "x.json is not in a supported format" in cause(result)
+    assert "x.json" in cause(result)
     assert "missing.json" in cause(result)
     assert {r["file"] for r in rows(lake, "events/imports")} == {"a.json", "b.json"}
 
 
-def test_every_table_is_there_once_anything_was_imported(tmp_path: Path, lake: Lake) -> None:
+def test_the_first_import_creates_all_raw_tables(tmp_path: Path, lake: Lake) -> None:
     assert run(tmp_path).success
     assert {k.table for k in RECORD_TYPES} <= set(lake.tables())

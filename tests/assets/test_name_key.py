@@ -1,4 +1,4 @@
-"""A name key is the same wherever a name is submitted, and another for another name."""
+"""Name keys: equal names have equal keys, and other names have other keys."""
 
 import pyarrow as pa
 import pytest
@@ -17,21 +17,21 @@ def columns(*names: tuple[object, ...]) -> dict[str, pa.Array]:
 
 
 def joinable(name: tuple[object, ...]) -> tuple[object, ...]:
-    """A name as it is compared: an absent field is empty text."""
+    """Return a name as it is compared, with absent fields as empty text."""
     return (*(field or "" for field in name[:4]), tuple(name[4]))  # type: ignore[arg-type]
 
 
-def test_a_key_never_changes_since_tables_hold_it() -> None:
+def test_a_stored_name_key_never_changes() -> None:
     assert name_keys(columns(("Artist", "Song", None, None, []))).to_pylist() == [-5427212117212255580]
 
 
 @given(st.lists(NAMES, max_size=30))
-def test_equal_names_have_one_key_and_others_another(names: list[tuple[object, ...]]) -> None:
+def test_only_equal_names_have_equal_keys(names: list[tuple[object, ...]]) -> None:
     keys = name_keys(columns(*names)).to_pylist()
     assert len(set(zip(map(joinable, names), keys, strict=True))) == len(set(map(joinable, names))) == len(set(keys))
 
 
 @pytest.mark.parametrize("absent", SUBMITTED[2:])
-def test_a_record_that_has_no_such_field_has_the_key_of_one_that_leaves_it_empty(absent: str) -> None:
-    given = columns(("Artist", "Song", None, None, []))
-    assert name_keys({n: c for n, c in given.items() if n != absent}) == name_keys(given)
+def test_a_missing_field_counts_as_an_empty_one(absent: str) -> None:
+    fields = columns(("Artist", "Song", None, None, []))
+    assert name_keys({n: c for n, c in fields.items() if n != absent}) == name_keys(fields)

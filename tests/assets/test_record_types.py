@@ -1,4 +1,4 @@
-"""A record type stores the fields of its records by name, and dates them by one of them."""
+"""Record types: fields of records are stored under their names, and one of them gives the day."""
 
 from dataclasses import fields
 from datetime import UTC, date, datetime
@@ -13,14 +13,14 @@ from resources.sources.records.social import FOLLOW, Relationship
 
 
 @pytest.mark.parametrize("kind", RECORD_TYPES, ids=lambda kind: kind.table)
-def test_a_table_has_every_field_of_its_record_and_where_it_was_read(kind: RecordType) -> None:
+def test_a_table_has_all_fields_of_its_record_and_its_place_in_a_file(kind: RecordType) -> None:
     day = ["day"] if kind.dated else []
     assert kind.schema.names[: len(day)] == day
     assert kind.schema.names[-3:] == ["file", "record", "import_id"]
     assert {f.name for f in fields(kind.record)} == set(kind.schema.names) - {*day, *BY_ARRIVAL, "name_key"}
 
 
-def test_a_record_is_stored_under_the_utc_day_of_its_time_else_the_first_day() -> None:
+def test_a_record_is_stored_on_its_utc_day_or_the_first_day() -> None:
     times = [datetime(2024, 2, 29, 23, 59, 59, 999_999, UTC), datetime(2024, 3, 1, tzinfo=UTC), None]
     relationships = [Relationship("ada", "bob", FOLLOW, False, at, "x") for at in times]
     reads = [RecordResult("a.zip/b", n, relationship) for n, relationship in enumerate(relationships)]

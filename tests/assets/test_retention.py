@@ -1,34 +1,34 @@
-"""Retention of cohorts that are known by name."""
+"""Retention of small cohorts."""
 
 from datetime import date, timedelta
 
 from resources.frames.frame import Engine
 from tests import oracle
 from tests.tables import at, listen
-from tests.transformations import RETENTION_OF_ACTIVITY
+from tests.transformations import RETENTION_OF_DAILY_LISTENING
 
 MONDAY = date(2024, 2, 26)
 
 
-def cohorts(engine: Engine, heard: dict[str, list[int]]) -> dict[int, list[tuple[int, int]]]:
-    """Listeners and size of each cohort, from week to week, for listeners who came on certain days from a Monday on."""
-    listens = [listen(at(MONDAY + timedelta(days=n)), user) for user, days in heard.items() for n in days]
+def cohorts(engine: Engine, active: dict[str, list[int]]) -> dict[int, list[tuple[int, int]]]:
+    """Return retained listeners and size of each cohort per week, by the day of the cohort, counted from a Monday."""
+    listens = [listen(at(MONDAY + timedelta(days=n)), user) for user, days in active.items() for n in days]
     read = [oracle.daily_listening(listens, [])]
-    found: dict[int, list[tuple[int, int]]] = {}
+    by_cohort: dict[int, list[tuple[int, int]]] = {}
     order = [("cohort_week", "ascending"), ("weeks_since", "ascending")]
-    for row in RETENTION_OF_ACTIVITY.on(engine, read, (MONDAY, MONDAY)).sort_by(order).to_pylist():
-        weeks = found.setdefault((row["cohort_week"] - MONDAY).days, [])
+    for row in RETENTION_OF_DAILY_LISTENING.on(engine, read, (MONDAY, MONDAY)).sort_by(order).to_pylist():
+        weeks = by_cohort.setdefault((row["cohort_week"] - MONDAY).days, [])
         assert row["weeks_since"] == len(weeks)
         weeks.append((row["retained"], row["cohort_size"]))
-    return found
+    return by_cohort
 
 
-def test_whoever_comes_back_in_a_week_is_retained_in_that_week_and_no_other(engine: Engine) -> None:
-    heard = {"ada": [0, 8, 22, 35], "bo": [6], "cy": [7]}
-    assert cohorts(engine, heard) == {0: [(2, 2), (1, 2), (0, 2), (1, 2), (0, 2)], 7: [(1, 1), (0, 1), (0, 1), (0, 1)]}
+def test_a_listener_is_retained_in_each_week_they_are_active(engine: Engine) -> None:
+    active = {"ada": [0, 8, 22, 35], "bo": [6], "cy": [7]}
+    assert cohorts(engine, active) == {0: [(2, 2), (1, 2), (0, 2), (1, 2), (0, 2)], 7: [(1, 1), (0, 1), (0, 1), (0, 1)]}
 
 
-def test_the_newest_week_is_left_out_until_a_later_listen_tells_that_it_is_over(local: Engine) -> None:
+def test_the_newest_week_is_left_out(local: Engine) -> None:
     assert cohorts(local, {"ada": [0], "bo": [6]}) == {}
     assert cohorts(local, {"ada": [0], "bo": [6, 7]}) == {0: [(2, 2)]}
 

@@ -1,6 +1,6 @@
-"""Assets use only the verbs that mean the same on every engine.
+"""Assets use only the Narwhals verbs that have the same meaning on every engine.
 
-Each of the others was seen to fail on one engine or, worse, to give other rows there.
+Each of the other verbs failed on one engine or, worse, gave different rows.
 """
 
 import ast
@@ -15,7 +15,7 @@ EXPRESSIONS = {"col", "lit", "len", "when", "then", "otherwise", "any_horizontal
 VALUES = {"is_null", "fill_null", "is_in", "is_between", "sum", "min", "max", "n_unique", "truncate"}
 ORDERED = {"shift", "cum_sum", "cum_max"}
 WINDOWS = ORDERED | {"rank", "over"}
-WINDOWED = "windowed"  # our function that gives ordered windows their order
+WINDOWED = "windowed"  # the function of resources/frames for ordered windows
 TYPES = {"String", "Int64", "Float64", "Boolean", "Date"}
 PYTHON = {"items"}
 ALLOWED = FRAMES | EXPRESSIONS | VALUES | WINDOWS | TYPES | PYTHON
@@ -23,7 +23,7 @@ JOINS = {"inner", "left", "semi", "anti"}
 
 
 def complaints(source: str) -> Iterator[str]:
-    """What is wrong with the Narwhals functions of a module."""
+    """Yield the problems of the Narwhals functions in a module."""
     for function in ast.walk(ast.parse(source)):
         if isinstance(function, ast.FunctionDef) and _on_rows(function):
             ordered = _ordered(function)
@@ -33,40 +33,40 @@ def complaints(source: str) -> Iterator[str]:
 
 
 def _on_rows(function: ast.FunctionDef) -> bool:
-    """Whether a function takes rows or builds an expression over them."""
+    """Return whether a function gets rows or builds an expression over them."""
     returned = ast.unparse(function.returns) if function.returns else ""
     return "LazyFrame" in ast.unparse(function.args) or returned.endswith("Expr")
 
 
 def _complaint(node: ast.AST, ordered: bool) -> str | None:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
-        return "% is not there on every engine"
+        return "% is missing on some engines"
     if isinstance(node, ast.Attribute) and node.attr in ("str", "list", "struct"):
         return f".{node.attr} differs by engine: use an arrow function"
-    verb, told = _verb(node), _told(node)
+    verb, arguments = _verb(node), _arguments(node)
     if verb is None:
         return None
     if verb not in ALLOWED:
-        return f"{verb} is not among the verbs that mean the same on every engine"
+        return f"{verb} does not have the same meaning on every engine"
     if verb in ORDERED and not ordered:
         return f"{verb} needs an order: compute it in {WINDOWED}"
     if verb in ORDERED and not _is_column(node):
-        return f"{verb} in an order goes over a column that is there: pandas takes an expression's rows as they lie"
+        return f"ordered {verb} needs an existing column: pandas uses the stored order for an expression"
     if verb == "rank" and ordered:
-        return "rank in an order is not there on SQL engines: number rows by a running sum"
-    if verb == "over" and "order_by" in told:
-        return f"over in an order makes pandas sort for each column: compute it in {WINDOWED}"
-    if verb == "join" and ast.literal_eval(told.get("how", ast.Constant("inner"))) not in JOINS:
-        return "join is inner, left, semi or anti"
-    if verb == "unique" and ("order_by" in told) != ("keep" in told):
-        return "unique needs an order to say which row it keeps"
-    if verb == "unique" and isinstance(told.get("order_by"), ast.Constant):
-        return "unique takes its order as a list"
+        return "ordered rank is missing on SQL engines: number rows by a running sum"
+    if verb == "over" and "order_by" in arguments:
+        return f"ordered over makes pandas sort for each column: compute it in {WINDOWED}"
+    if verb == "join" and ast.literal_eval(arguments.get("how", ast.Constant("inner"))) not in JOINS:
+        return "join must be inner, left, semi or anti"
+    if verb == "unique" and ("order_by" in arguments) != ("keep" in arguments):
+        return "unique needs an order to choose the row to keep"
+    if verb == "unique" and isinstance(arguments.get("order_by"), ast.Constant):
+        return "unique needs its order as a list"
     return None
 
 
 def _ordered(function: ast.FunctionDef) -> set[ast.AST]:
-    """Return what stands in a call of `windowed`."""
+    """Return the nodes in calls of `windowed`."""
     calls = (n for n in ast.walk(function) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name))
     return {n for call in calls if ast.unparse(call.func) == WINDOWED for n in ast.walk(call)}
 
@@ -76,17 +76,17 @@ def _verb(node: ast.AST) -> str | None:
 
 
 def _is_column(node: ast.AST) -> bool:
-    """Whether a method is called on a column, or on what has a name of its own."""
+    """Return whether a method is called on a column, or on a named expression."""
     on = node.func.value if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else None
     return isinstance(on, ast.Name) or (on is not None and _verb(on) == "col")
 
 
-def _told(node: ast.AST) -> dict[str | None, ast.expr]:
+def _arguments(node: ast.AST) -> dict[str | None, ast.expr]:
     return {k.arg: k.value for k in node.keywords} if isinstance(node, ast.Call) else {}
 
 
 @pytest.mark.parametrize("path", sorted(ASSETS.rglob("*.py")), ids=lambda p: str(p.relative_to(ASSETS)))
-def test_assets_use_verbs_that_mean_the_same_on_every_engine(path: Path) -> None:
+def test_assets_use_verbs_with_the_same_meaning_on_every_engine(path: Path) -> None:
     assert list(complaints(path.read_text())) == []
 
 
@@ -113,10 +113,10 @@ def test_assets_use_verbs_that_mean_the_same_on_every_engine(path: Path) -> None
         "rows.unique(['a'], keep='first', order_by='b')",
     ],
 )
-def test_what_differs_by_engine_is_noticed(wrong: str) -> None:
+def test_verbs_that_differ_by_engine_are_reported(wrong: str) -> None:
     assert list(complaints(f"def f(rows: nw.LazyFrame) -> nw.LazyFrame:\n    return {wrong}\n"))
 
 
-def test_what_does_not_differ_is_allowed() -> None:
+def test_verbs_with_the_same_meaning_are_allowed() -> None:
     right = "windowed(rows, ['b'], ['c'], r=nw.col('a').shift(1)).with_columns(s=nw.col('a').rank('min').over('b'))"
     assert list(complaints(f"def f(rows: nw.LazyFrame) -> nw.LazyFrame:\n    return {right}\n")) == []

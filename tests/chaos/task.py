@@ -61,7 +61,7 @@ def replace_days(engine: Engine, lake: Path, spans: Sequence[Span], table_names:
 
 def import_file(engine: Engine, lake: Path, file: str, listener: str) -> None:
     """Import one file of one listener."""
-    with patch.object(ledger, "CHUNK", CHUNK):
+    with patch.object(ledger, "CHUNK_RECORDS", CHUNK):
         batch.import_file(Path(file), listener, Lake(lake), NOW)
 
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from assets.events.imports import IMPORTS, QUARANTINE
 from assets.imports.batch import import_landed
-from assets.imports.ledger import untold
+from assets.imports.ledger import ignore_days
 from resources.engines.pandas import PandasEngine
 from resources.folders.landing import Landing
 from resources.frames.filters import RangeFilter
@@ -216,7 +216,7 @@ class Landings(Work):
                 self._folder / "undisturbed" / "lake",
             )
             files = sorted(landing.list_files("listens"), key=lambda f: f.modified)
-            list(import_landed(landing, files, None, Lake(lake), NOW, untold, print))
+            list(import_landed(landing, files, None, Lake(lake), NOW, ignore_days, print))
             self._after = state(lake, {t: _columns(lake, t) for t in Lake(lake).tables()})
         return self._data(n) / "lake"
 

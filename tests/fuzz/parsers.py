@@ -98,7 +98,7 @@ def described(path: Path) -> Iterator[object]:
     files = pa.Table.from_pylist(
         [{"path": path.name, "bytes": state.st_size, "modified_at": modified(state)}], FILE_COLUMNS
     )
-    rows = audio_files.described(files, str(path.parent))
+    rows = audio_files.read_files(files, str(path.parent))
     rows.validate(full=True)
     yield from rows.drop_columns(["modified_at"]).to_pylist()
     with suppress(TuttiError):

@@ -109,8 +109,8 @@ def ada(tmp_path_factory: pytest.TempPathFactory) -> Import:
 
 
 def test_import_reports_listens_and_quarantined_records(ada: Import) -> None:
-    assert "Streaming_History_Audio_2024_0.json: 6 listens, 1 quarantined, 1 passed over" in ada.process.out
-    assert "Streaming_History_Audio_2024_1.json: 1 listen, 1 quarantined, 0 passed over" in ada.process.out
+    assert "Streaming_History_Audio_2024_0.json: 6 listens, 1 quarantined, 1 skipped\n" in ada.process.out
+    assert "Streaming_History_Audio_2024_1.json: 1 listen, 1 quarantined\n" in ada.process.out
     assert "\nlistens: 7 new\nquarantined: 2 records" in ada.process.out
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 from assets.imports import packing
-from assets.imports.batch import seen
+from assets.imports.batch import read_imported_files
 from orchestration.definitions import build
 from orchestration.privacy.erasure import scanner
 from resources.artifacts.artifacts import Artifact, Artifacts
@@ -348,7 +348,7 @@ def test_packs_are_rewritten_without_duplicating_other_listeners(worlds: Worlds,
     assert without_line_numbers(rows(copied, "events/raw_listens")) == without_line_numbers(
         rows(worlds.without, "events/raw_listens")
     )
-    assert {f for f in landing.list_files("listens") if f.path.endswith(pack.name)} <= seen(lake)
+    assert {f for f in landing.list_files("listens") if f.path.endswith(pack.name)} <= read_imported_files(lake)
 
 
 def without_line_numbers(pack_rows: list[Row]) -> list[Row]:

@@ -102,7 +102,7 @@ def listens_of(rows: list[Row]) -> list[Row]:
     """Return the listens that raw listens give, by the oracle."""
     ids = oracle.recording_matches(rows, CATALOG)
     all_days = (min(r["day"] for r in rows) - timedelta(days=1), max(r["day"] for r in rows) + timedelta(days=1))
-    return oracle.listens(rows, ids, oracle.replaced(rows, ids, *all_days))
+    return oracle.listens(rows, ids, oracle.duplicate_listens(rows, ids, *all_days))
 
 
 def test_feedback_survives_and_tables_are_added_as_json_lines(tmp_path: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.imports.batch import seen
+from assets.imports.batch import read_imported_files
 from orchestration.definitions import build
 from orchestration.sensors.landing_files import (
     MAX_BYTES,
@@ -424,4 +424,4 @@ def test_a_killed_run_loses_and_duplicates_nothing(data: Path, platform: Platfor
 def test_the_ledger_has_path_size_and_time_of_landed_files(data: Path, platform: Platform) -> None:
     land(data, "0.jsonl", listen("ada", 1))
     platform.run(platform.requested()[0])
-    assert seen(Lake(data / "lake")) == {Landing(root=str(data / "landing")).state_of("listens/0.jsonl")}
+    assert read_imported_files(Lake(data / "lake")) == {Landing(root=str(data / "landing")).state_of("listens/0.jsonl")}

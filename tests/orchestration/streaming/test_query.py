@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.imports import ledger
-from assets.imports.batch import import_landed, seen
+from assets.imports.batch import import_landed, read_imported_files
 from assets.imports.ledger import TABLES, identify, prepare, refusal, tables
 from assets.imports.record_types import RECORD_TYPES
 from orchestration.cadence import DAILY, Cadence
@@ -86,7 +86,9 @@ def land_everything(data: Path) -> None:
 def import_in_batches(data: Path) -> None:
     """Import the landed files as the sensor's runs do."""
     landing, lake = Landing(root=str(data / "landing")), Lake(data / "lake")
-    files, _ = collect(landing.list_files("listens"), seen(lake), Cursor(young=landing.list_files("listens")), 2**60)
+    files, _ = collect(
+        landing.list_files("listens"), read_imported_files(lake), Cursor(young=landing.list_files("listens")), 2**60
+    )
     assert files
     prepare(lake)
     list(import_landed(landing, files, None, lake, datetime.now(UTC), lambda *_: None, print))
@@ -139,7 +141,7 @@ def test_stream_gives_the_rows_of_an_import_once_and_loses_none(engine: Engine, 
     import_in_batches(stream.sink.data)  # the sensor imports it, then the stream sees it
     Stream(engine, stream.sink.data).run()
     landing = Landing(root=str(stream.sink.data / "landing"))
-    assert seen(Lake(stream.sink.data / "lake")) >= set(landing.list_files("listens"))
+    assert read_imported_files(Lake(stream.sink.data / "lake")) >= set(landing.list_files("listens"))
     assert len([r for r in rows(stream.sink.data, "events/raw_listens") if r["recording_name"] == "Song 1000"]) == 1
 
     land(stream.sink.data, "newer.jsonl", listen(2000), listen(1))
@@ -224,7 +226,7 @@ RECORDS = st.sampled_from(
 
 @given(st.lists(st.lists(RECORDS, max_size=9), min_size=1, max_size=4))
 def test_workers_read_what_the_ledger_reads(contents: list[list[Any]]) -> None:
-    with TemporaryDirectory() as folder, patch.object(ledger, "CHUNK", 4):
+    with TemporaryDirectory() as folder, patch.object(ledger, "CHUNK_RECORDS", 4):
         for n, records in enumerate(contents):
             land(Path(folder), f"{n}.jsonl", *records or [b""])
         landing = Landing(root=f"{folder}/landing")
@@ -249,7 +251,7 @@ def test_no_record_of_a_refused_file_counts(tmp_path: Path) -> None:
         packed.writestr("a.jsonl", "\n".join(json.dumps(listen(n)) for n in range(9)))
         packed.writestr("b.jsonl", json.dumps({k: v for k, v in listen(9).items() if k != "user_name"}))
     landing = Landing(root=str(tmp_path / "landing"))
-    with patch.object(ledger, "CHUNK", 4):
+    with patch.object(ledger, "CHUNK_RECORDS", 4):
         found, (outcome,) = read(landing, landing.list_files("listens"))
     assert [len(rows) for rows in found] == [*(0 for _ in RECORD_TYPES), 1]
     assert "does not name its listener" in found[-1][0]["reason"]
