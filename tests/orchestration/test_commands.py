@@ -526,7 +526,7 @@ def test_failing_all_time_charts_do_not_hold_up_new_days(ada: Import, tmp_path: 
     Lake(data / "lake").replace("derived/charts_all_time", iter([pa.table({"rank": ["first"]}, wrong)]), wrong)
     process = Process((*TUTTI, *command), data)
     assert process.code == 1
-    assert "derived/charts_all_time was written with rank as string" in process.err
+    assert "derived/charts_all_time has the type string" in process.err
     assert process.err.count("\n") == 1
     for name in EACH_DAY:
         assert "2024-03-05" in days(data, name), name
