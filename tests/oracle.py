@@ -612,7 +612,7 @@ def shares(raw: Sequence[Row], deletions: Sequence[Row]) -> list[Row]:
     rows = []
     deleted = {(r["user_id"], r["deleted_id"]) for r in deletions}
     for (_, user, share_id), records in _grouped(raw, "day", "user_id", "share_id").items():
-        if not any(r["taken_back"] for r in records) and (user, share_id) not in deleted:
+        if not any(r["is_deleted"] for r in records) and (user, share_id) not in deleted:
             rows.append(min(records, key=lambda r: (r["shared_at"], r["entity"], r["entity_id"], *_place(r))))
     return rows
 
@@ -622,9 +622,9 @@ def posts(raw: Sequence[Row], deletions: Sequence[Row], recordings: Sequence[Row
     rows = []
     deleted = {(r["user_id"], r["deleted_id"]) for r in deletions}
     for (_, user, post_id), versions in _grouped(raw, "day", "user_id", "post_id").items():
-        if any(r["taken_back"] for r in versions) or (user, post_id) in deleted:
+        if any(r["is_deleted"] for r in versions) or (user, post_id) in deleted:
             continue
-        last = max(versions, key=lambda r: (r["told_at"], *_place(r)))
+        last = max(versions, key=lambda r: (r["updated_at"], *_place(r)))
         playing: Row = dict.fromkeys(("recording_id", "rule", "confidence"))
         if last["recording_name"] or last["recording_mbid"]:
             names = {n: last[n] or "" for n in ("artist_name", "recording_name")}

@@ -373,7 +373,7 @@ def deletion(record: int, by: str, id: str, when: datetime | None = None) -> Row
 def share(record: int, when: datetime, **changes: Any) -> Row:
     """Return a row of `events/raw_shares`."""
     fields = {"day": when.date(), "share_id": "s1", "user_id": "ada", "shared_at": when, "entity": "post"}
-    return _with_arrival(fields | {"entity_id": "p1", "taken_back": False} | changes, record)
+    return _with_arrival(fields | {"entity_id": "p1", "is_deleted": False} | changes, record)
 
 
 def shares() -> st.SearchStrategy[list[Row]]:
@@ -384,7 +384,7 @@ def shares() -> st.SearchStrategy[list[Row]]:
             "share_id": st.sampled_from(IDS[:4]),
             "user_id": st.sampled_from(USERS[:3]),
             "entity_id": st.sampled_from(IDS[:3]),
-            "taken_back": st.sampled_from((False, False, True)),
+            "is_deleted": st.sampled_from((False, False, True)),
         }
     )
     return st.lists(row, max_size=20).map(lambda drawn: [share(n, **d) for n, d in enumerate(drawn)])
@@ -398,14 +398,14 @@ def post(record: int, when: datetime, name: tuple[str, str] | None = None, **cha
         "post_id": "p1",
         "user_id": "ada",
         "posted_at": when,
-        "told_at": when,
+        "updated_at": when,
         "text": f"{record}: #nowplaying {artist} – {title}",
         "mentions": [],
         "hashtags": ["nowplaying"],
         "artist_name": artist,
         "recording_name": title,
         "recording_mbid": None,
-        "taken_back": False,
+        "is_deleted": False,
     }
     return _with_arrival(fields | changes, record)
 
@@ -417,11 +417,11 @@ def posts() -> st.SearchStrategy[list[Row]]:
             "when": instants([LEAP, LEAP + timedelta(days=1)]),
             "name": st.one_of(st.none(), st.sampled_from((*SPELLINGS, *pairwise(TITLES)))),
             "recording_mbid": st.sampled_from((None, None, None, "m1", "m2")),
-            "told_at": st.sampled_from([at(LEAP, 60 * n) for n in range(2, 5)]),
+            "updated_at": st.sampled_from([at(LEAP, 60 * n) for n in range(2, 5)]),
             "post_id": st.sampled_from(IDS),
             "user_id": st.sampled_from(USERS[:3]),
             "mentions": st.sampled_from(([], ["é"], ["ada", "愛🎧"])),
-            "taken_back": st.sampled_from((False, False, False, True)),
+            "is_deleted": st.sampled_from((False, False, False, True)),
             "import_id": st.sampled_from("01"),
         }
     )  # fmt: skip
@@ -700,7 +700,7 @@ DELETED = [
 ]
 TRICKY_SHARES = [
     *[share(n, at(LEAP, n)) for n in range(3)],
-    share(3, at(LEAP), user_id="é", taken_back=True),
+    share(3, at(LEAP), user_id="é", is_deleted=True),
     share(4, at(LEAP), user_id="é"),
     share(5, at(LEAP), share_id="s2", entity="recording", entity_id="愛"),
     share(6, at(LEAP), share_id="s2", entity="recording", entity_id="b"),
@@ -708,10 +708,10 @@ TRICKY_SHARES = [
 TRICKY_POSTS = [
     post(0, at(LEAP)),
     *[post(10 + n, at(LEAP, n), name, post_id=f"spelled {n}") for n, name in enumerate(SPELLINGS)],
-    *[post(50 + n, at(LEAP), ("Artist", "Song"), told_at=at(LEAP, n % 3), post_id="edited") for n in range(6)],
+    *[post(50 + n, at(LEAP), ("Artist", "Song"), updated_at=at(LEAP, n % 3), post_id="edited") for n in range(6)],
     post(60, at(LEAP), ("Artist", "Song"), post_id="edited", user_id="another's", mentions=["ada", "é"]),
     post(61, at(LEAP), ("Artist", "Song"), post_id="deleted"),
-    post(62, at(LEAP), post_id="deleted", taken_back=True, text=""),
+    post(62, at(LEAP), post_id="deleted", is_deleted=True, text=""),
     post(63, at(LEAP), post_id="linked", recording_mbid="m1"),
     post(64, at(LEAP), ("Artist", "Song"), post_id="linked too", recording_mbid="m2", user_id=""),
 ]
@@ -928,7 +928,7 @@ def many_shares(count: int, seed: int = 1) -> pa.Table:
         "shared_at": pa.array(int(at(LEAP).timestamp()) * 1_000_000 + which).cast(pa.timestamp("us", "UTC")),
         "entity": pa.repeat("post", count),
         "entity_id": pa.array((which % 1_000).astype(str)),
-        "taken_back": pa.array(rng.random(count) < 0.05),
+        "is_deleted": pa.array(rng.random(count) < 0.05),
     }
     return pa.table(columns | _arrivals(count)).select(RAW_SHARES.names).cast(RAW_SHARES)
 
@@ -944,14 +944,14 @@ def many_posts(count: int, seed: int = 1) -> pa.Table:
         "post_id": pa.array(which.astype(str)),
         "user_id": pa.array(np.char.add("user ", (which % 500).astype(str))),
         "posted_at": pa.array(posted).cast(pa.timestamp("us", "UTC")),
-        "told_at": pa.array(posted + rng.integers(0, 3, count)).cast(pa.timestamp("us", "UTC")),
+        "updated_at": pa.array(posted + rng.integers(0, 3, count)).cast(pa.timestamp("us", "UTC")),
         "text": pa.array(np.char.add("text ", np.arange(count).astype(str))),
         "mentions": pa.array([[f"user {n % 7}", "é"] if n % 5 == 0 else [] for n in which.tolist()]),
         "hashtags": pa.array([["nowplaying"]] * count),
         "artist_name": pa.array(np.char.add("Artist ", (what % 300).astype(str)), mask=silent),
         "recording_name": pa.array(np.char.add("Song ", what.astype(str)), mask=silent),
         "recording_mbid": pa.nulls(count, pa.string()),
-        "taken_back": pa.array(rng.random(count) < 0.05),
+        "is_deleted": pa.array(rng.random(count) < 0.05),
     }
     return with_name_keys(pa.table(columns | _arrivals(count)), RAW_POSTS)
 

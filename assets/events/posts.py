@@ -43,8 +43,8 @@ NAMES = ["artist_name", "recording_name", "recording_mbid"]  # of the recording 
 
 def latest(raw: nw.LazyFrame, deleted: nw.LazyFrame) -> nw.LazyFrame:
     """Return the latest version of each post, unless a record or a deletion by its author removes it."""
-    removed = raw.filter(nw.col("taken_back")).select(*KEY)
-    rows = raw.unique(KEY, keep="last", order_by=["told_at", *BY_ARRIVAL])
+    removed = raw.filter(nw.col("is_deleted")).select(*KEY)
+    rows = raw.unique(KEY, keep="last", order_by=["updated_at", *BY_ARRIVAL])
     return rows.join(removed, on=KEY, how="anti").join(deleted, on=POST, how="anti")
 
 

@@ -30,7 +30,7 @@ KEY = ["day", *SHARE]
 
 def earliest(raw: nw.LazyFrame, deleted: nw.LazyFrame) -> nw.LazyFrame:
     """Return the earliest record of each share, unless a record or a deletion by its author withdraws it."""
-    removed = raw.filter(nw.col("taken_back")).select(*KEY)
+    removed = raw.filter(nw.col("is_deleted")).select(*KEY)
     rows = raw.unique(KEY, keep="first", order_by=["shared_at", "entity", "entity_id", *BY_ARRIVAL])
     return rows.join(removed, on=KEY, how="anti").join(deleted, on=SHARE, how="anti").select(*SHARES.names)
 

@@ -14,7 +14,7 @@ RAW_SHARES = pa.schema(
         column("shared_at", INSTANT, "time of the share", unit="UTC"),
         column("entity", pa.string(), "kind of the shared entity: recording, playlist or post"),
         column("entity_id", pa.string(), "MusicBrainz recording, playlist_id or post_id"),
-        column("taken_back", pa.bool_(), "whether this record withdraws the share"),
+        column("is_deleted", pa.bool_(), "whether this record withdraws the share"),
         column("source", pa.string(), "format of the record"),
         *ARRIVAL,
     ]

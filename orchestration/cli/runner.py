@@ -95,7 +95,7 @@ class Runner:
 
     def _number_of_runs(self, today: date) -> int:
         """Return the number of runs that build everything stale, if none fails."""
-        runs = bool(self.cadence.stale(self.instance, ALL_TIME))
+        runs = int(bool(self.cadence.stale(self.instance, ALL_TIME)))
         for job in self.cadence.dated:
             changed = set[date]().union(*self.cadence.stale(self.instance, job.name).values())
             failed = set[date]().union(*self.cadence.failed(self.instance, job.assets).values())

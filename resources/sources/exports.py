@@ -38,7 +38,7 @@ TIMES: Mapping[type, Sequence[tuple[str, str]]] = {
     Listen: [("listened_at", "listened at")],
     AppEvent: [("at", "happened at")],
     Relationship: [("happened_at", "happened at")],
-    Post: [("posted_at", "posted at"), ("told_at", "edited at")],
+    Post: [("posted_at", "posted at"), ("updated_at", "edited at")],
     Share: [("shared_at", "shared at")],
     Deletion: [("deleted_at", "deleted at")],
 }

@@ -187,7 +187,7 @@ class _Activity:
         posted_at = _time(post, "published") or (None if edited else _time(record, "published"))
         if posted_at is None:
             raise Malformed("time of posting (published) is missing")
-        told_at = (_time(post, "updated") or _time(record, "published") or posted_at) if edited else posted_at
+        updated_at = (_time(post, "updated") or _time(record, "published") or posted_at) if edited else posted_at
         content = _content(post)
         is_plain = str(post.get("mediaType") or "").startswith(("text/plain", "text/markdown"))
         words, links = (post_text.tidy(content), []) if is_plain else post_text.plain(content)
@@ -199,14 +199,14 @@ class _Activity:
             post_id=_id(post) or id_of(self.user_id, posted_at.isoformat(), content),
             user_id=self.user_id,
             posted_at=posted_at,
-            told_at=max(told_at, posted_at),
+            updated_at=max(updated_at, posted_at),
             text=words,
             mentions=tuple(mentions),
             hashtags=tuple(hashtags),
             artist_name=artist,
             recording_name=title,
             recording_mbid=mbid(linked_id) if now_playing else None,
-            taken_back=False,
+            is_deleted=False,
             source=NAME,
         )
 
@@ -236,8 +236,8 @@ class _Activity:
         posted_at, post_id = _time(self.about, "published"), _id(self.about)
         if posted_at is None or post_id is None:
             return self._deletion()
-        told_at = max(posted_at, _time(self.record, "published") or posted_at)
-        return Post(post_id, self.user_id, posted_at, told_at, "", (), (), None, None, None, True, NAME)
+        updated_at = max(posted_at, _time(self.record, "published") or posted_at)
+        return Post(post_id, self.user_id, posted_at, updated_at, "", (), (), None, None, None, True, NAME)
 
     def _share(self, announce: dict[str, Any], withdrawn: bool) -> Share:
         shared_at = _time(announce, "published")

@@ -42,14 +42,14 @@ class Post:
     post_id: str
     user_id: str
     posted_at: datetime  # aware, UTC
-    told_at: datetime  # when this version was posted, edited or deleted
+    updated_at: datetime  # when this version was posted, edited or deleted
     text: str
     mentions: tuple[str, ...]
     hashtags: tuple[str, ...]
     artist_name: str | None  # of the recording that the post names as playing
     recording_name: str | None
     recording_mbid: str | None  # if the post links to it
-    taken_back: bool
+    is_deleted: bool
     source: str
 
 
@@ -62,7 +62,7 @@ class Share:
     shared_at: datetime  # aware, UTC
     entity: str  # one of SHARED
     entity_id: str  # the MBID of a recording, a playlist's own identifier or the id of a post
-    taken_back: bool
+    is_deleted: bool
     source: str
 
 

@@ -83,14 +83,14 @@ def test_a_post_has_text_mentions_hashtags_and_the_playing_track(tmp_path: Path)
         post_id=id_of(f"{ADA}/statuses/1"),
         user_id="ada@music.example",
         posted_at=NOON,
-        told_at=NOON,
+        updated_at=NOON,
         text="@bob #NowPlaying Artist – Title",
         mentions=("bob@music.example",),
         hashtags=("nowplaying",),
         artist_name="Artist",
         recording_name="Title",
         recording_mbid=None,
-        taken_back=False,
+        is_deleted=False,
         source="activitystreams",
     )
 
@@ -119,8 +119,8 @@ def test_an_edit_and_a_deletion_keep_the_time_of_the_post(tmp_path: Path) -> Non
     edit = activity("Update", note("new", updated=LATER), published=None)
     gone = activity("Delete", {"type": "Tombstone", "id": f"{ADA}/statuses/1", "published": AT}, published=LATER)
     edited, deleted = records(tmp_path, edit, gone)
-    assert (edited.text, edited.posted_at, edited.told_at) == ("new", NOON, NEXT_NOON)
-    assert (deleted.post_id, deleted.posted_at, deleted.taken_back) == (edited.post_id, NOON, True)
+    assert (edited.text, edited.posted_at, edited.updated_at) == ("new", NOON, NEXT_NOON)
+    assert (deleted.post_id, deleted.posted_at, deleted.is_deleted) == (edited.post_id, NOON, True)
 
 
 def test_posts_that_are_not_public_are_skipped(tmp_path: Path) -> None:
