@@ -61,7 +61,9 @@ class World:
         return engine.read(self.lake.scan(name, self.schemas[name]))
 
     def build(self, engine: Engine, transformation: Transformation) -> Frame:
-        return transformation.run(*(self.read(engine, n) for n in transformation.reads), span=_span(transformation))
+        upstream = transformation.asset.keys_by_input_name
+        names = [upstream[name].path[-1] if name in upstream else name for name in transformation.reads]
+        return transformation.run(*(self.read(engine, name) for name in names), span=_span(transformation))
 
 
 @pytest.fixture(scope="module")
