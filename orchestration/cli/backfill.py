@@ -104,7 +104,8 @@ def backfill(first: str, last: str, select: str, size: int) -> None:
             pace = (time.monotonic() - began) / sum(p.work for p in todo[:n])
             print(_progress(part, parts, pace * sum(p.work for p in todo[n:])), flush=True)
         days = (span[1] - span[0]).days + 1
-        print(f"Rebuilt {_days(days)} in {len(parts):,} runs. {runner.progress.total()}")
+        runs = "1 run" if len(parts) == 1 else f"{len(parts):,} runs"
+        print(f"Rebuilt {_days(days)} in {runs}. {runner.progress.total()}")
 
 
 def plan(cadence: Cadence, first: date, last: date, size: int, select: str, today: date) -> list[Part]:

@@ -315,7 +315,7 @@ def test_missing_source_tables_give_a_warning_in_terminal_and_log(by: str, tmp_p
     }[by]
     _create_table(tmp_path)
     process = Process(command, tmp_path).fine()
-    warning = "events/raw_listens was never written"
+    warning = "events/raw_listens has never been written"
     assert (process.out + process.err).count(warning) == 1
     with instance_of(tmp_path) as instance:
         (run,) = instance.get_runs()
