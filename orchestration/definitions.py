@@ -10,6 +10,7 @@ from assets.groups import GROUP_OF
 from assets.tables import ASSETS, LAYERS
 from orchestration.automation import automation, following
 from orchestration.cadence import BUILD_CATALOG, Cadence
+from orchestration.example_query import with_example
 from orchestration.instance.forked_runs import fork_runs
 from orchestration.instance.partition_ranges import quicken
 from orchestration.jobs.maintenance import maintenance
@@ -45,6 +46,7 @@ def build(name: str, assets: Sequence[Any] = ASSETS) -> dg.Definitions:
     ).map_resolved_asset_specs(
         func=lambda spec: spec.replace_attributes(
             group_name=GROUP_OF.get("/".join(spec.key.path), spec.key.path[0]),
+            description=with_example(spec, resources["io_manager"].lake.root),
             kinds={*spec.kinds, engine, "deltalake"},
             owners=spec.owners or ["team:tutti"],
             automation_condition=following(cadence.graph, spec),

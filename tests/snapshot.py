@@ -37,13 +37,13 @@ def _lines(platform: dg.Definitions) -> Iterator[str]:
     yield from ("\n## Overview\n", "| table | description |", "|---|---|")
     for spec in specs:
         name = spec.key.to_user_string()
-        yield f"| [`{name}`](#{_anchor(name)}) | {spec.description or ''} |"
+        yield f"| [`{name}`](#{_anchor(name)}) | {_description(spec)} |"
     for spec in specs:
         name = spec.key.to_user_string()
         checks = (check.name for check in graph.asset_check_keys if check.asset_key == spec.key)
         parents = (parent.to_user_string() for parent in graph.get(spec.key).parent_keys)
         period = next((p.name for p in PERIODS if p.partitions == spec.partitions_def), None)
-        yield f"\n## {name}\n\n{spec.description or ''}\n"
+        yield f"\n## {name}\n\n{_description(spec)}\n"
         facts = {
             "key": _code(key(spec.metadata)),
             "partitions": period,
@@ -62,6 +62,11 @@ def _lines(platform: dg.Definitions) -> Iterator[str]:
 
 def _anchor(heading: str) -> str:
     return heading.replace("/", "")
+
+
+def _description(spec: dg.AssetSpec) -> str:
+    """Return an asset's description without the example query, which names a folder of this machine."""
+    return (spec.description or "").split("\n\n```")[0]
 
 
 def _type(name: str) -> str:

@@ -18,7 +18,8 @@ from orchestration.instance.internals import ACTIVE_RUN_STATUSES, GRPC_INFO_TAG,
 from resources.lake.lease import held, lease
 
 KILLED = "The process of this run was killed."
-PROCESS = "tutti/process"  # run tag: the id of the lease that the process holds until it ends
+# Run tag: the id of the lease that the process holds until it ends. The UI does not show tags with this prefix.
+PROCESS = ".dagster/tutti_process"
 
 
 def begin(instance: dg.DagsterInstance) -> str:

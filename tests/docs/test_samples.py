@@ -9,11 +9,13 @@ import dagster as dg
 import pytest
 import yaml
 
+from orchestration.example_query import with_example
 from resources.sources.records.app_event import AppEvent
+from resources.storage import Storage
 from tests.benchmarks.plot import PICTURE, committed, plot
 from tests.docs.pages import BLOCKS, PAGES, PROJECT, Block
 from tests.exporting import read
-from tests.orchestration.support import environ, platform
+from tests.orchestration.support import environ, platform, rows, tables
 
 EXTENDING = "docs/extending.md"  # tests/test_extending.py runs its examples
 PYTHON = [block for block in BLOCKS if block.language == "python" and block.page != EXTENDING]
@@ -45,6 +47,15 @@ def test_queries_show_rows(
     shown = capsys.readouterr().out
     assert len(shown.splitlines()) > 1
     assert not re.search(r"│ +0 rows", shown)
+
+
+def test_the_example_query_of_each_asset_shows_rows(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = folder / "data" / "demo"
+    specs = {spec.key.to_user_string(): spec for spec in platform().resolve_all_asset_specs()}
+    for table in tables(data):
+        code = re.findall(r"```python\n(.*?)```", with_example(specs[table], Storage.at(data / "lake")), re.DOTALL)[-1]
+        exec(compile(code, table, "exec"), {})
+        assert ("0 rows" in capsys.readouterr().out) == (not rows(data, table)), table
 
 
 @pytest.mark.spark
