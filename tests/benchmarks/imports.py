@@ -268,7 +268,7 @@ def _imported(path: Path, data: Path, options: argparse.Namespace) -> Iterator[f
                 if options.verbose:
                     print(f"{cost.memory / GIGABYTE:6.2f} GB  {line}", end="", flush=True)
                 peak, cost.memory = max(peak, cost.memory), 0
-                if reading and "events/imports" in line:
+                if reading and f"{path.name}: " in line:  # the counts of its records, once all are imported
                     reading = False
                     yield peak / GIGABYTE
                     peak = 0
