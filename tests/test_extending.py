@@ -131,7 +131,7 @@ def test_the_format_reads_its_export_and_quarantines_the_rest(
     names = (record.user_id, record.artist_name, record.recording_name, record.release_name)
     assert names == ("ann", "Ann", "Song", None)
     assert (record.listened_at, record.ms_played) == (datetime(2024, 2, 29, 10, tzinfo=UTC), 240_000)
-    assert bad.reason == "no artist"
+    assert bad.reason == "artist is missing"
 
 
 def test_the_service_is_pulled_like_any_other(
