@@ -1,10 +1,12 @@
 """The small world, as the demo leaves it, beside a Makefile that installs nothing."""
 
 import shutil
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from resources.span import widen
 from tests.docs.pages import PROJECT
 from tests.orchestration.conftest import World, landed, laptop
 from tests.orchestration.support import BIN
@@ -17,6 +19,7 @@ def folder(laptop: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder to type commands in, with the small world in `data/demo`."""
     place = tmp_path_factory.mktemp("docs")
     shutil.copytree(laptop.data, place / "data" / "demo")
+    widen(place / "data" / "demo" / "dagster", [date(2025, 2, 24)])  # the demo's first day, which the pages name
     (place / "data" / "lake").symlink_to("demo/lake")  # of a person who imported the same
     for name in ("pyproject.toml", "constraints.txt"):
         shutil.copy(PROJECT / name, place)

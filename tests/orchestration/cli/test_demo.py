@@ -103,14 +103,14 @@ def test_plays_of_apps_end_as_their_listens_do(laptop: World) -> None:
 
 def test_friends_and_follows_are_stored_once(laptop: World) -> None:
     raw = rows(laptop.data, "events/raw_relationships")
-    pairs = {tuple(sorted((r["user_id"], r["other_id"]))) for r in raw if r["kind"] == "friendship"}
+    pairs = {tuple(sorted((r["user_id"], r["other_id"]))) for r in raw if r["relation"] == "friendship"}
     found = rows(laptop.data, "events/friendships")
     assert len(pairs) > 20
-    assert sum(r["kind"] == "friendship" and not r["ends"] for r in raw) > len(pairs)  # some reported by both
+    assert sum(r["relation"] == "friendship" and not r["ends"] for r in raw) > len(pairs)  # some reported by both
     assert sorted((r["user_a"], r["user_b"]) for r in found) == sorted(pairs)
     assert all(r["since"] for r in found)
     assert {(r["user_id"], r["followed_id"]) for r in rows(laptop.data, "events/follows")} == {
-        (r["user_id"], r["other_id"]) for r in raw if r["kind"] == "follow"
+        (r["user_id"], r["other_id"]) for r in raw if r["relation"] == "follow"
     }
 
 

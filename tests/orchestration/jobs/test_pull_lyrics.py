@@ -128,7 +128,7 @@ def test_a_silent_service_is_retried_and_a_wrong_address_is_not(
     from resources.services import web
 
     monkeypatch.setenv("TUTTI_DATA_DIR", str(data))
-    monkeypatch.setattr(web, "LONGEST", -1.0)  # any wait is too long
+    monkeypatch.setattr(web, "MAX_REQUESTED_WAIT_S", -1.0)  # any wait is too long
     monkeypatch.setattr(OPS[NAME], "_retry_policy", dg.RetryPolicy(max_retries=1, delay=0))  # its own waits for minutes
 
     def retries(address: str) -> int:

@@ -122,7 +122,7 @@ def test_a_failed_pull_changes_nothing_and_is_retried(
     assert known == [submitted_ids(world)[1]]  # the most played
     before, files = versions(data), {p: p.read_bytes() for p in (data / "landing").rglob("*.jsonl")}
     assert files
-    monkeypatch.setattr(web, "LONGEST", -1.0)  # any wait is too long
+    monkeypatch.setattr(web, "MAX_REQUESTED_WAIT_S", -1.0)  # any wait is too long
     soon = dg.RetryPolicy(max_retries=1, delay=0)  # the default policy waits for minutes
     monkeypatch.setattr(OPS["musicbrainz"], "_retry_policy", soon)
     faults.configure(1, ["busy"], seed=1)

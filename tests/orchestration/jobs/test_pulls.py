@@ -157,7 +157,7 @@ def test_a_service_that_does_not_answer_is_retried(
     from resources.services import web
 
     monkeypatch.setenv("TUTTI_LISTENBRAINZ_URL", url)
-    monkeypatch.setattr(web, "LONGEST", -1.0)  # any wait is too long
+    monkeypatch.setattr(web, "MAX_REQUESTED_WAIT_S", -1.0)  # any wait is too long
     # Its own policy waits for minutes.
     monkeypatch.setattr(OPS["listenbrainz"], "_retry_policy", dg.RetryPolicy(max_retries=1, delay=0))
     faults.configure(1, ["busy"], seed=1)
