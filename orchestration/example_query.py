@@ -10,7 +10,7 @@ ROWS = 10
 
 def with_example(spec: dg.AssetSpec, lake: Storage) -> str:
     """Return an asset's description, followed by Python code that queries its table with DuckDB."""
-    columns = order(spec.metadata)
+    columns = [f'"{column}"' for column in order(spec.metadata)]  # some are keywords of SQL
     if "partition_expr" in spec.metadata:
         columns[0] += " DESC"  # the newest partition first
     query = ["SELECT * FROM rows", *([f"ORDER BY {', '.join(columns)}"] if columns else []), f"LIMIT {ROWS}"]
@@ -20,5 +20,5 @@ def with_example(spec: dg.AssetSpec, lake: Storage) -> str:
 import deltalake, duckdb
 
 rows = deltalake.DeltaTable("{(lake / "/".join(spec.key.path)).url}").to_pyarrow_dataset()
-duckdb.sql("{" ".join(query)}").show()
+duckdb.sql('{" ".join(query)}').show()
 ```"""
