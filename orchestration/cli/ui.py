@@ -71,7 +71,7 @@ def _accompany(server: int, url: str, data: Path, home: Path) -> None:
                 _ask(url, "{ version }")
                 print(f"{url} shows {data}. Press Ctrl-C to stop.", flush=True)
                 announced = True
-            elif (now := stored(home)) != span and not _ask(url, ACTIVE_RUNS)["runsOrError"]["count"]:
+            elif not span.holds(now := stored(home)) and not _ask(url, ACTIVE_RUNS)["runsOrError"]["count"]:
                 _ask(url, RELOAD)
                 span = now
         except OSError:  # it has not started yet, or is stopping

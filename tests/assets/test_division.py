@@ -111,7 +111,7 @@ def test_clusters_give_the_rows_of_pandas_from_several_partitions(
 
 @pytest.mark.slow
 def test_pandas_gives_the_same_rows_in_batches(world: World) -> None:
-    with patch.object(resources.engines.pandas, "ROWS", 5_000):
+    with patch.object(resources.engines.pandas, "PART_ROWS", 5_000):
         for name, transformation in LARGE.items():
             frame = world.build(PandasEngine(), transformation)
             assert_equal(frame.collect(transformation.schema), world.lake.scan(name, transformation.schema).table())
