@@ -24,29 +24,18 @@ from assets.imports.name_key import NAME_KEY
 from assets.imports.record_type import BY_ARRIVAL
 from assets.partitions import daily
 from resources.frames.frame import Frame
-from resources.schema import INSTANT, column, subset
+from resources.schema import column, subset
 
 APP_EVENTS = pa.schema(
     [
-        column("day", pa.date32(), "UTC day of the event"),
-        column("user_id", pa.string(), "listener", personal=True),
-        column("at", INSTANT, "time of the event by the program's clock", unit="UTC"),
+        *subset(RAW_APP_EVENTS, ["day", "user_id", "at"]),
         column("event", pa.string(), "name of the event in snake case: play, add_to_playlist, …"),
-        column("event_id", pa.string(), "event id from the program, else half a SHA-256 of the record"),
+        RAW_APP_EVENTS.field("event_id"),
         column(
             "recording_id", pa.string(), "MusicBrainz recording, else the id of listens with these names", null=True
         ),
-        column("artist_name", pa.string(), "artist credit as submitted", null=True),
-        column("recording_name", pa.string(), "title as submitted", null=True),
-        column("position_ms", pa.int64(), "position in the recording, of a seek its start", unit="ms", null=True),
-        column("to_ms", pa.int64(), "position in the recording at the end of a seek", unit="ms", null=True),
-        column("query", pa.string(), "search query", null=True),
-        column("playlist", pa.string(), "playlist to which the recording was added", null=True),
-        column("page", pa.string(), "viewed page", null=True),
-        column("client", pa.string(), "program that submitted the event", null=True),
-        column("client_version", pa.string(), "version of the program", null=True),
-        column("schema_version", pa.string(), "version of the record format, if submitted", null=True),
-        column("extra", pa.string(), "fields without a column, as JSON", null=True, personal=True),
+        *subset(RAW_APP_EVENTS, ["artist_name", "recording_name", "position_ms", "to_ms", "query", "playlist", "page"]),
+        *subset(RAW_APP_EVENTS, ["client", "client_version", "schema_version", "extra"]),
     ]
 )
 KEY = ["day", "user_id", "event_id"]

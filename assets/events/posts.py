@@ -13,26 +13,20 @@ import pyarrow as pa
 from assets.checks import checks_of, timestamp_in_partition
 from assets.events.recording_matches import ON_DAY, identify, match_names
 from assets.imports.deletions import deleted
+from assets.imports.posts import RAW_POSTS
 from assets.imports.record_type import BY_ARRIVAL
 from assets.partitions import daily
 from resources.frames.frame import Frame
-from resources.schema import INSTANT, column
+from resources.schema import column, subset
 
 POSTS = pa.schema(
     [
-        column("day", pa.date32(), "UTC day of the post"),
-        column("post_id", pa.string(), "UUID of the post's address"),
-        column("user_id", pa.string(), "author", personal=True),
-        column("posted_at", INSTANT, "time of the post", unit="UTC"),
-        column("text", pa.string(), "text without markup", personal=True),
-        column("mentions", pa.list_(pa.string()), "mentioned users", personal=True),
-        column("hashtags", pa.list_(pa.string()), "hashtags in lower case, without the sign"),
-        column("artist_name", pa.string(), "artist credit of the recording named as playing", null=True),
-        column("recording_name", pa.string(), "title of the recording named as playing", null=True),
+        *subset(RAW_POSTS, ["day", "post_id", "user_id", "posted_at", "text", "mentions", "hashtags"]),
+        *subset(RAW_POSTS, ["artist_name", "recording_name"]),
         column("recording_id", pa.string(), "MusicBrainz recording that is playing, else a UUID of names", null=True),
         column("rule", pa.string(), "match rule, as in recording_matches", null=True),
         column("confidence", pa.float64(), "confidence of the match, from 0 to 1", null=True),
-        column("source", pa.string(), "format of the record"),
+        RAW_POSTS.field("source"),
     ]
 )
 POST = ["user_id", "post_id"]

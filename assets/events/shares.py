@@ -4,26 +4,16 @@ from functools import partial
 
 import dagster as dg
 import narwhals as nw
-import pyarrow as pa
 
 from assets.checks import checks_of, timestamp_in_partition
 from assets.imports.deletions import deleted
 from assets.imports.record_type import BY_ARRIVAL
+from assets.imports.shares import RAW_SHARES
 from assets.partitions import daily
 from resources.frames.frame import Frame
-from resources.schema import INSTANT, column
+from resources.schema import subset
 
-SHARES = pa.schema(
-    [
-        column("day", pa.date32(), "UTC day of the share"),
-        column("share_id", pa.string(), "UUID of the share's address"),
-        column("user_id", pa.string(), "user who shared it", personal=True),
-        column("shared_at", INSTANT, "time of the share", unit="UTC"),
-        column("entity", pa.string(), "kind of the shared entity: recording, playlist or post"),
-        column("entity_id", pa.string(), "MusicBrainz recording, playlist_id or post_id"),
-        column("source", pa.string(), "format of the record"),
-    ]
-)
+SHARES = subset(RAW_SHARES, ["day", "share_id", "user_id", "shared_at", "entity", "entity_id", "source"])
 SHARE = ["user_id", "share_id"]
 KEY = ["day", *SHARE]
 
