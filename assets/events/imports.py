@@ -146,8 +146,7 @@ def _totals(lake: Lake) -> dict[str, Any]:
 
 def _this_run(rows: Sequence[dict[str, Any]], counts: dict[str, int]) -> str:
     """Return the files and records of this run as one line."""
-    texts = [f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count]
-    return f"{_count(len(rows), 'files')}: {', '.join(texts) or 'no records'}" if rows else "no new files"
+    return f"{_count(len(rows), 'files')}: {', '.join(_counts(counts)) or 'no records'}" if rows else "no new files"
 
 
 def _reasons(lake: Lake) -> dg.MetadataValue:
