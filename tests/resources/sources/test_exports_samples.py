@@ -34,7 +34,7 @@ WHOLE = {
 BROKEN = {
     "listen_having_unicode_null.json": (0, "NUL"),
     "spotify_skipped_tracks.json": (14, "ms_played is missing"),
-    "timestamp_in_ns.json": (0, "finer"),
+    "timestamp_in_ns.json": (0, "listened_at is after the year 9999"),
 }
 NOTHING = ("invalid_listen_nan_in_json.json", "too_many_tags.json")
 PLAYING = "valid_playing_now.json"
