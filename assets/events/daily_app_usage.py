@@ -170,7 +170,7 @@ def tally(events: nw.LazyFrame, plays: nw.LazyFrame) -> nw.LazyFrame:
     rows = events.with_columns(**{name: nw.when(met).then(1).otherwise(0) for name, met in kinds.items()})
     counted = rows.group_by("day", "user_id").agg(*(nw.col(n).sum() for n in kinds), events=nw.len())
     ended = plays.group_by("day", "user_id").agg(*(nw.col(n).sum() for n in PLAY_COUNTS))
-    # Whoever began a play pressed play on that day, so that a left join loses none.
+    # A play starts with an event of its day, so the left join loses none.
     both = counted.join(ended, on=["day", "user_id"], how="left")
     none = {n: nw.when(nw.col(n).is_null()).then(0).otherwise(nw.col(n)) for n in PLAY_COUNTS}
     return both.with_columns(**none).select(DAILY_APP_USAGE.names)

@@ -112,19 +112,19 @@ def platform(data: Path) -> list[Path]:
 
 def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path) -> dict[str, int]:
     lake, landing = open_lake(data), landing_of(data)
-    say, tell = context.log.info, partial(report_days, context)
-    eraser = Eraser(scanner(name, data, history), lake, landing, SCHEMAS, SORT_KEYS, say)
+    log, report = context.log.info, partial(report_days, context)
+    eraser = Eraser(scanner(name, data, history), lake, landing, SCHEMAS, SORT_KEYS, log)
     known = (data / PLAN).exists()  # an earlier erasure was killed, or left traces
-    say("searching the landing folder")
+    log("searching the landing folder")
     plan = eraser.plan()
     plan.names |= imported_files(context.instance, name)
     plan.keep(data)
     for kind in RECORD_TYPES:
         if kind.dated:
-            tell(kind, eraser.days(kind.table, plan))
+            report(kind, eraser.days(kind.table, plan))
     landed = eraser.landed_files(plan)
     rows = eraser.tables(plan)
-    reimported = eraser.reimport(plan, datetime.now(UTC), tell)
+    reimported = eraser.reimport(plan, datetime.now(UTC), report)
     known = known or bool(plan.removed or plan.replaced or plan.files or landed or rows)
     if known or any(trace.path.is_relative_to(lake.root) for trace in eraser.scanner.traces()):
         known = True
@@ -133,12 +133,12 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
     artifacts = Artifacts(artifacts_of(data))
     rebuilt = artifacts.erase(known, lambda file: any(found.of_file(data / "artifacts" / file)))
     if rebuilt:
-        say(f"removed all versions of {', '.join(rebuilt)}. Materialize again.")
+        log(f"removed all versions of {', '.join(rebuilt)}. Materialize again.")
     others = len(rebuilt) + sum(1 for _ in _elsewhere(found))
     done = "removed the listener from" if known or others else "no data found in"
-    say(f"{done} the lake and the landing folder. Searching Dagster's history")
+    log(f"{done} the lake and the landing folder. Searching Dagster's history")
     redacted = _redact_history(context, found)
-    say("verifying: searching every file again")
+    log("verifying: searching every file again")
     Plan().keep(data)  # an empty plan: every step is done
     if left := list(found.traces()):
         listed = "; ".join(found.person.redact_words(str(trace)) for trace in left[:MAX_TRACES])

@@ -2,7 +2,7 @@
 
 Source: https://grouplens.org/datasets/hetrec-2011, `hetrec2011-lastfm-2k.zip` and its readme. Six text tables refer to
 each other by number, so the zip or folder is read as one file: the names of artists and tags are read first. Listeners
-are numbers and become `hetrec:2`, whoever imports the file. Friendships have no time. Tag assignments have a date in
+are numbers and become `hetrec:2`, regardless of `LISTENER`. Friendships have no time. Tag assignments have a date in
 Madrid, mostly the first of a month. One table has it as day, month and year, another as that midnight in milliseconds.
 An impossible date, such as one in 1956, counts as absent. Play counts of artists have no time and are skipped.
 """

@@ -33,7 +33,7 @@ def lyrics(path: Path, origin: str) -> Lyrics:
         lyrics_id=f"{SCORE}/{origin}",
         source=SCORE,
         origin=origin,
-        recording_id=None,  # a score is of a work, whoever plays it
+        recording_id=None,  # a score is of a work, not of a recording
         title=_line(root.findtext("movement-title")) or _line(root.findtext("work/work-title")),
         artist_credit=next((_line(c.text) for c in root.iter("creator") if c.get("type") == "composer"), None),
         status=WORDS,
