@@ -9,7 +9,7 @@ import dagster as dg
 from assets.groups import GROUP_OF
 from assets.tables import ASSETS, LAYERS
 from orchestration.automation import automation, following
-from orchestration.cadence import BUILD_CATALOG, Cadence
+from orchestration.cadence import BUILD_CATALOG, LANDING, MUSIC, Cadence
 from orchestration.example_query import with_example
 from orchestration.instance.forked_runs import fork_runs
 from orchestration.instance.partition_ranges import quicken
@@ -47,12 +47,19 @@ def build(name: str, assets: Sequence[Any] = ASSETS) -> dg.Definitions:
         func=lambda spec: spec.replace_attributes(
             group_name=GROUP_OF.get("/".join(spec.key.path), spec.key.path[0]),
             description=with_example(spec, resources["io_manager"].lake.root),
-            kinds={*spec.kinds, engine, "deltalake"},
-            owners=spec.owners or ["team:tutti"],
+            kinds={*spec.kinds, *_kinds(cadence, spec, engine)},
             automation_condition=following(cadence.graph, spec),
             freshness_policy=freshness(cadence, spec),
         )
     )
+
+
+def _kinds(cadence: Cadence, spec: dg.AssetSpec, engine: str) -> set[str]:
+    """Return `file` for a table read from files, the engine's name for one computed from tables, and its format."""
+    node = cadence.graph.get(spec.key)
+    of_files = not node.is_materializable or node.assets_def.required_resource_keys & {LANDING, MUSIC}
+    of_tables = node.is_materializable and node.assets_def.node_keys_by_input_name
+    return {"deltalake"} | ({"file"} if of_files else set()) | ({engine} if of_tables else set())
 
 
 quicken()

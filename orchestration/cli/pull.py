@@ -32,5 +32,5 @@ def pull(source: str, user: str, first: str, last: str, refetch: bool) -> None:
     span(first, last, datetime.now(UTC).date(), EXAMPLE)
     runner = Runner()
     config = {"source": source, "user": user, "first": first, "last": last, "refetch": refetch}
-    runner.run("pull_listens", config={"asked": {"config": config}})
+    runner.run("pull_listens", config={"choose_service": {"config": config}})
     import_and_summarize(runner, {})

@@ -33,7 +33,6 @@ EXAMPLE = "make pull SOURCE=listenbrainz LISTENER=rob FROM=2024-01-01 TO=2024-01
 # The client retries for minutes before a run fails. An outage that lasts longer may take an hour.
 RETRIES = dg.RetryPolicy(max_retries=3, delay=300, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 LYRICS = dg.AssetKey(["content", "lyrics"])
-ASKED = "asked"  # the op with the configuration of the job `pull_listens`
 
 Pull: TypeAlias = Callable[[Any, Landing, LakeIO, Log], Counter[str]]
 """Pulls into the landing folder as a configuration says. Returns the counts of new records by name."""
@@ -123,17 +122,16 @@ def _lyrics(config: LimitConfig, landing: Landing, io_manager: LakeIO, log: Log)
 
 
 @dg.op(
-    name=ASKED,
     description="Choose the service to pull from.",
     out={name: dg.Out(dg.Nothing, is_required=False) for name in listens.SERVICES},
 )
-def asked(config: ListensConfig) -> Iterator[dg.Output[None]]:
+def choose_service(config: ListensConfig) -> Iterator[dg.Output[None]]:
     """Start the op of the service. There is one op per service, since an op's pool cannot depend on its config."""
     yield dg.Output(None, config.source.value)
 
 
 OPS = {
-    **{name: pull_op(name, _listens, ListensConfig, after=ASKED) for name in listens.SERVICES},
+    **{name: pull_op(name, _listens, ListensConfig, after=choose_service.name) for name in listens.SERVICES},
     musicbrainz.NAME: pull_op(musicbrainz.NAME, _metadata, LimitConfig),
     lrclib.NAME: pull_op(lrclib.NAME, _lyrics, LimitConfig),
 }
@@ -143,7 +141,7 @@ OPS = {
 @dg.job(description="Pull a user's listens from ListenBrainz or Last.fm into the landing folder.")
 def pull_listens() -> None:
     """Run the op of the chosen service. The others are skipped."""
-    for name, chosen in asked()._asdict().items():
+    for name, chosen in choose_service()._asdict().items():
         OPS[name](chosen)
 
 

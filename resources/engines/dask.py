@@ -1,5 +1,6 @@
 """Dask: all cores, or many machines. Rows are shuffled by key, then each partition runs as on pandas."""
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -40,6 +41,8 @@ class DaskEngine(Engine):
         import dask
         from distributed import Client, LocalCluster
 
+        # Dask logs the start and the end of each shuffle as warnings, two lines for each table.
+        logging.getLogger("distributed.shuffle._scheduler_plugin").setLevel(logging.ERROR)
         dask.config.set({"dataframe.convert-string": False})  # it would turn Arrow's strings into pandas strings
         try:
             return Client.current()

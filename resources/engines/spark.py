@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,9 @@ from resources.engines.local import run
 from resources.errors import TuttiError
 from resources.frames.frame import PARTS_PER_CORE, Engine, Frame, Step, Writer
 from resources.frames.scan import Scan
+
+# PySpark warns in each function that takes batches. Here these take Arrow's, and all engines are tested to agree.
+warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
 
 CONNECT_TIMEOUT_S = 10
 FILES = pa.schema([("file", pa.string())])

@@ -207,14 +207,20 @@ def test_every_asset_is_described(environment: str) -> None:
         name = spec.key.to_user_string()
         assert spec.group_name in GROUPS, name  # else a group of its own, named as its layer
         assert spec.description, name
-        assert list(spec.owners) == ["team:tutti"], name
-        assert {ENGINES[environment], "deltalake"} <= spec.kinds, name
-        assert not spec.kinds & (set(ENGINES.values()) - {ENGINES[environment]}), name
+        assert "deltalake" in spec.kinds, name
         columns = spec.metadata["dagster/column_schema"].columns
         assert columns, name
         assert [c.name for c in columns if not c.description] == [], name
         if spec.partitions_def:
             assert spec.metadata["partition_expr"] in {c.name for c in columns}, name
+
+
+def test_kinds_say_what_is_read_from_files_and_what_an_engine_computes(environment: str) -> None:
+    kinds = {spec.key.to_user_string(): spec.kinds for spec in build(environment).resolve_all_asset_specs()}
+    engine = ENGINES[environment]
+    assert kinds["events/raw_listens"] == kinds["content/artists"] == {"file", "deltalake"}
+    assert kinds["content/audio_analyses"] == {"file", engine, "deltalake"}
+    assert kinds["derived/charts_weekly"] == {engine, "deltalake"}
 
 
 RELATED = ("other_id", "followed_id", "user_a", "user_b", "mentions")  # other persons in a listener's data

@@ -130,7 +130,9 @@ def test_each_service_has_a_pool_of_one_and_a_retry_policy() -> None:
 
 def run(job: dg.JobDefinition, source: str, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
     config = {"source": source, "user": "ann", "first": "2025-03-01", "last": "2025-03-01"}
-    return job.execute_in_process({"ops": {"asked": {"config": config}}}, instance=instance, raise_on_error=False)
+    return job.execute_in_process(
+        {"ops": {"choose_service": {"config": config}}}, instance=instance, raise_on_error=False
+    )
 
 
 @pytest.fixture
