@@ -113,7 +113,7 @@ def read(path: Path, listener: str | None, now: datetime, name: str | None = Non
         elif member.damage:
             damaged.append(RecordResult(member.name, 0, reason=member.damage, raw=""))
     if not exports and damaged:
-        raise UnsupportedFile(f"{name} is damaged and no record in it is readable: download it again")
+        raise UnsupportedFile(f"no record in {name} is readable: {damaged[0].reason}")
     if empty:
         raise UnsupportedFile(f"{name} is empty: download it again")
     if not exports:

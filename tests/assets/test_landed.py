@@ -27,6 +27,7 @@ from resources.lake.write_transaction import WriteTransaction
 from resources.sources import exports
 from resources.sources.readers.archive import Unreadable, UnsupportedFile
 from resources.sources.records.listen import RecordResult
+from tests.hostile_archives import ending_within, gzip_bomb, nested, tars
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MSID = "2cfad207-3f55-4aec-8120-86cf66e34d59"
@@ -168,6 +169,26 @@ def test_an_unsupported_named_file_leaves_no_rows(tmp_path: Path, lake: Lake) ->
     with pytest.raises(UnsupportedFile):
         import_file(written(tmp_path / "a.bin", {"title": "a postcard"}), None, lake, NOW)
     assert all(stored == [] for stored in all_rows(lake).values())
+
+
+BAD_ARCHIVES = tars(b"") | {"a bomb": gzip_bomb(100), "archives in each other": nested(b"{}", 9)}
+
+
+@pytest.mark.parametrize("max_bytes", [batch.MAX_BYTES, 1])  # a larger file is read while its rows are written
+def test_hostile_archives_hold_back_no_good_file_beside_them(
+    tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch, max_bytes: int
+) -> None:
+    monkeypatch.setattr(batch, "MAX_BYTES", max_bytes)
+    folder = written(tmp_path / "listens" / "m.bin", *MIXED).parent
+    for number, content in enumerate(BAD_ARCHIVES.values()):
+        (folder / f"{'az'[number % 2]}{number}.bin").write_bytes(content)  # before and after the good file
+    landing = Landing(root=str(tmp_path))
+    with ending_within(60):
+        list(import_landed(landing, landing.list_files("listens"), None, lake, NOW, ignore_days, pytest.fail))
+    assert len(rows(lake, "events/raw_listens")) == 2
+    quarantined = {str(row["file"]).partition("/")[0]: row["reason"] for row in rows(lake, "events/quarantine")}
+    assert len(quarantined) == len(BAD_ARCHIVES) + 1
+    assert all(quarantined.values())
 
 
 @pytest.mark.parametrize("max_bytes", [batch.MAX_BYTES, 1])  # a larger file is read while its rows are written

@@ -1,56 +1,27 @@
 """Open an export in place: a plain or compressed file, or each file of a zip or tar.
 
 Layouts are recognized by content, not by name. A tar is read as a stream, compressed or not: the public dumps are tars
-and too large to unpack to disk. Archives come from outside, so each entry is checked before it is read: names that
-leave the folder, links, encryption, nested archives and too many files are refused. Unpacked bytes are counted while
-reading, because a zip's directory can declare false sizes. Of a damaged file the records before the damage are read.
+and too large to unpack to disk. `resources.archives` reads them within limits. Names that leave the folder, links and
+nested archives are refused here. Of a damaged file the records before the damage are read.
 """
 
-import bz2
-import copy
-import gzip
 import hashlib
 import io
-import lzma
 import os
 import re
 import stat
-import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
 
+from resources import archives
+from resources.archives import Allowance, Damaged, Refused
 from resources.errors import TuttiError
 
-MAX_FILES = 10_000  # an export has one per month or 16 MB
-MAX_UNPACKED_BYTES = 20 << 30  # ten times the largest known export
-MAX_TAR_BYTES = 2 << 40  # unpacked: a streamed tar needs no disk space
-MAX_RATIO = 200  # unpacked to packed size: exports reach 30, deflate 1,032
-FREE_BYTES = 64 << 20  # the ratio does not apply to fewer unpacked bytes
-
-ZIP, GZIP, BZIP2, XZ, ZSTD = b"PK", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
-TAR = slice(257, 262), b"ustar"
-MAX_MEMORY_BYTES = 128 << 20  # for unpacking: the need of xz -9 and zstd --long
-BLOCK_BYTES = 1 << 16  # read of a compressed file at once
-MAX_NAME_BYTES = 1 << 16  # of a tar header that extends another
-ARCHIVES = (b"PK\x03\x04", b"PK\x05\x06", GZIP, b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!", b"\x28\xb5\x2f\xfd")
 CLIMBS_OUT = re.compile(r"^/|^[A-Za-z]:|[\\\x00]|(?:^|/)\.\.(?:/|$)")
 DOCUMENTS = (".md", ".rst", ".html", ".htm", ".pdf")  # documentation beside exports, which may quote records
-TOO_MANY = f"contains more than {MAX_FILES:,} files"
-DAMAGE_ERRORS = (
-    OSError,
-    EOFError,
-    RuntimeError,
-    ValueError,
-    zlib.error,
-    lzma.LZMAError,
-    zipfile.BadZipFile,
-    tarfile.TarError,
-)
-MAX_ENTRY_BYTES = 2_048  # of a file in a zip's directory: 46, its name and its extra fields
 DOWNLOAD = "download it again"
 DAMAGED = f"the file is damaged at or shortly before this record: {DOWNLOAD}"
 
@@ -69,15 +40,14 @@ class Member:
     def __init__(
         self,
         name: str,
-        stream: io.BufferedIOBase | IO[bytes],
-        allowance: "_Allowance",
+        stream: archives.Readable,
         crc: int | None = None,
         damage: str | None = None,
         path: Path | None = None,
     ):
         self.name, self.damage = name, damage
         self.path = path  # of the same bytes, if they are a file on disk
-        self._stream, self._allowance = stream, allowance
+        self._stream = stream
         self._expected, self._crc = crc, 0
         self._peeked = b""
 
@@ -103,31 +73,22 @@ class Member:
 
     def _read(self, size: int) -> bytes:
         try:
-            block: bytes = self._stream.read1(size)  # type: ignore[union-attr]
-        except DAMAGE_ERRORS:
-            self.damage = DAMAGED
+            block = self._stream.read1(size)
+        except (Damaged, OSError) as error:
+            self.damage = self.damage or _damage(error)
             return b""
-        self._allowance.spend(len(block))
+        except Refused as refused:
+            raise unsupported(self.name, refused) from None
         self._crc = zlib.crc32(block, self._crc)
         if not block and self._expected not in (None, self._crc):
             self.damage = f"the checksum of the file does not match, so some records may be wrong: {DOWNLOAD}"
         return block
 
 
-class _Allowance:
-    """The bytes that may still be unpacked."""
-
-    def __init__(self, name: str, packed_bytes: int, max_bytes: int = MAX_UNPACKED_BYTES) -> None:
-        self._refusal = UnsupportedFile(f"{name} unpacks to far more bytes than any export: {DOWNLOAD} from its source")
-        self._left = min(max_bytes, max(FREE_BYTES, MAX_RATIO * packed_bytes))
-
-    def check(self, size: int) -> None:
-        if size > self._left:
-            raise self._refusal
-
-    def spend(self, size: int) -> None:
-        self.check(size)
-        self._left -= size
+def _damage(error: Exception) -> str:
+    """Describe damage to the user."""
+    reason = f" (it {error})" if isinstance(error, Damaged) else ""
+    return f"the file is damaged{reason} at or shortly before this record: {DOWNLOAD}"
 
 
 def members(path: Path, name: str | None = None) -> Iterator[Member]:
@@ -142,108 +103,58 @@ def members(path: Path, name: str | None = None) -> Iterator[Member]:
             yield from members(inner, f"{name}/{printable(str(inner.relative_to(path)))}")
         return
     with open_file(path) as file:
-        magic, packed_bytes = file.read(6), path.stat().st_size
-        unpack = next((unpacker for start, unpacker in UNPACKERS.items() if magic.startswith(start)), None)
-        is_zip = magic.startswith(ZIP) or (not unpack and not _is_tar(file) and zipfile.is_zipfile(file))
-        file.seek(0)
-        if is_zip:
-            yield from _zip_members(name, file, packed_bytes)
-            return
-        # The bytes of a tar's files are counted here, as bytes of the tar.
-        allowance = _Allowance(name, packed_bytes if unpack else 1 << 60, MAX_TAR_BYTES)
-        unpacked = Member(name, unpack(file) if unpack else file, allowance, path=None if unpack else path)
-        if unpacked.peek(512)[TAR[0]] == TAR[1]:
-            yield from _tar_members(name, unpacked)
-        else:
-            yield unpacked
-
-
-def _is_tar(file: io.BufferedReader) -> bool:
-    file.seek(0)
-    return file.read(512)[TAR[0]] == TAR[1]
-
-
-class _Zstd:
-    """The unpacked bytes of a zstd file. Raises OSError if it is damaged, like the other unpackers."""
-
-    def __init__(self, file: io.BufferedReader) -> None:
-        from zstandard import ZstdDecompressor
-
-        self._stream = ZstdDecompressor(max_window_size=MAX_MEMORY_BYTES).stream_reader(file, read_across_frames=True)
-
-    def read1(self, size: int) -> bytes:
-        from zstandard import ZstdError
-
         try:
-            return self._stream.read1(size)
-        except ZstdError as error:
-            raise OSError(str(error)) from None
+            yield from _members(name, file, path)
+        except Refused as refused:
+            raise unsupported(name, refused) from None
 
 
-class _Xz:
-    """The unpacked bytes of an xz file, within MAX_MEMORY_BYTES, which `lzma.open` does not limit."""
-
-    def __init__(self, file: io.BufferedReader) -> None:
-        self._file = file
-        self._unpacked = lzma.LZMADecompressor(memlimit=MAX_MEMORY_BYTES)
-
-    def read1(self, size: int) -> bytes:
-        while True:
-            packed = b""
-            if self._unpacked.eof:  # another stream may follow, after zeros
-                packed = self._unpacked.unused_data.lstrip(b"\0") or self._file.read(BLOCK_BYTES).lstrip(b"\0")
-                if not packed:
-                    return b""
-                self._unpacked = lzma.LZMADecompressor(memlimit=MAX_MEMORY_BYTES)
-            elif self._unpacked.needs_input and not (packed := self._file.read(BLOCK_BYTES)):
-                raise EOFError("truncated xz file")
-            if block := self._unpacked.decompress(packed, size):
-                return block
+def unsupported(name: str, refused: Refused) -> UnsupportedFile:
+    """Return the error for a refused archive."""
+    return UnsupportedFile(f"{name} {refused}: {DOWNLOAD} from its source, or unpack it and name the files")
 
 
-UNPACKERS: Mapping[bytes, Callable[[io.BufferedReader], Any]] = {
-    GZIP: lambda file: gzip.GzipFile(fileobj=file),
-    BZIP2: bz2.BZ2File,
-    XZ: _Xz,
-    ZSTD: _Zstd,
-}
+def _members(name: str, file: io.BufferedReader, path: Path) -> Iterator[Member]:
+    packed_bytes, head = path.stat().st_size, file.read(archives.HEAD_BYTES)
+    compression = archives.compression_of(head)
+    is_zip = head.startswith(b"PK") or (not (compression or archives.is_tar(head)) and zipfile.is_zipfile(file))
+    file.seek(0)
+    if is_zip:
+        yield from _zip_members(name, file, Allowance(packed_bytes))
+        return
+    allowance = Allowance(packed_bytes, archives.MAX_TAR_BYTES)
+    if compression:
+        unpacked = Member(name, archives.unpack(file, compression, allowance))
+    else:
+        unpacked = Member(name, file, path=path)
+    head = unpacked.peek(archives.HEAD_BYTES)
+    if archives.is_tar(head):
+        yield from _tar_members(name, unpacked, allowance)
+        return
+    if compression:
+        _refuse_archive(head)
+    yield unpacked
 
 
-class _Entry(tarfile.TarInfo):
-    """A file in a tar. Its extension headers must be short, because the library reads them into memory."""
-
-    def _proc_member(self, archive: tarfile.TarFile) -> Any:
-        if self.type in EXTENSION_TYPES and self.size > MAX_NAME_BYTES:
-            raise UnsupportedFile(f"the tar has an oversized file header: {DOWNLOAD} from its source")
-        return super()._proc_member(archive)  # type: ignore[misc]
+def _refuse_archive(head: bytes, name: str = "") -> None:
+    if head.startswith(archives.ARCHIVES):
+        raise Refused(f"contains another archive{name and f' ({printable(name)[:100]})'}")
 
 
-EXTENSION_TYPES = (
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-)
-
-
-def _tar_members(name: str, unpacked: Member) -> Iterator[Member]:
-    """Yield the files of a streamed tar. Raises UnsupportedFile when it reaches a refused one."""
-    unlimited = _Allowance(name, 1 << 60, 1 << 60)
+def _tar_members(name: str, unpacked: Member, allowance: Allowance) -> Iterator[Member]:
+    """Yield the files of a tar. Raises Refused when it reaches a refused one."""
     try:
-        with tarfile.open(fileobj=unpacked, mode="r|", tarinfo=_Entry) as archive:  # type: ignore[call-overload]
-            for number, entry in enumerate(archive):
-                if problem := _problem_in_tar(number, entry):
-                    raise UnsupportedFile(
-                        f"{name} {problem}: {DOWNLOAD} from its source, or unpack it and name the files"
-                    )
-                archive.members = []  # the library collects all entries otherwise
-                if not _is_document(entry.name) and (stream := archive.extractfile(entry)):
-                    yield Member(f"{name}/{printable(entry.name)}", stream, unlimited)
-    except (*DAMAGE_ERRORS, LookupError, OverflowError, struct.error):
-        unpacked.damage = DAMAGED
+        for entry in archives.tar_entries(unpacked, allowance):
+            if problem := _problem_in_tar(entry.info):
+                raise Refused(problem)
+            if entry.info.isfile() and not _is_document(entry.info.name):
+                member = Member(f"{name}/{printable(entry.info.name)}", entry.content)
+                _refuse_archive(member.peek(archives.MAGIC_BYTES), entry.info.name)
+                yield member
+    except Damaged as error:
+        unpacked.damage = unpacked.damage or _damage(error)
     if unpacked.damage:
-        yield Member(name, io.BytesIO(), unlimited, damage=unpacked.damage)
+        yield Member(name, io.BytesIO(), damage=unpacked.damage)
 
 
 def _is_document(name: str) -> bool:
@@ -251,80 +162,48 @@ def _is_document(name: str) -> bool:
     return name.lower().endswith(DOCUMENTS)
 
 
-def _problem_in_tar(number: int, entry: tarfile.TarInfo) -> str | None:
-    if number >= MAX_FILES:
-        return TOO_MANY
+def _problem_in_tar(entry: tarfile.TarInfo) -> str | None:
     if CLIMBS_OUT.search(entry.name):
         return f"contains a file whose name leads out of the archive ({printable(entry.name)[:100]})"
-    if not (entry.isfile() or entry.isdir()) or entry.issparse():
+    if not (entry.isfile() or entry.isdir()):
         return f"contains a link or a device ({printable(entry.name)[:100]})"
     return None
 
 
-def _zip_members(name: str, file: io.BufferedReader, packed_bytes: int) -> Iterator[Member]:
-    allowance = _Allowance(name, packed_bytes)
+def _zip_members(name: str, file: io.BufferedReader, allowance: Allowance) -> Iterator[Member]:
     try:
-        _check_directory_size(name, file, packed_bytes)
-        archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error):
-        raise UnsupportedFile(f"{name} is a truncated or damaged zip: {DOWNLOAD}") from None
+        archive = archives.open_zip(file)
+    except Damaged as error:
+        raise UnsupportedFile(f"{name} {error}: {DOWNLOAD}") from None
     with archive:
         entries = archive.infolist()
         for entry in entries:
-            if problem := _problem(archive, entry):
-                raise UnsupportedFile(f"{name} {problem}: {DOWNLOAD} from its source, or unpack it and name the files")
+            _check(archive, entry)
         allowance.check(sum(entry.file_size for entry in entries))
         for entry in entries:
             if not (entry.is_dir() or _is_document(entry.filename)):
                 yield _member(archive, f"{name}/{printable(entry.filename)}", entry, allowance)
 
 
-def _check_directory_size(name: str, file: io.BufferedReader, packed_bytes: int) -> None:
-    """Raise UnsupportedFile if a zip's directory would fill the memory: the library reads all of it."""
-    file.seek(max(0, packed_bytes - 65_657))  # the longest comment, and the two records before it
-    tail = file.read()
-    end = tail.rindex(b"PK\x05\x06")
-    size: int = struct.unpack_from("<I", tail, end + 12)[0]
-    if tail[max(0, end - 20) :].startswith(b"PK\x06\x07"):  # a zip64 record of 56 bytes precedes this one
-        size = struct.unpack_from("<Q", tail, end - 36)[0]
-    if size > MAX_FILES * MAX_ENTRY_BYTES:
-        raise UnsupportedFile(f"{name} {TOO_MANY}: {DOWNLOAD} from its source, or unpack it and name the files")
-
-
-def _problem(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> str | None:
-    """Return why a file in a zip is refused, from its directory entry and first bytes, or None."""
+def _check(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
+    """Raise Refused for a file in a zip whose directory entry or first bytes are refused."""
     path, kind = entry.orig_filename, stat.S_IFMT(entry.external_attr >> 16)
-    if len(archive.filelist) > MAX_FILES:
-        return TOO_MANY
     if CLIMBS_OUT.search(path):
-        return f"contains a file whose name leads out of the archive ({printable(path)[:100]})"
+        raise Refused(f"contains a file whose name leads out of the archive ({printable(path)[:100]})")
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        return f"contains a link ({printable(path)[:100]})"
-    if entry.flag_bits & 0x1:
-        return "is encrypted"
-    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return "uses an unsupported compression method"
+        raise Refused(f"contains a link ({printable(path)[:100]})")
     try:
-        with archive.open(_unchecked(entry)) as stream:
-            if stream.read(6).startswith(ARCHIVES):
-                return f"contains another archive ({printable(path)[:100]})"
-    except DAMAGE_ERRORS:
-        pass  # reported when the file is read
-    return None
+        head = archives.open_entry(archive, entry, Allowance(0)).read(archives.MAGIC_BYTES)
+    except Damaged:
+        return  # reported when the file is read
+    _refuse_archive(head, path)
 
 
-def _member(archive: zipfile.ZipFile, name: str, entry: zipfile.ZipInfo, allowance: "_Allowance") -> Member:
+def _member(archive: zipfile.ZipFile, name: str, entry: zipfile.ZipInfo, allowance: Allowance) -> Member:
     try:
-        return Member(name, archive.open(_unchecked(entry)), allowance, entry.CRC)
-    except DAMAGE_ERRORS:
-        return Member(name, io.BytesIO(), allowance, damage=DAMAGED)
-
-
-def _unchecked(entry: zipfile.ZipInfo) -> zipfile.ZipInfo:
-    """Return the entry without its checksum, so that damaged files yield their bytes. `Member` compares it instead."""
-    entry = copy.copy(entry)
-    del entry.CRC
-    return entry
+        return Member(name, archives.open_entry(archive, entry, allowance), entry.CRC)
+    except Damaged:
+        return Member(name, io.BytesIO(), damage=DAMAGED)
 
 
 def open_file(path: Path) -> io.BufferedReader:

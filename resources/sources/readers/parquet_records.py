@@ -3,17 +3,16 @@
 Parquet needs random access, so a file inside an archive is first copied to a temporary file.
 """
 
-import tempfile
 from collections.abc import Iterator
 from typing import IO
 
-from resources.sources.readers.archive import DAMAGED, DOWNLOAD, Member
+from resources.archives import Refused, spooled
+from resources.sources.readers.archive import DAMAGED, DOWNLOAD, Member, unsupported
 from resources.sources.readers.json_records import Record
 
 MAGIC = b"PAR1"
 LOST = f"some row groups of the file are damaged and were not imported: {DOWNLOAD}"
 BATCH_ROWS = 10_000
-BLOCK_BYTES = 1 << 20  # copied at once
 
 
 def records(member: Member, columns: frozenset[str]) -> Iterator[Record]:
@@ -22,9 +21,11 @@ def records(member: Member, columns: frozenset[str]) -> Iterator[Record]:
         with member.path.open("rb") as file:
             yield from _rows(member, file, columns)
         return
-    with tempfile.TemporaryFile() as file:
-        while block := member.read(BLOCK_BYTES):
-            file.write(block)
+    try:
+        copied = spooled(member)
+    except Refused as refused:
+        raise unsupported(member.name, refused) from None
+    with copied as file:
         yield from _rows(member, file, columns)
 
 

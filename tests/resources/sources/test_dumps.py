@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from resources import archives
 from resources.sources.exports import UnsupportedFile
-from resources.sources.readers import archive
 from tests.exporting import listen_of, listens, read, reasons
 
 MBID = "c7d0bf6e-b2aa-4ffa-bded-2448415b39b0"
@@ -172,15 +172,15 @@ def test_a_tar_with_a_link_or_device_is_refused(tmp_path: Path, kind: bytes) -> 
 
 
 def test_a_tar_with_too_many_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "MAX_FILES", 3)
+    monkeypatch.setattr(archives, "MAX_FILES", 3)
     with pytest.raises(UnsupportedFile, match="files"):
         read(tmp_path, tar({f"{n}.listens": lines(n) for n in range(4)}), None)
 
 
 @pytest.mark.parametrize("how", ["gz", "bz2", "xz", "zst"])
 def test_a_tar_bomb_is_stopped_while_streaming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
-    monkeypatch.setattr(archive, "FREE_BYTES", 1 << 20)
-    monkeypatch.setattr(archive, "MAX_RATIO", 2)
+    monkeypatch.setattr(archives, "FREE_BYTES", 1 << 20)
+    monkeypatch.setattr(archives, "MAX_RATIO", 2)
     with pytest.raises(UnsupportedFile, match="unpacks to far more"):
         read(tmp_path, UNPACKERS[how](tar({"1.listens": lines(1), "2.listens": b" " * (8 << 20)})), None)
 

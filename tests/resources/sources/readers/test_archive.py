@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from resources import archives
 from resources.errors import TuttiError
 from resources.sources.readers import archive
 
@@ -82,7 +83,7 @@ def test_a_nested_archive_is_refused(tmp_path: Path, inner: bytes) -> None:
 def test_too_many_files_are_refused_before_the_library_reads_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = zipped(tmp_path / "x.zip", {f"{n}.json": b"" for n in range(archive.MAX_FILES + 1)})
+    path = zipped(tmp_path / "x.zip", {f"{n}.json": b"" for n in range(archives.MAX_FILES + 1)})
     assert "10,000 files" in refusal(path)
     data = bytearray(path.read_bytes())
     struct.pack_into("<I", data, data.rindex(b"PK\x05\x06") + 12, 1 << 31)
@@ -92,19 +93,19 @@ def test_too_many_files_are_refused_before_the_library_reads_them(
 
 
 def test_a_zip_bomb_is_refused_by_its_directory(tmp_path: Path) -> None:
-    path = zipped(tmp_path / "x.zip", {"a.json": b" " * (archive.FREE_BYTES + 1)})
+    path = zipped(tmp_path / "x.zip", {"a.json": b" " * (archives.FREE_BYTES + 1)})
     with pytest.raises(TuttiError, match="unpacks to far more"):
         next(archive.members(path))
 
 
 def test_a_zip_bomb_with_false_sizes_is_stopped_while_reading(tmp_path: Path) -> None:
-    data = bytearray(zipped(tmp_path / "x.zip", {"a.json": b" " * (archive.FREE_BYTES + 1)}).read_bytes())
+    data = bytearray(zipped(tmp_path / "x.zip", {"a.json": b" " * (archives.FREE_BYTES + 1)}).read_bytes())
     struct.pack_into("<I", data, data.rindex(b"PK\x01\x02") + 24, 1_000)
     (tmp_path / "x.zip").write_bytes(data)
     [(read, damage)] = contents(tmp_path / "x.zip").values()
     assert len(read) <= 1_000
     assert "checksum" in str(damage)
-    (tmp_path / "x.gz").write_bytes(gzip.compress(b" " * (archive.FREE_BYTES + 1)))
+    (tmp_path / "x.gz").write_bytes(gzip.compress(b" " * (archives.FREE_BYTES + 1)))
     assert "unpacks to far more" in refusal(tmp_path / "x.gz")
 
 
