@@ -99,7 +99,7 @@ def test_private_names_of_dagster_are_imported_in_few_modules() -> None:
     assert found == PRIVATE
 
 
-ALLOWED = ("_replace", "_asdict", "_exit", "_meta", "_proc_member")  # of named tuples, os, Dask and tarfile
+ALLOWED = ("_replace", "_asdict", "_exit", "_meta")  # of named tuples, os and Dask
 
 
 def test_private_attributes_are_used_in_the_same_modules() -> None:
