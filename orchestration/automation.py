@@ -115,13 +115,13 @@ def pieces(
     get runs of their own after it. If a long range is cut, the next run repeats the last `ahead` partitions, which read
     beyond the cut. A run with the partition `newest` is urgent.
     """
-    found: list[Piece] = []
+    pieces: list[Piece] = []
     for gap in GAPS:
-        found = list(_alike({asset: _filled(places, gap) for asset, places in requested.items() if places}))
-        if len(found) <= MAX_RUNS:
+        pieces = list(_alike({asset: _filled(places, gap) for asset, places in requested.items() if places}))
+        if len(pieces) <= MAX_RUNS:
             break
-    found.sort(key=lambda piece: (min(level[a] for a in piece.assets), piece.first))
-    return [part for piece in found for part in _cut(piece, newest, ahead)]
+    pieces.sort(key=lambda piece: (min(level[a] for a in piece.assets), piece.first))
+    return [part for piece in pieces for part in _cut(piece, newest, ahead)]
 
 
 def _filled(places: Iterable[int], gap: int) -> set[int]:
@@ -180,7 +180,7 @@ def gathered(
             requested.setdefault(partitions, {}).setdefault(asset, set()).add(request.partition_key)
     level = {a: n for n, assets in enumerate(graph.toposorted_asset_keys_by_level) for a in assets}
     tags = {k: v for k, v in requests[0].tags.items() if not k.startswith(PARTITION)}
-    found: list[dg.RunRequest] = []
+    joined: list[dg.RunRequest] = []
     for partitions, by_asset in requested.items():
         keys = list(partitions.get_partition_keys())
         place = {key: n for n, key in enumerate(keys)}
@@ -192,13 +192,13 @@ def gathered(
         for piece in pieces(missing, level, newest, read_ahead(graph, missing)):
             tags_of_range = over(dg.PartitionKeyRange(keys[piece.first], keys[piece.last]))
             priority = {PRIORITY: "2"} if piece.urgent else {}
-            found.append(
+            joined.append(
                 dg.RunRequest(
                     asset_selection=sorted(piece.assets), tags={**tags, **tags_of_range, **priority, AUTOMATIC: "yes"}
                 )
             )
     room = max(0, MAX_QUEUED - sum(AUTOMATIC in run.tags for run in waiting))
-    urgent, others = ([r for r in found if (PRIORITY in r.tags) == is_urgent] for is_urgent in (True, False))
+    urgent, others = ([r for r in joined if (PRIORITY in r.tags) == is_urgent] for is_urgent in (True, False))
     return urgent + others[:room]
 
 

@@ -169,15 +169,15 @@ class Cadence:
         A partition counts as failed until its check passes. A table without partitions has no days.
         """
         blocking = {check for check in self.graph.asset_check_keys if self.graph.get(check).blocking}
-        found: dict[dg.AssetKey, set[date]] = {}
+        failed: dict[dg.AssetKey, set[date]] = {}
         with instance.event_log_storage.index_connection() as index:  # type: ignore[attr-defined]
             checks = failed_checks(index, tables)
         for check in blocking & checks.keys():
             # A range has a row of its own in addition to those of its partitions.
             days = {date.fromisoformat(partition) for partition in checks[check] if partition}
             if days or check.asset_key not in self._reach:
-                found[check.asset_key] = found.get(check.asset_key, set()) | days
-        return found
+                failed[check.asset_key] = failed.get(check.asset_key, set()) | days
+        return failed
 
     def unsound(
         self, instance: dg.DagsterInstance, tables: Iterable[dg.AssetKey], without: Collection[date] = ()

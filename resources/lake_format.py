@@ -42,9 +42,9 @@ def check(lake: Storage) -> bool:
         stored = " ".join(lake.read(FILE).decode(errors="replace").split())[:10]
     if stored == str(FORMAT) or (stored is None and not _has_tables(lake)):
         return stored is not None
-    found = f"format {stored}" if stored else "no format number"
+    stated = f"format {stored}" if stored else "no format number"
     raise TuttiError(
-        f"the tables in {lake} have {found}, but this version of Tutti reads format {FORMAT}. {_advice(lake, stored)}."
+        f"the tables in {lake} have {stated}, but this version of Tutti reads format {FORMAT}. {_advice(lake, stored)}."
     )
 
 

@@ -105,11 +105,11 @@ def read(path: Path, listener: str | None, now: datetime, name: str | None = Non
     names = cache(lambda: hetrec.names(archive.members(path, name)))
     for member in archive.members(path, name):
         empty = empty and not (member.peek(1) or member.damage)
-        found, format_, error = _sniff(_records(member, names), listener, member.name)
+        records, format_, error = _sniff(_records(member, names), listener, member.name)
         first_error = first_error or error
         if format_:
             exports += 1
-            yield from _results(member, found, format_, listener, now)
+            yield from _results(member, records, format_, listener, now)
         elif member.damage:
             damaged.append(RecordResult(member.name, 0, reason=member.damage, raw=""))
     if not exports and damaged:
@@ -175,14 +175,14 @@ def _format(record: Record, likely: Format | None = None) -> Format | None:
     return next((format_ for format_ in FORMATS if format_.recognize(record.value)), None)
 
 
-def _sniff(found: Iterator[Record], listener: str | None, name: str) -> tuple[Iterator[Record], Format | None, str]:
+def _sniff(records: Iterator[Record], listener: str | None, name: str) -> tuple[Iterator[Record], Format | None, str]:
     """Return the same records, the format of the first recognized one, and the error of the first broken one.
 
     Raises UnsupportedFile if neither the record nor the operator names the listener.
     """
     seen: list[Record] = []
     first_error = ""
-    for record in islice(found, SNIFFED_RECORDS):
+    for record in islice(records, SNIFFED_RECORDS):
         seen.append(record)
         if record.value is None and record.text.startswith(("{", "[")):
             first_error = first_error or record.reason or ""
@@ -193,15 +193,15 @@ def _sniff(found: Iterator[Record], listener: str | None, name: str) -> tuple[It
                 raise UnsupportedFile(f"{name} does not name its listener: add LISTENER=name") from None
             except (Malformed, SkippedRecord):
                 pass
-            return chain(seen, found), format_, first_error
+            return chain(seen, records), format_, first_error
     return iter(seen), None, first_error
 
 
 def _results(
-    member: Member, found: Iterator[Record], format_: Format, listener: str | None, now: datetime
+    member: Member, records: Iterator[Record], format_: Format, listener: str | None, now: datetime
 ) -> Iterator[RecordResult]:
     number, damage_reported = -1, False
-    for record in found:
+    for record in records:
         number, reason, parsed, skipped = record.number, record.reason, None, None
         if record.value is not None:
             format_ = _format(record, format_) or format_
