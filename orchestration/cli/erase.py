@@ -28,7 +28,8 @@ def erase(listener: str, confirmed: bool) -> None:
     if not confirmed and (not sys.stdin.isatty() or input("Type the name again to confirm: ") != listener):
         raise TuttiError("nothing was erased. Type the name when asked, or skip the question with YES=1")
     runner = Runner()
-    result = runner.run("erase_listener", config={"erase": {"config": {"listener": listener}}})
+    names = {"listener": listener, "listener_again": listener}
+    result = runner.run("erase_listener", config={"erase": {"config": names}})
     for event in result.filter_events(lambda event: event.event_type_value == "STEP_OUTPUT"):
         for name, count in event.step_output_data.metadata.items():
             if count.value:

@@ -37,9 +37,10 @@ WAITING = {dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED}
 
 
 class ErasureConfig(dg.Config):
-    """The listener to erase."""
+    """The listener to erase, named twice so that one wrong click or letter erases nobody."""
 
     listener: str = Field(description="listener to erase, exactly as in `user_id` columns")
+    listener_again: str = Field(description="the same name again, to confirm")
 
 
 def no_data(listener: str) -> str:
@@ -65,11 +66,13 @@ def refuse_bucket() -> None:
 def erase(context: dg.OpExecutionContext, config: ErasureConfig) -> None:
     """Erase the listener and report what was removed as counts. Logs and events of this run do not name the listener.
 
-    Raises `TuttiError` if the listener is unknown, or if a file still names them.
+    Raises `TuttiError` if the listener is unknown, if the two names differ, or if a file still names the listener.
     """
     name = config.listener.strip()
     if not name:
         raise TuttiError("no listener given. Name one: `make erase LISTENER=ada`")
+    if config.listener_again.strip() != name:
+        raise TuttiError("nothing was erased: `listener` and `listener_again` differ. Give the same name twice")
     data, history = data_folder(), Path(context.instance.root_directory)
     refuse_bucket()
     with exclusive_lock(data, context.log.info):

@@ -102,16 +102,20 @@ def test_the_plot_is_drawn_from_the_committed_figures(tmp_path: Path) -> None:
     assert (tmp_path / "contract.svg").read_bytes() == PICTURE.read_bytes(), "run `make docs`"
 
 
-@pytest.mark.parametrize(
-    ("page", "job"), [("importing", "import_listens"), ("privacy", "export_listener"), ("engines", "daily")]
-)
+@pytest.mark.parametrize(("page", "job"), [("importing", "import_listens"), ("engines", "daily")])
 def test_configuration_for_the_launchpad_is_valid(page: str, job: str) -> None:
     (block,) = (block for block in BLOCKS if (block.page, block.language) == (f"docs/{page}.md", "yaml"))
     config = yaml.safe_load(block.text)
     assert dg.validate_run_config(platform().resolve_job_def(job), config)
 
 
-def test_the_launchpad_erases_with_the_configuration_of_the_export() -> None:
-    assert dg.validate_run_config(
-        platform().resolve_job_def("erase_listener"), {"ops": {"erase": {"config": {"listener": "ada"}}}}
-    )
+def test_configuration_of_export_and_erasure_is_valid() -> None:
+    blocks = (block for block in BLOCKS if (block.page, block.language) == ("docs/privacy.md", "yaml"))
+    for block, job in zip(blocks, ("export_listener", "erase_listener"), strict=True):
+        assert dg.validate_run_config(platform().resolve_job_def(job), yaml.safe_load(block.text))
+
+
+def test_the_launchpad_erases_nobody_who_is_named_once() -> None:
+    once = {"ops": {"erase": {"config": {"listener": "ada"}}}}
+    with pytest.raises(dg.DagsterInvalidConfigError):
+        dg.validate_run_config(platform().resolve_job_def("erase_listener"), once)

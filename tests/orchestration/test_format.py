@@ -63,7 +63,7 @@ def test_a_command_refuses_the_folder_in_one_line_and_changes_nothing(
 @pytest.mark.parametrize("job", ["import_listens", "build_catalog", "daily", "erase_listener"])
 def test_a_run_refuses_the_folder(job: str, old: Path) -> None:
     before, defs = contents(old), build("laptop")
-    config = {"erase": {"config": {"listener": "ada"}}} if job == "erase_listener" else {}
+    config = {"erase": {"config": {"listener": "ada", "listener_again": "ada"}}} if job == "erase_listener" else {}
     with dg.DagsterInstance.ephemeral() as instance:
         result = defs.resolve_job_def(job).execute_in_process(
             run_config={"ops": config},

@@ -61,7 +61,7 @@ def call_or_die(*args, **kwargs):
     return original(*args, **kwargs)
 setattr(owner, what, call_or_die)
 from orchestration.cli.runner import Runner
-Runner().run("erase_listener", config={"erase": {"config": {"listener": "ada"}}})
+Runner().run("erase_listener", config={"erase": {"config": {"listener": "ada", "listener_again": "ada"}}})
 """
 
 
@@ -284,15 +284,14 @@ def copied(worlds: Worlds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     return tmp_path / "data"
 
 
-def job(name: str, op: str, who: str = ADA) -> dg.ExecuteInProcessResult:
-    """Run a job for a listener in this process."""
+def job(name: str, op: str, who: str = ADA, again: str | None = None) -> dg.ExecuteInProcessResult:
+    """Run a job for a listener in this process. `again` is the second name of an erasure, by default the same."""
+    config = {"listener": who} | ({"listener_again": again or who} if op == "erase" else {})
     with dg.DagsterInstance.get() as instance:
         return (
             build("laptop")
             .resolve_job_def(name)
-            .execute_in_process(
-                instance=instance, run_config={"ops": {op: {"config": {"listener": who}}}}, raise_on_error=False
-            )
+            .execute_in_process(instance=instance, run_config={"ops": {op: {"config": config}}}, raise_on_error=False)
         )
 
 
@@ -331,6 +330,7 @@ def test_removes_all_versions_of_artifacts_with_their_data_only(worlds: Worlds, 
         )
         artifacts.publish("content/sounds", Artifact({"index": b"%d" % n}), personal=False)
     assert not job("erase_listener", "erase", "nobody").success  # an unknown name removes nothing
+    assert not job("erase_listener", "erase", again="Ada").success  # nor does a second name that differs
     assert artifacts.all() == ["content/sounds", "derived/page", "derived/taste"]
     assert job("erase_listener", "erase").success
     assert artifacts.all() == ["content/sounds"]
