@@ -90,6 +90,7 @@ PRIVATE = {
     "orchestration.instance.failed_checks",
     "orchestration.instance.forked_runs",
     "orchestration.instance.partition_ranges",
+    "orchestration.web_server.services",
     "resources.materializations",
 }
 

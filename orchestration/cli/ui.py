@@ -15,6 +15,7 @@ from dagster import DagsterInstance
 from orchestration.cli.port import HOST, listen, port
 from orchestration.instance.home import dagster_home
 from orchestration.instance.killed_runs import bury, bury_launched
+from orchestration.web_server.guard import configured
 from resources.environments import PROJECT, data_folder
 from resources.errors import TuttiError
 from resources.span import stored
@@ -36,6 +37,7 @@ def ui(number: int) -> None:
     if os.environ.get("TUTTI_DATA_DIR") and not data.exists():
         raise TuttiError(f"no such data folder: {data}. Check DATA=, or run `make demo` or `make import` first.")
     listen(number, EXAMPLE).close()  # otherwise the error would be hidden in Dagster's log
+    configured()  # raises `TuttiError` for an invalid TUTTI_UI_HOSTS
     from orchestration import definitions  # noqa: F401 (raises `TuttiError` for an unknown TUTTI_ENV)
 
     home = dagster_home()
@@ -51,11 +53,9 @@ def ui(number: int) -> None:
     if os.fork() == 0:
         _accompany(server, f"http://{HOST}:{number}", data, home)
     print(f"Starting Dagster on {data} ...", flush=True)
-    command = ["dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-h", HOST, "-p", str(number)]
+    options = ["-w", str(PROJECT / "workspace.yaml"), "-h", HOST, "-p", str(number), "--log-level", "warning"]
     os.chdir(PROJECT)
-    os.execv(  # noqa: S606 (our own command)
-        str(Path(sys.executable).with_name("dagster")), [*command, "--log-level", "warning"]
-    )
+    os.execv(sys.executable, [sys.executable, "-m", "orchestration.web_server.services", *options])  # noqa: S606
 
 
 def _accompany(server: int, url: str, data: Path, home: Path) -> None:

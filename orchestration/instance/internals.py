@@ -1,8 +1,8 @@
 """Private names of Dagster that Tutti uses, each with the reason. Check them when upgrading Dagster.
 
 These modules use more private names: `event_log` extends Dagster's storage, `failed_checks` reads it,
-`partition_ranges` and `forked_runs` replace methods. `resources/materializations.py` has the ones that assets need,
-since assets do not import orchestration.
+`partition_ranges`, `forked_runs` and `web_server.services` replace methods. `resources/materializations.py` has the
+ones that assets need, since assets do not import orchestration.
 """
 
 from functools import partial

@@ -1,6 +1,8 @@
-"""The web server and the daemon: a landed file, an import and a backfill from the browser."""
+"""The web server and the daemon: a landed file, an import and a backfill from the browser, and pages of other sites."""
 
+import http.server
 import json
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ import pytest
 
 from orchestration.automation import AUTOMATIC
 from orchestration.run_tags import RANGE_END, RANGE_START
+from tests.chromium import chromium
 from tests.orchestration.support import TUTTI, free_port, rows, running
 
 PATIENCE = 900  # seconds for each wait: a dozen runs, each a process, while other tests run
@@ -54,6 +57,7 @@ class Browser:
     """A client of the web server's GraphQL API."""
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self.url = f"http://127.0.0.1:{port}/graphql"
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
@@ -188,3 +192,121 @@ def test_a_backfill_from_the_browser_is_one_run(now: datetime, browser: Browser,
     (tags,) = runs(browser, **{"dagster/backfill": answer["backfillId"]})
     assert (tags[RANGE_START], tags[RANGE_END]) == ("2024-03-01", "2024-03-03")
     assert len([r for r in rows(data, "events/listens") if r["user_id"] == "bob"]) == 3
+
+
+EVIL = "evil.example"  # a name that the browser of these tests resolves to this machine
+ATTACK = """<!doctype html><body><script>
+const ui = "http://127.0.0.1:%(port)d", url = ui + "/graphql", read = [];
+const launch = shape => `mutation { launchRun(executionParams: {selector: {repositoryLocationName: "tutti",
+  repositoryName: "__repository__", jobName: "maintenance"}, mode: "default", runConfigData: "{}",
+  executionMetadata: {tags: [{key: "shape", value: "${shape}"}]}}) { __typename } }`;
+const by = (shape, more) => url + "?query=" + encodeURIComponent(launch(shape)) + (more || "");
+const json = shape => JSON.stringify({query: launch(shape)});
+const add = (tag, values) => document.body.appendChild(Object.assign(document.createElement(tag), values));
+for (const [tag, key] of [["img", "src"], ["script", "src"], ["iframe", "src"], ["embed", "src"], ["video", "src"]])
+  add(tag, {[key]: by(tag)});
+for (const rel of ["stylesheet", "prefetch", "preload"]) add("link", {rel, href: by(rel), as: "image"});
+for (const [method, enctype] of [["GET", ""], ["POST", ""], ["POST", "text/plain"], ["POST", "multipart/form-data"]]) {
+  const name = "form " + method + enctype, form = add("form", {method, enctype, action: by(name), target: name});
+  add("iframe", {name});
+  form.appendChild(Object.assign(document.createElement("input"), {name: "query", value: launch(name)}));
+  form.submit();
+}
+const frame = add("iframe", {src: ui + "/runs"});
+frame.onload = () => { try { read.push(frame.contentDocument.body.innerText) } catch (e) {} };
+for (const [shape, options] of [
+  ["fetch GET", {}],
+  ["fetch no-cors", {mode: "no-cors"}],
+  ["fetch text", {method: "POST", mode: "no-cors", headers: {"Content-Type": "text/plain; application/json"}}],
+  ["fetch json", {method: "POST", headers: {"Content-Type": "application/json"}}],
+  ["fetch without origin", {method: "POST", mode: "no-cors", referrerPolicy: "no-referrer"}],
+]) fetch(by(shape), options.method ? {...options, body: json(shape)} : options).then(r => r.text())
+  .then(text => text && read.push(text)).catch(() => 0);
+navigator.sendBeacon(by("beacon"), json("beacon"));
+fetch(ui + "/report_asset_materialization/events/listens?shape=report", {method: "POST", mode: "no-cors"});
+const socket = new WebSocket(url.replace("http", "ws"), "graphql-ws");
+socket.onopen = () => {
+  read.push("socket");
+  socket.send('{"type": "connection_init"}');
+  socket.send(JSON.stringify({type: "start", id: "1", payload: {query: launch("websocket")}}));
+};
+socket.onmessage = message => read.push(message.data);
+add("iframe", {sandbox: "allow-scripts", srcdoc: `<script>fetch("${url}", {method: "POST", mode: "no-cors",
+  body: ${JSON.stringify(json("sandboxed"))}})</` + "script>"});
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def evil_site(browser: Browser) -> Iterator[int]:
+    """A site of somebody else, on this machine for the test. Its first page tries everything that a page can send."""
+    content = (ATTACK % {"port": browser.port}).encode()
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(content if self.path == "/" else b"<!doctype html>")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def shapes(browser: Browser) -> list[str]:
+    """Return the requests of other sites that launched a run."""
+    return sorted(tag["value"] for run in browser.runs() for tag in run["tags"] if tag["key"] == "shape")
+
+
+@pytest.mark.parametrize("host", [EVIL, "localhost", "127.0.0.1"])  # another site, and other origins of this machine
+def test_a_page_of_another_origin_runs_and_reads_nothing(host: str, browser: Browser, evil_site: int) -> None:
+    with chromium(f"--host-resolver-rules=MAP {EVIL} 127.0.0.1") as chrome:
+        page = chrome.new_page()
+        answers = []
+        page.on("response", lambda response: answers.append((response.url, response.status)))
+        page.goto(f"http://{host}:{evil_site}/", wait_until="networkidle")
+        page.wait_for_timeout(2_000)
+        assert page.evaluate("read") == []
+    statuses = [status for url, status in answers if f":{browser.port}/" in url]
+    assert len(statuses) >= 5, "the page's requests did not reach the server"
+    assert set(statuses) == {403}
+    assert shapes(browser) == []
+
+
+def test_a_name_that_another_site_points_here_is_refused(browser: Browser) -> None:
+    with chromium(f"--host-resolver-rules=MAP {EVIL} 127.0.0.1") as chrome:
+        answer = chrome.new_page().goto(f"http://{EVIL}:{browser.port}/")
+        assert answer.status == 403
+
+
+def test_a_link_from_another_site_launches_nothing(browser: Browser, evil_site: int) -> None:
+    with chromium(f"--host-resolver-rules=MAP {EVIL} 127.0.0.1") as chrome:
+        page = chrome.new_page()
+        for path, status in (("/runs", 200), ("/graphql?query=mutation{reloadWorkspace{__typename}}", 403)):
+            page.goto(f"http://{EVIL}:{evil_site}/links")
+            with page.expect_response(lambda response, path=path: path.partition("?")[0] in response.url) as answer:
+                page.evaluate("to => { location = to }", f"http://127.0.0.1:{browser.port}{path}")
+            assert answer.value.status == status
+    assert shapes(browser) == []
+
+
+def test_the_launchpad_starts_a_job_and_shows_its_events_live(browser: Browser) -> None:
+    url = f"http://127.0.0.1:{browser.port}"
+    with chromium() as chrome:
+        page = chrome.new_page()
+        failed, frames = [], list[str]()
+        page.on("response", lambda response: failed.append(response.url) if response.status >= 400 else None)
+        page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: frames.append(str(frame))))
+        page.set_default_timeout(PATIENCE * 1_000)
+        page.goto(f"{url}/locations/tutti/jobs/maintenance/playground")
+        page.get_by_role("button", name="Launch run").first.click()
+        page.wait_for_url("**/runs/**")
+        page.get_by_text("RUN_SUCCESS").first.wait_for()
+        page.goto(f"{url}/assets/events/listens")
+        page.get_by_text("listened_at").first.wait_for()
+    assert failed == []
+    assert any("pipelineRunLogs" in frame for frame in frames)
