@@ -9,7 +9,9 @@ override export LISTENER := $(value LISTENER)
 override FILES := $(value FILES)
 override export MUSIC := $(value MUSIC)
 override export SELECT := $(value SELECT)
-RUN := $(if $(DATA),TUTTI_DATA_DIR=$(DATA) )$(VENV)/bin/python -m orchestration
+# Without site packages, which the command adds once it handles Ctrl-C.
+TUTTI := $(VENV)/bin/python -S -m orchestration
+RUN := $(if $(DATA),TUTTI_DATA_DIR=$(DATA) )$(TUTTI)
 # Compiled once, not by each process that tests start, also where the environment wants no bytecode beside the source.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(VENV)/bin/pytest --numprocesses 3 --no-loadscope-reorder
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -20,7 +22,7 @@ help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo: $(VENV)/base  ## simulate six weeks of listening to real music and build every asset (TODAY=2025-04-07)
-	@TUTTI_DATA_DIR=data/demo $(VENV)/bin/python -m orchestration demo --today "$(TODAY)"
+	@TUTTI_DATA_DIR=data/demo $(TUTTI) demo --today "$(TODAY)"
 
 import: $(VENV)/base  ## import your history: make import LISTENER=ada FILES="my_spotify_data.zip"
 	@$(RUN) import --listener "$$LISTENER" -- $(FILES)

@@ -6,7 +6,6 @@ that old rows no longer fit.
 
 import os
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 from resources.errors import TuttiError
@@ -38,8 +37,14 @@ def check(lake: Storage) -> bool:
     Raises `TuttiError` if the number is not `FORMAT`, or if there are tables without a number.
     """
     stored = None
-    with suppress(FileNotFoundError, NotADirectoryError):
+    try:
         stored = " ".join(lake.read(FILE).decode(errors="replace").split())[:10]
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except IsADirectoryError:
+        raise TuttiError(
+            f"{lake / FILE} is a folder, but Tutti stores the format number in a file of this name. Move it away."
+        ) from None
     if stored == str(FORMAT) or (stored is None and not _has_tables(lake)):
         return stored is not None
     stated = f"format {stored}" if stored else "no format number"

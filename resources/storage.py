@@ -132,23 +132,23 @@ class Storage:
     def read(self, name: str) -> bytes:
         """Return the content of a file. Raises `FileNotFoundError`."""
         if not self.remote:
-            return Path(self.url, name).read_bytes()
-        with self.plain_errors(), (self / name).open() as file:
+            return self._local(name).read_bytes()
+        with self.plain_errors(), (self / _inside(name)).open() as file:
             return file.read()
 
     def write(self, name: str, content: bytes | Path) -> None:
         """Write or replace a file atomically. On a disk, only one process at a time may write it."""
         if not self.remote:
-            publish(Path(self.url, name), [content if isinstance(content, bytes) else content.read_bytes()])
+            publish(self._local(name), [content if isinstance(content, bytes) else content.read_bytes()])
             return
         import obstore
 
         with self._bucket() as (store, prefix):
-            obstore.put(store, f"{prefix}{name}", content)
+            obstore.put(store, f"{prefix}{_inside(name)}", content)
 
     def exists(self, name: str) -> bool:
         """Return whether a file exists."""
-        return self.find(name) is not None if self.remote else Path(self.url, name).exists()
+        return self.find(name) is not None if self.remote else self._local(name).exists()
 
     def find(self, name: str) -> Stored | None:
         """Return the entry of an object in a bucket, or None if it does not exist."""
@@ -156,8 +156,8 @@ class Storage:
 
         with self._bucket() as (store, prefix):
             try:
-                return _stored(obstore.head(store, f"{prefix}{name}"), prefix)
-            except (FileNotFoundError, ValueError):  # ValueError: obstore refuses such a name
+                return _stored(obstore.head(store, f"{prefix}{_inside(name)}"), prefix)
+            except (FileNotFoundError, ValueError):  # ValueError: no object can have such a name
                 return None
 
     def fetch(self, name: str, path: Path) -> Stored:
@@ -166,7 +166,7 @@ class Storage:
 
         with self._bucket() as (store, prefix), path.open("wb") as file:
             try:
-                response = obstore.get(store, f"{prefix}{name}")
+                response = obstore.get(store, f"{prefix}{_inside(name)}")
             except ValueError:  # as in `find`
                 raise FileNotFoundError(ENOENT, "No such object", name) from None
             for block in response.stream():
@@ -181,7 +181,7 @@ class Storage:
         from obstore.exceptions import InvalidPathError
 
         try:
-            return list(self._listed(f"{below}/"))
+            return list(self._listed(f"{_inside(below)}/"))
         except OSError as error:  # with one such name in the folder, obstore cannot list any
             if not isinstance(error.__cause__, InvalidPathError):
                 raise
@@ -219,9 +219,9 @@ class Storage:
     def names(self, below: str = "") -> list[str]:
         """List the names of all files in a folder and its subfolders, sorted, without lock files."""
         if self.remote:
-            paths = (file.name for file in self._listed(f"{below}/" if below else ""))
+            paths = (file.name for file in self._listed(f"{_inside(below)}/" if below else ""))
         else:
-            files = (path for path in Path(self.url, below).rglob("*") if path.is_file())
+            files = (path for path in self._local(below).rglob("*") if path.is_file())
             paths = (path.relative_to(self.url).as_posix() for path in files)
         return sorted(name for name in paths if name.rsplit("/", 1)[-1] != LOCK)
 
@@ -234,14 +234,14 @@ class Storage:
         if self.remote:
             with ExitStack() as stack:
                 with self._bucket() as (store, prefix):
-                    stack.enter_context(bucket_lock.held(store, prefix + str(PurePosixPath(name, LOCK)), busy))
+                    stack.enter_context(bucket_lock.held(store, prefix + str(PurePosixPath(_inside(name), LOCK)), busy))
                 try:
                     yield
                 finally:
                     with self._bucket():
                         stack.close()
             return
-        folder = Path(self.url, name)
+        folder = self._local(name)
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)
         try:
@@ -258,7 +258,7 @@ class Storage:
         """Remove files, and folders that become empty. Files that do not exist are skipped."""
         if not self.remote:
             for name in names:
-                path = Path(self.url, name)
+                path = self._local(name)
                 path.unlink(missing_ok=True)
                 for folder in path.relative_to(self.url).parents[:-1]:
                     try:
@@ -269,7 +269,11 @@ class Storage:
             import obstore
 
             with self._bucket() as (store, prefix):
-                obstore.delete(store, [f"{prefix}{name}" for name in removed])
+                obstore.delete(store, [f"{prefix}{_inside(name)}" for name in removed])
+
+    def _local(self, name: str) -> Path:
+        """Return the path of a file or folder on this disk. Raises `ValueError` if the name leads out of this one."""
+        return Path(self.url, _inside(name))
 
     @contextmanager
     def plain_errors(self) -> Iterator[None]:
@@ -307,6 +311,14 @@ class Storage:
                 yield store, f"{folder}/" if folder else ""
             except BaseError as error:
                 raise OSError(f"{self.url}: {error}") from error
+
+
+def _inside(name: str) -> str:
+    """Return a name of a file or folder. Raises `ValueError` if it leads out of the folder."""
+    parts = PurePosixPath(name).parts
+    if ".." in parts or parts[:1] == ("/",) or "\0" in name:
+        raise ValueError(f"the name leads out of its folder: {name!r}")
+    return name
 
 
 def _stored(meta: Any, prefix: str) -> Stored:

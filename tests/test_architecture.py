@@ -160,6 +160,33 @@ def test_only_the_sandbox_imports_its_listeners() -> None:
     assert [u for u in users if not under(u, "resources.sandbox")] == []
 
 
+PRINTING = re.compile(r"print|(click\.)?(echo|secho)|sys\.(__)?(stdout|stderr)(__)?|(traceback\.)?print_exc")
+# Modules that pass the streams to libraries, which `escaped_output` escapes.
+WITH_STREAMS = {"orchestration.cli.commands", "resources.scrobble_endpoint.app", "resources.engines.workers"}
+
+
+def test_only_one_module_prints_since_it_escapes_names() -> None:
+    found = {
+        (module_of(path), ast.unparse(node))
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Name | ast.Attribute) and PRINTING.fullmatch(ast.unparse(node))
+    }
+    assert {module for module, _ in found} - WITH_STREAMS == {"resources.terminal"}
+    assert {text for _, text in found if text == "print" or "echo" in text} == {"print"}
+    assert [module for module, text in found if text == "print"] == ["resources.terminal"]
+
+
+def test_only_one_module_makes_markdown_since_it_escapes_names() -> None:
+    made = {
+        module_of(path)
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and ast.unparse(node).endswith(("MetadataValue.md", "MarkdownMetadataValue"))
+    }
+    assert made == {"resources.report.markdown"}
+
+
 @pytest.mark.parametrize(
     ("file", "line"),
     [

@@ -22,7 +22,8 @@ from resources.folders.music import Music, modified
 from resources.frames.frame import Frame
 from resources.lake.incremental import batches
 from resources.lake.io_manager import LakeIO
-from resources.report.plots import histograms, listed
+from resources.report.markdown import listed
+from resources.report.plots import histograms
 from resources.schema import INSTANT, column, declare, subset
 
 COLUMN_TYPES = {float: pa.float64(), int: pa.int64(), str: pa.string(), list[float]: pa.list_(pa.float64())}

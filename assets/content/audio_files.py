@@ -21,7 +21,8 @@ from resources.folders.music import FILE_COLUMNS, Music, MusicScan
 from resources.frames.frame import Frame
 from resources.lake.incremental import batches
 from resources.lake.io_manager import LakeIO
-from resources.report.plots import colors, histograms, listed
+from resources.report.markdown import listed
+from resources.report.plots import colors, histograms
 from resources.schema import INSTANT, column, declare, subset
 
 AUDIO_FILES = pa.schema(

@@ -26,10 +26,11 @@ from resources.folders.landing import ARRIVING, Landing
 from resources.lake.io_manager import LakeIO
 from resources.lake.lake import Lake
 from resources.materializations import report_in_step
-from resources.report.plots import listed
+from resources.report.markdown import listed
 from resources.schema import declare
 from resources.sources.exports import SUPPORTED_EXPORTS, UnknownFormat, is_one_export
-from resources.sources.readers.archive import Unreadable, UnsupportedFile, files_in, printable
+from resources.sources.readers.archive import Unreadable, UnsupportedFile, files_in
+from resources.text.printable import printable
 
 __all__ = ["IMPORTS", "QUARANTINE", "RAW", "RAW_LISTENS", "import_listens"]
 

@@ -33,8 +33,9 @@ from resources.folders.landing import Landed, Landing
 from resources.frames.filters import ValuesFilter
 from resources.lake.lake import Lake
 from resources.sources import exports
-from resources.sources.readers.archive import Unreadable, UnsupportedFile, files_in, printable
+from resources.sources.readers.archive import Unreadable, UnsupportedFile, files_in
 from resources.sources.records.listen import RecordResult
+from resources.text.printable import printable
 
 MAX_FILES = 1_000  # in one batch
 MAX_BYTES = 32_000_000  # in one batch; a larger file has its own, and is never in memory as a whole

@@ -12,6 +12,7 @@ from orchestration.cli.progress import reasons
 from resources.environments import music_folder, open_lake
 from resources.errors import TuttiError
 from resources.lake.lake import Lake
+from resources.terminal import say
 
 MAX_KEYS = 10  # in the summary
 BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -40,7 +41,8 @@ def analyze(music: str) -> None:
     runner = Runner()
     config = {"content__audio_analyses": {"config": {"retry_failed": True}}}  # a decoder may have been installed since
     runner.run(ANALYZE_MUSIC, config=config)
-    print("\n".join(["", *summary(open_lake())]))
+    for line in ["", *summary(open_lake())]:
+        say(line)
 
 
 def summary(lake: Lake) -> list[str]:

@@ -24,6 +24,7 @@ from orchestration.run_tags import RANGE_END, RANGE_START
 from resources.environments import open_lake
 from resources.errors import TuttiError
 from resources.locks import one_process
+from resources.terminal import say
 
 BACKFILL = "tutti/backfill"  # run tag, the backfill's options: first and last day, days per run, selection
 PART = "tutti/backfill_part"  # run tag, the place in the list: "3 of 40"
@@ -88,10 +89,10 @@ def backfill(first: str, last: str, select: str, size: int) -> None:
     with one_process(Path(runner.instance.root_directory, LOCK), "another backfill is running on this data"):
         done = _done(runner.instance, parts, options)
         if done:
-            print(f"Resuming: {len(done)} of {len(parts)} runs are already done.", flush=True)
+            say(f"Resuming: {len(done)} of {len(parts)} runs are already done.")
         else:
             for line in beyond(parts, runner.cadence, *span):
-                print(line, flush=True)
+                say(line)
         todo, began = [part for part in parts if part not in done], time.monotonic()
         for n, part in enumerate(todo, start=1):
             tags = {BACKFILL: options, PART: f"{parts.index(part) + 1} of {len(parts)}"}
@@ -99,13 +100,13 @@ def backfill(first: str, last: str, select: str, size: int) -> None:
                 _require_sound(runner, part)
                 runner.run(part.job, part.keys, assets=part.assets, tags=tags)
             except TuttiError as error:
-                print(f"{len(done) + n - 1} of {len(parts)} runs are done, one failed. {runner.progress.total()}")
+                say(f"{len(done) + n - 1} of {len(parts)} runs are done, one failed. {runner.progress.total()}")
                 raise TuttiError(f"{part.name}: {str(error).rstrip('.')}. {RESUME}") from error
             pace = (time.monotonic() - began) / sum(p.work for p in todo[:n])
-            print(_progress(part, parts, pace * sum(p.work for p in todo[n:])), flush=True)
+            say(_progress(part, parts, pace * sum(p.work for p in todo[n:])))
         days = (span[1] - span[0]).days + 1
         runs = "1 run" if len(parts) == 1 else f"{len(parts):,} runs"
-        print(f"Rebuilt {_days(days)} in {runs}. {runner.progress.total()}")
+        say(f"Rebuilt {_days(days)} in {runs}. {runner.progress.total()}")
 
 
 def plan(cadence: Cadence, first: date, last: date, size: int, select: str, today: date) -> list[Part]:

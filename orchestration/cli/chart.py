@@ -8,6 +8,7 @@ from orchestration.cli.number import Number
 from orchestration.cli.ranking import ALL_TIME, Place, Ranking
 from resources.environments import data_folder, open_lake
 from resources.errors import TuttiError
+from resources.terminal import say
 
 LIMIT = Number("number of ranks", "make chart LIMIT=20", 1, default=10)
 HEADER = ("", "move", "plays", "listeners", "time", "name")
@@ -35,7 +36,7 @@ def chart(limit: int, period: str) -> None:
             "`make chart DATA=data/demo`"
         )
     for line in report(found, limit):
-        print(line)
+        say(line)
 
 
 def report(found: Ranking, limit: int) -> list[str]:

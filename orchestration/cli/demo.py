@@ -31,6 +31,7 @@ from resources.sandbox.performers import Recording
 from resources.services.lrclib import NAME as LRCLIB
 from resources.services.musicbrainz import NAME as MUSICBRAINZ
 from resources.span import Span, store
+from resources.terminal import say
 
 if TYPE_CHECKING:
     from orchestration.cli.runner import Runner
@@ -63,7 +64,7 @@ def demo(today: str) -> None:
     for folder in ("lake", "landing", "music", "cache"):
         shutil.rmtree(data / folder, ignore_errors=True)
     last_day = first_day + timedelta(days=DAYS - 1)
-    print(f"Simulating six weeks of listening, {first_day} through {last_day} ...", flush=True)
+    say(f"Simulating six weeks of listening, {first_day} through {last_day} ...")
     written = world.write(
         data / "landing",
         first_day=first_day,
@@ -73,23 +74,24 @@ def demo(today: str) -> None:
         lyrics=False,
         turnover=True,
     )
-    print(
+    say(
         f"  {written.works:,} public-domain works, {written.recordings:,} recordings, {written.listens:,} listens, "
-        f"{written.posts:,} posts",
-        flush=True,
+        f"{written.posts:,} posts"
     )
     rendered = audio.write(data / "music", seed=SEED)
-    print(f"  {rendered.clips} recordings rendered, {rendered.seconds / 60:.0f} minutes of sound", flush=True)
+    say(f"  {rendered.clips} recordings rendered, {rendered.seconds / 60:.0f} minutes of sound")
     materialize(runner, performers.recordings(catalog.works(), SEED))
     # The simulated history has ended. Otherwise the UI would show each later day as missing.
     store(dagster_home(), Span(first_day, last_day))
-    print(f"\n{runner.progress.total()}\n\nWhat {first_day} through {last_day} show:")
+    for line in ("", runner.progress.total(), "", f"What {first_day} through {last_day} show:"):
+        say(line)
     for line in findings(open_lake()):
-        print(line)
-    print(f"\nDone in {time.monotonic() - began:.0f} s. Next:")
-    print(f"  {make('chart')}    # print charts, for example with PERIOD=weekly")
-    print(f"  {make('ui')}       # assets, checks, previews and runs in a browser")
-    print('  make import LISTENER=ada FILES="my_spotify_data.zip"    # your own history')
+        say(line)
+    say()
+    say(f"Done in {time.monotonic() - began:.0f} s. Next:")
+    say(f"  {make('chart')}    # print charts, for example with PERIOD=weekly")
+    say(f"  {make('ui')}       # assets, checks, previews and runs in a browser")
+    say('  make import LISTENER=ada FILES="my_spotify_data.zip"    # your own history')
 
 
 def day_of(today: str) -> date:

@@ -8,6 +8,7 @@ from orchestration.cli.runner import Runner
 from orchestration.privacy.erasure import end_all_time_travel, no_data, refuse_bucket, traced
 from resources.environments import data_folder
 from resources.errors import TuttiError
+from resources.terminal import say
 
 
 @click.command()
@@ -23,8 +24,8 @@ def erase(listener: str, confirmed: bool) -> None:
     refuse_bucket()
     if not data_folder().exists() or not traced(listener, data_folder()):
         raise TuttiError(no_data(repr(listener)))
-    print(f"This removes {listener} from every table, landed file and export, and from Dagster's history.")
-    print("Older versions of all tables become unreadable. This cannot be undone.")
+    say(f"This removes {listener} from every table, landed file and export, and from Dagster's history.")
+    say("Older versions of all tables become unreadable. This cannot be undone.")
     if not confirmed and (not sys.stdin.isatty() or input("Type the name again to confirm: ") != listener):
         raise TuttiError("nothing was erased. Type the name when asked, or skip the question with YES=1")
     runner = Runner()
@@ -33,8 +34,9 @@ def erase(listener: str, confirmed: bool) -> None:
     for event in result.filter_events(lambda event: event.event_type_value == "STEP_OUTPUT"):
         for name, count in event.step_output_data.metadata.items():
             if count.value:
-                print(f"  {name.replace('_', ' ')}: {count.value:,}")
+                say(f"  {name.replace('_', ' ')}: {count.value:,}")
     runner.import_and_build({})
     end_all_time_travel(data_folder())
-    print(f"\nErased {listener} and rebuilt the tables that counted them. Tutti cannot reach these, so remove them:")
-    print("backups, copies outside this folder, launchpad forms in your browser, and the listener's scrobble token.")
+    say()
+    say(f"Erased {listener} and rebuilt the tables that counted them. Tutti cannot reach these, so remove them:")
+    say("backups, copies outside this folder, launchpad forms in your browser, and the listener's scrobble token.")

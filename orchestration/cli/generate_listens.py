@@ -10,6 +10,7 @@ from orchestration.cli.number import Number
 from resources.environments import PROJECT, data_folder, open_lake
 from resources.locks import shared_lock
 from resources.sandbox.listen_generator import write
+from resources.terminal import say
 
 LISTENS_COUNT = Number("number of listens", "make generate-listens LISTENS=20000000", 1)
 
@@ -31,8 +32,8 @@ def generate_listens(listens: int) -> None:
     lake = open_lake()
     with shared_lock(data_folder()):
         written = write(lake, "events/listens", LISTENS, _ids, listens=listens)
-    print(f"Generated {written.rows:,} listens in {lake.root / 'events' / 'listens'}.")
-    print("Materialize its downstream assets. Do not rebuild events/listens itself: that deletes these rows.")
+    say(f"Generated {written.rows:,} listens in {lake.root / 'events' / 'listens'}.")
+    say("Materialize its downstream assets. Do not rebuild events/listens itself: that deletes these rows.")
 
 
 def _ids(artist: str, title: str) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from orchestration.cli.import_summary import count_listens, summarize
 from orchestration.cli.runner import Runner
 from resources.environments import data_folder
 from resources.errors import TuttiError
+from resources.terminal import say
 
 
 @click.command("import")
@@ -44,9 +45,9 @@ def import_and_summarize(runner: Runner, config: dict[str, Any]) -> None:
     except TuttiError as error:
         new, failed = bool(runner.progress.seconds), error
     for line in summarize(data, listener, began, before):
-        print(line)
+        say(line)
     if new:
-        print(runner.progress.total())
+        say(runner.progress.total())
     if failed:
         raise failed
-    print(f"Next: {make('chart')} or {make('ui')}" if new else "No new listens. Nothing changed.")
+    say(f"Next: {make('chart')} or {make('ui')}" if new else "No new listens. Nothing changed.")

@@ -1,90 +1,21 @@
-"""The command line `tutti COMMAND`, which `make` calls. Each command is in a file of its own, listed in `COMMANDS`.
+"""The command line `tutti COMMAND`, which `make` calls.
 
-Commands start Dagster runs and store them for the web UI. An error is printed as one line.
+It reacts to Ctrl-C and SIGTERM before it imports anything large, which takes seconds.
 """
 
-import os
+import site
 import sys
-from importlib import import_module
 
-import click
-
-from orchestration.cli.hints import RESUME
-from resources import lake_format
-from resources.environments import data_folder
-from resources.errors import TuttiError
-from resources.files import writing_to
-
-COMMANDS = {
-    "demo": "demo:demo",
-    "import": "import_files:import_files",
-    "pull": "pull:pull",
-    "pull-metadata": "pull_metadata:pull_metadata",
-    "pull-lyrics": "pull_lyrics:pull_lyrics",
-    "analyze": "analyze:analyze",
-    "mock-services": "mock_services:mock_services",
-    "chart": "chart:chart",
-    "backfill": "backfill:backfill",
-    "maintenance": "maintenance:maintenance",
-    "export": "export:export",
-    "erase": "erase:erase",
-    "generate-listens": "generate_listens:generate_listens",
-    "serve-scrobbles": "serve_scrobbles:serve_scrobbles",
-    "stream": "stream:stream",
-    "ui": "ui:ui",
-}
-INTERRUPTED = 130  # exit code; shells use it for SIGINT
-
-
-class Commands(click.Group):
-    """All commands. Each is imported only when it is used, since importing all of them takes seconds."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command and return it. Returns None for an unknown name."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, name = COMMANDS[cmd_name].split(":")
-        command: click.Command = getattr(import_module(f"orchestration.cli.{module}"), name)
-        return command
-
-
-@click.command(cls=Commands)
-@click.pass_context
-def tutti(context: click.Context) -> None:
-    """A data platform for music: listening history, catalogs, audio and lyrics become queryable tables.
-
-    Set TUTTI_DATA_DIR to choose the data folder (default: data).
-    """
-    if (data := data_folder()).exists() and not data.is_dir():
-        raise TuttiError(f"the data folder {data} is a file. Set TUTTI_DATA_DIR, or DATA= of make, to a folder.")
-    if context.invoked_subcommand != "demo":  # the demo replaces the lake
-        lake_format.check_local(data)
+from orchestration.cli import stopping
 
 
 def main() -> int:
     """Run the command in `sys.argv` and return its exit code."""
-    try:
-        with writing_to(data_folder()), tutti.make_context("tutti", sys.argv[1:]) as context:
-            tutti.invoke(context)
-    except click.exceptions.Exit as done:  # after `--help`
-        return done.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return error.exit_code
-    except click.ClickException as error:
-        line = " ".join(error.format_message().split())
-        print(f"tutti: {line} See `tutti --help` or `tutti COMMAND --help`.", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:  # the reader, such as `head`, closed the pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except TuttiError as error:
-        print(f"tutti: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"tutti: stopped. {RESUME}", file=sys.stderr)
-        return INTERRUPTED
-    return 0
+    with stopping.listening():
+        if sys.flags.no_site:  # `make` starts Python so, since a signal meanwhile would print a traceback
+            site.main()
+        from orchestration.cli.commands import run
+        from resources.terminal import escaped_output
+
+        with escaped_output():
+            return run(sys.argv[1:])

@@ -7,6 +7,7 @@ from resources.artifacts.artifacts import Artifacts
 from resources.environments import artifacts_of, data_folder, home_folder, landing_of, open_lake
 from resources.errors import TuttiError
 from resources.locks import shared_lock
+from resources.terminal import say
 
 
 @click.command()
@@ -18,7 +19,7 @@ def maintenance() -> None:
     """
     data, failed = data_folder(), list[TuttiError]()
     lake, artifacts = open_lake().require_tables(), Artifacts(artifacts_of(data))
-    targets = Targets(lake, landing_of(data), artifacts, home_folder(), print, print)
+    targets = Targets(lake, landing_of(data), artifacts, home_folder(), say, say)
     with shared_lock(data):
         for step in STEPS:
             try:

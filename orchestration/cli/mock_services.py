@@ -12,6 +12,7 @@ from resources.sandbox import world
 from resources.sandbox.entities import entities
 from resources.sandbox.http import accounts, lrclib, server
 from resources.sandbox.http.faults import KINDS, Faults
+from resources.terminal import say
 
 EXAMPLE = "make mock-services MOCK_PORT=8761"
 FAULT_RATE = Number("fault rate", "make mock-services FAULT_RATE=0.2", 0, 1, kind=float)
@@ -49,11 +50,11 @@ def mock_services(number: int, rate: float, kinds: tuple[str, ...], seed: int) -
     users, lyrics = accounts.of_world(simulated), lrclib.of_world(simulated.recordings)
     last = FIRST_DAY + timedelta(days=DAYS - 1)
     names = users.names()[len(users.names()) // 4 :]  # without the most active listeners: these are bots
-    print(f"{len(users.names()):,} listeners from {FIRST_DAY} through {last}: {', '.join(names[:5])} ...")
+    say(f"{len(users.names()):,} listeners from {FIRST_DAY} through {last}: {', '.join(names[:5])} ...")
     url = f"http://{server.HOST}:{number}"
-    print(f"export TUTTI_LISTENBRAINZ_URL={url} TUTTI_LASTFM_URL={url}/2.0/")
-    print(f"export TUTTI_MUSICBRAINZ_URL={url} TUTTI_MUSICBRAINZ_MIN_INTERVAL_S=1")
-    print(f"export TUTTI_LRCLIB_URL={url}")
-    print("export TUTTI_LASTFM_API_KEY=sandbox    # any value works; Ctrl-C stops the server", flush=True)
+    say(f"export TUTTI_LISTENBRAINZ_URL={url} TUTTI_LASTFM_URL={url}/2.0/")
+    say(f"export TUTTI_MUSICBRAINZ_URL={url} TUTTI_MUSICBRAINZ_MIN_INTERVAL_S=1")
+    say(f"export TUTTI_LRCLIB_URL={url}")
+    say("export TUTTI_LASTFM_API_KEY=sandbox    # any value works; Ctrl-C stops the server")
     faces = server.application(users, faults, entities=entities(simulated.recordings), lyrics=lyrics)
     server.server(faces, number).run(sockets=[listening])

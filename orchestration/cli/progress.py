@@ -4,12 +4,12 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 
 import dagster as dg
 
 from resources.errors import TuttiError
+from resources.terminal import say
 
 PATIENCE_S = 10  # a terminal that prints nothing for longer seems to hang
 MAX_REASONS = 10
@@ -27,7 +27,7 @@ class Progress(logging.Handler):
     def __init__(self, patience_s: float = PATIENCE_S, write: Callable[[str], None] | None = None) -> None:
         super().__init__()
         self.patience_s = patience_s
-        self._write = write or partial(print, flush=True)  # at once, even into a pipe
+        self._write = write or say
         self._title: str | None = None
         self._tables = self._built = 0  # of the current run
         self._started = self._last_line = self._first_run = time.monotonic()

@@ -8,6 +8,7 @@ from orchestration.cli.runner import Runner
 from orchestration.jobs.pulls import LYRICS
 from resources.pulls.metadata import DEFAULT_LIMIT
 from resources.services.lrclib import NAME
+from resources.terminal import say
 
 LIMIT = Number("number of recordings", "make pull-lyrics LIMIT=500", 1)
 
@@ -24,4 +25,4 @@ def pull_lyrics(limit: int) -> None:
     runner = Runner()
     runner.run("pull_lyrics", config={NAME: {"config": {"limit": limit}}})
     runner.run(BUILD_CATALOG, assets=sorted(runner.cadence.made_of(LYRICS)))
-    print(runner.progress.total())
+    say(runner.progress.total())

@@ -7,6 +7,7 @@ from orchestration.cli.number import Number
 from orchestration.cli.runner import Runner
 from resources.pulls.metadata import DEFAULT_LIMIT
 from resources.services.musicbrainz import NAME
+from resources.terminal import say
 
 LIMIT = Number("number of recordings", "make pull-metadata LIMIT=500", 1)
 
@@ -28,14 +29,14 @@ def pull_metadata(limit: int) -> None:
     result = runner.run("pull_metadata", config={NAME: {"config": {"limit": limit}}})
     counts = {key: value.value for key, value in result.filter_events(_is_output)[0].step_output_data.metadata.items()}
     if not counts["files"]:
-        print("MusicBrainz has no metadata that the catalog lacks. Nothing changed.")
+        say("MusicBrainz has no metadata that the catalog lacks. Nothing changed.")
         return
     runner.run(BUILD_CATALOG)
-    print(runner.progress.total())
+    say(runner.progress.total())
     if counts["left"]:
-        print(f"{counts['left']:,} missing entries are left. Run the same command again to pull more.")
-    print("Listens without an MBID are matched to the new recordings when you rebuild their days, for example:")
-    print("make backfill FROM=2024-01-01 TO=2024-12-31")
+        say(f"{counts['left']:,} missing entries are left. Run the same command again to pull more.")
+    say("Listens without an MBID are matched to the new recordings when you rebuild their days, for example:")
+    say("make backfill FROM=2024-01-01 TO=2024-12-31")
 
 
 def _is_output(event: object) -> bool:

@@ -1,16 +1,19 @@
 """The runner of commands: it runs jobs in this process, one after the other."""
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, date, datetime
-from typing import Any
+from multiprocessing.connection import Connection
+from typing import Any, TypeAlias
 
 import dagster as dg
 
 from assets.partitions import SPAN
 from orchestration import definitions
 from orchestration.cadence import ALL_TIME, IMPORT_LISTENS, Cadence, DatedJob, one_day
+from orchestration.cli import stopping
 from orchestration.cli.progress import PATIENCE_S, Progress, logger
 from orchestration.instance import killed_runs
 from orchestration.instance.home import terminal_instance
@@ -20,6 +23,10 @@ from orchestration.stretches import portions
 from resources.environments import ENVIRONMENTS, home_folder
 from resources.errors import TuttiError
 from resources.span import stored
+from resources.terminal import escaped_output
+
+Built: TypeAlias = tuple[bool, list[TuttiError], dict[str, int | None], dict[str, float]]
+"""The result of `Runner.build`, and the rows and seconds by table."""
 
 
 class Runner:
@@ -47,8 +54,7 @@ class Runner:
             failed.append(error)
         if not SPAN.holds(stored(home_folder())):
             # The new days have no partitions in this process, since the import of the definitions fixes the partitions.
-            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
-                done, others, rows, seconds = fresh.submit(_build, self.progress.patience_s).result()
+            done, others, rows, seconds = _build_in_new_process(self.progress.patience_s)
             self.progress.rows |= rows
             self.progress.seconds |= seconds
         else:
@@ -136,6 +142,7 @@ class Runner:
 
         Raises `TuttiError` with the cause if the run fails, and `KeyboardInterrupt` if it is interrupted.
         """
+        stopping.check()
         title = f"{job} from {keys.start} through {keys.end}" if keys else job
         self.progress.begin(title, tables=len(assets or self.cadence.assets(job)))
         chosen = self.defs.resolve_job_def(job).as_ephemeral_job({}, {}, asset_selection=assets)
@@ -152,13 +159,45 @@ class Runner:
         )
         if self.progress.interrupted:
             raise KeyboardInterrupt
+        stopping.check()
         if not result.success:
             raise TuttiError(self.progress.cause or f"run {result.run_id} of {job} failed. See its log with `make ui`")
         return result
 
 
-def _build(patience_s: float) -> tuple[bool, list[TuttiError], dict[str, int | None], dict[str, float]]:
-    """Build the stale tables in this process. Return the result of `Runner.build`, and rows and seconds by table."""
-    runner = Runner(patience_s)
-    done, failed = runner.build()
-    return done, [TuttiError(str(error)) for error in failed], runner.progress.rows, runner.progress.seconds
+def _build_in_new_process(patience_s: float) -> Built:
+    """Build the stale tables in a new process, which ends with this one."""
+    spawn = multiprocessing.get_context("spawn")
+    receiver, sender = spawn.Pipe(duplex=False)
+    process = spawn.Process(target=_build, args=(patience_s, sender))
+    with stopping.spawning():
+        process.start()
+    sender.close()  # so that the pipe closes when the process ends
+    try:
+        built: Built = receiver.recv()
+    except EOFError:
+        stopping.check()
+        raise TuttiError("the process that builds the tables ended early. Run the same command again.") from None
+    finally:
+        if stopping.requested():
+            process.terminate()
+        process.join()
+    return built
+
+
+def _build(patience_s: float, sender: "Connection[Any, Any]") -> None:
+    """Build the stale tables in this process, and send the result."""
+    with stopping.listening(quiet=True), escaped_output():
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        stopping.start()
+        runner = Runner(patience_s)
+        done, failed = runner.build()
+        progress = runner.progress
+        sender.send((done, [TuttiError(str(error)) for error in failed], progress.rows, progress.seconds))
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent ends, even if the parent was killed."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+    os._exit(1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from resources.sources.readers.archive import printable
+from resources.text.printable import printable
 
 WIDTH = 80
 BETWEEN = " – "  # artist and title

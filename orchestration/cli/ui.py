@@ -19,6 +19,7 @@ from orchestration.web_server.guard import configured
 from resources.environments import PROJECT, data_folder
 from resources.errors import TuttiError
 from resources.span import stored
+from resources.terminal import say
 
 EXAMPLE = "make ui PORT=3001"
 POLL_S = 1
@@ -52,7 +53,7 @@ def ui(number: int) -> None:
     server = os.getpid()
     if os.fork() == 0:
         _accompany(server, f"http://{HOST}:{number}", data, home)
-    print(f"Starting Dagster on {data} ...", flush=True)
+    say(f"Starting Dagster on {data} ...")
     options = ["-w", str(PROJECT / "workspace.yaml"), "-h", HOST, "-p", str(number), "--log-level", "warning"]
     os.chdir(PROJECT)
     os.execv(sys.executable, [sys.executable, "-m", "orchestration.web_server.services", *options])  # noqa: S606
@@ -69,7 +70,7 @@ def _accompany(server: int, url: str, data: Path, home: Path) -> None:
         try:
             if not announced:
                 _ask(url, "{ version }")
-                print(f"{url} shows {data}. Press Ctrl-C to stop.", flush=True)
+                say(f"{url} shows {data}. Press Ctrl-C to stop.")
                 announced = True
             elif not span.holds(now := stored(home)) and not _ask(url, ACTIVE_RUNS)["runsOrError"]["count"]:
                 _ask(url, RELOAD)

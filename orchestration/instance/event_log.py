@@ -44,6 +44,7 @@ from sqlalchemy.exc import DisconnectionError
 from orchestration.instance.failed_checks import failed_checks
 from orchestration.instance.packed_event import pack, unpacked
 from resources.dates import tagged_days
+from resources.text.printable import printable
 
 MAX_ENGINES = 16  # shards with an open connection per process; each run adds a shard
 BATCH_SIZE = "10000"  # events, more than there are days; without it, Dagster stores events one by one
@@ -137,7 +138,9 @@ class BatchingEventLog(SqliteEventLogStorage):
         return engine
 
     def store_event(self, event: EventLogEntry) -> None:
-        """Store an event."""
+        """Store an event. The UI shows log messages as a terminal does, so names in them are escaped."""
+        if event.dagster_event is None:
+            event = event._replace(user_message="\n".join(map(printable, event.user_message.split("\n"))))
         if event.dagster_event_type == PLANNED_CHECK:
             self._plan_checks(event.run_id, [event])
         else:

@@ -31,6 +31,7 @@ from resources.privacy import database, files
 from resources.privacy.person import Person
 from resources.privacy.scanner import Scanner
 from resources.privacy.tables import personal
+from resources.terminal import say
 
 MAX_TRACES = 10  # in the error message
 WAITING = {dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED}
@@ -97,7 +98,7 @@ def traced(name: str, data: Path) -> bool:
 
 def end_all_time_travel(data: Path) -> None:
     """Remove the older versions of every table, once the tables that counted the listener are rebuilt."""
-    with exclusive_lock(data, print):
+    with exclusive_lock(data, say):
         end_time_travel(open_lake(data))
 
 

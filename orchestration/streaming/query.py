@@ -31,6 +31,7 @@ from resources.errors import TuttiError
 from resources.locks import one_process
 from resources.materializations import report_outside_runs
 from resources.sources.records.listen import CLOCK_SKEW
+from resources.terminal import say
 
 LATENESS = CLOCK_SKEW + timedelta(minutes=15)  # a clock may run ahead, and a listen is sent when it has ended
 TRIGGER_INTERVAL = "5 seconds"  # the same as the sensor's
@@ -46,13 +47,13 @@ def stream(once: bool) -> None:
     engine, data = ENVIRONMENTS[CHOSEN]().engine, data_folder()
     dagster_home()
     instance = dg.DagsterInstance.get()
-    sink = Sink(engine, data, partial(report_outside_runs, instance), partial(print, flush=True))
+    sink = Sink(engine, data, partial(report_outside_runs, instance), say)
     with one_process(sink.checkpoint.with_suffix(".lock"), "another stream is running on this data"):
         query = start(sink, once)
         stopping = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):  # Spark's own handlers would interrupt a micro-batch
             signal.signal(number, lambda *_: stopping.set())
-        print(f"Importing files that land in {sink.landing.place('listens')}. Press Ctrl-C to stop.", flush=True)
+        say(f"Importing files that land in {sink.landing.place('listens')}. Press Ctrl-C to stop.")
         wait(query, sink, stopping)
 
 

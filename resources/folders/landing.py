@@ -24,8 +24,9 @@ from resources.dates import EPOCH
 from resources.files import sync, writing_to
 from resources.folders.music import UNREADABLE_NAME, modified
 from resources.locks import shared_lock
-from resources.sources.readers.archive import Unreadable, printable
+from resources.sources.readers.archive import Unreadable
 from resources.storage import Storage, Stored
+from resources.text.printable import printable
 
 ARRIVING = ("app_events", "listens", "social")
 """The folders whose files are imported as they arrive. A file's content decides its format, not its folder."""

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import dagster as dg
 import pyarrow as pa
 
+from resources.report.markdown import shown, table
 from resources.report.plots import histograms
 from resources.storage import Storage
 
@@ -71,8 +72,8 @@ def preview(
     newest = max(by_date) if column and by_date else None
     if any(b"personal" in (f.metadata or {}) for f in schema):
         hidden = dg.MetadataValue.text("not shown: the rows are about listeners")
-        shown = dg.MetadataValue.md(_table_of(by_date)) if by_date else hidden
-        return {"preview": shown} | _distributions(files, schema, column, newest)
+        figures_by_date = shown(_table_of(by_date)) if by_date else hidden
+        return {"preview": figures_by_date} | _distributions(files, schema, column, newest)
     left_out = {"entity", *([column] if newest else [])}
     names = _ordered([name for name in schema.names if name not in left_out])
     titles = [_title(name, schema.field(name)) for name in names]
@@ -81,11 +82,11 @@ def preview(
     for rows_per_part in range(ROWS // len(entities), 0, -1):
         shown_as = f"{newest}:" if newest else ""
         for entity, part in zip(entities, parts, strict=True):
-            table = _markdown(titles, [_cells(row, names, schema) for row in part[:rows_per_part]])
-            shown_as = "\n\n".join(filter(None, [shown_as, entity and f"{entity}s", table]))
+            rows = table(titles, [_cells(row, names, schema) for row in part[:rows_per_part]])
+            shown_as = "\n\n".join(filter(None, [shown_as, entity and f"{entity}s", rows]))
         if len(shown_as) < INLINE_CHARS:
             break
-    return {"preview": dg.MetadataValue.md(shown_as)}
+    return {"preview": shown(shown_as)}
 
 
 def _distributions(
@@ -138,7 +139,7 @@ def _table_of(by_date: Figures) -> str:
     lines = (
         [str(day), *(f"{round(by_date[day].get(name, 0), 1):,}" for name in names)] for day in sorted(by_date)[-ROWS:]
     )
-    return _markdown(["date", *names], lines)
+    return table(["date", *names], lines)
 
 
 def _last_hours(name: str) -> tuple[bool, bool]:
@@ -185,14 +186,9 @@ def _movement(rank: int, before: int | None) -> str:
     return "=" if before == rank else f"▲ {before - rank}" if before > rank else f"▼ {rank - before}"
 
 
-def _markdown(head: Sequence[str], rows: Any) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def _cell(value: Any) -> str:
     """Return a value as one line of bounded length."""
     if isinstance(value, list):
         return f"[{', '.join(map(_cell, value[:CELL_VALUES]))}{', …' if len(value) > CELL_VALUES else ''}]"
     text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).split())
-    return (text if len(text) <= CELL_CHARS else f"{text[: CELL_CHARS - 1]}…").replace("|", "\\|")
+    return text if len(text) <= CELL_CHARS else f"{text[: CELL_CHARS - 1]}…"

@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from math import isfinite
-from typing import Any
 
 import dagster as dg
+
+from resources.report.markdown import image
 
 WIDTH, HEIGHT, TOP, BOTTOM = 284, 120, 18, 14  # pixels: size of a plot, and its margins
 COLUMNS, GAP = 3, 24  # plots per row, and pixels between them: the UI shows 950 pixels without scaling
@@ -65,15 +66,6 @@ def colors(files: Iterable[tuple[str, Sequence[str], Sequence[float]]]) -> dg.Me
     return _picture("colors", plots)
 
 
-def listed(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> dg.MetadataValue:
-    """Format rows as a Markdown table."""
-    lines = (
-        " | ".join(str(v).replace("|", "\\|").replace("\n", " ") for v in row)
-        for row in [head, ["---"] * len(head), *rows]
-    )
-    return dg.MetadataValue.md("\n".join(f"| {line} |" for line in lines))
-
-
 def _picture(name: str, plots: Sequence[tuple[str, str]], columns: int = COLUMNS) -> dg.MetadataValue:
     """Combine titled plots to one picture, in rows of `columns`."""
     plot_width, gap = WIDTH if columns == COLUMNS else FULL_WIDTH, GAP
@@ -88,7 +80,7 @@ def _picture(name: str, plots: Sequence[tuple[str, str]], columns: int = COLUMNS
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif" '
         f'font-size="11" fill="none"><rect width="{width}" height="{height}" fill="{PAPER}"/>{drawn}</svg>'
     )
-    return dg.MetadataValue.md(f"![{name}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})")
+    return image(name, f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}")
 
 
 def _bars(counts: Sequence[int], width: float = WIDTH) -> str:

@@ -26,6 +26,7 @@ from resources.sandbox.listeners import ZONES, Ints, epoch, population, simulate
 from resources.sandbox.performers import Recording
 from resources.sandbox.world import NAMES_ONLY_SHARE
 from resources.sources.formats.listenbrainz import NAME
+from resources.terminal import say
 
 # The number of days is fixed and the number of listeners varies, so that days grow as in a growing service. The cost
 # per listen stays the same, and every size has whole weeks and one whole month for the charts.
@@ -60,7 +61,7 @@ def write(
     listens: int,
     seed: int = 7,
     workers: int | None = None,
-    report: Callable[[str], None] = print,
+    report: Callable[[str], None] = say,
 ) -> Written:
     """Write about `listens` listens to a table of the lake, sorted by day, listener and time, in one commit.
 

@@ -5,11 +5,11 @@ of a request falls as their number grows.
 """
 
 import asyncio
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from resources.scrobble_endpoint.journal import Journal
+from resources.terminal import warn
 
 RETRY_S = 1.0  # until the next attempt to publish a file, if the disk refused
 
@@ -91,5 +91,5 @@ class GroupCommit:
         if refused != self._refused:
             self._refused = refused
             state = f"refusing listens, because the disk fails: {refused}" if refused else "storing listens again"
-            print(f"tutti: {state}", file=sys.stderr, flush=True)
+            warn(f"tutti: {state}")
         return refused is None

@@ -5,12 +5,12 @@ object store. A file is removed from the disk once the store has it. If the serv
 writes the same file again, and its listens count once.
 """
 
-import sys
 import threading
 from pathlib import Path
 
 from resources.errors import TuttiError
 from resources.storage import NoAnswer, Storage
+from resources.terminal import warn
 
 PAUSE_S = 1.0  # between two searches for finished files
 FIRST_ANSWER_TIMEOUT_S = 5.0  # after that the endpoint starts without an answer
@@ -44,7 +44,7 @@ class Outbox:
         self._ended.set()
         self._thread.join(LAST_FILES_TIMEOUT_S)
         if left := len(self._finished()):
-            print(f"tutti: {left} files stay in {self._folder} until the next start", file=sys.stderr, flush=True)
+            warn(f"tutti: {left} files stay in {self._folder} until the next start")
 
     def _run(self) -> None:
         try:
@@ -83,4 +83,4 @@ class Outbox:
         if problem != self._problem:
             self._problem = problem
             state = f"{problem}; meanwhile listens stay in {self._folder}" if problem else "listens land again"
-            print(f"tutti: {state}", file=sys.stderr, flush=True)
+            warn(f"tutti: {state}")

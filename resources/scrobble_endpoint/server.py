@@ -17,6 +17,7 @@ from resources.scrobble_endpoint.journal import SCROBBLES, Journal
 from resources.scrobble_endpoint.outbox import Outbox
 from resources.scrobble_endpoint.tokens import configured
 from resources.storage import Storage
+from resources.terminal import say
 
 PORT = 8765
 FOLDER = Path("landing", SCROBBLES)  # in the data folder
@@ -33,7 +34,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and print `ready` once the main loop runs, which is when a signal ends the server in order."""
         await super().startup(sockets)
-        asyncio.get_running_loop().call_soon(partial(print, self._ready, flush=True))
+        asyncio.get_running_loop().call_soon(partial(say, self._ready))
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -64,7 +65,7 @@ def serve(data: Path, landing: Storage) -> None:
         if journal.recovered or journal.torn:
             dropped = f"; dropped {journal.torn} incomplete lines, which were never acknowledged"
             recovered = f"recovered {journal.recovered} files of a killed scrobble endpoint"
-            print(recovered + dropped * bool(journal.torn), flush=True)
+            say(recovered + dropped * bool(journal.torn))
         config = uvicorn.Config(
             ScrobbleEndpoint(tokens, journal, requests).app,
             log_level="warning",

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 from resources.errors import TuttiError
 from resources.services.web import Unanswered
+from resources.text.printable import printable
 
 MAX_CHANGES = 5  # times that a list may change while it is read before the read fails
 MAX_USER_NAME_CHARS = 256  # more than any service allows
@@ -54,6 +55,7 @@ def checked_user_name(user: str) -> str:
     """Return a user name without surrounding spaces. Raises `TuttiError` if it cannot be part of an address."""
     name = user.strip()
     if not name or name in (".", "..") or len(name) > MAX_USER_NAME_CHARS or not name.isprintable():
-        shown = name[:40] if name.isprintable() else ascii(name[:40])[1:-1]
-        raise TuttiError(f"invalid user name: {shown!r}. Write it as the service does, for example LISTENER=rob.")
+        raise TuttiError(
+            f"invalid user name: '{printable(name[:40])}'. Write it as the service does, for example LISTENER=rob."
+        )
     return name

@@ -24,6 +24,7 @@ import tenacity
 import urllib3
 
 from resources.errors import TuttiError
+from resources.text.printable import printable
 
 AGENT = f"Tutti/{version('tutti')}"  # services ask programs to identify themselves
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10.0, 60.0  # without data; the slowest pages of ListenBrainz took 30 s
@@ -116,8 +117,7 @@ class Web:
         line = " ".join(str(text).split())
         for secret in self._secrets:
             line = line.replace(secret, REDACTED)
-        line = line[:MAX_SHOWN_CHARS]
-        return line if line.isprintable() else ascii(line)[1:-1]
+        return printable(line[:MAX_SHOWN_CHARS])
 
     def _ask(self, path: str, query: Mapping[str, str | int], read: Callable[[int, Any], T]) -> T:
         status, headers, body = self._fetch(f"{self.url}{path}", query)

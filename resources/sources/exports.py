@@ -20,6 +20,7 @@ from resources.sources.readers.json_records import FILE_CUT, LIST_CUT, Record, r
 from resources.sources.records.app_event import AppEvent
 from resources.sources.records.listen import Listen, Malformed, MissingListener, RecordResult, SkippedRecord, time_error
 from resources.sources.records.social import Deletion, Post, Relationship, Share
+from resources.text.printable import printable
 
 __all__ = [
     "FORMATS",
@@ -100,7 +101,7 @@ def read(path: Path, listener: str | None, now: datetime, name: str | None = Non
     Unreadable if it cannot be opened.
     """
     listener = listener.strip() if listener else None
-    name, exports, empty, damaged, first_error = archive.printable(name or path.name), 0, True, [], ""
+    name, exports, empty, damaged, first_error = printable(name or path.name), 0, True, [], ""
     # Reads the archive a second time, and only if one of its files refers to others.
     names = cache(lambda: hetrec.names(archive.members(path, name)))
     for member in archive.members(path, name):

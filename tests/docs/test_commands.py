@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from orchestration.cli.main import COMMANDS, tutti
+from orchestration.cli.commands import COMMANDS, tutti
 from tests.docs.pages import PAGES, PROJECT, lines
 from tests.orchestration.conftest import MUSIC
 from tests.orchestration.support import Process, environ, table

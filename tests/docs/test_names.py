@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from orchestration.cli.main import COMMANDS
+from orchestration.cli.commands import COMMANDS
 from resources.engines.resource import EngineResource
 from resources.environments import ENVIRONMENTS
 from resources.scrobble_endpoint import app, server

@@ -16,7 +16,7 @@ import click
 import dagster as dg
 from pydantic import BaseModel
 
-from orchestration.cli.main import COMMANDS, tutti
+from orchestration.cli.commands import COMMANDS, tutti
 from tests.docs.pages import PAGES, PROJECT, prose, sentences, words
 from tests.orchestration.support import platform
 

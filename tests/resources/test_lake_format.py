@@ -64,6 +64,14 @@ def test_tables_of_another_format_are_neither_read_nor_written(lake: Lake, numbe
     assert contents(Path(lake.root)) == before
 
 
+def test_a_folder_in_place_of_the_format_number_is_one_clear_error(lake: Lake) -> None:
+    file = Path(lake.root, FILE)
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(TuttiError, match=f"{file} is a folder"):
+        check(lake.root)
+
+
 def test_folder_without_tables_counts_as_a_new_lake(tmp_path: Path) -> None:
     check(Storage.at(tmp_path / "nowhere"))
     (tmp_path / "lake" / "layer" / "begun").mkdir(parents=True)

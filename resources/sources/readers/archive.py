@@ -19,6 +19,7 @@ from pathlib import Path
 from resources import archives
 from resources.archives import Allowance, Damaged, Refused
 from resources.errors import TuttiError
+from resources.text.printable import printable
 
 CLIMBS_OUT = re.compile(r"^/|^[A-Za-z]:|[\\\x00]|(?:^|/)\.\.(?:/|$)")
 DOCUMENTS = (".md", ".rst", ".html", ".htm", ".pdf")  # documentation beside exports, which may quote records
@@ -240,8 +241,3 @@ def fingerprint(path: Path) -> str:
         return hashlib.sha256("".join(entries).encode(errors="surrogateescape")).hexdigest()
     with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def printable(name: str) -> str:
-    """Escape a name so that it fits on one line of any terminal and table."""
-    return name if name.isprintable() else ascii(name)[1:-1]

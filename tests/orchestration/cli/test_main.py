@@ -7,7 +7,8 @@ from importlib import import_module
 import click
 import pytest
 
-from orchestration.cli.main import COMMANDS, main, tutti
+from orchestration.cli.commands import COMMANDS, tutti
+from orchestration.cli.main import main
 from tests.orchestration.support import PROJECT
 
 

@@ -247,6 +247,34 @@ def test_files_stay_inside_their_version(artifacts: Artifacts, name: str) -> Non
         artifacts.write(NAME, Artifact({name: b""}), personal=True)
 
 
+@pytest.mark.parametrize("name", ["../evil", "derived/../../evil", "/evil", ".."])
+def test_artifacts_stay_inside_their_folder(name: str, tmp_path: Path) -> None:
+    artifacts = Artifacts(Storage.at(tmp_path / "artifacts"))
+    outside = tmp_path / "evil"
+    outside.mkdir()
+    (outside / "serving.json").write_text('["a"]')
+    for use in (
+        lambda: artifacts.publish(name, Artifact({"a": b""}), personal=True),
+        lambda: artifacts.promote(name, "a"),
+        lambda: artifacts.roll_back(name),
+        lambda: artifacts.serving(name),
+        lambda: artifacts.versions(name),
+        lambda: artifacts.read(name),
+        lambda: artifacts.read("derived/recommender", name),
+    ):
+        with pytest.raises((ValueError, Damaged)):
+            use()
+    assert [path.name for path in outside.rglob("*")] == ["serving.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["evil"]
+
+
+def test_a_pointer_to_another_folder_is_damage(artifacts: Artifacts, tmp_path: Path) -> None:
+    serve(artifacts, 1)
+    (tmp_path / NAME / "serving.json").write_text('["../../../elsewhere"]')
+    with pytest.raises(Damaged, match="leads out of its folder"):
+        artifacts.read(NAME)
+
+
 @given(files=st.dictionaries(st.sampled_from(["a", "b/c", "b/d", "e.f"]), st.binary(max_size=50), max_size=4))
 def test_any_files_are_read_back_unchanged(files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> None:
     artifacts = Artifacts(Storage.at(tmp_path_factory.mktemp("artifacts")))

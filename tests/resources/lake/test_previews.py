@@ -25,9 +25,9 @@ def test_preview_shows_each_row_as_one_short_line(tmp_path: Path) -> None:
     assert shown[:3] == [
         "| text | beats | key |",
         "| --- | --- | --- |",
-        "| Until we meet again \\| farewell | [0.123457, 1, 1.5, …] | C |",
+        "| Until we meet again \\| farewell | \\[0.123457, 1, 1.5, …\\] | C |",
     ]
-    assert len(shown) == 4 and len(shown[3]) < 120 and shown[3].endswith("… | [] |  |")
+    assert len(shown) == 4 and len(shown[3]) < 120 and shown[3].endswith("… | \\[\\] |  |")
 
 
 MONDAY, TUESDAY = date(2025, 3, 3), date(2025, 3, 4)
@@ -82,10 +82,10 @@ def test_chart_shows_movement_in_the_newest_period_with_ids_last(tmp_path: Path)
     assert [line for line in shown if line and "---" not in line] == [
         "2025-03-04:",
         "recordings",
-        "| rank | name | played | movement | entity_id |",
+        "| rank | name | played | movement | entity\\_id |",
         "| 2 | Tune | 0:00:01 | ▼ 1 | z |",
         "| 3 | Song | 0:00:01 | new | w |",
         "artists",
-        "| rank | name | played | movement | entity_id |",
+        "| rank | name | played | movement | entity\\_id |",
         "| 1 | New | 1:01:01 | ▲ 2 | y |",
     ]

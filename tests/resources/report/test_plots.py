@@ -8,7 +8,7 @@ import dagster as dg
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.report.plots import bars, colors, histograms, listed, waveforms
+from resources.report.plots import bars, colors, histograms, waveforms
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -52,8 +52,3 @@ def test_colors_are_as_wide_as_their_shares() -> None:
 def test_any_names_and_values_can_be_drawn(values: dict[str, list[float]], peaks: dict[str, list[float]]) -> None:
     drawn(histograms(values))
     assert len(titles(drawn(waveforms(peaks)))) == len(peaks)
-
-
-def test_a_table_escapes_separators_in_values() -> None:
-    table = listed(("error", "files"), [("a | b\nc", 2)])
-    assert str(table.value).splitlines() == ["| error | files |", "| --- | --- |", "| a \\| b c | 2 |"]
