@@ -19,7 +19,7 @@ from types import FrameType
 from orchestration.cli.hints import again
 from resources.text.printable import printable
 
-GRACE_S = 6.0  # of the ten seconds that a user waits; workers and servers need the others
+GRACE_S = 5.0  # of the ten seconds that a user waits; a busy machine needs the others
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STDERR = 2
 

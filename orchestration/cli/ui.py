@@ -2,8 +2,8 @@
 
 import json
 import os
-import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from urllib.request import Request, urlopen
 import click
 from dagster import DagsterInstance
 
+from orchestration.cli import services, stopping
 from orchestration.cli.port import HOST, listen, port
 from orchestration.instance.home import dagster_home
 from orchestration.instance.killed_runs import bury, bury_launched
@@ -48,24 +49,17 @@ def ui(number: int) -> None:
     # If days of twenty years change at once, the sensor needs more than Dagster's minute on a busy machine.
     os.environ.setdefault("DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS", "600")
     os.environ.setdefault("PYTHONWARNINGS", QUIET)
-    for stop in (signal.SIGINT, signal.SIGTERM):  # background commands of scripts inherit ignored signals
-        signal.signal(stop, signal.SIG_DFL)
-    server = os.getpid()
-    if os.fork() == 0:
-        _accompany(server, f"http://{HOST}:{number}", data, home)
     say(f"Starting Dagster on {data} ...")
+    accompany = threading.Thread(target=_accompany, args=(f"http://{HOST}:{number}", data, home), daemon=True)
+    accompany.start()
     options = ["-w", str(PROJECT / "workspace.yaml"), "-h", HOST, "-p", str(number), "--log-level", "warning"]
-    os.chdir(PROJECT)
-    os.execv(sys.executable, [sys.executable, "-m", "orchestration.web_server.services", *options])  # noqa: S606
+    services.run([sys.executable, "-m", "orchestration.web_server.services", *options], PROJECT)
 
 
-def _accompany(server: int, url: str, data: Path, home: Path) -> None:
-    """Print the URL once the server answers, and reload its definitions when its partitions change.
-
-    This process ends with the server, its parent.
-    """
+def _accompany(url: str, data: Path, home: Path) -> None:
+    """Print the URL once the server answers, and reload its definitions when its partitions change."""
     span, announced = stored(home), False
-    while os.getppid() == server:
+    while not stopping.requested():
         time.sleep(POLL_S)
         try:
             if not announced:
@@ -77,7 +71,6 @@ def _accompany(server: int, url: str, data: Path, home: Path) -> None:
                 span = now
         except OSError:  # it has not started yet, or is stopping
             continue
-    os._exit(0)
 
 
 def _ask(url: str, query: str) -> dict[str, Any]:
