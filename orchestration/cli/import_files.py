@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from orchestration.cli.hints import make
-from orchestration.cli.import_summary import count_listens, summarize
+from orchestration.cli.import_summary import count_built, summarize
 from orchestration.cli.runner import Runner
 from resources.environments import data_folder
 from resources.errors import TuttiError
@@ -37,14 +37,15 @@ def import_files(listener: str, files: tuple[str, ...]) -> None:
 
 
 def import_and_summarize(runner: Runner, config: dict[str, Any]) -> None:
-    """Import, build the tables downstream, and print a summary, even if a run failed."""
+    """Import, build the tables downstream, and print a summary, even if a run failed or was stopped."""
     data, listener, began = data_folder(), config.get("listener"), datetime.now(UTC)
-    before, failed = count_listens(data, listener), None
+    failed: TuttiError | KeyboardInterrupt | None = None
+    before = count_built(data, listener)
     try:
         new = runner.import_and_build(config)
-    except TuttiError as error:
+    except (TuttiError, KeyboardInterrupt) as error:
         new, failed = bool(runner.progress.seconds), error
-    for line in summarize(data, listener, began, before):
+    for line in summarize(data, listener, began, before, complete=failed is None):
         say(line)
     if new:
         say(runner.progress.total())

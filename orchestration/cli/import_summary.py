@@ -2,7 +2,9 @@
 
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
+from assets.events.duplicate_listens import DUPLICATE_LISTENS
 from assets.events.listens import LISTENS
 from assets.imports.ledger import IMPORTS, QUARANTINE
 from orchestration.cli.progress import reasons
@@ -10,18 +12,28 @@ from resources.environments import open_lake
 from resources.frames.filters import RangeFilter, ValuesFilter
 from resources.locks import shared_lock
 
+BUILT = {"events/listens": LISTENS, "events/duplicate_listens": DUPLICATE_LISTENS}
 
-def count_listens(data: Path, listener: str | None) -> int:
-    """Return the number of listens of one listener, or of all listeners."""
+
+class Built(NamedTuple):
+    """The raw listens from which tables are built: as a listen, or as a duplicate of one."""
+
+    listens: int
+    duplicates: int
+
+
+def count_built(data: Path, listener: str | None) -> Built:
+    """Count the built raw listens of one listener, or of all listeners."""
     of_listener = None if listener is None else RangeFilter("user_id", listener, listener)
     with shared_lock(data):
-        return int(open_lake(data).scan("events/listens", LISTENS, of_listener).dataset().count_rows())
+        scans = (open_lake(data).scan(name, schema, of_listener) for name, schema in BUILT.items())
+        return Built(*(scan.dataset().count_rows() for scan in scans))
 
 
-def summarize(data: Path, listener: str | None, since: datetime, before: int) -> list[str]:
+def summarize(data: Path, listener: str | None, since: datetime, before: Built, complete: bool = True) -> list[str]:
     """Return the lines of the summary of imports since `since`, of a listener or (if None) of landed files.
 
-    `before` is the number of listens before the import.
+    `before` are the raw listens that were built before the import. Unless `complete`, some may not be built yet.
     """
     with shared_lock(data):
         lake = open_lake(data)
@@ -31,8 +43,10 @@ def summarize(data: Path, listener: str | None, since: datetime, before: int) ->
         lines = []
         if submitted:
             # Other processes may import at the same time.
-            new = min(submitted, max(0, count_listens(data, listener) - before))
-            counts = {"new": new, "duplicates": submitted - new}
+            now = count_built(data, listener)
+            new = min(submitted, max(0, now.listens - before.listens))
+            pending = 0 if complete else max(0, submitted - (sum(now) - sum(before)))
+            counts = {"new": new, "duplicates": max(0, submitted - new - pending), "not built yet": pending}
             lines.append(f"listens: {', '.join(f'{n:,} {label}' for label, n in counts.items() if n)}")
         if quarantined:
             ids = ValuesFilter.of("import_id", [row["import_id"] for row in imports])

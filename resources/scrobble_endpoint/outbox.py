@@ -14,7 +14,7 @@ from resources.terminal import warn
 
 PAUSE_S = 1.0  # between two searches for finished files
 FIRST_ANSWER_TIMEOUT_S = 5.0  # after that the endpoint starts without an answer
-LAST_FILES_TIMEOUT_S = 10.0  # when the server ends
+LAST_FILES_TIMEOUT_S = 3.0  # when the server ends
 SILENT = "the object store does not answer"
 
 

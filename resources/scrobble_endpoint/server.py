@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from signal import SIGINT, SIGTERM, signal
 
 import uvicorn
 
@@ -21,11 +20,11 @@ from resources.terminal import say
 
 PORT = 8765
 FOLDER = Path("landing", SCROBBLES)  # in the data folder
-SHUTDOWN_S = 10  # for running requests once the server ends
+SHUTDOWN_S = 3  # for running requests once the server ends
 
 
 class _Server(uvicorn.Server):
-    """Prints a line when it is ready, and exits with 0 after a signal; uvicorn would raise the signal again."""
+    """Prints a line when it is ready. After a signal it ends in order, and then raises the signal again."""
 
     def __init__(self, config: uvicorn.Config, ready: str) -> None:
         super().__init__(config)
@@ -35,15 +34,6 @@ class _Server(uvicorn.Server):
         """Start, and print `ready` once the main loop runs, which is when a signal ends the server in order."""
         await super().startup(sockets)
         asyncio.get_running_loop().call_soon(partial(say, self._ready))
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        before = {number: signal(number, self.handle_exit) for number in (SIGINT, SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal(number, handler)
 
 
 def serve(data: Path, landing: Storage) -> None:
@@ -79,9 +69,11 @@ def serve(data: Path, landing: Storage) -> None:
         into = landing if landing.remote else data
         ready = f"http://127.0.0.1:{port} accepts listens as ListenBrainz does, into {into}. Press Ctrl-C to stop."
         server = _Server(config, ready)
-        server.run(sockets=[listening])
-        if outbox:
-            outbox.end()
+        try:
+            server.run(sockets=[listening])
+        finally:
+            if outbox:
+                outbox.end()
         if not server.started:
             raise TuttiError("the scrobble endpoint could not start. The lines above have the reason.")
 

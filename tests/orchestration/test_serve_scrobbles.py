@@ -61,7 +61,7 @@ def test_listens_of_the_real_client_are_in_the_lake(tmp_path: Path) -> None:
     assert ada.submit_playing_now(liblistenbrainz.Listen("Now", "Ärtist")) == {"status": "ok"}
     assert ada.get_playing_now("ada").track_name == "Now"
     assert ada.remaining_requests and ada.remaining_requests > 0
-    assert server.end() == 0
+    assert server.end() == 128 + signal.SIGTERM
     Process((sys.executable, "-c", IMPORT), tmp_path).fine()
     found = sorted(rows(tmp_path, "events/raw_listens"), key=lambda row: row["listened_at"])
     assert [row["recording_name"] for row in found] == [f"Song {n}" for n in range(1, 52)]
@@ -104,7 +104,7 @@ def test_a_listen_lands_within_seconds_without_ip_agent_or_token(
 
 
 @pytest.mark.parametrize("signalled", ["SIGTERM", "SIGINT"])
-def test_a_stopped_server_completes_requests_and_prints_nothing(tmp_path: Path, signalled: str) -> None:
+def test_a_stopped_server_completes_requests_and_says_how_to_start(tmp_path: Path, signalled: str) -> None:
     server, load = Server(tmp_path), Load()
 
     async def play() -> None:
@@ -116,8 +116,9 @@ def test_a_stopped_server_completes_requests_and_prints_nothing(tmp_path: Path, 
 
     asyncio.run(play())
     out, err = server.process.communicate(timeout=60)
-    assert server.process.returncode == 0
-    assert (out, err) == ("", "")
+    assert server.process.returncode == 128 + getattr(signal, signalled)
+    assert out == ""
+    assert err.startswith("tutti: stopped. To start again") and err.count("\n") == 1
     assert faults(load, tmp_path) == []
 
 
@@ -132,7 +133,7 @@ def test_kills_under_load_lose_and_duplicate_no_acknowledged_listen(tmp_path: Pa
     assert len(load.acknowledged) >= 3
     assert faults(load, tmp_path) == []
     assert any("recovered" in line and "killed" in line for line in output)
-    assert server.end() == 0
+    assert server.end() == 128 + signal.SIGTERM
 
 
 def test_acknowledged_listens_reach_a_bucket_once_through_kills(tmp_path: Path, bucket: str) -> None:
@@ -142,7 +143,7 @@ def test_acknowledged_listens_reach_a_bucket_once_through_kills(tmp_path: Path, 
         asyncio.run(kill_under_load(server, load, random.uniform(1, 4)))
     assert list((tmp_path / FOLDER).glob("*.jsonl"))
     server = Server(tmp_path, TUTTI_LANDING_URL=bucket)
-    assert server.end() == 0
+    assert server.end() == 128 + signal.SIGTERM
     assert list((tmp_path / FOLDER).glob("*.jsonl")) == []
     lines = [line for _, path in landing.files("listens/scrobbles") for line in path.read_text().splitlines()]
     found = Counter(json.loads(line)["listened_at"] - FIRST for line in lines)

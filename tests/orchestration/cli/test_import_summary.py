@@ -6,9 +6,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from assets.events.duplicate_listens import DUPLICATE_LISTENS
 from assets.events.listens import LISTENS
 from assets.imports.ledger import COUNTS, IMPORTS, QUARANTINE
-from orchestration.cli.import_summary import count_listens, summarize
+from orchestration.cli.import_summary import Built, count_built, summarize
 from resources.lake.lake import Lake
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -44,10 +45,10 @@ def quarantined(import_id: str, record: int, reason: str) -> dict[str, Any]:
 
 
 def test_summary_has_new_listens_and_quarantine_of_this_import_only(tmp_path: Path) -> None:
-    assert (count_listens(tmp_path, "ada"), summarize(tmp_path, "ada", NOW, 0)) == (0, [])
+    assert (count_built(tmp_path, "ada"), summarize(tmp_path, "ada", NOW, Built(0, 0))) == ((0, 0), [])
     listens(tmp_path, ada=10, bob=90)
-    before = count_listens(tmp_path, "ada")
-    assert (before, count_listens(tmp_path, None)) == (10, 100)
+    before = count_built(tmp_path, "ada")
+    assert (before.listens, count_built(tmp_path, None).listens) == (10, 100)
     listens(tmp_path, ada=13, bob=95)
     ledger = [
         imported("old", "ada", NOW - timedelta(days=1), listens=10, quarantined=1),
@@ -71,4 +72,16 @@ def test_summary_has_new_listens_and_quarantine_of_this_import_only(tmp_path: Pa
         "  2 × no time: a.json record 8, a.json record 9",
         "  1 × no title: a.json record 7",
     ]
-    assert summarize(tmp_path, "ada", NOW + timedelta(seconds=1), 13) == []
+    assert summarize(tmp_path, "ada", NOW + timedelta(seconds=1), Built(13, 0)) == []
+
+
+def test_summary_of_a_stopped_import_counts_listens_that_are_not_built(tmp_path: Path) -> None:
+    before = count_built(tmp_path, "ada")
+    put(tmp_path, "events/imports", IMPORTS, [imported("a", "ada", NOW, listens=3_000)])
+    assert summarize(tmp_path, "ada", NOW, before, complete=False) == ["listens: 3,000 not built yet"]
+    listens(tmp_path, ada=1_000)
+    values: dict[str, Any] = {f.name: None for f in DUPLICATE_LISTENS} | {"user_id": "ada", "day": NOW.date()}
+    put(tmp_path, "events/duplicate_listens", DUPLICATE_LISTENS, [values] * 500)
+    (line,) = summarize(tmp_path, "ada", NOW, before, complete=False)
+    assert line == "listens: 1,000 new, 500 duplicates, 1,500 not built yet"
+    assert summarize(tmp_path, "ada", NOW, before) == ["listens: 1,000 new, 2,000 duplicates"]
