@@ -23,6 +23,7 @@ from orchestration.sensors.catalog_after_pull import sensor_after_pull
 from orchestration.sensors.landing_files import landing_files
 from orchestration.sensors.music_folder import music_folder
 from resources.environments import ENVIRONMENTS, environment
+from resources.permissions import restrict
 
 LOCATION = "tutti"  # the code location's name in `workspace.yaml`
 JOBS = [pull_listens, pull_metadata, pull_lyrics, maintenance, erase_listener, export_listener]
@@ -62,6 +63,7 @@ def _kinds(cadence: Cadence, spec: dg.AssetSpec, engine: str) -> set[str]:
     return {"deltalake"} | ({"file"} if of_files else set()) | ({engine} if of_tables else set())
 
 
+restrict()
 quicken()
 fork_runs()
 CHOSEN = os.environ.get("TUTTI_ENV") or "laptop"

@@ -8,6 +8,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from resources import permissions
 from resources.errors import TuttiError
 from resources.files import sync
 from resources.storage import Storage
@@ -75,6 +76,7 @@ def claim(lake: Storage) -> None:
     draft, name = tempfile.mkstemp(prefix=f".{FILE}.", dir=folder)
     try:
         with os.fdopen(draft, "w") as file:
+            os.fchmod(draft, 0o666 & ~permissions.configured())  # `mkstemp` excludes a group that may share the lake
             file.write(f"{FORMAT}\n")
             file.flush()
             os.fsync(file.fileno())

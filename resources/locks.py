@@ -110,7 +110,7 @@ def exclusive_lock(data: Path, log: Callable[[str], object]) -> Iterator[None]:
 def _lock(path: Path, how: int, wait: bool) -> int:
     with writing_to(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+        lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
     try:
         fcntl.flock(lock, how if wait else how | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -11,8 +11,8 @@ from importlib import import_module
 import click
 
 from orchestration.cli import stopping
-from resources import lake_format
-from resources.environments import data_folder
+from resources import lake_format, permissions
+from resources.environments import data_folder, home_folder, music_folder
 from resources.errors import TuttiError
 from resources.files import writing_to
 from resources.terminal import warn
@@ -65,11 +65,15 @@ def tutti(context: click.Context) -> None:
         raise TuttiError(f"the data folder {data} is a file. Set TUTTI_DATA_DIR, or DATA= of make, to a folder.")
     if context.invoked_subcommand != "demo":  # the demo replaces the lake
         lake_format.check_local(data)
+    for folder in dict.fromkeys((data, home_folder())):
+        if folder.is_dir() and (changed := permissions.tighten(folder, music_folder())):
+            warn(f"Restricted {changed:,} files and folders of {folder} as {permissions.VARIABLE} says")
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command with its arguments and return its exit code. An error is printed as one line."""
     try:
+        permissions.restrict()
         with writing_to(data_folder()), tutti.make_context("tutti", list(arguments)) as context:
             tutti.invoke(context)
     except click.exceptions.Exit as done:  # after `--help`

@@ -44,6 +44,7 @@ from sqlalchemy.exc import DisconnectionError
 from orchestration.instance.failed_checks import failed_checks
 from orchestration.instance.packed_event import pack, unpacked
 from resources.dates import tagged_days
+from resources.permissions import restrict
 from resources.text.printable import printable
 
 MAX_ENGINES = 16  # shards with an open connection per process; each run adds a shard
@@ -77,7 +78,8 @@ class BatchingEventLog(SqliteEventLogStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> "BatchingEventLog":
-        """Open the storage in a folder of DAGSTER_HOME."""
+        """Open the storage in a folder of DAGSTER_HOME. Every process of Dagster does this before it writes."""
+        restrict()
         os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", BATCH_SIZE)
         return cls(os.path.join(os.environ["DAGSTER_HOME"], config_value["base_dir"]), inst_data)
 

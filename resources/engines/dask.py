@@ -13,6 +13,7 @@ from resources.engines.local import run
 from resources.errors import TuttiError
 from resources.frames.frame import PARTS_PER_CORE, Engine, Frame, Step, Writer, sort
 from resources.frames.scan import Scan, ScanPart
+from resources.permissions import restrict
 
 CONNECT_TIMEOUT_S = 10
 PAUSE_LIMIT_S = 30  # by then a worker has freed the memory that it was sending or spilling
@@ -168,6 +169,7 @@ def _with_plugin(client: Any, pause_limit_s: int = PAUSE_LIMIT_S) -> Any:
         name = "tutti"
 
         def setup(self, worker: Any) -> None:
+            restrict()  # it spills rows to its disk
             _keep_types()
             self.check = PeriodicCallback(PausedWorkerCheck(worker, pause_limit_s), 1000)
             self.check.start()

@@ -63,7 +63,7 @@ def held(table: Path) -> set[str]:
 def _lock(path: Path) -> int:
     """Create a file and lock it; retry if `held` removed it between the two."""
     while True:
-        lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+        lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
         fcntl.flock(lock, fcntl.LOCK_EX)
         if os.fstat(lock).st_nlink:
             return lock

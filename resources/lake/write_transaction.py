@@ -23,6 +23,7 @@ from resources.lake.compaction import files_to_merge
 from resources.lake.delta_table import TRIES, open_table, plain_errors
 from resources.lake.file_stats import Add, bounds, covers, describe_file, files, misses, untracked_files
 from resources.lake.lease import new_file
+from resources.permissions import restrict
 from resources.storage import Storage
 
 if TYPE_CHECKING:
@@ -237,6 +238,7 @@ def write_files(
     """
     import pyarrow.parquet as pq
 
+    restrict()  # a worker of a cluster has the umask of the shell that started it
     dated = bool(order) and pa.types.is_date(schema.field(order[0]).type)
     names: list[str] = []
     held = schema.empty_table()

@@ -49,7 +49,7 @@ class Journal:
         self._file: _Open | None = None
         self._left: list[Path] = []  # files with unacknowledged bytes that could not be cut off
         _make(folder)
-        self._lock = FileLock(folder / ".lock", mode=0o600, thread_local=False)  # closed by another thread
+        self._lock = FileLock(folder / ".lock", thread_local=False)  # closed by another thread
         try:
             self._lock.acquire(blocking=False)
         except Timeout:
@@ -144,7 +144,7 @@ class Journal:
         """Create a hidden file that survives a power cut."""
         name = f".{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{uuid.uuid4().hex[:8]}.jsonl"
         path = self.folder / name
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o666)
         try:
             sync(self.folder)
         except OSError:
