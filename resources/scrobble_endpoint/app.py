@@ -31,6 +31,7 @@ REQUESTS = 100_000  # of a token in ten seconds
 ANONYMOUS_REQUESTS = 300  # of an address in ten seconds without a valid token: for mistakes, too few to guess a token
 MAX_BYTES_IN_MEMORY = 4 * MAX_BODY_BYTES  # of bodies at once: parsed, they take several times as much
 BODY_TIMEOUT_S = 60
+IDLE_TIMEOUT_S = 10  # between two parts of a body
 RETRY = {"Retry-After": "10"}
 
 # Scrobblers in browsers send requests from other origins; ListenBrainz allows them too.
@@ -143,14 +144,16 @@ class ScrobbleEndpoint:
         try:
             if declared.isdecimal() and int(declared[:20]) > MAX_BODY_BYTES:
                 raise _too_large()
-            async for chunk in request.stream():
-                length += len(chunk)
-                self._held += len(chunk)
-                if length > MAX_BODY_BYTES:
-                    raise _too_large()
-                if self._held > MAX_BYTES_IN_MEMORY:
-                    raise Refused(503, "Too much is being submitted at once, please try again later.", RETRY)
-                chunks.append(chunk)
+            async with asyncio.timeout(IDLE_TIMEOUT_S) as idle:
+                async for chunk in request.stream():
+                    idle.reschedule(asyncio.get_running_loop().time() + IDLE_TIMEOUT_S)
+                    length += len(chunk)
+                    self._held += len(chunk)
+                    if length > MAX_BODY_BYTES:
+                        raise _too_large()
+                    if self._held > MAX_BYTES_IN_MEMORY:
+                        raise Refused(503, "Too much is being submitted at once, please try again later.", RETRY)
+                    chunks.append(chunk)
         except BaseException:
             self._held -= length
             raise
@@ -189,7 +192,7 @@ class ScrobbleEndpoint:
 
 
 def _too_large() -> Refused:
-    return Refused(413, f"Payload too large. Payload cannot exceed {MAX_BODY_BYTES} bytes")
+    return Refused(413, f"Payload too large. Payload cannot exceed {MAX_BODY_BYTES} bytes", {"Connection": "close"})
 
 
 def _token(request: Request) -> bytes:

@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 
 import uvicorn
+from starlette.applications import Starlette
 
 from resources.errors import TuttiError
 from resources.scrobble_endpoint.app import REQUESTS, ScrobbleEndpoint
+from resources.scrobble_endpoint.connection import WAIT_S, Connection
 from resources.scrobble_endpoint.journal import SCROBBLES, Journal
 from resources.scrobble_endpoint.outbox import Outbox
 from resources.scrobble_endpoint.tokens import configured
@@ -21,6 +23,9 @@ from resources.terminal import say
 PORT = 8765
 FOLDER = Path("landing", SCROBBLES)  # in the data folder
 SHUTDOWN_S = 3  # for running requests once the server ends
+QUEUED = 1024  # connections that the kernel queues until the server accepts them
+# Without uvloop, asyncio accepts that many connections before any of them is counted.
+ACCEPTED_AT_ONCE = 64
 
 
 class _Server(uvicorn.Server):
@@ -33,7 +38,25 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and print `ready` once the main loop runs, which is when a signal ends the server in order."""
         await super().startup(sockets)
+        for each in sockets or ():
+            each.listen(QUEUED)
         asyncio.get_running_loop().call_soon(partial(say, self._ready))
+
+
+def configuration(app: Starlette) -> uvicorn.Config:
+    """Return uvicorn's settings for the scrobble endpoint's application."""
+    return uvicorn.Config(
+        app,
+        http=Connection,
+        backlog=ACCEPTED_AT_ONCE,
+        timeout_keep_alive=WAIT_S,
+        log_level="error",  # a warning about each malformed request would let strangers fill the log
+        access_log=False,  # it would contain addresses, and tokens that clients send in the query
+        server_header=False,
+        lifespan="on",
+        ws="none",
+        timeout_graceful_shutdown=SHUTDOWN_S,
+    )
 
 
 def serve(data: Path, landing: Storage) -> None:
@@ -56,15 +79,7 @@ def serve(data: Path, landing: Storage) -> None:
             dropped = f"; dropped {journal.torn} incomplete lines, which were never acknowledged"
             recovered = f"recovered {journal.recovered} files of a killed scrobble endpoint"
             say(recovered + dropped * bool(journal.torn))
-        config = uvicorn.Config(
-            ScrobbleEndpoint(tokens, journal, requests).app,
-            log_level="warning",
-            access_log=False,  # it would contain addresses, and tokens that clients send in the query
-            server_header=False,
-            lifespan="on",
-            ws="none",
-            timeout_graceful_shutdown=SHUTDOWN_S,
-        )
+        config = configuration(ScrobbleEndpoint(tokens, journal, requests).app)
         port = listening.getsockname()[1]
         into = landing if landing.remote else data
         ready = f"http://127.0.0.1:{port} accepts listens as ListenBrainz does, into {into}. Press Ctrl-C to stop."
@@ -93,7 +108,7 @@ def _listening(port: int) -> Iterator[socket.socket]:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind(("127.0.0.1", port))
-            listening.listen(1024)
+            listening.listen(QUEUED)
         except OSError as error:
             raise TuttiError(
                 f"cannot use port {port}: {error.strerror}. Stop the program that uses it, or set TUTTI_SCROBBLE_PORT."

@@ -13,6 +13,7 @@ import uvicorn
 
 from resources.scrobble_endpoint.app import ScrobbleEndpoint
 from resources.scrobble_endpoint.journal import Journal
+from resources.scrobble_endpoint.server import configuration
 from resources.scrobble_endpoint.tokens import Tokens
 from tests.resources.scrobble_endpoint.support import TOKEN, authorized, lines
 
@@ -44,7 +45,7 @@ def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on"))
+        server = uvicorn.Server(configuration(app))
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
         yield Endpoint(f"http://127.0.0.1:{listening.getsockname()[1]}", journal)
