@@ -14,6 +14,7 @@ import bz2
 import contextlib
 import copy
 import gzip
+import io
 import lzma
 import shutil
 import struct
@@ -37,13 +38,15 @@ MAX_SPOOLED_BYTES = 20 << 30  # of one copy on the disk, which also takes at mos
 MAX_MEMORY_BYTES = 128 << 20  # for unpacking: the need of xz -9 and zstd --long
 MEMORY_BYTES = 32 << 20  # of a copy; a larger one is on the disk
 BLOCK_BYTES = 1 << 16  # read at once
+DAMAGED_BYTES = 1 << 13  # copied at once: the most that damage loses
 MAX_HEADER_BYTES = 1 << 16  # of a tar header that extends another
 MAX_EXTENSIONS = 8  # of one entry of a tar: programs write at most four
 MAX_ENTRY_BYTES = 2_048  # of a file in a zip's directory: 46, its name and its extra fields
 
 GZIP, BZIP2, XZ, ZSTD, ZIP = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
+ZIP_END = b"PK\x05\x06"  # begins an empty zip
 BZIP2_BLOCKS = b"1AY&SY", b"\x17rE8P\x90"  # the first block, or the end of an empty file
-ARCHIVES = (ZIP, b"PK\x05\x06", GZIP, b"BZh", XZ[:5], b"7z\xbc\xaf", b"Rar!", ZSTD)
+ARCHIVES = (ZIP, ZIP_END, GZIP, b"BZh", XZ[:5], b"7z\xbc\xaf", b"Rar!", ZSTD)
 TAR = slice(257, 262), b"ustar"
 HEAD_BYTES = 512  # decide the kind of a file
 MAGIC_BYTES = 6  # decide whether a file is an archive other than a tar
@@ -127,11 +130,36 @@ class _Stream:
 
     def read(self, size: int = -1, /) -> bytes:
         """Read exactly `size` bytes, or fewer at the end."""
-        parts = []
-        while size and (block := self.read1(BLOCK_BYTES if size < 0 else size)):
-            parts.append(block)
-            size -= len(block) if size > 0 else 0
-        return b"".join(parts)
+        return b"".join(_blocks(self, size))
+
+
+def _blocks(stream: Readable, size: int) -> Iterator[bytes]:
+    while size and (block := stream.read1(BLOCK_BYTES if size < 0 else size)):
+        yield block
+        size -= len(block) if size > 0 else 0
+
+
+class Peeked(_Stream):
+    """A stream whose first bytes, `head`, can be seen before it is read."""
+
+    def __init__(self, stream: Readable, size: int) -> None:
+        self._stream = stream
+        self._damage: Damaged | None = None
+        self.head = b""
+        try:
+            for block in _blocks(stream, size):
+                self.head += block
+        except Damaged as error:
+            self._damage = error
+        self._held = self.head
+
+    def read1(self, size: int, /) -> bytes:
+        if self._held:
+            block, self._held = self._held[:size], self._held[size:]
+            return block
+        if self._damage:
+            raise self._damage
+        return self._stream.read1(size)
 
 
 # Compressed files
@@ -147,7 +175,7 @@ class Unpacked(_Stream):
         try:
             block: bytes = self._stream.read1(size)
         except EOFError:
-            raise Truncated("is truncated") from None
+            raise Truncated("is damaged (truncated)") from None
         except LIBRARY_ERRORS as error:
             raise Damaged(f"is damaged ({error})") from None
         self._allowance.spend(len(block))
@@ -199,7 +227,7 @@ class _Streams:
 
 
 UNPACKERS: Mapping[bytes, Callable[[IO[bytes]], Any]] = {
-    GZIP: lambda file: gzip.GzipFile(fileobj=file),
+    GZIP: lambda file: gzip.GzipFile(fileobj=file, mode="rb"),
     BZIP2: lambda file: _Streams(file, bz2.BZ2Decompressor),
     XZ: lambda file: _Streams(file, lambda: lzma.LZMADecompressor(memlimit=MAX_MEMORY_BYTES)),
     ZSTD: _Zstd,
@@ -359,8 +387,21 @@ def _skip_padding(stream: Readable, size: int) -> None:
 # Zips
 
 
+def is_zip(file: IO[bytes], head: bytes) -> bool:
+    """Return whether a file that begins with `head` is a zip, also after other data. Do not move in the file."""
+    if head.startswith((ZIP, ZIP_END)):
+        return True
+    if compression_of(head) or is_tar(head):
+        return False
+    at = file.tell()
+    try:
+        return zipfile.is_zipfile(file)
+    finally:
+        file.seek(at)
+
+
 def open_zip(file: IO[bytes]) -> zipfile.ZipFile:
-    """Open a zip. Raises Refused if it has too many files or one that cannot be read safely, Damaged if it is damaged.
+    """Open a zip. Raises Refused if it is damaged, has too many files or one that cannot be read safely.
 
     The library reads the whole directory, so its size is checked before.
     """
@@ -368,7 +409,7 @@ def open_zip(file: IO[bytes]) -> zipfile.ZipFile:
         _check_directory_size(file)
         archive = zipfile.ZipFile(file)
     except (*LIBRARY_ERRORS, NotImplementedError):
-        raise Damaged("is a truncated or damaged zip") from None
+        raise Refused("is a truncated or damaged zip") from None
     if len(archive.filelist) > MAX_FILES:
         raise Refused(TOO_MANY)
     for entry in archive.filelist:
@@ -384,7 +425,7 @@ def _check_directory_size(file: IO[bytes]) -> None:
     size = file.seek(0, 2)
     file.seek(max(0, size - 65_657))  # the longest comment, and the two records before it
     tail = file.read()
-    end = tail.rindex(b"PK\x05\x06")
+    end = tail.rindex(ZIP_END)
     directory: int = struct.unpack_from("<I", tail, end + 12)[0]
     if tail[max(0, end - 20) :].startswith(b"PK\x06\x07"):  # a zip64 record of 56 bytes precedes this one
         directory = struct.unpack_from("<Q", tail, end - 36)[0]
@@ -393,36 +434,61 @@ def _check_directory_size(file: IO[bytes]) -> None:
 
 
 def open_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, allowance: Allowance) -> Unpacked:
-    """Open a file in a zip without comparing its checksum, so that damaged files yield their bytes."""
-    entry = copy.copy(entry)
-    del entry.CRC
+    """Open a file in a zip. It raises Damaged at its end if the checksum is wrong: the library would lose bytes."""
+    unchecked = copy.copy(entry)
+    del unchecked.CRC
     try:
-        return Unpacked(archive.open(entry), allowance)
-    except LIBRARY_ERRORS as error:
-        raise Damaged(f"is damaged ({error})") from None
+        return Unpacked(_Entry(archive.open(unchecked), entry.CRC), allowance)
+    except LIBRARY_ERRORS:
+        return Unpacked(_Entry(io.BytesIO(), -1), allowance)
+
+
+class _Entry:
+    """A file in a zip."""
+
+    def __init__(self, stream: Any, crc: int) -> None:
+        self._stream, self._expected, self._crc = stream, crc, 0
+
+    def read1(self, size: int) -> bytes:
+        if self._expected < 0:
+            raise OSError("no file where the directory says")
+        block: bytes = self._stream.read1(size)
+        self._crc = zlib.crc32(block, self._crc)
+        if size and not block and self._crc != self._expected:
+            raise OSError("wrong checksum")
+        return block
 
 
 # Copies
 
 
-def spooled(stream: Readable) -> IO[bytes]:
-    """Copy a stream to a seekable file, in memory if it is small, and return it at its beginning.
+def spooled(stream: Readable) -> tuple[IO[bytes], Damaged | None]:
+    """Copy a stream to a seekable file, in memory if it is small. Return it at its beginning, and why it ends early.
 
-    Raises Refused if the copy would take too much of the disk, and what the stream raises.
+    The caller closes it. Raises Refused if the copy would take too much of the disk.
     """
-    copied: Any = tempfile.SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 (the caller closes it)
-    size, limit = 0, MEMORY_BYTES
+    copied: Any = tempfile.SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115
+    damage, size, limit = None, 0, MEMORY_BYTES
     try:
-        while block := stream.read1(BLOCK_BYTES):
+        while block := stream.read1(DAMAGED_BYTES):
             size += len(block)
             if size > limit:
                 limit = min(MAX_SPOOLED_BYTES, shutil.disk_usage(tempfile.gettempdir()).free // 2)
                 if size > limit:
                     raise Refused(f"needs a copy of more than {limit:,} bytes on the disk")
-            copied.write(block)
+            _write(copied, block)
+    except Damaged as error:
+        damage = error
     except BaseException:
         copied.close()
         raise
     copied.seek(0)
-    result: IO[bytes] = copied
-    return result
+    return copied, damage
+
+
+def _write(file: IO[bytes], block: bytes) -> None:
+    """Write to a copy. A full disk must not look like the end of the data."""
+    try:
+        file.write(block)
+    except OSError as error:
+        raise Refused(f"cannot be copied to {tempfile.gettempdir()} ({error.strerror})") from None

@@ -114,6 +114,24 @@ def test_private_attributes_are_used_in_the_same_modules() -> None:
     assert sorted(text for module, text in found - own_attributes if module not in PRIVATE) == []
 
 
+ARCHIVE_MODULES = ("tarfile", "zipfile", "gzip", "bz2", "lzma", "zlib", "zstandard", "shutil")
+READERS = re.compile("open|unpack_archive|decompress(obj)?|is_zipfile|is_tarfile|.*(File|Decompressor)")
+
+
+def test_archives_are_read_in_one_place_which_has_the_limits() -> None:
+    found = set()
+    for path in FILES:
+        for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
+            module, _, function = ast.unparse(call.func).rpartition(".")
+            arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
+            writes = any(isinstance(a, ast.Constant) and a.value in ("w", "wb") for a in arguments)
+            reads = module in ARCHIVE_MODULES or (module == "" and function.startswith("Zstd"))
+            if reads and READERS.fullmatch(function) and not writes:
+                found.add(module_of(path))
+    own = "orchestration.instance.packed_event"  # unpacks what it packed itself
+    assert found == {"resources.archives", own}
+
+
 def test_layers_read_each_other_only_by_asset_names() -> None:
     layers = ("assets.content", "assets.events", "assets.derived")
     found = [

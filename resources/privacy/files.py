@@ -18,21 +18,25 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any
+from typing import IO, Any, cast
 
+from resources import archives
+from resources.archives import Allowance, Damaged, Peeked, Readable, Refused, spooled
 from resources.files import sync
 from resources.privacy.person import REMOVED, Person
 
-MEMORY_BYTES = 32 << 20  # of a file in an archive; larger ones are spooled to disk
 MAX_DOCUMENT_BYTES = 256 << 20  # of a JSON document, which is read into memory; longer lists are JSON lines
 BLOCK_BYTES = 1 << 20
 DRAFT = ".without"  # suffix of the hidden draft that replaces a file
-GZIP, BZIP2, XZ, ZSTD, ZIP, PARQUET = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"PAR1"
-DAMAGED = (OSError, EOFError, ValueError, RuntimeError, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
+PARQUET = b"PAR1"
+DAMAGED = (OSError, EOFError, ValueError, RuntimeError)
 
 
 def remove_listener(path: Path, person: Person) -> str | None:
-    """Remove a listener from a file. Return "removed" or "rewritten", or None if the file is unchanged."""
+    """Remove a listener from a file. Return "removed" or "rewritten", or None if the file is unchanged.
+
+    A refused archive stays unchanged, and the scanner reports it.
+    """
     draft = path.with_name(f".{path.name.lstrip('.')}{DRAFT}")
     with path.open("rb") as source:
         try:
@@ -50,6 +54,8 @@ def remove_listener(path: Path, person: Person) -> str | None:
             path.with_name(f".{path.name}.crc").unlink(missing_ok=True)  # Hadoop's checksum of the old file
             sync(path.parent)
             return "rewritten" if left else "removed"
+        except Refused:
+            return None
         finally:
             draft.unlink(missing_ok=True)
 
@@ -59,30 +65,35 @@ def is_draft(path: Path) -> bool:
     return path.name.startswith(".") and path.name.endswith(DRAFT)
 
 
-def without(source: IO[bytes], sink: IO[bytes], person: Person) -> tuple[bool, bool]:
+def without(
+    source: IO[bytes], sink: IO[bytes], person: Person, allowance: Allowance | None = None
+) -> tuple[bool, bool]:
     """Copy `source` without the listener's records.
 
-    Return whether anything was left out, and whether anything was copied.
+    Return whether anything was left out, and whether anything was copied. Raises Refused for an archive that cannot be
+    searched completely.
     """
-    head = source.read(512)
+    allowance, head = allowance or allowance_of(source), source.read(archives.HEAD_BYTES)
     source.seek(0)
-    for magic, codec in PACKED.items():
-        if head.startswith(magic):
-            return _packed(source, sink, person, *codec)
-    if head.startswith(ZIP):
-        return _zipped(source, sink, person)
-    if head[257:262] == b"ustar":
-        return _tarred(source, sink, person)
     if head.startswith(PARQUET):
         return _parquet(source, sink, person)
+    if magic := archives.compression_of(head):
+        with allowance:
+            return _packed(source, sink, person, magic, allowance)
+    if archives.is_tar(head):
+        with allowance:
+            return _tarred(cast(Readable, source), sink, person, allowance)
+    if archives.is_zip(source, head):
+        with allowance:
+            return _zipped(source, sink, person, allowance)
     return _text(source, sink, person)
 
 
-def unpack_zstd(source: IO[bytes]) -> Any:
-    """Return a stream of the decompressed content of a zstd file."""
-    from zstandard import ZstdDecompressor
-
-    return ZstdDecompressor(max_window_size=1 << 31).stream_reader(source, read_across_frames=True)
+def allowance_of(source: IO[bytes]) -> Allowance:
+    """Return what may be unpacked of a file, at whose beginning it stays."""
+    packed_bytes = source.seek(0, os.SEEK_END)
+    source.seek(0)
+    return Allowance(packed_bytes, archives.MAX_TAR_BYTES)
 
 
 def _pack_zstd(sink: IO[bytes]) -> Any:
@@ -91,45 +102,35 @@ def _pack_zstd(sink: IO[bytes]) -> Any:
     return ZstdCompressor().stream_writer(sink, closefd=False)
 
 
-PACKED: dict[bytes, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
-    GZIP: (
-        lambda source: gzip.GzipFile(fileobj=source, mode="rb"),
-        lambda sink: gzip.GzipFile(filename="", mode="wb", fileobj=sink),
-    ),
-    BZIP2: (bz2.BZ2File, lambda sink: bz2.BZ2File(sink, "w")),
-    XZ: (lzma.LZMAFile, lambda sink: lzma.LZMAFile(sink, "w")),  # noqa: SIM115 (the caller closes it)
-    ZSTD: (unpack_zstd, _pack_zstd),
+PACKERS: dict[bytes, Callable[[Any], Any]] = {
+    archives.GZIP: lambda sink: gzip.GzipFile(filename="", mode="wb", fileobj=sink),
+    archives.BZIP2: lambda sink: bz2.BZ2File(sink, "w"),
+    archives.XZ: lambda sink: lzma.LZMAFile(sink, "w"),  # noqa: SIM115 (the caller closes it)
+    archives.ZSTD: _pack_zstd,
 }
 
 
-def spooled(source: Any) -> IO[bytes]:
-    """Copy a stream to a seekable one, at its beginning; of a damaged stream, the part before the damage."""
-    copy: Any = SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 (the caller closes it)
-    try:
-        while block := source.read(BLOCK_BYTES):
-            copy.write(block)
-    except DAMAGED:
-        pass
-    copy.seek(0)
-    result: IO[bytes] = copy
-    return result
-
-
 def _packed(
-    source: IO[bytes], sink: IO[bytes], person: Person, unpack: Callable[[Any], Any], pack: Callable[[Any], Any]
+    source: IO[bytes], sink: IO[bytes], person: Person, magic: bytes, allowance: Allowance
 ) -> tuple[bool, bool]:
-    with spooled(unpack(source)) as plain, pack(sink) as packed:
-        return without(plain, packed, person)
+    unpacked = Peeked(archives.unpack(source, magic, allowance), archives.HEAD_BYTES)
+    with PACKERS[magic](sink) as packed:
+        if archives.is_tar(unpacked.head):  # it is not copied to the disk as a whole
+            return _tarred(unpacked, packed, person, allowance)
+        plain, _ = spooled(unpacked)
+        with plain:
+            return without(plain, packed, person, allowance)
 
 
-def _zipped(source: IO[bytes], sink: IO[bytes], person: Person) -> tuple[bool, bool]:
+def _zipped(source: IO[bytes], sink: IO[bytes], person: Person, allowance: Allowance) -> tuple[bool, bool]:
     changed = left = False
-    with zipfile.ZipFile(source) as old, zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as new:
+    with archives.open_zip(source) as old, zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as new:
         for entry in old.infolist():
             if entry.is_dir():
                 continue
-            with old.open(entry) as member, spooled(member) as plain, SpooledTemporaryFile(MEMORY_BYTES) as copy:
-                differs, stays = without(plain, copy, person)
+            plain, _ = spooled(archives.open_entry(old, entry, allowance))
+            with plain, SpooledTemporaryFile(archives.MEMORY_BYTES) as copy:
+                differs, stays = without(plain, copy, person, allowance)
                 changed, left = changed or differs, left or stays
                 if stays or not differs:
                     copy.seek(0)
@@ -138,21 +139,28 @@ def _zipped(source: IO[bytes], sink: IO[bytes], person: Person) -> tuple[bool, b
     return changed, left
 
 
-def _tarred(source: IO[bytes], sink: IO[bytes], person: Person) -> tuple[bool, bool]:
+def _tarred(source: Readable, sink: IO[bytes], person: Person, allowance: Allowance) -> tuple[bool, bool]:
+    """Copy a tar. If it is damaged, what follows the damage is left out when it names the listener."""
     changed = left = False
-    with tarfile.open(fileobj=source, mode="r:") as old, tarfile.open(fileobj=sink, mode="w") as new:
-        for entry in old:
-            if not (member := old.extractfile(entry)):
-                continue
-            with spooled(member) as plain, SpooledTemporaryFile(MEMORY_BYTES) as copy:
-                differs, stays = without(plain, copy, person)
+    with tarfile.open(fileobj=sink, mode="w") as new:
+        entries = archives.tar_entries(source, allowance, past_end=True)
+        while True:
+            try:
+                entry = next(entries, None)
+            except Damaged:
+                rest, _ = spooled(source)
+                with rest:
+                    return changed or contains(rest, person.needles), left
+            if entry is None:
+                return changed, left
+            plain, _ = spooled(entry.content)
+            with plain, SpooledTemporaryFile(archives.MEMORY_BYTES) as copy:
+                differs, stays = without(plain, copy, person, allowance)
                 changed, left = changed or differs, left or stays
                 if stays or not differs:
-                    entry.size = copy.tell()
-                    entry.pax_headers = {}
+                    entry.info.size = copy.tell()
                     copy.seek(0)
-                    new.addfile(entry, copy)
-    return changed, left
+                    new.addfile(entry.info, copy)
 
 
 def _parquet(source: IO[bytes], sink: IO[bytes], person: Person) -> tuple[bool, bool]:

@@ -7,18 +7,20 @@ visible or hidden, including files that are no longer part of a table.
 
 import json
 import os
-import tarfile
-import zipfile
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import IO, Any, cast
 
+from resources import archives
+from resources.archives import Allowance, Damaged, Peeked, Readable, Refused, Truncated
 from resources.privacy import database, files
 from resources.privacy.person import Person
 
 LOG = "_delta_log"
+UNSEARCHED = "cannot be searched"
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,13 @@ class Scanner:
                     places = database.traces(path, self.person, self._of_history(path))
                 else:
                     stream.seek(0)
-                    places = self._stream(stream, path)
+                    places = self._stream(stream, path, files.allowance_of(stream))
                 for where in places:
                     yield Trace(path, where)
         except FileNotFoundError:
             return  # removed in the meantime
+        except (Refused, Damaged) as error:
+            yield Trace(path, f"{UNSEARCHED}: it {error}")
         except files.DAMAGED as error:
             if self._raw(path):
                 yield Trace(path, f"the file cannot be read: {type(error).__name__}")
@@ -79,35 +83,70 @@ class Scanner:
         with path.open("rb") as stream:
             return files.contains(stream, self.person.needles)
 
-    def _stream(self, stream: IO[bytes], path: Path) -> Iterator[str]:
-        head = stream.read(512)
+    def _stream(self, stream: IO[bytes], path: Path, allowance: Allowance) -> Iterator[str]:
+        """Scan a stream. Raises Refused for an archive that cannot be searched completely."""
+        head = stream.read(archives.HEAD_BYTES)
         stream.seek(0)
-        if codec := next((how for magic, how in files.PACKED.items() if head.startswith(magic)), None):
-            with files.spooled(codec[0](stream)) as plain:
-                yield from self._stream(plain, path)
-        elif head.startswith(files.ZIP):
-            with zipfile.ZipFile(stream) as archive:
-                for name in archive.namelist():
-                    with archive.open(name) as member, files.spooled(member) as plain:
-                        yield from (f"{name}: {where}" for where in self._stream(plain, path))
-        elif head[257:262] == b"ustar":
-            with tarfile.open(fileobj=stream, mode="r:") as tar:
-                for entry in tar:
-                    if content := tar.extractfile(entry):
-                        with files.spooled(content) as plain:
-                            yield from (f"{entry.name}: {where}" for where in self._stream(plain, path))
-        elif head.startswith(files.PARQUET):
+        if head.startswith(files.PARQUET):
             yield from self._parquet(stream, path)
         elif head.startswith(database.MAGIC):
             yield from self._database(stream, path)
+        elif magic := archives.compression_of(head):
+            with allowance:
+                yield from self._packed(stream, path, magic, allowance)
+        elif archives.is_tar(head):
+            with allowance:
+                yield from self._tar(cast(Readable, stream), path, allowance)
+        elif archives.is_zip(stream, head):
+            with allowance:
+                yield from self._zip(stream, path, allowance)
         elif not path.name.endswith(("-shm", *database.BESIDE)):  # those are scanned with their database
             yield from self._text(stream, path)
+
+    def _packed(self, stream: IO[bytes], path: Path, magic: bytes, allowance: Allowance) -> Iterator[str]:
+        unpacked = Peeked(archives.unpack(stream, magic, allowance), archives.HEAD_BYTES)
+        if archives.is_tar(unpacked.head):
+            yield from self._tar(unpacked, path, allowance)
+        else:
+            yield from self._copy(unpacked, path, allowance)
+
+    def _copy(self, stream: Readable, path: Path, allowance: Allowance) -> Iterator[str]:
+        """Scan a copy of a stream. If its end is damaged, other programs may still read the listener's name there."""
+        plain, damage = archives.spooled(stream)
+        with plain:
+            try:
+                yield from self._stream(plain, path, allowance)
+            except files.DAMAGED as error:
+                plain.seek(0)
+                if files.contains(plain, self.person.needles):
+                    yield f"the file cannot be read: {type(error).__name__}"
+        if damage and not isinstance(damage, Truncated):
+            yield f"{UNSEARCHED} to its end: it {damage}"
+
+    def _zip(self, stream: IO[bytes], path: Path, allowance: Allowance) -> Iterator[str]:
+        with archives.open_zip(stream) as archive:
+            for entry in archive.infolist():
+                content = archives.open_entry(archive, entry, allowance)
+                yield from (f"{entry.filename}: {where}" for where in self._copy(content, path, allowance))
+
+    def _tar(self, stream: Readable, path: Path, allowance: Allowance) -> Iterator[str]:
+        entries = archives.tar_entries(stream, allowance, past_end=True)
+        while True:
+            try:
+                entry = next(entries, None)
+            except Damaged:
+                yield from (f"after the damage: {where}" for where in self._copy(stream, path, allowance))
+                return
+            if entry is None:
+                return
+            yield from (f"{entry.info.name}: {where}" for where in self._copy(entry.content, path, allowance))
 
     def _database(self, stream: IO[bytes], path: Path) -> Iterator[str]:
         """Scan a database inside another file."""
         with TemporaryDirectory() as folder:
             copy = Path(folder, "copy.db")
-            copy.write_bytes(stream.read())
+            with copy.open("wb") as file:
+                shutil.copyfileobj(stream, file)
             yield from database.traces(copy, self.person, self._of_history(path))
 
     def _parquet(self, stream: IO[bytes], path: Path) -> Iterator[str]:

@@ -3,9 +3,6 @@
 The files come from outside: XML entities are refused, nothing is fetched, and sizes are limited.
 """
 
-import lzma
-import zipfile
-import zlib
 from io import BytesIO
 from pathlib import Path
 from typing import IO
@@ -14,13 +11,13 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
+from resources import archives
+from resources.archives import Allowance, Damaged, Refused
 from resources.errors import TuttiError
 from resources.sources.records.lyrics import SCORE, WORDS, Lyrics
 
 MAX_BYTES = 8 << 20  # four times the largest score of the sandbox
 MAX_ELEMENTS = 500_000  # kept in memory: a string quartet of forty minutes has 373,296
-ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, KeyError, ValueError, OSError, EOFError, RuntimeError)
-"""Raised when a damaged archive is read."""
 
 
 def lyrics(path: Path, origin: str) -> Lyrics:
@@ -45,7 +42,7 @@ def score(path: Path) -> Element:
     """Return the root of a score, compressed (.mxl) or not. Raises `TuttiError` if it is not a score."""
     with path.open("rb") as file:
         data = _bounded(file)
-    if zipfile.is_zipfile(BytesIO(data)):
+    if archives.is_zip(BytesIO(data), data[: archives.HEAD_BYTES]):
         data = _unpacked(data)
     root: Element | None = None
     try:
@@ -84,15 +81,20 @@ def verses(root: Element) -> str | None:
 def _unpacked(data: bytes) -> bytes:
     """Return the score in an archive: its first XML file outside of META-INF."""
     try:
-        with zipfile.ZipFile(BytesIO(data)) as archive:
-            names = (n for n in archive.namelist() if n.endswith("xml") and not n.startswith("META-INF/"))
-            with archive.open(next(names, "")) as member:
-                return _bounded(member)
-    except ARCHIVE_ERRORS as error:
-        raise TuttiError(f"not a compressed score ({type(error).__name__})") from None
+        with archives.open_zip(BytesIO(data)) as archive:
+            scores = (
+                entry
+                for entry in archive.infolist()
+                if entry.filename.endswith("xml") and not entry.filename.startswith("META-INF/")
+            )
+            if not (entry := next(scores, None)):
+                raise TuttiError("not a compressed score (it has no XML file)")
+            return _bounded(archives.open_entry(archive, entry, Allowance(len(data))))
+    except (Refused, Damaged) as error:
+        raise TuttiError(f"not a compressed score (it {error})") from None
 
 
-def _bounded(file: IO[bytes]) -> bytes:
+def _bounded(file: IO[bytes] | archives.Unpacked) -> bytes:
     data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise TuttiError(f"longer than {MAX_BYTES >> 20} MB, the limit for a score")

@@ -12,7 +12,6 @@ import re
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,14 +41,12 @@ class Member:
         self,
         name: str,
         stream: archives.Readable,
-        crc: int | None = None,
         damage: str | None = None,
         path: Path | None = None,
     ):
         self.name, self.damage = name, damage
         self.path = path  # of the same bytes, if they are a file on disk
         self._stream = stream
-        self._expected, self._crc = crc, 0
         self._peeked = b""
 
     def peek(self, size: int) -> bytes:
@@ -80,16 +77,12 @@ class Member:
             return b""
         except Refused as refused:
             raise unsupported(self.name, refused) from None
-        self._crc = zlib.crc32(block, self._crc)
-        if not block and self._expected not in (None, self._crc):
-            self.damage = f"the checksum of the file does not match, so some records may be wrong: {DOWNLOAD}"
         return block
 
 
 def _damage(error: Exception) -> str:
     """Describe damage to the user."""
-    reason = f" (it {error})" if isinstance(error, Damaged) else ""
-    return f"the file is damaged{reason} at or shortly before this record: {DOWNLOAD}"
+    return f"the file {error} at or shortly before this record: {DOWNLOAD}" if isinstance(error, Damaged) else DAMAGED
 
 
 def members(path: Path, name: str | None = None) -> Iterator[Member]:
@@ -118,9 +111,8 @@ def unsupported(name: str, refused: Refused) -> UnsupportedFile:
 def _members(name: str, file: io.BufferedReader, path: Path) -> Iterator[Member]:
     packed_bytes, head = path.stat().st_size, file.read(archives.HEAD_BYTES)
     compression = archives.compression_of(head)
-    is_zip = head.startswith(b"PK") or (not (compression or archives.is_tar(head)) and zipfile.is_zipfile(file))
     file.seek(0)
-    if is_zip:
+    if archives.is_zip(file, head):
         yield from _zip_members(name, file, Allowance(packed_bytes))
         return
     allowance = Allowance(packed_bytes, archives.MAX_TAR_BYTES)
@@ -172,18 +164,14 @@ def _problem_in_tar(entry: tarfile.TarInfo) -> str | None:
 
 
 def _zip_members(name: str, file: io.BufferedReader, allowance: Allowance) -> Iterator[Member]:
-    try:
-        archive = archives.open_zip(file)
-    except Damaged as error:
-        raise UnsupportedFile(f"{name} {error}: {DOWNLOAD}") from None
-    with archive:
+    with archives.open_zip(file) as archive:
         entries = archive.infolist()
         for entry in entries:
             _check(archive, entry)
         allowance.check(sum(entry.file_size for entry in entries))
         for entry in entries:
             if not (entry.is_dir() or _is_document(entry.filename)):
-                yield _member(archive, f"{name}/{printable(entry.filename)}", entry, allowance)
+                yield Member(f"{name}/{printable(entry.filename)}", archives.open_entry(archive, entry, allowance))
 
 
 def _check(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
@@ -198,13 +186,6 @@ def _check(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
     except Damaged:
         return  # reported when the file is read
     _refuse_archive(head, path)
-
-
-def _member(archive: zipfile.ZipFile, name: str, entry: zipfile.ZipInfo, allowance: Allowance) -> Member:
-    try:
-        return Member(name, archives.open_entry(archive, entry, allowance), entry.CRC)
-    except Damaged:
-        return Member(name, io.BytesIO(), damage=DAMAGED)
 
 
 def open_file(path: Path) -> io.BufferedReader:

@@ -22,7 +22,7 @@ def records(member: Member, columns: frozenset[str]) -> Iterator[Record]:
             yield from _rows(member, file, columns)
         return
     try:
-        copied = spooled(member)
+        copied, _ = spooled(member)
     except Refused as refused:
         raise unsupported(member.name, refused) from None
     with copied as file:

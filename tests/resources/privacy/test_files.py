@@ -1,6 +1,7 @@
 """Files in every format: the scanner finds the listener before the removal only, and other records are unchanged."""
 
 import bz2
+import errno
 import gzip
 import io
 import json
@@ -16,9 +17,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resources import archives
 from resources.privacy.files import remove_listener
 from resources.privacy.person import Person
 from resources.privacy.scanner import Scanner
+from tests.hostile_archives import END, ending_within, entry, gzip_bomb, nested, overlapping_zip, tars, xz_bomb
+from tests.hostile_archives import zipped as hostile_zip
 
 ADA = "ada"
 PEOPLE = (ADA, "ada2", "Adagio for Strings", "bob")
@@ -115,12 +119,10 @@ def test_listener_is_removed_and_others_stay(
 
 def unpacked(path: Path) -> list[str]:
     """Return the records of a file in any format, sorted."""
-    from resources.privacy import files
 
     def records_of(content: bytes) -> list[str]:
-        for magic, (unpack, _) in files.PACKED.items():
-            if content.startswith(magic):
-                return records_of(unpack(io.BytesIO(content)).read())
+        if magic := archives.compression_of(content):
+            return records_of(archives.unpack(io.BytesIO(content), magic, archives.Allowance(0)).read())
         if content.startswith(b"PK"):
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 return [line for name in archive.namelist() for line in records_of(archive.read(name))]
@@ -138,10 +140,83 @@ def unpacked(path: Path) -> list[str]:
     return sorted(records_of(path.read_bytes()))
 
 
-def test_damaged_file_that_mentions_the_listener_is_reported(tmp_path: Path) -> None:
-    path = tmp_path / "cut.zip"
-    path.write_bytes(b"PK\x03\x04 and then nothing of user_name: ada")
-    assert [trace.where for trace in scanner_of(tmp_path).traces()] == ["the file cannot be read: BadZipFile"]
+NAMED = json_lines([(ADA, "x")])
+OTHERS = json_lines([("bob", "x")] * 5)
+CUT_ZIP = zipped([(ADA, "x"), ("bob", "x")])[:150]
+UNSEARCHABLE = {
+    "a zip that is cut": CUT_ZIP,
+    "a zip that is cut in a tar": entry("a.zip", CUT_ZIP) + END,
+    "a gzip of a gzip of zeros": gzip_bomb(100),
+    "a bomb in a zip": hostile_zip({"ok.jsonl": OTHERS, "bomb.gz": gzip_bomb(100)}),
+    "zeros in xz": xz_bomb(100),
+    "a zip of overlapping files": overlapping_zip(200, 1),
+    "archives in each other": nested(NAMED, 9),
+    "a sparse file in a tar": tars(OTHERS)["a negative sparse size"],
+    "a damaged gzip before another": gzip.compress(OTHERS)[:-8] + bytes(8) + gzip.compress(NAMED),
+    "data after bzip2": bz2.compress(OTHERS) + gzip.compress(NAMED),
+}
+
+
+@pytest.mark.parametrize("kind", UNSEARCHABLE)
+def test_archive_that_cannot_be_searched_is_reported_and_kept(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a file"
+    path.write_bytes(UNSEARCHABLE[kind])
+    with ending_within(60):
+        traces = list(scanner_of(tmp_path).traces())
+        assert "cannot be searched" in traces[-1].where
+        assert remove_listener(path, Person(ADA)) is None
+    assert path.read_bytes() == UNSEARCHABLE[kind]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress], ids=["plain", "gz", "xz"])
+@pytest.mark.parametrize("kind", tars(b""))
+def test_listener_is_removed_from_a_hostile_tar_or_it_is_reported(
+    tmp_path: Path, kind: str, pack: Callable[[bytes], bytes]
+) -> None:
+    path, content = tmp_path / "a file", tars(OTHERS + NAMED)[kind]
+    path.write_bytes(pack(content))
+    with ending_within(60):
+        assert list(scanner_of(tmp_path).traces())
+        outcome = remove_listener(path, Person(ADA))
+        left = list(scanner_of(tmp_path).traces())
+    assert (outcome == "rewritten") == (left == [])
+    assert left == [] or "cannot be searched" in left[-1].where
+    if outcome:
+        assert b'"ada"' not in "".join(unpacked(path)).encode()
+
+
+def test_listener_after_the_damage_of_a_tar_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "a file"
+    for damage in (entry("b", size=-512), b"\xff" * 512, END + entry("c", NAMED) + b"rest"):
+        path.write_bytes(entry("a.jsonl", OTHERS) + damage + NAMED)
+        assert list(scanner_of(tmp_path).traces())
+        assert remove_listener(path, Person(ADA)) == "rewritten"
+        assert list(scanner_of(tmp_path).traces()) == []
+        assert len(unpacked(path)) == 5
+
+
+def test_listener_is_found_in_archives_after_each_other_and_after_other_data(tmp_path: Path) -> None:
+    path = tmp_path / "a file"
+    tar_of_others, tar_of_ada = entry("a.jsonl", OTHERS) + END, entry("b.jsonl", NAMED) + END
+    for content in (tar_of_others + tar_of_ada, b"#!/bin/sh\n" + hostile_zip({"a.jsonl": NAMED})):
+        path.write_bytes(content)
+        assert list(scanner_of(tmp_path).traces())
+        assert remove_listener(path, Person(ADA))
+        assert list(scanner_of(tmp_path).traces()) == []
+
+
+def test_full_disk_is_not_the_end_of_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a file"
+    path.write_bytes(gzip.compress(OTHERS + NAMED))
+    monkeypatch.setattr(archives.tempfile, "SpooledTemporaryFile", lambda _: FullDisk())
+    assert "No space left" in next(scanner_of(tmp_path).traces()).where
+    assert remove_listener(path, Person(ADA)) is None
+
+
+class FullDisk(io.BytesIO):
+    def write(self, _: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_csv_with_the_listener_in_its_heading_is_removed(tmp_path: Path) -> None:
