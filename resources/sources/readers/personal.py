@@ -15,20 +15,20 @@ MAX_RAW_CHARS = 10_000  # of a quarantined record's text
 REDACTED = "[cut]"
 
 KEY = (
-    r"(?:(?<![a-z0-9])ip(?![a-z])|(?-i:(?<=[a-z])I[pP](?![a-z]))|ip[\W_]*addr|user[\W_]*agent|user[\W_]*name"
+    r"(?:(?=[abcdeilptu])(?:(?<![a-z0-9])ip(?![a-z])|(?-i:(?<=[a-z])I[pP](?![a-z]))|ip[\W_]*addr|user[\W_]*agent|user[\W_]*name"
     r"|e[\W_]*mail|pass[\W_]*word|token"
     r"|phone[\W_]*number|birth|postal|platform|conn[\W_]*country|l(?:at|ong)itude|traits"
-    r"|(?:anonymous|advertising|device)[\W_]*id(?![a-z]))"
+    r"|(?:anonymous|advertising|device)[\W_]*id(?![a-z])))"
 )
 PERSONAL = re.compile(KEY, re.IGNORECASE)
 # A key, then a string up to the end of a value, else everything up to the next key, because a quote may be missing.
 FIELD = re.compile(
-    rf"""({KEY}[\w.-]*[\\"'\s]*[:=]\s*)"""
+    rf"""({KEY}(?:(?!{KEY})[\w.-])*+[\\"'\s]*+[:=]\s*)"""
     r"""(?:"(?:[^"\\\n]|\\.)*+"(?=\s*(?:[,}\]\n]|\Z))|.*?(?=,\s*"[^"\\\n]*"\s*:|\Z))""",
     re.IGNORECASE | re.DOTALL,
 )
 ADDRESS = re.compile(
-    r"\d+(?:\.\d+){3,}"  # IPv4, and any longer dotted number
+    r"(?<!\d)\d++(?:\.\d++){3,}"  # IPv4, and any longer dotted number
     r"|(?:(?:[0-9a-f]{1,4}:){1,7}|:):[0-9a-f:.]*"  # IPv6 with zeros left out
     r"|(?:[0-9a-f]{1,4}:){3,}[0-9a-f:.]*",  # IPv6 in full or truncated (a time of day has two colons)
     re.IGNORECASE,

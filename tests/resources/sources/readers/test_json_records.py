@@ -2,6 +2,7 @@
 
 import io
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from resources.sources.readers.json_records import (
     Record,
     records,
 )
+from tests.hostile_json import GOOD as GOOD_TEXT
+from tests.hostile_json import LAYOUTS, PIECES, hostile
 
 GOOD = [{"id": n, "name": f'{{"n"}} \\ é{n}', "inner": [{"a": {}}, {"b": "]},{"}]} for n in range(4)]
 
@@ -217,6 +220,76 @@ def test_changed_bytes_lose_only_their_record(data: st.DataObject) -> None:
     results = values(brackets[:1] + glue.join(parts) + brackets[1:])
     rest = [record for n, record in enumerate(GOOD) if n != hurt]
     assert [record for record in results if record in rest] == rest
+
+
+class Counting:
+    """Counts the characters that a reader looks at, again and again."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.chars, self.results = 0, 0
+        self._decode = json_records.DECODER.raw_decode
+        patch.setattr(json_records, "DECODER", self)
+        for name in ("_closing", "_next"):
+            patch.setattr(json_records, name, partial(self._search, getattr(json_records, name)))
+
+    def raw_decode(self, text: str, at: int = 0) -> tuple[Any, int]:
+        end = len(text)
+        try:
+            value, end = self._decode(text, at)
+        except json.JSONDecodeError as error:
+            end = end if error.msg.startswith("Unterminated") else error.pos
+            raise
+        finally:
+            self.chars += end - at
+        return value, end
+
+    def _search(self, search: Any, where: Any, start: int, limit: int, *plausible: Any) -> int:
+        self.chars += limit - start
+        return search(where, start, limit, *plausible)  # type: ignore[no-any-return]
+
+
+def work(kind: str, layout: str, size: int) -> tuple[int, int, int]:
+    """Return the characters of a hostile text, those a reader looks at, and its results."""
+    text = hostile(kind, layout, size)
+    with pytest.MonkeyPatch.context() as patch:
+        counting = Counting(patch)
+        results = sum(1 for _ in records(io.BytesIO(text.encode()), lambda record: "ts" in record))
+    return len(text), counting.chars, results
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("kind", PIECES)
+def test_broken_text_is_read_in_linear_time(kind: str, layout: str) -> None:
+    """At most 20 looks at a character, and a result for every 100 broken ones: a second for each megabyte."""
+    size, looked_at, results = work(kind, layout, 60_000)
+    assert looked_at < 20 * size + 3 * json_records.FREE_WORK
+    assert results < size / 25 + json_records.FREE_WORK / json_records.RECORD_WORK
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("kind", PIECES)
+def test_ten_times_the_broken_text_takes_ten_times_the_work(kind: str, layout: str) -> None:
+    (small, few, _), (large, many, _) = (work(kind, layout, size) for size in (300_000, 3_000_000))
+    assert many < 20 * large + 3 * json_records.FREE_WORK
+    assert many < 15 * few + 20 * json_records.MAX_RECORD_CHARS
+    assert large > 5 * small
+
+
+@pytest.mark.parametrize("kind", PIECES)
+def test_records_after_much_broken_text_are_read(kind: str) -> None:
+    text = hostile(kind, "after a record", 200_000) + '"}\n,' + ",".join([GOOD_TEXT] * 20)
+    found = list(records(io.BytesIO(text.encode()), lambda record: "ts" in record))
+    assert sum(1 for record in found if record.value and "ts" in record.value) >= 15
+    assert sum(len(record.text) for record in found) > len(text) * 0.9 or len(text) > 100_000
+
+
+def test_many_broken_records_are_reported_alone_and_then_together() -> None:
+    found = read("[" + "{x}," * 100_000 + json.dumps(GOOD[0]) + "]")
+    assert [record.reason for record in found[:500]].count(json_records.MANY) == 0
+    assert found[-1].value == GOOD[0]
+    assert json_records.MANY in {record.reason for record in found}
+    assert sum(record.text.count("{x}") for record in found) == 100_000
 
 
 @pytest.mark.slow
