@@ -245,7 +245,7 @@ class Counting:
 
     def _search(self, search: Any, where: Any, start: int, limit: int, *plausible: Any) -> int:
         self.chars += limit - start
-        return search(where, start, limit, *plausible)  # type: ignore[no-any-return]
+        return search(where, start, limit, *plausible)
 
 
 def work(kind: str, layout: str, size: int) -> tuple[int, int, int]:
