@@ -26,6 +26,7 @@ PIECES = {
     "digits": "1",
     "numbers": "1,",
     "documents": ' {"payload":[],"a":[',
+    "empty documents": '{"payload":[]} ',
     "documents without an end": '{"payload":[',
     "records in unclosed objects": "{x " + GOOD,
     "records without an end": GOOD[:-1] + " ",

@@ -28,6 +28,7 @@ TINY_CHARS = 64  # an object with fewer cannot be a record
 RECORD_WORK = 1_500  # of reporting a broken record alone, instead of with its neighbors: all in 190 characters
 # A file that lost its beginning starts with the end of a record. A start longer than this many records is prose.
 MAX_LEADING_RECORDS = 4
+MAX_DOCUMENTS = 8  # in each other; services export one
 LONGEST_TOKEN = 16  # that may be cut in two, other than a string: an escaped pair of surrogates
 PROBED_LINES = 50  # examined to distinguish JSON lines from other layouts
 
@@ -326,7 +327,14 @@ def _objects(window: _Window, plausible: Plausible) -> Iterator[Record]:
                 yield Record(number, "", None, LIST_CUT, envelopes[-1] if envelopes else None)
             return
         value, end, reason, reached = _decode(window, window.at)
-        opened = _open(window.text[window.at : reached]) if value is None or _is_document(value) else None
+        if value is not None and end - window.at < TINY_CHARS and not plausible(value):
+            if window.work_left(window.at) < RECORD_WORK:
+                value, reason = None, MANY
+            else:
+                window.work.add(RECORD_WORK)
+        opened = None
+        if reason != MANY and len(envelopes) < MAX_DOCUMENTS and (value is None or _is_document(value)):
+            opened = _open(window.text[window.at : reached])
         if opened and not plausible(value or opened[0].header):  # else a record with a list of the same name
             envelope, begins = opened
             window.at += begins
@@ -337,11 +345,6 @@ def _objects(window: _Window, plausible: Plausible) -> Iterator[Record]:
         parent = envelopes[-1] if envelopes else None
         if parent:
             parent.single = parent.empty = False
-        if value is not None and end - window.at < TINY_CHARS and not plausible(value):
-            if window.work_left(window.at) < RECORD_WORK:
-                value, reason = None, MANY
-            else:
-                window.work.add(RECORD_WORK)
         if value is not None:
             yield Record(number, window.text[window.at : end], value, envelope=parent)
             window.at = end
