@@ -16,13 +16,14 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from assets.partitions import FIRST_DAY, Period, dates
+from assets.partitions import Period, dates
 from resources.frames.filters import RangeFilter
 from resources.frames.frame import Frame, Kernel
 from resources.frames.windows import windowed
 from resources.lake.io_manager import LakeIO
 from resources.schema import declared, key, subset
 from resources.sources.records.listen import CLOCK_SKEW, MBID
+from resources.span import FIRST_DAY
 
 COUNT = pa.schema([("rows", pa.int64())])
 # The columns of another table that are needed to count its rows, and to add up the time listened.

@@ -9,12 +9,11 @@ import dagster as dg
 import narwhals as nw
 import pyarrow as pa
 
-from resources.environments import home_folder
+from resources.environments import home_folder, open_lake
 from resources.schema import declare
-from resources.span import EVER, stored
+from resources.span import load
 
-FIRST_DAY = EVER  # the earliest that a record may have
-SPAN = stored(home_folder())  # the days that have partitions in this process
+SPAN = load(home_folder(), open_lake())  # the days that have partitions in this process
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,10 @@ from assets.content.recordings import RECORDINGS
 from assets.events.imports import RAW_LISTENS
 from assets.imports.deletions import RAW_DELETIONS
 from assets.imports.posts import RAW_POSTS
-from assets.partitions import FIRST_DAY
 from assets.tables import ASSETS as PLATFORM
 from assets.tables import SCHEMAS
 from resources.frames.frame import Engine, Frame
+from resources.span import FIRST_DAY
 from tests import oracle, tables
 from tests.oracle import Row
 from tests.tables import (

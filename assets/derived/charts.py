@@ -15,10 +15,11 @@ import pyarrow as pa
 
 from assets.checks import checks_of, sum_of, sums_match_upstream
 from assets.derived.recording_plays import RECORDING_PLAYS
-from assets.partitions import FIRST_DAY, PERIODS, Period, dates, periodic, with_previous
+from assets.partitions import PERIODS, Period, dates, periodic, with_previous
 from resources.frames.frame import Frame
 from resources.frames.windows import windowed
 from resources.schema import column, declare
+from resources.span import FIRST_DAY
 
 DAILY_CAP = 3
 """The most plays of a recording or artist by one listener and day that `plays_capped` counts.

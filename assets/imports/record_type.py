@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.imports.name_key import NAME_KEY, name_keys
-from assets.partitions import FIRST_DAY
 from resources.schema import INSTANT, column, declare
 from resources.sources.records.listen import RecordResult
+from resources.span import UNDATED
 
 ARRIVAL = (
     column("file", pa.string(), "name of the file, with its path in an archive"),
@@ -38,7 +38,7 @@ class RecordType:
     schema: pa.Schema  # `day` if dated, fields of the record, NAME_KEY if it names a recording, ARRIVAL
     order: tuple[str, ...]  # the columns by which rows are sorted in files
     row_key: tuple[str, ...] = ()  # the columns that identify a row, if the table promises this
-    dated_by: str | None = None  # the field that gives the day, in UTC; a null becomes FIRST_DAY
+    dated_by: str | None = None  # the field that gives the day, in UTC; a null becomes UNDATED
     id: str | None = None  # the column by which a deletion names rows
 
     @property
@@ -78,5 +78,5 @@ class RecordType:
         if NAME_KEY.name in self.schema.names:
             columns[NAME_KEY.name] = name_keys(columns)
         if self.dated_by:
-            columns["day"] = pc.fill_null(columns[self.dated_by].cast(pa.date32()), FIRST_DAY)
+            columns["day"] = pc.fill_null(columns[self.dated_by].cast(pa.date32()), UNDATED)
         return pa.table([columns[name] for name in self.schema.names], self.schema)

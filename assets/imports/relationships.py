@@ -3,13 +3,13 @@
 import pyarrow as pa
 
 from assets.imports.record_type import ARRIVAL, RecordType
-from assets.partitions import FIRST_DAY
 from resources.schema import INSTANT, column
 from resources.sources.records.social import Relationship
+from resources.span import UNDATED
 
 RAW_RELATIONSHIPS = pa.schema(
     [
-        column("day", pa.date32(), f"UTC day of its beginning or end, {FIRST_DAY} if unknown"),
+        column("day", pa.date32(), f"UTC day of its beginning or end, {UNDATED} if unknown"),
         column("user_id", pa.string(), "follower, or one of two friends", personal=True),
         column("other_id", pa.string(), "followed user, or the other friend", personal=True),
         column("relation", pa.string(), "kind of relationship: follow or friendship"),

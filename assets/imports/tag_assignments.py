@@ -3,13 +3,13 @@
 import pyarrow as pa
 
 from assets.imports.record_type import ARRIVAL, RecordType
-from assets.partitions import FIRST_DAY
 from resources.schema import column
 from resources.sources.records.social import TagAssignment
+from resources.span import UNDATED
 
 RAW_TAG_ASSIGNMENTS = pa.schema(
     [
-        column("day", pa.date32(), f"UTC day of the assignment, {FIRST_DAY} if unknown"),
+        column("day", pa.date32(), f"UTC day of the assignment, {UNDATED} if unknown"),
         column("user_id", pa.string(), "user who gave the tag", personal=True),
         column("artist_name", pa.string(), "artist name, if the source provides it", null=True),
         column("source_ref", pa.string(), "id of the artist in the source"),

@@ -17,6 +17,7 @@ import dagster as dg
 from assets.partitions import DAY
 from orchestration.cadence import ALL_TIME, Cadence, DatedJob, as_line, read_ahead
 from orchestration.cli.date_range import span as days_of
+from orchestration.cli.date_range import with_records
 from orchestration.cli.hints import RESUME
 from orchestration.cli.number import Number
 from orchestration.cli.runner import Runner
@@ -82,6 +83,7 @@ def backfill(first: str, last: str, select: str, size: int) -> None:
     """
     today = datetime.now(UTC).date()
     span = days_of(first, last, today, COMMAND)
+    with_records(*span)
     open_lake().require_tables()
     runner = Runner(patience_s=math.inf)
     parts = plan(runner.cadence, *span, size, select, today)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import click
 import dagster as dg
 
-from assets.partitions import FIRST_DAY as EARLIEST_DAY
 from orchestration.cadence import ANALYZE_MUSIC, BUILD_CATALOG, IMPORT_LISTENS
 from orchestration.cli.findings import findings
 from orchestration.cli.hints import make
@@ -30,6 +29,7 @@ from resources.sandbox.http.faults import Faults
 from resources.sandbox.performers import Recording
 from resources.services.lrclib import NAME as LRCLIB
 from resources.services.musicbrainz import NAME as MUSICBRAINZ
+from resources.span import FIRST_DAY as EARLIEST_DAY
 from resources.span import Span, store
 from resources.terminal import say
 

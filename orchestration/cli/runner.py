@@ -52,7 +52,7 @@ class Runner:
             self.run(IMPORT_LISTENS, config={"imports": {"config": config}})
         except TuttiError as error:  # of one file; others may be imported
             failed.append(error)
-        if not SPAN.holds(stored(home_folder())):
+        if not SPAN.holds(stored(home_folder()) or SPAN):
             # The new days have no partitions in this process, since the import of the definitions fixes the partitions.
             done, others, rows, seconds = _build_in_new_process(self.progress.patience_s)
             self.progress.rows |= rows

@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -19,7 +20,7 @@ from orchestration.instance.killed_runs import bury, bury_launched
 from orchestration.web_server.guard import configured
 from resources.environments import PROJECT, data_folder
 from resources.errors import TuttiError
-from resources.span import stored
+from resources.span import Span, store, stored
 from resources.terminal import say
 
 EXAMPLE = "make ui PORT=3001"
@@ -43,6 +44,8 @@ def ui(number: int) -> None:
     from orchestration import definitions  # noqa: F401 (raises `TuttiError` for an unknown TUTTI_ENV)
 
     home = dagster_home()
+    if not (span := stored(home)):  # nothing is imported yet, and imports only add days
+        store(home, span := Span(datetime.now(UTC).date()))
     with DagsterInstance.get() as instance:
         bury(instance)  # otherwise Dagster would wait for them
         bury_launched(instance)
@@ -50,15 +53,15 @@ def ui(number: int) -> None:
     os.environ.setdefault("DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS", "600")
     os.environ.setdefault("PYTHONWARNINGS", QUIET)
     say(f"Starting Dagster on {data} ...")
-    accompany = threading.Thread(target=_accompany, args=(f"http://{HOST}:{number}", data, home), daemon=True)
+    accompany = threading.Thread(target=_accompany, args=(f"http://{HOST}:{number}", data, home, span), daemon=True)
     accompany.start()
     options = ["-w", str(PROJECT / "workspace.yaml"), "-h", HOST, "-p", str(number), "--log-level", "warning"]
     services.run([sys.executable, "-m", "orchestration.web_server.services", *options], PROJECT)
 
 
-def _accompany(url: str, data: Path, home: Path) -> None:
-    """Print the URL once the server answers, and reload its definitions when its partitions change."""
-    span, announced = stored(home), False
+def _accompany(url: str, data: Path, home: Path, span: Span) -> None:
+    """Print the URL once the server answers. Reload its definitions when days outside of `span` have partitions."""
+    announced = False
     while not stopping.requested():
         time.sleep(POLL_S)
         try:
@@ -66,7 +69,7 @@ def _accompany(url: str, data: Path, home: Path) -> None:
                 _ask(url, "{ version }")
                 say(f"{url} shows {data}. Press Ctrl-C to stop.")
                 announced = True
-            elif not span.holds(now := stored(home)) and not _ask(url, ACTIVE_RUNS)["runsOrError"]["count"]:
+            elif not span.holds(now := stored(home) or span) and not _ask(url, ACTIVE_RUNS)["runsOrError"]["count"]:
                 _ask(url, RELOAD)
                 span = now
         except OSError:  # it has not started yet, or is stopping

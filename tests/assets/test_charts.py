@@ -4,8 +4,9 @@ from datetime import date, timedelta
 
 import pytest
 
-from assets.partitions import FIRST_DAY, PERIODS, Period
+from assets.partitions import PERIODS, Period
 from resources.frames.frame import Engine
+from resources.span import FIRST_DAY
 from tests import oracle
 from tests.oracle import Row
 from tests.tables import BEYOND, at, listen

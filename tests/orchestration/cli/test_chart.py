@@ -12,7 +12,6 @@ import pytest
 from click.testing import CliRunner
 
 from assets.derived.charts import CHART, DAILY_CAP
-from assets.partitions import FIRST_DAY as EVER
 from orchestration.cli import ranking, text_table
 from orchestration.cli.chart import chart
 from orchestration.cli.demo import DAYS, FIRST_DAY
@@ -21,6 +20,7 @@ from resources.engines.pandas import PandasEngine
 from resources.errors import TuttiError
 from resources.lake.lake import Lake
 from resources.sandbox import world
+from resources.span import FIRST_DAY as EVER
 from tests.transformations import CHARTS
 
 WEEK = date(2025, 3, 31)
