@@ -341,7 +341,7 @@ def _with_arrival(fields: Row, record: int) -> Row:
 
 def relationship(record: int, one: str, other: str, when: datetime | None, **changes: Any) -> Row:
     """Return a row of `events/raw_relationships`."""
-    day = when.date() if when else date(2002, 10, 1)
+    day = when.date() if when else date(2002, 9, 30)
     fields = {"day": day, "user_id": one, "other_id": other, "relation": "follow", "ends": False, "happened_at": when}
     return _with_arrival(fields | {"submitted_id": None} | changes, record)
 

@@ -546,7 +546,7 @@ def test_repeated_activities_stay_raw_and_equal_files_count_once(tmp_path: Path,
     assert run(tmp_path).success
     assert len(rows(lake, "events/raw_posts")) == 3
     (follow,) = rows(lake, "events/raw_relationships")
-    assert (follow["day"], follow["happened_at"]) == (date(2002, 10, 1), None)  # without a time
+    assert (follow["day"], follow["happened_at"]) == (date(2002, 9, 30), None)  # without a time
 
 
 @pytest.mark.slow
