@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ from resources.errors import TuttiError
 from resources.locks import exclusive_lock, shared_lock
 from resources.privacy import database, files
 from resources.privacy.person import Person
+from resources.privacy.pieces import may_be_in
 from resources.privacy.scanner import Scanner
 from resources.privacy.tables import personal
 from resources.terminal import say
@@ -157,6 +159,7 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
         "landed_files_removed": sum(what == "removed" for what in landed.values()),
         "landed_files_rewritten": sum(what == "rewritten" for what in landed.values()),
         "files_reimported": reimported,
+        "records_of_others_redacted": eraser.person.redacted_records + found.person.redacted_records,
         "other_files_changed": others,
         "history_rows_redacted": redacted,
     }
@@ -208,17 +211,22 @@ def _redact_history(context: dg.OpExecutionContext, found: Scanner) -> int:
     redacted = 0
     for place, _, names in os.walk(found.history):
         for path in (Path(place, name) for name in sorted(names)):
-            if path.name.endswith(database.BESIDE):
-                continue
-            with path.open("rb") as stream:
-                magic = stream.read(len(database.MAGIC)) == database.MAGIC
-                stream.seek(0)
-                mentioned = not magic and files.contains(stream, found.person.needles)
-            if magic:
-                redacted += database.redact(path, found.person, context.run_id)
-            elif mentioned:
-                redacted += _redact_text(path, found.person)
+            with suppress(FileNotFoundError):  # Dagster and SQLite remove files while they run
+                redacted += _redact_file(path, found.person, context.run_id)
     return redacted
+
+
+def _redact_file(path: Path, person: Person, run_id: str) -> int:
+    """Redact a listener in a file of Dagster's history. Return the number of redacted rows, without those of a run."""
+    if path.name.endswith(database.BESIDE):
+        return 0
+    with path.open("rb") as stream:
+        magic = stream.read(len(database.MAGIC)) == database.MAGIC
+        stream.seek(0)
+        mentioned = not magic and may_be_in(stream, person)
+    if magic:
+        return database.redact(path, person, run_id)
+    return _redact_text(path, person) if mentioned else 0
 
 
 def _redact_text(path: Path, person: Person) -> bool:

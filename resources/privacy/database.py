@@ -6,13 +6,14 @@ Deleted and overwritten data stays in a database's free pages, and in its log, u
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from resources.privacy.files import contains
 from resources.privacy.person import Person
+from resources.privacy.pieces import may_be_in
+from resources.privacy.undone import undo
 
 MAGIC = b"SQLite format 3\x00"
 LOCK_TIMEOUT_S = 120  # for other processes that hold the database's lock
@@ -59,7 +60,10 @@ def traces(path: Path, person: Person, history: bool) -> Iterator[str]:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None)
+    # Without `mode=rw`, a database that was removed in the meantime would be created again.
+    database = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw", timeout=LOCK_TIMEOUT_S, isolation_level=None, uri=True
+    )
     database.text_factory = lambda text: text.decode(errors="surrogateescape")
     return database
 
@@ -73,23 +77,25 @@ def _rewrite(database: sqlite3.Connection) -> None:
 
 def _texts_with_name(database: sqlite3.Connection, person: Person) -> Iterator[tuple[str, int, str, str]]:
     """Yield every text that may name the listener: table, row, column and value."""
-    needles = [needle.decode() for needle in person.needles]
+    database.create_function("may_name", 1, lambda value: isinstance(value, str) and person.may_be_in(value))
     tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
     for (table,) in tables.fetchall():
         for _, column, *_ in database.execute(f"PRAGMA table_info({_quoted(table)})").fetchall():
-            any_of = " OR ".join([f"instr({_quoted(column)}, ?)"] * len(needles))
-            query = f"SELECT rowid, {_quoted(column)} FROM {_quoted(table)} WHERE {any_of}"  # noqa: S608 (names are quoted)
-            for row, value in database.execute(query, needles):
-                if isinstance(value, str):
-                    yield table, row, column, value
+            quoted = _quoted(column)
+            query = f"SELECT rowid, {quoted} FROM {_quoted(table)} WHERE may_name({quoted})"  # noqa: S608 (quoted)
+            for row, value in database.execute(query):
+                yield table, row, column, value
 
 
 def _mentions(path: Path, person: Person) -> bool:
     """Return whether the bytes of a database, or of the files beside it, contain the listener's name."""
     for file in _beside(path):
-        with file.open("rb") as stream:
-            if contains(stream, person.needles):
-                return True
+        try:
+            with file.open("rb") as stream:
+                if may_be_in(stream, person):
+                    return True
+        except FileNotFoundError:  # SQLite removes its files beside a database
+            continue
     return False
 
 
@@ -103,7 +109,10 @@ def _more_than_rows(database: sqlite3.Connection, path: Path, person: Person) ->
         copy = Path(folder, "copy.db")
         database.execute("VACUUM INTO ?", (str(copy),))
         stored = copy.read_bytes()
-    files = [file.read_bytes() for file in _beside(path)]
+    files = list(_contents(path))
+    if any(person.has_escapes(each) for each in files):
+        rows, there = _undone(CELLS.sub(b"|", stored)), [_undone(CELLS.sub(b"|", each)) for each in files]
+        stored, files = rows, there
     # All bytes of a rewritten file are in rows. Only data that Dagster wrote since needs the search for words below,
     # which words that are cut at the end of a page would mislead.
     more = [needle for needle in person.needles if sum(each.count(needle) for each in files) > stored.count(needle)]
@@ -116,6 +125,16 @@ def _more_than_rows(database: sqlite3.Connection, path: Path, person: Person) ->
         if sum(longer.sub(b"", each).count(needle) for each in there) > longer.sub(b"", rows).count(needle):
             return True
     return False
+
+
+def _undone(content: bytes) -> bytes:
+    return undo(content.decode(errors="surrogateescape")).encode(errors="surrogateescape")
+
+
+def _contents(path: Path) -> Iterator[bytes]:
+    for file in _beside(path):
+        with suppress(FileNotFoundError):  # SQLite removes its files beside a database
+            yield file.read_bytes()
 
 
 def _beside(path: Path) -> list[Path]:

@@ -6,16 +6,12 @@ traces.
 """
 
 import bz2
-import csv
 import gzip
-import io
-import json
 import lzma
 import os
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, cast
@@ -23,9 +19,9 @@ from typing import IO, Any, cast
 from resources import archives
 from resources.archives import Allowance, Damaged, Peeked, Readable, Refused, spooled
 from resources.files import sync
-from resources.privacy.person import REMOVED, Person
+from resources.privacy.person import Person
+from resources.privacy.pieces import may_be_in, pieces
 
-MAX_DOCUMENT_BYTES = 256 << 20  # of a JSON document, which is read into memory; longer lists are JSON lines
 BLOCK_BYTES = 1 << 20
 DRAFT = ".without"  # suffix of the hidden draft that replaces a file
 PARQUET = b"PAR1"
@@ -150,7 +146,7 @@ def _tarred(source: Readable, sink: IO[bytes], person: Person, allowance: Allowa
             except Damaged:
                 rest, _ = spooled(source)
                 with rest:
-                    return changed or contains(rest, person.needles), left
+                    return changed or may_be_in(rest, person), left
             if entry is None:
                 return changed, left
             plain, _ = spooled(entry.content)
@@ -205,131 +201,16 @@ def matches(column: Any, name: str) -> Any:
 
 
 def _text(source: IO[bytes], sink: IO[bytes], person: Person) -> tuple[bool, bool]:
-    if not contains(source, person.needles):
-        left = _copy(source, sink) > 0
-        return False, left
-    if (parsed := read_document(source)) is not None:
-        left_over = person.without(parsed)
-        if left_over == parsed:
-            return False, _copy(source, sink) > 0
-        empty = left_over is REMOVED or not _has_content(left_over)
-        sink.write(b"" if empty else json.dumps(left_over, ensure_ascii=False, indent=1).encode())
-        return True, not empty
-    if table := table_of(source, person):
-        return _csv(source, sink, person, *table)
+    if not may_be_in(source, person):
+        return False, _copy(source, sink) > 0
     changed = left = False
-    for line in source:
-        remaining = _line(line, person)
-        changed, left = changed or remaining != line, left or bool(remaining.strip())
-        sink.write(remaining)
-    return changed, left
-
-
-def _line(line: bytes, person: Person) -> bytes:
-    """Return a line without the listener's name; empty if the line is about the listener."""
-    text = line.decode(errors="surrogateescape")
-    end = line[len(line.rstrip(b"\r\n")) :]
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        redacted: object = person.redact_text(text.rstrip("\r\n"))
-        return line if redacted == text.rstrip("\r\n") else str(redacted).encode(errors="surrogateescape") + end
-    redacted = person.without(value)
-    if redacted is REMOVED:
-        return b""
-    return line if redacted == value else json.dumps(redacted, ensure_ascii=False).encode() + end
-
-
-def _has_content(value: Any) -> bool:
-    """Return whether a document has content: not all of its lists are empty."""
-    if isinstance(value, dict):
-        return any(_has_content(inner) for inner in value.values() if isinstance(inner, dict | list)) or not any(
-            isinstance(inner, dict | list) for inner in value.values()
-        )
-    return bool(value)
-
-
-def read_document(source: IO[bytes]) -> Any:
-    """Parse a JSON document of several lines; return None for JSON lines and for other formats."""
-    try:
-        head = source.read(BLOCK_BYTES).lstrip(b"\xef\xbb\xbf \t\r\n")
-        if head[:1] not in (b"{", b"["):
-            return None
-        first = head.split(b"\n", 1)[0]
-        if head[:1] == b"{" and _is_json(first):
-            return None
-        if source.seek(0, io.SEEK_END) > MAX_DOCUMENT_BYTES:
-            return None
-        source.seek(0)
-        return json.loads(source.read().decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        return None
-    finally:
-        source.seek(0)
-
-
-def _is_json(line: bytes) -> bool:
-    try:
-        json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def table_of(source: IO[bytes], person: Person) -> tuple[str, list[int]] | None:
-    """Return the delimiter of a CSV file and the indexes of its columns that name listeners; None if there are none.
-
-    A heading may name the listener of all rows, such as `Date#ada`.
-    """
-    head = source.read(1 << 16).decode(errors="replace").lstrip("\ufeff").splitlines()
-    source.seek(0)
-    if head and head[0].startswith(("{", "[")):
-        return None
-    for delimiter in (",", ";", "\t"):
-        cells = next(csv.reader(head[:1], delimiter=delimiter), [])
-        columns = [n for n, cell in enumerate(cells) if len(cells) > 1 and person.identifies(cell.strip())]
-        if columns or (len(cells) > 1 and any(cell.partition("#")[2].strip() == person.name for cell in cells)):
-            return delimiter, columns
-    return None
-
-
-def _csv(source: IO[bytes], sink: IO[bytes], person: Person, delimiter: str, columns: list[int]) -> tuple[bool, bool]:
-    """Copy a CSV file without the listener's rows; a row may have several lines."""
-    changed, left, first = False, False, True
-    for row, lines in table_rows(source, delimiter):
-        if first and any(cell.partition("#")[2].strip() == person.name for cell in row):
-            return True, False
-        if any(n < len(row) and row[n].strip() == person.name for n in columns):
+    for piece in pieces(source, person):
+        sink.write(piece.left)
+        if piece.left != piece.source:
             changed = True
-            continue
-        sink.write(lines)
-        left = left or not first
-        first = False
+            person.redacted_records += bool(piece.left)
+        left = left or piece.content
     return changed, left
-
-
-def table_rows(source: Iterable[bytes], delimiter: str) -> Iterator[tuple[list[str], bytes]]:
-    """Yield the rows of a CSV file, as cells and as the original bytes."""
-    held = b""
-    for line in chain(source, [b""]):
-        held += line
-        if held and (not line or held.count(b'"') % 2 == 0 or len(held) > BLOCK_BYTES):
-            yield next(csv.reader(io.StringIO(held.decode(errors="surrogateescape")), delimiter=delimiter), []), held
-            held = b""
-
-
-def contains(source: IO[bytes], needles: list[bytes]) -> bool:
-    """Return whether a stream contains one of `needles`, and rewind it."""
-    overlap, held = max(map(len, needles), default=1) - 1, b""
-    try:
-        while block := source.read(BLOCK_BYTES):
-            held += block
-            if any(needle in held for needle in needles):
-                return True
-            held = held[len(held) - overlap :] if overlap else b""
-        return False
-    finally:
-        source.seek(0)
 
 
 def _copy(source: IO[bytes], sink: IO[bytes]) -> int:

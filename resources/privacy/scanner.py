@@ -5,7 +5,6 @@ SQLite with the bytes of deleted rows, JSON, CSV and text. `person` defines what
 visible or hidden, including files that are no longer part of a table.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from resources import archives
 from resources.archives import Allowance, Damaged, Peeked, Readable, Refused, Truncated
 from resources.privacy import database, files
 from resources.privacy.person import Person
+from resources.privacy.pieces import UNDECIDED, may_be_in, pieces
 
 LOG = "_delta_log"
 UNSEARCHED = "cannot be searched"
@@ -81,7 +81,7 @@ class Scanner:
 
     def _raw(self, path: Path) -> bool:
         with path.open("rb") as stream:
-            return files.contains(stream, self.person.needles)
+            return may_be_in(stream, self.person)
 
     def _stream(self, stream: IO[bytes], path: Path, allowance: Allowance) -> Iterator[str]:
         """Scan a stream. Raises Refused for an archive that cannot be searched completely."""
@@ -118,7 +118,7 @@ class Scanner:
                 yield from self._stream(plain, path, allowance)
             except files.DAMAGED as error:
                 plain.seek(0)
-                if files.contains(plain, self.person.needles):
+                if may_be_in(plain, self.person):
                     yield f"the file cannot be read: {type(error).__name__}"
         if damage and not isinstance(damage, Truncated):
             yield f"{UNSEARCHED} to its end: it {damage}"
@@ -166,16 +166,9 @@ class Scanner:
 
     def _names(self, leaf: str, texts: Any, exact: bool) -> bool:
         """Return whether a text of a column names the listener."""
-        import pyarrow as pa
         import pyarrow.compute as pc
 
-        hits = None
-        for form in self.person.forms:
-            contains_form = pc.match_substring(texts, form)
-            hits = contains_form if hits is None else pc.or_(hits, contains_form)
-        candidates = (
-            pc.unique(texts.filter(pc.fill_null(hits, False))) if hits is not None else pa.array([], pa.string())
-        )
+        candidates = pc.unique(texts.filter(self.person.candidates(texts)))
         return any(
             (exact and value == self.person.name) or self.person.without(value, leaf) != value
             for value in candidates.to_pylist()
@@ -189,32 +182,19 @@ class Scanner:
         return self.personal.get("/".join(path.relative_to(lake).parts[:2]))
 
     def _text(self, stream: IO[bytes], path: Path) -> Iterator[str]:
-        if not files.contains(stream, self.person.needles):
+        if not may_be_in(stream, self.person):
             return
         if self._of_history(path):
             for number, line in enumerate(stream, 1):
                 text = line.decode(errors="surrogateescape")
                 if self.person.redact_history(text) != text:
                     yield f"line {number}"
-        elif (document := files.read_document(stream)) is not None:
-            if self.person.is_named_in(document):
-                yield "JSON"
-        elif table := files.table_of(stream, self.person):
-            delimiter, columns = table
-            for number, (row, _) in enumerate(files.table_rows(stream, delimiter), 1):
-                heads = number == 1 and any(cell.partition("#")[2].strip() == self.person.name for cell in row)
-                if heads or any(n < len(row) and row[n].strip() == self.person.name for n in columns):
-                    yield f"row {number}"
-        else:
-            for number, line in enumerate(stream, 1):
-                if self._in_line(line.decode(errors="surrogateescape")):
-                    yield f"line {number}"
-
-    def _in_line(self, text: str) -> bool:
-        try:
-            return self.person.is_named_in(json.loads(text))
-        except (ValueError, RecursionError):
-            return self.person.redact_text(text) != text
+            return
+        for piece in pieces(stream, self.person):
+            if piece.undecided:
+                yield f"{piece.where}, which {UNDECIDED}"
+            elif piece.left != piece.source:
+                yield piece.where
 
     def _of_history(self, path: Path) -> bool:
         return path.is_relative_to(self.history)

@@ -56,12 +56,18 @@ class Removal:
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         """Return the rows without the listener; the same object if nothing changes."""
+        import numpy as np
+
         going = self.going(rows)
         left = rows.filter(pa.array(~going)) if going.any() else rows
+        changed = np.zeros(len(left), bool)
         for name in self.columns & set(left.schema.names):
             column = left[name]  # Arrow returns another object each time
             if (redacted := self._redacted(name, column)) is not column:
+                pairs = zip(column.to_pylist(), redacted.to_pylist(), strict=True)
+                changed |= np.fromiter((old != new for old, new in pairs), bool, len(left))
                 left = left.set_column(left.schema.get_field_index(name), left.schema.field(name), redacted)
+        self.person.redacted_records += int(changed.sum())
         return left
 
     def _redacted(self, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -69,8 +75,7 @@ class Removal:
         import pyarrow.compute as pc
 
         if pa.types.is_string(column.type):
-            hits = [pc.match_substring(column, form) for form in self.person.forms]
-            if not pc.any(reduce(pc.or_, hits)).as_py():
+            if not pc.any(self.person.candidates(column)).as_py():
                 return column
         elif not matches(column, self.person.name).any():
             return column
@@ -81,5 +86,6 @@ class Removal:
     def _without(self, name: str, value: Any) -> Any:
         if isinstance(value, list):
             return [element for element in value if element != self.person.name]
-        result = REMOVED if value == self.person.name else self.person.without(value, name)
+        # The rows that are left belong to others, and a column of texts may contain a record.
+        result = REMOVED if value == self.person.name else self.person.without(value, name, owned=name == "extra")
         return (ERASED if name in self.needed else None) if result is REMOVED else result

@@ -87,12 +87,12 @@ def records(stream: ByteStream, table: Table) -> Iterator[Record]:
 
 def _value(row: Sequence[str], table: Table) -> dict[str, Any]:
     if table.utf7:
-        row = [UTF7.sub(_from_utf7, field) for field in row]
+        row = [UTF7.sub(from_utf7, field) for field in row]
     value = dict(zip(table.headings, row, strict=True))
     return value | {"user_name": table.listener} if table.listener else value
 
 
-def _from_utf7(match: re.Match[str]) -> str:
+def from_utf7(match: re.Match[str]) -> str:
     try:
         return match[0].encode("ascii").decode("utf-7")
     except UnicodeDecodeError:

@@ -5,6 +5,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
+from resources.privacy import database as privacy_database
 from resources.privacy.database import redact, traces
 from resources.privacy.person import ERASED, Person
 
@@ -69,3 +72,35 @@ def test_log_of_an_open_database_contains_nothing_afterwards(tmp_path: Path) -> 
         left = b"".join(p.read_bytes() for p in tmp_path.glob("runs.db*") if p.suffix != ".db-shm")
         assert b"ada" not in left
         assert other.execute("SELECT count(*) FROM runs").fetchone() == (200,)
+
+
+def test_names_in_other_spellings_are_redacted(tmp_path: Path) -> None:
+    spelled = [r'{"listener": "j\u00F6rg"}', r"[\"j\\u00F6rg\"]", json.dumps({"x": r'{"y": "\u006aörg"}'}), "j%C3%B6rg"]
+    with closing(sqlite3.connect(tmp_path / "runs.db", isolation_level=None)) as database:
+        database.execute("CREATE TABLE runs (id INTEGER PRIMARY KEY, body TEXT)")
+        database.executemany("INSERT INTO runs (body) VALUES (?)", [(each,) for each in (*spelled, r"j\u00F6rg2")])
+    person = Person("jörg")
+    assert list(traces(tmp_path / "runs.db", person, history=True)) == ["runs.body"]
+    assert redact(tmp_path / "runs.db", person, run_id="no run") == 4
+    assert list(traces(tmp_path / "runs.db", person, history=True)) == []
+    with closing(sqlite3.connect(tmp_path / "runs.db")) as database:
+        assert database.execute("SELECT body FROM runs WHERE id = 5").fetchone() == (r"j\u00F6rg2",)
+
+
+def test_deleted_rows_in_another_spelling_are_found(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "runs.db", isolation_level=None)) as database:
+        database.execute("PRAGMA secure_delete = OFF")
+        database.execute("CREATE TABLE runs (id INTEGER PRIMARY KEY, body TEXT)")
+        database.executemany("INSERT INTO runs (body) VALUES (?)", [(r'{"listener": "j\u00F6rg"}',)] * 200)
+        database.execute("DELETE FROM runs WHERE id > 1")
+        database.execute("UPDATE runs SET body = ''")
+    assert list(traces(tmp_path / "runs.db", Person("jörg"), history=True)) == ["bytes of deleted rows"]
+
+
+def test_files_that_sqlite_removes_meanwhile_are_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    create(tmp_path / "runs.db").close()
+    for suffix in ("-wal", "-journal"):
+        monkeypatch.setattr(privacy_database, "BESIDE", (suffix,))
+        monkeypatch.setattr(Path, "exists", lambda path: True)  # listed, and removed before it is opened
+        assert list(traces(tmp_path / "runs.db", Person("ada"), history=True)) == ["runs.body", "runs.who"]
+    assert redact(tmp_path / "runs.db", Person("ada"), run_id="no run") == 300
