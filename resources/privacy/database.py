@@ -3,6 +3,7 @@
 Deleted and overwritten data stays in a database's free pages, and in its log, until the database is rewritten.
 """
 
+import json
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -13,13 +14,21 @@ from typing import Any
 
 from resources.privacy.person import Person
 from resources.privacy.pieces import may_be_in
-from resources.privacy.undone import undo
+from resources.privacy.undone import levels
 
 MAGIC = b"SQLite format 3\x00"
 LOCK_TIMEOUT_S = 120  # for other processes that hold the database's lock
 CELLS = re.compile(rb'\|(?:[^|\n\x00{}"]{0,300}\|){2,}')  # cells of a preview: an artist may have a listener's name
 WORD = rb"[A-Za-z\x80-\xff]*%b[A-Za-z\x80-\xff]*"  # a word that contains a name
-BESIDE = ("-wal", "-journal")  # suffixes of SQLite's files beside a database
+CATALOG_STEPS = "content__"  # steps of tables that are built from the catalog alone
+NO_PREVIEW = "Removed when a listener was erased. Build the table again to see a preview."
+BESIDE = ("-wal", "-journal", "-shm")  # suffixes of SQLite's files beside a database
+
+
+def is_database(path: Path) -> bool:
+    """Return whether a file is a SQLite database."""
+    with path.open("rb") as stream:
+        return stream.read(len(MAGIC)) == MAGIC
 
 
 def redact(path: Path, person: Person, run_id: str) -> int:
@@ -42,6 +51,46 @@ def redact(path: Path, person: Person, run_id: str) -> int:
                     database.execute(change, (new, row))
         _rewrite(database)
     return redacted
+
+
+def remove_previews(path: Path) -> int:
+    """Remove previews of tables that are built from listeners' records, and return the number of changed rows.
+
+    A preview may show artists and songs that only an erased listener played.
+    """
+    changed = 0
+    with closing(_opened(path)) as database:
+        database.execute("PRAGMA secure_delete = ON")
+        with database:
+            database.execute("BEGIN IMMEDIATE")
+            for table, column in _columns(database):
+                quoted = _quoted(column)
+                query = f"SELECT rowid, {quoted} FROM {_quoted(table)} WHERE instr({quoted}, 'md_str')"  # noqa: S608
+                for row, value in database.execute(query).fetchall():
+                    if isinstance(value, str) and (new := _without_preview(value)) != value:
+                        changed += 1
+                        change = f"UPDATE {_quoted(table)} SET {quoted} = ? WHERE rowid = ?"  # noqa: S608 (quoted)
+                        database.execute(change, (new, row))
+        if changed:
+            _rewrite(database)
+    return changed
+
+
+def _without_preview(event: str) -> str:
+    """Return an event of Dagster's history without Markdown, unless the table is built from the catalog alone."""
+    try:
+        value = json.loads(event)
+    except ValueError:
+        return event
+    if not isinstance(value, dict) or str(value.get("step_key")).startswith(CATALOG_STEPS):
+        return event
+    return json.dumps(_without_markdown(value))
+
+
+def _without_markdown(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: NO_PREVIEW if key == "md_str" else _without_markdown(each) for key, each in value.items()}
+    return [_without_markdown(each) for each in value] if isinstance(value, list) else value
 
 
 def traces(path: Path, person: Person, history: bool) -> Iterator[str]:
@@ -78,13 +127,19 @@ def _rewrite(database: sqlite3.Connection) -> None:
 def _texts_with_name(database: sqlite3.Connection, person: Person) -> Iterator[tuple[str, int, str, str]]:
     """Yield every text that may name the listener: table, row, column and value."""
     database.create_function("may_name", 1, lambda value: isinstance(value, str) and person.may_be_in(value))
+    for table, column in _columns(database):
+        quoted = _quoted(column)
+        query = f"SELECT rowid, {quoted} FROM {_quoted(table)} WHERE may_name({quoted})"  # noqa: S608 (quoted)
+        for row, value in database.execute(query):
+            yield table, row, column, value
+
+
+def _columns(database: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+    """Yield each table with each of its columns."""
     tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
     for (table,) in tables.fetchall():
         for _, column, *_ in database.execute(f"PRAGMA table_info({_quoted(table)})").fetchall():
-            quoted = _quoted(column)
-            query = f"SELECT rowid, {quoted} FROM {_quoted(table)} WHERE may_name({quoted})"  # noqa: S608 (quoted)
-            for row, value in database.execute(query):
-                yield table, row, column, value
+            yield table, column
 
 
 def _mentions(path: Path, person: Person) -> bool:
@@ -128,7 +183,11 @@ def _more_than_rows(database: sqlite3.Connection, path: Path, person: Person) ->
 
 
 def _undone(content: bytes) -> bytes:
-    return undo(content.decode(errors="surrogateescape")).encode(errors="surrogateescape")
+    """Return all levels of bytes with their escapes undone."""
+    try:
+        return b"".join(each.encode(errors="surrogatepass") for each in levels(content.decode("latin-1")))
+    except ValueError:
+        return content
 
 
 def _contents(path: Path) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ import json
 import re
 import string
 import unicodedata
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +34,7 @@ from resources.privacy.json_text import (
     pairs_of,
     pruned,
 )
-from resources.privacy.undone import Undone, undo
+from resources.privacy.undone import levels, places
 from resources.pulls.listens import folder_name
 from resources.sources.formats.activitystreams import PERSON_KEYS, addresses
 from resources.sources.readers.json_records import MAX_RECORD_CHARS
@@ -102,7 +102,7 @@ class Person:
         names = (self.name, *(unicodedata.normalize(form, self.name) for form in ("NFC", "NFD")))
         plain = [*names, self.folder, *self._addresses]
         doubled = (name.replace('"', '""') for name in names)  # in CSV
-        return sorted({*plain, *doubled, *map(undo, plain)} - {""}, key=len, reverse=True)
+        return sorted({*plain, *doubled}, key=len, reverse=True)
 
     @cached_property
     def _addresses(self) -> list[str]:
@@ -137,7 +137,7 @@ class Person:
         ]
         if shorts:
             parts.append(f"[{shorts}]")
-        if self._has_backslash:
+        if any("\\" in plain for plain in self._plain):
             parts.append(r"\\")
         number = r"|[0-9][eE][+-]?[0-9]" if self._is_number else ""
         return rf"\\(?:{'|'.join(parts)})|%(?i:{'|'.join(sorted(octets))})|&(?:#|[A-Za-z][A-Za-z0-9]+;){number}"
@@ -145,10 +145,6 @@ class Person:
     @cached_property
     def _escapes(self) -> tuple[re.Pattern[str], re.Pattern[bytes]]:
         return re.compile(self.escapes), re.compile(self.escapes.encode())
-
-    @cached_property
-    def _has_backslash(self) -> bool:
-        return any("\\" in plain for plain in self._plain)
 
     @cached_property
     def _is_number(self) -> bool:
@@ -163,11 +159,10 @@ class Person:
             return True
         if not self._escapes[0].search(text):
             return False
-        undone = undo(text)
-        if self._has_backslash:  # it cannot be distinguished from an escape
-            undone = undone.replace("\\", "")
-            return any(undo(plain).replace("\\", "") in undone for plain in self._plain)
-        return any(plain in undone for plain in self._plain) or self._is_number or not Undone(undone).complete
+        try:
+            return any(plain in level for level in levels(text) for plain in self._plain) or self._is_number
+        except ValueError:
+            return True
 
     def may_be_in_bytes(self, content: bytes) -> bool:
         """Return the same of bytes."""
@@ -253,6 +248,8 @@ class Person:
                 pass
             else:
                 return value if edited == value else edited
+        if OWNER.fullmatch(key):  # somebody else's name, such as `x@ada`
+            return value
         redacted = self.redact_text(value)
         return value if redacted == value else redacted
 
@@ -284,10 +281,7 @@ class Person:
 
     def redact_text(self, text: str) -> str:
         """Redact the name in text that people or programs wrote: after an @, after an identifying key, or in a path."""
-        if not self.may_be_in(text):
-            return text
-        undone = Undone.of(text)
-        return _redacted(undone, self._said_in(undone.text))
+        return _redacted(text, places(text, self._said_in)) if self.may_be_in(text) else text
 
     def redact_broken(self, text: str) -> tuple[str, bool]:
         """Remove the listener from a text that is not valid JSON or CSV. Return it, and whether that is undecided.
@@ -296,29 +290,26 @@ class Person:
         """
         if not self.may_be_in(text):
             return text, False
-        undone = Undone.of(text)
         cuts: list[tuple[int, int, str]] = []
         budget = [MAX_WORK * len(text) + MAX_WORK]
-        for match in self._name.finditer(undone.text):
-            start, end = undone.place(*match.span())
+        for start, end in places(text, self._named_in):
             if (not cuts or start >= cuts[-1][1]) and (cut := self._object_around(text, start, end, budget)):
                 while cuts and cuts[-1][0] >= cut[0]:
                     cuts.pop()
                 cuts.append(cut)
-        if cuts:
-            parts, at = [], 0
-            for start, end, new in cuts:
-                parts += [text[at:start], new]
-                at = end
-            text = "".join([*parts, text[at:]])
-        undone = Undone.of(self.redact_text(text))
-        if not undone.complete or (self._has_backslash and self.may_be_in(undone.source)):
-            return undone.source, True
-        names = self._name.finditer(undone.text)
-        return undone.source, any(self._is_undecided(undone.text, *match.span()) for match in names)
+        parts, at, undecided = [], 0, False
+        for start, end, new in (*cuts, (len(text), len(text), "")):
+            gap = self.redact_text(text[at:start])
+            undecided = undecided or self._is_any_undecided(gap)
+            parts += [gap, new]
+            at = end
+        return "".join(parts), undecided
+
+    def _named_in(self, text: str) -> Iterator[tuple[int, int]]:
+        return (match.span() for match in self._name.finditer(text))
 
     def _object_around(self, text: str, start: int, end: int, budget: list[int]) -> tuple[int, int, str] | None:
-        """Return where an object about the listener begins and ends around a place, and what replaces it.
+        """Return where an object begins and ends that decides about a place, and what replaces it.
 
         `budget` is the number of characters that may still be decoded in vain.
         """
@@ -342,7 +333,18 @@ class Person:
                 return (comma.start() if comma else at), close, ""
             if change is not value:
                 found = at, close, edit(text, at, change)[0]
+            elif self._judge(value, "who") is value:  # whatever key is above it
+                found = at, close, text[at:close]
         return found
+
+    def _is_any_undecided(self, text: str) -> bool:
+        """Return whether a text in broken JSON may name the listener."""
+        if not self.may_be_in(text):
+            return False
+        try:
+            return any(self._is_undecided(each, *place) for each in levels(text) for place in self._named_in(each))
+        except ValueError:
+            return True
 
     def _is_undecided(self, text: str, start: int, end: int) -> bool:
         """Return whether a name in broken JSON is a whole value or key of unknown meaning."""
@@ -360,7 +362,8 @@ class Person:
         for match in self._name.finditer(text):
             start, end = match.span()
             before = text[max(0, start - LOOK_BACK_CHARS) : start]
-            if AFTER_NAME.match(text, end) and (AT_BEFORE.search(before) or self._is_keyed(before)):
+            said = AFTER_NAME.match(text, end) and AT_BEFORE.search(before)
+            if said or (END_OF_VALUE.match(text, end) and self._is_keyed(before)):
                 yield start, end
         if self._addresses:
             yield from (match.span() for match in self._profile.finditer(text))
@@ -409,8 +412,7 @@ class Person:
         """Redact the name in a text wherever it is a whole word, except in the platform's own folders."""
         if not self.may_be_in(text):
             return text
-        undone = Undone.of(text)
-        return _redacted(undone, (m.span() for m in self._word.finditer(undone.text) if not m["own"]))
+        return _redacted(text, places(text, lambda each: _words(self._word, each)))
 
     @cached_property
     def _any(self) -> str:
@@ -431,6 +433,7 @@ AT_BEFORE = re.compile(r"(?:(?<![\w.+-])@|listens/[\w.-]{1,100}/)\Z")  # the nex
 KEY_BEFORE = re.compile(r"([\w.-]{1,100})[\"']?\s*[:=>]\s*[\"']?\s*\Z")
 AFTER_NAME = re.compile(r"[\"']|[^\w'’+@-]|['’]s\b|\Z")
 SIGN_OF_JSON = re.compile(r"[\[{]|[\"']\s*[:,]\s*[\"'\[{]|^\s*[\"'].*[\"'],?\s*\Z")
+END_OF_VALUE = re.compile(r"\s*(?:[\"'},]|\Z)")
 GAP_AFTER = re.compile(r"\s*,\s*")
 GAP_BEFORE = re.compile(r"\s*,\s*\Z")
 BLANK = " \t\r\n\ufeff"
@@ -440,14 +443,17 @@ def _same(change: Any, value: Any) -> bool:
     return change is value
 
 
-def _redacted(undone: Undone, spans: Iterator[tuple[int, int]]) -> str:
-    """Replace parts of a text, which are given by their places in the text without escapes."""
+def _words(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, int]]:
+    return (match.span() for match in pattern.finditer(text) if not match["own"])
+
+
+def _redacted(text: str, found: Iterable[tuple[int, int]]) -> str:
+    """Replace parts of a text, which are given by their places."""
     parts, at = [], 0
-    for start, end in sorted(undone.place(*span) for span in spans):
-        if start >= at:
-            parts += [undone.source[at:start], ERASED]
-            at = end
-    return "".join([*parts, undone.source[at:]]) if parts else undone.source
+    for start, end in found:
+        parts += [text[at:start], ERASED]
+        at = end
+    return "".join([*parts, text[at:]])
 
 
 def _parsed(text: str) -> Any:

@@ -184,7 +184,9 @@ def _row(where: str, row: bytes, cells: list[str] | None, person: Person, table:
     if any(n < len(values) and person.is_name(values[n]) for n in table.columns):
         return Piece(where, row, b"", content=False)
     if len(values) == table.width and not any("\n" in value for value in values):
-        return Piece(where, row, _bytes(person.redact_text(text)))
+        texts = (value for n, value in enumerate(values) if n not in table.columns)
+        mentioned = any(person.redact_text(each) != each for each in texts)
+        return Piece(where, row, _bytes(person.redact_text(text)) if mentioned else row)
     # The quotes or the number of cells are wrong, or a quote may have swallowed other rows.
     left, undecided = b"", False
     for line in row.splitlines(keepends=True):

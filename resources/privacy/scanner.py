@@ -100,7 +100,7 @@ class Scanner:
         elif archives.is_zip(stream, head):
             with allowance:
                 yield from self._zip(stream, path, allowance)
-        elif not path.name.endswith(("-shm", *database.BESIDE)):  # those are scanned with their database
+        elif not path.name.endswith(database.BESIDE):  # those are scanned with their database
             yield from self._text(stream, path)
 
     def _packed(self, stream: IO[bytes], path: Path, magic: bytes, allowance: Allowance) -> Iterator[str]:
