@@ -5,7 +5,7 @@ import sys
 import click
 
 from orchestration.cli.runner import Runner
-from orchestration.privacy.erasure import end_all_time_travel, no_data, refuse_bucket, traced
+from orchestration.privacy.erasure import end_erasure, no_data, refuse_bucket, traced
 from resources.environments import data_folder
 from resources.errors import TuttiError
 from resources.terminal import say
@@ -29,14 +29,14 @@ def erase(listener: str, confirmed: bool) -> None:
     if not confirmed and (not sys.stdin.isatty() or input("Type the name again to confirm: ") != listener):
         raise TuttiError("nothing was erased. Type the name when asked, or skip the question with YES=1")
     runner = Runner()
-    names = {"listener": listener, "listener_again": listener}
-    result = runner.run("erase_listener", config={"erase": {"config": names}})
+    config = {"listener": listener, "listener_again": listener, "rebuilds": True}
+    result = runner.run("erase_listener", config={"erase": {"config": config}})
     for event in result.filter_events(lambda event: event.event_type_value == "STEP_OUTPUT"):
         for name, count in event.step_output_data.metadata.items():
             if count.value:
                 say(f"  {name.replace('_', ' ')}: {count.value:,}")
     runner.import_and_build({})
-    end_all_time_travel(data_folder())
+    end_erasure(data_folder(), listener)
     say()
     say(f"Erased {listener} and rebuilt the tables that counted them. Tutti cannot reach these, so remove them:")
     say("backups, copies outside this folder, launchpad forms in your browser, and the listener's scrobble token.")

@@ -3,14 +3,15 @@
 An import belongs to the listener if it was made for them, or if all its records are theirs. Such an import is removed,
 and so is its landed file. A landed file that also has records of others is rewritten without the listener's records and
 imported again, so that the ledger knows it. Before anything changes, the eraser stores a plan of these imports. A
-killed erasure resumes from the plan, which is removed at the end.
+killed erasure resumes from the plan. It stays until the last step, after which rebuilt tables have no older versions.
 """
 
 import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import pyarrow as pa
@@ -40,6 +41,8 @@ class Plan:
     replaced: set[str] = field(default_factory=set)  # ids of imports of `files`, which are imported again
     files: set[str] = field(default_factory=set)  # paths below the landing folder
     names: set[str] = field(default_factory=set)  # file names of the listener's imports, which logs contain
+    listeners: set[str] = field(default_factory=set)  # digests of the names of listeners who are being erased
+    erased: set[str] = field(default_factory=set)  # digests of those whose data are removed, while tables are stale
 
     @classmethod
     def read(cls, data: Path) -> "Plan":
@@ -54,11 +57,26 @@ class Plan:
         with atomic_write(data / PLAN) as file:
             file.write(json.dumps({name: sorted(values) for name, values in asdict(self).items()}).encode())
 
-    @staticmethod
-    def drop_history(data: Path) -> None:
-        """Remove the stored plan, since the erasure is done."""
+    def removed_data(self, name: str) -> "Plan":
+        """Return the plan once a listener's data are removed. It contains nothing that could name them."""
+        erased = self.erased | {digest(name)}
+        others = self.listeners - erased
+        return replace(self, erased=erased) if others else Plan(listeners=self.listeners, erased=erased)
+
+    @classmethod
+    def end(cls, data: Path, name: str) -> None:
+        """Remove a listener from the stored plan, since their erasure is done, or the plan if it has no other."""
+        plan, of_listener = cls.read(data), {digest(name)}
+        if plan.listeners - of_listener:
+            replace(plan, listeners=plan.listeners - of_listener, erased=plan.erased - of_listener).keep(data)
+            return
         (data / PLAN).unlink(missing_ok=True)
         (data / f"{PLAN}.draft").unlink(missing_ok=True)
+
+
+def digest(name: str) -> str:
+    """Return a hash of a listener's name, so that a plan does not contain the name."""
+    return sha256(name.encode(errors="surrogateescape")).hexdigest()
 
 
 @dataclass(frozen=True)

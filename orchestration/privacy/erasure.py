@@ -23,7 +23,7 @@ from assets.imports.record_types import RECORD_TYPES
 from assets.tables import SCHEMAS, SORT_KEYS
 from orchestration.instance.home import home_folder
 from orchestration.instance.internals import NOT_FINISHED_STATUSES
-from orchestration.privacy.eraser import PLAN, Eraser, Plan, end_time_travel
+from orchestration.privacy.eraser import PLAN, Eraser, Plan, digest, end_time_travel
 from resources.artifacts.artifacts import Artifacts
 from resources.environments import PROJECT, artifacts_of, data_folder, landing_of, open_lake
 from resources.errors import TuttiError
@@ -44,6 +44,7 @@ class ErasureConfig(dg.Config):
 
     listener: str = Field(description="listener to erase, exactly as in `user_id` columns")
     listener_again: str = Field(description="the same name again, to confirm")
+    rebuilds: bool = Field(default=False, description="whether a command runs this job, and then rebuilds the tables")
 
 
 def no_data(listener: str) -> str:
@@ -80,6 +81,8 @@ def erase(context: dg.OpExecutionContext, config: ErasureConfig) -> None:
     refuse_bucket()
     with exclusive_lock(data, context.log.info):
         counts = _erase(context, name, data, history)
+        if not config.rebuilds:
+            Plan.end(data, name)
     context.add_output_metadata(counts)
 
 
@@ -95,13 +98,15 @@ def erase_listener() -> None:
 def traced(name: str, data: Path) -> bool:
     """Return whether any file names a listener, or a killed erasure is to be resumed."""
     with shared_lock(data):
-        return (data / PLAN).exists() or any(True for _ in scanner(name, data, home_folder()).traces())
+        to_resume = digest(name) in Plan.read(data).listeners
+        return to_resume or any(True for _ in scanner(name, data, home_folder()).traces())
 
 
-def end_all_time_travel(data: Path) -> None:
+def end_erasure(data: Path, name: str) -> None:
     """Remove the older versions of every table, once the tables that counted the listener are rebuilt."""
     with exclusive_lock(data, say):
         end_time_travel(open_lake(data))
+        Plan.end(data, name)
 
 
 def scanner(name: str, data: Path, history: Path, names: frozenset[str] = frozenset()) -> Scanner:
@@ -120,9 +125,10 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
     lake, landing = open_lake(data), landing_of(data)
     log, report = context.log.info, partial(report_days, context)
     eraser = Eraser(scanner(name, data, history), lake, landing, SCHEMAS, SORT_KEYS, log)
-    known = (data / PLAN).exists()  # an earlier erasure was killed, or left traces
     log("searching the landing folder")
     plan = eraser.plan()
+    known = digest(name) in plan.listeners  # an earlier erasure was killed, or left traces
+    plan.listeners.add(digest(name))
     plan.names |= imported_files(context.instance, name)
     plan.keep(data)
     for kind in RECORD_TYPES:
@@ -131,26 +137,30 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
     landed = eraser.landed_files(plan)
     rows = eraser.tables(plan)
     reimported = eraser.reimport(plan, datetime.now(UTC), report)
-    known = known or bool(plan.removed or plan.replaced or plan.files or landed or rows)
+    new = bool(plan.removed or plan.replaced or plan.files or landed or rows)
+    # What an earlier erasure has rebuilt since is not removed again: it would not be stale.
+    rebuilding = digest(name) in plan.erased and not new
+    known = known or new
     if known or any(trace.path.is_relative_to(lake.root) for trace in eraser.scanner.traces()):
         known = True
         end_time_travel(lake)
     found = scanner(name, data, history, frozenset(plan.names))
     artifacts = Artifacts(artifacts_of(data))
-    rebuilt = artifacts.erase(known, lambda file: any(found.of_file(data / "artifacts" / file)))
+    rebuilt = artifacts.erase(known and not rebuilding, lambda file: any(found.of_file(data / "artifacts" / file)))
     if rebuilt:
         log(f"removed all versions of {', '.join(rebuilt)}. Materialize again.")
     others = len(rebuilt) + sum(1 for _ in _elsewhere(found))
     done = "removed the listener from" if known or others else "no data found in"
     log(f"{done} the lake and the landing folder. Searching Dagster's history")
     redacted = _redact_history(context, found)
+    previews = sum(_remove_previews(path) for path in _files(history)) if (known and not rebuilding) or others else 0
     log("verifying: searching every file again")
-    Plan().keep(data)  # an empty plan: every step is done
+    plan.removed_data(name).keep(data)
     if left := list(found.traces()):
         listed = "; ".join(found.person.redact_words(str(trace)) for trace in left[:MAX_TRACES])
         raise TuttiError(f"{len(left)} places still name the listener: {listed}. Remove them and run it again")
-    Plan.drop_history(data)
     if not (known or others):  # only failed commands name the listener, so every table keeps its older versions
+        Plan.end(data, name)
         message = no_data("this listener")
         raise TuttiError(f"{message} ({redacted:,} rows of Dagster's history were redacted)" if redacted else message)
     return {
@@ -162,6 +172,7 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
         "records_of_others_redacted": eraser.person.redacted_records + found.person.redacted_records,
         "other_files_changed": others,
         "history_rows_redacted": redacted,
+        "previews_removed": previews,
     }
 
 
@@ -208,25 +219,31 @@ def _redact_history(context: dg.OpExecutionContext, found: Scanner) -> int:
     storages = {type(s).__name__ for s in (instance.run_storage, instance.event_log_storage, instance.schedule_storage)}
     if elsewhere := sorted(k for k in storages if not k.startswith(("Sqlite", "InMemory", "Batching", "NoneType"))):
         context.log.warning("Dagster's history is in %s, which Tutti cannot redact. Redact it there.", elsewhere)
-    redacted = 0
-    for place, _, names in os.walk(found.history):
-        for path in (Path(place, name) for name in sorted(names)):
-            with suppress(FileNotFoundError):  # Dagster and SQLite remove files while they run
-                redacted += _redact_file(path, found.person, context.run_id)
-    return redacted
+    return sum(_redact_file(path, found.person, context.run_id) for path in _files(found.history))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield every file below a folder, except files that SQLite has beside a database."""
+    for place, _, names in os.walk(folder):
+        yield from (Path(place, name) for name in sorted(names) if not name.endswith(database.BESIDE))
 
 
 def _redact_file(path: Path, person: Person, run_id: str) -> int:
     """Redact a listener in a file of Dagster's history. Return the number of redacted rows, without those of a run."""
-    if path.name.endswith(database.BESIDE):
-        return 0
-    with path.open("rb") as stream:
-        magic = stream.read(len(database.MAGIC)) == database.MAGIC
-        stream.seek(0)
-        mentioned = not magic and may_be_in(stream, person)
-    if magic:
-        return database.redact(path, person, run_id)
-    return _redact_text(path, person) if mentioned else 0
+    with suppress(FileNotFoundError):  # Dagster and SQLite remove files while they run
+        if database.is_database(path):
+            return database.redact(path, person, run_id)
+        with path.open("rb") as stream:
+            mentioned = may_be_in(stream, person)
+        return _redact_text(path, person) if mentioned else 0
+    return 0
+
+
+def _remove_previews(path: Path) -> int:
+    """Remove previews from a file of Dagster's history. Return the number of changed rows."""
+    with suppress(FileNotFoundError):  # Dagster and SQLite remove files while they run
+        return database.remove_previews(path) if database.is_database(path) else 0
+    return 0
 
 
 def _redact_text(path: Path, person: Person) -> bool:

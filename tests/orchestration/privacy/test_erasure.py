@@ -48,10 +48,17 @@ import os, signal, sys
 what, times = sys.argv[1], int(sys.argv[2])
 from orchestration.instance.home import dagster_home
 dagster_home()
-from resources.privacy import database, files
+from orchestration.cli import erase as command
+from orchestration.cli.runner import Runner
+from orchestration.privacy import eraser, erasure
+from resources.artifacts.artifacts import Artifacts
 from resources.lake.lake import Lake
-from resources.storage import Storage
-owner = {"rewrite": Lake, "drop_history": Lake, "remove_listener": files, "redact": database}[what]
+from resources.privacy import database, files
+owner = {
+    "keep": eraser.Plan, "end": eraser.Plan, "remove_listener": files, "rewrite": Lake, "import_landed": eraser,
+    "drop_history": Lake, "erase": Artifacts, "redact": database, "remove_previews": database,
+    "import_and_build": Runner, "run": Runner, "replace": Lake, "end_time_travel": erasure,
+}[what]
 original, calls = getattr(owner, what), 0
 def call_or_die(*args, **kwargs):
     global calls
@@ -60,11 +67,17 @@ def call_or_die(*args, **kwargs):
         os.kill(os.getpid(), signal.SIGKILL)
     return original(*args, **kwargs)
 setattr(owner, what, call_or_die)
-from orchestration.cli.runner import Runner
-Runner().run("erase_listener", config={"erase": {"config": {"listener": "ada", "listener_again": "ada"}}})
+command.erase(["--listener", "ada", "--yes"])
 """
+STEPS = (
+    *(("keep", 1), ("remove_listener", 2), ("rewrite", 4), ("import_landed", 1), ("drop_history", 3), ("erase", 1)),
+    *(("redact", 2), ("remove_previews", 2), ("keep", 2), ("import_and_build", 1), ("run", 3), ("replace", 5)),
+    *(("end_time_travel", 2), ("end", 1)),
+)
+"""The steps of an erasure, in their order. Each is killed at a call of its function."""
 
 
+ONLY_ADAS = "Quincunx Ensemble"  # an artist that nobody else played
 ADAS_FILES = (b"history_of_ada", b"the_same_once_more")
 
 
@@ -96,9 +109,10 @@ def write_files(folder: Path, data: Path, without: str | None = None) -> list[tu
         histories[who] = folder / f"history_of_{'r' if who == RENEE else who}.jsonl"
         artist = "ada" if who == BOB else "Clara Example"  # bob's artist has the same name as a listener
         feedback = {"recording_msid": "9cb0b6f0-8a5e-4e2d-9c6a-1d4f1f2a5b6c", "score": 1, "created": START}
-        histories[who].write_text(
-            lines([listen(n * 7, None, artist, "player") for n in range(60)]) + "{broken\n" + lines([feedback])
-        )
+        records = [listen(n * 7, None, artist, "player") for n in range(60)]
+        if who == ADA:
+            records += [listen(n * 7 + 3, None, ONLY_ADAS, "player") for n in range(40)]
+        histories[who].write_text(lines(records) + "{broken\n" + lines([feedback]))
     people = (ADA, BOB, *SIMILAR_NAMES)
     mixed = [listen(n * 3 + 1, people[n % 4]) for n in range(60)]
     (landing / "scrobbles" / "20240301T000000.000000Z-0a.jsonl").write_text(lines(of(mixed)))
@@ -119,6 +133,7 @@ def write_files(folder: Path, data: Path, without: str | None = None) -> list[tu
         {"event": event, "event_id": f"{n}", "user_id": people[n % 2], "timestamp": START + n * 60, "properties": {}}
         for n, event in enumerate(("play", "play", "skip", "like", "play", "page view"))
     ]
+    app_events[1]["properties"] = {} if without else {"friend": ADA}
     (data / "landing" / "app_events").mkdir()
     (data / "landing" / "app_events" / "a.jsonl").write_text(lines([e for e in app_events if e["user_id"] != without]))
     follows = [(ADA, BOB), (BOB, ADA), (BOB, "ada2"), ("ada2", BOB)]
@@ -218,33 +233,78 @@ def test_no_file_has_the_name_as_a_listener(erased: tuple[Path, Process]) -> Non
 
 
 def test_no_version_before_the_erasure_is_readable(erased: tuple[Path, Process]) -> None:
+    for name in tables(erased[0]):
+        assert_no_older_version(erased[0] / "lake" / name)
+
+
+def assert_no_older_version(folder: Path) -> None:
+    """Check that a table's folder has only the newest version."""
     from deltalake import DeltaTable
 
-    data, _ = erased
-    for name in tables(data):
-        folder = data / "lake" / name
-        newest = DeltaTable(str(folder))
-        live = {f["path"] for f in pa.table(newest.get_add_actions()).to_pylist()}
-        assert {p.name for p in folder.glob("*.parquet")} == live
-        assert all(p.name[:20] >= f"{newest.version():020d}" for p in (folder / "_delta_log").glob("0*"))
+    newest = DeltaTable(str(folder))
+    live = {f["path"] for f in pa.table(newest.get_add_actions()).to_pylist()}
+    assert {p.name for p in folder.glob("*.parquet")} == live
+    assert all(p.name[:20] >= f"{newest.version():020d}" for p in (folder / "_delta_log").glob("0*"))
+
+
+def places(data: Path, name: str) -> list[str]:
+    """Return the files and tables that contain a text."""
+    found = [path for path in data.rglob("*") if path.is_file() and name.encode() in path.read_bytes()]
+    return [path.relative_to(data).as_posix() for path in found] + [
+        table_name for table_name in tables(data) if name in repr(table(data, table_name).to_pylist())
+    ]
+
+
+def test_no_file_has_an_artist_that_only_the_listener_played(worlds: Worlds, erased: tuple[Path, Process]) -> None:
+    before = places(worlds.with_ada, ONLY_ADAS)
+    assert "derived/display_names" in before
+    assert any(place.startswith("dagster/history") for place in before)  # previews
+    assert places(erased[0], ONLY_ADAS) == []
 
 
 def test_prints_what_was_removed_and_what_is_out_of_reach(erased: tuple[Path, Process]) -> None:
     out = erased[1].out
     assert "Erased ada " in out
     assert "backups" in out
+    assert "records of others redacted: 1" in out
     assert "landed files rewritten: 4" in out  # scrobbles, the dump, application events, social activities
 
 
-def test_an_erasure_that_was_killed_twice_resumes(worlds: Worlds, tmp_path: Path) -> None:
+def test_an_erasure_that_is_killed_at_every_step_resumes(
+    worlds: Worlds, erased: tuple[Path, Process], tmp_path: Path
+) -> None:
+    """Regression: killed while tables were rebuilt, it left no plan, and nothing named the listener any more."""
     data = tmp_path / "data"
     shutil.copytree(worlds.with_ada, data)
-    for what, times in (("rewrite", 4), ("redact", 2)):  # during the tables, then during Dagster's history
-        assert Process((sys.executable, "-c", KILL, what, str(times)), data).code == -9
-        assert traces(data, ADA)
+    for step in STEPS:
+        process = Process((sys.executable, "-c", KILL, *map(str, step)), data)
+        assert process.code == -9, (step, process.out, process.err)
+    assert (data / ".erasing.json").exists()
     worlds.erase(data).fine()
+    assert_as_calm(data, erased[0])
+
+
+@pytest.mark.parametrize("step", [("keep", 2), ("replace", 5), ("end_time_travel", 2)])
+def test_an_erasure_that_is_killed_once_resumes(
+    step: tuple[str, int], worlds: Worlds, erased: tuple[Path, Process], tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(worlds.with_ada, data)
+    assert Process((sys.executable, "-c", KILL, *map(str, step)), data).code == -9
+    worlds.erase(data).fine()
+    assert_as_calm(data, erased[0])
+
+
+def assert_as_calm(data: Path, calm: Path) -> None:
+    """Compare data with those of an erasure that was not killed."""
+    assert contents(data) == contents(calm)
     assert traces(data, ADA) == []
-    assert contents(data) == contents(worlds.without)
+    assert places(data, ONLY_ADAS) == []
+    assert not (data / ".erasing.json").exists()
+    for folder in ("landing", "exports", "artifacts"):
+        assert files(data / folder) == files(calm / folder), folder
+    for name in tables(data):
+        assert_no_older_version(data / "lake" / name)
 
 
 def test_an_unknown_listener_gives_one_line_and_changes_nothing(worlds: Worlds, tmp_path: Path) -> None:
