@@ -199,7 +199,7 @@ def _elsewhere(found: Scanner) -> Iterator[Path]:
         folders[:] = sorted(f for f in folders if Path(place, f) not in excluded)
         for path in (Path(place, name) for name in sorted(names)):
             if files.is_draft(path):
-                path.unlink()
+                path.unlink(missing_ok=True)
             elif traces := list(found.of_file(path)):
                 if any(trace.where == "its name" for trace in traces):
                     path.unlink()

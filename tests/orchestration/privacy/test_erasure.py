@@ -8,9 +8,11 @@ import sqlite3
 import sys
 import time
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -379,6 +381,20 @@ def test_erases_a_name_with_quotes_and_unusual_letters(worlds: Worlds, copied: P
     assert job("erase_listener", "erase", RENEE).success
     assert traces(copied, RENEE) == []
     assert ADA in table(copied, "events/raw_listens")["user_id"].to_pylist()
+
+
+def test_files_that_vanish_after_they_are_listed_are_skipped(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: SQLite removed the file with the suffix -shm of a database, and the erasure failed."""
+    walk, vanished = os.walk, ["index.db-shm", "index.db-wal", "gone.db", "gone.json", ".gone.without"]
+
+    def walk_and_list_more(*args: Any, **kwargs: Any) -> Iterator[tuple[str, list[str], list[str]]]:
+        for place, folders, names in walk(*args, **kwargs):
+            yield place, folders, [*names, *(name for name in vanished if name not in names)]
+
+    monkeypatch.setattr(os, "walk", walk_and_list_more)
+    assert job("erase_listener", "erase").success
+    monkeypatch.undo()
+    assert traces(copied, ADA) == []
 
 
 def test_removes_all_versions_of_artifacts_with_their_data_only(worlds: Worlds, copied: Path) -> None:
