@@ -135,6 +135,7 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
         if kind.dated:
             report(kind, eraser.days(kind.table, plan))
     landed = eraser.landed_files(plan)
+    in_files = eraser.person.redacted_records
     rows = eraser.tables(plan)
     reimported = eraser.reimport(plan, datetime.now(UTC), report)
     new = bool(plan.removed or plan.replaced or plan.files or landed or rows)
@@ -169,7 +170,8 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
         "landed_files_removed": sum(what == "removed" for what in landed.values()),
         "landed_files_rewritten": sum(what == "rewritten" for what in landed.values()),
         "files_reimported": reimported,
-        "records_of_others_redacted": eraser.person.redacted_records + found.person.redacted_records,
+        "rows_of_others_redacted": eraser.person.redacted_records - in_files,
+        "records_of_others_redacted": in_files + found.person.redacted_records,
         "other_files_changed": others,
         "history_rows_redacted": redacted,
         "previews_removed": previews,
