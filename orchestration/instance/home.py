@@ -8,6 +8,7 @@ from filelock import FileLock
 
 from resources.environments import PROJECT, home_folder
 from resources.errors import TuttiError
+from resources.permissions import restrict
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -18,6 +19,7 @@ LOCK = ".home.lock"  # held while the folder is created
 
 def dagster_home() -> Path:
     """Create the folder if needed, set DAGSTER_HOME, and return it. Raises `TuttiError` if it cannot be created."""
+    restrict()
     home = home_folder()
     try:
         home.mkdir(parents=True, exist_ok=True)

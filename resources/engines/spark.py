@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import narwhals as nw
 import pyarrow as pa
 
+from resources import permissions
 from resources.engines.cogroup import SIDE, key_column, parts, side_column, untagged
 from resources.engines.java import java_home
 from resources.engines.local import run
@@ -70,6 +71,7 @@ class SparkEngine(Engine):
             "spark.sql.shuffle.partitions": str(self.shuffle_partitions),
             "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
             "spark.driver.memory": f"{self.memory_gb}g",
+            "spark.hadoop.fs.permissions.umask-mode": f"{permissions.configured():03o}",  # not the process's umask
             "spark.ui.enabled": "false",
             "spark.ui.showConsoleProgress": "false",
             # Workers import our modules from the driver's paths: a cluster must see the same folders, as with the lake.

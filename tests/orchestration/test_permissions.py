@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ON_DASK, ON_SPARK
-from tests.orchestration.support import Process
+from tests.orchestration.support import Process, furnish
 
 LISTEN = {
     "listened_at": 1_740_000_000,
@@ -34,7 +34,29 @@ def import_listen(data: Path, **variables: str) -> None:
     run(data, "import", "--listener", "ada", str(export), **variables)
 
 
-@pytest.mark.parametrize("environment", ["laptop", "workstation", ON_DASK, ON_SPARK])
+# The first run only: building every table takes minutes on a cluster.
+RAW = """
+from orchestration.instance.home import dagster_home
+dagster_home()
+from orchestration.cli.runner import Runner
+Runner().run("import_listens", config={"imports": {"config": {}}})
+"""
+
+
+@pytest.mark.parametrize("environment", [ON_DASK, ON_SPARK])
+def test_only_the_owner_reads_what_a_cluster_writes(environment: str, tmp_path: Path) -> None:
+    landing = tmp_path / "data" / "landing" / "listens"
+    landing.mkdir(parents=True)
+    (landing / "a.jsonl").write_text(json.dumps(LISTEN) + "\n")
+    furnish(tmp_path / "data")
+    before = opened(tmp_path / "data")
+    command = shlex.join([sys.executable, "-c", RAW])
+    Process(("sh", "-c", f"umask 022; exec {command}"), tmp_path / "data", {"TUTTI_ENV": environment}).fine()
+    assert (tmp_path / "data" / "lake" / "events" / "raw_listens").is_dir()
+    assert [path for path in opened(tmp_path / "data") if path not in before] == []
+
+
+@pytest.mark.parametrize("environment", ["laptop", "workstation"])
 def test_only_the_owner_reads_what_an_import_and_an_export_write(environment: str, tmp_path: Path) -> None:
     data = tmp_path / "data"
     import_listen(data, TUTTI_ENV=environment)
