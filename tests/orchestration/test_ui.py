@@ -285,8 +285,8 @@ def test_a_name_that_another_site_points_here_is_refused(browser: Browser) -> No
 
 def test_a_link_from_another_site_launches_nothing(browser: Browser, evil_site: int) -> None:
     with chromium(f"--host-resolver-rules=MAP {EVIL} 127.0.0.1") as chrome:
-        page = chrome.new_page()
         for path, status in (("/runs", 200), ("/graphql?query=mutation{reloadWorkspace{__typename}}", 403)):
+            page = chrome.new_page()
             page.goto(f"http://{EVIL}:{evil_site}/links")
             with page.expect_response(lambda response, path=path: path.partition("?")[0] in response.url) as answer:
                 page.evaluate("to => { location = to }", f"http://127.0.0.1:{browser.port}{path}")
