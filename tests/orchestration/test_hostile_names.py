@@ -14,6 +14,7 @@ from tests.orchestration.support import TUTTI, Process
 pytestmark = pytest.mark.slow
 LOAD_MS, SETTLE_MS = 120_000, 3_000
 PAGES = ("derived/charts_daily", "derived/charts_all_time", "events/quarantine", "events/imports")
+TOP = ("an address", "an element", "a script's link", "a script", "an image")  # of the charts, the last one first
 LISTENER = f"ada {CONTROLS['a window title']}"
 
 
@@ -28,7 +29,7 @@ def exported(folder: Path) -> list[str]:
             "master_metadata_album_artist_name": name,
             "master_metadata_album_album_name": name,
         }
-        for n, name in enumerate(reversed([*MARKDOWN.values(), *names]))
+        for n, name in enumerate(names + [MARKDOWN[each] for rank, each in enumerate(TOP, 1) for _ in range(2 * rank)])
     ]
     files = []
     for n, name in enumerate(
@@ -65,7 +66,7 @@ def test_the_ui_requests_nothing_elsewhere_and_runs_no_script(imported: Process)
             page.get_by_text("Overview" if path.startswith("assets") else "Success").first.wait_for(timeout=LOAD_MS)
             page.wait_for_timeout(SETTLE_MS)
             for shown in page.get_by_text("[Show Markdown]").all()[:5]:
-                shown.click()
+                shown.evaluate("element => element.click()")  # the run page has a button above it
                 page.wait_for_timeout(SETTLE_MS // 3)
                 seen += page.inner_text("body")
                 page.keyboard.press("Escape")
@@ -76,8 +77,7 @@ def test_the_ui_requests_nothing_elsewhere_and_runs_no_script(imported: Process)
         browser.close()
     own = (url, "data:", "blob:", url.replace("http", "ws"))
     assert [address for address in requested if not address.startswith(own)] == []
-    assert "![p](http://203.0.113.250/pix.png)" in seen  # shown as it is
-    assert "<script>" in seen
+    assert [each for each in TOP[2:] if MARKDOWN[each] not in seen] == []  # shown as they are
 
 
 def commands(folder: Path) -> Iterator[tuple[str, ...]]:
