@@ -20,10 +20,12 @@ from orchestration.instance.killed_runs import bury, bury_launched
 from orchestration.web_server.guard import configured
 from resources.environments import PROJECT, data_folder
 from resources.errors import TuttiError
+from resources.locks import one_process
 from resources.span import Span, store, stored
 from resources.terminal import say
 
 EXAMPLE = "make ui PORT=3001"
+LOCK = "ui.lock"
 POLL_S = 1
 TIMEOUT_S = 60
 ACTIVE_RUNS = "{ runsOrError(filter: {statuses: [STARTING, STARTED, CANCELING]}, limit: 1) { ... on Runs { count } } }"
@@ -44,6 +46,12 @@ def ui(number: int) -> None:
     from orchestration import definitions  # noqa: F401 (raises `TuttiError` for an unknown TUTTI_ENV)
 
     home = dagster_home()
+    with one_process(home / LOCK, f"another `make ui` is running on {data}"):
+        _serve(number, data, home)
+
+
+def _serve(number: int, data: Path, home: Path) -> None:
+    """Run Dagster until a signal arrives."""
     if not (span := stored(home)):  # nothing is imported yet, and imports only add days
         store(home, span := Span(datetime.now(UTC).date()))
     with DagsterInstance.get() as instance:

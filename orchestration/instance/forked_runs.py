@@ -48,6 +48,7 @@ class ForkedRun(ForkServerProcess):
 
     def run(self) -> None:
         """Run the target of the process, then the exit handlers."""
+        _quiet()
         try:
             super().run()
         finally:
@@ -64,6 +65,18 @@ def _runs(pid: int | None) -> bool:
         return not select.select([process], [], [], 0)[0]
     finally:
         os.close(process)
+
+
+def _quiet() -> None:
+    """Print only warnings and errors of runs; the UI shows all of their events.
+
+    Dagster's setting for this, `python_log_level`, would also keep messages from the UI.
+    """
+    from dagster import colored_console_logger
+    from dagster._core.execution import context_creation_job
+
+    loggers = [(colored_console_logger, {"name": "dagster", "log_level": "WARNING"})]
+    context_creation_job.default_system_loggers = lambda instance: loggers
 
 
 class _Forks(multiprocessing.context.ForkServerContext):

@@ -15,10 +15,12 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from filelock import FileLock
 
 from assets.tables import SCHEMAS
 from orchestration.__main__ import main
 from orchestration.cadence import ALL_TIME, Cadence
+from orchestration.cli import ui
 from resources.lake.lake import Lake
 from resources.span import Span, stored
 from tests.orchestration.support import (
@@ -27,6 +29,7 @@ from tests.orchestration.support import (
     TUTTI,
     Process,
     Row,
+    free_port,
     platform,
     rows,
     rows_by_table,
@@ -610,9 +613,9 @@ def test_failed_days_block_no_others_and_are_built_later(ada: Import, tmp_path: 
 
 def test_an_import_of_older_listens_builds_their_days(ada: Import, tmp_path: Path) -> None:
     data, command = copied(ada, tmp_path, [play("2010-05-01T10:03:00Z", "Prelude")])
-    assert stored(data / "dagster") == Span(date(2024, 2, 20))
+    assert stored(data / "dagster") == Span(date(2024, 2, 20), date(2024, 3, 2))
     process = Process((*TUTTI, *command), data, {"PYTHONUNBUFFERED": "1"}).fine()  # which loads the platform itself
-    assert stored(data / "dagster") == Span(date(2010, 5, 1))
+    assert stored(data / "dagster") == Span(date(2010, 5, 1), date(2024, 3, 2))
     for name in EACH_DAY:
         assert "2010-05-01" in days(data, name), process.out
     plays = sum(r["plays"] for r in rows(data, "derived/charts_all_time") if r["entity"] == "recording")
@@ -628,3 +631,12 @@ def test_the_ui_lists_runs_of_commands_under_their_jobs(ada: Import) -> None:
     assert len(runs) == len(origins) > 3
     assert {o.repository_origin.code_location_origin.location_name for o in origins} == {"tutti"}
     assert {o.job_name for o in origins} == {run.job_name for run in runs}
+
+
+def test_a_second_ui_on_the_same_data_is_refused(tmp_path: Path) -> None:
+    home = tmp_path / "dagster"
+    home.mkdir()
+    with FileLock(home / ui.LOCK):  # held by another one
+        process = Process((*TUTTI, "ui", "--port", str(free_port())), tmp_path)
+        assert (process.code, process.out) == (1, "")
+    assert process.err.startswith(f"tutti: another `make ui` is running on {tmp_path}")
