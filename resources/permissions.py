@@ -35,7 +35,7 @@ def restrict() -> None:
 
 
 def tighten(folder: Path, music: Path) -> int:
-    """Remove permissions that the umask excludes from a folder that an earlier version created. Return how many paths.
+    """Remove permissions that the umask excludes from a folder that an earlier version created. Return how many files.
 
     The folder `music` is left alone, and so is access to it, because other programs may use it. Links are not followed.
     """
@@ -57,12 +57,12 @@ def _tighten(path: Path, music: Path, mask: int) -> int:
 
 
 def _remove(path: Path, music: Path, mask: int) -> int:
-    """Remove permissions from a path. Return 1 if there were any."""
+    """Remove permissions from a path. Return the number of files that had any: 0 or 1."""
     if not _is_open(path, mask) or (music.is_relative_to(path) and _is_open(music, mask)):
         return 0
     with suppress(FileNotFoundError, PermissionError):  # removed in the meantime, or another user's
         path.chmod(stat.S_IMODE(path.stat().st_mode) & ~mask)
-        return 1
+        return int(not path.is_dir())
     return 0
 
 

@@ -67,7 +67,7 @@ def tutti(context: click.Context) -> None:
         lake_format.check_local(data)
     for folder in dict.fromkeys((data, home_folder())):
         if folder.is_dir() and (changed := permissions.tighten(folder, music_folder())):
-            warn(f"Restricted {changed:,} files and folders of {folder} as {permissions.VARIABLE} says")
+            warn(f"Removed the access of others to files in {folder} ({changed:,}), as {permissions.VARIABLE} says")
 
 
 def run(arguments: Sequence[str]) -> int:

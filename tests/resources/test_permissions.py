@@ -28,7 +28,7 @@ def modes(data: Path) -> dict[str, int]:
 
 
 def test_an_old_folder_is_tightened_once(old: Path, tmp_path: Path) -> None:
-    assert tighten(old, tmp_path / "elsewhere") == 12
+    assert tighten(old, tmp_path / "elsewhere") == 4
     assert set(modes(old).values()) == {0o700, 0o600}
     assert tighten(old, tmp_path / "elsewhere") == 0
 
