@@ -22,6 +22,7 @@ help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo: $(VENV)/base  ## simulate six weeks of listening to real music and build every asset (TODAY=2025-04-07)
+	@$(if $(filter-out data/demo,$(DATA)),echo "tutti: the demo is always in data/demo. Run make demo without DATA" >&2; exit 1)
 	@TUTTI_DATA_DIR=data/demo $(TUTTI) demo --today "$(TODAY)"
 
 import: $(VENV)/base  ## import your history: make import LISTENER=ada FILES="my_spotify_data.zip"

@@ -3,10 +3,11 @@
 import json
 
 import dagster as dg
+import pyarrow as pa
 
 from resources.environments import PROJECT
 from resources.report.markdown import code
-from resources.schema import order
+from resources.schema import declared, order
 from resources.storage import Storage
 from resources.text.printable import printable
 
@@ -18,8 +19,11 @@ def with_example(spec: dg.AssetSpec, lake: Storage) -> str:
     columns = [f'"{column}"' for column in order(spec.metadata)]  # some are keywords of SQL
     if "partition_expr" in spec.metadata:
         columns[0] += " DESC"  # the newest partition first
+    if not columns:
+        columns = [f'"{f.name}" DESC' for f in declared(spec.metadata) if pa.types.is_timestamp(f.type)][:1]
     folder = (lake / "/".join(spec.key.path)).url.removeprefix(f"{PROJECT}/")  # Tutti runs from its folder
-    query = ["SELECT * FROM rows", *([f"ORDER BY {', '.join(columns)}"] if columns else []), f"LIMIT {ROWS}"]
+    # Always ordered: a bare LIMIT leaves DuckDB's threads scanning while Python exits, which can crash it.
+    query = ["SELECT * FROM rows", f"ORDER BY {', '.join(columns) or 'ALL'}", f"LIMIT {ROWS}"]
     lines = [
         "import deltalake, duckdb",
         "",

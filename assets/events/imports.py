@@ -23,6 +23,7 @@ from assets.imports.record_types import RECORD_TYPES
 from assets.partitions import DAILY
 from resources.errors import TuttiError
 from resources.folders.landing import ARRIVING, Landing
+from resources.folders.own import refuse_own
 from resources.lake.io_manager import LakeIO
 from resources.lake.lake import Lake
 from resources.materializations import report_in_step
@@ -30,6 +31,7 @@ from resources.report.markdown import listed
 from resources.schema import declare
 from resources.sources.exports import SUPPORTED_EXPORTS, UnknownFormat, is_one_export
 from resources.sources.readers.archive import Unreadable, UnsupportedFile, files_in
+from resources.text.counted import counted
 from resources.text.printable import printable
 
 __all__ = ["IMPORTS", "QUARANTINE", "RAW", "RAW_LISTENS", "import_listens"]
@@ -83,6 +85,8 @@ def import_listens(
     rows: list[dict[str, Any]] = []
     errors: list[TuttiError] = []
     if config.listener and config.files:
+        for path in config.files:
+            refuse_own(Path(path).expanduser())
         importing = partial(import_file, listener=config.listener, lake=lake, now=now, report=report)
         for path in config.files:
             try:
@@ -147,7 +151,7 @@ def _totals(lake: Lake) -> dict[str, Any]:
 
 def _this_run(rows: Sequence[dict[str, Any]], counts: dict[str, int]) -> str:
     """Return the files and records of this run as one line."""
-    return f"{_count(len(rows), 'files')}: {', '.join(_counts(counts)) or 'no records'}" if rows else "no new files"
+    return f"{counted(len(rows), 'files')}: {', '.join(_counts(counts)) or 'no records'}" if rows else "no new files"
 
 
 def _reasons(lake: Lake) -> dg.MetadataValue:
@@ -194,7 +198,7 @@ def _import_path(
 def _log(context: dg.AssetExecutionContext, name: str, row: dict[str, Any], new: bool) -> Imported:
     """Log the counts of a file, zeros left out, and return its row of `imports` and whether it is new."""
     other = f" as {printable(row['file'])}" if row["file"] not in (name, printable(name)) else ""
-    again = "" if new else f" (already imported{other}, nothing changed)"
+    again = "" if new else f" (already imported{other})"
     context.log.info("%s: %s%s", printable(name), ", ".join(_counts(row)) or "no records", again)
     return row, new
 
@@ -206,17 +210,13 @@ def totals(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         folders.setdefault((row["landing_path"] or "").partition("/")[0], []).append(row)
     for folder, files in sorted(folders.items()):
         counts = {name: sum(row[name] or 0 for row in files) for name in COUNTS}
-        yield f"{printable(folder)}: {', '.join([_count(len(files), 'files'), *_counts(counts)])}"
+        yield f"{printable(folder)}: {', '.join([counted(len(files), 'files'), *_counts(counts)])}"
 
 
 def _counts(counts: Mapping[str, int | None]) -> list[str]:
     """Return the numbers of records by outcome as words, without zeros."""
-    records = [_count(n, kind.counted.replace("_", " ")) for kind in RECORD_TYPES if (n := counts[kind.counted])]
+    records = [counted(n, kind.counted.replace("_", " ")) for kind in RECORD_TYPES if (n := counts[kind.counted])]
     return records + [f"{n:,} {name}" for name in ("quarantined", "skipped") if (n := counts[name])]
-
-
-def _count(n: int, records: str) -> str:
-    return f"{n:,} {records.removesuffix('s') if n == 1 else records}"
 
 
 def _raw(kind: RecordType) -> dg.AssetSpec:

@@ -1,12 +1,14 @@
 """The command `chart`: it prints the most played recordings and artists."""
 
+from typing import Any
+
 import click
 
 from assets.derived.charts import DAILY_CAP, ENTITIES
 from orchestration.cli import ranking, text_table
 from orchestration.cli.number import Number
 from orchestration.cli.ranking import ALL_TIME, Place, Ranking
-from resources.environments import data_folder, open_lake
+from resources.environments import PROJECT, data_folder, open_lake
 from resources.errors import TuttiError
 from resources.terminal import say
 
@@ -14,14 +16,29 @@ LIMIT = Number("number of ranks", "make chart LIMIT=20", 1, default=10)
 HEADER = ("", "move", "plays", "listeners", "time", "name")
 
 
+class Period(click.ParamType):
+    """The name of a chart's period. Raises `TuttiError` for any other value."""
+
+    name = "period"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return `value` if it is a period."""
+        if value in ranking.NAMES:
+            return value
+        raise TuttiError(
+            f"unknown period {value!r}: expected {', '.join(ranking.NAMES[:-1])} or {ranking.NAMES[-1]}, "
+            "for example `make chart PERIOD=weekly`"
+        )
+
+
 @click.command()
 @click.option("--limit", type=LIMIT, default="", help="Ranks to print. Default: 10.")
 @click.option(
     "--period",
-    type=click.Choice(ranking.NAMES),
+    type=Period(),
     default=ALL_TIME,
     show_default=True,
-    help="Period of the chart. The newest one is printed.",
+    help=f"Period of the chart, one of {', '.join(ranking.NAMES)}. The newest one is printed.",
 )
 def chart(limit: int, period: str) -> None:
     """Print the most played recordings and artists.
@@ -31,10 +48,14 @@ def chart(limit: int, period: str) -> None:
     lake = open_lake()
     found = ranking.read(lake, period) or (ranking.read(lake, "yearly") if period == ALL_TIME else None)
     if not found:
-        raise TuttiError(
-            f"no chart in {data_folder()} yet. Import your history, or print the demo's chart: "
-            "`make chart DATA=data/demo`"
-        )
+        demo = PROJECT / "data" / "demo"
+        advice = "Run `make demo`" if data_folder() == demo else "Import your history"
+        if data_folder() != demo:
+            ready = (demo / "lake").is_dir()
+            advice += (
+                f", or {'' if ready else 'run `make demo` and '}print the demo's chart: `make chart DATA=data/demo`"
+            )
+        raise TuttiError(f"no chart in {data_folder()} yet. {advice}")
     for line in report(found, limit):
         say(line)
 

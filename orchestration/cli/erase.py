@@ -6,7 +6,7 @@ import click
 
 from orchestration.cli.runner import Runner
 from orchestration.privacy.erasure import end_erasure, no_data, refuse_bucket, traced
-from resources.environments import data_folder
+from resources.environments import data_folder, open_lake
 from resources.errors import TuttiError
 from resources.terminal import say
 
@@ -23,11 +23,15 @@ def erase(listener: str, confirmed: bool) -> None:
         raise TuttiError("no listener given. Name one: `make erase LISTENER=ada`")
     refuse_bucket()
     if not data_folder().exists() or not traced(listener, data_folder()):
+        open_lake().require_tables()
         raise TuttiError(no_data(repr(listener)))
     say(f"This removes {listener} from every table, landed file and export, and from Dagster's history.")
     say("Older versions of all tables become unreadable. This cannot be undone.")
-    if not confirmed and (not sys.stdin.isatty() or input("Type the name again to confirm: ") != listener):
-        raise TuttiError("nothing was erased. Type the name when asked, or skip the question with YES=1")
+    if not confirmed:
+        if not sys.stdin.isatty():
+            raise TuttiError("nothing was erased. Type the name when asked, or skip the question with YES=1")
+        if input("Type the name again to confirm: ") != listener:
+            raise TuttiError("the names differ: nothing was erased")
     runner = Runner()
     config = {"listener": listener, "listener_again": listener, "rebuilds": True}
     result = runner.run("erase_listener", config={"erase": {"config": config}})

@@ -6,6 +6,8 @@ The same tables give the same text. All names come from the data.
 import textwrap
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
 
 import pyarrow.compute as pc
 
@@ -83,17 +85,18 @@ def loops(lake: Lake) -> Findings:
 def retention(lake: Lake) -> Findings:
     """Yield how many listeners of earlier weeks returned in the newest full week."""
     rows = lake.scan("events/retention", RETENTION).table().to_pylist()
-    newest: dict[object, dict[str, int]] = {}
+    newest: dict[object, dict[str, Any]] = {}
     for row in rows:
         if row["weeks_since"] and row["weeks_since"] >= newest.get(row["cohort_week"], row)["weeks_since"]:
             newest[row["cohort_week"]] = row
     came, back = (sum(row[name] for row in newest.values()) for name in ("cohort_size", "retained"))
     if came:
+        week = max(row["cohort_week"] + timedelta(weeks=row["weeks_since"]) for row in newest.values())
         yield (
             "Coming back",
             (
                 f"{back:,} of the {came:,} listeners who first came in an earlier week "
-                f"were there in the newest full week ({back / came:.0%})"
+                f"were there in the week of {week} ({back / came:.0%})"
             ),
         )
 
@@ -105,7 +108,7 @@ def streak(lake: Lake) -> Findings:
     if longest:
         names = sorted(rows.filter(pc.equal(rows["longest"], longest))["user_id"].to_pylist())
         others = f", first of {len(names):,} listeners" if names[1:] else ""
-        yield "Longest streak", f"{longest:,} days in a row, by {escaped(names[0])}{others}"
+        yield "Longest streak", f"{longest:,} local days in a row, by {escaped(names[0])}{others}"
 
 
 def quarantine(lake: Lake) -> Findings:

@@ -12,7 +12,9 @@ from orchestration.cli.import_summary import count_built, summarize
 from orchestration.cli.runner import Runner
 from resources.environments import data_folder
 from resources.errors import TuttiError
+from resources.folders.own import refuse_own
 from resources.terminal import say
+from resources.text.counted import counted
 
 
 @click.command("import")
@@ -33,6 +35,8 @@ def import_files(listener: str, files: tuple[str, ...]) -> None:
     paths = [str(Path(f).expanduser().resolve()) for f in files]
     if missing := [path for path in paths if not os.path.exists(path)]:
         raise TuttiError(f"no such file: {', '.join(missing)}. Check the path and its permissions.")
+    for path in paths:
+        refuse_own(Path(path))
     import_and_summarize(Runner(), {"listener": listener, "files": paths})
 
 
@@ -47,6 +51,10 @@ def import_and_summarize(runner: Runner, config: dict[str, Any]) -> None:
         new, failed = bool(runner.progress.seconds), error
     for line in summarize(data, listener, began, before, complete=failed is None):
         say(line)
+    if skipped := runner.progress.skipped:
+        say(f"skipped {counted(len(skipped), 'files')}, which cannot be imported:")
+        for problem in skipped:
+            say(f"  {problem}")
     if new:
         say(runner.progress.total())
     if failed:

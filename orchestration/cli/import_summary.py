@@ -11,6 +11,7 @@ from orchestration.cli.progress import reasons
 from resources.environments import open_lake
 from resources.frames.filters import RangeFilter, ValuesFilter
 from resources.locks import shared_lock
+from resources.text.counted import counted
 
 BUILT = {"events/listens": LISTENS, "events/duplicate_listens": DUPLICATE_LISTENS}
 
@@ -46,13 +47,16 @@ def summarize(data: Path, listener: str | None, since: datetime, before: Built, 
             now = count_built(data, listener)
             new = min(submitted, max(0, now.listens - before.listens))
             pending = 0 if complete else max(0, submitted - (sum(now) - sum(before)))
-            counts = {"new": new, "duplicates": max(0, submitted - new - pending), "not built yet": pending}
-            lines.append(f"listens: {', '.join(f'{n:,} {label}' for label, n in counts.items() if n)}")
+            duplicates = max(0, submitted - new - pending)
+            counts = [f"{new:,} new", counted(duplicates, "duplicates"), f"{pending:,} not built yet"]
+            lines.append(f"listens: {', '.join(c for c in counts if not c.startswith('0 '))}")
         if quarantined:
             ids = ValuesFilter.of("import_id", [row["import_id"] for row in imports])
             records = lake.scan("events/quarantine", QUARANTINE, ids).table().to_pylist()
-            where = lake.root / "events" / "quarantine"
-            lines.append(f"quarantined: {quarantined:,} records that could not be read. Their text is in {where}.")
+            lines.append(
+                f"quarantined: {counted(quarantined, 'records')} that could not be read. docs/querying.md shows how to "
+                "query their text in events/quarantine."
+            )
             lines.append("Records are numbered by line from 1, or by index from 0 in a JSON array:")
             lines += reasons((row["reason"], f"{row['file']} record {row['record']}") for row in records)
     return lines

@@ -15,6 +15,7 @@ PATIENCE_S = 10  # a terminal that prints nothing for longer seems to hang
 MAX_REASONS = 10
 MAX_ITEMS = 3  # per reason
 INTERRUPTED = "DagsterExecutionInterruptedError"
+SKIPPED = "skipped: "  # of an import, before a file's problem
 IGNORED = ("Dependencies for step", "Skipping step")  # Dagster's messages, which follow from failures and options
 
 
@@ -36,6 +37,7 @@ class Progress(logging.Handler):
         self.seconds: dict[str, float] = {}
         self._written: dict[str, int | None] = {}
         self._partial: set[str] = set()  # tables of which a run builds some partitions, so that rows of runs add up
+        self.skipped: list[str] = []  # problems of files that an import skipped
         self.cause: str | None = None  # why a run failed
         self.interrupted = False  # by Ctrl-C or a signal
 
@@ -72,6 +74,8 @@ class Progress(logging.Handler):
             message = record.__dict__.get("dagster_meta", {}).get("orig_message") or ""
             if message and record.levelno >= logging.INFO and not message.startswith(IGNORED):
                 self.say(f"    {message}")
+                if message.startswith(SKIPPED):
+                    self.skipped.append(message.removeprefix(SKIPPED))
         elif event.event_type_value == "ASSET_MATERIALIZATION":
             self._materialized(event)
         elif event.event_type_value == "STEP_SUCCESS":

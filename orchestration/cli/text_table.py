@@ -41,4 +41,6 @@ def duration(ms: int) -> str:
     if not ms:
         return "time unknown"
     minutes = ms / 60_000
+    if minutes < 1:
+        return "under 1 min"
     return f"{minutes:,.0f} min" if minutes < 60 else f"{minutes / 60:,.1f} h"

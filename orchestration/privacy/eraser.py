@@ -28,6 +28,7 @@ from resources.privacy.scanner import Scanner
 from resources.privacy.tables import IMPORT, Removal, personal
 from resources.pulls.listens import SERVICES
 from resources.sources.readers.archive import Unreadable
+from resources.text.counted import counted
 
 LEDGER = "events/imports"
 PLAN = ".erasing.json"  # in the data folder
@@ -151,7 +152,7 @@ class Eraser:
                 continue
             if removed := self.lake.rewrite(table, stored, removal, self.sort_keys.get(table, ())):
                 done[table] = removed
-                self.log(f"{table}: {removed:,} rows removed")
+                self.log(f"{table}: removed {counted(removed, 'rows')}")
         return done
 
     def reimport(self, plan: Plan, now: datetime, report: ReportDays) -> int:

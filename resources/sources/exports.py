@@ -191,7 +191,9 @@ def _sniff(records: Iterator[Record], listener: str | None, name: str) -> tuple[
             try:
                 format_.parse(record.value, listener)
             except MissingListener:
-                raise UnsupportedFile(f"{name} does not name its listener: add LISTENER=name") from None
+                raise UnsupportedFile(
+                    f"{name} does not name its listener: run `make import LISTENER=name FILES=<file>`"
+                ) from None
             except (Malformed, SkippedRecord):
                 pass
             return chain(seen, records), format_, first_error

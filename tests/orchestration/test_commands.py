@@ -225,7 +225,7 @@ def _texts(folder: Path) -> Iterator[tuple[str, str]]:
 def test_importing_again_changes_no_table_and_says_so(ada: Import) -> None:
     before, versions_before = rows_by_table(ada.data, ()), versions(ada.data)
     again = Process((*TUTTI, "import", "--listener", "ada", "--", *ada.files), ada.data).fine()
-    assert "already imported, nothing changed" in again.out
+    assert "(already imported)" in again.out
     assert "\nlistens: " not in again.out and "quarantined: " not in again.out
     assert again.out.splitlines()[-1].startswith("No new listens")
     assert versions(ada.data) == versions_before
@@ -294,6 +294,22 @@ def test_a_mistake_prints_one_line_and_imports_nothing(mistaken: dict[str, Proce
     assert not [n for n in tables(process.data) if len(table(process.data, n))]
 
 
+def test_tuttis_own_tables_are_not_imported(ada: Import, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(ada.data, data)
+    process = Process((*TUTTI, "import", "--listener", "eve", "--", str(data)), data)
+    assert process.code == 1
+    assert f"tutti: {data} contains Tutti's own data" in process.err
+
+
+def test_skipped_files_of_a_folder_are_repeated_at_the_end(tmp_path: Path) -> None:
+    exported(tmp_path / "exports")
+    _unsupported(tmp_path / "exports")
+    process = Process((*TUTTI, "import", "--listener", "ada", "--", str(tmp_path / "exports")), tmp_path / "data")
+    last = process.fine().out.split("skipped 1 file, which cannot be imported:")[1]
+    assert "holiday.json is not in a supported format" in last and "listens: " not in last
+
+
 def test_an_unsupported_file_does_not_hold_up_the_others(tmp_path: Path) -> None:
     files = exported(tmp_path / "exports")
     files.insert(1, _unsupported(tmp_path))
@@ -334,10 +350,15 @@ EMPTY = "no data in {data}. Import something first, or set DATA to the right fol
         (("export",), "make export LISTENER=ada"),
         (("export", "--listener", "ada"), EMPTY),
         (("erase",), "make erase LISTENER=ada"),
-        (("erase", "--listener", "ada", "--yes"), "no data found for 'ada'"),
+        (("erase", "--listener", "ada", "--yes"), EMPTY),
         (("backfill",), "make backfill FROM=2024-01-01 TO=2024-12-31"),
         (("backfill", *DAYS), EMPTY),
         (("maintenance",), EMPTY),
+        (
+            ("chart", "--period", "hourly"),
+            "unknown period 'hourly': expected all_time, yearly, monthly, weekly or daily",
+        ),
+        (("chart",), "no chart in {data} yet. Import your history"),
         (("stream",), "TUTTI_ENV=spark make stream"),
     ],
 )

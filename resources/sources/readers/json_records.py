@@ -36,7 +36,7 @@ FILE_CUT = "the file ends in the middle of this record: download it again"
 LIST_CUT = "the file ends before its list does: download it again"
 TOO_DEEP = "nested too deeply"
 TOO_LONG = "longer than 1 MB"
-NOT_UTF8 = "not UTF-8 text"
+NOT_UTF8 = "not UTF-8 text: save it as UTF-8"
 MANY = "part of many broken records in a row"
 TEXT = "prose that quotes a record: import the file of records itself"
 

@@ -49,7 +49,7 @@ def test_listeners_who_came_back_are_those_of_earlier_weeks(tmp_path: Path) -> N
     ]
     lake = filled(tmp_path, "events/retention", RETENTION, *found)
     ((_, text),) = findings.retention(lake)
-    assert text.startswith("4 of the 7 listeners")
+    assert text.startswith("4 of the 7 listeners") and f"week of {MONDAY + timedelta(weeks=2)}" in text
 
 
 def test_the_longest_streak_names_one_listener_and_escapes_them(tmp_path: Path) -> None:
@@ -58,7 +58,9 @@ def test_the_longest_streak_names_one_listener_and_escapes_them(tmp_path: Path) 
     people = [("b", 9), ("a\x1b[1m", 9), ("c", 4)]
     rows = [days | {"user_id": user, "longest": longest} for user, longest in people]
     lake = filled(tmp_path, "events/streaks", STREAKS, *rows)
-    assert list(findings.streak(lake)) == [("Longest streak", "9 days in a row, by a\\x1b[1m, first of 2 listeners")]
+    assert list(findings.streak(lake)) == [
+        ("Longest streak", "9 local days in a row, by a\\x1b[1m, first of 2 listeners")
+    ]
 
 
 def test_a_recording_that_one_listener_looped_is_named_as_such(tmp_path: Path) -> None:

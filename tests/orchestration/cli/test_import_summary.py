@@ -67,7 +67,7 @@ def test_summary_has_new_listens_and_quarantine_of_this_import_only(tmp_path: Pa
     put(tmp_path, "events/quarantine", QUARANTINE, [quarantined(*record) for record in records])
     lines = summarize(tmp_path, "ada", NOW, before)
     assert lines[0] == "listens: 3 new, 2 duplicates"
-    assert lines[1].startswith("quarantined: 3 ") and f"{tmp_path}/lake/events/quarantine" in lines[1]
+    assert lines[1].startswith("quarantined: 3 ") and "docs/querying.md" in lines[1]
     assert lines[3:] == [
         "  2 × no time: a.json record 8, a.json record 9",
         "  1 × no title: a.json record 7",

@@ -107,7 +107,7 @@ def test_a_broken_row_is_quarantined_with_its_line_and_reason(
 def test_invalid_utf8_loses_only_its_row(tmp_path: Path) -> None:
     data = b"Artist,Track,Album,Time\nBj\xf6rk,C,B,%d\nA,C,B,%d\n" % (UTS, UTS)
     reads = read(tmp_path, data)
-    assert reasons(reads) == ["not UTF-8 text"]
+    assert reasons(reads) == ["not UTF-8 text: save it as UTF-8"]
     assert len(reads) == 2
 
 
