@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from resources.environments import PROJECT
 from resources.report.markdown import code
-from resources.schema import declared, order
+from resources.schema import COLUMNS, declared, order
 from resources.storage import Storage
 from resources.text.printable import printable
 
@@ -19,7 +19,7 @@ def with_example(spec: dg.AssetSpec, lake: Storage) -> str:
     columns = [f'"{column}"' for column in order(spec.metadata)]  # some are keywords of SQL
     if "partition_expr" in spec.metadata:
         columns[0] += " DESC"  # the newest partition first
-    if not columns:
+    if not columns and COLUMNS in spec.metadata:  # an asset may declare none
         columns = [f'"{f.name}" DESC' for f in declared(spec.metadata) if pa.types.is_timestamp(f.type)][:1]
     folder = (lake / "/".join(spec.key.path)).url.removeprefix(f"{PROJECT}/")  # Tutti runs from its folder
     # Always ordered: a bare LIMIT leaves DuckDB's threads scanning while Python exits, which can crash it.

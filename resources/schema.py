@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 INSTANT = pa.timestamp("us", "UTC")  # nanoseconds break Spark, a missing zone changes Delta's protocol
-KEY, SORTED_BY = "key", "sorted_by"  # metadata keys
+KEY, SORTED_BY, COLUMNS = "key", "sorted_by", "dagster/column_schema"  # metadata keys
 TYPES: dict[str, pa.DataType] = {
     str(t): t
     for t in (
@@ -73,7 +73,7 @@ def declare(
         )
         for f in schema
     ]
-    metadata = {"dagster/column_schema": dg.TableSchema(columns), SORTED_BY: ", ".join(order or key)}
+    metadata = {COLUMNS: dg.TableSchema(columns), SORTED_BY: ", ".join(order or key)}
     return metadata | ({KEY: ", ".join(key)} if key else {}) | ({"partition_expr": slices} if slices else {})
 
 
@@ -88,7 +88,7 @@ def declared(metadata: Mapping[str, Any]) -> pa.Schema:
                 null=c.constraints.nullable,
                 personal="personal" in (c.tags or {}),
             )
-            for c in metadata["dagster/column_schema"].columns
+            for c in metadata[COLUMNS].columns
         ]
     )
 
