@@ -33,7 +33,7 @@ IMPORTED = "events/raw_"  # the first characters of tables that hold records as 
 
 
 class Span(NamedTuple):
-    """The first and the last day that have partitions; without a last day, there are partitions until today."""
+    """The first and the last day that have partitions. Without a last day, every day until today has one."""
 
     first: date
     last: date | None = None
@@ -43,7 +43,7 @@ class Span(NamedTuple):
         return self.first <= day and (self.last is None or day <= self.last)
 
     def joined(self, other: "Span") -> "Span":
-        """Return the span of the days of both; without a last day if the history goes on."""
+        """Return the span of the days of both. It has no last day if the history goes on."""
         last = self.last and other.last and max(self.last, other.last)
         goes_on = last and datetime.now(UTC).date() - last <= ENDED_AFTER
         return Span(min(self.first, other.first), None if goes_on else last)

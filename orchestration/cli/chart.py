@@ -46,32 +46,30 @@ def chart(limit: int, period: str) -> None:
     If the all-time chart is not built yet, the newest yearly chart is printed.
     """
     lake = open_lake()
-    found = ranking.read(lake, period) or (ranking.read(lake, "yearly") if period == ALL_TIME else None)
-    if not found:
+    ranked = ranking.read(lake, period) or (ranking.read(lake, "yearly") if period == ALL_TIME else None)
+    if not ranked:
         demo = PROJECT / "data" / "demo"
-        advice = "Run `make demo`" if data_folder() == demo else "Import your history"
-        if data_folder() != demo:
-            ready = (demo / "lake").is_dir()
-            advice += (
-                f", or {'' if ready else 'run `make demo` and '}print the demo's chart: `make chart DATA=data/demo`"
-            )
+        first = "" if (demo / "lake").is_dir() else "run `make demo` and "
+        advice = f"Import your history, or {first}print the demo's chart: `make chart DATA=data/demo`"
+        if data_folder() == demo:
+            advice = "Run `make demo`"
         raise TuttiError(f"no chart in {data_folder()} yet. {advice}")
-    for line in report(found, limit):
+    for line in report(ranked, limit):
         say(line)
 
 
-def report(found: Ranking, limit: int) -> list[str]:
+def report(ranked: Ranking, limit: int) -> list[str]:
     """Return the lines of a chart: a table of recordings, a table of artists, and notes on the columns."""
     lines = []
     for entity in ENTITIES:
-        rows = [_row(place, bool(found.compared_with)) for place in found.places(entity, limit)]
+        rows = [_row(place, bool(ranked.compared_with)) for place in ranked.places(entity, limit)]
         if rows:
-            lines += ["", f"{entity.capitalize()}s of {found.title}", *text_table.lines(HEADER, rows)]
+            lines += ["", f"{entity.capitalize()}s of {ranked.title}", *text_table.lines(HEADER, rows)]
     lines.append("")
-    if found.compared_with:
-        since = "before" if found.title == "all time" else "of"
-        lines.append(f"move: places up or down from the chart {since} {found.compared_with}")
-    if found.capped:
+    if ranked.compared_with:
+        since = "before" if ranked.title == "all time" else "of"
+        lines.append(f"move: places up or down from the chart {since} {ranked.compared_with}")
+    if ranked.capped:
         lines.append(f"plays: at most {DAILY_CAP} per listener and day count. time: of all plays")
     return lines
 

@@ -145,20 +145,20 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
     if known or any(trace.path.is_relative_to(lake.root) for trace in eraser.scanner.traces()):
         known = True
         end_time_travel(lake)
-    found = scanner(name, data, history, frozenset(plan.names))
+    search = scanner(name, data, history, frozenset(plan.names))
     artifacts = Artifacts(artifacts_of(data))
-    rebuilt = artifacts.erase(known and not rebuilding, lambda file: any(found.of_file(data / "artifacts" / file)))
+    rebuilt = artifacts.erase(known and not rebuilding, lambda file: any(search.of_file(data / "artifacts" / file)))
     if rebuilt:
         log(f"removed all versions of {', '.join(rebuilt)}. Materialize again.")
-    others = len(rebuilt) + sum(1 for _ in _elsewhere(found))
+    others = len(rebuilt) + sum(1 for _ in _elsewhere(search))
     done = "removed the listener from" if known or others else "no data found in"
     log(f"{done} the lake and the landing folder. Searching Dagster's history")
-    redacted = _redact_history(context, found)
+    redacted = _redact_history(context, search)
     previews = sum(_remove_previews(path) for path in _files(history)) if (known and not rebuilding) or others else 0
     log("verifying: searching every file again")
     plan.removed_data(name).keep(data)
-    if left := list(found.traces()):
-        listed = "; ".join(found.person.redact_words(str(trace)) for trace in left[:MAX_TRACES])
+    if left := list(search.traces()):
+        listed = "; ".join(search.person.redact_words(str(trace)) for trace in left[:MAX_TRACES])
         raise TuttiError(f"{len(left)} places still name the listener: {listed}. Remove them and run it again")
     if not (known or others):  # only failed commands name the listener, so every table keeps its older versions
         Plan.end(data, name)
@@ -171,7 +171,7 @@ def _erase(context: dg.OpExecutionContext, name: str, data: Path, history: Path)
         "landed_files_rewritten": sum(what == "rewritten" for what in landed.values()),
         "files_reimported": reimported,
         "rows_of_others_redacted": eraser.person.redacted_records - in_files,
-        "records_of_others_redacted": in_files + found.person.redacted_records,
+        "records_of_others_redacted": in_files + search.person.redacted_records,
         "other_files_changed": others,
         "history_rows_redacted": redacted,
         "previews_removed": previews,
@@ -185,43 +185,43 @@ def imported_files(instance: dg.DagsterInstance, name: str) -> set[str]:
     return {Path(file).name for config in configs if config.get("listener") == name for file in config.get("files", ())}
 
 
-def _elsewhere(found: Scanner) -> Iterator[Path]:
+def _elsewhere(search: Scanner) -> Iterator[Path]:
     """Remove the listener from the rest of the data folder, and yield each changed path.
 
     The lake, the landing folder and Dagster's history are handled elsewhere.
     """
-    excluded = [found.data / "lake", found.data / "landing", found.history]
-    shutil.rmtree(found.data / "spill", ignore_errors=True)  # left by killed runs; no run is active under the lock
+    excluded = [search.data / "lake", search.data / "landing", search.history]
+    shutil.rmtree(search.data / "spill", ignore_errors=True)  # left by killed runs; no run is active under the lock
     # A changed checkpoint of a stream is useless, and the ledger also knows which files are imported.
-    checkpoints = found.data / "stream"
-    if any(any(found.of_file(path)) for path in checkpoints.rglob("*") if path.is_file()):
+    checkpoints = search.data / "stream"
+    if any(any(search.of_file(path)) for path in checkpoints.rglob("*") if path.is_file()):
         shutil.rmtree(checkpoints)
         yield checkpoints
-    for place, folders, names in os.walk(found.data):
+    for place, folders, names in os.walk(search.data):
         folders[:] = sorted(f for f in folders if Path(place, f) not in excluded)
         for path in (Path(place, name) for name in sorted(names)):
             if files.is_draft(path):
                 path.unlink(missing_ok=True)
-            elif traces := list(found.of_file(path)):
+            elif traces := list(search.of_file(path)):
                 if any(trace.where == "its name" for trace in traces):
                     path.unlink()
                     yield path
                 # The plan is removed at the end.
-                elif path != found.data / PLAN and files.remove_listener(path, found.person):
+                elif path != search.data / PLAN and files.remove_listener(path, search.person):
                     yield path
 
 
-def _redact_history(context: dg.OpExecutionContext, found: Scanner) -> int:
+def _redact_history(context: dg.OpExecutionContext, search: Scanner) -> int:
     """Redact the listener in Dagster's history. Return the number of redacted rows, without those of this run."""
     instance = context.instance
     for run in instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)):
         waits = run.status in WAITING and run.run_id != context.run_id
-        if waits and found.person.redact_history(dict(run.run_config)) != dict(run.run_config):
+        if waits and search.person.redact_history(dict(run.run_config)) != dict(run.run_config):
             instance.report_run_canceled(run, "The listener of this run was erased.")
     storages = {type(s).__name__ for s in (instance.run_storage, instance.event_log_storage, instance.schedule_storage)}
     if elsewhere := sorted(k for k in storages if not k.startswith(("Sqlite", "InMemory", "Batching", "NoneType"))):
         context.log.warning("Dagster's history is in %s, which Tutti cannot redact. Redact it there.", elsewhere)
-    return sum(_redact_file(path, found.person, context.run_id) for path in _files(found.history))
+    return sum(_redact_file(path, search.person, context.run_id) for path in _files(search.history))
 
 
 def _files(folder: Path) -> Iterator[Path]:

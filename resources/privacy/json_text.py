@@ -1,7 +1,7 @@
 """Edit JSON where it stands: parts that do not change stay byte for byte, with the spelling of their numbers.
 
 `decode` keeps repeated keys and numbers as written. A change is described by the same tree with `Fields`, `Elements`,
-new texts and the marks `REMOVED` and `STRUCK` in it, and `edit` applies it to the text.
+new texts and the marks `REMOVED` and `KEY_REMOVED` in it, and `edit` applies it to the text.
 """
 
 import json
@@ -10,7 +10,7 @@ from json.decoder import WHITESPACE, scanstring  # type: ignore[attr-defined] # 
 from typing import Any
 
 REMOVED = object()  # instead of a value: whatever contains it is about the listener
-STRUCK = object()  # instead of a value: its key goes, and the object that contains it stays
+KEY_REMOVED = object()  # instead of a value: its key goes, and the object that contains it stays
 
 
 class Number:
@@ -33,7 +33,7 @@ class Repeated(dict[str, Any]):
 
 
 class Fields(list[tuple[str, Any]]):
-    """A changed object: every key with its new value, or `STRUCK`."""
+    """A changed object: every key with its new value, or `KEY_REMOVED`."""
 
 
 class Elements(list[Any]):
@@ -53,7 +53,7 @@ def pairs_of(value: dict[str, Any]) -> Sequence[tuple[str, Any]]:
 def pruned(change: Any) -> Any:
     """Return the changed value itself, without what is removed from it."""
     if isinstance(change, Fields):
-        return {key: pruned(value) for key, value in change if value is not STRUCK}
+        return {key: pruned(value) for key, value in change if value is not KEY_REMOVED}
     if isinstance(change, Elements):
         return [pruned(value) for value in change if value is not REMOVED]
     return change
@@ -80,7 +80,7 @@ def _spliced(text: str, at: int, change: Fields | Elements, value_at: Callable[[
         item = _next(text, begin)
         start = value_at(text, item)
         new = part[1] if isinstance(change, Fields) else part
-        if is_left_out := new is REMOVED or new is STRUCK:
+        if is_left_out := new is REMOVED or new is KEY_REMOVED:
             _, end = decode(text, start)
         else:
             edited, end = edit(text, start, new)

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from resources.privacy.json_text import (
+    KEY_REMOVED,
     REMOVED,
-    STRUCK,
     Elements,
     Fields,
     Number,
@@ -265,7 +265,7 @@ class Person:
         judged = Fields()
         for inner, each in pairs:
             if inner.strip() == self.name and self.identifies(key, above):
-                judged.append((inner, STRUCK))
+                judged.append((inner, KEY_REMOVED))
                 continue
             # Elements of a list are records of their own unless they are in an event.
             inherited = within if isinstance(each, dict) or event or (owned and not has_owner) else False
@@ -273,7 +273,7 @@ class Person:
             if change is REMOVED:
                 if not (event or owned) or inner.lower() in PLAIN or OWNER.fullmatch(inner):
                     return REMOVED
-                change = STRUCK
+                change = KEY_REMOVED
             if inner == "creator" and "track" in value and self.is_name(each):  # of a playlist
                 change = ERASED
             judged.append((inner, change))
@@ -314,7 +314,7 @@ class Person:
         `budget` is the number of characters that may still be decoded in vain.
         """
         at = start
-        found = None
+        widest = None
         for _ in range(OBJECTS):
             if budget[0] < 0 or (at := text.rfind("{", max(0, at - MAX_RECORD_CHARS), at)) < 0:
                 break
@@ -332,10 +332,10 @@ class Person:
                     return at, comma.end(), ""
                 return (comma.start() if comma else at), close, ""
             if change is not value:
-                found = at, close, edit(text, at, change)[0]
+                widest = at, close, edit(text, at, change)[0]
             elif self._judge(value, "who") is value:  # whatever key is above it
-                found = at, close, text[at:close]
-        return found
+                widest = at, close, text[at:close]
+        return widest
 
     def _is_any_undecided(self, text: str) -> bool:
         """Return whether a text in broken JSON may name the listener."""
@@ -447,10 +447,10 @@ def _words(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, int]]:
     return (match.span() for match in pattern.finditer(text) if not match["own"])
 
 
-def _redacted(text: str, found: Iterable[tuple[int, int]]) -> str:
+def _redacted(text: str, spans: Iterable[tuple[int, int]]) -> str:
     """Replace parts of a text, which are given by their places."""
     parts, at = [], 0
-    for start, end in found:
+    for start, end in spans:
         parts += [text[at:start], ERASED]
         at = end
     return "".join([*parts, text[at:]])

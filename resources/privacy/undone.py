@@ -47,7 +47,7 @@ def levels(text: str) -> Iterator[str]:
 
 def places(text: str, find: Callable[[str], Iterable[tuple[int, int]]]) -> list[tuple[int, int]]:
     """Return the places in a text that `find` finds in any of its levels, sorted and without overlaps."""
-    found = set(find(text))
+    spans = set(find(text))
     for escape, signs in ESCAPES:
         level, maps = text, list[tuple[list[int], list[int]]]()
         for _ in range(MAX_LEVELS if any(sign in text for sign in signs) else 0):
@@ -56,9 +56,9 @@ def places(text: str, find: Callable[[str], Iterable[tuple[int, int]]]) -> list[
             if level == before:
                 break
             maps.append(places_of_level)
-            found |= {_in_source(place, maps) for place in find(level)}
+            spans |= {_in_source(place, maps) for place in find(level)}
     merged: list[tuple[int, int]] = []
-    for start, end in sorted(found):
+    for start, end in sorted(spans):
         if merged and start < merged[-1][1]:
             merged[-1] = merged[-1][0], max(end, merged[-1][1])
         else:
