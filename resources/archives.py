@@ -122,10 +122,11 @@ class Allowance:
         self._depth -= 1
 
 
-class _Stream:
-    """Base of our streams: `read` collects what `read1` returns."""
+class Stream:
+    """Base of streams: `read` collects what `read1` returns."""
 
     def read1(self, size: int, /) -> bytes:
+        """Read at least one byte and at most `size`; b"" at the end."""
         raise NotImplementedError
 
     def read(self, size: int = -1, /) -> bytes:
@@ -139,7 +140,7 @@ def _blocks(stream: Readable, size: int) -> Iterator[bytes]:
         size -= len(block) if size > 0 else 0
 
 
-class Peeked(_Stream):
+class Peeked(Stream):
     """A stream whose first bytes, `head`, can be seen before it is read."""
 
     def __init__(self, stream: Readable, size: int) -> None:
@@ -165,7 +166,7 @@ class Peeked(_Stream):
 # Compressed files
 
 
-class Unpacked(_Stream):
+class Unpacked(Stream):
     """The unpacked bytes of a compressed file. Raises Damaged instead of the errors of the libraries."""
 
     def __init__(self, stream: Any, allowance: Allowance) -> None:
@@ -261,7 +262,7 @@ class TarEntry:
     content: "_Content"  # to be read before the next entry
 
 
-class _Content(_Stream):
+class _Content(Stream):
     """The next `size` bytes of a stream."""
 
     def __init__(self, stream: Readable, size: int) -> None:

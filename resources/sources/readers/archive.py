@@ -34,7 +34,7 @@ class Unreadable(TuttiError):
     """Raised for a file that cannot be opened at present."""
 
 
-class Member:
+class Member(archives.Stream):
     """One file to read. If it is damaged its bytes end early and `damage` describes the damage."""
 
     def __init__(
@@ -60,14 +60,6 @@ class Member:
             block, self._peeked = self._peeked[:size], self._peeked[size:]
             return block
         return self._read(size)
-
-    def read(self, size: int, /) -> bytes:
-        """Read exactly `size` bytes, or fewer at the end."""
-        parts = []
-        while size > 0 and (block := self.read1(size)):
-            parts.append(block)
-            size -= len(block)
-        return b"".join(parts)
 
     def _read(self, size: int) -> bytes:
         try:
